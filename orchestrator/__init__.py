@@ -1,0 +1,1 @@
+"""Heartwood: photos of furniture in, masks, PBR maps and stained pictures out."""
