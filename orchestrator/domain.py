@@ -5,10 +5,11 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from dataclasses import field as dataclass_field
 from datetime import datetime
 from enum import Enum
-from typing import TypeAlias
+from typing import Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -102,12 +103,12 @@ class MaterialMaps:
     material: FloatMap  # [M, h, w] probabilities
     component_names: tuple[str, ...]
     material_names: tuple[str, ...]
-    model_versions: dict[str, str] = field(default_factory=dict)
+    model_versions: dict[str, str] = dataclass_field(default_factory=dict)
 
     @property
     def wood(self) -> FloatMap:
         """[h, w] probability of wood."""
-        return self.material[self.material_names.index("wood")]
+        return np.asarray(self.material[self.material_names.index("wood")], np.float32)
 
     @property
     def foreground(self) -> FloatMap:
@@ -209,7 +210,7 @@ class Failure:
     reason: str
     message: str
     field: str = ""
-    facts: dict[str, str] = field(default_factory=dict)
+    facts: dict[str, str] = dataclass_field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -227,3 +228,28 @@ class Asset:
     width: int = 0
     height: int = 0
     create_time: datetime | None = None
+
+
+class MaterialModels(Protocol):
+    """What the stages need of the models; ``inference.models.TritonModels`` is the real one."""
+
+    def analyze(
+        self, photo_srgb: Image, *, long_side: int = 1024, timeout_s: float | None = None
+    ) -> MaterialMaps:
+        """Return the material maps of one photo.
+
+        Raises:
+            ModelUnavailable: the models do not answer at the moment.
+            ModelFailed: they answered with an error.
+            DeadlineExceeded: ``timeout_s`` passed.
+        """
+
+    def versions(self) -> dict[str, str]:
+        """The version of each model that answers now.
+
+        Raises:
+            ModelUnavailable: the models do not answer at the moment.
+        """
+
+    def ready(self) -> bool:
+        """Whether the models answer now."""

@@ -1,0 +1,74 @@
+"""Who calls: a bearer token names a tenant. The file keeps only the tokens' SHA-256."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import secrets
+from pathlib import Path
+
+from orchestrator.errors import InvalidInput, Unauthenticated
+
+TENANT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
+
+
+class Tokens:
+    """The known tokens, read again when their file changes."""
+
+    def __init__(self, file: Path) -> None:
+        self._file = file
+        self._stamp: tuple[int, int] | None = None
+        self._tenants: dict[str, str] = {}
+
+    def tenant(self, authorization: str) -> str:
+        """The tenant of an ``authorization: Bearer TOKEN`` header.
+
+        Raises:
+            Unauthenticated: the header is missing, malformed, or its token unknown.
+        """
+        scheme, _, token = authorization.partition(" ")
+        if scheme.lower() != "bearer" or not token:
+            raise Unauthenticated("send the metadata 'authorization: Bearer TOKEN'; `heartwood token TENANT` makes one")
+        self._read()
+        # A dict look-up of a hash tells nothing of the token by its time.
+        tenant = self._tenants.get(hashlib.sha256(token.strip().encode()).hexdigest())
+        if tenant is None:
+            raise Unauthenticated("the bearer token is not known")
+        return tenant
+
+    def _read(self) -> None:
+        try:
+            stat = self._file.stat()
+        except FileNotFoundError:
+            self._tenants, self._stamp = {}, None
+            return
+        if (stat.st_mtime_ns, stat.st_size) != self._stamp:
+            self._tenants = json.loads(self._file.read_text())
+            self._stamp = (stat.st_mtime_ns, stat.st_size)
+
+
+def add_token(file: Path, tenant: str) -> str:
+    """Make a token for ``tenant``, add its hash to ``file`` and return it; it can't be shown again.
+
+    Raises:
+        InvalidInput: the tenant's name is not allowed.
+    """
+    if not TENANT.fullmatch(tenant):
+        raise InvalidInput("tenant", f"{tenant[:80]!r} is not allowed; use 1 to 63 letters, digits, '.', '_' and '-'")
+    known = json.loads(file.read_text()) if file.exists() else {}
+    token = "hw_" + secrets.token_urlsafe(32)
+    known[hashlib.sha256(token.encode()).hexdigest()] = tenant
+    write_private(file, json.dumps(known, indent=1))
+    return token
+
+
+def write_private(file: Path, text: str) -> None:
+    """Replace ``file`` at once, readable by its owner only."""
+    file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    scratch = file.with_name(f"{file.name}.{os.getpid()}.new")
+    descriptor = os.open(scratch, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "w") as opened:
+        opened.write(text)
+    scratch.replace(file)

@@ -1,0 +1,93 @@
+"""The gRPC server: services, health, reflection, TLS, and a graceful end."""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+
+import grpc
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection
+
+from orchestrator.api.assets import AssetServicer
+from orchestrator.api.auth import Tokens
+from orchestrator.api.heartwood.v1 import asset_pb2, asset_pb2_grpc, job_pb2, job_pb2_grpc
+from orchestrator.api.jobs import JobServicer
+from orchestrator.errors import FailedPrecondition
+from orchestrator.jobs.control import Jobs
+from orchestrator.settings import Settings
+
+MAX_MESSAGE_BYTES = 4 << 20
+SERVICES = (
+    asset_pb2.DESCRIPTOR.services_by_name["AssetService"].full_name,
+    job_pb2.DESCRIPTOR.services_by_name["JobService"].full_name,
+)
+
+
+class Server:
+    """One listening server. ``health`` answers NOT_SERVING while the models don't answer, and while it drains."""
+
+    def __init__(self, settings: Settings, jobs: Jobs) -> None:
+        self._settings = settings
+        self._health = health.aio.HealthServicer()
+        self._grpc = grpc.aio.server(
+            maximum_concurrent_rpcs=settings.max_concurrent_rpcs,
+            options=[("grpc.max_receive_message_length", MAX_MESSAGE_BYTES), ("grpc.so_reuseport", 0)],
+        )
+        tokens = Tokens(settings.tokens_file)
+        asset_pb2_grpc.add_AssetServiceServicer_to_server(AssetServicer(jobs, tokens), self._grpc)
+        job_pb2_grpc.add_JobServiceServicer_to_server(JobServicer(jobs, tokens), self._grpc)
+        health_pb2_grpc.add_HealthServicer_to_server(self._health, self._grpc)
+        reflection.enable_server_reflection((*SERVICES, health.SERVICE_NAME, reflection.SERVICE_NAME), self._grpc)
+
+    async def start(self) -> int:
+        """Listen, and return the port.
+
+        Raises:
+            FailedPrecondition: the address is taken, or not loopback without TLS.
+        """
+        settings = self._settings
+        host = settings.listen.rpartition(":")[0].strip("[]")
+        credentials = _credentials(settings)
+        if credentials is None and not _is_loopback(host) and not settings.allow_plaintext:
+            raise FailedPrecondition(
+                f"{settings.listen!r} is not loopback: set HEARTWOOD_TLS_CERTIFICATE and HEARTWOOD_TLS_KEY, "
+                "or HEARTWOOD_ALLOW_PLAINTEXT=true where something in front of the service does TLS"
+            )
+        try:
+            if credentials is None:
+                port = self._grpc.add_insecure_port(settings.listen)
+            else:
+                port = self._grpc.add_secure_port(settings.listen, credentials)
+        except RuntimeError:
+            raise FailedPrecondition(f"can't listen on {settings.listen!r}: the address is taken or not ours") from None
+        await self._grpc.start()
+        return port
+
+    async def tell_health(self, serving: bool) -> None:
+        """Tell load balancers whether to send calls."""
+        state = health_pb2.HealthCheckResponse.SERVING if serving else health_pb2.HealthCheckResponse.NOT_SERVING
+        for name in ("", *SERVICES):
+            await self._health.set(name, state)
+
+    async def stop(self) -> None:
+        """Say NOT_SERVING, take no new calls, and let the running ones end within ``drain_s``."""
+        await self._health.enter_graceful_shutdown()
+        await self._grpc.stop(self._settings.drain_s)
+        await asyncio.sleep(0)
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _credentials(settings: Settings) -> grpc.ServerCredentials | None:
+    if settings.tls_certificate is None or settings.tls_key is None:
+        return None
+    pair = (settings.tls_key.read_bytes(), settings.tls_certificate.read_bytes())
+    return grpc.ssl_server_credentials([pair])

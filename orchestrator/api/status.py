@@ -1,0 +1,49 @@
+"""The one place where the error tree becomes a gRPC status, for calls and for failed jobs alike."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import grpc
+from google.protobuf.any_pb2 import Any as AnyMessage
+from google.rpc import code_pb2, error_details_pb2, status_pb2
+
+DOMAIN = "heartwood"
+
+CODES: dict[str, int] = {
+    "INVALID_INPUT": code_pb2.INVALID_ARGUMENT,
+    "NO_WOOD_FOUND": code_pb2.FAILED_PRECONDITION,
+    "NOT_FOUND": code_pb2.NOT_FOUND,
+    "FAILED_PRECONDITION": code_pb2.FAILED_PRECONDITION,
+    "UNAUTHENTICATED": code_pb2.UNAUTHENTICATED,
+    "REQUEST_ID_REUSED": code_pb2.ALREADY_EXISTS,
+    "RESOURCE_EXHAUSTED": code_pb2.RESOURCE_EXHAUSTED,
+    "MODEL_UNAVAILABLE": code_pb2.UNAVAILABLE,
+    "MODEL_FAILED": code_pb2.INTERNAL,
+    "DETECTOR_UNAVAILABLE": code_pb2.UNAVAILABLE,
+    "DETECTOR_FAILED": code_pb2.INTERNAL,
+    "TOOL_FAILED": code_pb2.INTERNAL,
+    "DEADLINE_EXCEEDED": code_pb2.DEADLINE_EXCEEDED,
+    "CANCELED": code_pb2.CANCELLED,
+    "INTERNAL": code_pb2.INTERNAL,
+}
+"""Reason → google.rpc.Code. A test holds that every reason of the error tree is here."""
+
+
+def status(reason: str, message: str, facts: dict[str, str], field: str = "") -> status_pb2.Status:
+    """Return the ``google.rpc.Status`` with ErrorInfo, and BadRequest where a field was wrong."""
+    details: list[Any] = [error_details_pb2.ErrorInfo(reason=reason, domain=DOMAIN, metadata=facts)]
+    if field:
+        violation = error_details_pb2.BadRequest.FieldViolation(field=field, description=message, reason=reason)
+        details.append(error_details_pb2.BadRequest(field_violations=[violation]))
+    packed = []
+    for detail in details:
+        box = AnyMessage()
+        box.Pack(detail)
+        packed.append(box)
+    return status_pb2.Status(code=CODES[reason], message=message, details=packed)
+
+
+def grpc_code(number: int) -> grpc.StatusCode:
+    """google.rpc.Code → grpc.StatusCode."""
+    return next(code for code in grpc.StatusCode if code.value[0] == number)

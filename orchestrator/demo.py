@@ -1,0 +1,87 @@
+"""The main job, shown: photos → masks, PBR maps, four stains, and one contact sheet a photo."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+from PIL import Image as Pillow
+
+from orchestrator import results
+from orchestrator.api.heartwood.v1 import stain_pb2
+from orchestrator.client import Heartwood
+from orchestrator.domain import Image
+from orchestrator.errors import FailedPrecondition
+from orchestrator.stages.contact_sheet import StainedPicture, contact_sheet
+from orchestrator.stages.stain import SurfaceMaps
+from orchestrator.stains import STAINS
+from orchestrator.terminal import console, follow
+
+SHOWN = ("natural-oak", "walnut", "cherry", "ebony")
+PHOTOS = Path(__file__).parent / "demo_photos"
+
+
+def run(client: Heartwood, photos: list[Path], out: Path) -> Iterator[Path]:
+    """Make everything for each photo below ``out``; yield the contact sheets as they are done.
+
+    Raises:
+        FailedPrecondition: no photos are given and the demo's own can't be had.
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    for photo in photos or _own_photos(out):
+        yield _show(client, photo, out)
+
+
+def _show(client: Heartwood, photo: Path, out: Path) -> Path:
+    console.rule(f"[bold]{photo.stem}")
+    folder = out / photo.stem
+    upload = client.upload([photo])
+    segments = follow(client, client.segment(upload).id, "segment")
+    results.save_segments(client, segments, folder / "segment")
+    console.print(results.segment_table(segments))
+    untouched = client.stain(upload, color="#808080", options=stain_pb2.StainOptions(strength=0.0))
+    results.save_stains(client, follow(client, untouched.id, "PBR maps"), folder / "material")
+    stained = []
+    for name in SHOWN:
+        job = follow(client, client.stain(upload, stain=name).id, name)
+        results.save_stains(client, job, folder / name)
+        picture = _read(folder / name / "preview.png")
+        stained.append(StainedPicture(STAINS[name].label, STAINS[name].color.hex, picture))
+    material = folder / "material"
+    maps = SurfaceMaps(
+        normal=_read(material / "normal.png"),
+        roughness=_read(material / "roughness.png"),
+        ambient_occlusion=_read(material / "ambient_occlusion.png"),
+        height=np.asarray(Pillow.open(material / "height.png")).astype(np.uint16),
+        orm=_read(material / "orm.png"),
+        wood_mask=_read(material / "wood_mask.png"),
+    )
+    sheet = contact_sheet(
+        _read(material / "preview.png"),
+        _read(folder / "segment" / "overlay.png"),
+        _read(material / "albedo.png"),
+        maps,
+        stained,
+        title=photo.stem.replace("-", " ").capitalize(),
+    )
+    target = out / f"{photo.stem}.jpg"
+    Pillow.fromarray(sheet).save(target, quality=92)
+    return target
+
+
+def _own_photos(out: Path) -> list[Path]:
+    """scikit-image's photograph of a wooden table, and the path-traced pictures that come with Heartwood."""
+    try:
+        from skimage import data
+    except ModuleNotFoundError:
+        raise FailedPrecondition(
+            "the demo's photograph comes with scikit-image: pip install 'heartwood[local]', or name photos of your own"
+        ) from None
+    coffee = out / "coffee-table.png"
+    Pillow.fromarray(data.coffee()).save(coffee)
+    return [coffee, *sorted(PHOTOS.glob("*.jpg"))]
+
+
+def _read(path: Path) -> Image:
+    return np.asarray(Pillow.open(path))

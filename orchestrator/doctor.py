@@ -1,0 +1,88 @@
+"""Looks at what Heartwood needs on this machine, and says how to get what is missing."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import shutil
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from orchestrator.errors import HeartwoodError
+from orchestrator.inference.launch import find_triton
+from orchestrator.service import running_address
+from orchestrator.settings import Settings
+
+MIN_FREE_GB = 2
+MIN_SHM_MB = 256
+LOCAL = "pip install 'heartwood[local]'"
+
+
+@dataclass(frozen=True)
+class Check:
+    """One thing looked at; ``needed`` ones decide the exit code."""
+
+    name: str
+    ok: bool
+    found: str
+    remedy: str = ""
+    needed: bool = True
+
+
+def checks(settings: Settings) -> Iterator[Check]:
+    """Look at everything."""
+    version = ".".join(map(str, sys.version_info[:3]))
+    yield Check("Python", sys.version_info[:2] == (3, 11), version, "install Python 3.11")
+    if settings.triton_url:
+        yield Check("Triton", True, f"external, {settings.triton_url}")
+    else:
+        yield _triton()
+        for name, module in (("onnxruntime", "onnxruntime"), ("DALI", "nvidia.dali")):
+            found = _importable(module)
+            yield Check(name, found, "installed" if found else "missing", LOCAL)
+        yield _shared_memory()
+    models = sorted(path.parent.name for path in settings.model_repository.glob("*/config.pbtxt"))
+    hint = "run in a checkout, or set HEARTWOOD_MODEL_REPOSITORY"
+    yield Check("models", bool(models), ", ".join(models) or f"none in {settings.model_repository}", hint)
+    yield _data_folder(settings)
+    address = running_address(settings)
+    yield Check("service", bool(address), address or "not running", "heartwood up", needed=False)
+    key = bool(settings.openai_api_key.get_secret_value())
+    found_key = f"{settings.openai_model} at {settings.openai_base_url}" if key else "no key"
+    yield Check("openai detector", key, found_key, "set HEARTWOOD_OPENAI_API_KEY", needed=False)
+    gpu = shutil.which("nvidia-smi") is not None
+    yield Check("NVIDIA GPU", gpu, "found" if gpu else "none", "optional: everything also runs on the CPU", needed=False)
+
+
+def _triton() -> Check:
+    try:
+        return Check("Triton", True, str(find_triton()))
+    except HeartwoodError as error:
+        return Check("Triton", False, error.message, LOCAL)
+
+
+def _importable(module: str) -> bool:
+    try:
+        return importlib.util.find_spec(module) is not None
+    except ModuleNotFoundError:
+        return False
+
+
+def _shared_memory() -> Check:
+    try:
+        stat = os.statvfs("/dev/shm")  # noqa: S108 - where POSIX shared memory lives
+    except OSError:
+        return Check("shared memory", False, "no /dev/shm", "mount a tmpfs on /dev/shm (docker run --shm-size=1g)")
+    free = stat.f_bavail * stat.f_frsize >> 20
+    remedy = f"give /dev/shm at least {MIN_SHM_MB} MB (docker run --shm-size=1g)"
+    return Check("shared memory", free >= MIN_SHM_MB, f"{free} MB free in /dev/shm", remedy)
+
+
+def _data_folder(settings: Settings) -> Check:
+    root = settings.root
+    existing = next(path for path in (root, *root.parents) if path.exists())
+    free = shutil.disk_usage(existing).free >> 30
+    writable = os.access(existing, os.W_OK)
+    found = f"{root}, {free} GB free" + ("" if writable else ", not writable")
+    return Check("data folder", writable and free >= MIN_FREE_GB, found, "set HEARTWOOD_DATA_DIR to a folder with room")

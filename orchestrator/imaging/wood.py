@@ -1,0 +1,43 @@
+"""Where to stain: the wood mask, from the models' probabilities to the photo's edges."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from orchestrator.domain import FloatMap, Image, MaterialMaps, Region
+from orchestrator.imaging import guided
+
+PIECE_SHARES = (0.02, 0.9)
+"""A piece stands out when it fills this much of the picture: not a speck, and not everything."""
+PIECE_WOOD = 0.5
+"""The piece holds most of the wood when it holds more than this share of it."""
+EDGE_LOW, EDGE_HIGH = 0.35, 0.65
+"""Probabilities that become 0 and 1: the mask's soft edge is as wide as the photo's, not as the model's doubt."""
+
+
+def wood_probability(maps: MaterialMaps, region: Region) -> FloatMap:
+    """[h, w] in [0, 1]: wood inside the region, at model resolution."""
+    if region is Region.PIECE or (region is Region.AUTO and _piece_holds_the_wood(maps)):
+        return np.asarray(maps.wood * maps.foreground, np.float32)
+    return maps.wood
+
+
+def fit_wood_mask(wood: FloatMap, photo_srgb: Image) -> guided.GuidedMap:
+    """The wood mask, ready at the photo's resolution; read it through ``mask_from_map``."""
+    return guided.fit(_steep(wood), photo_srgb, radius=4)
+
+
+def mask_from_map(values: FloatMap) -> Image:
+    """uint8, 255 is wood, of what the fitted wood mask gives. Same shape."""
+    return np.asarray(np.rint(_steep(values) * 255.0), np.uint8)
+
+
+def _steep(values: FloatMap) -> FloatMap:
+    return np.asarray(np.clip((values - EDGE_LOW) / (EDGE_HIGH - EDGE_LOW), 0.0, 1.0), np.float32)
+
+
+def _piece_holds_the_wood(maps: MaterialMaps) -> bool:
+    piece = maps.foreground > 0.5
+    wood = float(maps.wood.sum())
+    share = float(piece.mean())
+    return PIECE_SHARES[0] < share < PIECE_SHARES[1] and wood > 0 and float(maps.wood[piece].sum()) > PIECE_WOOD * wood

@@ -1,0 +1,250 @@
+"""The work of one job on one photo: read it from the store, run a stage, keep what it made.
+
+What depends only on content and parameters is kept by both, so that a second colour costs only the recolouring.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import structlog
+
+from orchestrator.domain import Image, ImageFormat, JobState, Quality, SegmentOptions, StainOptions
+from orchestrator.errors import InvalidInput, NotFound
+from orchestrator.jobs import artifacts
+from orchestrator.jobs.parts import Parts
+from orchestrator.jobs.progress import Reporter
+from orchestrator.jobs.spec import digest, options_to_json
+from orchestrator.stages import analysis as analysis_stage
+from orchestrator.stages import intake
+from orchestrator.stages.segment import SegmentResult, components_json, segment
+from orchestrator.stages.stain import stain, surface_maps
+
+log = structlog.get_logger()
+
+REVISION = 1
+"""Part of every key under which results are kept: raise it when a stage makes other pixels than before."""
+
+KIND = {"preview": "preview", "before_after": "preview", "overlay": "preview"}
+"""The asset kind of a result file; any other is a texture or a mask."""
+
+
+@dataclass(frozen=True)
+class PhotoStep:
+    """One step of one job on one photo."""
+
+    parts: Parts
+    job: dict[str, Any]
+    options: SegmentOptions | StainOptions
+    index: int
+    source_sha256: str
+    progress: Reporter
+
+    @classmethod
+    @contextmanager
+    def of(
+        cls,
+        parts: Parts,
+        job: dict[str, Any],
+        options: SegmentOptions | StainOptions,
+        index: int,
+        name: str,
+        start: float,
+        end: float,
+    ) -> Iterator[PhotoStep]:
+        """Open the step ``name``, which covers [start, end] of its photo's share of the job."""
+        count = len(job["photos"])
+        span = ((index + start) / count, (index + end) / count)
+        reporter = Reporter(parts.records, job, name, *span, parts.settings.job_timeout_s)
+        reporter(0.0, f"photo {index + 1} of {count}: {name}")
+        asset = parts.records.asset(job["tenant"], job["photos"][index])
+        if asset is None:
+            raise NotFound("photo", job["photos"][index])
+        context = {"job": job["id"], "step": name, "photo": index}
+        log.info("step_started", **context)
+        yield cls(parts, job, options, index, asset.sha256, reporter)
+        log.info("step_finished", **context)
+
+    @property
+    def tenant(self) -> str:
+        return str(self.job["tenant"])
+
+    @property
+    def quality(self) -> Quality:
+        return Quality(self.job["quality"])
+
+    @property
+    def side(self) -> int | None:
+        return analysis_stage.PREVIEW_SIDE if self.quality is Quality.PREVIEW else None
+
+    def pixels(self) -> Image:
+        """The upright photo, sRGB."""
+        data = self.parts.blobs.get(self.tenant, self.source_sha256)
+        return intake.read_photo(data, max_side=self.side).srgb
+
+    def kept(self, key: str, make: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+        """What ``make`` made under ``key`` before, or make it now; "blobs" lists the blobs that it names."""
+        value = self.parts.records.cached(self.tenant, key)
+        if value is None:
+            value = make()
+            self.parts.records.keep(self.tenant, key, self.source_sha256, value)
+        return value
+
+    def store(self, image: Image, format: ImageFormat) -> dict[str, Any]:
+        height, width = image.shape[:2]
+        data, media_type = intake.encode_result(image, format)
+        return artifacts.store(self.parts, self.tenant, data, media_type, width, height)
+
+    def publish(self, name: str, stored: dict[str, Any], kind: str) -> str:
+        folder = f"photo-{self.index}"
+        suffix = stored["media_type"].rpartition("/")[2]
+        return artifacts.publish(self.parts, self.job, kind, f"{folder}/{name}.{suffix}", stored)
+
+
+def analyze(photo: PhotoStep) -> str:
+    """Ask the models, unless this photo was asked about before; return the blob of the maps."""
+    versions = photo.parts.models.versions()
+
+    def make() -> dict[str, Any]:
+        timeout_s = min(photo.progress.remaining_s(), photo.parts.settings.triton_timeout_s)
+        packed = analysis_stage.analyze(photo.pixels(), photo.parts.models, photo.quality, timeout_s)
+        return {"blobs": [photo.parts.blobs.put(photo.tenant, packed)]}
+
+    key = digest("analysis", REVISION, photo.source_sha256, photo.quality, versions)
+    blob: str = photo.kept(key, make)["blobs"][0]
+    return blob
+
+
+def find_components(photo: PhotoStep, analysis: str) -> dict[str, Any]:
+    """Segment one photo; its masks, overlay and JSON document become assets."""
+    options = photo.options
+    assert isinstance(options, SegmentOptions)  # noqa: S101 - the workflow's kind decides
+
+    def make() -> dict[str, Any]:
+        maps = analysis_stage.unpack(photo.parts.blobs.get(photo.tenant, analysis))
+        found = segment(photo.pixels(), maps, options, photo.index, photo.parts.openai, progress=photo.progress)
+        return _kept_segments(photo, found)
+
+    key = digest("segment", REVISION, photo.source_sha256, analysis, options_to_json(options), photo.index)
+    value = photo.kept(key, make)
+    files = {
+        name: photo.publish(name, stored, KIND.get(name, "document" if name == "components" else "mask"))
+        for name, stored in value["files"].items()
+    }
+    _show(photo, files["overlay"])
+    return {**value["facts"], "photo": photo.job["photos"][photo.index], "files": files}
+
+
+def _kept_segments(photo: PhotoStep, found: SegmentResult) -> dict[str, Any]:
+    images = {f"mask-{part.instance}": part.mask for part in found.components}
+    images["foreground"] = found.foreground
+    if found.wood is not None:
+        images["wood"] = found.wood
+    files = {name: photo.store(image, ImageFormat.PNG) for name, image in images.items()}
+    files["overlay"] = photo.store(found.overlay, ImageFormat.PNG)
+    document = components_json(found)
+    text = json.dumps(document, indent=2, sort_keys=True).encode()
+    files["components"] = artifacts.store(photo.parts, photo.tenant, text, "application/json")
+    cost = {
+        "prompt_tokens": found.cost.prompt_tokens,
+        "completion_tokens": found.cost.completion_tokens,
+        "usd": found.cost.usd,
+    }
+    height, width = found.foreground.shape[:2]
+    parts = [
+        {
+            "name": part.name,
+            "instance": part.instance,
+            "material": part.material,
+            "confidence": part.confidence,
+            "box": [part.box.left, part.box.top, part.box.right, part.box.bottom],
+            "area_px": part.area_px,
+            "detector": part.detector,
+        }
+        for part in found.components
+    ]
+    facts = {"components": parts, "cost": cost, "width": width, "height": height, "models": found.model_versions}
+    return {"blobs": [stored["sha256"] for stored in files.values()], "files": files, "facts": facts}
+
+
+def map_surface(photo: PhotoStep, analysis: str) -> dict[str, Any]:
+    """The maps that no colour changes, by name, as stored files."""
+    options = photo.options
+    assert isinstance(options, StainOptions)  # noqa: S101 - the workflow's kind decides
+
+    def make() -> dict[str, Any]:
+        maps = analysis_stage.unpack(photo.parts.blobs.get(photo.tenant, analysis))
+        surface = surface_maps(photo.pixels(), maps, progress=photo.progress)
+        images = {
+            "normal": surface.normal,
+            "roughness": surface.roughness,
+            "ambient_occlusion": surface.ambient_occlusion,
+            "height": surface.height,
+            "orm": surface.orm,
+        }
+        files = {name: photo.store(image, options.format) for name, image in images.items()}
+        return {
+            "blobs": [stored["sha256"] for stored in files.values()],
+            "files": files,
+            "models": maps.model_versions,
+        }
+
+    return photo.kept(digest("surface", REVISION, photo.source_sha256, analysis, options.format), make)
+
+
+def apply_stain(photo: PhotoStep, analysis: str, surface: dict[str, Any]) -> dict[str, Any]:
+    """Stain one photo; all of its files become assets."""
+    options = photo.options
+    assert isinstance(options, StainOptions)  # noqa: S101 - the workflow's kind decides
+    mask_sha256, mask = _mask(photo, options)
+
+    def make() -> dict[str, Any]:
+        maps = analysis_stage.unpack(photo.parts.blobs.get(photo.tenant, analysis))
+        stained = stain(photo.pixels(), maps, options, mask=mask, progress=photo.progress)
+        images = {
+            "albedo": stained.albedo,
+            "preview": stained.preview,
+            "before_after": stained.before_after,
+            "wood_mask": stained.wood_mask,
+        }
+        files = {name: photo.store(image, options.format) for name, image in images.items()}
+        facts = {"wood_share": stained.wood_share, "reached": stained.reached, "delta_e": stained.delta_e}
+        height, width = stained.preview.shape[:2]
+        return {
+            "blobs": [stored["sha256"] for stored in files.values()],
+            "files": files,
+            "facts": {**facts, "width": width, "height": height},
+        }
+
+    key = digest("stain", REVISION, photo.source_sha256, analysis, options_to_json(options), mask_sha256)
+    value = photo.kept(key, make)
+    made = {**surface["files"], **value["files"]}
+    files = {name: photo.publish(name, stored, KIND.get(name, "texture")) for name, stored in made.items()}
+    _show(photo, files["before_after"])
+    return {
+        **value["facts"],
+        "photo": photo.job["photos"][photo.index],
+        "files": files,
+        "models": surface["models"],
+    }
+
+
+def _mask(photo: PhotoStep, options: StainOptions) -> tuple[str, Image | None]:
+    if not options.mask_asset_id:
+        return "", None
+    asset = photo.parts.records.asset(photo.tenant, options.mask_asset_id)
+    if asset is None:
+        raise InvalidInput("stain.mask_asset_id", f"{options.mask_asset_id!r} is not there any more")
+    data = photo.parts.blobs.get(photo.tenant, asset.sha256)
+    return asset.sha256, intake.read_mask(data, "stain.mask_asset_id", max_side=photo.side)
+
+
+def _show(photo: PhotoStep, asset_id: str) -> None:
+    """Tell watchers of a picture that they can show before the job is done."""
+    row = photo.parts.records.job(None, photo.job["id"])
+    if row is not None and asset_id not in row["previews"]:
+        photo.parts.records.change_job(row["id"], (JobState.RUNNING,), previews=[*row["previews"], asset_id])

@@ -1,0 +1,114 @@
+"""The asset service over real gRPC: chunks in order, nothing half-written, deletion that means it."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+
+import grpc
+import pytest
+
+from orchestrator.api.heartwood.v1 import asset_pb2
+from orchestrator.client import ApiError, Heartwood
+from tests.pictures import jpeg, wood_photo
+
+Request = asset_pb2.UploadAssetRequest
+PHOTO = jpeg(wood_photo(200, 150, seed=20))
+
+
+def send(client: Heartwood, *messages: Request) -> asset_pb2.UploadAssetResponse:
+    def stream() -> Iterator[Request]:
+        yield from messages
+
+    return client._call(client._assets.UploadAsset, stream())
+
+
+def header(**fields: object) -> Request:
+    return Request(header=Request.Header(filename="photo.jpg", **fields))
+
+
+def chunk(offset: int, data: bytes) -> Request:
+    return Request(chunk=Request.Chunk(offset=offset, data=data))
+
+
+def test_a_photo_comes_back_as_it_was_sent(client: Heartwood) -> None:
+    asset = client.upload_bytes(PHOTO, "../../etc/passwd\\x.jpg")
+    assert b"".join(client.read(asset)) == PHOTO
+    assert asset.sha256 == hashlib.sha256(PHOTO).hexdigest()
+    assert (asset.width, asset.height, asset.media_type) == (200, 150, "image/jpeg")
+    assert asset.name == "x.jpg"
+
+
+def test_a_download_goes_on_at_an_offset(client: Heartwood) -> None:
+    asset = client.upload_bytes(PHOTO, "a.jpg")
+    request = asset_pb2.DownloadAssetRequest(asset_id=asset.id, offset=1000)
+    messages = list(client._assets.DownloadAsset(request, metadata=client._metadata))
+    assert b"".join(message.data for message in messages[1:]) == PHOTO[1000:]
+
+
+@pytest.mark.parametrize(
+    ("messages", "field"),
+    [
+        ([], "header"),
+        ([chunk(0, PHOTO)], "header"),
+        ([header(), header()], "chunk"),
+        ([header(), chunk(5, PHOTO)], "chunk.offset"),
+        ([header(), chunk(0, PHOTO[:100]), chunk(50, PHOTO[100:])], "chunk.offset"),
+        ([header(), chunk(0, PHOTO[:100]), chunk(0, PHOTO[:100])], "chunk.offset"),
+        ([header(size_bytes=10), chunk(0, PHOTO)], "chunk.data"),
+        ([header(size_bytes=len(PHOTO) + 1), chunk(0, PHOTO)], "header.size_bytes"),
+        ([header(size_bytes=51 << 20)], "header.size_bytes"),
+        ([header(size_bytes=-1)], "header.size_bytes"),
+        ([header(sha256="0" * 64), chunk(0, PHOTO)], "header.sha256"),
+        ([header(kind=asset_pb2.ASSET_KIND_TEXTURE), chunk(0, PHOTO)], "header.kind"),
+        ([header(kind=77), chunk(0, PHOTO)], "header.kind"),
+        ([header(), chunk(0, PHOTO[: len(PHOTO) // 2])], "data"),
+        ([header()], "data"),
+    ],
+)
+def test_a_broken_upload_is_refused_with_the_field_named(
+    client: Heartwood, messages: list[Request], field: str
+) -> None:
+    before = len(list(client.list_assets()))
+    with pytest.raises(ApiError) as refused:
+        send(client, *messages)
+    assert refused.value.code is grpc.StatusCode.INVALID_ARGUMENT
+    assert refused.value.field == field
+    assert len(list(client.list_assets())) == before
+
+
+def test_more_bytes_than_a_photo_may_have_are_refused_while_they_come(client: Heartwood) -> None:
+    piece = b"\xff" * (3 << 20)
+    with pytest.raises(ApiError) as refused:
+        send(client, header(), *(chunk(index * len(piece), piece) for index in range(20)))
+    assert refused.value.code is grpc.StatusCode.INVALID_ARGUMENT
+
+
+def test_deleting_a_photo_deletes_its_bytes_only_when_nothing_else_has_them(client: Heartwood) -> None:
+    first, second = client.upload_bytes(PHOTO, "1.jpg"), client.upload_bytes(PHOTO, "2.jpg")
+    client.delete_asset(first.id)
+    assert b"".join(client.read(second)) == PHOTO
+    client.delete_asset(second.id)
+    with pytest.raises(ApiError) as gone:
+        list(client.read(second))
+    assert gone.value.code is grpc.StatusCode.NOT_FOUND
+
+
+def test_a_local_folder_signs_no_urls_and_says_what_does(client: Heartwood) -> None:
+    asset = client.upload_bytes(PHOTO, "s.jpg")
+    with pytest.raises(ApiError, match="DownloadAsset") as refused:
+        client.sign_url(asset.id)
+    assert refused.value.code is grpc.StatusCode.FAILED_PRECONDITION
+
+
+def test_assets_are_listed_by_upload_in_pages(client: Heartwood) -> None:
+    group = client.upload_bytes(PHOTO, "1.jpg").group_id
+    for name in ("2.jpg", "3.jpg"):
+        client.upload_bytes(PHOTO, name, upload_id=group)
+    first = client._call(client._assets.ListAssets, asset_pb2.ListAssetsRequest(group_id=group, page_size=2))
+    second = client._call(
+        client._assets.ListAssets,
+        asset_pb2.ListAssetsRequest(group_id=group, page_size=2, page_token=first.next_page_token),
+    )
+    assert sorted(asset.name for asset in [*first.assets, *second.assets]) == ["1.jpg", "2.jpg", "3.jpg"]
+    assert second.next_page_token == ""

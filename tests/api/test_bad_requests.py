@@ -1,0 +1,168 @@
+"""Values that a caller may get wrong: each is INVALID_ARGUMENT with its field, and the service goes on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import timedelta
+
+import grpc
+import pytest
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from orchestrator.api.heartwood.v1 import asset_pb2, job_pb2, segment_pb2, stain_pb2
+from orchestrator.client import ApiError, Heartwood
+from tests.bad_photos import CORPUS
+from tests.pictures import jpeg, png, wood_photo
+from tests.running_service import RunningService
+
+Change = Callable[[job_pb2.CreateJobRequest], None]
+
+
+def box(left: float, top: float, right: float, bottom: float, name: str = "leg", photo: int = 0) -> Change:
+    def change(request: job_pb2.CreateJobRequest) -> None:
+        corners = segment_pb2.Box(left=left, top=top, right=right, bottom=bottom)
+        request.spec.segment.prompts.append(segment_pb2.Prompt(name=name, box=corners, photo=photo))
+
+    return change
+
+
+def point(x: float, y: float) -> Change:
+    def change(request: job_pb2.CreateJobRequest) -> None:
+        request.spec.segment.prompts.append(segment_pb2.Prompt(name="leg", points=[segment_pb2.Point(x=x, y=y)]))
+
+    return change
+
+
+def stain(**fields: object) -> Change:
+    return lambda request: request.spec.stain.MergeFrom(stain_pb2.StainOptions(**fields))
+
+
+def spec(**fields: object) -> Change:
+    return lambda request: request.spec.MergeFrom(job_pb2.JobSpec(stain={"color": "#5A3B2E"}, **fields))
+
+
+NAN, INFINITE = float("nan"), float("inf")
+BAD: dict[str, tuple[Change, str]] = {
+    "no stage": (lambda _: None, "spec.stage"),
+    "no colour": (stain(), "spec.stain.target"),
+    "word for a colour": (stain(color="brown"), "spec.stain.color"),
+    "short colour": (stain(color="#FFF"), "spec.stain.color"),
+    "long colour": (stain(color="#5A3B2E00"), "spec.stain.color"),
+    "colour with odd digits": (stain(color="#GG0000"), "spec.stain.color"),
+    "colour of another script": (stain(color="#５A3B2E"), "spec.stain.color"),
+    "unknown stain": (stain(stain="unobtainium"), "spec.stain.stain"),
+    "strength above": (stain(color="#5A3B2E", strength=1.01), "spec.stain.strength"),
+    "strength below": (stain(color="#5A3B2E", strength=-0.1), "spec.stain.strength"),
+    "strength NaN": (stain(color="#5A3B2E", strength=NAN), "spec.stain.strength"),
+    "grain NaN": (stain(color="#5A3B2E", preserve_grain=NAN), "spec.stain.preserve_grain"),
+    "grain infinite": (stain(color="#5A3B2E", preserve_grain=INFINITE), "spec.stain.preserve_grain"),
+    "no coats": (stain(color="#5A3B2E", coats=0.0), "spec.stain.coats"),
+    "many coats": (stain(color="#5A3B2E", coats=1e9), "spec.stain.coats"),
+    "unknown region": (stain(color="#5A3B2E", region=9), "spec.stain.region"),
+    "unknown format": (stain(color="#5A3B2E", format=9), "spec.stain.format"),
+    "unknown quality": (spec(quality=9), "spec.quality"),
+    "unknown priority": (spec(priority=9), "spec.priority"),
+    "deadline in the past": (spec(deadline=Timestamp(seconds=1)), "spec.deadline"),
+    "deadline beyond time": (spec(deadline=Timestamp(seconds=2**62)), "spec.deadline"),
+    "webhook without TLS": (spec(webhook_url="http://shop.test/done"), "spec.webhook_url"),
+    "webhook inside": (spec(webhook_url="https://127.0.0.1/done"), "spec.webhook_url"),
+    "webhook inside, IPv6": (spec(webhook_url="https://[::1]/done"), "spec.webhook_url"),
+    "webhook on the metadata address": (spec(webhook_url="https://169.254.169.254/x"), "spec.webhook_url"),
+    "webhook with a password": (spec(webhook_url="https://a:b@shop.test/"), "spec.webhook_url"),
+    "webhook that is no URL": (spec(webhook_url="https://[oops"), "spec.webhook_url"),
+    "label without a key": (spec(labels={"": "x"}), "spec.labels"),
+    "long label": (spec(labels={"k": "x" * 256}), "spec.labels"),
+    "many labels": (spec(labels={f"k{index}": "" for index in range(33)}), "spec.labels"),
+    "long request id": (lambda request: setattr(request, "request_id", "x" * 129), "request_id"),
+    "box outside": (box(700, 10, 800, 50), "spec.segment.prompts[0].box"),
+    "box turned round": (box(100, 100, 50, 50), "spec.segment.prompts[0].box"),
+    "box NaN": (box(NAN, 0, 10, 10), "spec.segment.prompts[0].box"),
+    "empty box": (box(10, 10, 10, 10), "spec.segment.prompts[0].box"),
+    "prompt without a name": (box(10, 10, 60, 60, name=""), "spec.segment.prompts[0].name"),
+    "prompt of no photo": (box(10, 10, 60, 60, photo=3), "spec.segment.prompts[0].photo"),
+    "prompt of photo -1": (box(10, 10, 60, 60, photo=-1), "spec.segment.prompts[0].photo"),
+    "point outside": (point(-4, 5), "spec.segment.prompts[0].points[0]"),
+    "point infinite": (point(INFINITE, 5), "spec.segment.prompts[0].points[0]"),
+    "prompts detector without prompts": (
+        lambda request: request.spec.segment.MergeFrom(
+            segment_pb2.SegmentOptions(detector=segment_pb2.DETECTOR_KIND_PROMPTS)
+        ),
+        "spec.segment.prompts",
+    ),
+    "openai without a key": (
+        lambda request: request.spec.segment.MergeFrom(
+            segment_pb2.SegmentOptions(detector=segment_pb2.DETECTOR_KIND_OPENAI)
+        ),
+        "spec.segment.detector",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_a_bad_value_is_refused_with_its_field(client: Heartwood, upload_id: str, name: str) -> None:
+    change, field = BAD[name]
+    request = job_pb2.CreateJobRequest(spec=job_pb2.JobSpec(upload_id=upload_id))
+    change(request)
+    if field == "request_id":
+        request.spec.stain.color = "#5A3B2E"
+    with pytest.raises(ApiError) as refused:
+        client._call(client._jobs.CreateJob, request)
+    assert refused.value.code is grpc.StatusCode.INVALID_ARGUMENT, refused.value.message
+    assert refused.value.field == field
+    assert refused.value.reason == "INVALID_INPUT"
+
+
+def test_unknown_ids_are_not_found(client: Heartwood) -> None:
+    for call in (
+        lambda: client.job("nope"),
+        lambda: client.cancel("../../x"),
+        lambda: client.delete_job(""),
+        lambda: list(client.watch("00000000-0000-0000-0000-000000000000")),
+        lambda: list(client.read("%2e%2e")),
+        lambda: client.stain("no-such-upload", stain="walnut"),
+        lambda: client.upload_bytes(jpeg(wood_photo()), "a.jpg", upload_id="not-mine"),
+    ):
+        with pytest.raises(ApiError) as refused:
+            call()
+        assert refused.value.code is grpc.StatusCode.NOT_FOUND
+
+
+def test_a_mask_of_another_size_is_refused(client: Heartwood, upload_id: str) -> None:
+    mask = client.upload_bytes(png(wood_photo(64, 64)), "mask.png", kind=asset_pb2.ASSET_KIND_MASK)
+    with pytest.raises(ApiError, match="640×480") as refused:
+        client.stain(upload_id, stain="walnut", options=stain_pb2.StainOptions(mask_asset_id=mask.id))
+    assert refused.value.field == "spec.stain.mask_asset_id"
+
+
+@pytest.mark.parametrize("name", [name for name, case in CORPUS.items() if case.refused])
+def test_a_bad_photo_is_refused_over_the_wire(client: Heartwood, name: str) -> None:
+    with pytest.raises(ApiError) as refused:
+        client.upload_bytes(CORPUS[name].data, name)
+    assert refused.value.code is grpc.StatusCode.INVALID_ARGUMENT
+    assert refused.value.field in ("data", "header.size_bytes")
+
+
+def test_odd_page_tokens_and_lifetimes_are_refused(client: Heartwood, upload_id: str) -> None:
+    for token in ("x", "W10=", "WyJhIl0=", "é"):
+        with pytest.raises(ApiError) as refused:
+            client._call(client._jobs.ListJobs, job_pb2.ListJobsRequest(page_token=token))
+        assert refused.value.field == "page_token"
+    with pytest.raises(ApiError) as refused:
+        client._call(client._jobs.ListJobs, job_pb2.ListJobsRequest(page_size=5000))
+    assert refused.value.field == "page_size"
+    asset = next(client.list_assets(upload_id))
+    with pytest.raises(ApiError) as refused:
+        client.sign_url(asset.id, timedelta(days=8))
+    assert refused.value.field == "lifetime"
+
+
+def test_without_a_token_or_with_a_wrong_one_nothing_is_told(service: RunningService) -> None:
+    for token in ("", "wrong", "hw_" + "A" * 43):
+        with Heartwood(service.address, token) as stranger, pytest.raises(ApiError) as refused:
+            stranger.stains()
+        assert refused.value.code is grpc.StatusCode.UNAUTHENTICATED
+        assert refused.value.reason == "UNAUTHENTICATED"
+
+
+def test_the_service_serves_after_all_of_this(client: Heartwood, upload_id: str) -> None:
+    assert client.wait(client.stain(upload_id, stain="walnut").id).stain.photos

@@ -1,0 +1,76 @@
+"""Health, reflection, the error map, and how the server listens and ends."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+
+import grpc
+import pytest
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
+
+from orchestrator import errors
+from orchestrator.api.status import CODES
+from orchestrator.client import ApiError
+from tests.pictures import jpeg, wood_photo
+from tests.running_service import RunningService, wait_for
+
+
+def test_health_says_serving(service: RunningService) -> None:
+    with grpc.insecure_channel(service.address) as channel:
+        health = health_pb2_grpc.HealthStub(channel)
+        for name in ("", "heartwood.v1.JobService", "heartwood.v1.AssetService"):
+            answer = health.Check(health_pb2.HealthCheckRequest(service=name))
+            assert answer.status == health_pb2.HealthCheckResponse.SERVING
+
+
+def test_reflection_lists_the_services(service: RunningService) -> None:
+    with grpc.insecure_channel(service.address) as channel:
+        stub = reflection_pb2_grpc.ServerReflectionStub(channel)
+        asked = iter([reflection_pb2.ServerReflectionRequest(list_services="")])
+        (answer,) = stub.ServerReflectionInfo(asked)
+    names = {one.name for one in answer.list_services_response.service}
+    assert {"heartwood.v1.JobService", "heartwood.v1.AssetService", "grpc.health.v1.Health"} <= names
+
+
+def test_every_error_has_a_grpc_code() -> None:
+    def tree(kind: type[errors.HeartwoodError]) -> list[type[errors.HeartwoodError]]:
+        return [kind, *(one for child in kind.__subclasses__() for one in tree(child))]
+
+    assert {kind.reason for kind in tree(errors.HeartwoodError)} == set(CODES)
+
+
+def test_a_second_service_on_the_same_folder_is_refused(service: RunningService) -> None:
+    with pytest.raises(AssertionError, match="another Heartwood runs"):
+        RunningService.__new__(RunningService).__class__.start(_twin(service))
+
+
+def _twin(service: RunningService) -> RunningService:
+    twin = RunningService.__new__(RunningService)
+    twin.data_dir = service.data_dir
+    twin.log = service.data_dir / "twin.log"
+    twin._environment = service._environment
+    return twin
+
+
+def test_listening_beyond_loopback_needs_tls(tmp_path: Path, triton_url: str) -> None:
+    with pytest.raises(AssertionError, match="HEARTWOOD_TLS_CERTIFICATE"):
+        RunningService(tmp_path, triton_url, listen="0.0.0.0:0")
+
+
+def test_sigterm_drains_and_the_job_goes_on_at_the_next_start(tmp_path: Path, triton_url: str) -> None:
+    service = RunningService(tmp_path, triton_url, drain_s=1)
+    with service.client() as client:
+        upload = client.upload_bytes(jpeg(wood_photo(4000, 3000, seed=30)), "large.jpg").group_id
+        job = client.stain(upload, stain="walnut")
+        wait_for(lambda: client.job(job.id).progress.fraction > 0, 30)
+        watching = threading.Thread(target=lambda: pytest.raises(ApiError, client.wait, job.id))
+        watching.start()
+        assert service.stop() == 0
+        watching.join(10)
+        assert not watching.is_alive()
+    service.start()
+    with service.client() as client:
+        assert client.wait(job.id).stain.photos
+    assert service.stop() == 0

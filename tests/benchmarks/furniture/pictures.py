@@ -1,0 +1,123 @@
+"""The pictures with their truth: made from a render's passes, saved, and loaded by the benchmarks."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+BACKGROUND = "background"
+CLASSES = ("wood", "fabric", "metal", "plastic", "paint", "stone")
+"""Surface classes of the pieces; ``material`` holds 0 for background and 1 + the place in this tuple."""
+MATERIAL_NAMES = (BACKGROUND, *CLASSES)
+WHITE_PERCENTILE, WHITE_LEVEL = 97.0, 0.85  # exposure: this share of the pixels stays below this, in every channel
+MIN_ALBEDO = 0.02  # below, photo / albedo is noise
+
+
+@dataclass(frozen=True)
+class FurniturePicture:
+    """One path-traced photo of a piece and what is true of each of its pixels.
+
+    albedo_linear × shading_linear = the linear photo wherever ``valid``. Masks are free of anti-aliasing:
+    true where the class covers at least half of the pixel.
+    """
+
+    name: str
+    photo_srgb: NDArray[np.uint8]  # [H, W, 3]
+    albedo_linear: NDArray[np.float32]  # [H, W, 3] base colour, linear RGB in [0, 1]
+    shading_linear: NDArray[np.float32]  # [H, W, 3] linear, >= 0, highlights included; 0 where not valid
+    valid: NDArray[np.bool_]  # [H, W] every albedo channel > 0.02 and no photo channel clipped
+    normal: NDArray[np.float32]  # [H, W, 3] unit, camera space: +X right, +Y up, +Z to the camera
+    roughness: NDArray[np.float32]  # [H, W] in [0, 1]
+    ambient_occlusion: NDArray[np.float32]  # [H, W] in [0, 1], 1 is open; rays of 0.5 m
+    depth: NDArray[np.float32]  # [H, W] metres from the camera's plane
+    wood: NDArray[np.bool_]  # [H, W] wood of the piece
+    foreground: NDArray[np.bool_]  # [H, W] the piece
+    material: NDArray[np.uint8]  # [H, W] index into MATERIAL_NAMES
+    credit: str  # model, author, licence, in one line
+
+
+def load(directory: Path) -> list[FurniturePicture]:
+    """Return every finished picture under ``directory``, sorted by name.
+
+    Raises:
+        FileNotFoundError: there is none.
+    """
+    folders = sorted(path.parent for path in Path(directory).glob("*/meta.json"))
+    if not folders:
+        raise FileNotFoundError(
+            f"no pictures in {directory}; make them: python -m tests.benchmarks.furniture.render --out {directory}"
+        )
+    return [load_one(folder) for folder in folders]
+
+
+def load_one(folder: Path) -> FurniturePicture:
+    """Read one picture's folder: ``photo.png``, ``truth.npz``, ``meta.json``."""
+    meta = json.loads((folder / "meta.json").read_text(encoding="utf-8"))
+    with np.load(folder / "truth.npz") as truth, Image.open(folder / "photo.png") as photo:
+        return FurniturePicture(folder.name, np.asarray(photo.convert("RGB")), **truth, credit=meta["credit"])
+
+
+def save_picture(exr: Path, folder: Path, meta: dict[str, object]) -> None:
+    """Turn a render's passes into ``folder``; ``meta.json`` comes last and marks it finished."""
+    passes = read_passes(exr)
+    world_to_camera = np.array(json.loads(exr.with_suffix(".json").read_text())["camera_to_world"]).T
+    linear = expose(passes["Combined"][..., :3])
+    albedo = np.clip(passes["albedo"][..., :3], 0.0, 1.0)
+    valid = (albedo > MIN_ALBEDO).all(-1) & (linear < 1.0).all(-1)
+    shading = np.where(valid[..., None], linear / np.maximum(albedo, MIN_ALBEDO), 0.0)
+    normal = passes["Normal"] @ world_to_camera.T
+    normal /= np.maximum(np.linalg.norm(normal, axis=-1, keepdims=True), 1e-6)
+    coverage = np.stack([passes[f"class_{name}"][..., 0] for name in CLASSES])
+    foreground = coverage.sum(0) >= 0.5
+    truth = {
+        "albedo_linear": albedo,
+        "shading_linear": shading,
+        "normal": normal,
+        "roughness": passes["roughness"][..., 0],
+        "ambient_occlusion": np.clip(passes["AO"].mean(-1), 0.0, 1.0),
+        "depth": passes["Depth"][..., 0],
+    }
+    folder.mkdir(parents=True, exist_ok=True)
+    np.savez_compressed(
+        folder / "truth.npz",
+        **{name: values.astype(np.float32) for name, values in truth.items()},
+        valid=valid,
+        wood=coverage[CLASSES.index("wood")] >= 0.5,
+        foreground=foreground,
+        material=np.where(foreground, 1 + coverage.argmax(0), 0).astype(np.uint8),
+    )
+    Image.fromarray(to_srgb(linear)).save(folder / "photo.png")
+    (folder / "meta.json").write_text(json.dumps(meta, indent=2) + "\n", encoding="utf-8")
+
+
+def read_passes(exr: Path) -> dict[str, NDArray[np.float32]]:
+    """Return each pass of a multilayer EXR as [H, W, C] float32."""
+    import OpenEXR  # from the extra `bench`; loading finished pictures does not need it
+
+    grouped: dict[str, dict[str, NDArray[np.float32]]] = {}
+    with OpenEXR.File(str(exr), separate_channels=True) as file:
+        for name, channel in file.channels().items():
+            _, _, rest = name.partition(".")  # ViewLayer.albedo.R
+            group, _, letter = rest.rpartition(".")
+            grouped.setdefault(group, {})[letter] = np.array(channel.pixels, np.float32)
+    return {
+        name: np.stack([channels[letter] for letter in sorted(channels, key="RGBXYZVA".index)], -1)
+        for name, channels in grouped.items()
+    }
+
+
+def expose(radiance: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Expose as a camera would (bright parts just below white) and clip to [0, 1]."""
+    gain = WHITE_LEVEL / max(float(np.percentile(radiance.max(-1), WHITE_PERCENTILE)), 1e-6)
+    return np.clip(radiance * gain, 0.0, 1.0).astype(np.float32)
+
+
+def to_srgb(linear: NDArray[np.float32]) -> NDArray[np.uint8]:
+    """Linear RGB in [0, 1] to sRGB bytes (IEC 61966-2-1)."""
+    curved = np.where(linear <= 0.0031308, linear * 12.92, 1.055 * np.maximum(linear, 0.0031308) ** (1 / 2.4) - 0.055)
+    return np.asarray(np.round(curved * 255), np.uint8)

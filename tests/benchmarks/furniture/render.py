@@ -1,0 +1,136 @@
+"""Render the benchmark's pictures with their truth, or the demo's photos.
+
+python -m tests.benchmarks.furniture.render --out DIR [--count 14] [--size 640] [--seed 1]
+python -m tests.benchmarks.furniture.render --demo
+
+Needs the extra ``bench`` (bpy, OpenEXR). Finished pieces are kept, so an interrupted run goes on where it was.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+from tests.benchmarks.furniture.catalogue import furniture_folder, read_catalogue, read_picks, unpack_model
+from tests.benchmarks.furniture.pictures import CLASSES, expose, read_passes, save_picture, to_srgb
+
+BLENDER_CODE = Path(__file__).with_name("scene_blender.py")
+DEMO_FOLDER = Path(__file__).parents[3] / "orchestrator" / "demo_photos"
+DEMO_SIZE, DEMO_SAMPLES, DEMO_QUALITY, DEMO_MAX_BYTES = 1600, 12, 92, 500_000
+
+
+def main() -> None:
+    arguments = parse_arguments()
+    picks = read_picks()
+    chosen = picks["demo"] if arguments.demo else picks["pick"][: arguments.count]
+    pieces = [piece | {"seed": arguments.seed * 1000 + number} for number, piece in enumerate(chosen)]
+    out: Path = DEMO_FOLDER if arguments.demo else arguments.out
+    missing = [piece for piece in pieces if not finished(out, piece["name"], arguments.demo)]
+    print(f"{len(pieces) - len(missing)} of {len(pieces)} pictures are there already", flush=True)
+    if not missing:
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        scratch = Path(folder)
+        job = make_job(missing, picks["rooms"], arguments, scratch)
+        for done, name in enumerate(render(job, scratch, arguments.python), start=1):
+            piece = next(one for one in missing if one["name"] == name)
+            exr = scratch / f"{name}.exr"
+            if arguments.demo:
+                save_demo_photo(exr, out / f"{name}.jpg")
+            else:
+                save_picture(exr, out / name, describe(piece, arguments))
+            exr.unlink()
+            print(f"[{done}/{len(missing)}] {name}", flush=True)
+
+
+def parse_arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    target = parser.add_mutually_exclusive_group(required=True)
+    target.add_argument("--out", type=Path, help="folder for the benchmark's pictures")
+    target.add_argument("--demo", action="store_true", help="make orchestrator/demo_photos again instead")
+    parser.add_argument("--count", type=int, default=14, help="how many pieces, in the order of picks.toml")
+    parser.add_argument("--size", type=int, default=640, help="longer side in pixels")
+    parser.add_argument("--seed", type=int, default=1, help="seed of the boards and of the sampling")
+    parser.add_argument("--samples", type=int, default=16, help="paths a pixel, before denoising")
+    parser.add_argument("--python", default=sys.executable, help="a Python that has the bpy wheel")
+    return parser.parse_args()
+
+
+def finished(out: Path, name: str, demo: bool) -> bool:
+    return (out / f"{name}.jpg").exists() if demo else (out / name / "meta.json").exists()
+
+
+def make_job(
+    pieces: list[dict[str, Any]], rooms: dict[str, Any], arguments: argparse.Namespace, scratch: Path
+) -> dict[str, Any]:
+    """Unpack the models and say everything that the Blender side needs to know."""
+    library = furniture_folder(scratch)
+    described = []
+    for piece in pieces:
+        archive = library / f"{piece['archive']}.sh3f"
+        model = read_catalogue(archive)[piece["model"]]
+        described.append(
+            piece
+            | {
+                "obj": str(unpack_model(archive, piece["model"], scratch / "models")),
+                "exr": str(scratch / f"{piece['name']}.exr"),
+                "height_m": model.height_m,
+                "room": rooms[piece["room"]],
+            }
+        )
+    return {
+        "size": DEMO_SIZE if arguments.demo else arguments.size,
+        "samples": DEMO_SAMPLES if arguments.demo else arguments.samples,
+        "classes": list(CLASSES),
+        "pieces": described,
+    }
+
+
+def render(job: dict[str, Any], scratch: Path, python: str) -> Iterator[str]:
+    """Run the one Blender child; yield each piece's name as soon as its EXR is there.
+
+    Raises:
+        RuntimeError: Blender failed; its last lines are in the message.
+    """
+    job_file = scratch / "job.json"
+    job_file.write_text(json.dumps(job))
+    command = [python, str(BLENDER_CODE), str(job_file)]
+    lines: list[str] = []
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as blender:
+        try:
+            for line in blender.stdout or ():
+                lines = [*lines[-19:], line]
+                if line.startswith("rendered "):
+                    yield line.split()[1]
+        except BaseException:  # also GeneratorExit: the child never outlives us
+            blender.kill()
+            raise
+    if blender.returncode != 0:
+        raise RuntimeError(f"Blender ended with {blender.returncode}:\n{''.join(lines)}")
+
+
+def describe(piece: dict[str, Any], arguments: argparse.Namespace) -> dict[str, object]:
+    keys = ("archive", "model", "author", "license", "species", "room", "materials")
+    credit = f"{piece['title']} by {piece['author']} ({piece['license']}), path-traced with new surfaces"
+    return {key: piece[key] for key in keys} | {"credit": credit, "seed": arguments.seed, "size": arguments.size}
+
+
+def save_demo_photo(exr: Path, jpeg: Path) -> None:
+    """Write the JPEG at quality 92, or the best quality below it that stays within 500 kB."""
+    photo = Image.fromarray(to_srgb(expose(read_passes(exr)["Combined"][..., :3])))
+    for quality in range(DEMO_QUALITY, 70, -3):
+        photo.save(jpeg, quality=quality, optimize=True)
+        if jpeg.stat().st_size <= DEMO_MAX_BYTES:
+            return
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,259 @@
+"""Blender side: build one scene a piece and render it into a multilayer EXR. Run as a child process.
+
+``python scene_blender.py JOB.json`` with a Python that has the ``bpy`` wheel. The job is what
+``render.py`` writes: render settings, the surface classes, and per piece the OBJ, its height in metres,
+which materials it has and what scene it stands in. World frame: metres, +Z up, the piece faces -Y.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import bpy
+import numpy as np
+from mathutils import Vector
+
+sys.path.insert(0, str(Path(__file__).parent))
+from surfaces_blender import hex_to_linear, room_material, surface_material
+
+FILL = 0.80  # share of the picture that the piece's outline may take
+AO_DISTANCE_M = 0.5
+
+
+def import_piece(piece: dict[str, Any]) -> bpy.types.Object:
+    """Import the OBJ upright as one object, scaled to its height, centred, on the floor."""
+    bpy.ops.wm.obj_import(filepath=piece["obj"], forward_axis="NEGATIVE_Z", up_axis="Y")
+    meshes = [o for o in bpy.context.scene.objects if o.type == "MESH"]
+    bpy.ops.object.select_all(action="DESELECT")
+    for mesh in meshes:
+        mesh.select_set(True)
+    bpy.context.view_layer.objects.active = meshes[0]
+    if len(meshes) > 1:
+        bpy.ops.object.join()
+    bpy.ops.object.transform_apply(location=True, rotation=True, scale=True)
+    piece_object = bpy.context.view_layer.objects.active
+    clean_normals(piece.get("flat", False))
+    points = vertices(piece_object)
+    low, high = points.min(0), points.max(0)
+    points = (points - [(low[0] + high[0]) / 2, (low[1] + high[1]) / 2, low[2]]) * (
+        piece["height_m"] / (high[2] - low[2])
+    )
+    piece_object.data.vertices.foreach_set("co", points.astype(np.float32).ravel())
+    piece_object.data.update()
+    piece_object.rotation_euler[2] = math.radians(piece.get("turn_deg", 0.0))
+    bpy.context.view_layer.update()
+    return piece_object
+
+
+def clean_normals(flat: bool) -> None:
+    """Give the active mesh outward faces, smooth up to 35° unless flat: the models' normals are wrong in places."""
+    bpy.ops.mesh.customdata_custom_splitnormals_clear()
+    bpy.ops.object.mode_set(mode="EDIT")
+    bpy.ops.mesh.select_all(action="SELECT")
+    bpy.ops.mesh.remove_doubles(threshold=1e-4)
+    bpy.ops.mesh.normals_make_consistent(inside=False)
+    bpy.ops.object.mode_set(mode="OBJECT")
+    if flat:
+        bpy.ops.object.shade_flat()
+    else:
+        bpy.ops.object.shade_smooth_by_angle(angle=math.radians(35))
+
+
+def vertices(mesh: bpy.types.Object) -> np.ndarray:
+    points = np.empty(len(mesh.data.vertices) * 3, np.float32)
+    mesh.data.vertices.foreach_get("co", points)
+    return points.reshape(-1, 3).astype(np.float64)
+
+
+def add_grain_frames(mesh: bpy.types.Object, generator: np.random.Generator) -> None:
+    """Give every loose part its own board: attribute ``grain`` = metres along, across and through it.
+
+    A joiner cuts each part with the grain along its longest side, so the axes are the part's extents
+    sorted; long slanted parts use their principal axis. ``board`` is a random vector per part.
+    """
+    points = vertices(mesh)
+    part = loose_parts(mesh, points)
+    grain, board = np.zeros_like(points), np.zeros_like(points)
+    for label in np.unique(part):
+        inside = part == label
+        local = points[inside] - (points[inside].min(0) + points[inside].max(0)) / 2
+        axes = np.eye(3)
+        _, spread, principal = np.linalg.svd(local - local.mean(0), full_matrices=False)
+        if len(local) > 3 and spread[0] > 2.5 * spread[1]:
+            axes = principal
+        along = local @ axes.T
+        grain[inside] = along[:, np.argsort(-np.ptp(along, axis=0))]
+        board[inside] = generator.random(3)
+    for name, values in (("grain", grain), ("board", board)):
+        attribute = mesh.data.attributes.new(name, "FLOAT_VECTOR", "POINT")
+        attribute.data.foreach_set("vector", values.astype(np.float32).ravel())
+
+
+def loose_parts(mesh: bpy.types.Object, points: np.ndarray) -> np.ndarray:
+    """Label [vertices] of the connected part; vertices at one place count as one."""
+    _, place = np.unique(points.round(4), axis=0, return_inverse=True)
+    place = place.ravel()
+    edges = np.empty(len(mesh.data.edges) * 2, np.int32)
+    mesh.data.edges.foreach_get("vertices", edges)
+    start, end = place[edges[::2]], place[edges[1::2]]
+    label = np.arange(place.max() + 1)
+    while True:  # hook each edge's larger label to the smaller one, then jump, until nothing moves
+        lowest = np.minimum(label[start], label[end])
+        hooked = label.copy()
+        np.minimum.at(hooked, label[start], lowest)
+        np.minimum.at(hooked, label[end], lowest)
+        hooked = hooked[hooked]
+        if np.array_equal(hooked, label):
+            return label[place]
+        label = hooked
+
+
+def add_room(room: dict[str, Any], piece_object: bpy.types.Object, classes: list[str]) -> None:
+    """A floor, a wall behind the piece and, in rooms that are no studio, a skirting board."""
+    depth = max((piece_object.matrix_world @ v.co).y for v in piece_object.data.vertices)
+    wall_y = depth + room["gap_m"]
+    floor, wall = room_material("floor", room, classes), room_material("wall", room, classes)
+    if room["cove_m"] > 0:  # studio paper: floor and wall joined by a quarter circle
+        radius = room["cove_m"]
+        angles = [math.radians(6 * i) for i in range(16)]
+        profile = (
+            [(-8.0, 0.0)]
+            + [(wall_y - radius + radius * math.sin(a), radius - radius * math.cos(a)) for a in angles]
+            + [(wall_y, 5.0)]
+        )
+        strip("paper", profile, wall)
+        return
+    strip("floor", [(-8.0, 0.0), (wall_y, 0.0)], floor)
+    strip("wall", [(wall_y, 0.0), (wall_y, 5.0)], wall)
+    if room.get("skirting"):
+        bpy.ops.mesh.primitive_cube_add(size=1.0, location=(0, wall_y - 0.008, 0.05))
+        board = bpy.context.active_object
+        board.scale = (16.0, 0.016, 0.10)
+        board.data.materials.append(room_material("skirting", room, classes))
+
+
+def strip(name: str, profile: list[tuple[float, float]], material: bpy.types.Material) -> None:
+    """Sweep a (y, z) profile along x."""
+    mesh = bpy.data.meshes.new(name)
+    points = [(x, y, z) for y, z in profile for x in (-8.0, 8.0)]
+    faces = [(2 * i, 2 * i + 1, 2 * i + 3, 2 * i + 2) for i in range(len(profile) - 1)]
+    mesh.from_pydata(points, [], faces)
+    mesh.materials.append(material)
+    for polygon in mesh.polygons:
+        polygon.use_smooth = len(profile) > 2
+    bpy.context.collection.objects.link(bpy.data.objects.new(name, mesh))
+
+
+def add_light(room: dict[str, Any], size: float) -> None:
+    """A key from the side, a weak fill, and the sky; sized with the piece so that all pieces are lit alike."""
+    reach = 2.4 * max(size, 0.8)
+    for light in room["lights"]:
+        data = bpy.data.lights.new("light", "AREA")
+        data.shape, data.size, data.size_y = "RECTANGLE", light["size"][0] * reach, light["size"][1] * reach
+        data.energy = light["watts"] * reach * reach
+        data.color = hex_to_linear(light["color"])
+        lamp = bpy.data.objects.new("light", data)
+        lamp.location = Vector(light["at"]) * reach
+        lamp.rotation_euler = (Vector((0, 0, 0.3 * size)) - lamp.location).to_track_quat("-Z", "Y").to_euler()
+        bpy.context.collection.objects.link(lamp)
+    world = bpy.data.worlds.new("world")
+    world.use_nodes = True
+    background = world.node_tree.nodes["Background"]
+    background.inputs["Color"].default_value = (*hex_to_linear(room["sky"]), 1.0)
+    background.inputs["Strength"].default_value = room["sky_strength"]
+    world.light_settings.distance = AO_DISTANCE_M
+    bpy.context.scene.world = world
+
+
+def add_camera(piece: dict[str, Any], piece_object: bpy.types.Object, long_side: int) -> None:
+    """A 50 mm lens on a three-quarter view, as far away as the whole piece needs."""
+    azimuth, elevation = math.radians(piece["azimuth_deg"]), math.radians(piece["elevation_deg"])
+    back = np.array(
+        [math.sin(azimuth) * math.cos(elevation), -math.cos(azimuth) * math.cos(elevation), math.sin(elevation)]
+    )
+    right = np.cross([0.0, 0.0, 1.0], back)
+    right /= np.linalg.norm(right)
+    axes = np.stack([right, np.cross(back, right), back])  # rows: right, up, back
+    world = np.array(piece_object.matrix_world)
+    points = vertices(piece_object) @ world[:3, :3].T + world[:3, 3]
+    flat = points @ axes.T
+    portrait = np.ptp(flat[:, 0]) < 0.95 * np.ptp(flat[:, 1])
+    width, height = (long_side * 3 // 4, long_side) if portrait else (long_side, long_side * 3 // 4)
+    half = 18.0 / 50.0  # tangent of half the field of view along the long side of a 36 mm sensor
+    tangent = np.array([half * width, half * height]) / max(width, height)
+    target = (points.min(0) + points.max(0)) / 2
+    distance = 1.0
+    for _ in range(4):  # the outline's centre moves with perspective, so aim again
+        seen = (points - target) @ axes.T
+        distance = float((np.abs(seen[:, :2]) / (FILL * tangent) + seen[:, 2:]).max())
+        projected = seen[:, :2] / (distance - seen[:, 2:])
+        middle = (projected.min(0) + projected.max(0)) / 2 * distance
+        target = target + axes[0] * middle[0] + axes[1] * middle[1]
+    data = bpy.data.cameras.new("camera")
+    data.lens, data.sensor_width, data.sensor_fit = 50.0, 36.0, "AUTO"
+    camera = bpy.data.objects.new("camera", data)
+    camera.location = Vector(target + axes[2] * distance)
+    camera.rotation_euler = Vector(back).to_track_quat("Z", "Y").to_euler()
+    bpy.context.collection.objects.link(camera)
+    scene = bpy.context.scene
+    scene.camera = camera
+    scene.render.resolution_x, scene.render.resolution_y = width, height
+
+
+def set_up_render(job: dict[str, Any], seed: int) -> None:
+    scene, layer = bpy.context.scene, bpy.context.view_layer
+    scene.render.engine = "CYCLES"
+    scene.cycles.samples = job["samples"]
+    scene.cycles.seed = seed
+    scene.cycles.use_adaptive_sampling = True
+    scene.cycles.adaptive_threshold = 0.04
+    scene.cycles.use_denoising = True  # only the combined pass; the truth passes stay as sampled
+    scene.cycles.denoiser = "OPENIMAGEDENOISE"
+    scene.cycles.denoising_prefilter = "FAST"
+    scene.cycles.max_bounces = 3
+    scene.cycles.sample_clamp_indirect = 4.0
+    scene.cycles.caustics_reflective = scene.cycles.caustics_refractive = False
+    scene.view_settings.view_transform = "Standard"
+    scene.render.image_settings.file_format = "OPEN_EXR_MULTILAYER"
+    scene.render.image_settings.color_depth = "32"
+    layer.use_pass_normal = layer.use_pass_z = layer.use_pass_ambient_occlusion = True
+    for name, kind in [("albedo", "COLOR"), ("roughness", "VALUE")] + [
+        (f"class_{name}", "VALUE") for name in job["classes"]
+    ]:
+        aov = layer.aovs.add()
+        aov.name, aov.type = name, kind
+
+
+def render_piece(job: dict[str, Any], piece: dict[str, Any]) -> None:
+    bpy.ops.wm.read_factory_settings(use_empty=True)
+    generator = np.random.default_rng(piece["seed"])
+    piece_object = import_piece(piece)
+    add_grain_frames(piece_object, generator)
+    size = max(piece_object.dimensions)
+    for slot in piece_object.material_slots:
+        name = slot.material.name
+        if name not in piece["materials"]:
+            raise KeyError(f"{piece['name']}: picks.toml does not say what material {name!r} is")
+        slot.material = surface_material(name, piece["materials"][name], piece["species"], size, job["classes"])
+    add_room(piece["room"], piece_object, job["classes"])
+    add_light(piece["room"], size)
+    add_camera(piece, piece_object, job["size"])
+    set_up_render(job, piece["seed"])
+    bpy.context.scene.render.filepath = piece["exr"]
+    bpy.ops.render.render(write_still=True)
+    camera = bpy.context.scene.camera
+    facts = {"camera_to_world": [list(row)[:3] for row in camera.matrix_world][:3]}
+    Path(piece["exr"]).with_suffix(".json").write_text(json.dumps(facts))
+
+
+if __name__ == "__main__":
+    job_file = json.loads(Path(sys.argv[1]).read_text())
+    for one in job_file["pieces"]:
+        began = time.monotonic()
+        render_piece(job_file, one)
+        print(f"\nrendered {one['name']} {time.monotonic() - began:.1f}", flush=True)

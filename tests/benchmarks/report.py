@@ -1,0 +1,64 @@
+"""What a benchmark found: a table to read and a JSON file, with the machine it ran on."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One number. ``bound`` is '<= x', '>= x', '== x', 'x .. y', or empty for a figure that is only shown."""
+
+    name: str
+    value: float
+    unit: str = ""
+    bound: str = ""
+
+    @property
+    def holds(self) -> bool | None:
+        """Whether the bound holds; None without one."""
+        if not self.bound:
+            return None
+        if ".." in self.bound:
+            low, high = (float(side) for side in self.bound.split(".."))
+            return low <= self.value <= high
+        sign, limit = self.bound.split()
+        return {"<=": self.value <= float(limit), ">=": self.value >= float(limit), "==": self.value == float(limit)}[
+            sign
+        ]
+
+
+def machine() -> dict[str, str | int]:
+    """Where the benchmark ran; no host name."""
+    cpu = next((line.split(":")[1].strip() for line in _cpu_lines() if line.startswith("model name")), "unknown")
+    return {"cpu": cpu, "cores": os.cpu_count() or 0, "system": platform.system(), "python": platform.python_version()}
+
+
+def report(title: str, figures: list[Figure], json_file: Path | None) -> None:
+    """Print a table, and write ``{"machine": …, "figures": …}`` to ``json_file`` where one is given."""
+    about = machine()
+    table = Table(title=f"{title} · {about['cpu']}, {about['cores']} cores", title_justify="left")
+    for heading, side in (("figure", "left"), ("value", "right"), ("unit", "left"), ("bound", "left"), ("", "left")):
+        table.add_column(heading, justify="right" if side == "right" else "left")
+    marks = {None: "", True: "[green]holds[/]", False: "[red]does not hold[/]"}
+    for figure in figures:
+        table.add_row(figure.name, f"{figure.value:.4g}", figure.unit, figure.bound, marks[figure.holds])
+    Console(width=120).print(table)
+    if json_file:
+        body = {
+            figure.name: {"value": figure.value, "unit": figure.unit, "bound": figure.bound, "holds": figure.holds}
+            for figure in figures
+        }
+        json_file.write_text(json.dumps({"machine": about, "figures": body}, indent=2) + "\n", encoding="utf-8")
+
+
+def _cpu_lines() -> list[str]:
+    info = Path("/proc/cpuinfo")
+    return info.read_text(encoding="utf-8").splitlines() if info.exists() else []

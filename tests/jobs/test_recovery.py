@@ -1,0 +1,82 @@
+"""A crash costs time, never work: the service or Triton may die at any moment."""
+
+from __future__ import annotations
+
+import os
+import signal
+from pathlib import Path
+
+import pytest
+
+from orchestrator.api.heartwood.v1 import job_pb2
+from orchestrator.client import Heartwood
+from tests.pictures import jpeg, wood_photo
+from tests.running_service import RunningService, wait_for
+
+PHOTO = jpeg(wood_photo(3000, 2250, seed=40))
+FILES = ("albedo", "normal", "roughness", "ambient_occlusion", "height_map", "orm", "wood_mask", "preview", "before_after")
+
+
+def start_stain(client: Heartwood) -> str:
+    return client.stain(client.upload_bytes(PHOTO, "board.jpg").group_id, stain="walnut").id
+
+
+def contents(job: job_pb2.Job) -> dict[str, str]:
+    return {name: getattr(job.stain.photos[0], name).sha256 for name in FILES}
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory, triton_url: str) -> dict[str, str]:
+    """The SHA-256 of every file of the job when nothing happens."""
+    service = RunningService(tmp_path_factory.mktemp("undisturbed"), triton_url)
+    with service.client() as client:
+        made = contents(client.wait(start_stain(client)))
+    service.stop()
+    return made
+
+
+@pytest.mark.parametrize("part", ["surface", "stain"])
+def test_a_job_killed_in_the_middle_ends_in_the_same_bytes_and_redoes_no_finished_step(
+    tmp_path: Path, triton_url: str, undisturbed: dict[str, str], part: str
+) -> None:
+    service = RunningService(tmp_path, triton_url)
+    with service.client() as client:
+        job_id = start_stain(client)
+        wait_for(lambda: any(event["step"] == part for event in service.events("step_started")), 60, 0.01)
+        service.kill()
+    finished = {event["step"] for event in service.events("step_finished")}
+    assert part not in finished
+    service.start()
+    with service.client() as client:
+        job = client.wait(job_id)
+    assert contents(job) == undisturbed
+    started = [event["step"] for event in service.events("step_started")]
+    for name in finished:
+        assert started.count(name) == 1, f"{name} had finished and ran again"
+    assert started.count(part) == 2
+    assert service.stop() == 0
+
+
+def test_triton_killed_under_a_running_job_costs_only_time(tmp_path: Path, undisturbed: dict[str, str]) -> None:
+    service = RunningService(tmp_path)
+    with service.client() as client:
+        (triton,) = [pid for pid in service.children() if is_triton(pid)]
+        job_id = start_stain(client)
+        wait_for(lambda: service.events("step_started"), 30, 0.01)
+        os.kill(triton, signal.SIGKILL)
+        job = client.wait(job_id)
+        assert contents(job) == undisturbed
+        assert triton not in service.children()
+    assert service.stop() == 0
+
+
+def is_triton(pid: int) -> bool:
+    return b"tritonserver" in Path(f"/proc/{pid}/cmdline").read_bytes()
+
+
+def test_a_service_killed_leaves_no_triton_behind(tmp_path: Path) -> None:
+    service = RunningService(tmp_path)
+    tritons = [pid for pid in service.children() if is_triton(pid)]
+    assert tritons
+    service.kill()
+    wait_for(lambda: not any(Path(f"/proc/{pid}").exists() for pid in tritons), 15)
