@@ -12,6 +12,9 @@ from torch import Tensor
 
 LUMINANCE = (0.2126, 0.7152, 0.0722)
 """Of linear sRGB (Rec. ITU-R BT.709)."""
+MINKOWSKI = 6.0
+FRAME_MARGIN = 0.04
+"""Share of the picture that is left around it: a piece cut out on white is not to touch the frame."""
 
 
 def linear_from_srgb(image: Tensor) -> Tensor:
@@ -22,8 +25,22 @@ def linear_from_srgb(image: Tensor) -> Tensor:
 
 def luminance(linear: Tensor) -> Tensor:
     """[B, 1, H, W] of linear RGB [B, 3, H, W]."""
-    red, green, blue = linear.split(1, dim=1)
+    red, green, blue = linear.chunk(3, dim=1)
     return red * LUMINANCE[0] + green * LUMINANCE[1] + blue * LUMINANCE[2]
+
+
+def shades_of_grey(linear: Tensor, share: float) -> Tensor:
+    """Colour of the light by the Minkowski mean of degree 6 (Finlayson, Trezzi 2004).
+
+    Args:
+        linear: [B, 3, h, w] linear RGB.
+        share: how far to believe it, in [0, 1]; the picture's things have colours of their own.
+
+    Returns:
+        [B, 3, 1, 1], of luminance about 1.
+    """
+    mean = (linear.clamp_min(1e-4) ** MINKOWSKI).mean(dim=(2, 3), keepdim=True) ** (1.0 / MINKOWSKI)
+    return (mean / luminance(mean)) ** share
 
 
 def picture_mask(image: Tensor) -> Tensor:
@@ -38,30 +55,72 @@ def picture_mask(image: Tensor) -> Tensor:
     return torch.maximum(mask, nothing)
 
 
-def _weights(positions: Tensor, source: Tensor, width: Tensor) -> Tensor:
-    """[n, m] triangle weights of ``source`` centres for ``positions``; each row sums to 1."""
-    weights = (1.0 - (positions[:, None] - source[None, :]).abs() / width).clamp_min(0.0)
-    return weights / weights.sum(dim=1, keepdim=True).clamp_min(1e-6)
+def picture_frame(image: Tensor) -> Tensor:
+    """Where the picture is, without border rows and columns that only repeat, as letterboxing adds them.
+
+    Args:
+        image: [B, 3, H, W].
+
+    Returns:
+        [B, 4]: top, bottom, left, right in pixels, with a margin. All of it where nothing changes.
+    """
+    rows = (image[:, :, 1:] - image[:, :, :-1]).abs().amax(dim=(1, 3))
+    columns = (image[:, :, :, 1:] - image[:, :, :, :-1]).abs().amax(dim=(1, 2))
+    return torch.stack([*_extent(rows), *_extent(columns)], dim=1)
 
 
-def _to_grid_matrix(length: int, size: int, like: Tensor) -> Tensor:
-    """[size, length] weights: a triangle as wide as a cell, or bilinear where the grid is finer."""
-    source = torch.arange(length, device=like.device, dtype=like.dtype) + 0.5
-    cells = torch.arange(size, device=like.device, dtype=like.dtype) + 0.5
-    step = (torch.ones_like(like[0, 0, 0, 0]) * length) / size
-    return _weights(cells * step, source, step.clamp_min(1.0))
+def _extent(change: Tensor) -> tuple[Tensor, Tensor]:
+    """[B] start and [B] stop of what changes by a visible step; ``change`` [B, n - 1] is between neighbours."""
+    changes = (change > 0.5 / 255.0).to(change.dtype)
+    position = torch.cumsum(torch.ones_like(change[:1]), dim=1)  # of the second of both neighbours
+    length = position.amax() + 1.0
+    some = changes.amax(dim=1)
+    start = (length - ((length - position) * changes).amax(dim=1) - 1.0) * some
+    stop = length + ((position * changes).amax(dim=1) + 1.0 - length) * some
+    margin = FRAME_MARGIN * (stop - start)
+    return (start - margin).clamp_min(0.0), torch.minimum(stop + margin, length)
 
 
-def to_grid(values: Tensor, rows: int, columns: int) -> Tensor:
-    """Resample [B, C, H, W] to [B, C, rows, columns] without aliasing."""
-    down = _to_grid_matrix(values.shape[2], rows, values)
-    across = _to_grid_matrix(values.shape[3], columns, values)
-    return down @ (values @ across.transpose(0, 1))
+def _centres(length: int, like: Tensor) -> Tensor:
+    return torch.arange(length, device=like.device, dtype=like.dtype) + 0.5
 
 
-def enlarge(values: Tensor, like: Tensor) -> Tensor:
-    """Bilinear resize of [B, C, h, w] to the height and width of ``like``."""
-    return F.interpolate(values, size=(like.shape[2], like.shape[3]), mode="bilinear", align_corners=False)
+def _to_grid_matrix(start: Tensor, stop: Tensor, length: int, size: int) -> Tensor:
+    """[B, 1, size, length] weights: a triangle as wide as a cell, or bilinear where the grid is finer."""
+    step = ((stop - start) / size)[:, None]
+    cells = start[:, None] + _centres(size, start) * step
+    distance = (cells[:, :, None] - _centres(length, start)).abs() / step.clamp_min(1.0)[:, :, None]
+    weights = (1.0 - distance).clamp_min(0.0)
+    return (weights / weights.sum(dim=2, keepdim=True).clamp_min(1e-6)).unsqueeze(1)
+
+
+def _from_grid_matrix(start: Tensor, stop: Tensor, length: int, size: int) -> Tensor:
+    """[B, 1, length, size] bilinear weights; beyond the frame the outermost cell goes on."""
+    place = (_centres(length, start) - start[:, None]) / (stop - start)[:, None] * size
+    distance = place.clamp(0.5, size - 0.5)[:, :, None] - _centres(size, start)
+    return (1.0 - distance.abs()).clamp_min(0.0).unsqueeze(1)
+
+
+def to_grid(values: Tensor, size: int, frame: Tensor | None = None) -> Tensor:
+    """Resample what is in the frame [B, 4] of [B, C, H, W], or all of it, to [B, C, size, size] without aliasing."""
+    height, width = values.shape[2], values.shape[3]
+    if frame is None:
+        zero = torch.zeros_like(values[:1, 0, 0, 0])
+        top, bottom, left, right = zero, zero + height, zero, zero + width
+    else:
+        top, bottom, left, right = frame.unbind(dim=1)
+    down = _to_grid_matrix(top, bottom, height, size)
+    across = _to_grid_matrix(left, right, width, size)
+    return down @ (values @ across.transpose(2, 3))
+
+
+def from_grid(values: Tensor, frame: Tensor, like: Tensor) -> Tensor:
+    """Bring [B, C, n, n] back to the height and width of ``like``, into the frame that it was taken from."""
+    top, bottom, left, right = frame.unbind(dim=1)
+    size = values.shape[2]
+    down = _from_grid_matrix(top, bottom, like.shape[2], size)
+    across = _from_grid_matrix(left, right, like.shape[3], size)
+    return down @ (values @ across.transpose(2, 3))
 
 
 def places(like: Tensor) -> Tensor:
@@ -128,12 +187,16 @@ def guided_filter(guide: Tensor, values: Tensor, radius: int, epsilon: float) ->
     return slope * guide + offset
 
 
-def guided_enlarge(values: Tensor, guide_grid: Tensor, guide: Tensor, radius: int, epsilon: float) -> Tensor:
-    """Bring [B, C, h, w] to the size of ``guide`` along its edges (He, Sun: Fast Guided Filter, 2015).
+def guided_from_grid(
+    values: Tensor, guide_grid: Tensor, guide: Tensor, frame: Tensor, radius: int, epsilon: float
+) -> Tensor:
+    """``from_grid`` along the edges of ``guide`` (He, Sun: Fast Guided Filter, 2015).
 
     Args:
-        guide_grid: [B, 1, h, w], the guide on the grid of ``values``.
+        values: [B, C, n, n].
+        guide_grid: [B, 1, n, n], the guide on the grid of ``values``.
         guide: [B, 1, H, W].
+        frame: [B, 4], where the grid lies in ``guide``.
     """
     slope, offset = guided_fit(guide_grid, values, radius, epsilon)
-    return enlarge(slope, guide) * guide + enlarge(offset, guide)
+    return from_grid(slope, frame, guide) * guide + from_grid(offset, frame, guide)

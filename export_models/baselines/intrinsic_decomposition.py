@@ -11,12 +11,15 @@ import torch
 from torch import Tensor, nn
 
 from export_models.baselines.filtering import (
-    guided_enlarge,
     guided_filter,
+    guided_from_grid,
     likeness,
     linear_from_srgb,
     luminance,
+    picture_frame,
     places,
+    shades_of_grey,
+    smooth,
     to_grid,
 )
 
@@ -25,7 +28,9 @@ OUTPUTS = ("albedo", "shading")
 
 GRID, QUERY, KEY = 256, 128, 32
 """Sides of the grids: of the light, of the places whose albedo is looked up, of the places it is looked up from."""
-ROUNDS = 2
+ROUNDS, SPREAD = 6, 2
+"""While albedos are sought, light is taken to be smooth over three box means of 5 cells of the coarsest grid: it does
+not stop where one material meets another, which is what ties their levels together."""
 DARK = 0.01
 """Added before logarithms of channels: below, an 8-bit photo's chromaticity is noise."""
 DARK_LUMINANCE = 2e-3
@@ -37,8 +42,8 @@ brightness counts as another surface too."""
 LIGHT_RADIUS, LIGHT_EPSILON = 4, 0.05
 """Window in grid cells, and variance of log luminance: steps above 22 % are faces and shadows, below grain."""
 FINE_RADIUS, FINE_EPSILON = 2, 0.02
-MINKOWSKI, LIGHT_COLOR_SHARE = 6.0, 0.4
-"""Shades of grey (Finlayson, Trezzi 2004), believed by less than half: a colour may well be the room's own."""
+LIGHT_COLOR_SHARE = 0.4
+"""The light's colour is believed by less than half: a picture's colour may well be the room's own."""
 WHITE, WHITE_SHARE = 0.85, 0.02
 """Albedo of white paint; the lightest fiftieth of a picture is taken to be near it."""
 MIRRORED, LEAST_DIFFUSE = 0.02, 0.3
@@ -61,11 +66,12 @@ class IntrinsicDecomposition(nn.Module):
             and where light would have to be weaker than the pixel, as in clipped highlights, albedo is 1.
         """
         linear = linear_from_srgb(image)
-        small = to_grid(linear, GRID, GRID)
-        light_color = shades_of_grey(small)
+        frame = picture_frame(image)
+        small = to_grid(linear, GRID, frame)
+        light_color = shades_of_grey(small, LIGHT_COLOR_SHARE)
         log_luminance = _log_luminance(small)
         log_light = grid_light(small, light_color)
-        fine = guided_enlarge(log_light, log_luminance, _log_luminance(linear), FINE_RADIUS, FINE_EPSILON)
+        fine = guided_from_grid(log_light, log_luminance, _log_luminance(linear), frame, FINE_RADIUS, FINE_EPSILON)
         shading = torch.exp(fine) * light_color
         shading = shading * _exposure(small / (torch.exp(log_light) * light_color), log_light)
         shading = shading * _mirrored_share(linear / shading)
@@ -73,32 +79,34 @@ class IntrinsicDecomposition(nn.Module):
         return linear / shading, shading
 
 
-def shades_of_grey(linear: Tensor) -> Tensor:
-    """Colour of the light, [B, 3, 1, 1] of luminance about 1, for linear RGB [B, 3, h, w]."""
-    mean = (linear.clamp_min(1e-4) ** MINKOWSKI).mean(dim=(2, 3), keepdim=True) ** (1.0 / MINKOWSKI)
-    return (mean / luminance(mean)) ** LIGHT_COLOR_SHARE
-
-
 def grid_light(small: Tensor, light_color: Tensor) -> Tensor:
     """Log of the light's brightness, up to a constant: [B, 1, GRID, GRID] for linear RGB [B, 3, GRID, GRID].
 
-    Albedo and light are solved in turn, each from what the other leaves over.
+    Albedo and light are solved in turn, each from what the other leaves over. The last light follows edges again.
     """
-    queries, keys = to_grid(small, QUERY, QUERY), to_grid(small, KEY, KEY)
-    log_small, log_keys = _log_luminance(small), _log_luminance(keys)
-    log_light = torch.zeros_like(log_small)
+    log_small, keys, queries = _log_luminance(small), to_grid(small, KEY), to_grid(small, QUERY)
+    log_keys = _log_luminance(keys)
+    log_light = torch.zeros_like(log_keys)
     for _ in range(ROUNDS):
-        at_queries, at_keys = to_grid(log_light, QUERY, QUERY), to_grid(log_light, KEY, KEY)
-        same = likeness(_surface(queries, light_color, at_queries), _surface(keys, light_color, at_keys))
-        albedo = same @ (log_keys - at_keys).flatten(2).transpose(1, 2)
-        log_albedo = to_grid(albedo.transpose(1, 2).reshape(-1, 1, QUERY, QUERY), GRID, GRID)
-        log_light = guided_filter(log_small, log_small - log_albedo, LIGHT_RADIUS, LIGHT_EPSILON)
-    return log_light
+        surface = _surface(keys, light_color, log_light)
+        log_light = smooth(log_keys - _albedo(surface, surface, log_keys - log_light), SPREAD)
+
+    seen_from = _surface(queries, light_color, to_grid(log_light, QUERY))
+    log_albedo = _albedo(seen_from, _surface(keys, light_color, log_light), log_keys - log_light)
+    rest = log_small - to_grid(log_albedo, GRID)
+    return guided_filter(log_small, rest, LIGHT_RADIUS, LIGHT_EPSILON)
+
+
+def _albedo(queries: Tensor, keys: Tensor, log_albedo: Tensor) -> Tensor:
+    """[B, 1, h, w]: mean of ``log_albedo`` [B, 1, n, m] over keys that look like a query; see ``likeness``."""
+    batch, _, height, width = queries.shape
+    mean = likeness(queries, keys) @ log_albedo.flatten(2).transpose(1, 2)
+    return mean.transpose(1, 2).reshape(batch, 1, height, width)
 
 
 def _surface(linear: Tensor, light_color: Tensor, log_light: Tensor) -> Tensor:
     """[B, 5, n, n]: what tells surfaces apart, scaled so that a difference of 1 matters."""
-    red, green, blue = torch.log(linear / light_color + DARK).split(1, dim=1)
+    red, green, blue = torch.log(linear / light_color + DARK).chunk(3, dim=1)
     red_green, yellow_blue = red - green, 0.5 * (red + green) - blue
     grey = torch.exp(-(2.0 * red_green * red_green + yellow_blue * yellow_blue) / GREY**2)
     brightness = grey * (_log_luminance(linear) - log_light)
@@ -116,8 +124,8 @@ def _exposure(albedo: Tensor, log_light: Tensor) -> Tensor:
     Two guesses that err in opposite directions, halved: the lightest surface is white (wrong where a dark board
     fills the picture), and the strongest light is 1 (wrong where the photo is underexposed).
     """
-    lightest = _top(to_grid(albedo, KEY, KEY).amax(dim=1, keepdim=True)) / WHITE
-    strongest = torch.exp(_top(to_grid(log_light, KEY, KEY)))
+    lightest = _top(to_grid(albedo, KEY).amax(dim=1, keepdim=True)) / WHITE
+    strongest = torch.exp(_top(to_grid(log_light, KEY)))
     return torch.sqrt((lightest / strongest).clamp(1e-3, 1e3))
 
 

@@ -15,12 +15,14 @@ from torch import Tensor, nn
 
 from export_models.baselines.filtering import (
     box_mean,
-    guided_enlarge,
+    guided_from_grid,
     likeness,
     linear_from_srgb,
     luminance,
+    picture_frame,
     picture_mask,
     places,
+    shades_of_grey,
     to_grid,
 )
 
@@ -51,10 +53,11 @@ LOOK_GAIN, DISTANCE_GAIN = 6.0, 0.5
 EDGE_RADIUS, EDGE_EPSILON = 2, 1e-4
 
 WOOD_GRID = 256
-MINKOWSKI, LIGHT_COLOR_SHARE = 6.0, 0.15
-"""Shades of grey (Finlayson, Trezzi 2004), hardly believed: wood itself is what makes most pictures warm."""
+WOOD_RADIUS, WOOD_EPSILON = 3, 1e-3
+LIGHT_COLOR_SHARE = 0.15
+"""The light's colour is hardly believed here: wood itself is what makes most pictures warm."""
 LEAST_WARMTH, MOST_YELLOW, LEAST_RED, MOST_RED, RED_TO_YELLOW = 0.5, 1.5, 0.15, 2.0, 0.3
-"""Bounds of wood in log ratios of linear light: ln(red/blue), ln(green/blue), twice ln(red/green), and the least
+"""Bounds of wood in log ratios of linear light: ln(red/blue), ln(green/blue), ln(red/green) from and to, and the least
 ln(green/blue) for each unit of ln(red/green), below which red is lacquer or cloth. From bleached ash to wenge."""
 LIGHTEST = 0.75
 """Luminance of lit maple; what is lighter is white under a warm light."""
@@ -77,26 +80,32 @@ class Segmentation(nn.Module):
         Returns:
             component [B, 13, H, W] logits over COMPONENTS and material [B, 9, H, W] logits over MATERIALS.
         """
-        mask = picture_mask(image)
-        looks_like = likeness(look(image, GRID), look(image, KEY))
-        piece = foreground(image, mask, looks_like)
-        wood = wood_likelihood(image, piece, looks_like)
-        return _logits(piece * mask, len(COMPONENTS)), _logits(wood * mask, len(MATERIALS))
+        piece, wood = piece_and_wood(image)
+        return _logits(piece, len(COMPONENTS)), _logits(wood, len(MATERIALS))
 
 
-def foreground(image: Tensor, mask: Tensor, looks_like: Tensor) -> Tensor:
+def piece_and_wood(image: Tensor) -> tuple[Tensor, Tensor]:
+    """How likely each pixel is the piece, and how likely it is wood: [B, 1, H, W] in [0, 1] each."""
+    frame, mask = picture_frame(image), picture_mask(image)
+    looks_like = likeness(_look(image, GRID, frame), _look(image, KEY, frame))
+    piece = _foreground(image, mask, frame, looks_like) * mask
+    return piece, _wood(image, piece, frame, looks_like) * mask
+
+
+def _foreground(image: Tensor, mask: Tensor, frame: Tensor, looks_like: Tensor) -> Tensor:
     """How likely a pixel is the piece.
 
     Args:
         image: [B, 3, H, W] sRGB.
-        mask: [B, 1, H, W], 1 on the picture, 0 on bars around it.
+        mask: [B, 1, H, W], 1 on the picture, 0 on black bars around it.
+        frame: [B, 4], see ``picture_frame``.
         looks_like: [B, GRID², KEY²], how alike places are in colour and place; each row sums to 1.
 
     Returns:
         [B, 1, H, W] in [0, 1].
     """
-    small = to_grid(image, GRID, GRID)
-    inside = (to_grid(mask, GRID, GRID) > 0.99).to(image.dtype)
+    small = to_grid(image, GRID, frame)
+    inside = (to_grid(mask, GRID, frame) > 0.99).to(image.dtype)
     distance = border_distance(_opponent(small), inside)
     count = int(GRID * GRID * FAR_SHARE)
     scale = distance.flatten(1).topk(count, dim=1).values.mean(dim=1).view(-1, 1, 1, 1) + 1e-3
@@ -107,7 +116,7 @@ def foreground(image: Tensor, mask: Tensor, looks_like: Tensor) -> Tensor:
 
     direction = _telling_direction(small, piece, inside)
     guide, guide_small = (image * direction).sum(1, keepdim=True), (small * direction).sum(1, keepdim=True)
-    return guided_enlarge(piece, guide_small, guide, EDGE_RADIUS, EDGE_EPSILON).clamp(0.0, 1.0)
+    return guided_from_grid(piece, guide_small, guide, frame, EDGE_RADIUS, EDGE_EPSILON).clamp(0.0, 1.0)
 
 
 def border_distance(color: Tensor, inside: Tensor) -> Tensor:
@@ -148,22 +157,22 @@ def _sweep(distance: Tensor, cost: Tensor) -> Tensor:
 
 def _opponent(srgb: Tensor) -> Tensor:
     """[B, 3, h, w]: brightness, and chroma weighted by CHROMA."""
-    red, green, blue = srgb.split(1, dim=1)
+    red, green, blue = srgb.chunk(3, dim=1)
     brightness = 0.3 * red + 0.6 * green + 0.1 * blue
     return torch.cat([brightness, CHROMA * (red - green), CHROMA * (0.5 * (red + green) - blue)], dim=1)
 
 
-def look(image: Tensor, size: int) -> Tensor:
+def _look(image: Tensor, size: int, frame: Tensor) -> Tensor:
     """[B, 5, size, size]: colour and place, scaled so that a difference of 1 matters."""
-    small = to_grid(image, size, size)
-    brightness, *chroma = _opponent(small).split(1, dim=1)
+    small = to_grid(image, size, frame)
+    brightness, *chroma = _opponent(small).chunk(3, dim=1)
     scaled = [plane / (CHROMA * CHROMA_STEP) for plane in chroma]
     return torch.cat([brightness / BRIGHTNESS_STEP, *scaled, places(small) / PLACE_STEP], dim=1)
 
 
 def _among_alike(values: Tensor, looks_like: Tensor) -> Tensor:
     """[B, 1, GRID, GRID]: mean of [B, 1, h, w] over places that look alike."""
-    keys = to_grid(values, KEY, KEY).flatten(2).transpose(1, 2)
+    keys = to_grid(values, KEY).flatten(2).transpose(1, 2)
     return (looks_like @ keys).transpose(1, 2).reshape(-1, 1, GRID, GRID)
 
 
@@ -180,23 +189,23 @@ def _telling_direction(small: Tensor, piece: Tensor, inside: Tensor) -> Tensor:
     return direction / (direction.abs().sum(1, keepdim=True) + 1e-4)
 
 
-def wood_likelihood(image: Tensor, piece: Tensor, looks_like: Tensor) -> Tensor:
-    """[B, 1, H, W] in [0, 1]: how likely a pixel is wood. Arguments as in ``foreground``; ``piece`` is its result."""
+def _wood(image: Tensor, piece: Tensor, frame: Tensor, looks_like: Tensor) -> Tensor:
+    """[B, 1, H, W] in [0, 1]: how likely a pixel is wood. Arguments as in ``_foreground``; ``piece`` is its result."""
     linear = linear_from_srgb(image)
-    small = to_grid(linear, WOOD_GRID, WOOD_GRID)
-    mean = (small.clamp_min(1e-4) ** MINKOWSKI).mean(dim=(2, 3), keepdim=True) ** (1.0 / MINKOWSKI)
-    light_color = (mean / luminance(mean)) ** LIGHT_COLOR_SHARE
+    small = to_grid(linear, WOOD_GRID, frame)
+    light_color = shades_of_grey(small, LIGHT_COLOR_SHARE)
     color = torch.sigmoid(_wood_color(small / light_color).clamp(-4.0, 4.0))
     grain = torch.sigmoid(5.0 * torch.log(streaks(torch.log(luminance(small) + 0.01)) / STREAKED + 1e-3))
-    grain = to_grid(torch.sigmoid(GRAIN_GAIN * (_among_alike(grain, looks_like) - 0.5)), WOOD_GRID, WOOD_GRID)
+    grain = to_grid(torch.sigmoid(GRAIN_GAIN * (_among_alike(grain, looks_like) - 0.5)), WOOD_GRID)
     warmth, warmth_small = _warmth(linear / light_color), _warmth(small / light_color)
-    fitted = guided_enlarge(torch.cat([color, color * grain], dim=1), warmth_small, warmth, 3, 1e-3).clamp(0.0, 1.0)
+    both = torch.cat([color, color * grain], dim=1)
+    fitted = guided_from_grid(both, warmth_small, warmth, frame, WOOD_RADIUS, WOOD_EPSILON).clamp(0.0, 1.0)
     return torch.maximum(fitted[:, :1] * piece, fitted[:, 1:])
 
 
 def _wood_color(linear: Tensor) -> Tensor:
     """[B, 1, h, w] logit: inside the bounds of wood's colours, by the bound that is nearest."""
-    red, green, blue = torch.log(linear + 0.01).split(1, dim=1)
+    red, green, blue = torch.log(linear + 0.01).chunk(3, dim=1)
     red_green, green_blue = red - green, green - blue
     within = torch.minimum((red - blue - LEAST_WARMTH) / 0.08, (MOST_YELLOW - green_blue) / 0.1)
     within = torch.minimum(within, torch.minimum(red_green - LEAST_RED, MOST_RED - red_green) / 0.05)
@@ -206,7 +215,7 @@ def _wood_color(linear: Tensor) -> Tensor:
 
 def _warmth(linear: Tensor) -> Tensor:
     """[B, 1, h, w]: half of ln(red/blue), which sets wood off from most that is beside it."""
-    red, _, blue = torch.log(linear + 0.02).split(1, dim=1)
+    red, _, blue = torch.log(linear + 0.02).chunk(3, dim=1)
     return 0.5 * (red - blue)
 
 

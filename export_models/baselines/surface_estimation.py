@@ -11,19 +11,18 @@ import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
 from export_models.baselines.filtering import (
-    guided_enlarge,
-    likeness,
+    guided_from_grid,
     linear_from_srgb,
     luminance,
-    picture_mask,
+    picture_frame,
     places,
+    shades_of_grey,
     smooth,
     to_grid,
 )
-from export_models.baselines.intrinsic_decomposition import grid_light, shades_of_grey
 from export_models.baselines.intrinsic_decomposition import GRID as LIGHT_GRID
-from export_models.baselines.segmentation import GRID as PIECE_GRID
-from export_models.baselines.segmentation import KEY, foreground, look, wood_likelihood
+from export_models.baselines.intrinsic_decomposition import LIGHT_COLOR_SHARE, grid_light
+from export_models.baselines.segmentation import piece_and_wood
 
 INPUTS = ("image",)
 OUTPUTS = ("normal", "roughness", "ambient_occlusion", "depth")
@@ -58,24 +57,22 @@ class SurfaceEstimation(nn.Module):
             ambient_occlusion [B, 1, H, W] in [0, 1], 1 is rough and open; depth [B, 1, H, W] > 0, up to scale.
         """
         linear = linear_from_srgb(image)
-        grid_linear = to_grid(linear, LIGHT_GRID, LIGHT_GRID)
-        log_light = to_grid(grid_light(grid_linear, shades_of_grey(grid_linear)), GRID, GRID)
-        small = to_grid(linear, GRID, GRID)
-        brightness, brightness_small = _log_luminance(linear), _log_luminance(small)
-        looks_like = likeness(look(image, PIECE_GRID), look(image, KEY))
-        piece = foreground(image, picture_mask(image), looks_like)
-        piece_small = to_grid(piece, GRID, GRID)
+        frame = picture_frame(image)
+        small = to_grid(linear, LIGHT_GRID, frame)
+        log_light = to_grid(grid_light(small, shades_of_grey(small, LIGHT_COLOR_SHARE)), GRID)
+        brightness, brightness_small = _log_luminance(linear), _log_luminance(to_grid(linear, GRID, frame))
+        piece, wood = (to_grid(found, GRID, frame) for found in piece_and_wood(image))
 
         maps = torch.cat(
             [
-                _normal(brightness_small, piece_small),
-                _roughness(log_light, to_grid(wood_likelihood(image, piece, looks_like), GRID, GRID)),
+                _normal(brightness_small, piece),
+                _roughness(log_light, wood),
                 _ambient_occlusion(log_light),
-                _depth(piece_small),
+                _depth(piece),
             ],
             dim=1,
         )
-        full = guided_enlarge(maps, brightness_small, brightness, EDGE_RADIUS, EDGE_EPSILON)
+        full = guided_from_grid(maps, brightness_small, brightness, frame, EDGE_RADIUS, EDGE_EPSILON)
         normal = torch.cat([full[:, :2], full[:, 2:3].clamp_min(0.05)], dim=1)
         normal = normal / torch.sqrt((normal * normal).sum(dim=1, keepdim=True))
         return normal, full[:, 3:4].clamp(0.05, 1.0), full[:, 4:5].clamp(0.0, 1.0), full[:, 5:6].clamp_min(0.05)

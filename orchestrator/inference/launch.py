@@ -196,8 +196,6 @@ class TritonServer:
             "--http-address=127.0.0.1",
             "--metrics-address=127.0.0.1",
             f"--backend-config=python,shm-region-prefix-name={self._region}",
-            "--log-verbose=0",
-            "--disable-auto-complete-config=false",
         ]
         setpriv = shutil.which("setpriv")
         return [setpriv, "--pdeathsig", "KILL", "--", *command] if setpriv else command

@@ -1,0 +1,26 @@
+"""``image_preprocess``: decode JPEG, PNG or WebP and resize, as one DALI pipeline that CPU and GPU run alike."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from nvidia import dali
+from nvidia.dali import fn, types
+
+MAX_BATCH, THREADS = 8, 2
+
+
+@dali.pipeline_def(batch_size=MAX_BATCH, num_threads=THREADS, device_id=None)  # type: ignore[misc]
+def image_preprocess() -> Any:
+    """``encoded`` uint8 [N] and ``size`` int32 [2] (height, width) → ``image`` float32 [3, H, W] sRGB in [0, 1]."""
+    encoded = fn.external_source(name="encoded", dtype=types.UINT8, ndim=1)
+    size = fn.external_source(name="size", dtype=types.INT32, ndim=1)
+    image = fn.decoders.image(encoded, device="cpu", output_type=types.RGB)
+    image = fn.resize(image, size=fn.cast(size, dtype=types.FLOAT), interp_type=types.INTERP_LINEAR, antialias=True)
+    return fn.transpose(fn.cast(image, dtype=types.FLOAT) / 255.0, perm=[2, 0, 1])
+
+
+def serialize() -> bytes:
+    """The pipeline as the bytes of ``model.dali``."""
+    data: bytes = image_preprocess().serialize()
+    return data
