@@ -253,3 +253,33 @@ class MaterialModels(Protocol):
 
     def ready(self) -> bool:
         """Whether the models answer now."""
+
+
+@dataclass(frozen=True)
+class OpenAISettings:
+    """An OpenAI-compatible vision endpoint and its prices. ``api_key`` stays out of ``repr``, logs and errors."""
+
+    base_url: str
+    api_key: str = dataclass_field(repr=False)
+    model: str
+    timeout_s: float = 60.0
+    max_retries: int = 3
+    usd_per_million_input: float = 0.0
+    usd_per_million_output: float = 0.0
+
+
+@dataclass(frozen=True)
+class DetectorCost:
+    """What a detection cost."""
+
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    usd: float = 0.0
+
+
+@dataclass(frozen=True)
+class Detection:
+    """What a detector found in one photo: prompts that become masks, and what finding them cost."""
+
+    prompts: tuple[Prompt, ...]
+    cost: DetectorCost = DetectorCost()

@@ -1,0 +1,85 @@
+"""From a box, points or a likelihood to a mask that ends where the picture's edges are."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+
+from orchestrator.domain import Box, FloatMap, Image, Point
+from orchestrator.imaging.guided import upsample
+
+WORKING_SIDE = 480
+"""GrabCut's cost grows with the pixels; edges finer than this are found by the guided step at full resolution."""
+MARGIN = 0.25
+"""How much of the box's size is looked at around it: the background that its colours are learned from."""
+ITERATIONS = 5
+MIN_SHARE = 0.02
+"""A cut that keeps less of the box than this has collapsed."""
+
+
+def mask_from_prompt(photo_srgb: Image, box: Box | None, points: tuple[Point, ...], likelihood: FloatMap) -> Image:
+    """[H, W] uint8, 255 on the component: GrabCut (Rother et al. 2004) inside the box, seeded by the points.
+
+    Args:
+        photo_srgb: [H, W, 3] uint8.
+        box: where the component is; without one, everywhere around the points.
+        points: pixels on the component, and pixels that are not.
+        likelihood: [h, w] how likely each pixel belongs to any piece; decides where the cut collapses.
+    """
+    height, width = photo_srgb.shape[:2]
+    left, top, right, bottom = _region(box, width, height)
+    crop = photo_srgb[top:bottom, left:right]
+    scale = min(1.0, WORKING_SIDE / max(crop.shape[:2]))
+    size = (max(8, round(crop.shape[1] * scale)), max(8, round(crop.shape[0] * scale)))
+    small = cv2.resize(crop, size, interpolation=cv2.INTER_AREA)
+    fx, fy = size[0] / crop.shape[1], size[1] / crop.shape[0]
+    labels = np.full((size[1], size[0]), cv2.GC_PR_FGD, np.uint8)
+    if box is not None:
+        labels[:] = cv2.GC_BGD
+        labels[_span((box.top - top) * fy, (box.bottom - top) * fy), _span((box.left - left) * fx, (box.right - left) * fx)] = (
+            cv2.GC_PR_FGD
+        )
+    elif points:
+        labels[:] = cv2.GC_PR_BGD
+    for point in points:
+        centre = (round((point.x - left) * fx), round((point.y - top) * fy))
+        cv2.circle(labels, centre, max(2, max(size) // 60), int(cv2.GC_FGD if point.inside else cv2.GC_BGD), -1)
+    inside = (labels == cv2.GC_PR_FGD) | (labels == cv2.GC_FGD)
+    cut = _cut(small, labels)
+    if cut.sum() < MIN_SHARE * inside.sum() or cut.sum() == 0:
+        whole = cv2.resize(likelihood, (width, height), interpolation=cv2.INTER_LINEAR)
+        near = cv2.resize(whole[top:bottom, left:right], size, interpolation=cv2.INTER_AREA)
+        cut = (inside & (near > 0.5)).astype(np.float32)
+    soft = upsample(cut, crop)
+    mask = np.zeros((height, width), np.uint8)
+    mask[top:bottom, left:right] = np.round(np.clip((soft - 0.25) * 2.0, 0, 1) * 255)
+    return mask
+
+
+def mask_from_likelihood(photo_srgb: Image, likelihood: FloatMap) -> Image:
+    """[H, W] uint8: a model-resolution likelihood [h, w] brought to the photo's edges and resolution."""
+    soft = upsample(likelihood, photo_srgb)
+    return np.asarray(np.round(np.clip(soft, 0, 1) * 255), np.uint8)
+
+
+def _cut(small: Image, labels: Image) -> FloatMap:
+    background, foreground = np.zeros((1, 65)), np.zeros((1, 65))
+    cv2.setRNGSeed(1)  # the colour models start from k-means
+    result = labels.copy()
+    if not ((labels == cv2.GC_BGD) | (labels == cv2.GC_PR_BGD)).any() or not (labels & 1).any():
+        result[[0, -1], :], result[:, [0, -1]] = cv2.GC_BGD, cv2.GC_BGD
+    bgr = cv2.cvtColor(small, cv2.COLOR_RGB2BGR)
+    cv2.grabCut(bgr, result, (0, 0, 1, 1), background, foreground, ITERATIONS, cv2.GC_INIT_WITH_MASK)
+    return np.asarray((result == cv2.GC_FGD) | (result == cv2.GC_PR_FGD), np.float32)
+
+
+def _region(box: Box | None, width: int, height: int) -> tuple[int, int, int, int]:
+    if box is None:
+        return 0, 0, width, height
+    extra = MARGIN * max(box.right - box.left, box.bottom - box.top)
+    left, top = max(0, int(box.left - extra)), max(0, int(box.top - extra))
+    return left, top, min(width, int(box.right + extra) + 1), min(height, int(box.bottom + extra) + 1)
+
+
+def _span(start: float, end: float) -> slice:
+    return slice(max(0, round(start)), max(round(start) + 1, round(end)))
