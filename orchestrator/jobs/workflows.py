@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 import structlog
 from dbos import DBOS, DBOSConfiguredInstance
-from dbos.error import DBOSMaxStepRetriesExceeded
+from dbos import error as dbos_error
 
 from orchestrator.domain import Failure, JobState
 from orchestrator.errors import Canceled, HeartwoodError, InvalidInput
@@ -75,7 +75,7 @@ class Workflows(DBOSConfiguredInstance):
             count = self.begin(job_id)
             self.succeed(job_id, [photo(index) for index in range(count)])
         except Exception as error:  # noqa: BLE001 - whatever it was, the job must end and say so
-            cause = error.errors[-1] if isinstance(error, DBOSMaxStepRetriesExceeded) and error.errors else error
+            cause = error.errors[-1] if isinstance(error, dbos_error.DBOSMaxStepRetriesExceeded) and error.errors else error
             self.fail(job_id, cause)
 
     # ---- their steps
