@@ -31,6 +31,7 @@ WEBP_MAX_SIDE = 16_383
 ALLOWED = "allowed are JPEG, PNG, WebP and HEIC"
 FORMATS = {"JPEG": "image/jpeg", "MPO": "image/jpeg", "PNG": "image/png", "WEBP": "image/webp", "HEIF": "image/heic"}
 
+
 pillow_heif.register_heif_opener()
 Pillow.MAX_IMAGE_PIXELS = MAX_PIXELS
 ImageFile.LOAD_TRUNCATED_IMAGES = False
@@ -98,7 +99,7 @@ def _opened(data: bytes, field: str) -> Iterator[Pillow.Image]:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error")
-            with Pillow.open(io.BytesIO(data), formats=("JPEG", "MPO", "PNG", "WEBP", "HEIF")) as picture:
+            with Pillow.open(io.BytesIO(data), formats=("JPEG", "PNG", "WEBP", "HEIF")) as picture:
                 yield picture
     except InvalidInput:
         raise
