@@ -1,10 +1,10 @@
 """A typed client of the service, for Python programs and for the command line.
 
-    with Heartwood("127.0.0.1:8500", token) as heartwood:
-        upload = heartwood.upload(["chair.jpg"])
-        job = heartwood.stain(upload, stain="walnut")
-        job = heartwood.wait(job.id)
-        heartwood.download(job.stain.photos[0].preview, "chair-walnut.png")
+with Heartwood("127.0.0.1:8500", token) as heartwood:
+    upload = heartwood.upload(["chair.jpg"])
+    job = heartwood.stain(upload, stain="walnut")
+    job = heartwood.wait(job.id)
+    heartwood.download(job.stain.photos[0].preview, "chair-walnut.png")
 """
 
 from __future__ import annotations
@@ -114,9 +114,7 @@ class Heartwood:
 
     # ---- files
 
-    def upload(
-        self, photos: Sequence[str | os.PathLike[str]], *, sent: Callable[[int], None] | None = None
-    ) -> str:
+    def upload(self, photos: Sequence[str | os.PathLike[str]], *, sent: Callable[[int], None] | None = None) -> str:
         """Upload the photos of one piece and return the upload's id; ``sent`` is told the bytes of each chunk."""
         upload_id = ""
         for photo in photos:
@@ -205,9 +203,7 @@ class Heartwood:
 
     # ---- jobs
 
-    def segment(
-        self, upload_id: str, options: segment_pb2.SegmentOptions | None = None, **job: Any
-    ) -> job_pb2.Job:
+    def segment(self, upload_id: str, options: segment_pb2.SegmentOptions | None = None, **job: Any) -> job_pb2.Job:
         """Create a segment job; ``job`` as ``create_job`` takes it."""
         return self.create_job(job_pb2.JobSpec(segment=options or segment_pb2.SegmentOptions()), upload_id, **job)
 
@@ -249,7 +245,9 @@ class Heartwood:
             stamp = Timestamp()
             stamp.FromDatetime(deadline)
             spec.deadline.CopyFrom(stamp)
-        request = job_pb2.CreateJobRequest(spec=spec, request_id=str(uuid.uuid4()) if request_id is None else request_id)
+        request = job_pb2.CreateJobRequest(
+            spec=spec, request_id=str(uuid.uuid4()) if request_id is None else request_id
+        )
         job: job_pb2.Job = self._call(self._jobs.CreateJob, request).job
         return job
 
@@ -258,7 +256,9 @@ class Heartwood:
         job: job_pb2.Job = self._call(self._jobs.GetJob, job_pb2.GetJobRequest(job_id=job_id)).job
         return job
 
-    def jobs(self, states: Sequence[job_pb2.JobState.ValueType] = (), labels: Mapping[str, str] | None = None) -> Iterator[job_pb2.Job]:
+    def jobs(
+        self, states: Sequence[job_pb2.JobState.ValueType] = (), labels: Mapping[str, str] | None = None
+    ) -> Iterator[job_pb2.Job]:
         """Yield jobs, newest first."""
         token = ""
         while True:
@@ -283,9 +283,7 @@ class Heartwood:
         Raises:
             ApiError: it failed or was canceled.
         """
-        job = job_pb2.Job()
-        for job in self.watch(job_id):
-            pass
+        *_, job = self.watch(job_id)
         if job.state == job_pb2.JOB_STATE_CANCELED:
             raise ApiError(grpc.StatusCode.CANCELLED, "CANCELED", f"job {job_id} was canceled")
         if job.state != job_pb2.JOB_STATE_SUCCEEDED:

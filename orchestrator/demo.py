@@ -79,7 +79,8 @@ def _own_photos(out: Path) -> list[Path]:
             "the demo's photograph comes with scikit-image: pip install 'heartwood[local]', or name photos of your own"
         ) from None
     coffee = out / "coffee-table.png"
-    Pillow.fromarray(data.coffee()).save(coffee)
+    coffee_srgb: Image = data.coffee()  # type: ignore[no-untyped-call]
+    Pillow.fromarray(coffee_srgb).save(coffee)
     return [coffee, *sorted(PHOTOS.glob("*.jpg"))]
 
 

@@ -52,7 +52,9 @@ def checks(settings: Settings) -> Iterator[Check]:
     found_key = f"{settings.openai_model} at {settings.openai_base_url}" if key else "no key"
     yield Check("openai detector", key, found_key, "set HEARTWOOD_OPENAI_API_KEY", needed=False)
     gpu = shutil.which("nvidia-smi") is not None
-    yield Check("NVIDIA GPU", gpu, "found" if gpu else "none", "optional: everything also runs on the CPU", needed=False)
+    yield Check(
+        "NVIDIA GPU", gpu, "found" if gpu else "none", "optional: everything also runs on the CPU", needed=False
+    )
 
 
 def _triton() -> Check:

@@ -233,9 +233,7 @@ class Asset:
 class MaterialModels(Protocol):
     """What the stages need of the models; ``inference.models.TritonModels`` is the real one."""
 
-    def analyze(
-        self, photo_srgb: Image, *, long_side: int = 1024, timeout_s: float | None = None
-    ) -> MaterialMaps:
+    def analyze(self, photo_srgb: Image, *, long_side: int = 1024, timeout_s: float | None = None) -> MaterialMaps:
         """Return the material maps of one photo.
 
         Raises:

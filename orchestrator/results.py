@@ -39,7 +39,7 @@ def save_stains(client: Heartwood, job: job_pb2.Job, out: Path) -> list[Path]:
     """Download a stain job's files; one folder a photo where there are several."""
     made = []
     for photo, folder in zip(job.stain.photos, _folders(len(job.stain.photos), out), strict=True):
-        made += [_save(client, getattr(photo, name), folder) for name in STAIN_FILES if photo.HasField(name)]
+        made += [_save(client, getattr(photo, name), folder) for name in STAIN_FILES if getattr(photo, name).id]
     return made
 
 

@@ -45,9 +45,7 @@ class JobServicer(Servicer, job_pb2_grpc.JobServiceServicer):
         size = requests.page_size(request.page_size)
         states = requests.states(request.states)
         before = _read_place(request.page_token)
-        rows = await in_thread(
-            self.parts.records.list_jobs, tenant, states, dict(request.labels), before, size + 1
-        )
+        rows = await in_thread(self.parts.records.list_jobs, tenant, states, dict(request.labels), before, size + 1)
         token = ""
         if len(rows) > size:
             last = rows[size - 1]
@@ -116,4 +114,6 @@ def _read_place(token: str) -> tuple[datetime, str] | None:
     try:
         return datetime.fromisoformat(values[0]), values[1]
     except ValueError:
-        raise InvalidInput("page_token", "it is not one that this service gave; leave it empty for the first page") from None
+        raise InvalidInput(
+            "page_token", "it is not one that this service gave; leave it empty for the first page"
+        ) from None

@@ -174,7 +174,9 @@ def states(numbers: Any) -> list[str]:
 def page_size(number: int) -> int:
     """How many rows a page has."""
     if not 0 <= number <= MAX_PAGE:
-        raise InvalidInput("page_size", f"{number} is not allowed; it must be from 1 to {MAX_PAGE}, or 0 for {DEFAULT_PAGE}")
+        raise InvalidInput(
+            "page_size", f"{number} is not allowed; it must be from 1 to {MAX_PAGE}, or 0 for {DEFAULT_PAGE}"
+        )
     return number or DEFAULT_PAGE
 
 
@@ -210,7 +212,9 @@ def _time(field: str, stamp: Timestamp) -> datetime:
     try:
         return stamp.ToDatetime(tzinfo=UTC)
     except (ValueError, OverflowError):
-        raise InvalidInput(field, f"{stamp.seconds} s is no time; give seconds since 1970, before the year 10000") from None
+        raise InvalidInput(
+            field, f"{stamp.seconds} s is no time; give seconds since 1970, before the year 10000"
+        ) from None
 
 
 def _required(field: str, text: str) -> str:
@@ -221,5 +225,7 @@ def _required(field: str, text: str) -> str:
 
 def _enum(field: str, number: Any, known: dict[Any, Value]) -> Value:
     if number not in known:
-        raise InvalidInput(field, f"{int(number)} is not allowed; allowed are {', '.join(str(int(key)) for key in known)}")
+        raise InvalidInput(
+            field, f"{int(number)} is not allowed; allowed are {', '.join(str(int(key)) for key in known)}"
+        )
     return known[number]

@@ -11,9 +11,9 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from orchestrator.api import requests
 from orchestrator.api.heartwood.v1 import asset_pb2, job_pb2, segment_pb2, stain_pb2
 from orchestrator.api.status import status
-from orchestrator.domain import Asset, JobState, SegmentOptions, SrgbColor, StainOptions
+from orchestrator.domain import Asset, Detector, JobState, Quality, SegmentOptions, SrgbColor, StainOptions
 from orchestrator.jobs.artifacts import group_id
-from orchestrator.jobs.spec import options_from_json
+from orchestrator.jobs.spec import Priority, options_from_json
 
 STAIN_FILES = {"height": "height_map"}
 """File name → field, where they differ: ``height`` is the picture's in pixels."""
@@ -91,8 +91,8 @@ def _spec(row: dict[str, Any]) -> job_pb2.JobSpec:
     options = options_from_json(row["kind"], row["options"])
     spec = job_pb2.JobSpec(
         upload_id=row["upload_id"],
-        quality=QUALITY_NUMBERS[requests.Quality(row["quality"])],
-        priority=PRIORITY_NUMBERS[requests.Priority(row["priority"])],
+        quality=QUALITY_NUMBERS[Quality(row["quality"])],
+        priority=PRIORITY_NUMBERS[Priority(row["priority"])],
         deadline=stamp(row["deadline"]),
         webhook_url=row["webhook_url"],
         labels=row["labels"],
@@ -148,7 +148,17 @@ def _files(photo: dict[str, Any], names: set[str], find: Callable[[str], Asset |
 
 def _stain_result(row: dict[str, Any], find: Callable[[str], Asset | None]) -> stain_pb2.StainResult:
     photos = row["result"]["photos"]
-    names = {"albedo", "normal", "roughness", "ambient_occlusion", "height", "orm", "wood_mask", "preview", "before_after"}
+    names = {
+        "albedo",
+        "normal",
+        "roughness",
+        "ambient_occlusion",
+        "height",
+        "orm",
+        "wood_mask",
+        "preview",
+        "before_after",
+    }
     return stain_pb2.StainResult(
         texture_id=group_id(row["id"]),
         target_color=SrgbColor(**row["options"]["target"]).hex,
@@ -191,7 +201,7 @@ def _segmented_photo(photo: dict[str, Any], find: Callable[[str], Asset | None])
                 box=segment_pb2.Box(**dict(zip(("left", "top", "right", "bottom"), part["box"], strict=True))),
                 area_px=part["area_px"],
                 mask=asset(mask) if mask else None,
-                detector=DETECTOR_NUMBERS[requests.Detector(part["detector"])],
+                detector=DETECTOR_NUMBERS[Detector(part["detector"])],
             )
         )
     document = find(photo["files"]["components"])
@@ -203,5 +213,3 @@ def _segmented_photo(photo: dict[str, Any], find: Callable[[str], Asset | None])
         document=asset(document) if document else None,
         **_files(photo, {"foreground", "wood", "overlay"}, find),
     )
-
-

@@ -56,7 +56,7 @@ class Server:
             )
         try:
             if credentials is None:
-                port = self._grpc.add_insecure_port(settings.listen)
+                port: int = self._grpc.add_insecure_port(settings.listen)
             else:
                 port = self._grpc.add_secure_port(settings.listen, credentials)
         except RuntimeError:

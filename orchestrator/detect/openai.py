@@ -88,11 +88,15 @@ def detect(photo_srgb: Image, settings: OpenAISettings) -> Detection:
     try:
         answer = Answer.model_validate_json(message.content or "")
     except ValidationError as error:
-        raise DetectorFailed(f"the vision model's answer does not fit its schema in {error.error_count()} places") from None
+        raise DetectorFailed(
+            f"the vision model's answer does not fit its schema in {error.error_count()} places"
+        ) from None
     height, width = photo_srgb.shape[:2]
     prompts = tuple(_prompt(found, width, height) for found in answer.components if _has_area(found))
     usage = completion.usage
-    return Detection(prompts, _cost(usage.prompt_tokens, usage.completion_tokens, settings) if usage else DetectorCost())
+    return Detection(
+        prompts, _cost(usage.prompt_tokens, usage.completion_tokens, settings) if usage else DetectorCost()
+    )
 
 
 def _prompt(found: Found, width: int, height: int) -> Prompt:

@@ -25,7 +25,9 @@ def check_prompts(prompts: Sequence[Prompt], sizes: Sequence[tuple[int, int]]) -
     for index, prompt in enumerate(prompts):
         field = f"segment.prompts[{index}]"
         if not 0 <= prompt.photo < len(sizes):
-            raise InvalidInput(f"{field}.photo", f"{prompt.photo} is not allowed; the upload has photos 0 to {len(sizes) - 1}")
+            raise InvalidInput(
+                f"{field}.photo", f"{prompt.photo} is not allowed; the upload has photos 0 to {len(sizes) - 1}"
+            )
         width, height = sizes[prompt.photo]
         if prompt.box is None and not any(point.inside for point in prompt.points):
             raise InvalidInput(field, "give a box, or a point that is on the component")
@@ -36,7 +38,8 @@ def check_prompts(prompts: Sequence[Prompt], sizes: Sequence[tuple[int, int]]) -
         for number, point in enumerate(prompt.points):
             if not (_within(point.x, width) and _within(point.y, height)):
                 raise InvalidInput(
-                    f"{field}.points[{number}]", f"({point.x}, {point.y}) is outside the photo's {width}×{height} pixels"
+                    f"{field}.points[{number}]",
+                    f"({point.x}, {point.y}) is outside the photo's {width}×{height} pixels",
                 )
 
 
@@ -44,9 +47,13 @@ def _check_box(field: str, box: Box, width: int, height: int) -> None:
     corners = (box.left, box.top, box.right, box.bottom)
     ordered = box.left < box.right and box.top < box.bottom
     if not (_within(box.left, width) and _within(box.right, width) and ordered):
-        raise InvalidInput(field, f"{corners} is not allowed; 0 ≤ left < right ≤ {width} and 0 ≤ top < bottom ≤ {height}")
+        raise InvalidInput(
+            field, f"{corners} is not allowed; 0 ≤ left < right ≤ {width} and 0 ≤ top < bottom ≤ {height}"
+        )
     if not (_within(box.top, height) and _within(box.bottom, height)):
-        raise InvalidInput(field, f"{corners} is not allowed; 0 ≤ left < right ≤ {width} and 0 ≤ top < bottom ≤ {height}")
+        raise InvalidInput(
+            field, f"{corners} is not allowed; 0 ≤ left < right ≤ {width} and 0 ≤ top < bottom ≤ {height}"
+        )
 
 
 def _within(value: float, size: int) -> bool:

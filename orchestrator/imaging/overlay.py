@@ -30,7 +30,10 @@ def draw_masks(photo_srgb: Image, masks: Sequence[tuple[str, str, Image]]) -> Im
     size = (round(width * scale), round(height * scale))
     small = cv2.resize(photo_srgb, size, interpolation=cv2.INTER_AREA).astype(np.float32)
     picture = small * DIM
-    scaled = [(name, label, cv2.resize(mask, size, interpolation=cv2.INTER_AREA)) for name, label, mask in masks]
+    scaled = [
+        (name, label, np.asarray(cv2.resize(mask, size, interpolation=cv2.INTER_AREA), np.uint8))
+        for name, label, mask in masks
+    ]
     for name, _, mask in scaled:
         share = (mask.astype(np.float32) / 255)[..., None]
         picture += share * (small * (1 - TINT) + np.array(color_of(name), np.float32) * TINT - picture)

@@ -107,7 +107,17 @@ def _opened(data: bytes, field: str) -> Iterator[Pillow.Image]:
         raise InvalidInput(field, f"the picture has more than {MAX_PIXELS} pixels, the most that is allowed") from None
     except UnidentifiedImageError:
         raise InvalidInput(field, f"it looks like {_looks_like(data)}; {ALLOWED}") from None
-    except (OSError, ValueError, SyntaxError, EOFError, Warning, RuntimeError, MemoryError, IndexError, KeyError) as error:
+    except (
+        OSError,
+        ValueError,
+        SyntaxError,
+        EOFError,
+        Warning,
+        RuntimeError,
+        MemoryError,
+        IndexError,
+        KeyError,
+    ) as error:
         # What Pillow's decoders raise on damage has no common base class.
         raise InvalidInput(field, f"the file is damaged ({type(error).__name__}); send it again") from None
 
@@ -117,7 +127,9 @@ def _info(picture: Pillow.Image, field: str) -> PhotoInfo:
     if width * height > MAX_PIXELS:
         raise InvalidInput(field, f"{width}×{height} pixels are too many; at most {MAX_PIXELS} are allowed")
     if min(width, height) < MIN_SIDE or max(width, height) > MAX_SIDE:
-        raise InvalidInput(field, f"{width}×{height} is not allowed; each side must have {MIN_SIDE} to {MAX_SIDE} pixels")
+        raise InvalidInput(
+            field, f"{width}×{height} is not allowed; each side must have {MIN_SIDE} to {MAX_SIDE} pixels"
+        )
     if picture.format != "MPO" and getattr(picture, "is_animated", False) and picture.format != "HEIF":
         raise InvalidInput(field, "the picture is animated; send one frame")
     if picture.getexif().get(0x0112, 1) in (5, 6, 7, 8):  # TIFF 6.0 tag Orientation: the quarter turns
@@ -147,13 +159,15 @@ def _converted(picture: Pillow.Image, profile: bytes | None) -> Pillow.Image:
             colours = picture
             if picture.mode == "LA":  # LittleCMS has no grey with alpha
                 colours = picture.convert("L")
-            made = ImageCms.profileToProfile(colours, source, target, outputMode=out if colours.mode == "RGBA" else "RGB")
+            made = ImageCms.profileToProfile(
+                colours, source, target, outputMode=out if colours.mode == "RGBA" else "RGB"
+            )
             if made is not None:
                 if picture.mode == "LA":
                     made.putalpha(picture.getchannel("A"))
                 return made
         except (ImageCms.PyCMSError, OSError, ValueError):
-            pass  # noqa: S110 - a broken profile must not cost the photo
+            pass
     if picture.mode in ("RGB", "RGBA"):
         return picture
     return picture.convert(plain.get(picture.mode, "RGB"))

@@ -31,14 +31,14 @@ def mask_from_prompt(photo_srgb: Image, box: Box | None, points: tuple[Point, ..
     crop = photo_srgb[top:bottom, left:right]
     scale = min(1.0, WORKING_SIDE / max(crop.shape[:2]))
     size = (max(8, round(crop.shape[1] * scale)), max(8, round(crop.shape[0] * scale)))
-    small = cv2.resize(crop, size, interpolation=cv2.INTER_AREA)
+    small = np.asarray(cv2.resize(crop, size, interpolation=cv2.INTER_AREA), np.uint8)
     fx, fy = size[0] / crop.shape[1], size[1] / crop.shape[0]
     labels = np.full((size[1], size[0]), cv2.GC_PR_FGD, np.uint8)
     if box is not None:
         labels[:] = cv2.GC_BGD
-        labels[_span((box.top - top) * fy, (box.bottom - top) * fy), _span((box.left - left) * fx, (box.right - left) * fx)] = (
-            cv2.GC_PR_FGD
-        )
+        labels[
+            _span((box.top - top) * fy, (box.bottom - top) * fy), _span((box.left - left) * fx, (box.right - left) * fx)
+        ] = cv2.GC_PR_FGD
     elif points:
         labels[:] = cv2.GC_PR_BGD
     for point in points:

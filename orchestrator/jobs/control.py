@@ -53,7 +53,9 @@ class Jobs:
             known, is_new = self.parts.records.add_job(row, self.parts.settings.max_active_jobs)
             if not known:
                 most = self.parts.settings.max_active_jobs
-                raise ResourceExhausted(f"{most} jobs are queued or running, the most that a tenant may have", most=most)
+                raise ResourceExhausted(
+                    f"{most} jobs are queued or running, the most that a tenant may have", most=most
+                )
             if is_new:
                 self.queue.enqueue(known)
                 return known
@@ -169,6 +171,8 @@ def _check_labels(labels: dict[str, str]) -> None:
         raise InvalidInput("labels", f"{len(labels)} labels; at most {MAX_LABELS} are allowed")
     for key, value in labels.items():
         if not key or len(key) > MAX_LABEL_KEY:
-            raise InvalidInput("labels", f"the key {key[:80]!r} has {len(key)} characters; allowed are 1 to {MAX_LABEL_KEY}")
+            raise InvalidInput(
+                "labels", f"the key {key[:80]!r} has {len(key)} characters; allowed are 1 to {MAX_LABEL_KEY}"
+            )
         if len(value) > MAX_LABEL_VALUE:
             raise InvalidInput("labels", f"the value of {key!r} has {len(value)} characters; at most {MAX_LABEL_VALUE}")

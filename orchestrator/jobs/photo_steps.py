@@ -11,7 +11,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import structlog
+from numpy.typing import NDArray
 
 from orchestrator.domain import Image, ImageFormat, JobState, Quality, SegmentOptions, StainOptions
 from orchestrator.errors import InvalidInput, NotFound
@@ -94,7 +96,7 @@ class PhotoStep:
             self.parts.records.keep(self.tenant, key, self.source_sha256, value)
         return value
 
-    def store(self, image: Image, format: ImageFormat) -> dict[str, Any]:
+    def store(self, image: Image | NDArray[np.uint16], format: ImageFormat) -> dict[str, Any]:
         height, width = image.shape[:2]
         data, media_type = intake.encode_result(image, format)
         return artifacts.store(self.parts, self.tenant, data, media_type, width, height)
@@ -179,7 +181,7 @@ def map_surface(photo: PhotoStep, analysis: str) -> dict[str, Any]:
     def make() -> dict[str, Any]:
         maps = analysis_stage.unpack(photo.parts.blobs.get(photo.tenant, analysis))
         surface = surface_maps(photo.pixels(), maps, progress=photo.progress)
-        images = {
+        images: dict[str, Image | NDArray[np.uint16]] = {
             "normal": surface.normal,
             "roughness": surface.roughness,
             "ambient_occlusion": surface.ambient_occlusion,

@@ -75,5 +75,5 @@ class Runner:
                     with SetWorkflowID(f"webhook-{row['id']}"):
                         DBOS.enqueue_workflow(WEBHOOK_QUEUE, self._webhooks.deliver, row["id"])
                     self.parts.records.mark_announced(row["id"])
-            except Exception:  # noqa: BLE001 - a database that is away for a moment must not end the sweeper
+            except Exception:
                 log.exception("sweep_failed")

@@ -6,8 +6,9 @@ A workflow's id is its job's id. Steps hand each other SHA-256s and numbers; pic
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from datetime import UTC, datetime
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import structlog
 from dbos import DBOS, DBOSConfiguredInstance
@@ -36,7 +37,7 @@ def step(function: Step) -> Step:
     retried = DBOS.step(
         retries_allowed=True, should_retry=_can_pass, interval_seconds=0.5, backoff_rate=1.6, max_attempts=10
     )
-    return retried(function)
+    return cast(Step, retried(function))
 
 
 @DBOS.dbos_class("Workflows")
@@ -75,7 +76,9 @@ class Workflows(DBOSConfiguredInstance):
             count = self.begin(job_id)
             self.succeed(job_id, [photo(index) for index in range(count)])
         except Exception as error:  # noqa: BLE001 - whatever it was, the job must end and say so
-            cause = error.errors[-1] if isinstance(error, dbos_error.DBOSMaxStepRetriesExceeded) and error.errors else error
+            cause = (
+                error.errors[-1] if isinstance(error, dbos_error.DBOSMaxStepRetriesExceeded) and error.errors else error
+            )
             self.fail(job_id, cause)
 
     # ---- their steps
@@ -151,7 +154,7 @@ class Workflows(DBOSConfiguredInstance):
         )
         log.info("job_ended", job=job_id, state=state.value, reason=failure.reason, changed=changed)
 
-    def _photo(self, job_id: str, index: int, name: str, start: float, end: float) -> PhotoStep:
+    def _photo(self, job_id: str, index: int, name: str, start: float, end: float) -> AbstractContextManager[PhotoStep]:
         row = self.parts.records.job(None, job_id)
         if row is None:
             raise Canceled("the job was deleted")
@@ -166,5 +169,3 @@ def failure_of(error: BaseException) -> Failure:
     if isinstance(error, HeartwoodError):
         return Failure(error.reason, error.message, "", error.facts)
     return Failure("INTERNAL", "the job failed inside the service; its log says why")
-
-

@@ -170,5 +170,3 @@ def components_json(result: SegmentResult) -> dict[str, Any]:
             for part in result.components
         ],
     }
-
-

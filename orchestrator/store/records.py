@@ -158,7 +158,12 @@ class Records:
         return dict(row) if row else None
 
     def list_jobs(
-        self, tenant: str, states: Sequence[str], labels: dict[str, str], before: tuple[datetime, str] | None, limit: int
+        self,
+        tenant: str,
+        states: Sequence[str],
+        labels: dict[str, str],
+        before: tuple[datetime, str] | None,
+        limit: int,
     ) -> list[dict[str, Any]]:
         """At most ``limit`` jobs, newest first, older than ``before`` (create_time, id)."""
         query = sa.select(jobs).where(jobs.c.tenant == tenant)

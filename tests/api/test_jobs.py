@@ -11,9 +11,9 @@ import grpc
 import numpy as np
 import pytest
 
-from orchestrator.api.heartwood.v1 import job_pb2, segment_pb2, stain_pb2
+from orchestrator.api.heartwood.v1 import asset_pb2, job_pb2, segment_pb2, stain_pb2
 from orchestrator.client import ApiError, Heartwood
-from tests.pictures import jpeg, wood_box, wood_photo
+from tests.pictures import jpeg, png, wood_box, wood_photo
 from tests.running_service import RunningService, wait_for
 
 
@@ -95,9 +95,7 @@ def test_preview_is_small_and_final_is_full(client: Heartwood) -> None:
     assert picture(client, job.stain.photos[0].preview).shape[:2] == (768, 1024)
 
 
-def test_a_second_colour_costs_no_second_look_at_the_photo(
-    client: Heartwood, service: RunningService
-) -> None:
+def test_a_second_colour_costs_no_second_look_at_the_photo(client: Heartwood) -> None:
     upload = client.upload_bytes(jpeg(wood_photo(640, 480, seed=5)), "e.jpg").group_id
     first = client.wait(client.stain(upload, stain="walnut").id)
     second = client.wait(client.stain(upload, stain="cherry").id)
@@ -214,9 +212,6 @@ def test_deleting_a_job_deletes_its_files_and_not_the_photos(client: Heartwood, 
 def test_a_mask_says_where_to_stain(client: Heartwood, upload_id: str) -> None:
     mask = np.zeros((480, 640), np.uint8)
     mask[200:280, 250:400] = 255
-    from orchestrator.api.heartwood.v1 import asset_pb2
-    from tests.pictures import png
-
     mask_id = client.upload_bytes(png(mask), "mask.png", kind=asset_pb2.ASSET_KIND_MASK).id
     options = stain_pb2.StainOptions(mask_asset_id=mask_id)
     job = client.wait(client.stain(upload_id, stain="ebony", options=options).id)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 import threading
 from pathlib import Path
 
@@ -12,7 +15,7 @@ from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
 from orchestrator import errors
 from orchestrator.api.status import CODES
-from orchestrator.client import ApiError
+from orchestrator.client import ApiError, Heartwood
 from tests.pictures import jpeg, wood_photo
 from tests.running_service import RunningService, wait_for
 
@@ -42,16 +45,16 @@ def test_every_error_has_a_grpc_code() -> None:
 
 
 def test_a_second_service_on_the_same_folder_is_refused(service: RunningService) -> None:
-    with pytest.raises(AssertionError, match="another Heartwood runs"):
-        RunningService.__new__(RunningService).__class__.start(_twin(service))
+    environment = {**os.environ, "HEARTWOOD_DATA_DIR": str(service.data_dir), "HEARTWOOD_LISTEN": "127.0.0.1:0"}
+    command = [sys.executable, "-m", "orchestrator.cli", "up"]
+    second = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60)
+    assert second.returncode == 1
+    assert "another Heartwood runs" in second.stderr
 
 
-def _twin(service: RunningService) -> RunningService:
-    twin = RunningService.__new__(RunningService)
-    twin.data_dir = service.data_dir
-    twin.log = service.data_dir / "twin.log"
-    twin._environment = service._environment
-    return twin
+def _expect_an_end(client: Heartwood, job_id: str) -> None:
+    with pytest.raises(ApiError):
+        client.wait(job_id)
 
 
 def test_listening_beyond_loopback_needs_tls(tmp_path: Path, triton_url: str) -> None:
@@ -65,7 +68,7 @@ def test_sigterm_drains_and_the_job_goes_on_at_the_next_start(tmp_path: Path, tr
         upload = client.upload_bytes(jpeg(wood_photo(4000, 3000, seed=30)), "large.jpg").group_id
         job = client.stain(upload, stain="walnut")
         wait_for(lambda: client.job(job.id).progress.fraction > 0, 30)
-        watching = threading.Thread(target=lambda: pytest.raises(ApiError, client.wait, job.id))
+        watching = threading.Thread(target=_expect_an_end, args=(client, job.id))
         watching.start()
         assert service.stop() == 0
         watching.join(10)

@@ -14,7 +14,17 @@ from tests.pictures import jpeg, wood_photo
 from tests.running_service import RunningService, wait_for
 
 PHOTO = jpeg(wood_photo(3000, 2250, seed=40))
-FILES = ("albedo", "normal", "roughness", "ambient_occlusion", "height_map", "orm", "wood_mask", "preview", "before_after")
+FILES = (
+    "albedo",
+    "normal",
+    "roughness",
+    "ambient_occlusion",
+    "height_map",
+    "orm",
+    "wood_mask",
+    "preview",
+    "before_after",
+)
 
 
 def start_stain(client: Heartwood) -> str:

@@ -42,8 +42,13 @@ class TritonPythonModel:
 
     def _build(self):
         return dali.Pipeline.deserialize(
-            self.definition, batch_size=self.batch, num_threads=THREADS, device_id=None, exec_async=False,
-            exec_pipelined=False, prefetch_queue_depth=1,
+            self.definition,
+            batch_size=self.batch,
+            num_threads=THREADS,
+            device_id=None,
+            exec_async=False,
+            exec_pipelined=False,
+            prefetch_queue_depth=1,
         )
 
     def execute(self, requests):

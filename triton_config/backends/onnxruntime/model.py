@@ -71,9 +71,7 @@ class TritonPythonModel:
         available = onnxruntime.get_available_providers()
         wanted = PROVIDERS if args["model_instance_kind"] == "GPU" else PROVIDERS[-1:]
         device = {"device_id": int(args["model_instance_device_id"])}
-        providers = [
-            (name, {} if name == "CPUExecutionProvider" else device) for name in wanted if name in available
-        ]
+        providers = [(name, {} if name == "CPUExecutionProvider" else device) for name in wanted if name in available]
         path = model_file(args["model_repository"], args["model_version"], config)
         self.session = onnxruntime.InferenceSession(path, options, providers=providers)
         self.inputs = [tensor.name for tensor in self.session.get_inputs()]
@@ -99,7 +97,9 @@ class TritonPythonModel:
     def _run(self, members, responses):
         wanted = members[0][2]
         feeds = {
-            name: np.concatenate([arrays[index] for _, arrays, _ in members]) if len(members) > 1 else members[0][1][index]
+            name: np.concatenate([arrays[index] for _, arrays, _ in members])
+            if len(members) > 1
+            else members[0][1][index]
             for index, name in enumerate(self.inputs)
         }
         try:
@@ -115,7 +115,10 @@ class TritonPythonModel:
         for place, arrays, _ in members:
             count = arrays[0].shape[0] if self.batched else None
             part = slice(start, start + count) if self.batched else slice(None)
-            tensors = [pb_utils.Tensor(name, np.ascontiguousarray(result[part])) for name, result in zip(wanted, results)]
+            tensors = [
+                pb_utils.Tensor(name, np.ascontiguousarray(result[part]))
+                for name, result in zip(wanted, results, strict=True)
+            ]
             responses[place] = pb_utils.InferenceResponse(output_tensors=tensors)
             start += count or 0
 
