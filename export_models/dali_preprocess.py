@@ -10,7 +10,7 @@ from nvidia.dali import fn, types
 MAX_BATCH, THREADS = 8, 2
 
 
-@dali.pipeline_def(batch_size=MAX_BATCH, num_threads=THREADS, device_id=None)  # type: ignore[misc]
+@dali.pipeline_def(batch_size=MAX_BATCH, num_threads=THREADS, device_id=None)  # type: ignore[untyped-decorator]
 def image_preprocess() -> Any:
     """``encoded`` uint8 [N] and ``size`` int32 [2] (height, width) → ``image`` float32 [3, H, W] sRGB in [0, 1]."""
     encoded = fn.external_source(name="encoded", dtype=types.UINT8, ndim=1)

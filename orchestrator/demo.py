@@ -63,7 +63,7 @@ def _show(client: Heartwood, photo: Path, out: Path) -> Path:
         _read(material / "albedo.png"),
         maps,
         stained,
-        title=photo.stem.replace("-", " ").capitalize(),
+        title=photo.stem.replace("-", " ").replace("_", " ").capitalize(),
     )
     target = out / f"{photo.stem}.jpg"
     Pillow.fromarray(sheet).save(target, quality=92)

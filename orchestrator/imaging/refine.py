@@ -43,7 +43,8 @@ def mask_from_prompt(photo_srgb: Image, box: Box | None, points: tuple[Point, ..
         labels[:] = cv2.GC_PR_BGD
     for point in points:
         centre = (round((point.x - left) * fx), round((point.y - top) * fy))
-        cv2.circle(labels, centre, max(2, max(size) // 60), int(cv2.GC_FGD if point.inside else cv2.GC_BGD), -1)
+        label = float(cv2.GC_FGD if point.inside else cv2.GC_BGD)
+        cv2.circle(labels, centre, max(2, max(size) // 60), (label,), -1)
     inside = (labels == cv2.GC_PR_FGD) | (labels == cv2.GC_FGD)
     cut = _cut(small, labels)
     if cut.sum() < MIN_SHARE * inside.sum() or cut.sum() == 0:

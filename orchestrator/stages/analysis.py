@@ -6,6 +6,7 @@ import io
 import json
 
 import numpy as np
+from numpy.typing import NDArray
 
 from orchestrator.domain import FloatMap, Image, MaterialMaps, MaterialModels, Quality
 
@@ -26,7 +27,7 @@ def analyze(photo_srgb: Image, models: MaterialModels, quality: Quality, timeout
 
 def pack(maps: MaterialMaps) -> bytes:
     """Write maps as NPZ: float16 (relative error 2⁻¹¹), likelihoods as uint8 (error 1/510). About 40 bytes a pixel."""
-    arrays: dict[str, np.ndarray] = {name: getattr(maps, name).astype(np.float16) for name in _MAPS}
+    arrays: dict[str, NDArray[np.generic]] = {name: getattr(maps, name).astype(np.float16) for name in _MAPS}
     for name in _LIKELIHOODS:
         arrays[name] = np.round(getattr(maps, name) * 255).astype(np.uint8)
     about = {

@@ -107,8 +107,8 @@ def segment(
     foreground = mask_from_likelihood(photo_srgb, maps.foreground)
     wood = mask_from_likelihood(photo_srgb, maps.wood) if options.detect_wood else None
     labels = [(part.name, f"{part.instance} · {part.material} · {part.confidence:.0%}", part.mask) for part in found]
-    if wood is not None and not labels:
-        labels = [("wood", "wood", wood)]
+    if wood is not None and _mostly_outside(wood, found):
+        labels.insert(0, ("wood", "wood", wood))
     overlay = draw_masks(photo_srgb, labels)
     return SegmentResult(tuple(found), foreground, wood, overlay, cost, maps.model_versions)
 
@@ -140,6 +140,15 @@ def _component(
     number = Counter(part.name for part in before)[name] + 1
     made_of = material or _material(mask, maps)
     return [ComponentMask(name, f"{name}-{number}", mask, made_of, confidence, box, area, detector.value)]
+
+
+def _mostly_outside(wood: Image, found: Sequence[ComponentMask]) -> bool:
+    """Whether most of the wood is on no component, so that the overlay must show it by itself."""
+    solid = wood > 127
+    free = solid.copy()
+    for part in found:
+        free &= part.mask <= 127
+    return bool(free.sum() > 0.5 * solid.sum() > 0)
 
 
 def _material(mask: Image, maps: MaterialMaps) -> str:
