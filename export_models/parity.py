@@ -1,0 +1,64 @@
+"""Hold an exported model against its torch module: ``python -m export_models.parity``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+import torch
+from numpy.typing import NDArray
+from skimage import data
+
+from export_models.export import NETWORKS, REPOSITORY
+
+TOLERANCE = 1e-4
+"""The largest difference allowed, in each output's own units: float32 sums ordered differently stay well below."""
+SHAPES = ((1, 256, 320), (3, 128, 96), (1, 512, 512))
+"""Batch, height, width; the first differs from what was traced in its batch, the others in all."""
+
+Run = Callable[[str, NDArray[np.float32]], dict[str, NDArray[np.float32]]]
+
+
+def pictures() -> Iterator[NDArray[np.float32]]:
+    """[B, 3, H, W] pieces of scikit-image's photograph: parity matters on pictures, and noise is none."""
+    photo: NDArray[np.uint8] = data.coffee()  # type: ignore[no-untyped-call]
+    whole = torch.from_numpy(photo).permute(2, 0, 1)[None].float() / 255
+    for batch, height, width in SHAPES:
+        turned = [torch.roll(whole, shift, dims=3) for shift in range(0, 40 * batch, 40)]
+        pieces = torch.nn.functional.interpolate(torch.cat(turned), (height, width), mode="area")
+        yield pieces.numpy()
+
+
+def with_torch(model: str, image: NDArray[np.float32]) -> dict[str, NDArray[np.float32]]:
+    """The outputs of the torch module."""
+    network, module = NETWORKS[model]
+    with torch.no_grad():
+        outputs = network().eval()(torch.from_numpy(image))
+    return {name: output.numpy() for name, output in zip(module.OUTPUTS, outputs, strict=True)}
+
+
+def with_onnxruntime(
+    model: str, image: NDArray[np.float32], repository: Path = REPOSITORY
+) -> dict[str, NDArray[np.float32]]:
+    """The outputs of the committed ONNX file, on the CPU."""
+    file = repository / model / "1" / "model.onnx"
+    session = onnxruntime.InferenceSession(str(file), providers=["CPUExecutionProvider"])
+    names = [output.name for output in session.get_outputs()]
+    return dict(zip(names, session.run(names, {"image": image}), strict=True))
+
+
+def difference(model: str, one: Run, other: Run) -> float:
+    """The largest absolute difference over all outputs and pictures."""
+    worst = 0.0
+    for image in pictures():
+        first, second = one(model, image), other(model, image)
+        worst = max(worst, *(float(np.abs(first[name] - second[name]).max()) for name in first))
+    return worst
+
+
+if __name__ == "__main__":
+    for name in NETWORKS:
+        found = difference(name, with_torch, with_onnxruntime)
+        print(f"{name:26} {found:.1e}  {'ok' if found <= TOLERANCE else f'more than {TOLERANCE}'}")
