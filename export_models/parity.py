@@ -14,7 +14,8 @@ from skimage import data
 from export_models.export import NETWORKS, REPOSITORY
 
 TOLERANCE = 1e-4
-"""The largest difference allowed, in each output's own units: float32 sums ordered differently stay well below."""
+"""The largest difference allowed, in each output's own units; logits are compared as the likelihoods they stand for."""
+LOGITS = ("component", "material")
 SHAPES = ((1, 256, 320), (3, 128, 96), (1, 512, 512))
 """Batch, height, width; the first differs from what was traced in its batch, the others in all."""
 
@@ -53,9 +54,16 @@ def difference(model: str, one: Run, other: Run) -> float:
     """The largest absolute difference over all outputs and pictures."""
     worst = 0.0
     for image in pictures():
-        first, second = one(model, image), other(model, image)
+        first, second = _likelihoods(one(model, image)), _likelihoods(other(model, image))
         worst = max(worst, *(float(np.abs(first[name] - second[name]).max()) for name in first))
     return worst
+
+
+def _likelihoods(outputs: dict[str, NDArray[np.float32]]) -> dict[str, NDArray[np.float32]]:
+    return {
+        name: torch.softmax(torch.from_numpy(values.copy()), dim=1).numpy() if name in LOGITS else values
+        for name, values in outputs.items()
+    }
 
 
 if __name__ == "__main__":
