@@ -172,8 +172,8 @@ def test_canceling_a_job_that_has_succeeded_changes_nothing(client: Heartwood, u
 
 def test_a_job_that_is_late_fails_with_deadline_exceeded(client: Heartwood) -> None:
     upload = client.upload_bytes(jpeg(wood_photo(4000, 3000, seed=8)), "large.jpg").group_id
-    # 0.3 s is less than twelve megapixels can take on any machine, and more than creating the job takes.
-    job = client.stain(upload, stain="walnut", deadline=datetime.now(UTC) + timedelta(seconds=0.3))
+    # A second is less than a full look at twelve megapixels takes on two cores, and far more than creating the job.
+    job = client.stain(upload, stain="walnut", deadline=datetime.now(UTC) + timedelta(seconds=1.0))
     with pytest.raises(ApiError) as failed:
         client.wait(job.id)
     assert failed.value.reason == "DEADLINE_EXCEEDED"
