@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import operator
 import os
 import platform
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ from rich.table import Table
 
 @dataclass(frozen=True)
 class Figure:
-    """One number. ``bound`` is '<= x', '>= x', '== x', 'x .. y', or empty for a figure that is only shown."""
+    """One number. ``bound`` is '<= x', '>= x', '> x', '== x', 'x .. y', or empty for a figure that is only shown."""
 
     name: str
     value: float
@@ -30,9 +31,8 @@ class Figure:
             low, high = (float(side) for side in self.bound.split(".."))
             return low <= self.value <= high
         sign, limit = self.bound.split()
-        return {"<=": self.value <= float(limit), ">=": self.value >= float(limit), "==": self.value == float(limit)}[
-            sign
-        ]
+        compare = {"<=": operator.le, ">=": operator.ge, ">": operator.gt, "==": operator.eq}[sign]
+        return bool(compare(self.value, float(limit)))
 
 
 def machine() -> dict[str, str | int]:
