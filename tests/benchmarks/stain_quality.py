@@ -17,7 +17,7 @@ import cv2
 import numpy as np
 from skimage import data
 
-from orchestrator.domain import FloatMap, Image, MaterialMaps, MaterialModels, Quality, StainOptions
+from orchestrator.domain import Image, MaterialMaps, MaterialModels, Quality, StainOptions
 from orchestrator.imaging.color import ciede2000, lab_from_linear, linear_from_color, linear_from_srgb
 from orchestrator.imaging.decomposition import Decomposition
 from orchestrator.imaging.wood import mask_from_map, wood_probability
@@ -26,6 +26,7 @@ from orchestrator.stages.stain import stain, surface_maps
 from orchestrator.stains import STAINS
 from tests.benchmarks.furniture.pictures import FurniturePicture, load
 from tests.benchmarks.grain_measure import EDGE, grain_kept
+from tests.benchmarks.metrics import mean_angular_error_deg, si_rmse
 from tests.benchmarks.recipe import recipe
 from tests.benchmarks.report import Figure, report
 from tests.benchmarks.running_models import triton_models
@@ -77,24 +78,12 @@ def measure_maps(picture: FurniturePicture, maps: MaterialMaps, figures: Figures
         ),
         ("recipe", theirs.albedo_linear, np.dstack([theirs.shading_linear] * 3), theirs.normal, theirs.roughness),
     ):
-        figures[f"{prefix}_albedo_si_rmse"].append(scale_invariant_rmse(found[valid], picture.albedo_linear[valid]))
-        figures[f"{prefix}_shading_si_rmse"].append(scale_invariant_rmse(shading[valid], picture.shading_linear[valid]))
-        figures[f"{prefix}_normal_error"].append(angular_error(normal[piece], picture.normal[piece]))
+        figures[f"{prefix}_albedo_si_rmse"].append(si_rmse(found, picture.albedo_linear, valid))
+        figures[f"{prefix}_shading_si_rmse"].append(si_rmse(shading, picture.shading_linear, valid))
+        figures[f"{prefix}_normal_error"].append(mean_angular_error_deg(normal, picture.normal, piece))
         figures[f"{prefix}_roughness_error"].append(float(np.abs(roughness - picture.roughness)[piece].mean()))
     mask = mask_from_map(np.asarray(rows.wood, np.float32) / 255) > 127
     figures["wood_iou"].append(float((mask & picture.wood).sum() / max((mask | picture.wood).sum(), 1)))
-
-
-def scale_invariant_rmse(found: FloatMap, truth: FloatMap) -> float:
-    """Root mean square error after the one factor that makes it least, relative to the truth's root mean square."""
-    factor = float(np.vdot(found, truth)) / max(float(np.vdot(found, found)), 1e-12)
-    return float(np.sqrt(np.mean((factor * found - truth) ** 2) / np.mean(truth**2)))
-
-
-def angular_error(found: FloatMap, truth: FloatMap) -> float:
-    """Mean angle in degrees between [..., 3] unit normals."""
-    cosine = np.clip((found * truth).sum(axis=-1) / np.maximum(np.linalg.norm(found, axis=-1), 1e-6), -1, 1)
-    return float(np.degrees(np.arccos(cosine)).mean())
 
 
 def _grain(figures: Figures, prefix: str, before: Image, after: Image, wood: Image) -> None:

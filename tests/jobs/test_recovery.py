@@ -10,21 +10,11 @@ import pytest
 
 from orchestrator.api.heartwood.v1 import job_pb2
 from orchestrator.client import Heartwood
+from orchestrator.results import STAIN_FILES
 from tests.pictures import jpeg, wood_photo
 from tests.running_service import RunningService, wait_for
 
 PHOTO = jpeg(wood_photo(3000, 2250, seed=40))
-FILES = (
-    "albedo",
-    "normal",
-    "roughness",
-    "ambient_occlusion",
-    "height_map",
-    "orm",
-    "wood_mask",
-    "preview",
-    "before_after",
-)
 
 
 def start_stain(client: Heartwood) -> str:
@@ -32,7 +22,7 @@ def start_stain(client: Heartwood) -> str:
 
 
 def contents(job: job_pb2.Job) -> dict[str, str]:
-    return {name: getattr(job.stain.photos[0], name).sha256 for name in FILES}
+    return {name: getattr(job.stain.photos[0], name).sha256 for name in STAIN_FILES}
 
 
 @pytest.fixture(scope="module")
