@@ -2,7 +2,7 @@
 PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
-EXTRAS := local,export,dev,postgres
+EXTRAS := local,export,dev,postgres,bench
 OUT ?= output
 
 .PHONY: setup demo test lint format proto models bench clean
