@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum
+from pathlib import Path
 
 from orchestrator.domain import within
 from orchestrator.errors import InvalidInput
@@ -178,3 +179,31 @@ class ExportOptions:
             raise InvalidInput("export.formats", "none is given; allowed are " + ", ".join(f.value for f in Format3D))
         within("export.levels", self.levels, 1, 4)
         self.dimensions.check("export.dimensions")
+
+
+@dataclass(frozen=True)
+class CaptureReport:
+    """How well the photos could be put together, in words that help to shoot again."""
+
+    photos: int
+    photos_used: tuple[int, ...]  # indices into the upload
+    points: int = 0
+    mean_reprojection_error_px: float = 0.0
+    coverage_deg: float = 0.0  # of the full turn around the piece that photos look from
+    advice: tuple[str, ...] = ()  # such as "too little overlap between photos 12 and 13"
+
+
+@dataclass(frozen=True)
+class ReconstructedModel:
+    """What a way of reconstruction made, as files in the folder that it was given.
+
+    The mesh stands upright on +Y with its origin at the bottom centre, in metres where a dimension was given.
+    """
+
+    glb: Path
+    report: CaptureReport
+    vertices: int
+    triangles: int
+    dimensions: Dimensions
+    preview: Path | None = None  # a picture of the model
+    extras: tuple[Path, ...] = ()  # such as a fly-around video and the programs' logs
