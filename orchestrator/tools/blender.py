@@ -17,7 +17,7 @@ from typing import Any
 
 from orchestrator.domain import Progress, no_progress
 from orchestrator.errors import ToolFailed
-from orchestrator.tools.program import Limits, run_program
+from orchestrator.tools.program import DEFAULT_LIMITS, Limits, run_program
 
 SCRIPTS = Path(__file__).with_name("blender_scripts")
 LINE = re.compile(r"^PROGRESS (\d+(?:\.\d+)?) (.*)$")
@@ -29,7 +29,7 @@ def run_blender(
     folder: Path,
     *,
     executable: str = "",
-    limits: Limits = Limits(),
+    limits: Limits = DEFAULT_LIMITS,
     progress: Progress = no_progress,
     saw: Callable[[str], None] = lambda line: None,  # noqa: ARG005
     threads: int = 0,

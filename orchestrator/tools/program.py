@@ -39,13 +39,16 @@ class Limits:
     memory_bytes: int = 8 << 30
 
 
+DEFAULT_LIMITS = Limits()
+
+
 def run_program(
     name: str,
     command: Sequence[str | Path],
     folder: Path,
     *,
     log_file: Path | None = None,
-    limits: Limits = Limits(),
+    limits: Limits = DEFAULT_LIMITS,
     environment: Mapping[str, str] | None = None,
     read_line: ReadLine = lambda line: None,  # noqa: ARG005
     progress: Progress = no_progress,
