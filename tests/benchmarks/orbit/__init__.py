@@ -1,0 +1,1 @@
+"""Photo sets of furniture whose cameras and shape are known."""
