@@ -1,4 +1,8 @@
-"""Export the models into the repository: ``python -m export_models.export [MODEL…]``."""
+"""Export the models into the repository, or fit the repository to a machine.
+
+python -m export_models.export [MODEL…]
+python -m export_models.export --profile gpu --out DIR
+"""
 
 from __future__ import annotations
 
@@ -13,8 +17,11 @@ from torch import nn
 
 from export_models import dali_preprocess
 from export_models.baselines import intrinsic_decomposition, segmentation, surface_estimation
+from orchestrator.errors import InvalidInput
+from orchestrator.inference.profiles import derive, profiles
 
-REPOSITORY = Path(__file__).resolve().parent.parent / "model_repository"
+CHECKOUT = Path(__file__).resolve().parent.parent
+REPOSITORY, PROFILES = CHECKOUT / "model_repository", CHECKOUT / "triton_config" / "profiles"
 OPSET = 17
 EXAMPLE = (2, 3, 256, 320)
 """Shape of the picture that is traced; batch, height and width stay free."""
@@ -60,10 +67,20 @@ def export(model: str, repository: Path = REPOSITORY, version: int = 1) -> Path:
 def main() -> None:
     """Command line."""
     names = ["image_preprocess", *NETWORKS]
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("models", nargs="*", metavar="MODEL", help=f"one of {', '.join(names)}; default: all")
     parser.add_argument("--repository", type=Path, default=REPOSITORY)
+    parser.add_argument("--profile", choices=profiles(PROFILES), help="export nothing; write a fitted copy to --out")
+    parser.add_argument("--out", type=Path, help="a new folder for --profile, to be given to tritonserver")
     chosen = parser.parse_args()
+    if chosen.profile:
+        if chosen.out is None:
+            parser.error("--profile needs --out DIR")
+        try:
+            print(derive(chosen.repository, PROFILES / chosen.profile, chosen.out))
+        except InvalidInput as error:
+            parser.error(error.message)
+        return
     for model in chosen.models or names:
         if model not in names:
             parser.error(f"{model!r} is not known; allowed are {', '.join(names)}")

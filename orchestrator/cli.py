@@ -17,8 +17,7 @@ from orchestrator.api.heartwood.v1 import asset_pb2, job_pb2, segment_pb2, stain
 from orchestrator.client import Heartwood
 from orchestrator.doctor import checks
 from orchestrator.errors import InvalidInput
-from orchestrator.inference.launch import TritonServer
-from orchestrator.service import run
+from orchestrator.service import local_triton, run
 from orchestrator.session import connect
 from orchestrator.settings import Settings, load
 from orchestrator.stains import STAINS
@@ -162,7 +161,7 @@ def triton() -> None:
     """Run only Triton with Heartwood's models, until Ctrl-C: for perf_analyzer and other clients."""
     with clear_errors():
         settings = _settings()
-        with TritonServer(settings.model_repository, settings.triton_backends, settings.root / "triton") as server:
+        with local_triton(settings) as server:
             console.print(f"gRPC     {server.url}\nHTTP     {server.http_url}\nmetrics  {server.metrics_url}")
             stopping = threading.Event()
             for number in (signal.SIGINT, signal.SIGTERM):

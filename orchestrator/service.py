@@ -19,6 +19,7 @@ from orchestrator.api.server import Server
 from orchestrator.errors import FailedPrecondition
 from orchestrator.inference.launch import TritonServer
 from orchestrator.inference.models import TritonModels
+from orchestrator.inference.profiles import pick
 from orchestrator.jobs.parts import Parts, open_stores
 from orchestrator.jobs.runner import Runner
 from orchestrator.settings import Settings
@@ -80,9 +81,19 @@ def _triton(settings: Settings, tell: Callable[[str], None]) -> Iterator[str]:
         yield settings.triton_url
         return
     tell("starting Triton …")
-    with TritonServer(settings.model_repository, settings.triton_backends, settings.root / "triton") as triton:
+    with local_triton(settings) as triton:
         tell(f"Triton serves the models on {triton.url}")
         yield triton.url
+
+
+def local_triton(settings: Settings) -> TritonServer:
+    """The Triton from pip that the settings describe; not started yet."""
+    return TritonServer(
+        settings.model_repository,
+        settings.triton_backends,
+        settings.root / "triton",
+        profile=pick(settings.triton_profiles, settings.triton_profile),
+    )
 
 
 @contextmanager

@@ -19,6 +19,10 @@ class Settings(BaseSettings):
     data_dir: Path = Field(Path("~/.local/share/heartwood"), description="files, records, logs and tokens live here")
     model_repository: Path = Field(CHECKOUT / "model_repository", description="what Triton serves")
     triton_backends: Path = Field(CHECKOUT / "triton_config" / "backends", description="the Python-based backends")
+    triton_profiles: Path = Field(CHECKOUT / "triton_config" / "profiles", description="folder of the profiles")
+    triton_profile: str = Field(
+        "auto", description="cpu, gpu, tensorrt; auto looks at the machine; none changes nothing"
+    )
 
     listen: str = Field("127.0.0.1:8500", description="where the gRPC service listens; port 0 picks a free one")
     tls_certificate: Path | None = Field(None, description="PEM chain; needed to listen beyond loopback")

@@ -5,15 +5,14 @@ from collections.abc import Iterator
 import pytest
 
 from orchestrator.inference.launch import TritonServer
+from orchestrator.service import local_triton
 from orchestrator.settings import load
 
 
 @pytest.fixture(scope="session")
 def triton(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TritonServer]:
     """The real Triton, with the committed models."""
-    settings = load()
-    workdir = tmp_path_factory.mktemp("triton")
-    with TritonServer(settings.model_repository, settings.triton_backends, workdir) as server:
+    with local_triton(load(data_dir=tmp_path_factory.mktemp("triton"))) as server:
         yield server
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import re
 import shutil
 import signal
 import socket
@@ -21,6 +22,7 @@ from types import TracebackType
 import structlog
 
 from orchestrator.errors import ToolFailed
+from orchestrator.inference.profiles import derive
 
 log = structlog.get_logger()
 
@@ -32,6 +34,9 @@ STEADY_S = 60.0
 """A server that ran this long starts again with the first backoff."""
 MAX_LOG_BYTES = 10 << 20
 SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 - where POSIX shared memory lives
+
+PREFIX = "heartwood"
+"""Folders and shared memory of a server are named PREFIX-PID-…, so that what a crash left can be told."""
 
 
 def find_triton() -> Path:
@@ -56,15 +61,25 @@ class TritonServer:
         repository: the model repository.
         backends: the Python-based backends, one folder each.
         workdir: its log and its assembled backend folder are kept here.
+        profile: a folder of ``triton_config/profiles``; its copy of the repository is what is served.
         models: what to load; everything in the repository by default.
     """
 
-    def __init__(self, repository: Path, backends: Path, workdir: Path, *, models: Sequence[str] = ("*",)) -> None:
+    def __init__(
+        self,
+        repository: Path,
+        backends: Path,
+        workdir: Path,
+        *,
+        profile: Path | None = None,
+        models: Sequence[str] = ("*",),
+    ) -> None:
         self._repository = repository.resolve()
         self._backends = backends.resolve()
         self._workdir = workdir.resolve()
+        self._profile = profile
         self._models = tuple(models)
-        self._region = f"heartwood-{uuid.uuid4().hex[:12]}"
+        self._region = f"{PREFIX}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
         self._process: subprocess.Popen[bytes] | None = None
         self._stopping = threading.Event()
         self._ready = threading.Event()
@@ -180,10 +195,11 @@ class TritonServer:
     def _command(self) -> list[str]:
         triton = find_triton()
         self._workdir.mkdir(parents=True, exist_ok=True)
+        _clear_after_crashes(self._workdir)
         folder = self._assemble_backends(triton)
         command = [
             str(triton / "bin" / "tritonserver"),
-            f"--model-repository={self._repository}",
+            f"--model-repository={self._fitted_repository()}",
             f"--backend-directory={folder}",
             "--model-control-mode=explicit",
             *(f"--load-model={model}" for model in self._models),
@@ -213,6 +229,11 @@ class TritonServer:
                 shutil.copytree(backend, folder / backend.name, ignore=shutil.ignore_patterns("__pycache__"))
         return folder
 
+    def _fitted_repository(self) -> Path:
+        if self._profile is None:
+            return self._repository
+        return derive(self._repository, self._profile, self._workdir / f"models-{self._region}")
+
     def _environment(self) -> dict[str, str]:
         """This interpreter's packages for the stubs, the wheel's libraries for the server, no secrets."""
         kept = ("PATH", "HOME", "LANG", "TMPDIR", "CUDA_VISIBLE_DEVICES", "OMP_NUM_THREADS")
@@ -235,7 +256,17 @@ class TritonServer:
         for region in SHARED_MEMORY.glob(f"{self._region}*"):
             region.unlink(missing_ok=True)
         if self._stopping.is_set():
-            shutil.rmtree(self._workdir / f"backends-{self._region}", ignore_errors=True)
+            for folder in ("backends", "models"):
+                shutil.rmtree(self._workdir / f"{folder}-{self._region}", ignore_errors=True)
+
+
+def _clear_after_crashes(workdir: Path) -> None:
+    """Remove the folders and the shared memory of servers whose owner is gone."""
+    for parent, pattern in ((workdir, f"*-{PREFIX}-*"), (SHARED_MEMORY, f"{PREFIX}-*")):
+        for left in parent.glob(pattern):
+            owner = re.search(rf"{PREFIX}-(\d+)-", left.name)
+            if owner and not Path(f"/proc/{owner[1]}").exists():
+                shutil.rmtree(left, ignore_errors=True) if left.is_dir() else left.unlink(missing_ok=True)
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:

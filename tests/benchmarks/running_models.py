@@ -5,20 +5,17 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 from orchestrator.domain import MaterialModels
-from orchestrator.inference.launch import TritonServer
 from orchestrator.inference.models import TritonModels
+from orchestrator.service import local_triton
 from orchestrator.settings import load
 
 
 @contextmanager
 def triton_models() -> Iterator[MaterialModels]:
     """Start the Triton from pip on this checkout's model repository."""
-    settings = load()
-    with (
-        tempfile.TemporaryDirectory() as folder,
-        TritonServer(settings.model_repository, settings.triton_backends, Path(folder)) as server,
-    ):
-        yield TritonModels(server.url, timeout_s=settings.triton_timeout_s)
+    with tempfile.TemporaryDirectory() as folder:
+        settings = load(data_dir=folder)
+        with local_triton(settings) as server:
+            yield TritonModels(server.url, timeout_s=settings.triton_timeout_s)

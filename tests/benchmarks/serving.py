@@ -1,7 +1,8 @@
 """Triton against onnxruntime in this process: ``python -m tests.benchmarks.serving [--json FILE]``.
 
 ``intrinsic_decomposition`` at 512², the same threads for both, turn by turn in one run. Triton is called by gRPC with
-the picture and the answer in system shared memory.
+the picture and the answer in system shared memory, and serves with the profile of this machine. The same once more with
+``perf_analyzer``, where it can be had.
 """
 
 from __future__ import annotations
@@ -17,10 +18,12 @@ from pathlib import Path
 import numpy as np
 import onnxruntime
 import tritonclient.grpc as grpcclient
-from tritonclient.utils import shared_memory
+from tritonclient.utils import InferenceServerException, shared_memory
 
 from orchestrator.inference.launch import TritonServer
+from orchestrator.inference.profiles import pick
 from orchestrator.settings import load
+from tests.benchmarks import perf_analyzer
 from tests.benchmarks.report import Figure, report
 
 MODEL, SIDE, REQUESTS, ROUNDS = "intrinsic_decomposition", 512, 48, 3
@@ -51,9 +54,17 @@ class SharedCaller:
 
     def close(self) -> None:
         for name, region in self.regions.items():
-            self.client.unregister_system_shared_memory(f"{self.prefix}-{name}")
+            self._unregister(f"{self.prefix}-{name}")
             shared_memory.destroy_shared_memory_region(region)
         self.client.close()
+
+    def _unregister(self, region: str) -> None:
+        for _ in range(20):
+            try:
+                self.client.unregister_system_shared_memory(region)
+                return
+            except InferenceServerException:  # Triton lets go of it a moment after the answer
+                time.sleep(0.1)
 
 
 def throughput(callers: list[Callable[[], None]]) -> tuple[float, np.ndarray]:
@@ -76,6 +87,7 @@ def throughput(callers: list[Callable[[], None]]) -> tuple[float, np.ndarray]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--json", type=Path)
+    parser.add_argument("--profile", default="auto", help="cpu, gpu, tensorrt, auto or none")
     chosen = parser.parse_args()
     settings = load()
     image = np.random.default_rng(0).random((1, 3, SIDE, SIDE), np.float32)
@@ -85,9 +97,12 @@ def main() -> None:
         session.run(None, {"image": image})
 
     figures = []
+    profile = pick(settings.triton_profiles, chosen.profile)
     with (
         tempfile.TemporaryDirectory() as folder,
-        TritonServer(settings.model_repository, settings.triton_backends, Path(folder), models=[MODEL]) as server,
+        TritonServer(
+            settings.model_repository, settings.triton_backends, Path(folder), profile=profile, models=[MODEL]
+        ) as server,
     ):
         for concurrency in (1, 8):
             callers = [SharedCaller(server.url, f"{concurrency}-{number}", image) for number in range(concurrency)]
@@ -111,6 +126,13 @@ def main() -> None:
             ]
             for caller in callers:
                 caller.close()
+            loaded = perf_analyzer.run(server.url, MODEL, f"image:3,{SIDE},{SIDE}", concurrency)
+            if loaded is not None:
+                figures += [
+                    Figure(f"perf_analyzer {at}", loaded["requests_per_s"], "requests/s"),
+                    Figure(f"perf_analyzer p50 {at}", loaded["p50_ms"], "ms"),
+                    Figure(f"perf_analyzer p99 {at}", loaded["p99_ms"], "ms"),
+                ]
     report("serving", figures, chosen.json)
 
 

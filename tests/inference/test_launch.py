@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -43,6 +44,16 @@ def test_a_killed_triton_comes_back_on_the_same_port_and_a_stopped_one_leaves_no
         with pytest.raises(ProcessLookupError):
             os.killpg(number, 0)
     assert not list(SHARED_MEMORY.glob(f"{region}*"))
+
+
+def test_what_a_killed_heartwood_left_is_cleared_by_the_next(tmp_path: Path) -> None:
+    gone = subprocess.Popen(["true"])
+    gone.wait()
+    left = [tmp_path / f"backends-heartwood-{gone.pid}-0", SHARED_MEMORY / f"heartwood-{gone.pid}-0-region"]
+    left[0].mkdir()
+    left[1].touch()
+    with server(tmp_path):
+        assert not any(path.exists() for path in left)
 
 
 def test_two_servers_run_side_by_side(tmp_path: Path) -> None:
