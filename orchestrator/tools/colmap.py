@@ -1,0 +1,153 @@
+"""Where the cameras stood: COLMAP (``pycolmap``) in a process of its own."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import re
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from orchestrator.domain import Progress, no_progress
+from orchestrator.errors import InvalidInput, ToolFailed
+from orchestrator.tools.program import DEFAULT_LIMITS, Limits, run_program
+
+CHILD = Path(__file__).with_name("colmap_child.py")
+MIN_PHOTOS = 3
+WEAK_MATCHES = 30
+"""COLMAP asks for 15 verified matches to use a pair at all, and for 30 to place a photo."""
+SAID = re.compile(r"^PROGRESS (\d+(?:\.\d+)?) (.*)$")
+COUNTED = re.compile(r"\[(\d+)/(\d+)(?:,[^\]]*)?\]")
+PHASES = {"Processed file": (0.05, 0.3, "finding features"), "Processing": (0.3, 0.6, "matching the photos")}
+"""What COLMAP prints before it counts, and where in the whole that is."""
+
+
+@dataclass(frozen=True)
+class Poses:
+    """The cameras of the photos that could be placed. World: any scale, any direction. N of them, in upload order.
+
+    Photos and masks are free of lens distortion and at most 2048 px long; pixels are counted as COLMAP does, the
+    middle of the first is (0.5, 0.5).
+    """
+
+    placed: tuple[int, ...]  # [N] indices into the photos given
+    photos: tuple[Path, ...]  # [N] 8-bit RGB PNG
+    masks: tuple[Path, ...]  # [N] 8-bit grey PNG, 255 on the piece
+    sizes: NDArray[np.int64]  # [N, 2] width, height
+    matrices: NDArray[np.float64]  # [N, 3, 3] pinhole, px
+    world_to_camera: NDArray[np.float64]  # [N, 4, 4] OpenCV axes: +X right, +Y down, +Z forward
+    points: NDArray[np.float64]  # [P, 3] sparse points
+    colors: NDArray[np.uint8]  # [P, 3] their sRGB
+    seen: tuple[NDArray[np.int64], ...]  # [N] of the points that each photo saw, as indices
+    mean_reprojection_error_px: float
+    matches: NDArray[np.int64]  # [all, all] verified matches between the photos given
+    masked: bool  # features were taken from the piece only, as the surroundings stood still or were plain
+
+    @property
+    def camera_to_world(self) -> NDArray[np.float64]:
+        """[N, 4, 4]."""
+        return np.asarray(np.linalg.inv(self.world_to_camera))
+
+
+def solve_poses(
+    photos: Sequence[Path],
+    masks: Sequence[Path],
+    folder: Path,
+    *,
+    ordered: bool = False,
+    limits: Limits = DEFAULT_LIMITS,
+    progress: Progress = no_progress,
+) -> Poses:
+    """Place the cameras of ``photos`` by structure from motion.
+
+    Features are SIFT. Where the surroundings have structure that moves with the camera they are used too: they hold
+    more than a plain piece does. Where they stand still (a turntable) or are plain, only the piece counts. If the one
+    leaves photos out, the other is tried as well.
+
+    Args:
+        photos: any format that Pillow reads; EXIF rotation and focal length are used.
+        masks: 8-bit, of the photos' sizes, 255 on the piece.
+        folder: gets the program's files.
+        ordered: the photos were taken one beside the next; only neighbours are matched, and what closes the loop.
+
+    Raises:
+        InvalidInput: fewer than 3 photos.
+        ToolFailed: COLMAP is not installed, crashed, or could place no photo; the message says what to shoot again.
+        DeadlineExceeded, Canceled: as in ``run_program``.
+    """
+    if len(photos) < MIN_PHOTOS:
+        raise InvalidInput("photos", f"{len(photos)} given; photogrammetry needs at least {MIN_PHOTOS}, better 30")
+    if importlib.util.find_spec("pycolmap") is None:
+        raise ToolFailed("COLMAP is not installed: pip install 'heartwood[tools]'", tool="colmap")
+    folder.mkdir(parents=True, exist_ok=True)
+    job = {
+        "folder": str(folder.resolve()),
+        "photos": [str(path.resolve()) for path in photos],
+        "masks": [str(path.resolve()) for path in masks],
+        "ordered": ordered,
+    }
+    job_file = folder / "colmap.json"
+    job_file.write_text(json.dumps(job), encoding="utf-8")
+    command: list[str | Path] = [sys.executable, "-P", CHILD, job_file.resolve()]
+    run_program("colmap", command, folder, limits=limits, read_line=_read_line, progress=progress)
+    poses = _read(folder)
+    if not poses.placed:
+        raise ToolFailed(" ".join([f"none of the {len(photos)} photos could be placed:", *weak_spots(poses)]))
+    return poses
+
+
+def weak_spots(poses: Poses) -> tuple[str, ...]:
+    """Say, as people count photos, where too little overlap keeps photos from being placed; best first."""
+    count = len(poses.matches)
+    missing = [number for number in range(count) if number not in poses.placed]
+    if not missing:
+        return ()
+    advice = []
+    for number in missing:
+        before, after = (number - 1) % count, (number + 1) % count
+        for a, b in ((before, number), (number, after)):
+            if poses.matches[a, b] < WEAK_MATCHES:
+                advice.append(f"too little overlap between photos {a + 1} and {b + 1}")
+        if not poses.matches[number].any():
+            advice.append(f"photo {number + 1} has nothing in common with any other: is it sharp, and of this piece?")
+    return tuple(dict.fromkeys(advice)) or ("the photos have too little in common: take more, closer together",)
+
+
+def _read_line(line: str) -> tuple[float, str] | None:
+    if match := SAID.match(line):
+        return min(float(match[1]), 1.0), match[2]
+    for words, (start, end, message) in PHASES.items():
+        if words in line and (match := COUNTED.search(line)):
+            return start + (end - start) * int(match[1]) / max(int(match[2]), 1), message
+    return None
+
+
+def _read(folder: Path) -> Poses:
+    with np.load(folder / "poses.npz") as found:
+        placed = tuple(int(number) for number in found["placed"])
+        if not placed:
+            nothing = np.zeros((0, 3))
+            return Poses(
+                (), (), (), np.zeros((0, 2), np.int64), np.zeros((0, 3, 3)), np.zeros((0, 4, 4)), nothing,
+                nothing.astype(np.uint8), (), 0.0, found["matches"], False,
+            )  # fmt: skip
+        owner, point = found["seen_photo"], found["seen_point"]
+        return Poses(
+            placed=placed,
+            photos=tuple(folder / "flat" / f"photo-{number:04d}.png" for number in placed),
+            masks=tuple(folder / "flat" / f"mask-{number:04d}.png" for number in placed),
+            sizes=found["sizes"],
+            matrices=found["matrices"],
+            world_to_camera=found["world_to_camera"],
+            points=found["points"],
+            colors=found["colors"],
+            seen=tuple(np.asarray(point[owner == row], np.int64) for row in range(len(placed))),
+            mean_reprojection_error_px=float(found["error"]),
+            matches=found["matches"],
+            masked=bool(found["masked"]),
+        )
