@@ -10,6 +10,7 @@ from pathlib import Path
 
 import grpc
 import pytest
+import trustme
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
@@ -77,3 +78,20 @@ def test_sigterm_drains_and_the_job_goes_on_at_the_next_start(tmp_path: Path, tr
     with service.client() as client:
         assert client.wait(job.id).stain.photos
     assert service.stop() == 0
+
+
+def test_tls_is_spoken_with_the_operators_certificate_and_nothing_in_plain(tmp_path: Path, triton_url: str) -> None:
+    authority = trustme.CA()
+    made = authority.issue_cert("127.0.0.1")
+    made.private_key_pem.write_to_path(tmp_path / "key.pem")
+    for blob in made.cert_chain_pems:
+        blob.write_to_path(tmp_path / "chain.pem", append=True)
+    keys = {"tls_certificate": tmp_path / "chain.pem", "tls_key": tmp_path / "key.pem"}
+    running = RunningService(tmp_path / "data", triton_url, **keys)
+    token = running.token("shop")
+    with Heartwood(running.address, token, root_certificates=authority.cert_pem.bytes()) as client:
+        assert client.stains()
+    with Heartwood(running.address, token, timeout_s=5) as plain, pytest.raises(ApiError) as caught:
+        plain.stains()
+    assert caught.value.code in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED)
+    assert running.stop() == 0

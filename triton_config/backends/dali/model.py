@@ -1,7 +1,8 @@
 """Triton backend ``dali`` in Python: runs the serialized pipeline ``<version>/model.dali`` on the CPU.
 
 It answers to the same ``config.pbtxt`` as NVIDIA's ``dali_backend``. Each input of the model is an external source
-of that name; the pipeline's outputs are the model's outputs in the order of its config.
+of that name; the pipeline's outputs are the model's outputs in the order of its config. Of its parameters it reads
+``num_threads``.
 """
 
 import json
@@ -34,6 +35,8 @@ class TritonPythonModel:
         self.batch = config["max_batch_size"]
         self.inputs = [one["name"] for one in config["input"]]
         self.outputs = [one["name"] for one in config["output"]]
+        threads = config.get("parameters", {}).get("num_threads", {}).get("string_value")
+        self.threads = int(threads or THREADS)
         file = config.get("default_model_filename") or "model.dali"
         path = os.path.join(args["model_repository"], str(args["model_version"]), file)
         with open(path, "rb") as opened:
@@ -44,7 +47,7 @@ class TritonPythonModel:
         return dali.Pipeline.deserialize(
             self.definition,
             batch_size=self.batch,
-            num_threads=THREADS,
+            num_threads=self.threads,
             device_id=None,
             exec_async=False,
             exec_pipelined=False,

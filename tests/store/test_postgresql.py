@@ -1,0 +1,25 @@
+"""A whole service on PostgreSQL: records and durable jobs, as several replicas would share them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from orchestrator.api.heartwood.v1 import job_pb2
+from tests.pictures import jpeg, wood_photo
+from tests.running_service import RunningService, wait_for
+
+
+def test_a_job_on_postgresql_survives_a_killed_service(postgresql: str, tmp_path: Path, triton_url: str) -> None:
+    service = RunningService(tmp_path, triton_url, database_url=postgresql, dbos_database_url=postgresql)
+    with service.client() as client:
+        upload = client.upload_bytes(jpeg(wood_photo(1600, 1200)), "board.jpg").group_id
+        job_id = client.stain(upload, stain="walnut").id
+        wait_for(lambda: service.events("step_started"), 60, 0.01)
+        service.kill()
+    service.start()
+    with service.client() as client:
+        job = client.wait(job_id)
+        assert job.state == job_pb2.JOB_STATE_SUCCEEDED
+        assert [listed.id for listed in client.jobs()] == [job_id]
+    assert not (tmp_path / "heartwood.sqlite").exists()
+    assert service.stop() == 0
