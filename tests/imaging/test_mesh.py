@@ -85,7 +85,7 @@ def test_the_glb_holds_mesh_normals_and_texture(sphere: tuple[Floats, Triangles]
     texture = np.zeros((64, 64, 3), np.uint8)
     texture[:32] = (200, 40, 30)
     write_glb(tmp_path / "ball.glb", mesh, texture, np.full((64, 64), 90, np.uint8))
-    back = trimesh.load(tmp_path / "ball.glb", force="mesh", process=False)
+    (back,) = trimesh.load_scene(tmp_path / "ball.glb", process=False).geometry.values()
     assert np.allclose(back.vertices, mesh.vertices, atol=1e-6)
     assert np.allclose(back.vertex_normals, mesh.normals, atol=1e-5)
     assert np.allclose(back.visual.uv[:, 1], 1 - mesh.uv[:, 1], atol=1e-6)
