@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 
 from orchestrator.domain import FloatMap, Image, MaterialMaps, Region
@@ -11,6 +12,8 @@ PIECE_SHARES = (0.02, 0.9)
 """A piece stands out when it fills this much of the picture: not a speck, and not everything."""
 PIECE_WOOD = 0.5
 """The piece holds most of the wood when it holds more than this share of it."""
+PIECE_PART = 0.6
+"""A patch of wood with more than this share inside the piece belongs to it whole: its shaded side was missed."""
 EDGE_LOW, EDGE_HIGH = 0.35, 0.65
 """Probabilities that become 0 and 1: the mask's soft edge is as wide as the photo's, not as the model's doubt."""
 
@@ -18,7 +21,7 @@ EDGE_LOW, EDGE_HIGH = 0.35, 0.65
 def wood_probability(maps: MaterialMaps, region: Region) -> FloatMap:
     """[h, w] in [0, 1]: wood inside the region, at model resolution."""
     if region is Region.PIECE or (region is Region.AUTO and _piece_holds_the_wood(maps)):
-        return np.asarray(maps.wood * maps.foreground, np.float32)
+        return _wood_of_piece(maps)
     return maps.wood
 
 
@@ -30,6 +33,19 @@ def fit_wood_mask(wood: FloatMap, photo_srgb: Image) -> guided.GuidedMap:
 def mask_from_map(values: FloatMap) -> Image:
     """uint8, 255 is wood, of what the fitted wood mask gives. Same shape."""
     return np.asarray(np.rint(_steep(values) * 255.0), np.uint8)
+
+
+def _wood_of_piece(maps: MaterialMaps) -> FloatMap:
+    """The wood of the piece, by Bayes' rule: where much of the piece is wood, its doubtful parts are wood sooner."""
+    inside = maps.foreground
+    share = float((maps.wood * inside).sum() / max(inside.sum(), 1e-6))
+    doubted = (1.0 - maps.wood) * (1.0 - share)
+    wood = maps.wood * share / np.maximum(maps.wood * share + doubted, 1e-6)
+    _, patches = cv2.connectedComponents((maps.wood > 0.5).astype(np.uint8))
+    area = np.bincount(patches.ravel())
+    held = np.bincount(patches.ravel(), inside.ravel()) > PIECE_PART * area
+    held[0] = False  # what is no wood
+    return np.asarray(wood * np.maximum(inside, held[patches]), np.float32)
 
 
 def _steep(values: FloatMap) -> FloatMap:

@@ -28,7 +28,7 @@ from orchestrator.stages.stain import stain, surface_maps
 
 log = structlog.get_logger()
 
-REVISION = 1
+REVISION = 2
 """Part of every key under which results are kept: raise it when a stage makes other pixels than before."""
 
 KIND = {"preview": "preview", "before_after": "preview", "overlay": "preview"}
