@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import os
 import shutil
+import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -17,6 +18,8 @@ from orchestrator.settings import Settings
 MIN_FREE_GB = 2
 MIN_SHM_MB = 256
 LOCAL = "pip install 'heartwood[local]'"
+BLENDER_LIBRARIES = "libgl1 libice6 libsm6 libx11-6 libxext6 libxfixes3 libxi6 libxkbcommon0 libxrender1 libxt6"
+"""Debian's packages of what Blender's wheel links against."""
 
 
 @dataclass(frozen=True)
@@ -42,6 +45,7 @@ def checks(settings: Settings) -> Iterator[Check]:
             found = _importable(module)
             yield Check(name, found, "installed" if found else "missing", LOCAL)
         yield _shared_memory()
+    yield _blender()
     models = sorted(path.parent.name for path in settings.model_repository.glob("*/config.pbtxt"))
     hint = "run in a checkout, or set HEARTWOOD_MODEL_REPOSITORY"
     yield Check("models", bool(models), ", ".join(models) or f"none in {settings.model_repository}", hint)
@@ -62,6 +66,14 @@ def _triton() -> Check:
         return Check("Triton", True, str(find_triton()))
     except HeartwoodError as error:
         return Check("Triton", False, error.message, LOCAL)
+
+
+def _blender() -> Check:
+    if not _importable("bpy"):
+        return Check("Blender", False, "missing", "pip install 'heartwood[tools]'", needed=False)
+    tried = subprocess.run([sys.executable, "-P", "-c", "import bpy"], capture_output=True, text=True, check=False)
+    found = "installed" if tried.returncode == 0 else (tried.stderr.strip().splitlines() or ["it crashed"])[-1]
+    return Check("Blender", tried.returncode == 0, found, f"apt-get install {BLENDER_LIBRARIES}", needed=False)
 
 
 def _importable(module: str) -> bool:

@@ -1,0 +1,232 @@
+"""Show a model from all sides: the frames of a turntable, then the videos, thumbnails and contact sheet of them."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from PIL import Image as Pillow
+
+from orchestrator.domain import Progress, Quality, no_progress
+from orchestrator.errors import HeartwoodError
+from orchestrator.models_3d import Background, RenderOptions, VideoFormat
+from orchestrator.tools.blender import run_blender
+from orchestrator.tools.ffmpeg import join_gif, join_mp4, join_webm
+from orchestrator.tools.program import DEFAULT_LIMITS, Limits
+
+THUMBNAIL_VIEWS, THUMBNAIL_WIDTH = 4, 480
+SHEET_VIEWS, SHEET_COLUMNS, SHEET_WIDTH = 12, 4, 1920
+FRAME = "frame-{:03d}.png"
+VEIL = 0.09
+"""Few samples leave the shadow catcher a faint veil (at most 0.08 of alpha, in PREVIEW); what is thinner is clear."""
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """How much light Cycles gathers for a frame; every frame is denoised with OpenImageDenoise."""
+
+    samples: int
+    threshold: float  # noise at which a pixel is done (Cycles' adaptive sampling); 0 takes every sample
+    scale: float = 1.0  # of the resolution asked for
+
+
+SAMPLING = {Quality.PREVIEW: Sampling(8, 0.05, 0.5), Quality.FINAL: Sampling(16, 0.01)}
+"""Measured by ``tests/benchmarks/turntable.py``."""
+
+
+@dataclass(frozen=True)
+class WoodTexture:
+    """A stained set that replaces materials of the model, box-mapped at its true scale."""
+
+    albedo: Path  # sRGB picture
+    roughness: Path  # grey picture, white is rough
+    height: Path  # grey picture, white is high
+    width_m: float  # what the picture's width is in truth
+    materials: tuple[str, ...] = ()  # names in the model; none takes the one that covers most of it
+
+
+@dataclass(frozen=True)
+class Turntable:
+    """What was made of the frames, as files in one folder."""
+
+    videos: dict[VideoFormat, Path]
+    thumbnails: tuple[Path, ...]  # WebP, evenly around
+    contact_sheet: Path  # JPEG
+
+
+def frame_size(options: RenderOptions, quality: Quality) -> tuple[int, int]:
+    """Width and height of the frames in pixels, even numbers."""
+    scale = SAMPLING[quality].scale
+    return tuple(max(2, round(side * scale / 2) * 2) for side in (options.width, options.height))  # type: ignore[return-value]
+
+
+def render_frames(
+    model: Path,
+    frames: Sequence[int],
+    options: RenderOptions,
+    quality: Quality,
+    folder: Path,
+    made: Callable[[int, Path], None],
+    *,
+    texture: WoodTexture | None = None,
+    processes: int = 1,
+    executable: str = "",
+    limits: Limits = DEFAULT_LIMITS,
+    progress: Progress = no_progress,
+) -> None:
+    """Render ``frames`` of the turn of ``options.frames``; frame k shows the piece turned by k / frames.
+
+    Args:
+        model: a GLB.
+        frames: numbers of the frames to render; the others are there already.
+        made: gets each frame's number and its PNG (RGB; RGBA before a transparent background) as it is done, whole.
+        processes: how many Blenders share the frames and the cores.
+
+    Raises:
+        ToolFailed: Blender is not installed, or failed.
+        DeadlineExceeded, Canceled: as ``run_program``.
+    """
+    width, height = frame_size(options, quality)
+    sampling = SAMPLING[quality]
+    job = {
+        "model": str(model.resolve()),
+        "count": options.frames,
+        "width": width,
+        "height": height,
+        "samples": sampling.samples,
+        "threshold": sampling.threshold,
+        "denoise": True,
+        "persistent": True,
+        "background": options.background.value,
+        "elevation_deg": options.elevation_deg,
+        "material": _described(texture) if texture else None,
+    }
+    shares = [list(frames[start::processes]) for start in range(min(processes, len(frames)))]
+    threads = max(1, (os.cpu_count() or 1) // len(shares)) if len(shares) > 1 else 0
+    done = 0
+    failed = threading.Event()
+    lock = threading.Lock()
+
+    def report(fraction: float, message: str) -> None:
+        del fraction, message  # of one process; what counts is the frames of all
+        if failed.is_set():
+            raise HeartwoodError("another process failed")
+        progress(done / len(frames), f"frame {min(done + 1, len(frames))} of {len(frames)}")
+
+    def work(number: int, share: list[int]) -> None:
+        place = folder / f"blender-{number}"
+
+        def saw(line: str) -> None:
+            nonlocal done
+            if line.startswith("FRAME "):
+                _, frame, name = line.split(" ", 2)
+                if options.background is Background.TRANSPARENT:
+                    _lift_veil(place / name)
+                with lock:
+                    made(int(frame), place / name)
+                    done += 1
+
+        try:
+            run_blender(
+                "turntable",
+                {**job, "frames": share},
+                place,
+                executable=executable,
+                limits=limits,
+                progress=report,
+                saw=saw,
+                threads=threads,
+            )
+        except BaseException:
+            failed.set()
+            raise
+
+    with ThreadPoolExecutor(len(shares)) as pool:
+        runs = [pool.submit(work, number, share) for number, share in enumerate(shares)]
+    errors = [error for error in (run.exception() for run in runs) if error is not None]
+    if errors:
+        raise next((error for error in errors if type(error) is not HeartwoodError), errors[0])
+
+
+def join_frames(
+    folder: Path,
+    options: RenderOptions,
+    quality: Quality,
+    *,
+    executable: str = "",
+    limits: Limits = DEFAULT_LIMITS,
+    progress: Progress = no_progress,
+) -> Turntable:
+    """Make videos, thumbnails and the contact sheet of the frames FRAME in ``folder``. No frame stands twice.
+
+    Raises:
+        ToolFailed, DeadlineExceeded, Canceled: as ``run_program``.
+    """
+    rate = options.frames / options.seconds
+    pattern, alpha = "frame-%03d.png", options.background is Background.TRANSPARENT
+    how = {"executable": executable, "limits": limits}
+    videos = {}
+    for number, format in enumerate(options.formats):
+
+        def told(fraction: float, message: str, number: int = number, format: VideoFormat = format) -> None:
+            del message
+            progress((number + fraction) / (len(options.formats) + 1), f"writing {format.name}")
+
+        told(0.0, "")
+        target = folder / f"turntable.{format.value}"
+        if format is VideoFormat.MP4:
+            join_mp4(pattern, rate, frame_size(options, quality), target, progress=told, **how)
+        elif format is VideoFormat.WEBM:
+            join_webm(pattern, rate, target, alpha=alpha, progress=told, **how)
+        else:
+            join_gif(pattern, rate, target, alpha=alpha, progress=told, **how)
+        videos[format] = target
+    return Turntable(videos, _thumbnails(folder, options.frames), _contact_sheet(folder, options.frames))
+
+
+def _described(texture: WoodTexture) -> dict[str, object]:
+    return {
+        "albedo": str(texture.albedo.resolve()),
+        "roughness": str(texture.roughness.resolve()),
+        "height": str(texture.height.resolve()),
+        "width_m": texture.width_m,
+        "names": list(texture.materials),
+    }
+
+
+def _lift_veil(frame: Path) -> None:
+    picture = Pillow.open(frame)
+    alpha = picture.getchannel("A").point(
+        [max(0, round((value / 255 - VEIL) / (1 - VEIL) * 255)) for value in range(256)]
+    )
+    picture.putalpha(alpha)
+    picture.save(frame, compress_level=1)
+
+
+def _thumbnails(folder: Path, count: int) -> tuple[Path, ...]:
+    made = []
+    for number in range(THUMBNAIL_VIEWS):
+        picture = Pillow.open(folder / FRAME.format(number * count // THUMBNAIL_VIEWS))
+        picture.thumbnail((THUMBNAIL_WIDTH, 4 * THUMBNAIL_WIDTH), Pillow.Resampling.LANCZOS)
+        target = folder / f"thumbnail-{number}.webp"
+        picture.save(target, "WEBP", quality=86, method=6)
+        made.append(target)
+    return tuple(made)
+
+
+def _contact_sheet(folder: Path, count: int) -> Path:
+    views = [Pillow.open(folder / FRAME.format(number * count // SHEET_VIEWS)) for number in range(SHEET_VIEWS)]
+    width = SHEET_WIDTH // SHEET_COLUMNS
+    height = round(width * views[0].height / views[0].width)
+    sheet = Pillow.new("RGB", (SHEET_WIDTH, height * SHEET_VIEWS // SHEET_COLUMNS), "white")
+    for number, view in enumerate(views):
+        small = view.resize((width, height), Pillow.Resampling.LANCZOS)
+        place = (number % SHEET_COLUMNS * width, number // SHEET_COLUMNS * height)
+        sheet.paste(small, place, small if small.mode == "RGBA" else None)
+    target = folder / "contact_sheet.jpg"
+    sheet.save(target, quality=90)
+    return target
