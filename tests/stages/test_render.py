@@ -132,12 +132,14 @@ def test_a_material_that_the_model_does_not_have_is_named(model: Path, tmp_path:
 
 
 def test_a_cancel_leaves_no_blender_behind(model: Path, tmp_path: Path) -> None:
+    before = psutil.Process().children(recursive=True)
     seen: list[psutil.Process] = []
     began = threading.Event()
 
     def progress(fraction: float, message: str) -> None:
         del fraction, message
-        seen.extend(one for one in psutil.Process().children(recursive=True) if one not in seen)
+        now = psutil.Process().children(recursive=True)
+        seen.extend(one for one in now if one not in seen and one not in before)
         if began.is_set():
             raise Canceled("the job was canceled")
 
