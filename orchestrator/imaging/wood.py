@@ -13,7 +13,8 @@ PIECE_SHARES = (0.02, 0.9)
 PIECE_WOOD = 0.5
 """The piece holds most of the wood when it holds more than this share of it."""
 PIECE_PART = 0.6
-"""A patch of wood with more than this share inside the piece belongs to it whole: its shaded side was missed."""
+"""A patch of wood with more than this share inside the piece belongs to it whole: its shaded side was missed.
+Not where it leaves the picture beyond the piece, as a floor does."""
 EDGE_LOW, EDGE_HIGH = 0.35, 0.65
 """Probabilities that become 0 and 1: the mask's soft edge is as wide as the photo's, not as the model's doubt."""
 
@@ -44,6 +45,9 @@ def _wood_of_piece(maps: MaterialMaps) -> FloatMap:
     _, patches = cv2.connectedComponents((maps.wood > 0.5).astype(np.uint8))
     area = np.bincount(patches.ravel())
     held = np.bincount(patches.ravel(), inside.ravel()) > PIECE_PART * area
+    border = np.ones(inside.shape, bool)
+    border[1:-1, 1:-1] = False
+    held[patches[border & (inside < 0.5)]] = False
     held[0] = False  # what is no wood
     return np.asarray(wood * np.maximum(inside, held[patches]), np.float32)
 

@@ -12,15 +12,15 @@ from pathlib import Path
 from PIL import Image as Pillow
 
 from orchestrator.domain import Progress, Quality, no_progress
-from orchestrator.errors import HeartwoodError
+from orchestrator.errors import Canceled
 from orchestrator.models_3d import Background, RenderOptions, VideoFormat
 from orchestrator.tools.blender import run_blender
-from orchestrator.tools.ffmpeg import join_gif, join_mp4, join_webm
+from orchestrator.tools.ffmpeg import gif, mp4, run_ffmpeg, webm
 from orchestrator.tools.program import DEFAULT_LIMITS, Limits
 
 THUMBNAIL_VIEWS, THUMBNAIL_WIDTH = 4, 480
 SHEET_VIEWS, SHEET_COLUMNS, SHEET_WIDTH = 12, 4, 1920
-FRAME = "frame-{:03d}.png"
+FRAME = "frame-%03d.png"
 VEIL = 0.09
 """Few samples leave the shadow catcher a faint veil (at most 0.08 of alpha, in PREVIEW); what is thinner is clear."""
 
@@ -35,7 +35,6 @@ class Sampling:
 
 
 SAMPLING = {Quality.PREVIEW: Sampling(8, 0.05, 0.5), Quality.FINAL: Sampling(16, 0.01)}
-"""Measured by ``tests/benchmarks/turntable.py``."""
 
 
 @dataclass(frozen=True)
@@ -60,8 +59,8 @@ class Turntable:
 
 def frame_size(options: RenderOptions, quality: Quality) -> tuple[int, int]:
     """Width and height of the frames in pixels, even numbers."""
-    scale = SAMPLING[quality].scale
-    return tuple(max(2, round(side * scale / 2) * 2) for side in (options.width, options.height))  # type: ignore[return-value]
+    half = SAMPLING[quality].scale / 2
+    return 2 * max(1, round(options.width * half)), 2 * max(1, round(options.height * half))
 
 
 def render_frames(
@@ -82,7 +81,7 @@ def render_frames(
 
     Args:
         model: a GLB.
-        frames: numbers of the frames to render; the others are there already.
+        frames: numbers of the frames to render, perhaps none; the others are there already.
         made: gets each frame's number and its PNG (RGB; RGBA before a transparent background) as it is done, whole.
         processes: how many Blenders share the frames and the cores.
 
@@ -90,6 +89,8 @@ def render_frames(
         ToolFailed: Blender is not installed, or failed.
         DeadlineExceeded, Canceled: as ``run_program``.
     """
+    if not frames:
+        return
     width, height = frame_size(options, quality)
     sampling = SAMPLING[quality]
     job = {
@@ -108,13 +109,13 @@ def render_frames(
     shares = [list(frames[start::processes]) for start in range(min(processes, len(frames)))]
     threads = max(1, (os.cpu_count() or 1) // len(shares)) if len(shares) > 1 else 0
     done = 0
-    failed = threading.Event()
+    errors: list[BaseException] = []
     lock = threading.Lock()
 
     def report(fraction: float, message: str) -> None:
         del fraction, message  # of one process; what counts is the frames of all
-        if failed.is_set():
-            raise HeartwoodError("another process failed")
+        if errors:
+            raise Canceled("another process failed")
         progress(done / len(frames), f"frame {min(done + 1, len(frames))} of {len(frames)}")
 
     def work(number: int, share: list[int]) -> None:
@@ -141,15 +142,14 @@ def render_frames(
                 saw=saw,
                 threads=threads,
             )
-        except BaseException:
-            failed.set()
-            raise
+        except BaseException as error:  # noqa: BLE001 - the first is raised below, when no process is left
+            errors.append(error)
 
     with ThreadPoolExecutor(len(shares)) as pool:
-        runs = [pool.submit(work, number, share) for number, share in enumerate(shares)]
-    errors = [error for error in (run.exception() for run in runs) if error is not None]
+        for number, share in enumerate(shares):
+            pool.submit(work, number, share)
     if errors:
-        raise next((error for error in errors if type(error) is not HeartwoodError), errors[0])
+        raise errors[0]
 
 
 def join_frames(
@@ -166,24 +166,21 @@ def join_frames(
     Raises:
         ToolFailed, DeadlineExceeded, Canceled: as ``run_program``.
     """
-    rate = options.frames / options.seconds
-    pattern, alpha = "frame-%03d.png", options.background is Background.TRANSPARENT
-    how = {"executable": executable, "limits": limits}
-    videos = {}
-    for number, format in enumerate(options.formats):
+    rate, alpha = options.frames / options.seconds, options.background is Background.TRANSPARENT
+    arguments = {
+        VideoFormat.MP4: mp4(FRAME, rate, frame_size(options, quality)),
+        VideoFormat.WEBM: webm(FRAME, rate, alpha=alpha),
+        VideoFormat.GIF: gif(FRAME, rate, alpha=alpha),
+    }
+    videos: dict[VideoFormat, Path] = {}
 
-        def told(fraction: float, message: str, number: int = number, format: VideoFormat = format) -> None:
-            del message
-            progress((number + fraction) / (len(options.formats) + 1), f"writing {format.name}")
+    def report(fraction: float, message: str) -> None:
+        del message  # ffmpeg says nothing that people understand
+        progress((len(videos) + fraction) / (len(options.formats) + 1), "joining the frames")
 
-        told(0.0, "")
+    for format in options.formats:
         target = folder / f"turntable.{format.value}"
-        if format is VideoFormat.MP4:
-            join_mp4(pattern, rate, frame_size(options, quality), target, progress=told, **how)
-        elif format is VideoFormat.WEBM:
-            join_webm(pattern, rate, target, alpha=alpha, progress=told, **how)
-        else:
-            join_gif(pattern, rate, target, alpha=alpha, progress=told, **how)
+        run_ffmpeg(arguments[format], target, executable=executable, limits=limits, progress=report)
         videos[format] = target
     return Turntable(videos, _thumbnails(folder, options.frames), _contact_sheet(folder, options.frames))
 
@@ -210,7 +207,7 @@ def _lift_veil(frame: Path) -> None:
 def _thumbnails(folder: Path, count: int) -> tuple[Path, ...]:
     made = []
     for number in range(THUMBNAIL_VIEWS):
-        picture = Pillow.open(folder / FRAME.format(number * count // THUMBNAIL_VIEWS))
+        picture = Pillow.open(folder / (FRAME % (number * count // THUMBNAIL_VIEWS)))
         picture.thumbnail((THUMBNAIL_WIDTH, 4 * THUMBNAIL_WIDTH), Pillow.Resampling.LANCZOS)
         target = folder / f"thumbnail-{number}.webp"
         picture.save(target, "WEBP", quality=86, method=6)
@@ -219,7 +216,7 @@ def _thumbnails(folder: Path, count: int) -> tuple[Path, ...]:
 
 
 def _contact_sheet(folder: Path, count: int) -> Path:
-    views = [Pillow.open(folder / FRAME.format(number * count // SHEET_VIEWS)) for number in range(SHEET_VIEWS)]
+    views = [Pillow.open(folder / (FRAME % (number * count // SHEET_VIEWS))) for number in range(SHEET_VIEWS)]
     width = SHEET_WIDTH // SHEET_COLUMNS
     height = round(width * views[0].height / views[0].width)
     sheet = Pillow.new("RGB", (SHEET_WIDTH, height * SHEET_VIEWS // SHEET_COLUMNS), "white")

@@ -64,5 +64,5 @@ def _blender(executable: str, script: Path) -> list[str | Path]:
         safe = ["--background", "--factory-startup", "--disable-autoexec", "--python-exit-code", "1"]
         return [executable, *safe, "--python", script, "--"]
     if importlib.util.find_spec("bpy") is None:
-        raise ToolFailed("Blender is not installed: pip install 'heartwood[tools]', or set HEARTWOOD_BLENDER")
+        raise ToolFailed("Blender is not installed: pip install 'heartwood[tools]'")
     return [sys.executable, "-P", script]

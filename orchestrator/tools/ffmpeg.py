@@ -12,44 +12,39 @@ from orchestrator.tools.program import DEFAULT_LIMITS, Limits, run_program
 
 GIF_WIDTH = 720
 """A GIF has no compression worth the name: wider ones weigh tens of megabytes."""
-WHITE = "color=white"
 
 
-def join_mp4(frames: str, rate: float, size: tuple[int, int], target: Path, **how: object) -> None:
-    """H.264, 4:2:0, index first, so that a browser starts before the file is there; transparent parts are white.
+def mp4(frames: str, rate: float, size: tuple[int, int]) -> list[str]:
+    """Arguments for H.264, 4:2:0, index first, so that a browser starts before the file is there.
+
+    Transparent parts become white.
 
     Args:
-        frames: ffmpeg's pattern of PNG files below ``target``'s folder, such as ``frame-%03d.png``, counted from 0.
+        frames: ffmpeg's pattern of PNG files in the target's folder, such as ``frame-%03d.png``, counted from 0.
         rate: frames a second.
         size: width and height of the frames, both even.
-        how: executable, limits, progress, as ``run_ffmpeg`` takes them.
-
-    Raises:
-        ToolFailed, DeadlineExceeded, Canceled: as ``run_program``.
     """
-    flat = f"{WHITE}:s={size[0]}x{size[1]}:r={rate:g}[back];[back][0:v]overlay=shortest=1,format=yuv420p"
-    codec = ["-c:v", "libx264", "-preset", "slow", "-crf", "18", "-movflags", "+faststart"]
+    white = f"color=white:s={size[0]}x{size[1]}:r={rate:g}[back];[back][0:v]overlay=shortest=1,format=yuv420p"
     # BT.709 said and meant: players otherwise guess, and browns turn orange.
     matrix = (
         "scale=out_color_matrix=bt709:out_range=tv,setparams=color_primaries=bt709:color_trc=bt709:colorspace=bt709"
     )
-    run_ffmpeg([*_read(frames, rate), "-filter_complex", f"{flat},{matrix}", *codec, target.name], target, **how)  # type: ignore[arg-type]
+    codec = ["-c:v", "libx264", "-preset", "slow", "-crf", "18", "-movflags", "+faststart"]
+    return [*_read(frames, rate), "-filter_complex", f"{white},{matrix}", *codec]
 
 
-def join_webm(frames: str, rate: float, target: Path, *, alpha: bool, **how: object) -> None:
-    """VP9, with the frames' alpha where they have one. Arguments and errors as ``join_mp4``."""
-    pixels = "yuva420p" if alpha else "yuv420p"
+def webm(frames: str, rate: float, *, alpha: bool) -> list[str]:
+    """Arguments for VP9, with the frames' alpha where they have one; the others as in ``mp4``."""
     codec = ["-c:v", "libvpx-vp9", "-crf", "24", "-b:v", "0", "-row-mt", "1", "-deadline", "good", "-cpu-used", "3"]
-    run_ffmpeg([*_read(frames, rate), *codec, "-pix_fmt", pixels, "-auto-alt-ref", "0", target.name], target, **how)  # type: ignore[arg-type]
+    return [*_read(frames, rate), *codec, "-pix_fmt", "yuva420p" if alpha else "yuv420p", "-auto-alt-ref", "0"]
 
 
-def join_gif(frames: str, rate: float, target: Path, *, alpha: bool, **how: object) -> None:
-    """An endless GIF with a palette made of its own frames, at most GIF_WIDTH wide. As ``join_mp4``."""
+def gif(frames: str, rate: float, *, alpha: bool) -> list[str]:
+    """Arguments for an endless GIF with a palette of its own frames, at most GIF_WIDTH wide; as in ``mp4``."""
     small = f"scale='min({GIF_WIDTH},iw)':-2:flags=lanczos,split[a][b]"
     palette = f"[a]palettegen=stats_mode=full:reserve_transparent={int(alpha)}[p]"
     used = "[b][p]paletteuse=dither=sierra2_4a:diff_mode=rectangle"
-    graph = f"{small};{palette};{used}"
-    run_ffmpeg([*_read(frames, rate), "-filter_complex", graph, "-loop", "0", target.name], target, **how)  # type: ignore[arg-type]
+    return [*_read(frames, rate), "-filter_complex", f"{small};{palette};{used}", "-loop", "0"]
 
 
 def run_ffmpeg(
@@ -60,14 +55,14 @@ def run_ffmpeg(
     limits: Limits = DEFAULT_LIMITS,
     progress: Progress = no_progress,
 ) -> None:
-    """Run ffmpeg in the folder of ``target``, which is replaced.
+    """Run ffmpeg on ``arguments`` in the folder of ``target``, which it replaces.
 
     Raises:
         ToolFailed: it is not installed, or failed; with its last words.
         DeadlineExceeded, Canceled: as ``run_program``.
     """
     quiet = ["-hide_banner", "-loglevel", "error", "-nostdin", "-y"]
-    command = [executable or bundled_ffmpeg(), *quiet, *arguments]
+    command = [executable or bundled_ffmpeg(), *quiet, *arguments, target.name]
     log = target.parent / "ffmpeg.log"
     run_program("ffmpeg", command, target.parent, log_file=log, limits=limits, progress=progress)
 
@@ -79,7 +74,7 @@ def bundled_ffmpeg() -> str:
         ToolFailed: the package is not installed.
     """
     if importlib.util.find_spec("imageio_ffmpeg") is None:
-        raise ToolFailed("ffmpeg is not installed: pip install 'heartwood[tools]', or set HEARTWOOD_FFMPEG")
+        raise ToolFailed("ffmpeg is not installed: pip install 'heartwood[tools]'")
     import imageio_ffmpeg
 
     return str(imageio_ffmpeg.get_ffmpeg_exe())

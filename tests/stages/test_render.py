@@ -30,7 +30,7 @@ def render(model: Path, frames: list[int], options: RenderOptions, folder: Path,
 
     def made(number: int, picture: Path) -> None:
         came.append(number)
-        (folder / FRAME.format(number)).write_bytes(picture.read_bytes())
+        (folder / (FRAME % number)).write_bytes(picture.read_bytes())
 
     render_frames(model, frames, options, Quality.PREVIEW, folder, made, **how)  # type: ignore[arg-type]
     return came
@@ -50,12 +50,16 @@ def turn(model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+def test_when_every_frame_is_there_nothing_is_rendered(tmp_path: Path) -> None:
+    assert render(tmp_path / "no-such-model.glb", [], SMALL, tmp_path) == []
+
+
 def pixels(picture: Path) -> np.ndarray:
     return np.asarray(Image.open(picture)).astype(int)
 
 
 def test_the_frames_have_the_size_asked_for_and_none_stands_twice(turn: Path) -> None:
-    frames = [pixels(turn / FRAME.format(number)) for number in range(12)]
+    frames = [pixels(turn / (FRAME % number)) for number in range(12)]
     assert all(frame.shape == (80, 128, 3) for frame in frames)  # PREVIEW: half
     # A stool is the same after a quarter of the turn, but for the light's noise; never from frame to frame.
     for one, following in zip(frames, [*frames[1:], frames[0]], strict=True):
@@ -97,7 +101,7 @@ def test_nothing_is_cut_off_whatever_the_shape_and_the_format(size: tuple[float,
     (tmp_path / "box.glb").write_bytes(trimesh.Scene(box).export(file_type="glb"))
     options = RenderOptions(frames=12, width=160, height=240, background=Background.TRANSPARENT)
     render(tmp_path / "box.glb", [1], options, tmp_path / "frames")
-    alpha = pixels(tmp_path / "frames" / FRAME.format(1))[..., 3]
+    alpha = pixels(tmp_path / "frames" / (FRAME % 1))[..., 3]
     solid = alpha > 250
     assert solid.any()
     border = np.concatenate([solid[0], solid[-1], solid[:, 0], solid[:, -1]])
@@ -113,7 +117,7 @@ def test_a_stained_set_replaces_the_wood_and_nothing_else(model: Path, turn: Pat
         Image.new("RGB" if isinstance(value, tuple) else "L", (64, 64), value).save(tmp_path / f"{name}.png")
     texture = WoodTexture(tmp_path / "albedo.png", tmp_path / "roughness.png", tmp_path / "height.png", 0.6)
     render(model, [0], SMALL, tmp_path / "blue", texture=texture)
-    before, after = pixels(turn / FRAME.format(0)), pixels(tmp_path / "blue" / FRAME.format(0))
+    before, after = pixels(turn / (FRAME % 0)), pixels(tmp_path / "blue" / (FRAME % 0))
     wood = (before[..., 0] - before[..., 2] > 15) & (before[..., 1] - before[..., 2] > 0)
     cushion = before[..., 0] - before[..., 1] > 60
     assert wood.sum() > 100

@@ -231,7 +231,7 @@ def set_up_render(job: dict[str, Any]) -> None:
     cycles.adaptive_threshold = job["threshold"]
     cycles.use_denoising = job["denoise"]
     cycles.denoiser = "OPENIMAGEDENOISE"
-    cycles.denoising_prefilter = job.get("prefilter", "FAST")
+    cycles.denoising_prefilter = "FAST"
     cycles.max_bounces = 6
     cycles.diffuse_bounces, cycles.glossy_bounces = 3, 3
     cycles.transparent_max_bounces = 8
