@@ -13,6 +13,8 @@ TEXTURE_SIZES = (512, 1024, 2048, 4096)
 FRAME_COUNTS = (12, 24, 36, 72)
 MIN_SIDE_PX, MAX_SIDE_PX = 64, 4096
 MIN_SIZE_M, MAX_SIZE_M = 0.01, 20.0
+AUTO_PHOTOS = 8
+"""Fewer do not overlap all around a piece: 360° / 8 = 45°, more than SIFT matches across."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +40,7 @@ class Dimensions:
 class Mode(str, Enum):
     """How a model is made from photos."""
 
+    AUTO = "auto"  # photogrammetry from AUTO_PHOTOS photos on, else single_image
     PHOTOGRAMMETRY = "photogrammetry"
     NERF = "nerf"
     SINGLE_IMAGE = "single_image"
@@ -61,7 +64,7 @@ class Provider(str, Enum):
 class ReconstructOptions:
     """How to make a 3D model from an upload."""
 
-    mode: Mode = Mode.PHOTOGRAMMETRY
+    mode: Mode = Mode.AUTO
     engine: Engine = Engine.COLMAP
     provider: Provider = Provider.LOCAL
     ordered: bool = False  # the photos were taken one beside the next, so that only neighbours are matched
@@ -97,6 +100,7 @@ class VideoFormat(str, Enum):
 class RenderOptions:
     """How to render the turntable of a model."""
 
+    model_id: str = ""  # an uploaded model, or what a reconstruct job made; empty in a pipeline
     frames: int = 36
     width: int = 1920
     height: int = 1080
@@ -107,6 +111,7 @@ class RenderOptions:
     seconds: float = 6.0  # length of one turn
     texture_id: str = ""  # a stain job's texture set that replaces the model's wood
     texture_width_m: float = 0.6  # how wide the stained photo is in truth
+    texture_materials: tuple[str, ...] = ()  # the model's materials to replace; none takes the largest
 
     def __post_init__(self) -> None:
         if self.frames not in FRAME_COUNTS:
@@ -167,6 +172,7 @@ class MeshCodec(str, Enum):
 class ExportOptions:
     """Which files to make of a model."""
 
+    model_id: str = ""  # as in RenderOptions
     formats: tuple[Format3D, ...] = (Format3D.GLB, Format3D.USDZ, Format3D.FBX)
     target: Target = Target.WEB
     texture_codec: TextureCodec = TextureCodec.AUTO
