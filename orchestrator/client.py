@@ -25,7 +25,18 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from google.rpc import error_details_pb2, status_pb2
 from grpc_status import rpc_status
 
-from orchestrator.api.heartwood.v1 import asset_pb2, asset_pb2_grpc, job_pb2, job_pb2_grpc, segment_pb2, stain_pb2
+from orchestrator.api.heartwood.v1 import (
+    asset_pb2,
+    asset_pb2_grpc,
+    export_pb2,
+    job_pb2,
+    job_pb2_grpc,
+    pipeline_pb2,
+    reconstruct_pb2,
+    render_pb2,
+    segment_pb2,
+    stain_pb2,
+)
 
 CHUNK = 1 << 20
 FINAL_STATES = (job_pb2.JOB_STATE_SUCCEEDED, job_pb2.JOB_STATE_FAILED, job_pb2.JOB_STATE_CANCELED)
@@ -122,6 +133,12 @@ class Heartwood:
             upload_id = self.upload_bytes(path.read_bytes(), path.name, upload_id=upload_id, sent=sent).group_id
         return upload_id
 
+    def upload_model(self, model: str | os.PathLike[str], *, sent: Callable[[int], None] | None = None) -> str:
+        """Upload a 3D model and return its id: GLB, glTF (zip), FBX, OBJ (zip), STL, PLY or USDZ."""
+        path = Path(model)
+        kind = asset_pb2.ASSET_KIND_MODEL
+        return self.upload_bytes(path.read_bytes(), path.name, kind=kind, sent=sent).group_id
+
     def upload_bytes(
         self,
         data: bytes,
@@ -131,7 +148,7 @@ class Heartwood:
         kind: asset_pb2.AssetKind.ValueType = asset_pb2.ASSET_KIND_PHOTO,
         sent: Callable[[int], None] | None = None,
     ) -> asset_pb2.Asset:
-        """Upload one picture; an empty ``upload_id`` starts a new upload, the asset's ``group_id``."""
+        """Upload one file; an empty ``upload_id`` starts a new upload, the asset's ``group_id``."""
 
         def messages() -> Iterator[asset_pb2.UploadAssetRequest]:
             header = asset_pb2.UploadAssetRequest.Header(
@@ -179,7 +196,7 @@ class Heartwood:
             raise ApiError.of_call(error) from None
 
     def list_assets(self, group_id: str = "") -> Iterator[asset_pb2.Asset]:
-        """Yield the files of an upload, texture or mask set; of all where none is named."""
+        """Yield the files of an upload or of a job (its texture_id, model_id, render_id, …); of all where none is named."""
         token = ""
         while True:
             request = asset_pb2.ListAssetsRequest(group_id=group_id, page_token=token)
@@ -225,10 +242,33 @@ class Heartwood:
             said.stain = stain
         return self.create_job(job_pb2.JobSpec(stain=said), upload_id, **job)
 
+    def reconstruct(
+        self, upload_id: str, options: reconstruct_pb2.ReconstructOptions | None = None, **job: Any
+    ) -> job_pb2.Job:
+        """Create a job that makes a 3D model of an upload."""
+        said = options or reconstruct_pb2.ReconstructOptions()
+        return self.create_job(job_pb2.JobSpec(reconstruct=said), upload_id, **job)
+
+    def render(self, model_id: str, options: render_pb2.RenderOptions | None = None, **job: Any) -> job_pb2.Job:
+        """Create a job that renders the turntable of a model."""
+        said = render_pb2.RenderOptions(model_id=model_id)
+        said.MergeFrom(options or render_pb2.RenderOptions())
+        return self.create_job(job_pb2.JobSpec(render=said), **job)
+
+    def export(self, model_id: str, options: export_pb2.ExportOptions | None = None, **job: Any) -> job_pb2.Job:
+        """Create a job that writes a model's files."""
+        said = export_pb2.ExportOptions(model_id=model_id)
+        said.MergeFrom(options or export_pb2.ExportOptions())
+        return self.create_job(job_pb2.JobSpec(export=said), **job)
+
+    def run(self, upload_id: str, options: pipeline_pb2.PipelineOptions, **job: Any) -> job_pb2.Job:
+        """Create a job of all stages that ``options`` set."""
+        return self.create_job(job_pb2.JobSpec(pipeline=options), upload_id, **job)
+
     def create_job(
         self,
         spec: job_pb2.JobSpec,
-        upload_id: str,
+        upload_id: str = "",
         *,
         quality: job_pb2.Quality.ValueType = job_pb2.QUALITY_FINAL,
         priority: job_pb2.Priority.ValueType = job_pb2.PRIORITY_NORMAL,

@@ -30,6 +30,17 @@ def no_progress(fraction: float, message: str) -> None:
 
 
 @dataclass(frozen=True)
+class Limits:
+    """What a run of a foreign program may use: the resident memory is that of the program and its children together."""
+
+    time_s: float = 7200.0
+    memory_bytes: int = 8 << 30
+
+
+DEFAULT_LIMITS = Limits()
+
+
+@dataclass(frozen=True)
 class SrgbColor:
     """A colour as people write it: three sRGB bytes."""
 
@@ -219,8 +230,8 @@ class Asset:
 
     id: str
     tenant: str
-    group_id: str  # the upload, texture or mask set that it belongs to
-    kind: str  # upload, mask, texture, preview, report
+    group_id: str  # the upload, texture, mask set, model, render or export that it belongs to
+    kind: str  # photo, mask, texture, preview, document, model, video, frame
     name: str  # photo.png, photo-0/albedo.png
     media_type: str
     size_bytes: int

@@ -45,6 +45,15 @@ class Settings(BaseSettings):
     max_active_jobs: int = Field(1000, ge=1, description="queued and running jobs a tenant may have")
     max_photos: int = Field(200, ge=1, description="photos in one upload")
 
+    render_processes: int = Field(1, ge=1, description="Blenders that share the frames of a turntable and the cores")
+    tool_memory_gb: int = Field(12, ge=1, description="resident memory that a foreign program may take")
+    blender: str = Field("", description="a blender executable; empty takes the bpy wheel")
+    ffmpeg: str = Field("", description="an ffmpeg executable; empty takes the one of imageio-ffmpeg")
+    meshroom: str = Field("", description="a meshroom_batch executable; empty looks for one on the path")
+    trellis_url: str = Field("", description="an image-to-3D server with TRELLIS NIM's requests; empty switches it off")
+    trellis_api_key: SecretStr = Field(SecretStr(""), description="sent to trellis_url as a bearer token")
+    trellis_timeout_s: float = Field(300.0, gt=0)
+
     openai_base_url: str = Field("https://api.openai.com/v1", description="any OpenAI-compatible endpoint")
     openai_api_key: SecretStr = Field(SecretStr(""), description="empty switches the openai detector off")
     openai_model: str = Field("gpt-4.1-mini", description="a vision model with structured output")

@@ -30,7 +30,7 @@ class JobServicer(Servicer, job_pb2_grpc.JobServiceServicer):
         try:
             row = await in_thread(self.jobs.create, tenant, asked)
         except InvalidInput as error:
-            raise requests.in_spec(error) from None
+            raise requests.in_spec(error, request.spec.WhichOneof("stage")) from None
         return job_pb2.CreateJobResponse(job=await self._job(tenant, row))
 
     @call

@@ -5,13 +5,23 @@ from __future__ import annotations
 import base64
 import binascii
 import json
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from orchestrator.api.heartwood.v1 import asset_pb2, job_pb2, segment_pb2, stain_pb2
+from orchestrator.api.heartwood.v1 import (
+    asset_pb2,
+    export_pb2,
+    job_pb2,
+    pipeline_pb2,
+    reconstruct_pb2,
+    render_pb2,
+    segment_pb2,
+    stain_pb2,
+)
 from orchestrator.domain import (
     Box,
     Detector,
@@ -25,7 +35,22 @@ from orchestrator.domain import (
     StainOptions,
 )
 from orchestrator.errors import InvalidInput
-from orchestrator.jobs.spec import JobRequest, Priority
+from orchestrator.jobs.spec import JobRequest, Options, PipelineOptions, Priority
+from orchestrator.models_3d import (
+    Background,
+    Dimensions,
+    Engine,
+    ExportOptions,
+    Format3D,
+    MeshCodec,
+    Mode,
+    Provider,
+    ReconstructOptions,
+    RenderOptions,
+    Target,
+    TextureCodec,
+    VideoFormat,
+)
 from orchestrator.stains import STAINS
 
 Value = TypeVar("Value")
@@ -36,6 +61,9 @@ ASSET_KINDS = {
     asset_pb2.ASSET_KIND_TEXTURE: "texture",
     asset_pb2.ASSET_KIND_PREVIEW: "preview",
     asset_pb2.ASSET_KIND_DOCUMENT: "document",
+    asset_pb2.ASSET_KIND_MODEL: "model",
+    asset_pb2.ASSET_KIND_VIDEO: "video",
+    asset_pb2.ASSET_KIND_FRAME: "frame",
 }
 QUALITIES = {
     job_pb2.QUALITY_UNSPECIFIED: Quality.FINAL,
@@ -64,6 +92,62 @@ FORMATS = {
     stain_pb2.TEXTURE_FORMAT_PNG: ImageFormat.PNG,
     stain_pb2.TEXTURE_FORMAT_WEBP: ImageFormat.WEBP,
 }
+MODES = {
+    reconstruct_pb2.RECONSTRUCT_MODE_UNSPECIFIED: Mode.AUTO,
+    reconstruct_pb2.RECONSTRUCT_MODE_AUTO: Mode.AUTO,
+    reconstruct_pb2.RECONSTRUCT_MODE_PHOTOGRAMMETRY: Mode.PHOTOGRAMMETRY,
+    reconstruct_pb2.RECONSTRUCT_MODE_NERF: Mode.NERF,
+    reconstruct_pb2.RECONSTRUCT_MODE_SINGLE_IMAGE: Mode.SINGLE_IMAGE,
+}
+ENGINES = {
+    reconstruct_pb2.PHOTOGRAMMETRY_ENGINE_UNSPECIFIED: Engine.COLMAP,
+    reconstruct_pb2.PHOTOGRAMMETRY_ENGINE_COLMAP: Engine.COLMAP,
+    reconstruct_pb2.PHOTOGRAMMETRY_ENGINE_MESHROOM: Engine.MESHROOM,
+}
+PROVIDERS = {
+    reconstruct_pb2.SINGLE_IMAGE_PROVIDER_UNSPECIFIED: Provider.LOCAL,
+    reconstruct_pb2.SINGLE_IMAGE_PROVIDER_LOCAL: Provider.LOCAL,
+    reconstruct_pb2.SINGLE_IMAGE_PROVIDER_TRELLIS: Provider.TRELLIS,
+}
+BACKGROUNDS = {
+    render_pb2.BACKGROUND_UNSPECIFIED: Background.STUDIO,
+    render_pb2.BACKGROUND_STUDIO: Background.STUDIO,
+    render_pb2.BACKGROUND_TRANSPARENT: Background.TRANSPARENT,
+}
+VIDEOS = {
+    render_pb2.VIDEO_FORMAT_MP4: VideoFormat.MP4,
+    render_pb2.VIDEO_FORMAT_WEBM: VideoFormat.WEBM,
+    render_pb2.VIDEO_FORMAT_GIF: VideoFormat.GIF,
+}
+MODEL_FORMATS = {
+    export_pb2.MODEL_FORMAT_GLB: Format3D.GLB,
+    export_pb2.MODEL_FORMAT_GLTF: Format3D.GLTF,
+    export_pb2.MODEL_FORMAT_FBX: Format3D.FBX,
+    export_pb2.MODEL_FORMAT_OBJ: Format3D.OBJ,
+    export_pb2.MODEL_FORMAT_STL: Format3D.STL,
+    export_pb2.MODEL_FORMAT_PLY: Format3D.PLY,
+    export_pb2.MODEL_FORMAT_USDZ: Format3D.USDZ,
+}
+TARGETS = {
+    export_pb2.EXPORT_TARGET_UNSPECIFIED: Target.WEB,
+    export_pb2.EXPORT_TARGET_ORIGINAL: Target.ORIGINAL,
+    export_pb2.EXPORT_TARGET_WEB: Target.WEB,
+    export_pb2.EXPORT_TARGET_DESKTOP: Target.DESKTOP,
+    export_pb2.EXPORT_TARGET_PLANNER: Target.PLANNER,
+    export_pb2.EXPORT_TARGET_BANNER: Target.BANNER,
+}
+TEXTURE_CODECS = {
+    export_pb2.TEXTURE_CODEC_UNSPECIFIED: TextureCodec.AUTO,
+    export_pb2.TEXTURE_CODEC_ORIGINAL: TextureCodec.ORIGINAL,
+    export_pb2.TEXTURE_CODEC_WEBP: TextureCodec.WEBP,
+    export_pb2.TEXTURE_CODEC_KTX2: TextureCodec.KTX2,
+}
+MESH_CODECS = {
+    export_pb2.MESH_CODEC_UNSPECIFIED: MeshCodec.AUTO,
+    export_pb2.MESH_CODEC_NONE: MeshCodec.NONE,
+    export_pb2.MESH_CODEC_MESHOPT: MeshCodec.MESHOPT,
+    export_pb2.MESH_CODEC_DRACO: MeshCodec.DRACO,
+}
 STATES = {
     job_pb2.JOB_STATE_QUEUED: "QUEUED",
     job_pb2.JOB_STATE_RUNNING: "RUNNING",
@@ -82,10 +166,11 @@ def job_request(request: job_pb2.CreateJobRequest) -> JobRequest:
         InvalidInput: with the field's path from the top of the request.
     """
     spec = request.spec
+    stage = spec.WhichOneof("stage")
     try:
         return JobRequest(
-            upload_id=_required("upload_id", spec.upload_id),
-            options=_options(spec),
+            upload_id=spec.upload_id if stage in ON_MODELS else _required("upload_id", spec.upload_id),
+            options=_options(stage, spec),
             quality=_enum("quality", spec.quality, QUALITIES),
             priority=_enum("priority", spec.priority, PRIORITIES),
             deadline=_time("deadline", spec.deadline) if spec.HasField("deadline") else None,
@@ -94,23 +179,86 @@ def job_request(request: job_pb2.CreateJobRequest) -> JobRequest:
             request_id=request.request_id,
         )
     except InvalidInput as error:
-        raise in_spec(error) from None
+        raise in_spec(error, stage) from None
 
 
-def in_spec(error: InvalidInput) -> InvalidInput:
+def in_spec(error: InvalidInput, stage: str | None) -> InvalidInput:
     """The same error, its field's path beginning at the request."""
     if error.field == "request_id":
         return error
-    return InvalidInput(f"spec.{error.field}", error.description, **error.facts)
+    inside = stage == "pipeline" and error.field.partition(".")[0] in STAGES
+    return InvalidInput(f"spec.{'pipeline.' * inside}{error.field}", error.description, **error.facts)
 
 
-def _options(spec: job_pb2.JobSpec) -> SegmentOptions | StainOptions:
-    stage = spec.WhichOneof("stage")
-    if stage == "segment":
-        return _segment_options(spec.segment)
-    if stage == "stain":
-        return _stain_options(spec.stain)
-    raise InvalidInput("stage", "nothing to do is given; set one of 'segment' and 'stain'")
+def _options(stage: str | None, spec: job_pb2.JobSpec) -> Options:
+    if stage is None:
+        raise InvalidInput("stage", f"nothing to do is given; set one of {', '.join(STAGES)} and pipeline")
+    if stage == "pipeline":
+        return _pipeline_options(spec.pipeline)
+    options: Options = STAGES[stage](getattr(spec, stage))
+    return options
+
+
+def _pipeline_options(said: pipeline_pb2.PipelineOptions) -> PipelineOptions:
+    for stage in ON_MODELS:
+        if getattr(said, stage).model_id:
+            raise InvalidInput(f"{stage}.model_id", "a pipeline makes its own model; leave it empty")
+    given = {
+        stage: STAGES[stage](getattr(said, stage))
+        for stage in STAGES
+        if said.HasField(stage) or stage in ("segment", "reconstruct")
+    }
+    return PipelineOptions(**given)
+
+
+def _reconstruct_options(said: reconstruct_pb2.ReconstructOptions) -> ReconstructOptions:
+    default = ReconstructOptions()
+    return ReconstructOptions(
+        mode=_enum("reconstruct.mode", said.mode, MODES),
+        engine=_enum("reconstruct.engine", said.engine, ENGINES),
+        provider=_enum("reconstruct.provider", said.provider, PROVIDERS),
+        ordered=said.ordered,
+        dimensions=_dimensions(said.dimensions),
+        texture_size=said.texture_size or default.texture_size,
+        max_triangles=said.max_triangles or default.max_triangles,
+    )
+
+
+def _dimensions(said: reconstruct_pb2.Dimensions) -> Dimensions:
+    return Dimensions(said.width_m, said.height_m, said.depth_m)
+
+
+def _render_options(said: render_pb2.RenderOptions) -> RenderOptions:
+    default = RenderOptions()
+    formats = tuple(_enum("render.formats", number, VIDEOS) for number in said.formats)
+    return RenderOptions(
+        model_id=said.model_id,
+        frames=said.frames or default.frames,
+        width=said.width or default.width,
+        height=said.height or default.height,
+        background=_enum("render.background", said.background, BACKGROUNDS),
+        formats=tuple(dict.fromkeys(formats)) or default.formats,
+        keep_frames=said.keep_frames,
+        elevation_deg=said.elevation_deg if said.HasField("elevation_deg") else default.elevation_deg,
+        seconds=said.seconds or default.seconds,
+        texture_id=_required("render.texture.texture_id", said.texture.texture_id) if said.HasField("texture") else "",
+        texture_width_m=said.texture.width_m or default.texture_width_m,
+        texture_materials=tuple(said.texture.materials),
+    )
+
+
+def _export_options(said: export_pb2.ExportOptions) -> ExportOptions:
+    default = ExportOptions()
+    formats = tuple(_enum("export.formats", number, MODEL_FORMATS) for number in said.formats)
+    return ExportOptions(
+        model_id=said.model_id,
+        formats=tuple(dict.fromkeys(formats)) or default.formats,
+        target=_enum("export.target", said.target, TARGETS),
+        texture_codec=_enum("export.texture_codec", said.texture_codec, TEXTURE_CODECS),
+        mesh_codec=_enum("export.mesh_codec", said.mesh_codec, MESH_CODECS),
+        levels=said.levels or default.levels,
+        dimensions=_dimensions(said.dimensions),
+    )
 
 
 def _segment_options(said: segment_pb2.SegmentOptions) -> SegmentOptions:
@@ -156,6 +304,18 @@ def _stain_options(said: stain_pb2.StainOptions) -> StainOptions:
         mask_asset_id=said.mask_asset_id,
         format=_enum("stain.format", said.format, FORMATS),
     )
+
+
+STAGES: dict[str, Callable[[Any], Any]] = {
+    "segment": _segment_options,
+    "stain": _stain_options,
+    "reconstruct": _reconstruct_options,
+    "render": _render_options,
+    "export": _export_options,
+}
+"""Field of ``JobSpec`` and of ``PipelineOptions`` → what reads it."""
+ON_MODELS = ("render", "export")
+"""The stages that work on a model instead of an upload of photos."""
 
 
 def asset_kind(field: str, number: int, default: str) -> str:

@@ -4,16 +4,34 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeAlias
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from orchestrator.api import requests
-from orchestrator.api.heartwood.v1 import asset_pb2, job_pb2, segment_pb2, stain_pb2
+from orchestrator.api.heartwood.v1 import (
+    asset_pb2,
+    export_pb2,
+    job_pb2,
+    pipeline_pb2,
+    reconstruct_pb2,
+    render_pb2,
+    segment_pb2,
+    stain_pb2,
+)
 from orchestrator.api.status import status
-from orchestrator.domain import Asset, Detector, JobState, Quality, SegmentOptions, SrgbColor, StainOptions
+from orchestrator.domain import Asset, Detector, JobState, Quality, SegmentOptions, StainOptions
 from orchestrator.jobs.artifacts import group_id
-from orchestrator.jobs.spec import Priority, options_from_json
+from orchestrator.jobs.spec import Kind, Options, PipelineOptions, Priority, options_from_json, stage_options
+from orchestrator.models_3d import (
+    Dimensions,
+    ExportOptions,
+    Format3D,
+    Mode,
+    ReconstructOptions,
+    RenderOptions,
+    Target,
+)
 
 STAIN_FILES = {"height": "height_map"}
 """File name → field, where they differ: ``height`` is the picture's in pixels."""
@@ -31,6 +49,17 @@ PRIORITY_NUMBERS = _turned(requests.PRIORITIES)
 DETECTOR_NUMBERS = _turned(requests.DETECTORS)
 REGION_NUMBERS = _turned(requests.REGIONS)
 FORMAT_NUMBERS = _turned(requests.FORMATS)
+MODE_NUMBERS = _turned(requests.MODES)
+ENGINE_NUMBERS = _turned(requests.ENGINES)
+PROVIDER_NUMBERS = _turned(requests.PROVIDERS)
+BACKGROUND_NUMBERS = _turned(requests.BACKGROUNDS)
+VIDEO_NUMBERS = _turned(requests.VIDEOS)
+MODEL_FORMAT_NUMBERS = _turned(requests.MODEL_FORMATS)
+TARGET_NUMBERS = _turned(requests.TARGETS)
+TEXTURE_CODEC_NUMBERS = _turned(requests.TEXTURE_CODECS)
+MESH_CODEC_NUMBERS = _turned(requests.MESH_CODECS)
+Find: TypeAlias = Callable[[str], Asset | None]
+"""Gives the tenant's asset of an id, or None where it has been deleted."""
 
 
 def stamp(time: datetime | None) -> Timestamp | None:
@@ -58,7 +87,7 @@ def asset(one: Asset) -> asset_pb2.Asset:
     )
 
 
-def job(row: dict[str, Any], queue_position: int, find: Callable[[str], Asset | None]) -> job_pb2.Job:
+def job(row: dict[str, Any], queue_position: int, find: Find) -> job_pb2.Job:
     """A job's proto; ``find`` gives the tenant's assets that its result names."""
     made = job_pb2.Job(
         id=row["id"],
@@ -80,11 +109,17 @@ def job(row: dict[str, Any], queue_position: int, find: Callable[[str], Asset | 
     if row["failure"]:
         failure = row["failure"]
         made.error.CopyFrom(status(failure["reason"], failure["message"], failure["facts"], failure["field"]))
-    if row["state"] == JobState.SUCCEEDED.value and row["kind"] == "segment":
-        made.segment.CopyFrom(_segment_result(row, find))
-    if row["state"] == JobState.SUCCEEDED.value and row["kind"] == "stain":
-        made.stain.CopyFrom(_stain_result(row, find))
+    if row["state"] == JobState.SUCCEEDED.value:
+        results = {kind.value: RESULTS[kind](row, row["result"][kind.value], find) for kind in _results(row)}
+        if row["kind"] == Kind.PIPELINE.value:
+            made.pipeline.CopyFrom(pipeline_pb2.PipelineResult(**results))
+        else:
+            getattr(made, row["kind"]).CopyFrom(results[row["kind"]])
     return made
+
+
+def _results(row: dict[str, Any]) -> list[Kind]:
+    return [kind for kind in RESULTS if kind.value in row["result"]]
 
 
 def _spec(row: dict[str, Any]) -> job_pb2.JobSpec:
@@ -97,11 +132,76 @@ def _spec(row: dict[str, Any]) -> job_pb2.JobSpec:
         webhook_url=row["webhook_url"],
         labels=row["labels"],
     )
-    if isinstance(options, SegmentOptions):
-        spec.segment.CopyFrom(_segment_options(options))
+    if isinstance(options, PipelineOptions):
+        given = {kind.value: _said(getattr(options, kind.value)) for kind in options.stages}
+        spec.pipeline.CopyFrom(pipeline_pb2.PipelineOptions(**given))
     else:
-        spec.stain.CopyFrom(_stain_options(options))
+        getattr(spec, row["kind"]).CopyFrom(_said(options))
     return spec
+
+
+def _said(options: Options) -> Any:
+    """The options of one stage as their proto."""
+    if isinstance(options, SegmentOptions):
+        return _segment_options(options)
+    if isinstance(options, StainOptions):
+        return _stain_options(options)
+    if isinstance(options, ReconstructOptions):
+        return _reconstruct_options(options)
+    if isinstance(options, RenderOptions):
+        return _render_options(options)
+    assert isinstance(options, ExportOptions)  # noqa: S101 - the last of them
+    return _export_options(options)
+
+
+def _reconstruct_options(options: ReconstructOptions) -> reconstruct_pb2.ReconstructOptions:
+    return reconstruct_pb2.ReconstructOptions(
+        mode=MODE_NUMBERS[options.mode],
+        engine=ENGINE_NUMBERS[options.engine],
+        provider=PROVIDER_NUMBERS[options.provider],
+        ordered=options.ordered,
+        dimensions=_dimensions(options.dimensions),
+        texture_size=options.texture_size,
+        max_triangles=options.max_triangles,
+    )
+
+
+def _dimensions(size: Dimensions) -> reconstruct_pb2.Dimensions | None:
+    if size == Dimensions():
+        return None
+    return reconstruct_pb2.Dimensions(width_m=size.width_m, height_m=size.height_m, depth_m=size.depth_m)
+
+
+def _render_options(options: RenderOptions) -> render_pb2.RenderOptions:
+    texture = None
+    if options.texture_id:
+        texture = render_pb2.WoodTexture(
+            texture_id=options.texture_id, width_m=options.texture_width_m, materials=options.texture_materials
+        )
+    return render_pb2.RenderOptions(
+        model_id=options.model_id,
+        frames=options.frames,
+        width=options.width,
+        height=options.height,
+        background=BACKGROUND_NUMBERS[options.background],
+        formats=[VIDEO_NUMBERS[format] for format in options.formats],
+        keep_frames=options.keep_frames,
+        elevation_deg=options.elevation_deg,
+        seconds=options.seconds,
+        texture=texture,
+    )
+
+
+def _export_options(options: ExportOptions) -> export_pb2.ExportOptions:
+    return export_pb2.ExportOptions(
+        model_id=options.model_id,
+        formats=[MODEL_FORMAT_NUMBERS[format] for format in options.formats],
+        target=TARGET_NUMBERS[options.target],
+        texture_codec=TEXTURE_CODEC_NUMBERS[options.texture_codec],
+        mesh_codec=MESH_CODEC_NUMBERS[options.mesh_codec],
+        levels=options.levels,
+        dimensions=_dimensions(options.dimensions),
+    )
 
 
 def _segment_options(options: SegmentOptions) -> segment_pb2.SegmentOptions:
@@ -137,7 +237,7 @@ def _stain_options(options: StainOptions) -> stain_pb2.StainOptions:
     )
 
 
-def _files(photo: dict[str, Any], names: set[str], find: Callable[[str], Asset | None]) -> dict[str, asset_pb2.Asset]:
+def _files(photo: dict[str, Any], names: set[str], find: Find) -> dict[str, asset_pb2.Asset]:
     found = {}
     for name, id in photo["files"].items():
         one = find(id) if name in names else None
@@ -146,8 +246,17 @@ def _files(photo: dict[str, Any], names: set[str], find: Callable[[str], Asset |
     return found
 
 
-def _stain_result(row: dict[str, Any], find: Callable[[str], Asset | None]) -> stain_pb2.StainResult:
-    photos = row["result"]["photos"]
+def _one(id: str, find: Find) -> asset_pb2.Asset | None:
+    found = find(id) if id else None
+    return asset(found) if found else None
+
+
+def _several(ids: list[str], find: Find) -> list[asset_pb2.Asset]:
+    return [asset(found) for found in map(find, ids) if found is not None]
+
+
+def _stain_result(row: dict[str, Any], made: dict[str, Any], find: Find) -> stain_pb2.StainResult:
+    photos = made["photos"]
     names = {
         "albedo",
         "normal",
@@ -161,7 +270,7 @@ def _stain_result(row: dict[str, Any], find: Callable[[str], Asset | None]) -> s
     }
     return stain_pb2.StainResult(
         texture_id=group_id(row["id"]),
-        target_color=SrgbColor(**row["options"]["target"]).hex,
+        target_color=stage_options(row, Kind.STAIN).target.hex,
         photos=[
             stain_pb2.StainedPhoto(
                 photo_asset_id=photo["photo"],
@@ -178,8 +287,8 @@ def _stain_result(row: dict[str, Any], find: Callable[[str], Asset | None]) -> s
     )
 
 
-def _segment_result(row: dict[str, Any], find: Callable[[str], Asset | None]) -> segment_pb2.SegmentResult:
-    photos = row["result"]["photos"]
+def _segment_result(row: dict[str, Any], made: dict[str, Any], find: Find) -> segment_pb2.SegmentResult:
+    photos = made["photos"]
     return segment_pb2.SegmentResult(
         mask_set_id=group_id(row["id"]),
         photos=[_segmented_photo(photo, find) for photo in photos],
@@ -188,7 +297,7 @@ def _segment_result(row: dict[str, Any], find: Callable[[str], Asset | None]) ->
     )
 
 
-def _segmented_photo(photo: dict[str, Any], find: Callable[[str], Asset | None]) -> segment_pb2.SegmentedPhoto:
+def _segmented_photo(photo: dict[str, Any], find: Find) -> segment_pb2.SegmentedPhoto:
     components = []
     for part in photo["components"]:
         mask = find(photo["files"][f"mask-{part['instance']}"])
@@ -213,3 +322,74 @@ def _segmented_photo(photo: dict[str, Any], find: Callable[[str], Asset | None])
         document=asset(document) if document else None,
         **_files(photo, {"foreground", "wood", "overlay"}, find),
     )
+
+
+MODEL_FIELDS = {"glb": "model.glb", "usdz": "model.usdz", "fbx": "model.fbx", "preview": "model-preview.png"}
+
+
+def _reconstruct_result(row: dict[str, Any], made: dict[str, Any], find: Find) -> reconstruct_pb2.ReconstructResult:
+    files: dict[str, str] = made["files"]
+    known = {field: _one(files.get(name, ""), find) for field, name in MODEL_FIELDS.items()}
+    extras = [id for name, id in files.items() if name not in MODEL_FIELDS.values()]
+    return reconstruct_pb2.ReconstructResult(
+        model_id=group_id(row["id"]),
+        mode=MODE_NUMBERS[Mode(made["mode"])],
+        report=reconstruct_pb2.CaptureReport(
+            photos=len(made["photos"]),
+            used_photo_asset_ids=[made["photos"][index] for index in made["used"]],
+            points=made["points"],
+            mean_reprojection_error_px=made["error_px"],
+            coverage_deg=made["coverage_deg"],
+            advice=made["advice"],
+        ),
+        vertices=made["vertices"],
+        triangles=made["triangles"],
+        dimensions=_dimensions(Dimensions(*made["dimensions"])),
+        extras=_several(extras, find),
+        **known,
+    )
+
+
+def _render_result(row: dict[str, Any], made: dict[str, Any], find: Find) -> render_pb2.RenderResult:
+    return render_pb2.RenderResult(
+        render_id=group_id(row["id"]),
+        width=made["width"],
+        height=made["height"],
+        thumbnails=_several(made["thumbnails"], find),
+        frames=_several(made["frames"], find),
+        **{name: _one(id, find) for name, id in made["files"].items()},
+    )
+
+
+def _export_result(row: dict[str, Any], made: dict[str, Any], find: Find) -> export_pb2.ExportResult:
+    facts = made["facts"]
+    files = [(Format3D(name), _one(id, find)) for name, id in made["files"].items()]
+    return export_pb2.ExportResult(
+        export_id=group_id(row["id"]),
+        target=TARGET_NUMBERS[stage_options(row, Kind.EXPORT).target],
+        files=[
+            export_pb2.ExportedFile(format=MODEL_FORMAT_NUMBERS[format], file=file) for format, file in files if file
+        ],
+        levels=_several(made["levels"], find),
+        report=_one(made["report"], find),
+        facts=export_pb2.ModelFacts(
+            size_bytes=facts["size_bytes"],
+            triangles=facts["triangles"],
+            vertices=facts["vertices"],
+            draw_calls=facts["draw_calls"],
+            materials=len(facts["materials"]),
+            textures=len(facts["textures"]),
+            dimensions=_dimensions(Dimensions(**facts["dimensions"])),
+            meets=[TARGET_NUMBERS[Target(name)] for name in facts["meets"]],
+        ),
+    )
+
+
+RESULTS: dict[Kind, Callable[[dict[str, Any], dict[str, Any], Find], Any]] = {
+    Kind.SEGMENT: _segment_result,
+    Kind.STAIN: _stain_result,
+    Kind.RECONSTRUCT: _reconstruct_result,
+    Kind.RENDER: _render_result,
+    Kind.EXPORT: _export_result,
+}
+"""What writes each stage's result."""

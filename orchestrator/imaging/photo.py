@@ -28,6 +28,8 @@ MIN_SIDE = 32
 MAX_SIDE = 32_767
 """OpenCV's filters count rows and columns in 16 bits."""
 WEBP_MAX_SIDE = 16_383
+EXIF_IFD, FOCAL_LENGTH_35MM = 0x8769, 0xA405
+"""EXIF 2.32: where the camera's settings stand, and among them the 35 mm equivalent focal length."""
 ALLOWED = "allowed are JPEG, PNG, WebP and HEIC"
 FORMATS = {"JPEG": "image/jpeg", "MPO": "image/jpeg", "PNG": "image/png", "WEBP": "image/webp", "HEIF": "image/heic"}
 
@@ -88,6 +90,13 @@ def read_photo(data: bytes, field: str = "photo", max_side: int | None = None) -
         size = (max(1, round(info.width * scale)), max(1, round(info.height * scale)))
         srgb = cv2.resize(srgb, size, interpolation=cv2.INTER_AREA)
     return Photo(np.ascontiguousarray(srgb, dtype=np.uint8), info.media_type)
+
+
+def focal_length_35mm(data: bytes, field: str = "photo") -> float:
+    """The 35 mm equivalent focal length in millimetres that the photo's EXIF tells, or 0."""
+    with _opened(data, field) as picture:
+        told = picture.getexif().get_ifd(EXIF_IFD).get(FOCAL_LENGTH_35MM)
+    return float(told) if isinstance(told, int | float) and 0 < told < 10_000 else 0.0
 
 
 @contextmanager

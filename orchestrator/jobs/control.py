@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import uuid
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
-from orchestrator.domain import Failure, JobState, SegmentOptions, StainOptions
+from orchestrator.domain import Asset, Failure, JobState, StainOptions
 from orchestrator.errors import AlreadyExists, FailedPrecondition, InvalidInput, NotFound, ResourceExhausted
 from orchestrator.jobs.parts import Parts
-from orchestrator.jobs.spec import JobRequest, options_to_json
+from orchestrator.jobs.spec import JobRequest, Kind, Options, PipelineOptions, kind_of, options_to_json
 from orchestrator.jobs.uploads import Uploads
 from orchestrator.jobs.webhook import check_webhook_url
+from orchestrator.models_3d import ExportOptions, Provider, ReconstructOptions, RenderOptions
+from orchestrator.stages.reconstruct import needed_photos, resolved_mode
 from orchestrator.stages.segment import check_prompts
 
 MAX_LABELS, MAX_LABEL_KEY, MAX_LABEL_VALUE = 32, 63, 255
@@ -41,7 +44,7 @@ class Jobs:
 
         Raises:
             InvalidInput: a value of the request is not allowed.
-            NotFound: the upload is not the tenant's.
+            NotFound: the upload, model or texture is not the tenant's.
             AlreadyExists: the ``request_id`` came before with another request.
             ResourceExhausted: the tenant has too many jobs that have not ended.
         """
@@ -72,20 +75,13 @@ class Jobs:
         _check_labels(request.labels)
         if request.webhook_url:
             check_webhook_url(request.webhook_url, "webhook_url")
-        photos = self.uploads.photos(tenant, request.upload_id)
-        if not photos:
-            raise InvalidInput("upload_id", f"upload {request.upload_id!r} holds no photo")
-        sizes = [(photo.width, photo.height) for photo in photos]
-        if isinstance(request.options, SegmentOptions):
-            check_prompts(request.options, sizes, openai=self.parts.openai)
-        else:
-            self._check_mask(tenant, request.options, sizes)
+        options, inputs = self._resolved(tenant, request)
         return {
             "kind": request.kind.value,
             "state": JobState.QUEUED.value,
             "upload_id": request.upload_id,
-            "photos": [photo.id for photo in photos],
-            "options": options_to_json(request.options),
+            "inputs": [asset.id for asset in inputs],
+            "options": options_to_json(options),
             "quality": request.quality.value,
             "priority": int(request.priority),
             "deadline": request.deadline,
@@ -95,6 +91,51 @@ class Jobs:
             "fingerprint": request.fingerprint,
             "create_time": now,
         }
+
+    def _resolved(self, tenant: str, request: JobRequest) -> tuple[Options, list[Asset]]:
+        """The options with everything chosen that was left to us, and the files to work on."""
+        options = request.options
+        if isinstance(options, RenderOptions | ExportOptions):
+            field = f"{request.kind.value}.model_id"
+            if request.upload_id:
+                raise InvalidInput("upload_id", f"a {request.kind.value} job works on a model; name it in {field}")
+            self._check_texture(tenant, options)
+            return options, [self.uploads.model(tenant, options.model_id, field)]
+        photos = self.uploads.photos(tenant, request.upload_id)
+        if not photos:
+            raise InvalidInput("upload_id", f"upload {request.upload_id!r} holds no photo")
+        stages = {kind_of(options): options}
+        if isinstance(options, PipelineOptions):
+            reconstruct = self._ready(options.reconstruct, len(photos))
+            options = replace(options, reconstruct=reconstruct)
+            stages = {kind: getattr(options, kind.value) for kind in options.stages}
+        elif isinstance(options, ReconstructOptions):
+            options = self._ready(options, len(photos))
+        sizes = [(photo.width, photo.height) for photo in photos]
+        if Kind.SEGMENT in stages:
+            check_prompts(stages[Kind.SEGMENT], sizes, openai=self.parts.openai)
+        if Kind.STAIN in stages:
+            self._check_mask(tenant, stages[Kind.STAIN], sizes)
+        if Kind.RENDER in stages:
+            self._check_texture(tenant, stages[Kind.RENDER])
+        return options, photos
+
+    def _ready(self, options: ReconstructOptions, photos: int) -> ReconstructOptions:
+        mode = resolved_mode(options.mode, photos)
+        needed = needed_photos(mode)
+        if photos < needed:
+            raise InvalidInput(
+                "reconstruct.mode", f"{mode.value} needs at least {needed} photos; the upload has {photos}"
+            )
+        if options.provider is Provider.TRELLIS and not self.parts.settings.trellis_url:
+            raise InvalidInput("reconstruct.provider", "'trellis' is not set up on this service; allowed is local")
+        return replace(options, mode=mode)
+
+    def _check_texture(self, tenant: str, options: RenderOptions | ExportOptions) -> None:
+        if isinstance(options, RenderOptions) and options.texture_id:
+            maps = self.parts.records.group(tenant, options.texture_id, "texture")
+            if not any(asset.name.startswith("photo-0/albedo.") for asset in maps):
+                raise NotFound("texture", options.texture_id)
 
     def _check_mask(self, tenant: str, options: StainOptions, sizes: list[tuple[int, int]]) -> None:
         if not options.mask_asset_id:

@@ -20,6 +20,10 @@ class Parts:
     blobs: Blobs
     models: MaterialModels
 
+    def work(self, job_id: str) -> Path:
+        """Where the programs of a job work; nothing there is needed once it has ended."""
+        return self.settings.root / "work" / job_id
+
     @property
     def openai(self) -> OpenAISettings | None:
         """The vision endpoint, or None where no key is set."""

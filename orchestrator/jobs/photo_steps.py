@@ -12,21 +12,19 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import structlog
 from numpy.typing import NDArray
 
-from orchestrator.domain import Image, ImageFormat, JobState, Quality, SegmentOptions, StainOptions
+from orchestrator.domain import Image, ImageFormat, Quality, SegmentOptions, StainOptions
 from orchestrator.errors import InvalidInput, NotFound
 from orchestrator.jobs import artifacts
 from orchestrator.jobs.parts import Parts
-from orchestrator.jobs.progress import Reporter
-from orchestrator.jobs.spec import digest, options_to_json
+from orchestrator.jobs.progress import Reporter, Span, part
+from orchestrator.jobs.spec import Kind, digest, options_to_json
+from orchestrator.jobs.step import Step
 from orchestrator.stages import analysis as analysis_stage
 from orchestrator.stages import intake
 from orchestrator.stages.segment import SegmentResult, components_json, segment
 from orchestrator.stages.stain import stain, surface_maps
-
-log = structlog.get_logger()
 
 REVISION = 2
 """Part of every key under which results are kept: raise it when a stage makes other pixels than before."""
@@ -39,49 +37,39 @@ KIND = {"preview": "preview", "before_after": "preview", "overlay": "preview"}
 class PhotoStep:
     """One step of one job on one photo."""
 
-    parts: Parts
-    job: dict[str, Any]
-    options: SegmentOptions | StainOptions
+    step: Step
     index: int
+    photo_id: str
     source_sha256: str
-    progress: Reporter
 
     @classmethod
     @contextmanager
-    def of(
-        cls,
-        parts: Parts,
-        job: dict[str, Any],
-        options: SegmentOptions | StainOptions,
-        index: int,
-        name: str,
-        start: float,
-        end: float,
-    ) -> Iterator[PhotoStep]:
-        """Open the step ``name``, which covers [start, end] of its photo's share of the job."""
-        count = len(job["photos"])
-        span = ((index + start) / count, (index + end) / count)
-        reporter = Reporter(parts.records, job, name, *span, parts.settings.job_timeout_s)
-        reporter(0.0, f"photo {index + 1} of {count}: {name}")
-        asset = parts.records.asset(job["tenant"], job["photos"][index])
-        if asset is None:
-            raise NotFound("photo", job["photos"][index])
-        context = {"job": job["id"], "step": name, "photo": index}
-        log.info("step_started", **context)
-        yield cls(parts, job, options, index, asset.sha256, reporter)
-        log.info("step_finished", **context)
+    def of(cls, parts: Parts, job_id: str, index: int, count: int, name: str, span: Span) -> Iterator[PhotoStep]:
+        """Open the step ``name`` on photo ``index`` of ``count``, which covers its part of ``span`` of the job."""
+        share = part(span, index / count, (index + 1) / count)
+        with Step.of(parts, job_id, name, share, f"photo {index + 1} of {count}") as step:
+            photo_id = step.job["inputs"][index]
+            asset = parts.records.asset(step.tenant, photo_id)
+            if asset is None:
+                raise NotFound("photo", photo_id)
+            yield cls(step, index, photo_id, asset.sha256)
+
+    @property
+    def parts(self) -> Parts:
+        return self.step.parts
 
     @property
     def tenant(self) -> str:
-        return str(self.job["tenant"])
+        return self.step.tenant
 
     @property
-    def quality(self) -> Quality:
-        return Quality(self.job["quality"])
+    def progress(self) -> Reporter:
+        return self.step.progress
 
     @property
     def side(self) -> int | None:
-        return analysis_stage.PREVIEW_SIDE if self.quality is Quality.PREVIEW else None
+        """The longest side that the job works on, or None for all of the photo."""
+        return analysis_stage.PREVIEW_SIDE if self.step.quality is Quality.PREVIEW else None
 
     def pixels(self) -> Image:
         """The upright photo, sRGB."""
@@ -89,12 +77,8 @@ class PhotoStep:
         return intake.read_photo(data, max_side=self.side).srgb
 
     def kept(self, key: str, make: Callable[[], dict[str, Any]]) -> dict[str, Any]:
-        """What ``make`` made under ``key`` before, or make it now; "blobs" lists the blobs that it names."""
-        value = self.parts.records.cached(self.tenant, key)
-        if value is None:
-            value = make()
-            self.parts.records.keep(self.tenant, key, self.source_sha256, value)
-        return value
+        """As ``Step.kept``, of this photo."""
+        return self.step.kept(key, [self.source_sha256], make)
 
     def store(self, image: Image | NDArray[np.uint16], format: ImageFormat) -> dict[str, Any]:
         height, width = image.shape[:2]
@@ -102,9 +86,8 @@ class PhotoStep:
         return artifacts.store(self.parts, self.tenant, data, media_type, width, height)
 
     def publish(self, name: str, stored: dict[str, Any], kind: str) -> str:
-        folder = f"photo-{self.index}"
         suffix = stored["media_type"].rpartition("/")[2]
-        return artifacts.publish(self.parts, self.job, kind, f"{folder}/{name}.{suffix}", stored)
+        return self.step.publish(f"photo-{self.index}/{name}.{suffix}", stored, kind)
 
 
 def analyze(photo: PhotoStep) -> str:
@@ -113,18 +96,17 @@ def analyze(photo: PhotoStep) -> str:
 
     def make() -> dict[str, Any]:
         timeout_s = min(photo.progress.remaining_s(), photo.parts.settings.triton_timeout_s)
-        packed = analysis_stage.analyze(photo.pixels(), photo.parts.models, photo.quality, timeout_s)
+        packed = analysis_stage.analyze(photo.pixels(), photo.parts.models, photo.step.quality, timeout_s)
         return {"blobs": [photo.parts.blobs.put(photo.tenant, packed)]}
 
-    key = digest("analysis", REVISION, photo.source_sha256, photo.quality, versions)
+    key = digest("analysis", REVISION, photo.source_sha256, photo.step.quality, versions)
     blob: str = photo.kept(key, make)["blobs"][0]
     return blob
 
 
 def find_components(photo: PhotoStep, analysis: str) -> dict[str, Any]:
     """Segment one photo; its masks, overlay and JSON document become assets."""
-    options = photo.options
-    assert isinstance(options, SegmentOptions)  # noqa: S101 - the workflow's kind decides
+    options: SegmentOptions = photo.step.options(Kind.SEGMENT)
 
     def make() -> dict[str, Any]:
         maps = analysis_stage.unpack(photo.parts.blobs.get(photo.tenant, analysis))
@@ -137,8 +119,8 @@ def find_components(photo: PhotoStep, analysis: str) -> dict[str, Any]:
         name: photo.publish(name, stored, KIND.get(name, "document" if name == "components" else "mask"))
         for name, stored in value["files"].items()
     }
-    _show(photo, files["overlay"])
-    return {**value["facts"], "photo": photo.job["photos"][photo.index], "files": files}
+    photo.step.show(files["overlay"])
+    return {**value["facts"], "photo": photo.photo_id, "files": files, "analysis": analysis}
 
 
 def _kept_segments(photo: PhotoStep, found: SegmentResult) -> dict[str, Any]:
@@ -175,8 +157,7 @@ def _kept_segments(photo: PhotoStep, found: SegmentResult) -> dict[str, Any]:
 
 def map_surface(photo: PhotoStep, analysis: str) -> dict[str, Any]:
     """The maps that no colour changes, by name, as stored files."""
-    options = photo.options
-    assert isinstance(options, StainOptions)  # noqa: S101 - the workflow's kind decides
+    options: StainOptions = photo.step.options(Kind.STAIN)
 
     def make() -> dict[str, Any]:
         maps = analysis_stage.unpack(photo.parts.blobs.get(photo.tenant, analysis))
@@ -200,8 +181,7 @@ def map_surface(photo: PhotoStep, analysis: str) -> dict[str, Any]:
 
 def apply_stain(photo: PhotoStep, analysis: str, surface: dict[str, Any]) -> dict[str, Any]:
     """Stain one photo; all of its files become assets."""
-    options = photo.options
-    assert isinstance(options, StainOptions)  # noqa: S101 - the workflow's kind decides
+    options: StainOptions = photo.step.options(Kind.STAIN)
     mask_sha256, mask = _mask(photo, options)
 
     def make() -> dict[str, Any]:
@@ -226,10 +206,10 @@ def apply_stain(photo: PhotoStep, analysis: str, surface: dict[str, Any]) -> dic
     value = photo.kept(key, make)
     made = {**surface["files"], **value["files"]}
     files = {name: photo.publish(name, stored, KIND.get(name, "texture")) for name, stored in made.items()}
-    _show(photo, files["before_after"])
+    photo.step.show(files["before_after"])
     return {
         **value["facts"],
-        "photo": photo.job["photos"][photo.index],
+        "photo": photo.photo_id,
         "files": files,
         "models": surface["models"],
     }
@@ -243,10 +223,3 @@ def _mask(photo: PhotoStep, options: StainOptions) -> tuple[str, Image | None]:
         raise InvalidInput("stain.mask_asset_id", f"{options.mask_asset_id!r} is not there any more")
     data = photo.parts.blobs.get(photo.tenant, asset.sha256)
     return asset.sha256, intake.read_mask(data, "stain.mask_asset_id", max_side=photo.side)
-
-
-def _show(photo: PhotoStep, asset_id: str) -> None:
-    """Tell watchers of a picture that they can show before the job is done."""
-    row = photo.parts.records.job(None, photo.job["id"])
-    if row is not None and asset_id not in row["previews"]:
-        photo.parts.records.change_job(row["id"], (JobState.RUNNING,), previews=[*row["previews"], asset_id])

@@ -10,18 +10,28 @@ from orchestrator.domain import JobState
 from orchestrator.errors import Canceled, DeadlineExceeded
 from orchestrator.store.records import Records
 
+Span = tuple[float, float]
+"""The part of a job's fraction that some work covers: where it starts and ends."""
+WHOLE: Span = (0.0, 1.0)
+
 INTERVAL_S = 0.2
 """A step asks the database at most this often; a cancel is seen within it."""
 
 
-class Reporter:
-    """The ``Progress`` of one step, which covers [start, end] of its job's fraction."""
+def part(span: Span, start: float, end: float) -> Span:
+    """The part [start, end] of a span."""
+    width = span[1] - span[0]
+    return span[0] + start * width, span[0] + end * width
 
-    def __init__(self, records: Records, job: dict[str, Any], stage: str, start: float, end: float, timeout_s: float):
+
+class Reporter:
+    """The ``Progress`` of one step, which covers ``span`` of its job's fraction."""
+
+    def __init__(self, records: Records, job: dict[str, Any], stage: str, span: Span, timeout_s: float):
         self._records = records
         self._job_id: str = job["id"]
         self._stage = stage
-        self._start, self._end = start, end
+        self._span = span
         self._deadline: datetime = job["deadline"] or job["start_time"] + timedelta(seconds=timeout_s)
         self._next = 0.0
 
@@ -39,7 +49,7 @@ class Reporter:
         if row is None or row["cancel_requested"]:
             raise Canceled("the job was canceled")
         self.remaining_s()
-        whole = self._start + min(max(fraction, 0.0), 1.0) * (self._end - self._start)
+        whole = part(self._span, 0.0, min(max(fraction, 0.0), 1.0))[1]
         values = {"fraction": max(row["fraction"], whole), "stage": self._stage, "message": message}
         if any(row[name] != value for name, value in values.items()):
             self._records.change_job(self._job_id, (JobState.RUNNING,), **values)

@@ -11,6 +11,7 @@ from dbos import DBOS, DBOSConfig, SetEnqueueOptions, SetWorkflowID
 from orchestrator.domain import JobState
 from orchestrator.jobs.control import Jobs
 from orchestrator.jobs.parts import Parts
+from orchestrator.jobs.spec import Kind
 from orchestrator.jobs.webhook import Webhooks
 from orchestrator.jobs.workflows import APPLICATION_VERSION, Workflows
 
@@ -59,7 +60,7 @@ class Runner:
 
     def enqueue(self, job: dict[str, Any]) -> None:
         """Put a job on the queue; its id is the workflow's, so that doing so twice is harmless."""
-        workflow = {"segment": self._workflows.segment, "stain": self._workflows.stain}[job["kind"]]
+        workflow = getattr(self._workflows, Kind(job["kind"]).value)
         with SetWorkflowID(job["id"]), SetEnqueueOptions(priority=job["priority"]):
             DBOS.enqueue_workflow(QUEUE, workflow, job["id"])
 

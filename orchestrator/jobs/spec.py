@@ -8,18 +8,23 @@ from dataclasses import dataclass
 from dataclasses import field as dataclass_field
 from datetime import datetime
 from enum import Enum, IntEnum
-from typing import Any
+from typing import Any, TypeAlias
 
 from pydantic import TypeAdapter
 
 from orchestrator.domain import Quality, SegmentOptions, StainOptions
+from orchestrator.models_3d import ExportOptions, ReconstructOptions, RenderOptions
 
 
 class Kind(str, Enum):
-    """The stages that a job can be of; the value is the workflow's name."""
+    """What a job can be of; the value is the workflow's name."""
 
     SEGMENT = "segment"
     STAIN = "stain"
+    RECONSTRUCT = "reconstruct"
+    RENDER = "render"
+    EXPORT = "export"
+    PIPELINE = "pipeline"
 
 
 class Priority(IntEnum):
@@ -30,10 +35,38 @@ class Priority(IntEnum):
     LOW = 1000
 
 
-_OPTIONS: dict[Kind, TypeAdapter[Any]] = {
-    Kind.SEGMENT: TypeAdapter(SegmentOptions),
-    Kind.STAIN: TypeAdapter(StainOptions),
+@dataclass(frozen=True)
+class PipelineOptions:
+    """Segment, stain, reconstruct, render and export as one job; a stage that is None is left out."""
+
+    segment: SegmentOptions = SegmentOptions()
+    stain: StainOptions | None = None
+    reconstruct: ReconstructOptions = ReconstructOptions()
+    render: RenderOptions | None = None
+    export: ExportOptions | None = None
+
+    @property
+    def stages(self) -> tuple[Kind, ...]:
+        """The stages that run, in their order."""
+        return tuple(kind for kind in Kind if kind is not Kind.PIPELINE and getattr(self, kind.value) is not None)
+
+
+Options: TypeAlias = (
+    SegmentOptions | StainOptions | ReconstructOptions | RenderOptions | ExportOptions | PipelineOptions
+)
+
+TYPES: dict[Kind, type[Options]] = {
+    Kind.SEGMENT: SegmentOptions,
+    Kind.STAIN: StainOptions,
+    Kind.RECONSTRUCT: ReconstructOptions,
+    Kind.RENDER: RenderOptions,
+    Kind.EXPORT: ExportOptions,
+    Kind.PIPELINE: PipelineOptions,
 }
+_ADAPTERS: dict[Kind, TypeAdapter[Any]] = {kind: TypeAdapter(options) for kind, options in TYPES.items()}
+
+MASKS_ONLY = SegmentOptions(detect_components=False, detect_wood=False)
+"""What a reconstruct job needs to know of its photos: where the piece is."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +74,7 @@ class JobRequest:
     """A job to create; every value is checked by ``jobs.control``."""
 
     upload_id: str
-    options: SegmentOptions | StainOptions
+    options: Options
     quality: Quality = Quality.FINAL
     priority: Priority = Priority.NORMAL
     deadline: datetime | None = None
@@ -51,7 +84,7 @@ class JobRequest:
 
     @property
     def kind(self) -> Kind:
-        return Kind.SEGMENT if isinstance(self.options, SegmentOptions) else Kind.STAIN
+        return kind_of(self.options)
 
     @property
     def fingerprint(self) -> str:
@@ -61,17 +94,31 @@ class JobRequest:
         return digest(*said, self.labels, self.webhook_url)
 
 
-def options_to_json(options: SegmentOptions | StainOptions) -> dict[str, Any]:
+def kind_of(options: Options) -> Kind:
+    """The kind of job that has these options."""
+    return next(kind for kind, type_ in TYPES.items() if isinstance(options, type_))
+
+
+def options_to_json(options: Options) -> dict[str, Any]:
     """The options as JSON values."""
-    kind = Kind.SEGMENT if isinstance(options, SegmentOptions) else Kind.STAIN
-    document: dict[str, Any] = _OPTIONS[kind].dump_python(options, mode="json")
+    document: dict[str, Any] = _ADAPTERS[kind_of(options)].dump_python(options, mode="json")
     return document
 
 
-def options_from_json(kind: str, document: dict[str, Any]) -> SegmentOptions | StainOptions:
+def options_from_json(kind: str, document: dict[str, Any]) -> Options:
     """What ``options_to_json`` wrote."""
-    options: SegmentOptions | StainOptions = _OPTIONS[Kind(kind)].validate_python(document)
+    options: Options = _ADAPTERS[Kind(kind)].validate_python(document)
     return options
+
+
+def stage_options(job: dict[str, Any], stage: Kind) -> Any:
+    """The options of one stage of a job, which may be a pipeline of them; None where it has no such stage."""
+    options = options_from_json(job["kind"], job["options"])
+    if isinstance(options, PipelineOptions):
+        return getattr(options, stage.value)
+    if isinstance(options, ReconstructOptions) and stage is Kind.SEGMENT:
+        return MASKS_ONLY
+    return options if isinstance(options, TYPES[stage]) else None
 
 
 def digest(*parts: Any) -> str:

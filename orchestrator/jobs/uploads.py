@@ -7,13 +7,16 @@ import re
 import uuid
 from datetime import UTC, datetime
 from pathlib import PurePosixPath, PureWindowsPath
+from typing import Any
 
 from orchestrator.domain import Asset
 from orchestrator.errors import FailedPrecondition, InvalidInput, NotFound, ResourceExhausted
 from orchestrator.jobs.parts import Parts
 from orchestrator.stages import intake
 
-UPLOAD_KINDS = ("photo", "mask")
+UPLOAD_KINDS = ("photo", "mask", "model")
+MODEL_FILE = "model.glb"
+"""The name of the model that a reconstruct job makes; others of its group are the same in other formats."""
 
 
 class Uploads:
@@ -31,38 +34,45 @@ class Uploads:
             ResourceExhausted: the upload is full.
         """
         if kind not in UPLOAD_KINDS:
-            raise InvalidInput("header.kind", f"{kind!r} can't be uploaded; allowed are PHOTO and MASK")
-        if not 0 <= size_bytes <= intake.MAX_BYTES:
-            raise InvalidInput(
-                "header.size_bytes", f"{size_bytes} is not allowed; a photo has at most {intake.MAX_BYTES} bytes"
-            )
+            raise InvalidInput("header.kind", f"{kind!r} can't be uploaded; allowed are PHOTO, MASK and MODEL")
+        most = intake.MAX_MODEL_BYTES if kind == "model" else intake.MAX_BYTES
+        if not 0 <= size_bytes <= most:
+            raise InvalidInput("header.size_bytes", f"{size_bytes} is not allowed; a {kind} has at most {most} bytes")
+        if upload_id and kind == "model":
+            raise InvalidInput("header.upload_id", "a model is an upload of its own; leave the id empty")
         if upload_id:
             there = self.photos(tenant, upload_id)
             if len(there) >= self.parts.settings.max_photos:
                 raise ResourceExhausted(f"the upload has {len(there)} photos already, which is the most it may have")
 
     def add(self, tenant: str, upload_id: str, filename: str, kind: str, data: bytes, sha256: str = "") -> Asset:
-        """Keep one picture; an empty ``upload_id`` starts a new upload.
+        """Keep one picture or model; an empty ``upload_id`` starts a new upload.
 
         Raises:
-            InvalidInput: it is no picture that Heartwood reads, or not what ``sha256`` promised.
+            InvalidInput: it is nothing that Heartwood reads, or not what ``sha256`` promised.
         """
         self.expect(tenant, upload_id, kind, len(data))
         actual = hashlib.sha256(data).hexdigest()
         if sha256 and sha256.lower() != actual:
             raise InvalidInput("header.sha256", f"{sha256[:64]!r} does not match the bytes received, {actual}")
-        info = intake.check_photo(data, "data")
+        name = _plain_name(filename, kind)
+        width = height = 0
+        if kind == "model":
+            media_type = intake.check_model_file(data, name, "data").media_type
+        else:
+            info = intake.check_photo(data, "data")
+            media_type, width, height = info.media_type, info.width, info.height
         asset = Asset(
             id=str(uuid.uuid4()),
             tenant=tenant,
             group_id=upload_id or str(uuid.uuid4()),
             kind=kind,
-            name=_plain_name(filename, kind),
-            media_type=info.media_type,
+            name=name,
+            media_type=media_type,
             size_bytes=len(data),
             sha256=self.parts.blobs.put(tenant, data),
-            width=info.width,
-            height=info.height,
+            width=width,
+            height=height,
             create_time=datetime.now(UTC),
         )
         self.parts.records.add_asset(asset)
@@ -80,6 +90,20 @@ class Uploads:
         if not found:
             raise NotFound("upload", upload_id)
         return [asset for asset in found if asset.kind == "photo"]
+
+    def model(self, tenant: str, model_id: str, field: str) -> Asset:
+        """The file of a model: the one uploaded, or the GLB that a job made.
+
+        Raises:
+            InvalidInput: no id is given.
+            NotFound: the tenant has no such model.
+        """
+        if not model_id:
+            raise InvalidInput(field, "it is empty; give the id of an uploaded model, or of one that a job made")
+        found = self.parts.records.group(tenant, model_id, "model")
+        if not found:
+            raise NotFound("model", model_id)
+        return min(found, key=lambda asset: (asset.name != MODEL_FILE, asset.media_type != "model/gltf-binary"))
 
     def get(self, tenant: str, asset_id: str) -> Asset:
         """The asset.
@@ -101,10 +125,16 @@ class Uploads:
         """
         asset = self.get(tenant, asset_id)
         for job in self.parts.records.active_jobs():
-            if asset_id in job["photos"] or asset_id == job["options"].get("mask_asset_id"):
+            if asset_id in job["inputs"] or _named(job["options"], "mask_asset_id", asset_id):
                 raise FailedPrecondition(f"job {job['id']} works on this file; cancel it first", job=job["id"])
         for sha256 in self.parts.records.delete_asset(asset):
             self.parts.blobs.delete(tenant, sha256)
+
+
+def _named(options: dict[str, Any], name: str, asset_id: str) -> bool:
+    """Whether the options of a job, or of a stage of its pipeline, name the file."""
+    stages = [options, *(stage for stage in options.values() if isinstance(stage, dict))]
+    return any(stage.get(name) == asset_id for stage in stages)
 
 
 def _plain_name(filename: str, kind: str) -> str:

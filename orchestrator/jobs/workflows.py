@@ -5,10 +5,10 @@ A workflow's id is its job's id. Steps hand each other SHA-256s and numbers; pic
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
-from contextlib import AbstractContextManager
 from datetime import UTC, datetime
-from typing import Any, TypeVar, cast
+from typing import Any, TypedDict, TypeVar, cast
 
 import structlog
 from dbos import DBOS, DBOSConfiguredInstance
@@ -16,28 +16,47 @@ from dbos import error as dbos_error
 
 from orchestrator.domain import Failure, JobState
 from orchestrator.errors import Canceled, HeartwoodError, InvalidInput
-from orchestrator.jobs import photo_steps
+from orchestrator.jobs import model_steps, photo_steps
 from orchestrator.jobs.parts import Parts
 from orchestrator.jobs.photo_steps import PhotoStep
-from orchestrator.jobs.spec import options_from_json
+from orchestrator.jobs.progress import WHOLE, Span, part
+from orchestrator.jobs.spec import Kind, PipelineOptions, options_from_json
+from orchestrator.jobs.step import Step
 
 log = structlog.get_logger()
-Step = TypeVar("Step", bound=Callable[..., Any])
+Function = TypeVar("Function", bound=Callable[..., Any])
 
-APPLICATION_VERSION = "heartwood-jobs-1"
+APPLICATION_VERSION = "heartwood-jobs-2"
 """DBOS recovers only jobs of the same version: raise it when a workflow's steps change their order or meaning."""
+
+
+PIPELINE: dict[Kind, Span] = {
+    Kind.SEGMENT: (0.0, 0.08),
+    Kind.STAIN: (0.08, 0.2),
+    Kind.RECONSTRUCT: (0.2, 0.55),
+    Kind.RENDER: (0.55, 0.92),
+    Kind.EXPORT: (0.92, 1.0),
+}
+"""The stages' shares of a pipeline, by the time that they took on two cores."""
+
+
+class Begun(TypedDict):
+    """What a job works on."""
+
+    inputs: list[str]  # ids of its photos, or of its model
+    stages: list[str]
 
 
 def _can_pass(error: BaseException) -> bool:
     return isinstance(error, HeartwoodError) and error.retryable
 
 
-def step(function: Step) -> Step:
+def step(function: Function) -> Function:
     """A step that is tried again, for about a minute, while what it needs is away (Triton restarting)."""
     retried = DBOS.step(
         retries_allowed=True, should_retry=_can_pass, interval_seconds=0.5, backoff_rate=1.6, max_attempts=10
     )
-    return cast(Step, retried(function))
+    return cast(Function, retried(function))
 
 
 @DBOS.dbos_class("Workflows")
@@ -53,73 +72,166 @@ class Workflows(DBOSConfiguredInstance):
     @DBOS.workflow(name="segment")
     def segment(self, job_id: str) -> None:
         """Analyse each photo, then find its components."""
-
-        def photo(index: int) -> dict[str, Any]:
-            analysis = self.analyze(job_id, index)
-            return self.find_components(job_id, index, analysis)
-
-        self._run(job_id, photo)
+        self._run(job_id, lambda job: {"segment": self._segmented(job_id, job, WHOLE)})
 
     @DBOS.workflow(name="stain")
     def stain(self, job_id: str) -> None:
         """Analyse each photo, make the maps that no colour changes, then stain it."""
+        self._run(job_id, lambda job: {"stain": self._stained(job_id, job, WHOLE)})
 
-        def photo(index: int) -> dict[str, Any]:
-            analysis = self.analyze(job_id, index)
-            surface = self.map_surface(job_id, index, analysis)
-            return self.apply_stain(job_id, index, analysis, surface)
+    @DBOS.workflow(name="reconstruct")
+    def reconstruct(self, job_id: str) -> None:
+        """Cut the piece out of each photo, then make the model and its files."""
 
-        self._run(job_id, photo)
+        def work(job: Begun) -> dict[str, Any]:
+            photos = self._segmented(job_id, job, (0.0, 0.15))["photos"]
+            return {"reconstruct": self._modelled(job_id, photos, None, (0.15, 1.0))}
 
-    def _run(self, job_id: str, photo: Callable[[int], dict[str, Any]]) -> None:
+        self._run(job_id, work)
+
+    @DBOS.workflow(name="render")
+    def render(self, job_id: str) -> None:
+        """Render the frames of the turntable, then join them."""
+        self._run(job_id, lambda job: {"render": self._rendered(job_id, job["inputs"][0], WHOLE)})
+
+    @DBOS.workflow(name="export")
+    def export(self, job_id: str) -> None:
+        """Write the model's files."""
+        self._run(job_id, lambda job: {"export": self.export_model(job_id, job["inputs"][0], WHOLE)})
+
+    @DBOS.workflow(name="pipeline")
+    def pipeline(self, job_id: str) -> None:
+        """Segment, stain, reconstruct, render and export, as far as they are asked for."""
+
+        def work(job: Begun) -> dict[str, Any]:
+            made = {"segment": self._segmented(job_id, job, PIPELINE[Kind.SEGMENT])}
+            photos, stained = made["segment"]["photos"], None
+            if Kind.STAIN in job["stages"]:
+                made["stain"] = self._stained(job_id, job, PIPELINE[Kind.STAIN])
+                stained = made["stain"]["photos"]
+            made["reconstruct"] = self._modelled(job_id, photos, stained, PIPELINE[Kind.RECONSTRUCT])
+            glb = made["reconstruct"]["files"]["model.glb"]
+            if Kind.RENDER in job["stages"]:
+                made["render"] = self._rendered(job_id, glb, PIPELINE[Kind.RENDER])
+            if Kind.EXPORT in job["stages"]:
+                made["export"] = self.export_model(job_id, glb, PIPELINE[Kind.EXPORT])
+            return made
+
+        self._run(job_id, work)
+
+    def _run(self, job_id: str, work: Callable[[Begun], dict[str, Any]]) -> None:
         try:
-            count = self.begin(job_id)
-            self.succeed(job_id, [photo(index) for index in range(count)])
+            self.succeed(job_id, work(self.begin(job_id)))
         except Exception as error:  # noqa: BLE001 - whatever it was, the job must end and say so
             cause = (
                 error.errors[-1] if isinstance(error, dbos_error.DBOSMaxStepRetriesExceeded) and error.errors else error
             )
             self.fail(job_id, cause)
 
+    # ---- the stages, as lists of steps
+
+    def _segmented(self, job_id: str, job: Begun, span: Span) -> dict[str, Any]:
+        count, photos = len(job["inputs"]), []
+        for index in range(count):
+            analysis = self.analyze(job_id, index, count, span)
+            photos.append(self.find_components(job_id, index, count, analysis, span))
+        return {"photos": photos}
+
+    def _stained(self, job_id: str, job: Begun, span: Span) -> dict[str, Any]:
+        count, photos = len(job["inputs"]), []
+        for index in range(count):
+            analysis = self.analyze(job_id, index, count, span)
+            surface = self.map_surface(job_id, index, count, analysis, span)
+            photos.append(self.apply_stain(job_id, index, count, analysis, surface, span))
+        return {"photos": photos}
+
+    def _modelled(
+        self, job_id: str, photos: list[dict[str, Any]], stained: list[dict[str, Any]] | None, span: Span
+    ) -> dict[str, Any]:
+        model = self.build_model(job_id, photos, stained, part(span, 0.0, 0.9))
+        files = self.convert_model(job_id, model, part(span, 0.9, 1.0))
+        return {**model, "files": {**model["files"], **files}}
+
+    def _rendered(self, job_id: str, model: str, span: Span) -> dict[str, Any]:
+        frames = self.render_frames(job_id, model, part(span, 0.0, 0.95))
+        return self.join_frames(job_id, frames, part(span, 0.95, 1.0))
+
     # ---- their steps
 
     @step
-    def begin(self, job_id: str) -> int:
-        """QUEUED → RUNNING; return the number of photos."""
+    def begin(self, job_id: str) -> Begun:
+        """QUEUED → RUNNING; return what the job works on, and its stages."""
         now = datetime.now(UTC)
         self.parts.records.change_job(job_id, (JobState.QUEUED,), state=JobState.RUNNING.value, start_time=now)
         row = self.parts.records.job(None, job_id)
         if row is None or row["state"] != JobState.RUNNING.value:
             raise Canceled("the job was canceled before it started")
-        return len(row["photos"])
+        options = options_from_json(row["kind"], row["options"])
+        stages = options.stages if isinstance(options, PipelineOptions) else (Kind(row["kind"]),)
+        return {"inputs": row["inputs"], "stages": [stage.value for stage in stages]}
 
     @step
-    def analyze(self, job_id: str, index: int) -> str:
+    def analyze(self, job_id: str, index: int, count: int, span: Span) -> str:
         """The models' maps of one photo; return their blob."""
-        with self._photo(job_id, index, "analyze", 0.0, 0.4) as photo:
+        with PhotoStep.of(self.parts, job_id, index, count, "analyze", part(span, 0.0, 0.4)) as photo:
             return photo_steps.analyze(photo)
 
     @step
-    def find_components(self, job_id: str, index: int, analysis: str) -> dict[str, Any]:
+    def find_components(self, job_id: str, index: int, count: int, analysis: str, span: Span) -> dict[str, Any]:
         """Masks, overlay and document of one photo; return them as the result names them."""
-        with self._photo(job_id, index, "segment", 0.4, 1.0) as photo:
+        with PhotoStep.of(self.parts, job_id, index, count, "segment", part(span, 0.4, 1.0)) as photo:
             return photo_steps.find_components(photo, analysis)
 
     @step
-    def map_surface(self, job_id: str, index: int, analysis: str) -> dict[str, Any]:
+    def map_surface(self, job_id: str, index: int, count: int, analysis: str, span: Span) -> dict[str, Any]:
         """Normal, roughness, occlusion, height and ORM of one photo, which no colour changes."""
-        with self._photo(job_id, index, "surface", 0.4, 0.7) as photo:
+        with PhotoStep.of(self.parts, job_id, index, count, "surface", part(span, 0.4, 0.7)) as photo:
             return photo_steps.map_surface(photo, analysis)
 
     @step
-    def apply_stain(self, job_id: str, index: int, analysis: str, surface: dict[str, Any]) -> dict[str, Any]:
+    def apply_stain(
+        self, job_id: str, index: int, count: int, analysis: str, surface: dict[str, Any], span: Span
+    ) -> dict[str, Any]:
         """The stained photo and its files; return them as the result names them."""
-        with self._photo(job_id, index, "stain", 0.7, 1.0) as photo:
+        with PhotoStep.of(self.parts, job_id, index, count, "stain", part(span, 0.7, 1.0)) as photo:
             return photo_steps.apply_stain(photo, analysis, surface)
 
     @step
-    def succeed(self, job_id: str, photos: list[dict[str, Any]]) -> None:
+    def build_model(
+        self, job_id: str, photos: list[dict[str, Any]], stained: list[dict[str, Any]] | None, span: Span
+    ) -> dict[str, Any]:
+        """The model of the photos, or of their stained pictures; return it as the result names it."""
+        with Step.of(self.parts, job_id, "reconstruct", span) as step:
+            return model_steps.build_model(step, photos, stained)
+
+    @step
+    def convert_model(self, job_id: str, model: dict[str, Any], span: Span) -> dict[str, str]:
+        """The model for what cannot read GLB; return the assets by name."""
+        with Step.of(self.parts, job_id, "convert", span) as step:
+            return model_steps.convert_model(step, model)
+
+    @step
+    def render_frames(self, job_id: str, model: str, span: Span) -> list[dict[str, Any]]:
+        """The frames of the turntable; each is kept as it comes, and none is rendered twice."""
+        with Step.of(self.parts, job_id, "render", span) as step:
+            return model_steps.render_model(step, model)
+
+    @step
+    def join_frames(self, job_id: str, frames: list[dict[str, Any]], span: Span) -> dict[str, Any]:
+        """Videos, thumbnails and contact sheet; return them as the result names them."""
+        with Step.of(self.parts, job_id, "join", span) as step:
+            return model_steps.join_turntable(step, frames)
+
+    @step
+    def export_model(self, job_id: str, model: str, span: Span) -> dict[str, Any]:
+        """The files of the model that are asked for; return them as the result names them."""
+        with Step.of(self.parts, job_id, "export", span) as step:
+            return model_steps.export_model(step, model)
+
+    @step
+    def succeed(self, job_id: str, result: dict[str, Any]) -> None:
         """RUNNING → SUCCEEDED."""
+        photos = result.get("segment", {}).get("photos", [])
         cost = {
             name: sum(photo.get("cost", {}).get(name, 0) for photo in photos)
             for name in ("prompt_tokens", "completion_tokens", "usd")
@@ -129,12 +241,13 @@ class Workflows(DBOSConfiguredInstance):
             (JobState.RUNNING,),
             state=JobState.SUCCEEDED.value,
             end_time=datetime.now(UTC),
-            result={"photos": photos},
+            result=result,
             cost=cost,
             fraction=1.0,
             stage="done",
             message="done",
         )
+        self._clear(job_id)
         log.info("job_ended", job=job_id, state="SUCCEEDED", changed=done)
 
     @step
@@ -152,14 +265,11 @@ class Workflows(DBOSConfiguredInstance):
             failure=None if state is JobState.CANCELED else failure.__dict__,
             message=failure.message,
         )
+        self._clear(job_id)
         log.info("job_ended", job=job_id, state=state.value, reason=failure.reason, changed=changed)
 
-    def _photo(self, job_id: str, index: int, name: str, start: float, end: float) -> AbstractContextManager[PhotoStep]:
-        row = self.parts.records.job(None, job_id)
-        if row is None:
-            raise Canceled("the job was deleted")
-        options = options_from_json(row["kind"], row["options"])
-        return PhotoStep.of(self.parts, row, options, index, name, start, end)
+    def _clear(self, job_id: str) -> None:
+        shutil.rmtree(self.parts.work(job_id), ignore_errors=True)
 
 
 def failure_of(error: BaseException) -> Failure:

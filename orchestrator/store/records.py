@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Engine, RowMapping
 
 from orchestrator.domain import Asset, JobState
-from orchestrator.store.schema import assets, cache, jobs, metadata
+from orchestrator.store.schema import assets, cache, cache_sources, jobs, metadata
 
 ACTIVE = (JobState.QUEUED.value, JobState.RUNNING.value)
 
@@ -89,10 +89,15 @@ class Records:
             sa.select(assets.c.sha256).where(assets.c.tenant == tenant, assets.c.sha256.in_(sources))
         )
         gone = sources - set(still)
-        mine = sa.and_(cache.c.tenant == tenant, cache.c.source_sha256.in_(gone))
+        made_of = sa.and_(cache_sources.c.tenant == tenant, cache_sources.c.source_sha256.in_(gone))
+        keys = set(connection.scalars(sa.select(cache_sources.c.key).where(made_of)))
+        mine = sa.and_(cache.c.tenant == tenant, cache.c.key.in_(keys))
         for value in connection.scalars(sa.select(cache.c.value).where(mine)):
             loose.update(value["blobs"])
         connection.execute(cache.delete().where(mine))
+        connection.execute(
+            cache_sources.delete().where(cache_sources.c.tenant == tenant, cache_sources.c.key.in_(keys))
+        )
         named = sa.select(assets.c.sha256).where(assets.c.tenant == tenant, assets.c.sha256.in_(loose))
         kept = set(connection.scalars(named))
         for value in connection.scalars(sa.select(cache.c.value).where(cache.c.tenant == tenant)):
@@ -105,12 +110,21 @@ class Records:
         with self.engine.connect() as connection:
             return connection.scalar(sa.select(cache.c.value).where(cache.c.tenant == tenant, cache.c.key == key))
 
-    def keep(self, tenant: str, key: str, source_sha256: str, value: dict[str, Any]) -> None:
-        """Remember ``value`` (with its blobs' SHA-256 under "blobs") until the source photo is deleted."""
-        row = {"tenant": tenant, "key": key, "source_sha256": source_sha256, "value": value}
+    def keep(self, tenant: str, key: str, sources: Collection[str], value: dict[str, Any]) -> None:
+        """Remember ``value`` (with its blobs' SHA-256 under "blobs") until one of its ``sources`` is deleted.
+
+        Args:
+            sources: SHA-256 of the files that it was made of.
+        """
+        known = (cache, cache_sources)
         with self.engine.begin() as connection:
-            connection.execute(cache.delete().where(cache.c.tenant == tenant, cache.c.key == key))
-            connection.execute(cache.insert().values(**row, create_time=datetime.now(UTC)))
+            for table in known:
+                connection.execute(table.delete().where(table.c.tenant == tenant, table.c.key == key))
+            connection.execute(
+                cache.insert().values(tenant=tenant, key=key, value=value, create_time=datetime.now(UTC))
+            )
+            rows = [{"tenant": tenant, "key": key, "source_sha256": source} for source in sorted(set(sources))]
+            connection.execute(cache_sources.insert(), rows)
 
     # ---- jobs
 

@@ -50,9 +50,17 @@ cache = sa.Table(
     metadata,
     sa.Column("tenant", sa.String, primary_key=True),
     sa.Column("key", sa.String, primary_key=True),
-    sa.Column("source_sha256", sa.String, nullable=False, index=True),
     sa.Column("value", sa.JSON, nullable=False),
     sa.Column("create_time", Time, nullable=False),
+)
+
+cache_sources = sa.Table(  # the contents that a kept result was made of: it goes with the first of them that goes
+    "cache_sources",
+    metadata,
+    sa.Column("tenant", sa.String, primary_key=True),
+    sa.Column("key", sa.String, primary_key=True),
+    sa.Column("source_sha256", sa.String, primary_key=True),
+    sa.Index("cache_by_source", "tenant", "source_sha256"),
 )
 
 jobs = sa.Table(
@@ -63,7 +71,7 @@ jobs = sa.Table(
     sa.Column("kind", sa.String, nullable=False),
     sa.Column("state", sa.String, nullable=False, index=True),
     sa.Column("upload_id", sa.String, nullable=False),
-    sa.Column("photos", sa.JSON, nullable=False),  # ids of the upload's photos when the job was created
+    sa.Column("inputs", sa.JSON, nullable=False),  # ids of the photos, or of the model, when the job was created
     sa.Column("options", sa.JSON, nullable=False),
     sa.Column("quality", sa.String, nullable=False),
     sa.Column("priority", sa.Integer, nullable=False),

@@ -11,15 +11,16 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
 import psutil
 import structlog
 
-from orchestrator.domain import Progress, no_progress
+from orchestrator.domain import DEFAULT_LIMITS, Limits, Progress, no_progress
 from orchestrator.errors import DeadlineExceeded, ToolFailed
+
+__all__ = ["DEFAULT_LIMITS", "Limits", "end_group", "run_program"]
 
 log = structlog.get_logger()
 
@@ -29,17 +30,6 @@ ReadLine = Callable[[str], tuple[float, str] | None]
 KEPT_ENVIRONMENT = ("PATH", "LANG", "CUDA_VISIBLE_DEVICES", "NVIDIA_VISIBLE_DEVICES", "LD_LIBRARY_PATH")
 POLL_S, GRACE_S, MEMORY_POLL_S = 0.2, 3.0, 1.0
 LAST_LINES, MAX_LOG_BYTES = 8, 64 << 20
-
-
-@dataclass(frozen=True)
-class Limits:
-    """What one run may use. ``memory_bytes`` bounds the resident memory of the program and its children together."""
-
-    time_s: float = 7200.0
-    memory_bytes: int = 8 << 30
-
-
-DEFAULT_LIMITS = Limits()
 
 
 def run_program(

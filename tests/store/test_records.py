@@ -25,7 +25,7 @@ def job(owner: str, **changes: Any) -> dict[str, Any]:
         "kind": "stain",
         "state": "QUEUED",
         "upload_id": "upload",
-        "photos": [],
+        "inputs": [],
         "options": {},
         "quality": "final",
         "priority": 100,
@@ -88,7 +88,7 @@ def test_deleting_a_photo_frees_its_bytes_and_what_was_made_of_them_unless_named
     first, twin = asset(owner, "photo"), asset(owner, "photo")
     for one in (first, twin):
         records.add_asset(one)
-    records.keep(owner, "analysis", "photo", {"blobs": ["maps", "shared"]})
+    records.keep(owner, "analysis", ["photo"], {"blobs": ["maps", "shared"]})
     records.add_asset(asset(owner, "shared", kind="texture"))
     assert records.delete_asset(first) == []
     assert records.cached(owner, "analysis") is not None

@@ -37,7 +37,13 @@ class _AssetKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_AssetKind.V
     ASSET_KIND_PREVIEW: _AssetKind.ValueType  # 4
     """A picture for people: preview, before/after, overlay."""
     ASSET_KIND_DOCUMENT: _AssetKind.ValueType  # 5
-    """A JSON document."""
+    """A JSON document, or a program's log."""
+    ASSET_KIND_MODEL: _AssetKind.ValueType  # 6
+    """A 3D model: GLB, glTF (zip), FBX, OBJ (zip), STL, PLY or USDZ, at most 200 MB."""
+    ASSET_KIND_VIDEO: _AssetKind.ValueType  # 7
+    """A turntable: MP4, WebM or GIF."""
+    ASSET_KIND_FRAME: _AssetKind.ValueType  # 8
+    """A frame of a turntable."""
 
 class AssetKind(_AssetKind, metaclass=_AssetKindEnumTypeWrapper): ...
 
@@ -51,7 +57,13 @@ ASSET_KIND_TEXTURE: AssetKind.ValueType  # 3
 ASSET_KIND_PREVIEW: AssetKind.ValueType  # 4
 """A picture for people: preview, before/after, overlay."""
 ASSET_KIND_DOCUMENT: AssetKind.ValueType  # 5
-"""A JSON document."""
+"""A JSON document, or a program's log."""
+ASSET_KIND_MODEL: AssetKind.ValueType  # 6
+"""A 3D model: GLB, glTF (zip), FBX, OBJ (zip), STL, PLY or USDZ, at most 200 MB."""
+ASSET_KIND_VIDEO: AssetKind.ValueType  # 7
+"""A turntable: MP4, WebM or GIF."""
+ASSET_KIND_FRAME: AssetKind.ValueType  # 8
+"""A frame of a turntable."""
 Global___AssetKind: _TypeAlias = AssetKind  # noqa: Y015
 
 @_typing.final
@@ -73,7 +85,7 @@ class Asset(_message.Message):
     id: _builtins.str
     kind: Global___AssetKind.ValueType
     group_id: _builtins.str
-    """The upload, texture or mask set that the file belongs to."""
+    """The upload, texture, mask set, model, render or export that the file belongs to."""
     name: _builtins.str
     """Such as "photo.jpg" or "photo-0/albedo.png"."""
     media_type: _builtins.str
@@ -127,7 +139,7 @@ class UploadAssetRequest(_message.Message):
         filename: _builtins.str
         """For people; a path in it is dropped."""
         kind: Global___AssetKind.ValueType
-        """PHOTO (the default) or MASK."""
+        """PHOTO (the default), MASK or MODEL."""
         size_bytes: _builtins.int
         """Checked where they are given."""
         sha256: _builtins.str
@@ -198,7 +210,7 @@ class UploadAssetResponse(_message.Message):
     ASSET_FIELD_NUMBER: _builtins.int
     UPLOAD_ID_FIELD_NUMBER: _builtins.int
     upload_id: _builtins.str
-    """What a job takes."""
+    """What a job takes: the upload's id, or the model's."""
     @_builtins.property
     def asset(self) -> Global___Asset: ...
     def __init__(
@@ -311,7 +323,7 @@ class ListAssetsRequest(_message.Message):
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     group_id: _builtins.str
-    """Only the files of this upload, texture or mask set."""
+    """Only the files of this upload, texture, mask set, model, render or export."""
     kind: Global___AssetKind.ValueType
     page_size: _builtins.int
     """1 to 1000; 100 where it is 0."""

@@ -10,6 +10,10 @@ from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from google.rpc import status_pb2 as _status_pb2
+from orchestrator.api.heartwood.v1 import export_pb2 as _export_pb2
+from orchestrator.api.heartwood.v1 import pipeline_pb2 as _pipeline_pb2
+from orchestrator.api.heartwood.v1 import reconstruct_pb2 as _reconstruct_pb2
+from orchestrator.api.heartwood.v1 import render_pb2 as _render_pb2
 from orchestrator.api.heartwood.v1 import segment_pb2 as _segment_pb2
 from orchestrator.api.heartwood.v1 import stain_pb2 as _stain_pb2
 import builtins as _builtins
@@ -55,7 +59,7 @@ class _QualityEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Quality.Value
     QUALITY_UNSPECIFIED: _Quality.ValueType  # 0
     """FINAL."""
     QUALITY_PREVIEW: _Quality.ValueType  # 1
-    """At most 1024 pixels, in seconds."""
+    """At most 1024 pixels, coarse models, half-size frames; in seconds."""
     QUALITY_FINAL: _Quality.ValueType  # 2
     """The photo's full resolution."""
 
@@ -64,7 +68,7 @@ class Quality(_Quality, metaclass=_QualityEnumTypeWrapper): ...
 QUALITY_UNSPECIFIED: Quality.ValueType  # 0
 """FINAL."""
 QUALITY_PREVIEW: Quality.ValueType  # 1
-"""At most 1024 pixels, in seconds."""
+"""At most 1024 pixels, coarse models, half-size frames; in seconds."""
 QUALITY_FINAL: Quality.ValueType  # 2
 """The photo's full resolution."""
 Global___Quality: _TypeAlias = Quality  # noqa: Y015
@@ -119,13 +123,17 @@ class JobSpec(_message.Message):
     UPLOAD_ID_FIELD_NUMBER: _builtins.int
     SEGMENT_FIELD_NUMBER: _builtins.int
     STAIN_FIELD_NUMBER: _builtins.int
+    RECONSTRUCT_FIELD_NUMBER: _builtins.int
+    RENDER_FIELD_NUMBER: _builtins.int
+    EXPORT_FIELD_NUMBER: _builtins.int
+    PIPELINE_FIELD_NUMBER: _builtins.int
     QUALITY_FIELD_NUMBER: _builtins.int
     PRIORITY_FIELD_NUMBER: _builtins.int
     DEADLINE_FIELD_NUMBER: _builtins.int
     WEBHOOK_URL_FIELD_NUMBER: _builtins.int
     LABELS_FIELD_NUMBER: _builtins.int
     upload_id: _builtins.str
-    """The upload to work on, with all of its photos."""
+    """The upload to work on, with all of its photos. Empty for render and export, which name a model."""
     quality: Global___Quality.ValueType
     priority: Global___Priority.ValueType
     webhook_url: _builtins.str
@@ -134,6 +142,14 @@ class JobSpec(_message.Message):
     def segment(self) -> _segment_pb2.SegmentOptions: ...
     @_builtins.property
     def stain(self) -> _stain_pb2.StainOptions: ...
+    @_builtins.property
+    def reconstruct(self) -> _reconstruct_pb2.ReconstructOptions: ...
+    @_builtins.property
+    def render(self) -> _render_pb2.RenderOptions: ...
+    @_builtins.property
+    def export(self) -> _export_pb2.ExportOptions: ...
+    @_builtins.property
+    def pipeline(self) -> _pipeline_pb2.PipelineOptions: ...
     @_builtins.property
     def deadline(self) -> _timestamp_pb2.Timestamp:
         """The job fails with DEADLINE_EXCEEDED if it has not ended by then."""
@@ -148,17 +164,21 @@ class JobSpec(_message.Message):
         upload_id: _builtins.str = ...,
         segment: _segment_pb2.SegmentOptions | None = ...,
         stain: _stain_pb2.StainOptions | None = ...,
+        reconstruct: _reconstruct_pb2.ReconstructOptions | None = ...,
+        render: _render_pb2.RenderOptions | None = ...,
+        export: _export_pb2.ExportOptions | None = ...,
+        pipeline: _pipeline_pb2.PipelineOptions | None = ...,
         quality: Global___Quality.ValueType = ...,
         priority: Global___Priority.ValueType = ...,
         deadline: _timestamp_pb2.Timestamp | None = ...,
         webhook_url: _builtins.str = ...,
         labels: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["deadline", b"deadline", "segment", b"segment", "stage", b"stage", "stain", b"stain"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["deadline", b"deadline", "export", b"export", "pipeline", b"pipeline", "reconstruct", b"reconstruct", "render", b"render", "segment", b"segment", "stage", b"stage", "stain", b"stain"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["deadline", b"deadline", "labels", b"labels", "priority", b"priority", "quality", b"quality", "segment", b"segment", "stage", b"stage", "stain", b"stain", "upload_id", b"upload_id", "webhook_url", b"webhook_url"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["deadline", b"deadline", "export", b"export", "labels", b"labels", "pipeline", b"pipeline", "priority", b"priority", "quality", b"quality", "reconstruct", b"reconstruct", "render", b"render", "segment", b"segment", "stage", b"stage", "stain", b"stain", "upload_id", b"upload_id", "webhook_url", b"webhook_url"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_stage: _TypeAlias = _typing.Literal["segment", "stain"]  # noqa: Y015
+    _WhichOneofReturnType_stage: _TypeAlias = _typing.Literal["segment", "stain", "reconstruct", "render", "export", "pipeline"]  # noqa: Y015
     _WhichOneofArgType_stage: _TypeAlias = _typing.Literal["stage", b"stage"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_stage) -> _WhichOneofReturnType_stage | None: ...
 
@@ -240,6 +260,10 @@ class Job(_message.Message):
     PROGRESS_FIELD_NUMBER: _builtins.int
     SEGMENT_FIELD_NUMBER: _builtins.int
     STAIN_FIELD_NUMBER: _builtins.int
+    RECONSTRUCT_FIELD_NUMBER: _builtins.int
+    RENDER_FIELD_NUMBER: _builtins.int
+    EXPORT_FIELD_NUMBER: _builtins.int
+    PIPELINE_FIELD_NUMBER: _builtins.int
     ERROR_FIELD_NUMBER: _builtins.int
     COST_FIELD_NUMBER: _builtins.int
     CANCEL_REQUESTED_FIELD_NUMBER: _builtins.int
@@ -258,6 +282,14 @@ class Job(_message.Message):
     def segment(self) -> _segment_pb2.SegmentResult: ...
     @_builtins.property
     def stain(self) -> _stain_pb2.StainResult: ...
+    @_builtins.property
+    def reconstruct(self) -> _reconstruct_pb2.ReconstructResult: ...
+    @_builtins.property
+    def render(self) -> _render_pb2.RenderResult: ...
+    @_builtins.property
+    def export(self) -> _export_pb2.ExportResult: ...
+    @_builtins.property
+    def pipeline(self) -> _pipeline_pb2.PipelineResult: ...
     @_builtins.property
     def error(self) -> _status_pb2.Status:
         """Why it failed: code, message, ErrorInfo and, for bad input, BadRequest."""
@@ -279,6 +311,10 @@ class Job(_message.Message):
         progress: Global___Progress | None = ...,
         segment: _segment_pb2.SegmentResult | None = ...,
         stain: _stain_pb2.StainResult | None = ...,
+        reconstruct: _reconstruct_pb2.ReconstructResult | None = ...,
+        render: _render_pb2.RenderResult | None = ...,
+        export: _export_pb2.ExportResult | None = ...,
+        pipeline: _pipeline_pb2.PipelineResult | None = ...,
         error: _status_pb2.Status | None = ...,
         cost: Global___Cost | None = ...,
         cancel_requested: _builtins.bool = ...,
@@ -286,11 +322,11 @@ class Job(_message.Message):
         start_time: _timestamp_pb2.Timestamp | None = ...,
         end_time: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["cost", b"cost", "create_time", b"create_time", "end_time", b"end_time", "error", b"error", "progress", b"progress", "result", b"result", "segment", b"segment", "spec", b"spec", "stain", b"stain", "start_time", b"start_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["cost", b"cost", "create_time", b"create_time", "end_time", b"end_time", "error", b"error", "export", b"export", "pipeline", b"pipeline", "progress", b"progress", "reconstruct", b"reconstruct", "render", b"render", "result", b"result", "segment", b"segment", "spec", b"spec", "stain", b"stain", "start_time", b"start_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["cancel_requested", b"cancel_requested", "cost", b"cost", "create_time", b"create_time", "end_time", b"end_time", "error", b"error", "id", b"id", "progress", b"progress", "result", b"result", "segment", b"segment", "spec", b"spec", "stain", b"stain", "start_time", b"start_time", "state", b"state"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cancel_requested", b"cancel_requested", "cost", b"cost", "create_time", b"create_time", "end_time", b"end_time", "error", b"error", "export", b"export", "id", b"id", "pipeline", b"pipeline", "progress", b"progress", "reconstruct", b"reconstruct", "render", b"render", "result", b"result", "segment", b"segment", "spec", b"spec", "stain", b"stain", "start_time", b"start_time", "state", b"state"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_result: _TypeAlias = _typing.Literal["segment", "stain"]  # noqa: Y015
+    _WhichOneofReturnType_result: _TypeAlias = _typing.Literal["segment", "stain", "reconstruct", "render", "export", "pipeline"]  # noqa: Y015
     _WhichOneofArgType_result: _TypeAlias = _typing.Literal["result", b"result"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_result) -> _WhichOneofReturnType_result | None: ...
 
