@@ -196,7 +196,7 @@ class Heartwood:
             raise ApiError.of_call(error) from None
 
     def list_assets(self, group_id: str = "") -> Iterator[asset_pb2.Asset]:
-        """Yield the files of an upload or of a job (its texture_id, model_id, render_id, …); of all where none is named."""
+        """Yield the files of an upload or of a job (its texture_id, model_id, …); of all where none is named."""
         token = ""
         while True:
             request = asset_pb2.ListAssetsRequest(group_id=group_id, page_token=token)

@@ -203,12 +203,8 @@ def _pipeline_options(said: pipeline_pb2.PipelineOptions) -> PipelineOptions:
     for stage in ON_MODELS:
         if getattr(said, stage).model_id:
             raise InvalidInput(f"{stage}.model_id", "a pipeline makes its own model; leave it empty")
-    given = {
-        stage: STAGES[stage](getattr(said, stage))
-        for stage in STAGES
-        if said.HasField(stage) or stage in ("segment", "reconstruct")
-    }
-    return PipelineOptions(**given)
+    there = {descriptor.name for descriptor, _ in said.ListFields()} | {"segment", "reconstruct"}
+    return PipelineOptions(**{stage: STAGES[stage](getattr(said, stage)) for stage in STAGES if stage in there})
 
 
 def _reconstruct_options(said: reconstruct_pb2.ReconstructOptions) -> ReconstructOptions:

@@ -351,13 +351,14 @@ def _reconstruct_result(row: dict[str, Any], made: dict[str, Any], find: Find) -
 
 
 def _render_result(row: dict[str, Any], made: dict[str, Any], find: Find) -> render_pb2.RenderResult:
+    videos: dict[str, Any] = {name: _one(id, find) for name, id in made["files"].items()}
     return render_pb2.RenderResult(
         render_id=group_id(row["id"]),
         width=made["width"],
         height=made["height"],
         thumbnails=_several(made["thumbnails"], find),
         frames=_several(made["frames"], find),
-        **{name: _one(id, find) for name, id in made["files"].items()},
+        **videos,
     )
 
 

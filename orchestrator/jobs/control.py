@@ -104,7 +104,7 @@ class Jobs:
         photos = self.uploads.photos(tenant, request.upload_id)
         if not photos:
             raise InvalidInput("upload_id", f"upload {request.upload_id!r} holds no photo")
-        stages = {kind_of(options): options}
+        stages: dict[Kind, Any] = {kind_of(options): options}
         if isinstance(options, PipelineOptions):
             reconstruct = self._ready(options.reconstruct, len(photos))
             options = replace(options, reconstruct=reconstruct)

@@ -19,8 +19,8 @@ from orchestrator.models_3d import ExportOptions, Format3D, ReconstructOptions, 
 from orchestrator.stages import analysis, intake
 from orchestrator.stages.export import MEDIA_TYPES, ExportResult, export, to_glb
 from orchestrator.stages.reconstruct import ReconstructPrograms, TrellisSettings, reconstruct, resolved_mode
-from orchestrator.stages.render import FRAME, frame_size, join_frames, render_frames
-from orchestrator.stages.wood_texture import WoodTexture, wood_texture
+from orchestrator.stages.render import FRAME, WoodTexture, frame_size, join_frames, render_frames
+from orchestrator.stages.wood_texture import wood_texture
 
 log = structlog.get_logger()
 

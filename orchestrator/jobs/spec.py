@@ -39,9 +39,9 @@ class Priority(IntEnum):
 class PipelineOptions:
     """Segment, stain, reconstruct, render and export as one job; a stage that is None is left out."""
 
-    segment: SegmentOptions = SegmentOptions()
+    segment: SegmentOptions
+    reconstruct: ReconstructOptions
     stain: StainOptions | None = None
-    reconstruct: ReconstructOptions = ReconstructOptions()
     render: RenderOptions | None = None
     export: ExportOptions | None = None
 

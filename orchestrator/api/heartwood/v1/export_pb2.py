@@ -26,21 +26,21 @@ from orchestrator.api.heartwood.v1 import asset_pb2 as heartwood_dot_v1_dot_asse
 from orchestrator.api.heartwood.v1 import reconstruct_pb2 as heartwood_dot_v1_dot_reconstruct__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19heartwood/v1/export.proto\x12\x0cheartwood.v1\x1a\x18heartwood/v1/asset.proto\x1a\x1eheartwood/v1/reconstruct.proto\"\x97\x02\n\rExportOptions\x12\x10\n\x08model_id\x18\x01 \x01(\t\x12*\n\x07\x66ormats\x18\x02 \x03(\x0e\x32\x19.heartwood.v1.ModelFormat\x12*\n\x06target\x18\x03 \x01(\x0e\x32\x1a.heartwood.v1.ExportTarget\x12\x31\n\rtexture_codec\x18\x04 \x01(\x0e\x32\x1a.heartwood.v1.TextureCodec\x12+\n\nmesh_codec\x18\x05 \x01(\x0e\x32\x17.heartwood.v1.MeshCodec\x12\x0e\n\x06levels\x18\x06 \x01(\x05\x12,\n\ndimensions\x18\x07 \x01(\x0b\x32\x18.heartwood.v1.Dimensions\"\xd7\x01\n\nModelFacts\x12\x12\n\nsize_bytes\x18\x01 \x01(\x03\x12\x11\n\ttriangles\x18\x02 \x01(\x03\x12\x10\n\x08vertices\x18\x03 \x01(\x03\x12\x12\n\ndraw_calls\x18\x04 \x01(\x05\x12\x11\n\tmaterials\x18\x05 \x01(\x05\x12\x10\n\x08textures\x18\x06 \x01(\x05\x12,\n\ndimensions\x18\x07 \x01(\x0b\x32\x18.heartwood.v1.Dimensions\x12)\n\x05meets\x18\x08 \x03(\x0e\x32\x1a.heartwood.v1.ExportTarget\"\\\n\x0c\x45xportedFile\x12)\n\x06\x66ormat\x18\x01 \x01(\x0e\x32\x19.heartwood.v1.ModelFormat\x12!\n\x04\x66ile\x18\x02 \x01(\x0b\x32\x13.heartwood.v1.Asset\"\x8e\x02\n\x0c\x45xportResult\x12\x11\n\texport_id\x18\x01 \x01(\t\x12*\n\x06target\x18\x02 \x01(\x0e\x32\x1a.heartwood.v1.ExportTarget\x12)\n\x05\x66iles\x18\x03 \x03(\x0b\x32\x1a.heartwood.v1.ExportedFile\x12#\n\x06levels\x18\x04 \x03(\x0b\x32\x13.heartwood.v1.Asset\x12#\n\x06report\x18\x05 \x01(\x0b\x32\x13.heartwood.v1.Asset\x12\'\n\x05\x66\x61\x63ts\x18\x06 \x01(\x0b\x32\x18.heartwood.v1.ModelFacts\x12!\n\x04logs\x18\x07 \x03(\x0b\x32\x13.heartwood.v1.Asset*\xc7\x01\n\x0bModelFormat\x12\x1c\n\x18MODEL_FORMAT_UNSPECIFIED\x10\x00\x12\x14\n\x10MODEL_FORMAT_GLB\x10\x01\x12\x15\n\x11MODEL_FORMAT_GLTF\x10\x02\x12\x14\n\x10MODEL_FORMAT_FBX\x10\x03\x12\x14\n\x10MODEL_FORMAT_OBJ\x10\x04\x12\x14\n\x10MODEL_FORMAT_STL\x10\x05\x12\x14\n\x10MODEL_FORMAT_PLY\x10\x06\x12\x15\n\x11MODEL_FORMAT_USDZ\x10\x07*\xb0\x01\n\x0c\x45xportTarget\x12\x1d\n\x19\x45XPORT_TARGET_UNSPECIFIED\x10\x00\x12\x1a\n\x16\x45XPORT_TARGET_ORIGINAL\x10\x01\x12\x15\n\x11\x45XPORT_TARGET_WEB\x10\x02\x12\x19\n\x15\x45XPORT_TARGET_DESKTOP\x10\x03\x12\x19\n\x15\x45XPORT_TARGET_PLANNER\x10\x04\x12\x18\n\x14\x45XPORT_TARGET_BANNER\x10\x05*y\n\x0cTextureCodec\x12\x1d\n\x19TEXTURE_CODEC_UNSPECIFIED\x10\x00\x12\x1a\n\x16TEXTURE_CODEC_ORIGINAL\x10\x01\x12\x16\n\x12TEXTURE_CODEC_WEBP\x10\x02\x12\x16\n\x12TEXTURE_CODEC_KTX2\x10\x03*j\n\tMeshCodec\x12\x1a\n\x16MESH_CODEC_UNSPECIFIED\x10\x00\x12\x13\n\x0fMESH_CODEC_NONE\x10\x01\x12\x16\n\x12MESH_CODEC_MESHOPT\x10\x02\x12\x14\n\x10MESH_CODEC_DRACO\x10\x03\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19heartwood/v1/export.proto\x12\x0cheartwood.v1\x1a\x18heartwood/v1/asset.proto\x1a\x1eheartwood/v1/reconstruct.proto\"\x97\x02\n\rExportOptions\x12\x10\n\x08model_id\x18\x01 \x01(\t\x12*\n\x07\x66ormats\x18\x02 \x03(\x0e\x32\x19.heartwood.v1.ModelFormat\x12*\n\x06target\x18\x03 \x01(\x0e\x32\x1a.heartwood.v1.ExportTarget\x12\x31\n\rtexture_codec\x18\x04 \x01(\x0e\x32\x1a.heartwood.v1.TextureCodec\x12+\n\nmesh_codec\x18\x05 \x01(\x0e\x32\x17.heartwood.v1.MeshCodec\x12\x0e\n\x06levels\x18\x06 \x01(\x05\x12,\n\ndimensions\x18\x07 \x01(\x0b\x32\x18.heartwood.v1.Dimensions\"\xd7\x01\n\nModelFacts\x12\x12\n\nsize_bytes\x18\x01 \x01(\x03\x12\x11\n\ttriangles\x18\x02 \x01(\x03\x12\x10\n\x08vertices\x18\x03 \x01(\x03\x12\x12\n\ndraw_calls\x18\x04 \x01(\x05\x12\x11\n\tmaterials\x18\x05 \x01(\x05\x12\x10\n\x08textures\x18\x06 \x01(\x05\x12,\n\ndimensions\x18\x07 \x01(\x0b\x32\x18.heartwood.v1.Dimensions\x12)\n\x05meets\x18\x08 \x03(\x0e\x32\x1a.heartwood.v1.ExportTarget\"\\\n\x0c\x45xportedFile\x12)\n\x06\x66ormat\x18\x01 \x01(\x0e\x32\x19.heartwood.v1.ModelFormat\x12!\n\x04\x66ile\x18\x02 \x01(\x0b\x32\x13.heartwood.v1.Asset\"\xeb\x01\n\x0c\x45xportResult\x12\x11\n\texport_id\x18\x01 \x01(\t\x12*\n\x06target\x18\x02 \x01(\x0e\x32\x1a.heartwood.v1.ExportTarget\x12)\n\x05\x66iles\x18\x03 \x03(\x0b\x32\x1a.heartwood.v1.ExportedFile\x12#\n\x06levels\x18\x04 \x03(\x0b\x32\x13.heartwood.v1.Asset\x12#\n\x06report\x18\x05 \x01(\x0b\x32\x13.heartwood.v1.Asset\x12\'\n\x05\x66\x61\x63ts\x18\x06 \x01(\x0b\x32\x18.heartwood.v1.ModelFacts*\xc7\x01\n\x0bModelFormat\x12\x1c\n\x18MODEL_FORMAT_UNSPECIFIED\x10\x00\x12\x14\n\x10MODEL_FORMAT_GLB\x10\x01\x12\x15\n\x11MODEL_FORMAT_GLTF\x10\x02\x12\x14\n\x10MODEL_FORMAT_FBX\x10\x03\x12\x14\n\x10MODEL_FORMAT_OBJ\x10\x04\x12\x14\n\x10MODEL_FORMAT_STL\x10\x05\x12\x14\n\x10MODEL_FORMAT_PLY\x10\x06\x12\x15\n\x11MODEL_FORMAT_USDZ\x10\x07*\xb0\x01\n\x0c\x45xportTarget\x12\x1d\n\x19\x45XPORT_TARGET_UNSPECIFIED\x10\x00\x12\x1a\n\x16\x45XPORT_TARGET_ORIGINAL\x10\x01\x12\x15\n\x11\x45XPORT_TARGET_WEB\x10\x02\x12\x19\n\x15\x45XPORT_TARGET_DESKTOP\x10\x03\x12\x19\n\x15\x45XPORT_TARGET_PLANNER\x10\x04\x12\x18\n\x14\x45XPORT_TARGET_BANNER\x10\x05*y\n\x0cTextureCodec\x12\x1d\n\x19TEXTURE_CODEC_UNSPECIFIED\x10\x00\x12\x1a\n\x16TEXTURE_CODEC_ORIGINAL\x10\x01\x12\x16\n\x12TEXTURE_CODEC_WEBP\x10\x02\x12\x16\n\x12TEXTURE_CODEC_KTX2\x10\x03*j\n\tMeshCodec\x12\x1a\n\x16MESH_CODEC_UNSPECIFIED\x10\x00\x12\x13\n\x0fMESH_CODEC_NONE\x10\x01\x12\x16\n\x12MESH_CODEC_MESHOPT\x10\x02\x12\x14\n\x10MESH_CODEC_DRACO\x10\x03\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'orchestrator.api.heartwood.v1.export_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_MODELFORMAT']._serialized_start=969
-  _globals['_MODELFORMAT']._serialized_end=1168
-  _globals['_EXPORTTARGET']._serialized_start=1171
-  _globals['_EXPORTTARGET']._serialized_end=1347
-  _globals['_TEXTURECODEC']._serialized_start=1349
-  _globals['_TEXTURECODEC']._serialized_end=1470
-  _globals['_MESHCODEC']._serialized_start=1472
-  _globals['_MESHCODEC']._serialized_end=1578
+  _globals['_MODELFORMAT']._serialized_start=934
+  _globals['_MODELFORMAT']._serialized_end=1133
+  _globals['_EXPORTTARGET']._serialized_start=1136
+  _globals['_EXPORTTARGET']._serialized_end=1312
+  _globals['_TEXTURECODEC']._serialized_start=1314
+  _globals['_TEXTURECODEC']._serialized_end=1435
+  _globals['_MESHCODEC']._serialized_start=1437
+  _globals['_MESHCODEC']._serialized_end=1543
   _globals['_EXPORTOPTIONS']._serialized_start=102
   _globals['_EXPORTOPTIONS']._serialized_end=381
   _globals['_MODELFACTS']._serialized_start=384
@@ -48,5 +48,5 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_EXPORTEDFILE']._serialized_start=601
   _globals['_EXPORTEDFILE']._serialized_end=693
   _globals['_EXPORTRESULT']._serialized_start=696
-  _globals['_EXPORTRESULT']._serialized_end=966
+  _globals['_EXPORTRESULT']._serialized_end=931
 # @@protoc_insertion_point(module_scope)

@@ -254,7 +254,6 @@ class ExportResult(_message.Message):
     LEVELS_FIELD_NUMBER: _builtins.int
     REPORT_FIELD_NUMBER: _builtins.int
     FACTS_FIELD_NUMBER: _builtins.int
-    LOGS_FIELD_NUMBER: _builtins.int
     export_id: _builtins.str
     target: Global___ExportTarget.ValueType
     @_builtins.property
@@ -271,8 +270,6 @@ class ExportResult(_message.Message):
     def facts(self) -> Global___ModelFacts:
         """Of the GLB."""
 
-    @_builtins.property
-    def logs(self) -> _containers.RepeatedCompositeFieldContainer[_asset_pb2.Asset]: ...
     def __init__(
         self,
         *,
@@ -282,11 +279,10 @@ class ExportResult(_message.Message):
         levels: _abc.Iterable[_asset_pb2.Asset] | None = ...,
         report: _asset_pb2.Asset | None = ...,
         facts: Global___ModelFacts | None = ...,
-        logs: _abc.Iterable[_asset_pb2.Asset] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["facts", b"facts", "report", b"report"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["export_id", b"export_id", "facts", b"facts", "files", b"files", "levels", b"levels", "logs", b"logs", "report", b"report", "target", b"target"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["export_id", b"export_id", "facts", b"facts", "files", b"files", "levels", b"levels", "report", b"report", "target", b"target"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -196,7 +196,7 @@ class Progress(_message.Message):
     QUEUE_POSITION_FIELD_NUMBER: _builtins.int
     PREVIEW_ASSET_IDS_FIELD_NUMBER: _builtins.int
     stage: _builtins.str
-    """The part that runs, such as "analyze"."""
+    """The step that runs, such as "analyze". What its programs logged is a document "logs/STEP/…" of the job's files."""
     fraction: _builtins.float
     """0 to 1, never falling."""
     message: _builtins.str

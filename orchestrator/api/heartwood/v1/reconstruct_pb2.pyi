@@ -247,7 +247,7 @@ class ReconstructResult(_message.Message):
 
     @_builtins.property
     def extras(self) -> _containers.RepeatedCompositeFieldContainer[_asset_pb2.Asset]:
-        """Logs of the programs, a fly-around video of the field."""
+        """Such as a fly-around video of the field."""
 
     def __init__(
         self,

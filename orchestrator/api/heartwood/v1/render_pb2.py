@@ -25,21 +25,21 @@ _sym_db = _symbol_database.Default()
 from orchestrator.api.heartwood.v1 import asset_pb2 as heartwood_dot_v1_dot_asset__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19heartwood/v1/render.proto\x12\x0cheartwood.v1\x1a\x18heartwood/v1/asset.proto\"E\n\x0bWoodTexture\x12\x12\n\ntexture_id\x18\x01 \x01(\t\x12\x0f\n\x07width_m\x18\x02 \x01(\x02\x12\x11\n\tmaterials\x18\x03 \x03(\t\"\xaa\x02\n\rRenderOptions\x12\x10\n\x08model_id\x18\x01 \x01(\t\x12\x0e\n\x06\x66rames\x18\x02 \x01(\x05\x12\r\n\x05width\x18\x03 \x01(\x05\x12\x0e\n\x06height\x18\x04 \x01(\x05\x12,\n\nbackground\x18\x05 \x01(\x0e\x32\x18.heartwood.v1.Background\x12*\n\x07\x66ormats\x18\x06 \x03(\x0e\x32\x19.heartwood.v1.VideoFormat\x12\x13\n\x0bkeep_frames\x18\x07 \x01(\x08\x12\x1a\n\relevation_deg\x18\x08 \x01(\x02H\x00\x88\x01\x01\x12\x0f\n\x07seconds\x18\t \x01(\x02\x12*\n\x07texture\x18\n \x01(\x0b\x32\x19.heartwood.v1.WoodTextureB\x10\n\x0e_elevation_deg\"\xc4\x02\n\x0cRenderResult\x12\x11\n\trender_id\x18\x01 \x01(\t\x12\r\n\x05width\x18\x02 \x01(\x05\x12\x0e\n\x06height\x18\x03 \x01(\x05\x12 \n\x03mp4\x18\x04 \x01(\x0b\x32\x13.heartwood.v1.Asset\x12!\n\x04webm\x18\x05 \x01(\x0b\x32\x13.heartwood.v1.Asset\x12 \n\x03gif\x18\x06 \x01(\x0b\x32\x13.heartwood.v1.Asset\x12\'\n\nthumbnails\x18\x07 \x03(\x0b\x32\x13.heartwood.v1.Asset\x12*\n\rcontact_sheet\x18\x08 \x01(\x0b\x32\x13.heartwood.v1.Asset\x12#\n\x06\x66rames\x18\t \x03(\x0b\x32\x13.heartwood.v1.Asset\x12!\n\x04logs\x18\n \x03(\x0b\x32\x13.heartwood.v1.Asset*[\n\nBackground\x12\x1a\n\x16\x42\x41\x43KGROUND_UNSPECIFIED\x10\x00\x12\x15\n\x11\x42\x41\x43KGROUND_STUDIO\x10\x01\x12\x1a\n\x16\x42\x41\x43KGROUND_TRANSPARENT\x10\x02*n\n\x0bVideoFormat\x12\x1c\n\x18VIDEO_FORMAT_UNSPECIFIED\x10\x00\x12\x14\n\x10VIDEO_FORMAT_MP4\x10\x01\x12\x15\n\x11VIDEO_FORMAT_WEBM\x10\x02\x12\x14\n\x10VIDEO_FORMAT_GIF\x10\x03\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19heartwood/v1/render.proto\x12\x0cheartwood.v1\x1a\x18heartwood/v1/asset.proto\"E\n\x0bWoodTexture\x12\x12\n\ntexture_id\x18\x01 \x01(\t\x12\x0f\n\x07width_m\x18\x02 \x01(\x02\x12\x11\n\tmaterials\x18\x03 \x03(\t\"\xaa\x02\n\rRenderOptions\x12\x10\n\x08model_id\x18\x01 \x01(\t\x12\x0e\n\x06\x66rames\x18\x02 \x01(\x05\x12\r\n\x05width\x18\x03 \x01(\x05\x12\x0e\n\x06height\x18\x04 \x01(\x05\x12,\n\nbackground\x18\x05 \x01(\x0e\x32\x18.heartwood.v1.Background\x12*\n\x07\x66ormats\x18\x06 \x03(\x0e\x32\x19.heartwood.v1.VideoFormat\x12\x13\n\x0bkeep_frames\x18\x07 \x01(\x08\x12\x1a\n\relevation_deg\x18\x08 \x01(\x02H\x00\x88\x01\x01\x12\x0f\n\x07seconds\x18\t \x01(\x02\x12*\n\x07texture\x18\n \x01(\x0b\x32\x19.heartwood.v1.WoodTextureB\x10\n\x0e_elevation_deg\"\xa1\x02\n\x0cRenderResult\x12\x11\n\trender_id\x18\x01 \x01(\t\x12\r\n\x05width\x18\x02 \x01(\x05\x12\x0e\n\x06height\x18\x03 \x01(\x05\x12 \n\x03mp4\x18\x04 \x01(\x0b\x32\x13.heartwood.v1.Asset\x12!\n\x04webm\x18\x05 \x01(\x0b\x32\x13.heartwood.v1.Asset\x12 \n\x03gif\x18\x06 \x01(\x0b\x32\x13.heartwood.v1.Asset\x12\'\n\nthumbnails\x18\x07 \x03(\x0b\x32\x13.heartwood.v1.Asset\x12*\n\rcontact_sheet\x18\x08 \x01(\x0b\x32\x13.heartwood.v1.Asset\x12#\n\x06\x66rames\x18\t \x03(\x0b\x32\x13.heartwood.v1.Asset*[\n\nBackground\x12\x1a\n\x16\x42\x41\x43KGROUND_UNSPECIFIED\x10\x00\x12\x15\n\x11\x42\x41\x43KGROUND_STUDIO\x10\x01\x12\x1a\n\x16\x42\x41\x43KGROUND_TRANSPARENT\x10\x02*n\n\x0bVideoFormat\x12\x1c\n\x18VIDEO_FORMAT_UNSPECIFIED\x10\x00\x12\x14\n\x10VIDEO_FORMAT_MP4\x10\x01\x12\x15\n\x11VIDEO_FORMAT_WEBM\x10\x02\x12\x14\n\x10VIDEO_FORMAT_GIF\x10\x03\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'orchestrator.api.heartwood.v1.render_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_BACKGROUND']._serialized_start=768
-  _globals['_BACKGROUND']._serialized_end=859
-  _globals['_VIDEOFORMAT']._serialized_start=861
-  _globals['_VIDEOFORMAT']._serialized_end=971
+  _globals['_BACKGROUND']._serialized_start=733
+  _globals['_BACKGROUND']._serialized_end=824
+  _globals['_VIDEOFORMAT']._serialized_start=826
+  _globals['_VIDEOFORMAT']._serialized_end=936
   _globals['_WOODTEXTURE']._serialized_start=69
   _globals['_WOODTEXTURE']._serialized_end=138
   _globals['_RENDEROPTIONS']._serialized_start=141
   _globals['_RENDEROPTIONS']._serialized_end=439
   _globals['_RENDERRESULT']._serialized_start=442
-  _globals['_RENDERRESULT']._serialized_end=766
+  _globals['_RENDERRESULT']._serialized_end=731
 # @@protoc_insertion_point(module_scope)

@@ -173,7 +173,6 @@ class RenderResult(_message.Message):
     THUMBNAILS_FIELD_NUMBER: _builtins.int
     CONTACT_SHEET_FIELD_NUMBER: _builtins.int
     FRAMES_FIELD_NUMBER: _builtins.int
-    LOGS_FIELD_NUMBER: _builtins.int
     render_id: _builtins.str
     width: _builtins.int
     height: _builtins.int
@@ -195,8 +194,6 @@ class RenderResult(_message.Message):
     def frames(self) -> _containers.RepeatedCompositeFieldContainer[_asset_pb2.Asset]:
         """Empty without keep_frames."""
 
-    @_builtins.property
-    def logs(self) -> _containers.RepeatedCompositeFieldContainer[_asset_pb2.Asset]: ...
     def __init__(
         self,
         *,
@@ -209,11 +206,10 @@ class RenderResult(_message.Message):
         thumbnails: _abc.Iterable[_asset_pb2.Asset] | None = ...,
         contact_sheet: _asset_pb2.Asset | None = ...,
         frames: _abc.Iterable[_asset_pb2.Asset] | None = ...,
-        logs: _abc.Iterable[_asset_pb2.Asset] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["contact_sheet", b"contact_sheet", "gif", b"gif", "mp4", b"mp4", "webm", b"webm"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["contact_sheet", b"contact_sheet", "frames", b"frames", "gif", b"gif", "height", b"height", "logs", b"logs", "mp4", b"mp4", "render_id", b"render_id", "thumbnails", b"thumbnails", "webm", b"webm", "width", b"width"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["contact_sheet", b"contact_sheet", "frames", b"frames", "gif", b"gif", "height", b"height", "mp4", b"mp4", "render_id", b"render_id", "thumbnails", b"thumbnails", "webm", b"webm", "width", b"width"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
