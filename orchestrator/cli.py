@@ -13,19 +13,20 @@ from rich.table import Table
 from orchestrator import demo as demo_command
 from orchestrator import results
 from orchestrator.api.auth import add_token
-from orchestrator.api.heartwood.v1 import asset_pb2, job_pb2, segment_pb2, stain_pb2
-from orchestrator.client import Heartwood
+from orchestrator.api.heartwood.v1 import asset_pb2, segment_pb2, stain_pb2
+from orchestrator.arguments import Out, Photos, Preview, Server, Token, quality, read_file, read_settings
+from orchestrator.arguments import upload as send
+from orchestrator.commands_3d import COMMANDS
 from orchestrator.doctor import checks
 from orchestrator.errors import InvalidInput
 from orchestrator.service import local_triton, run
 from orchestrator.session import connect
-from orchestrator.settings import Settings, load
 from orchestrator.stains import STAINS
-from orchestrator.terminal import clear_errors, console, follow, jobs_table, progress_bar, swatch
+from orchestrator.terminal import clear_errors, console, follow, jobs_table, swatch
 
 app = typer.Typer(
     name="heartwood",
-    help="Photos of furniture in; masks, PBR maps and other wood stains out.",
+    help="Photos of furniture in; masks, PBR maps, other wood stains, 3D models, turntables and their files out.",
     no_args_is_help=True,
     rich_markup_mode="rich",
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -33,12 +34,6 @@ app = typer.Typer(
 )
 jobs_app = typer.Typer(help="List, watch and cancel jobs.", no_args_is_help=True)
 app.add_typer(jobs_app, name="jobs")
-
-Photos = Annotated[list[Path], typer.Argument(help="Photos of one piece: JPEG, PNG, WebP or HEIC.", metavar="PHOTO…")]
-Out = Annotated[Path, typer.Option("--out", "-o", help="Folder for the results.")]
-Server = Annotated[str, typer.Option(help="host:port of a running service; default: this machine's own.")]
-Token = Annotated[str, typer.Option(help="Bearer token for --server.", envvar="HEARTWOOD_TOKEN")]
-Preview = Annotated[bool, typer.Option("--preview", help="At most 1024 pixels, in seconds.")]
 
 
 @app.command()
@@ -50,7 +45,7 @@ def up(
     """Run the service: Triton, the durable jobs and the gRPC API, until Ctrl-C."""
     with clear_errors():
         changes = {"listen": listen, "workers": workers, "triton_url": triton}
-        run(_settings(**{name: value for name, value in changes.items() if value}), console.print)
+        run(read_settings(**{name: value for name, value in changes.items() if value}), console.print)
 
 
 @app.command()
@@ -72,12 +67,12 @@ def segment(
             raise InvalidInput("detector", f"{detector!r} is not known; allowed are local and openai")
         if detector == "openai":
             options.detector = segment_pb2.DETECTOR_KIND_OPENAI
-        with connect(_settings(), server, token) as client:
-            upload = _upload(client, photos)
-            job = client.segment(upload, options, quality=_quality(preview))
+        with connect(read_settings(), server, token) as client:
+            upload = send(client, photos)
+            job = client.segment(upload, options, quality=quality(preview))
             job = follow(client, job.id, "segment")
-            results.save_segments(client, job, out)
-        console.print(results.segment_table(job))
+            results.save_segments(client, job.segment, out)
+        console.print(results.segment_table(job.segment))
         console.print(f"[green]done[/] {out}")
 
 
@@ -111,16 +106,20 @@ def stain(
             region=regions[region],
             format=stain_pb2.TEXTURE_FORMAT_WEBP if webp else stain_pb2.TEXTURE_FORMAT_PNG,
         )
-        with connect(_settings(), server, token) as client:
-            upload = _upload(client, photos)
+        with connect(read_settings(), server, token) as client:
+            upload = send(client, photos)
             if mask is not None:
                 kind = asset_pb2.ASSET_KIND_MASK
-                options.mask_asset_id = client.upload_bytes(_read(mask), mask.name, kind=kind).id
-            job = client.stain(upload, color=color, stain=stain, options=options, quality=_quality(preview))
+                options.mask_asset_id = client.upload_bytes(read_file(mask), mask.name, kind=kind).id
+            job = client.stain(upload, color=color, stain=stain, options=options, quality=quality(preview))
             job = follow(client, job.id, "stain")
-            results.save_stains(client, job, out)
-        console.print(results.stain_table(job))
+            results.save_stains(client, job.stain, out)
+        console.print(results.stain_table(job.stain))
         console.print(f"[green]done[/] {out}")
+
+
+for command in COMMANDS:
+    app.command()(command)
 
 
 @app.command()
@@ -129,7 +128,7 @@ def demo(
     out: Out = Path("output"),
 ) -> None:
     """Segment four pictures of furniture, give each four stains, and make a contact sheet of each."""
-    with clear_errors(), connect(_settings()) as client:
+    with clear_errors(), connect(read_settings()) as client:
         for sheet in demo_command.run(client, photos or [], out):
             console.print(f"[green]contact sheet[/] {sheet}")
 
@@ -147,7 +146,7 @@ def stains() -> None:
 def doctor() -> None:
     """Say what is installed, what is missing and how to get it. Exit code 1 when something needed is missing."""
     with clear_errors():
-        found = list(checks(_settings()))
+        found = list(checks(read_settings()))
     table = Table("", "part", "found", "how to get it", box=None, header_style="bold")
     for check in found:
         mark = "[green]✓" if check.ok else ("[red]✗" if check.needed else "[yellow]–")
@@ -160,7 +159,7 @@ def doctor() -> None:
 def triton() -> None:
     """Run only Triton with Heartwood's models, until Ctrl-C: for perf_analyzer and other clients."""
     with clear_errors():
-        settings = _settings()
+        settings = read_settings()
         with local_triton(settings) as server:
             console.print(f"gRPC     {server.url}\nHTTP     {server.http_url}\nmetrics  {server.metrics_url}")
             stopping = threading.Event()
@@ -173,7 +172,7 @@ def triton() -> None:
 def token(tenant: Annotated[str, typer.Argument(help="Whose jobs and files the token opens.")]) -> None:
     """Make a bearer token for a tenant and print it; only its hash is kept. A running service knows it at once."""
     with clear_errors():
-        console.print(add_token(_settings().tokens_file, tenant), highlight=False, soft_wrap=True)
+        console.print(add_token(read_settings().tokens_file, tenant), highlight=False, soft_wrap=True)
 
 
 @jobs_app.command("list")
@@ -181,14 +180,14 @@ def jobs_list(
     most: Annotated[int, typer.Option(help="How many, newest first.")] = 20, server: Server = "", token: Token = ""
 ) -> None:
     """List jobs, newest first."""
-    with clear_errors(), connect(_settings(), server, token) as client:
+    with clear_errors(), connect(read_settings(), server, token) as client:
         console.print(jobs_table([job for _, job in zip(range(most), client.jobs(), strict=False)]))
 
 
 @jobs_app.command("watch")
 def jobs_watch(job_id: str, server: Server = "", token: Token = "") -> None:
     """Follow a job until it has ended."""
-    with clear_errors(), connect(_settings(), server, token) as client:
+    with clear_errors(), connect(read_settings(), server, token) as client:
         job = follow(client, job_id, client.job(job_id).spec.WhichOneof("stage") or "job")
         console.print(jobs_table([job]))
 
@@ -196,40 +195,8 @@ def jobs_watch(job_id: str, server: Server = "", token: Token = "") -> None:
 @jobs_app.command("cancel")
 def jobs_cancel(job_id: str, server: Server = "", token: Token = "") -> None:
     """Ask a job to stop."""
-    with clear_errors(), connect(_settings(), server, token) as client:
+    with clear_errors(), connect(read_settings(), server, token) as client:
         console.print(jobs_table([client.cancel(job_id)]))
-
-
-def _settings(**changes: object) -> Settings:
-    try:
-        return load(**changes)
-    except ValueError as error:
-        # pydantic's list of what was wrong, without its links
-        lines = [line for line in str(error).splitlines()[1:] if "errors.pydantic.dev" not in line]
-        raise InvalidInput("settings", " ".join(line.strip() for line in lines)) from None
-
-
-def _read(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise InvalidInput(str(path), f"it can't be read: {error.strerror}") from None
-
-
-def _upload(client: Heartwood, photos: list[Path]) -> str:
-    upload_id = ""
-    files = [(path, _read(path)) for path in photos]
-    with progress_bar() as bar:
-        task = bar.add_task("upload", total=sum(len(data) for _, data in files), message="")
-        for path, data in files:
-            bar.update(task, message=path.name)
-            asset = client.upload_bytes(data, path.name, upload_id=upload_id, sent=lambda size: bar.advance(task, size))
-            upload_id = asset.group_id
-    return upload_id
-
-
-def _quality(preview: bool) -> job_pb2.Quality.ValueType:
-    return job_pb2.QUALITY_PREVIEW if preview else job_pb2.QUALITY_FINAL
 
 
 def _prompt(text: str) -> segment_pb2.Prompt:

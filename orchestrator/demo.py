@@ -38,14 +38,14 @@ def _show(client: Heartwood, photo: Path, out: Path) -> Path:
     folder = out / photo.stem
     upload = client.upload([photo])
     segments = follow(client, client.segment(upload).id, "segment")
-    results.save_segments(client, segments, folder / "segment")
-    console.print(results.segment_table(segments))
+    results.save_segments(client, segments.segment, folder / "segment")
+    console.print(results.segment_table(segments.segment))
     untouched = client.stain(upload, color="#808080", options=stain_pb2.StainOptions(strength=0.0))
-    results.save_stains(client, follow(client, untouched.id, "PBR maps"), folder / "material")
+    results.save_stains(client, follow(client, untouched.id, "PBR maps").stain, folder / "material")
     stained = []
     for name in SHOWN:
         job = follow(client, client.stain(upload, stain=name).id, name)
-        results.save_stains(client, job, folder / name)
+        results.save_stains(client, job.stain, folder / name)
         picture = _read(folder / name / "preview.png")
         stained.append(StainedPicture(STAINS[name].label, STAINS[name].color.hex, picture))
     material = folder / "material"

@@ -6,7 +6,7 @@ from pathlib import Path, PurePosixPath
 
 from rich.table import Table
 
-from orchestrator.api.heartwood.v1 import asset_pb2, job_pb2
+from orchestrator.api.heartwood.v1 import asset_pb2, segment_pb2, stain_pb2
 from orchestrator.client import Heartwood
 from orchestrator.terminal import swatch
 
@@ -23,10 +23,10 @@ STAIN_FILES = (
 )
 
 
-def save_segments(client: Heartwood, job: job_pb2.Job, out: Path) -> list[Path]:
+def save_segments(client: Heartwood, result: segment_pb2.SegmentResult, out: Path) -> list[Path]:
     """Download a segment job's files; one folder a photo where there are several."""
     made = []
-    for photo, folder in zip(job.segment.photos, _folders(len(job.segment.photos), out), strict=True):
+    for photo, folder in zip(result.photos, _folders(len(result.photos), out), strict=True):
         files = [component.mask for component in photo.components]
         files += [photo.foreground, photo.overlay, photo.document]
         if photo.HasField("wood"):
@@ -35,29 +35,29 @@ def save_segments(client: Heartwood, job: job_pb2.Job, out: Path) -> list[Path]:
     return made
 
 
-def save_stains(client: Heartwood, job: job_pb2.Job, out: Path) -> list[Path]:
+def save_stains(client: Heartwood, result: stain_pb2.StainResult, out: Path) -> list[Path]:
     """Download a stain job's files; one folder a photo where there are several."""
     made = []
-    for photo, folder in zip(job.stain.photos, _folders(len(job.stain.photos), out), strict=True):
+    for photo, folder in zip(result.photos, _folders(len(result.photos), out), strict=True):
         made += [_save(client, getattr(photo, name), folder) for name in STAIN_FILES if getattr(photo, name).id]
     return made
 
 
-def segment_table(job: job_pb2.Job) -> Table:
+def segment_table(result: segment_pb2.SegmentResult) -> Table:
     """The components found, one a row."""
     table = Table("photo", "component", "material", "confidence", "share", box=None, header_style="bold")
-    for number, photo in enumerate(job.segment.photos, 1):
+    for number, photo in enumerate(result.photos, 1):
         for part in photo.components:
             share = part.area_px / (photo.width * photo.height)
             table.add_row(str(number), part.instance, part.material, f"{part.confidence:.0%}", f"{share:.1%}")
     return table
 
 
-def stain_table(job: job_pb2.Job) -> Table:
+def stain_table(result: stain_pb2.StainResult) -> Table:
     """What colour each photo's wood reached."""
     table = Table("photo", "target", "reached", "ΔE₀₀", "wood", box=None, header_style="bold")
-    for number, photo in enumerate(job.stain.photos, 1):
-        target, reached = swatch(job.stain.target_color), swatch(photo.reached_color)
+    for number, photo in enumerate(result.photos, 1):
+        target, reached = swatch(result.target_color), swatch(photo.reached_color)
         table.add_row(str(number), target, reached, f"{photo.delta_e:.1f}", f"{photo.wood_share:.0%}")
     return table
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import threading
 from typing import Any
 
@@ -48,7 +49,9 @@ class Runner:
         DBOS.launch()
         DBOS.register_queue(QUEUE, worker_concurrency=self.parts.settings.workers, polling_interval_sec=0.1)
         DBOS.register_queue(WEBHOOK_QUEUE, worker_concurrency=4, polling_interval_sec=0.5)
-        for row in self.parts.records.active_jobs():
+        active = self.parts.records.active_jobs()
+        self._clear_work({row["id"] for row in active})
+        for row in active:
             if row["state"] == JobState.QUEUED.value:  # a crash may have come between record and queue
                 self.enqueue(row)
         self._sweeper.start()
@@ -67,6 +70,13 @@ class Runner:
     def drop(self, job_id: str) -> None:
         """Take a job that has not begun off the queue."""
         DBOS.cancel_workflow(job_id)
+
+    def _clear_work(self, active: set[str]) -> None:
+        """Take away what programs left of jobs that ended while this process was down."""
+        folder = self.parts.work("")
+        for left in folder.iterdir() if folder.is_dir() else ():
+            if left.name not in active:
+                shutil.rmtree(left, ignore_errors=True)
 
     def _sweep(self) -> None:
         while not self._stopping.wait(SWEEP_INTERVAL_S):
