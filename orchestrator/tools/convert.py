@@ -1,0 +1,73 @@
+"""Other 3D formats to GLB and GLB to other formats, with Blender.
+
+Frames and units: Blender's importers and exporters are used as they are. OBJ is read and written with +Y up, STL and
+PLY with +Z up, as most programs do; none of the three has a unit, metres are meant. FBX and USD say theirs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from orchestrator.domain import Progress, no_progress
+from orchestrator.errors import InvalidInput, ToolFailed
+from orchestrator.models_3d import Format3D
+from orchestrator.tools.blender import run_blender
+from orchestrator.tools.program import DEFAULT_LIMITS, Limits
+
+REFUSED, NOTE = "REFUSED ", "NOTE "
+
+
+def import_model(
+    source: Path,
+    format: Format3D,
+    target: Path,
+    folder: Path,
+    *,
+    executable: str = "",
+    limits: Limits = DEFAULT_LIMITS,
+    progress: Progress = no_progress,
+) -> tuple[str, ...]:
+    """Write ``source`` (FBX, OBJ, STL, PLY or USDZ, its pictures beside it) as the GLB ``target``; return notes.
+
+    Raises:
+        InvalidInput: Blender cannot read it, or it has no faces.
+        ToolFailed, DeadlineExceeded, Canceled: as ``run_blender``.
+    """
+    said: list[str] = []
+    job = _job(source, format, {Format3D.GLB: target})
+    run_blender(
+        "convert", job, folder, executable=executable, limits=limits, progress=progress, saw=said.append, threads=2
+    )
+    for line in said:
+        if line.startswith(REFUSED):
+            raise InvalidInput("model", line.removeprefix(REFUSED))
+    if not target.is_file():
+        raise ToolFailed(f"Blender wrote nothing of the {format.value.upper()}", tool="blender")
+    return tuple(dict.fromkeys(line.removeprefix(NOTE) for line in said if line.startswith(NOTE)))
+
+
+def export_models(
+    base: Path,
+    targets: Mapping[Format3D, Path],
+    folder: Path,
+    *,
+    executable: str = "",
+    limits: Limits = DEFAULT_LIMITS,
+    progress: Progress = no_progress,
+) -> None:
+    """Write the GLB ``base`` as each of ``targets`` (FBX, OBJ with MTL and pictures beside it, STL, PLY).
+
+    Raises:
+        ToolFailed, DeadlineExceeded, Canceled: as ``run_blender``. Targets that are there by then are whole.
+    """
+    job = _job(base, Format3D.GLB, targets)
+    run_blender("convert", job, folder, executable=executable, limits=limits, progress=progress, threads=2)
+
+
+def _job(source: Path, format: Format3D, targets: Mapping[Format3D, Path]) -> dict[str, object]:
+    return {
+        "source": str(source.resolve()),
+        "format": format.value,
+        "exports": {one.value: str(path.resolve()) for one, path in targets.items()},
+    }
