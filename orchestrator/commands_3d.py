@@ -37,8 +37,7 @@ from orchestrator.arguments import (
 from orchestrator.errors import InvalidInput
 from orchestrator.results_3d import facts_table, save_export, save_model, save_pipeline, save_turntable
 from orchestrator.session import connect
-from orchestrator.stages.export import to_glb
-from orchestrator.stages.inspect_model import inspect_model
+from orchestrator.stages.inspect_model import inspect as inspect_model
 from orchestrator.stages.intake import check_model_file
 from orchestrator.terminal import clear_errors, console, follow
 
@@ -166,11 +165,10 @@ def inspect(model: Model) -> None:
     with clear_errors(), tempfile.TemporaryDirectory(prefix="heartwood-") as scratch:
         data = read_file(model)
         info = check_model_file(data, model.name, str(model))
-        source = Path(scratch) / f"source.{info.format.value}"
+        source = Path(scratch) / f"source.{'zip' if info.archive else info.format.value}"
         source.write_bytes(data)
-        settings = read_settings()
-        glb = to_glb(source, Path(scratch) / "glb", blender=settings.blender)
-        console.print(facts_table(inspect_model(glb, Path(scratch) / "facts"), model.name, len(data)))
+        facts = inspect_model(source, Path(scratch) / "work", blender=read_settings().blender)
+        console.print(facts_table(facts, model.name))
 
 
 def run(

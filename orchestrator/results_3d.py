@@ -68,9 +68,9 @@ def save_export(client: Heartwood, made: export_pb2.ExportResult, out: Path) -> 
     return table
 
 
-def facts_table(facts: ModelFacts, name: str, size_bytes: int) -> Table:
+def facts_table(facts: ModelFacts, name: str) -> Table:
     """What ``heartwood inspect`` prints."""
-    table = _facts(name, _size(size_bytes))
+    table = _facts(name, _size(facts.size_bytes))
     size = facts.dimensions
     table.add_row(
         "dimensions", f"{size.width_m:.3f} × {size.height_m:.3f} × {size.depth_m:.3f} m (width, height, depth)"
@@ -78,7 +78,7 @@ def facts_table(facts: ModelFacts, name: str, size_bytes: int) -> Table:
     table.add_row("triangles", f"{facts.triangles:,}")
     table.add_row("vertices", f"{facts.vertices:,}")
     table.add_row("draw calls", str(facts.draw_calls))
-    table.add_row("materials", ", ".join(facts.materials) or "none")
+    table.add_row("materials", ", ".join(one.name for one in facts.materials) or "none")
     for texture in facts.textures:
         table.add_row(
             "texture",

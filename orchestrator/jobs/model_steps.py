@@ -5,7 +5,7 @@ A turntable's frames are kept one by one as they come, by content: whatever ends
 
 from __future__ import annotations
 
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import structlog
@@ -293,9 +293,8 @@ def _source(step: Step, model: Asset) -> Path:
 
 
 def _file_name(model: Asset) -> str:
-    """A name that says the format, and nothing of what the caller called the file."""
-    format = next(format for format, media_type in MEDIA_TYPES.items() if media_type == model.media_type)
-    return f"source.{format.value}"
+    """A name that says the format, and nothing else of what the caller called the file."""
+    return f"source{PurePosixPath(model.name).suffix}"
 
 
 def _asset(step: Step, id: str) -> Asset:

@@ -58,7 +58,9 @@ class Uploads:
         name = _plain_name(filename, kind)
         width = height = 0
         if kind == "model":
-            media_type = intake.check_model_file(data, name, "data").media_type
+            found = intake.check_model_file(data, name, "data")
+            media_type = found.media_type
+            name = f"{PurePosixPath(name).stem}.{'zip' if found.archive else found.format.value}"
         else:
             info = intake.check_photo(data, "data")
             media_type, width, height = info.media_type, info.width, info.height

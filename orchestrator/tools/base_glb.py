@@ -1,4 +1,4 @@
-"""Reads the base GLBs that ``gltf.normalise`` writes: one scene of triangle meshes without transforms or compression."""
+"""Reads the base GLBs of ``gltf.normalise``: one scene of triangle meshes without transforms or compression."""
 
 from __future__ import annotations
 

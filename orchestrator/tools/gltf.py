@@ -20,6 +20,7 @@ from orchestrator.models_3d import MAX_SIZE_M, MIN_SIZE_M, Dimensions, MeshCodec
 from orchestrator.tools.node_packages import SOURCES, node_packages, node_program
 from orchestrator.tools.program import DEFAULT_LIMITS, Limits, run_program
 
+UNKNOWN = Dimensions()
 LINE = re.compile(r"^PROGRESS (\d+(?:\.\d+)?) (.*)$")
 
 
@@ -46,13 +47,13 @@ def normalise(
     target: Path,
     folder: Path,
     *,
-    dimensions: Dimensions = Dimensions(),
+    dimensions: Dimensions = UNKNOWN,
     unitless: bool = False,
     place: bool = True,
     limits: Limits = DEFAULT_LIMITS,
     progress: Progress = no_progress,
 ) -> tuple[str, ...]:
-    """Write ``source`` (GLB or glTF, its resources beside it, inside ``folder``) as a base GLB; return what was dropped.
+    """Write ``source`` (GLB or glTF, inside ``folder``, its resources beside it) as a base GLB; return notes on it.
 
     The base is one scene of plain triangle meshes without node transforms, with sound normals, PNG and JPEG textures,
     no compression, no cameras, lights, animations and skeletons, and materials marked opaque that are.

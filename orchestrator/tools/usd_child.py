@@ -1,7 +1,7 @@
 """USD's side of ``usd``: a process of its own, ``usd_child.py JOB.json``; native code may crash.
 
-Writes a base GLB as a USDZ that ARKit reads: one binary layer first, +Y up, metres, ``UsdPreviewSurface`` materials, PNG
-and JPEG pictures; then opens it again and runs every check that USD has, and those of ARKit that USD had by name.
+Writes a base GLB as a USDZ that ARKit reads: one binary layer first, +Y up, metres, ``UsdPreviewSurface`` materials,
+PNG and JPEG pictures; then opens it again and runs every check that USD has, and those that it had for ARKit by name.
 """
 
 from __future__ import annotations

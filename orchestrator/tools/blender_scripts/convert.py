@@ -1,7 +1,7 @@
 """Blender side of ``tools.convert``: other formats to GLB, and GLB to other formats. Run as ``convert.py JOB.json``.
 
-A job has ``source`` and ``format`` (of the source), and ``exports``: paths by format. Prints ``REFUSED <why>`` where the
-source cannot be read. Blender's frame is +Z up; its importers and exporters turn each format's frame into it and back.
+A job has ``source`` and ``format`` (of the source), and ``exports``: paths by format. Prints ``REFUSED <why>`` where
+the source cannot be read. Blender's frame is +Z up; its importers and exporters turn each format's into it and back.
 """
 
 from __future__ import annotations

@@ -26,9 +26,11 @@ LIGHTS = (
     ((0.6, -2.6, 2.8), 1.8, 38.0, (1.0, 1.0, 1.0)),  # rim
 )
 SKY, HORIZON, GROUND = (0.95, 0.97, 1.0), (0.80, 0.81, 0.82), (0.42, 0.41, 0.40)
-BACKDROP = 0.82
+BACKDROP = 1.2
 """Linear grey behind the piece, before AgX."""
 SKY_STRENGTH = 0.45
+SMOOTH_ANGLE = math.radians(30)
+"""Edges sharper than this stay edges where normals are made anew; Blender's own default."""
 
 
 def main(job: dict[str, Any]) -> None:
@@ -62,6 +64,9 @@ def load(model: str) -> tuple[bpy.types.Object, float, float]:
     for one in [one for one in scene.objects if one.type in ("CAMERA", "LIGHT")]:
         bpy.data.objects.remove(one)
     bpy.context.view_layer.update()
+    for one in scene.objects:
+        if one.type == "MESH":
+            mend_normals(one)
     points = np.concatenate([world_points(one) for one in scene.objects if one.type == "MESH"])
     low, high = points.min(0), points.max(0)
     middle = (low + high) / 2
@@ -71,6 +76,23 @@ def load(model: str) -> tuple[bpy.types.Object, float, float]:
         root.matrix_world = Matrix.Translation(-Vector(middle)) @ root.matrix_world
         root.parent = pivot
     return pivot, float(np.linalg.norm(points - middle, axis=1).max()), float(low[2] - middle[2])
+
+
+def mend_normals(one: bpy.types.Object) -> None:
+    """Make the normals anew where some look away from their own face, as careless exporters write: they shade black."""
+    mesh = one.data
+    corners = np.empty(len(mesh.loops) * 3, np.float32)
+    faces = np.empty(len(mesh.polygons) * 3, np.float32)
+    sizes = np.empty(len(mesh.polygons), np.int32)
+    mesh.corner_normals.foreach_get("vector", corners)
+    mesh.polygons.foreach_get("normal", faces)
+    mesh.polygons.foreach_get("loop_total", sizes)
+    agree = (corners.reshape(-1, 3) * np.repeat(faces.reshape(-1, 3), sizes, axis=0)).sum(1)
+    if (agree < 0).any():
+        with bpy.context.temp_override(object=one, active_object=one, selected_editable_objects=[one]):
+            if mesh.has_custom_normals:
+                bpy.ops.mesh.customdata_custom_splitnormals_clear()
+            bpy.ops.object.shade_smooth_by_angle(angle=SMOOTH_ANGLE)
 
 
 def world_points(mesh: bpy.types.Object) -> np.ndarray:
@@ -151,7 +173,7 @@ def add_ground(radius: float, floor: float, studio: bool) -> None:
     material.use_nodes = True
     tree = material.node_tree
     shader = tree.nodes["Principled BSDF"]
-    shader.inputs["Base Color"].default_value = (0.6, 0.6, 0.6, 1)
+    shader.inputs["Base Color"].default_value = (0.92, 0.92, 0.92, 1)
     shader.inputs["Roughness"].default_value = 0.9
     ground.data.materials.append(material)
     if not studio:
