@@ -19,7 +19,7 @@ from orchestrator.imaging.model_limits import MAX_BYTES, Refused, shown
 MAX_JSON_BYTES = 32 << 20
 """Without its strings, which hold the data of a glTF without files beside it."""
 MAX_JSON_VALUES = 2_000_000
-"""Python needs up to 250 bytes for one."""
+"""Counted by commas and opening brackets; Python needs up to 250 bytes for one."""
 MAX_JSON_DEPTH = 64
 """glTF needs about 10, extensions and extras included."""
 MAX_URI = 1024
@@ -42,7 +42,7 @@ def parsed(text: bytes) -> Json:
         raise Refused(f"the JSON has {len(bare)} bytes; at most {MAX_JSON_BYTES} are allowed")
     values = bare.count(b",") + bare.count(b"[") + bare.count(b"{")
     if values > MAX_JSON_VALUES:
-        raise Refused(f"the JSON has {values} values; at most {MAX_JSON_VALUES} are allowed")
+        raise Refused(f"the JSON has {values} commas and brackets; at most {MAX_JSON_VALUES} are allowed")
     depth = _depth(bare)
     if depth > MAX_JSON_DEPTH:
         raise Refused(f"the JSON is nested {depth} deep; at most {MAX_JSON_DEPTH} levels are allowed")

@@ -39,6 +39,7 @@ MEDIA_TYPES = {
 ZIP = "application/zip"
 BLEND = "a Blender file, which may carry scripts; export a GLB from Blender and send that"
 GZIP, ZSTANDARD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
+SEEK_TABLE = b"\xb1\xea\x92\x8f"  # "Zstandard Seekable Format", 0.1.0
 OBJ_VERTEX = re.compile(rb"(?:^|[\r\n])[ \t]*v[ \t]+[-+.\dnNiI]")
 HTML = re.compile(rb"\s*<(?:!doctype|html|head|body)", re.IGNORECASE)
 
@@ -135,7 +136,9 @@ def _is_blend(data: bytes, named: str) -> bool:
             data = zlib.decompressobj(31).decompress(data[:4096], 16)
         except zlib.error:
             return named == "blend"
-    return data.startswith(b"BLENDER") or (data.startswith(ZSTANDARD) and named in ("blend", "blend1"))
+    if data.startswith(ZSTANDARD):  # Blender ends the file with a table of its frames
+        return named == "blend" or data.endswith(SEEK_TABLE)
+    return data.startswith(b"BLENDER")
 
 
 def _is_binary(head: bytes) -> bool:

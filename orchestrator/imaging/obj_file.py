@@ -65,7 +65,10 @@ def check_obj(data: bytes) -> ObjInfo:
             low, high = np.minimum(low, points.min(0)), np.maximum(high, points.max(0))
         faces = FACE.findall(text)
         if faces:
-            corners = numbers(OTHER_CORNER_PARTS.sub(b"", b"\n".join(faces)), "a face of the OBJ").astype(np.int64)
+            words = numbers(OTHER_CORNER_PARTS.sub(b"", b"\n".join(faces)), "a face of the OBJ")
+            if not (np.abs(words) <= MAX_VERTICES).all():
+                raise Refused(f"a face of the OBJ names a vertex beyond {MAX_VERTICES}, or none")
+            corners = words.astype(np.int64)
             triangles += _triangles(faces, len(corners))
             check_triangles(triangles)
             if (corners < 0).any():
