@@ -38,8 +38,8 @@ STAIN_FILES = {"height": "height_map"}
 
 
 def _turned(known: dict[Any, Any]) -> dict[Any, Any]:
-    # The first entry wins, so that UNSPECIFIED, which comes first, is skipped by its number.
-    return {value: number for number, value in known.items() if number != 0}
+    # A value with a number of its own is told by it; UNSPECIFIED tells only what has no other.
+    return {value: number for number, value in sorted(known.items())}
 
 
 KIND_NUMBERS = _turned(requests.ASSET_KINDS)

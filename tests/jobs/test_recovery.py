@@ -6,11 +6,13 @@ import os
 import signal
 from pathlib import Path
 
+import psutil
 import pytest
 
-from orchestrator.api.heartwood.v1 import job_pb2
+from orchestrator.api.heartwood.v1 import job_pb2, render_pb2
 from orchestrator.client import Heartwood
 from orchestrator.results import STAIN_FILES
+from tests.models import write_stool
 from tests.pictures import jpeg, wood_photo
 from tests.running_service import RunningService, wait_for
 
@@ -54,6 +56,28 @@ def test_a_job_killed_in_the_middle_ends_in_the_same_bytes_and_redoes_no_finishe
     for name in finished:
         assert started.count(name) == 1, f"{name} had finished and ran again"
     assert started.count(part) == 2
+    assert service.stop() == 0
+
+
+def test_no_finished_frame_is_rendered_twice_after_a_crash(tmp_path: Path, triton_url: str) -> None:
+    service = RunningService(tmp_path / "data", triton_url)
+    with service.client() as client:
+        model_id = client.upload_model(write_stool(tmp_path / "stool.glb"))
+        options = render_pb2.RenderOptions(frames=24, width=256, height=256, formats=[render_pb2.VIDEO_FORMAT_MP4])
+        job_id = client.render(model_id, options, quality=job_pb2.QUALITY_PREVIEW).id
+        wait_for(lambda: len(service.events("frame_rendered")) >= 3, 120, 0.01)
+        blenders = psutil.Process(service.process.pid).children(recursive=True)
+        service.kill()
+    wait_for(lambda: not any(one.is_running() for one in blenders), 15)  # they die with the service
+    before = {event["frame"] for event in service.events("frame_rendered")}
+    assert len(before) < 24
+    service.start()
+    with service.client() as client:
+        job = client.wait(job_id)
+        assert job.render.HasField("mp4")
+    rendered = [event["frame"] for event in service.events("frame_rendered")]
+    assert sorted(rendered) == list(range(24))
+    assert not (service.data_dir / "work" / job_id).exists()
     assert service.stop() == 0
 
 
