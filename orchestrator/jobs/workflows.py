@@ -236,6 +236,7 @@ class Workflows(DBOSConfiguredInstance):
             name: sum(photo.get("cost", {}).get(name, 0) for photo in photos)
             for name in ("prompt_tokens", "completion_tokens", "usd")
         }
+        self._clear(job_id)
         done = self.parts.records.change_job(
             job_id,
             (JobState.RUNNING,),
@@ -247,7 +248,6 @@ class Workflows(DBOSConfiguredInstance):
             stage="done",
             message="done",
         )
-        self._clear(job_id)
         log.info("job_ended", job=job_id, state="SUCCEEDED", changed=done)
 
     @step
@@ -257,6 +257,7 @@ class Workflows(DBOSConfiguredInstance):
         failure = failure_of(error)
         if failure.reason == "INTERNAL":
             log.error("job_failed", job=job_id, exc_info=error)
+        self._clear(job_id)
         changed = self.parts.records.change_job(
             job_id,
             (JobState.QUEUED, JobState.RUNNING),
@@ -265,7 +266,6 @@ class Workflows(DBOSConfiguredInstance):
             failure=None if state is JobState.CANCELED else failure.__dict__,
             message=failure.message,
         )
-        self._clear(job_id)
         log.info("job_ended", job=job_id, state=state.value, reason=failure.reason, changed=changed)
 
     def _clear(self, job_id: str) -> None:

@@ -63,6 +63,27 @@ def frame_size(options: RenderOptions, quality: Quality) -> tuple[int, int]:
     return 2 * max(1, round(options.width * half)), 2 * max(1, round(options.height * half))
 
 
+def turntable_job(
+    model: Path, options: RenderOptions, quality: Quality, texture: WoodTexture | None = None
+) -> dict[str, object]:
+    """What ``blender_scripts/turntable.py`` is told, but for the numbers of the frames."""
+    width, height = frame_size(options, quality)
+    sampling = SAMPLING[quality]
+    return {
+        "model": str(model.resolve()),
+        "count": options.frames,
+        "width": width,
+        "height": height,
+        "samples": sampling.samples,
+        "threshold": sampling.threshold,
+        "denoise": True,
+        "persistent": True,
+        "background": options.background.value,
+        "elevation_deg": options.elevation_deg,
+        "material": _described(texture) if texture else None,
+    }
+
+
 def render_frames(
     model: Path,
     frames: Sequence[int],
@@ -91,21 +112,7 @@ def render_frames(
     """
     if not frames:
         return
-    width, height = frame_size(options, quality)
-    sampling = SAMPLING[quality]
-    job = {
-        "model": str(model.resolve()),
-        "count": options.frames,
-        "width": width,
-        "height": height,
-        "samples": sampling.samples,
-        "threshold": sampling.threshold,
-        "denoise": True,
-        "persistent": True,
-        "background": options.background.value,
-        "elevation_deg": options.elevation_deg,
-        "material": _described(texture) if texture else None,
-    }
+    job = turntable_job(model, options, quality, texture)
     shares = [list(frames[start::processes]) for start in range(min(processes, len(frames)))]
     threads = max(1, (os.cpu_count() or 1) // len(shares)) if len(shares) > 1 else 0
     done = 0

@@ -14,7 +14,7 @@ from PIL import Image
 
 from orchestrator.api.heartwood.v1 import asset_pb2, export_pb2, job_pb2, render_pb2
 from orchestrator.client import ApiError, Heartwood
-CORPUS: dict = {}  # from tests.bad_models import CORPUS
+from tests.bad_models import CORPUS
 from tests.models import HEIGHT_M, WIDTH_M, stool, write_stool
 from tests.pictures import jpeg, wood_photo
 from tests.running_service import RunningService, wait_for
