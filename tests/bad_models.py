@@ -596,6 +596,7 @@ def _meshes() -> dict[str, tuple[bytes, str, tuple[str, ...]]]:
         "obj of one joined line": (OBJ + b"f 1 2 \\\n" * 50_000, "a.obj", ("a line has",)),
         "obj in one point": (OBJ.replace(b"1", b"0").replace(b"f 0", b"f 1"), "a.obj", ("no triangle has an area",)),
         "obj of noise": (bytes(range(256)) * 40, "a.obj", ("isn't text",)),
+        "obj whose face has no corners": (OBJ.replace(b"f 1 2 3", b"f  "), "a.obj", ("scene is empty",)),
         "obj with a library that climbs": (b"mtllib ../a.mtl\n" + OBJ, "a.obj", ("mtllib", "..")),
         "obj with an absolute library": (b"mtllib /etc/passwd\n" + OBJ, "a.obj", ("mtllib", "absolute")),
         "obj with a library on a drive": (b"mtllib C:\\a.mtl\n" + OBJ, "a.obj", ("mtllib", "drive")),

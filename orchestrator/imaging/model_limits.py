@@ -53,7 +53,8 @@ def check_vertices(vertices: Vertices, where: str) -> None:
         where: what has them, for the message.
     """
     for start in range(0, len(vertices), CHUNK):
-        part = np.asarray(vertices[start : start + CHUNK], np.float64)
+        with np.errstate(invalid="ignore"):  # a signalling NaN is what we look for
+            part = np.asarray(vertices[start : start + CHUNK], np.float64)
         wrong = ~(np.abs(part) <= MAX_COORDINATE).all(1)  # true for NaN as well
         if wrong.any():
             first = int(np.argmax(wrong))

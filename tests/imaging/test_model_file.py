@@ -231,20 +231,8 @@ PATHS = """asset;scene;scenes 0;scenes 0 nodes;nodes 0;nodes 0 mesh;nodes 0 exte
 meshes 0 primitives;meshes 0 primitives 0 attributes;meshes 0 primitives 0 targets;meshes 0 primitives 0 extensions
 accessors 0;accessors 1;accessors 0 bufferView;accessors 0 sparse;bufferViews 0;bufferViews 0 extensions
 buffers 0 extensions;buffers 0 uri;images;textures;materials;skins;extensionsRequired""".replace("\n", ";").split(";")
-KEYS = [
-    "mesh",
-    "uri",
-    "bufferView",
-    "count",
-    "source",
-    "index",
-    "attributes",
-    "POSITION",
-    "joints",
-    "indices",
-    "values",
-]
-KEYS += ["aTexture", "byteOffset", "EXT_mesh_gpu_instancing", "EXT_meshopt_compression", "KHR_draco_mesh_compression"]
+KEYS = """mesh,uri,bufferView,count,source,index,attributes,POSITION,joints,indices,values,aTexture,byteOffset
+EXT_mesh_gpu_instancing,EXT_meshopt_compression,KHR_draco_mesh_compression""".replace("\n", ",").split(",")
 LEAVES = st.one_of(st.none(), st.booleans(), st.integers(-3, 2**40), st.floats(allow_nan=False), st.text(max_size=4))
 
 
