@@ -1,0 +1,277 @@
+"""Make a model of a piece as a radiance field with a learned surface, on cameras that COLMAP placed."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image as Pictures
+from scipy.ndimage import label
+from skimage.measure import marching_cubes
+
+from orchestrator.domain import DEFAULT_LIMITS, Image, Limits, Progress, Quality, no_progress
+from orchestrator.errors import ToolFailed
+from orchestrator.imaging.cameras import Camera, Floats
+from orchestrator.imaging.mesh import Triangles, clean_mesh, place_on_floor, simplify, smooth, unwrap, write_glb
+from orchestrator.imaging.texturing import bake_from_photos
+from orchestrator.imaging.upright import upright
+from orchestrator.models_3d import CaptureReport, Dimensions, ReconstructedModel, ReconstructOptions
+from orchestrator.tools.colmap import Poses, solve_poses, weak_spots
+from orchestrator.tools.ffmpeg import mp4, run_ffmpeg
+from orchestrator.tools.nerf import Surface, Training, Views, render_field, train_field
+
+CAMERAS, LEARNED, MODELED = 0.15, 0.8, 0.9
+"""Where in the whole the parts end: placing the cameras, learning, the mesh and its texture; then the fly-around."""
+FRAME = "frame-%03d.png"
+FLY_SECONDS, FLY_ELEVATION_DEG, FLY_LENS, FLY_ROOM = 6.0, 20.0, 1.6, 1.06
+"""A turn's length; how far the camera looks down; focal length in widths; air around the bounding sphere."""
+SMOOTHING = 2
+"""Rounds of smoothing: the steps of the voxels."""
+REACH_DEG = 30.0
+"""A photo shows the sides of a piece up to half of this on the left and on the right."""
+
+
+@dataclass(frozen=True)
+class Effort:
+    """What a quality costs."""
+
+    training: Training
+    triangles: int
+    texture_size: int
+    frames: int
+    frame_px: int
+
+
+EFFORT = {
+    Quality.PREVIEW: Effort(Training(seconds=75.0, steps=1_500, voxels=112, photo_px=224), 20_000, 1024, 24, 240),
+    Quality.FINAL: Effort(Training(), 100_000, 4096, 48, 400),
+}
+
+
+@dataclass(frozen=True)
+class Capture:
+    """The photos that could be placed, in a world that stands on +Y. N of them."""
+
+    photos: tuple[Path, ...]  # without lens distortion
+    masks: tuple[Path, ...]
+    cameras: tuple[Camera, ...]
+    report: CaptureReport
+
+    @property
+    def views(self) -> Views:
+        return views_of(self.cameras)
+
+
+def nerf(
+    photos: Sequence[Path],
+    masks: Sequence[Path],
+    options: ReconstructOptions,
+    quality: Quality,
+    folder: Path,
+    *,
+    limits: Limits = DEFAULT_LIMITS,
+    progress: Progress = no_progress,
+) -> ReconstructedModel:
+    """Make the model in ``folder``; after a crash, the same call goes on at the part that was running.
+
+    Args:
+        photos: any format that Pillow reads; 40 or more from all around are best.
+        masks: 8-bit grey of the photos' sizes, 255 on the piece.
+
+    Raises:
+        InvalidInput: fewer than 3 photos.
+        ToolFailed: COLMAP, PyTorch or ffmpeg is missing or failed, or the photos can't be put together.
+        DeadlineExceeded, Canceled: as in ``tools.program.run_program``.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    effort = EFFORT[quality]
+    capture = place_cameras(photos, masks, options, folder, limits, _part(progress, 0.0, CAMERAS))
+    field = folder / "field"
+    learning = _part(progress, CAMERAS, LEARNED)
+    surface = train_field(
+        capture.photos, capture.masks, capture.views, effort.training, field, limits=limits, progress=learning
+    )
+    model = make_model(surface, capture, options, effort, folder, _part(progress, LEARNED, MODELED))
+    frames = render_flight(surface, effort, field, limits, _part(progress, MODELED, 0.98))
+    video = field / "fly_around.mp4"
+    size = (effort.frame_px, effort.frame_px)
+    run_ffmpeg(mp4(FRAME, effort.frames / FLY_SECONDS, size), video, limits=limits, progress=_part(progress, 0.98, 1.0))
+    preview = folder / "preview.png"
+    on_white(frames[0]).save(preview)
+    return ReconstructedModel(
+        glb=folder / "model.glb",
+        report=capture.report,
+        vertices=model["vertices"],
+        triangles=model["triangles"],
+        dimensions=Dimensions(*model["dimensions"]),
+        preview=preview,
+        extras=(video, folder / "cameras" / "colmap.log", field / "nerf.log"),
+    )
+
+
+def place_cameras(
+    photos: Sequence[Path],
+    masks: Sequence[Path],
+    options: ReconstructOptions,
+    folder: Path,
+    limits: Limits,
+    progress: Progress,
+) -> Capture:
+    """Let COLMAP place the photos and stand the world upright; ``folder/capture.json`` keeps what was found."""
+    kept = folder / "capture.json"
+    if not kept.exists():
+        poses = solve_poses(
+            photos, masks, folder / "cameras", ordered=options.ordered, limits=limits, progress=progress
+        )
+        cameras = [
+            Camera(matrix, moved, (int(size[0]), int(size[1])))
+            for matrix, moved, size in zip(poses.matrices, poses.world_to_camera, poses.sizes, strict=True)
+        ]
+        turned = [camera.moved(upright(cameras, poses.points)) for camera in cameras]
+        found = {
+            "photos": [str(path.relative_to(folder)) for path in poses.photos],
+            "masks": [str(path.relative_to(folder)) for path in poses.masks],
+            "matrices": [camera.matrix.tolist() for camera in turned],
+            "world_to_camera": [camera.world_to_camera.tolist() for camera in turned],
+            "sizes": [camera.size for camera in turned],
+            "report": asdict(capture_report(poses, turned, len(photos))),
+        }
+        _write_whole(kept, found)
+    found = json.loads(kept.read_text(encoding="utf-8"))
+    report = found["report"]
+    return Capture(
+        photos=tuple(folder / name for name in found["photos"]),
+        masks=tuple(folder / name for name in found["masks"]),
+        cameras=tuple(
+            Camera(np.array(matrix), np.array(moved), (size[0], size[1]))
+            for matrix, moved, size in zip(found["matrices"], found["world_to_camera"], found["sizes"], strict=True)
+        ),
+        report=CaptureReport(
+            **{**report, "photos_used": tuple(report["photos_used"]), "advice": tuple(report["advice"])}
+        ),
+    )
+
+
+def capture_report(poses: Poses, cameras: Sequence[Camera], photos: int) -> CaptureReport:
+    """Say how well the photos could be put together; ``cameras`` stand upright around the Y axis."""
+    where = np.stack([camera.position for camera in cameras])
+    turns = np.sort(np.degrees(np.arctan2(where[:, 0], where[:, 2])))
+    gaps = np.diff(np.append(turns, turns[0] + 360.0))
+    advice = list(weak_spots(poses))
+    if len(poses.placed) < photos:
+        advice.insert(0, f"{photos - len(poses.placed)} of {photos} photos could not be placed")
+    return CaptureReport(
+        photos=photos,
+        photos_used=poses.placed,
+        points=len(poses.points),
+        mean_reprojection_error_px=poses.mean_reprojection_error_px,
+        coverage_deg=float(360.0 - np.maximum(gaps - REACH_DEG, 0.0).sum()),
+        advice=tuple(advice),
+    )
+
+
+def surface_mesh(surface: Surface, max_triangles: int) -> tuple[Floats, Triangles]:
+    """Return the surface as triangles: hollows that nothing sees into are filled, voxel steps smoothed.
+
+    Raises:
+        ToolFailed: there is no surface.
+    """
+    outside, _ = label(np.pad(surface.distance > 0, 1, constant_values=True))
+    hidden = (surface.distance > 0) & (outside[1:-1, 1:-1, 1:-1] != outside[0, 0, 0])
+    solid = np.where(hidden, -1.0, surface.distance)
+    if not (solid < 0).any():
+        raise ToolFailed("the field has no surface: are the masks right?", tool="nerf")
+    # Marching cubes (Lewiner et al. 2003); one layer of air closes what touches the box.
+    closed = np.pad(solid, 1, constant_values=3.0)
+    places, faces, _, _ = marching_cubes(closed, 0.0, gradient_direction="descent")  # type: ignore[no-untyped-call]
+    vertices = surface.low + (places.astype(np.float64) - 1.0) * surface.voxel
+    vertices, triangles = clean_mesh(vertices, faces.astype(np.int32))
+    vertices = smooth(vertices, triangles, SMOOTHING)
+    return simplify(vertices, triangles, max_triangles)
+
+
+def make_model(
+    surface: Surface, capture: Capture, options: ReconstructOptions, effort: Effort, folder: Path, progress: Progress
+) -> dict[str, Any]:
+    """Write ``model.glb`` and return its facts; they are kept in ``model.json``."""
+    kept = folder / "model.json"
+    if not kept.exists():
+        progress(0.0, "making the mesh")
+        vertices, triangles = surface_mesh(surface, min(effort.triangles, options.max_triangles))
+        progress(0.2, "unwrapping the mesh")
+        mesh = unwrap(vertices, triangles)
+        size = min(effort.texture_size, options.texture_size)
+        pictures, masks = [_read(path) for path in capture.photos], [_read(path) for path in capture.masks]
+        texture = bake_from_photos(mesh, pictures, capture.cameras, masks, size, _part(progress, 0.5, 1.0))
+        placed, dimensions = place_on_floor(mesh.vertices, options.dimensions)
+        write_glb(folder / "model.half.glb", mesh.moved(placed), texture)
+        (folder / "model.half.glb").replace(folder / "model.glb")
+        lengths = (dimensions.width_m, dimensions.height_m, dimensions.depth_m)
+        _write_whole(kept, {"vertices": len(placed), "triangles": len(mesh.triangles), "dimensions": lengths})
+    found: dict[str, Any] = json.loads(kept.read_text(encoding="utf-8"))
+    return found
+
+
+def render_flight(
+    surface: Surface, effort: Effort, field: Path, limits: Limits, progress: Progress
+) -> tuple[Path, ...]:
+    """Render the field from a ring of cameras around it; the frames are FRAME in ``field``."""
+    inside = np.argwhere(surface.distance < 0)
+    low, high = surface.low + inside.min(0) * surface.voxel, surface.low + inside.max(0) * surface.voxel
+    cameras = flight((low + high) / 2, float(np.linalg.norm(high - low)) / 2, effort.frames, effort.frame_px)
+    names = [FRAME % number for number in range(effort.frames)]
+    return render_field(views_of(cameras), field, names, limits=limits, progress=progress)
+
+
+def flight(middle: Floats, radius: float, count: int, side_px: int) -> list[Camera]:
+    """Cameras on a ring, the first before +Z, that have the sphere whole in their square frame."""
+    matrix = np.array([[FLY_LENS, 0.0, 0.5], [0.0, FLY_LENS, 0.5], [0.0, 0.0, 1.0 / side_px]]) * float(side_px)
+    distance = FLY_ROOM * radius / np.sin(np.arctan(0.5 / FLY_LENS))
+    down = np.radians(FLY_ELEVATION_DEG)
+    cameras = []
+    for turn in 2 * np.pi * np.arange(count) / count:
+        away = np.array([np.sin(turn) * np.cos(down), np.sin(down), np.cos(turn) * np.cos(down)])
+        right = np.array([np.cos(turn), 0.0, -np.sin(turn)])
+        world_to_camera = np.eye(4)
+        world_to_camera[:3, :3] = np.stack([right, np.cross(-away, right), -away])
+        world_to_camera[:3, 3] = -world_to_camera[:3, :3] @ (middle + distance * away)
+        cameras.append(Camera(matrix, world_to_camera, (side_px, side_px)))
+    return cameras
+
+
+def views_of(cameras: Sequence[Camera]) -> Views:
+    return Views(
+        np.stack([camera.matrix for camera in cameras]),
+        np.stack([camera.world_to_camera for camera in cameras]),
+        np.array([camera.size for camera in cameras], np.int64),
+    )
+
+
+def on_white(picture: Path) -> Pictures.Image:
+    """The picture with alpha before white."""
+    with Pictures.open(picture) as opened:
+        clear = opened.convert("RGBA")
+    white = Pictures.new("RGBA", clear.size, "white")
+    return Pictures.alpha_composite(white, clear).convert("RGB")
+
+
+def _read(path: Path) -> Image:
+    with Pictures.open(path) as opened:
+        return np.asarray(opened)
+
+
+def _write_whole(path: Path, found: object) -> None:
+    half = path.with_suffix(".half")
+    half.write_text(json.dumps(found), encoding="utf-8")
+    half.replace(path)
+
+
+def _part(progress: Progress, start: float, end: float) -> Callable[[float, str], None]:
+    def report(fraction: float, message: str) -> None:
+        progress(start + (end - start) * fraction, message)
+
+    return report
