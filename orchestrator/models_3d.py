@@ -200,6 +200,15 @@ class CaptureReport:
 
 
 @dataclass(frozen=True)
+class PhotoCamera:
+    """From where a photo shows the model: a pinhole in OpenCV axes (+X right, +Y down, +Z forward)."""
+
+    matrix: tuple[tuple[float, ...], ...]  # [3, 3] intrinsics, px; the middle of the first pixel is (0.5, 0.5)
+    world_to_camera: tuple[tuple[float, ...], ...]  # [4, 4] rigid, of the model's own frame
+    size: tuple[int, int]  # width, height, px
+
+
+@dataclass(frozen=True)
 class ReconstructedModel:
     """What a way of reconstruction made, as files in the folder that it was given.
 
@@ -213,3 +222,4 @@ class ReconstructedModel:
     dimensions: Dimensions
     preview: Path | None = None  # a picture of the model
     extras: tuple[Path, ...] = ()  # such as a fly-around video and the programs' logs
+    camera: PhotoCamera | None = None  # of the single photo, as it was estimated
