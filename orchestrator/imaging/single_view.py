@@ -11,6 +11,7 @@ World frame: +Y up, the floor at y = 0, the front towards +Z, the Y axis through
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import cv2
 import numpy as np
@@ -34,10 +35,14 @@ DIRECTIONS = 64
 SEGMENT_SLACK_DEG = 1.2
 SHORTEST_SEGMENT = 0.035
 """Of the silhouette's diagonal."""
+ROOM = 0.3
+"""Of the silhouette's diagonal: beyond this, more room between the box and the piece counts less. A chair leaves its
+box half empty."""
 CUT_WEIGHT = 8.0
 """How much worse it is to cut the piece by the box than to leave room in it."""
-BOX_WEIGHT, LINE_WEIGHT, PRIOR_WEIGHT = 12.0, 1.0, 0.02
-GENERATIONS = 220
+BOX_WEIGHT, LINE_WEIGHT, PRIOR_WEIGHT = 12.0, 1.0, 0.03
+SECTORS, GENERATIONS = 6, 150
+"""The search is done for each sixth of the azimuths, as far puzzles have several good answers."""
 
 
 @dataclass(frozen=True)
@@ -49,12 +54,13 @@ class View:
     depth: float  # over height
     azimuth_deg: float  # the camera stands this far to the right of the front
     elevation_deg: float
+    cost: float = 0.0  # how badly it explains the photo
 
 
-def estimate_view(
+def estimate_views(
     photo_srgb: Image, mask: Image, focal: float | None = None, progress: Progress = no_progress
-) -> View:
-    """Find the camera and the box that explain the photo.
+) -> list[View]:
+    """Find cameras and boxes that explain the photo, the likeliest first, each from another side.
 
     Args:
         photo_srgb: [H, W, 3] uint8.
@@ -71,30 +77,27 @@ def estimate_view(
         size=(width, height),
         focal=(focal or FOCAL * max(width, height), KNOWN_SPREAD if focal else FOCAL_SPREAD),
     )
-    done = 0
+    edges = np.linspace(-FRONT_DEG, FRONT_DEG, SECTORS + 1)
+    views = []
+    for number, (low_deg, high_deg) in enumerate(pairwise(edges)):
 
-    def report(*_: object, **__: object) -> None:
-        nonlocal done
-        done += 1
-        progress(min(done / GENERATIONS, 1.0), "looking for the camera")
+        def report(*_: object, number: int = number, **__: object) -> None:
+            progress(number / SECTORS, "looking for the camera")
 
-    best = None
-    for low_deg, high_deg in ((-FRONT_DEG, 0.0), (0.0, FRONT_DEG)):  # a view from the left, and one from the right
         found = differential_evolution(
             puzzle.cost,
             puzzle.bounds(low_deg, high_deg),
             vectorized=True,
-            popsize=10,
-            maxiter=GENERATIONS // 2,
+            popsize=8,
+            maxiter=GENERATIONS,
             tol=1e-6,
             updating="deferred",
-            seed=1,
+            rng=1,
             polish=False,
             callback=report,
         )
-        if best is None or found.fun < best.fun:
-            best = found
-    return puzzle.view(np.asarray(best.x))
+        views.append(puzzle.view(np.asarray(found.x), float(found.fun)))
+    return sorted(views, key=lambda view: view.cost)
 
 
 @dataclass(frozen=True)
@@ -154,8 +157,8 @@ class _Puzzle:
         turn = np.arange(DIRECTIONS) * (2 * np.pi / DIRECTIONS)
         toward = np.stack([np.cos(turn), np.sin(turn)], -1)
         room = ((pixels @ toward.T).max(1) - (self.outline @ toward.T).max(0)) / self.extent
-        box = np.where(room >= 0, room, -CUT_WEIGHT * room).mean(1)
-        azimuth, elevation, lens, wide, deep = guess[:5]
+        box = np.where(room >= 0, ROOM * (1 - np.exp(-np.maximum(room, 0) / ROOM)), -CUT_WEIGHT * room).mean(1)
+        _, elevation, lens, wide, deep = guess[:5]
         prior = (
             (lens / self.focal[1]) ** 2
             + ((elevation - np.radians(ELEVATION_DEG)) / np.radians(ELEVATION_SPREAD_DEG)) ** 2
@@ -175,7 +178,7 @@ class _Puzzle:
         error = np.abs((along - angle + np.pi / 2) % np.pi - np.pi / 2).min(1)
         return np.asarray((weight * (1 - np.exp(-((error / self.segments[:, 3]) ** 2)))).sum(1))
 
-    def view(self, guess: Floats) -> View:
+    def view(self, guess: Floats, cost: float) -> View:
         rotation, shift, focal, half = (values[0] for values in self.cameras(guess.reshape(8, 1)))
         world_to_camera = np.eye(4)
         world_to_camera[:3, :3] = rotation
@@ -187,6 +190,7 @@ class _Puzzle:
             depth=float(2 * half[2]),
             azimuth_deg=float(np.degrees(guess[0])),
             elevation_deg=float(np.degrees(guess[1])),
+            cost=cost,
         )
 
 
@@ -213,8 +217,12 @@ def _segments(photo_srgb: Image, mask: Image, shortest: float) -> Floats:
     ends = np.concatenate(found)
     middle, across = (ends[:, :2] + ends[:, 2:]) / 2, ends[:, 2:] - ends[:, :2]
     length = np.linalg.norm(across, axis=1)
-    on = np.stack([near[tuple(np.clip(at[:, ::-1].astype(int), 0, np.array(mask.shape) - 1).T)] > 0
-                   for at in (ends[:, :2], middle, ends[:, 2:])]).all(0)
+    on = np.stack(
+        [
+            near[tuple(np.clip(at[:, ::-1].astype(int), 0, np.array(mask.shape) - 1).T)] > 0
+            for at in (ends[:, :2], middle, ends[:, 2:])
+        ]
+    ).all(0)
     kept = on & (length >= shortest)
     if not kept.any():
         return np.zeros((0, 5))

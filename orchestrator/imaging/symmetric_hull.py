@@ -8,13 +8,13 @@ can carve, such as the room over a chair's seat; ``_plain`` takes those away.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from enum import Enum
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import binary_opening, gaussian_filter, map_coordinates
+from scipy.ndimage import binary_opening, distance_transform_edt, gaussian_filter, label, map_coordinates
 from skimage.measure import marching_cubes
 
 from orchestrator.domain import FloatMap, Image, Progress, no_progress
@@ -26,9 +26,21 @@ ROOM = 0.01
 """The box is enlarged by this share of its height: a silhouette is cut by a pixel more easily than by the box."""
 FULL = 0.9
 """A row of voxels is as wide as the widest on a ray from this share on."""
-SQUARE = 1.15
+NARROW, THICK = 5.0, 5.0
+"""Voxels: holes in the silhouette up to twice this wide are closed with this much depth."""
+CANDIDATES, COARSE_CELLS = 4, 40
+HOLE_COST, MOST_HOLES = 3.0, 0.1
+"""Cost of a silhouette that the symmetric hull explains not at all, beside what the camera's search calls cost;
+beyond that many holes the piece itself is not symmetric, from no side."""
+AGREES = 0.05
+"""Of the range of the hull's depths: how far a model's depth may scatter about it and still be used."""
+CRUMB = 0.005
+"""Of the largest part's volume."""
+MIDDLE_SLACK = 0.12
+"""Of the box's depth: how far the plane between front and back may lie from the box's middle."""
+SQUARE = 1.25
 """Sides whose lengths differ by less may be meant to be the same."""
-SYMMETRY_SLACK = 0.012
+SYMMETRY_SLACK = 0.025
 """How much more of the silhouette than by left and right alone a stronger symmetry may fail to explain."""
 NEAR = 0.08
 """Of the box's mean side: what is this close to the widest row belongs to it."""
@@ -50,16 +62,17 @@ class _Grid:
 
     def slab(self, start: int, stop: int) -> Floats:
         """[n, 3] the middles of the slices ``start`` to ``stop`` along x."""
-        return np.stack(np.meshgrid(self.x[start:stop], self.y, self.z, indexing="ij"), -1).reshape(-1, 3)
+        middles = np.meshgrid(self.x[start:stop], self.y, self.z, indexing="ij")
+        return np.asarray(np.stack(middles, -1).reshape(-1, 3), np.float64)
 
 
-class Symmetry(Enum):
-    """What a piece looks the same after; each adds silhouettes for free."""
+@dataclass(frozen=True)
+class Symmetry:
+    """What a piece looks the same after, besides left and right; each adds silhouettes for free."""
 
-    NONE = 1
-    SIDES = 2  # left and right: nearly all furniture
-    BOTH = 4  # and front and back: tables, benches, shelves
-    QUARTER = 8  # and quarter turns: stools, round and square tables
+    below: float = 0.0  # up to this height front and back are alike: 1 for tables, the seat's height for chairs
+    quarter: bool = False  # quarter turns: stools, round and square tables
+    sides: bool = True  # left and right
 
 
 @dataclass(frozen=True)
@@ -72,28 +85,50 @@ class Hull:
     coverage: float  # share of the silhouette that the symmetric hull explains
 
 
-def symmetric_hull(mask: Image, view: View, cells: int, progress: Progress = no_progress) -> Hull:
+def choose_view(mask: Image, views: Sequence[View]) -> View:
+    """Return the view whose symmetric hull explains most of the silhouette, the views' own costs considered.
+
+    From a wrong side, the mirror image of the silhouette carves parts away that the photo shows.
+    """
+
+    def cost(view: View) -> float:
+        grid = _grid(view, COARSE_CELLS)
+        covered = _most_symmetric(grid, _carve(grid, view.camera, mask, no_progress))[2]
+        return view.cost + HOLE_COST * min(1 - covered, MOST_HOLES)
+
+    return min(views[:CANDIDATES], key=cost)
+
+
+def symmetric_hull(
+    mask: Image, view: View, cells: int, depth: FloatMap | None = None, progress: Progress = no_progress
+) -> Hull:
     """Return a closed mesh whose silhouette in ``view`` is the mask, as symmetric as the silhouette lets it be.
 
     Args:
         mask: [H, W] uint8, 255 on the piece.
         cells: voxels along the longest side of the box.
+        depth: [h, w] of the whole photo, from a model, up to scale and offset; without it, or where it contradicts
+            the silhouette, the shape rests on the silhouette alone.
     """
     grid = _grid(view, cells)
     progress(0.0, "carving the silhouette")
     cone = _carve(grid, view.camera, mask, progress)
-    symmetry, field, coverage = _most_symmetric(cone, view)
+    symmetry, field, coverage = _most_symmetric(grid, cone)
     progress(0.6, "taking away what no silhouette shows")
+    if depth is not None:
+        field = np.where(_free(grid, cone, field > 0, depth), -grid.pitch, field)
     inside = field > 0
     kept = _plain(grid, inside, cone, view)
-    kept = _filled(kept, cone, symmetry)
-    lone = _unexplained(cone, kept)
+    lone = _unexplained(grid, cone, kept)
     field = np.where(lone, cone.field, field)
-    removed = binary_opening((field > 0) & ~kept & ~lone, iterations=2)
+    removed = binary_opening(inside & ~kept & ~lone, iterations=2)
     soft = 0.5 - gaussian_filter(removed.astype(np.float32), 1.0)
     field = np.minimum(field, soft * (3 * grid.pitch))
+    field = np.where(_crumbs(field > 0), -grid.pitch, field)
     progress(0.9, "making the mesh")
-    vertices, triangles, _, _ = marching_cubes(np.pad(field, 1, constant_values=-grid.pitch), 0.0)
+    vertices, triangles, _, _ = marching_cubes(  # type: ignore[no-untyped-call]
+        np.pad(field, 1, constant_values=-grid.pitch), 0.0
+    )
     origin = np.array([grid.x[0], grid.y[0], grid.z[0]]) - grid.pitch
     return Hull(vertices * grid.pitch + origin, np.asarray(triangles[:, ::-1], np.int32), symmetry, coverage)
 
@@ -125,10 +160,11 @@ def _signed_distance(mask: Image) -> FloatMap:
 class _Cone:
     """The voxels as the photo shows them. All [X, Y, Z] but the last."""
 
-    field: FloatMap  # how deep inside the silhouette's cone and the box, in the world's unit
+    field: FloatMap  # how deep inside the silhouette's cone, in the world's unit
     pixel: NDArray[np.int32]  # number of the pixel that shows it, in a coarse photo of one pixel a voxel
     depth: FloatMap  # distance along the camera's axis
     silhouette: NDArray[np.bool_]  # [pixels] of the coarse photo
+    columns: int  # of the coarse photo
 
 
 def _carve(grid: _Grid, camera: Camera, mask: Image, progress: Progress) -> _Cone:
@@ -139,40 +175,92 @@ def _carve(grid: _Grid, camera: Camera, mask: Image, progress: Progress) -> _Con
     nearness = focal / float(np.linalg.norm(camera.position - [0, 0.5, 0]))  # px a unit
     coarse = min(1.0, 1.0 / (grid.pitch * nearness))
     columns, rows = (int(np.ceil(side * coarse)) for side in camera.size)
-    half_x, half_z = grid.box[0] / 2 + ROOM, grid.box[1] / 2 + ROOM
     step = max(1, 400_000 // (len(grid.y) * len(grid.z)))
     for start in range(0, len(grid.x), step):
         progress(0.6 * start / len(grid.x), "carving the silhouette")
         points = grid.slab(start, start + step)
         at, far = camera.project(points)
         deep = map_coordinates(distance, at.T[::-1] - 0.5, order=1, cval=-1e3)
-        x, y, z = points.T
-        box = np.stack([half_x - np.abs(x), y, 1 + ROOM - y, half_z - np.abs(z)]).min(0)
         shape = (-1, len(grid.y), len(grid.z))
         some = slice(start, start + step)
-        field[some] = np.minimum(deep * far / focal, box).reshape(shape)
+        field[some] = (deep * far / focal).reshape(shape)
         depth[some] = far.reshape(shape)
         where = np.clip((at * coarse).astype(np.int64), 0, [columns - 1, rows - 1])
         pixel[some] = (where[:, 1] * columns + where[:, 0]).reshape(shape)
     small = cv2.resize(mask, (columns, rows), interpolation=cv2.INTER_AREA) > 127
-    return _Cone(field, pixel, depth, small.ravel())
+    return _Cone(field, pixel, depth, small.ravel(), columns)
 
 
-def _most_symmetric(cone: _Cone, view: View) -> tuple[Symmetry, FloatMap, float]:
-    """The strongest symmetry that the silhouette allows, the field of its hull, and how much of the silhouette is left.
+def _box_field(grid: _Grid, width: float, depth: float) -> FloatMap:
+    """How deep inside the box each voxel lies."""
+    x = width / 2 + ROOM - np.abs(grid.x)
+    y = np.minimum(grid.y, 1 + ROOM - grid.y)
+    z = depth / 2 + ROOM - np.abs(grid.z)
+    deep = np.minimum(np.minimum(x[:, None, None], y[None, :, None]), z[None, None, :])
+    return np.asarray(deep, np.float32)
+
+
+def _most_symmetric(grid: _Grid, cone: _Cone) -> tuple[Symmetry, FloatMap, float]:
+    """The strongest symmetry that the silhouette allows, the field of its hull, and the share of the silhouette that
+    this explains.
 
     A symmetry that the piece does not have carves away parts of it, which leaves holes in its silhouette.
     """
-    sides = np.minimum(cone.field, cone.field[::-1])
+    box = _box_field(grid, *grid.box)
+    mirrored = np.minimum(cone.field, cone.field[::-1])
+    sides = np.minimum(mirrored, box)
     base = _coverage(cone, sides)
-    both = np.minimum(sides, sides[:, :, ::-1])
-    if sides.shape[0] == sides.shape[2]:
-        quarter = np.minimum(both, both.transpose(2, 1, 0))
+    allowed = int((1 - base + SYMMETRY_SLACK) * cone.silhouette.sum())
+    best: tuple[int, int, int] = (0, 0, 0)
+    reach = max(2, round(MIDDLE_SLACK * len(grid.z)))
+    for shift in range(-reach, reach + 1):
+        both = np.minimum(sides, _turned_back(sides, shift))
+        lost = _lost(cone, sides > 0, both > 0)
+        height = int(np.flatnonzero(lost <= allowed).max())
+        best = max(best, (height, -int(lost[height]), shift))
+    height, _, shift = best
+    if height == len(grid.y) and sides.shape[0] == sides.shape[2]:
+        side = max(grid.box)
+        both = np.minimum(mirrored, _box_field(grid, side, side))
+        both = _shifted(np.minimum(both, _turned_back(both, shift)), shift)
+        quarter = _shifted(np.minimum(both, both.transpose(2, 1, 0)), -shift)
         if (found := _coverage(cone, quarter)) >= base - SYMMETRY_SLACK:
-            return Symmetry.QUARTER, quarter, found
-    if (found := _coverage(cone, both)) >= base - SYMMETRY_SLACK:
-        return Symmetry.BOTH, both, found
-    return Symmetry.SIDES, sides, base
+            return Symmetry(1.0, True), quarter, found
+    both = np.minimum(sides, _turned_back(sides, shift))
+    field = np.concatenate([both[:, :height], sides[:, height:]], axis=1)
+    return Symmetry(min(max(float(grid.y[min(height, len(grid.y) - 1)]), 0.0), 1.0)), field, _coverage(cone, field)
+
+
+def _turned_back(field: FloatMap, shift: int) -> FloatMap:
+    """The field mirrored front to back, at a plane ``shift`` half voxels before the middle."""
+    return _moved(field[:, :, ::-1], shift)
+
+
+def _moved(field: FloatMap, steps: int) -> FloatMap:
+    moved = np.full_like(field, -1.0)
+    count = field.shape[2]
+    moved[:, :, max(steps, 0) : count + min(steps, 0)] = field[:, :, max(-steps, 0) : count - max(steps, 0)]
+    return moved
+
+
+def _shifted(field: FloatMap, half: int) -> FloatMap:
+    """Move the plane ``half`` half voxels before the middle into it; a half voxel too few does no harm."""
+    return _moved(field, -(half // 2) if half >= 0 else (-half) // 2)
+
+
+def _lost(cone: _Cone, sides: NDArray[np.bool_], both: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """[Y + 1] how many pixels of the silhouette nothing explains if ``both`` holds below a height and ``sides``
+    above it."""
+    count, layers = len(cone.silhouette), sides.shape[1]
+    layer = np.broadcast_to(np.arange(layers)[None, :, None], sides.shape)
+    highest, lowest = np.full(count, -1), np.full(count, layers)
+    np.maximum.at(highest, cone.pixel[sides], layer[sides])
+    np.minimum.at(lowest, cone.pixel[both], layer[both])
+    # Lost from where its highest voxel of ``sides`` is cut off to where its lowest of ``both`` comes in.
+    gap = cone.silhouette & (highest < lowest)
+    change = np.bincount(highest[gap] + 1, minlength=layers + 2)[: layers + 2]
+    change = change - np.bincount(lowest[gap] + 1, minlength=layers + 2)[: layers + 2]
+    return np.asarray(np.cumsum(change)[: layers + 1])
 
 
 def _coverage(cone: _Cone, field: FloatMap) -> float:
@@ -208,40 +296,78 @@ def _plain(grid: _Grid, inside: NDArray[np.bool_], cone: _Cone, view: View) -> N
     return np.asarray(kept | kept[::-1])
 
 
-def _filled(kept: NDArray[np.bool_], cone: _Cone, symmetry: Symmetry) -> NDArray[np.bool_]:
-    """What is seen, and what lies straight behind it without a gap.
+def _free(grid: _Grid, cone: _Cone, inside: NDArray[np.bool_], depth: FloatMap) -> NDArray[np.bool_]:
+    """The voxels before the surface that a model's depth map shows.
 
-    The room below a table's top is hidden by it from above, so that no silhouette carves it; but nothing is seen in
-    front of it either. A cabinet's body lies behind its front.
+    The map is fitted to the hull's own visible depth with a robust line (iteratively reweighted least squares, Cauchy
+    weights). Most of a piece's visible surface is on its hull; a map that does not agree with that is not used.
     """
-    x, y, z = np.nonzero(kept)
-    nearest = np.full(len(cone.silhouette), np.inf, np.float32)
-    np.minimum.at(nearest, cone.pixel[kept], cone.depth[kept])
-    pitch = abs(float(cone.depth[1, 0, 0] - cone.depth[0, 0, 0])) + abs(float(cone.depth[0, 0, 1] - cone.depth[0, 0, 0]))
-    first = kept & (cone.depth <= nearest[cone.pixel] + 2 * pitch)
-    first = _spread(first, symmetry)
-    filled = np.zeros_like(kept)
-    reached = np.zeros(kept.shape[:2], bool)
-    for number in range(kept.shape[2] - 1, -1, -1):
-        reached = kept[:, :, number] & (first[:, :, number] | reached)
-        filled[:, :, number] = reached
-    return _spread(filled, symmetry)
+    count = len(cone.silhouette)
+    nearest = np.full(count, np.inf, np.float32)
+    np.minimum.at(nearest, cone.pixel[inside], cone.depth[inside])
+    farthest = np.full(count, -np.inf, np.float32)
+    np.maximum.at(farthest, cone.pixel[inside], cone.depth[inside])
+    small = cv2.resize(depth, (cone.columns, count // cone.columns), interpolation=cv2.INTER_AREA).ravel()
+    at = np.flatnonzero(cone.silhouette & np.isfinite(nearest) & np.isfinite(small))
+    nothing = np.zeros_like(inside)
+    if len(at) < 100 or np.ptp(small[at]) == 0:
+        return nothing
+    model, hull = np.stack([small[at], np.ones(len(at))], -1).astype(np.float64), nearest[at].astype(np.float64)
+    weight = np.ones(len(at))
+    for _ in range(30):
+        root = np.sqrt(weight)[:, None]
+        line = np.linalg.lstsq(model * root, hull * root[:, 0], rcond=None)[0]
+        error = hull - model @ line
+        spread = max(1.4826 * float(np.median(np.abs(error))), 1e-6)
+        weight = 1 / (1 + (error / (2 * spread)) ** 2)
+    if line[0] <= 0 or spread > AGREES * float(np.ptp(np.percentile(hull, [5, 95]))):
+        return nothing
+    surface = np.full(count, -np.inf)
+    surface[at] = model @ line - 2 * spread - 2 * grid.pitch
+    # What the silhouette shows must stay: no farther than the last voxel on the line of sight.
+    surface = np.minimum(surface, farthest - 2 * grid.pitch)
+    free = inside & (cone.depth < surface[cone.pixel])
+    return np.asarray(free | free[::-1])
 
 
-def _spread(chosen: NDArray[np.bool_], symmetry: Symmetry) -> NDArray[np.bool_]:
-    """The voxels and their images."""
-    if symmetry.value >= Symmetry.SIDES.value:
-        chosen = chosen | chosen[::-1]
-    if symmetry.value >= Symmetry.BOTH.value:
-        chosen = chosen | chosen[:, :, ::-1]
-    if symmetry is Symmetry.QUARTER:
-        chosen = chosen | chosen.transpose(2, 1, 0)
-    return chosen
+def _crumbs(inside: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Voxels of parts that are too small to be a part of furniture."""
+    parts, count = label(inside)
+    if count < 2:
+        return np.zeros_like(inside)
+    sizes = np.bincount(parts.ravel())
+    return np.asarray(inside & (sizes < CRUMB * sizes[1:].max())[parts])
 
 
-def _unexplained(cone: _Cone, kept: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """The voxels of the silhouette alone where the symmetric shape leaves a hole in it: one side has what the other
-    has not."""
-    covered = np.zeros(len(cone.silhouette), bool)
-    covered[cone.pixel[kept]] = True
-    return np.asarray((cone.silhouette & ~covered)[cone.pixel] & (cone.field > 0))
+def _unexplained(grid: _Grid, cone: _Cone, kept: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """The voxels of the silhouette alone where the symmetric shape leaves a hole in it.
+
+    A narrow hole is an error of the camera or the symmetry: it is closed at the depth of what is beside it. A wide one
+    is a part that the piece has on one side only.
+    """
+    count = len(cone.silhouette)
+    covered = np.zeros(count, bool)
+    nearest, farthest = np.full(count, np.inf, np.float32), np.full(count, -np.inf, np.float32)
+    pixel, depth = cone.pixel[kept], cone.depth[kept]
+    covered[pixel] = True
+    np.minimum.at(nearest, pixel, depth)
+    np.maximum.at(farthest, pixel, depth)
+    hole = (cone.silhouette & ~covered).reshape(-1, cone.columns)
+    away, beside = distance_transform_edt(~covered.reshape(hole.shape), return_indices=True)
+    beside = (beside[0] * cone.columns + beside[1]).ravel()
+    wide = reconstructed(away > NARROW, hole).ravel()
+    inside = hole.ravel()[cone.pixel] & (np.minimum(cone.field, _box_field(grid, *grid.box)) > 0)
+    low, high = nearest[beside][cone.pixel], farthest[beside][cone.pixel]
+    high = np.minimum(high, low + THICK * grid.pitch)
+    return np.asarray(
+        inside & (wide[cone.pixel] | ((cone.depth >= low - grid.pitch) & (cone.depth <= high + grid.pitch)))
+    )
+
+
+def reconstructed(seeds: NDArray[np.bool_], within: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """The parts of ``within`` that hold a seed."""
+    parts, count = label(within)
+    chosen = np.zeros(count + 1, bool)
+    chosen[np.unique(parts[seeds & within])] = True
+    chosen[0] = False
+    return np.asarray(chosen[parts])

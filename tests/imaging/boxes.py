@@ -44,9 +44,7 @@ def camera_at(azimuth_deg: float, elevation_deg: float, piece: Sequence[Box], si
     focal = 50 / 36 * size[0]
     distance = radius / np.sin(np.arctan(min(size) / 2 / focal)) / 0.85
     azimuth, elevation = np.radians([azimuth_deg, elevation_deg])
-    back = np.array(
-        [np.sin(azimuth) * np.cos(elevation), np.sin(elevation), np.cos(azimuth) * np.cos(elevation)]
-    )
+    back = np.array([np.sin(azimuth) * np.cos(elevation), np.sin(elevation), np.cos(azimuth) * np.cos(elevation)])
     camera = look_at(back * distance, size=size, focal=focal)
     shift = np.eye(4)
     shift[:3, 3] = -middle

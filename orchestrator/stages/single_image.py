@@ -1,0 +1,266 @@
+"""Make a 3D model from one photo: by symmetry and proportion (``local``), or by a self-hosted image-to-3D server."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+from PIL import Image as Pictures
+
+from orchestrator.domain import DEFAULT_LIMITS, Image, Limits, MaterialMaps, Progress, Quality, no_progress
+from orchestrator.errors import InvalidInput, ToolFailed
+from orchestrator.imaging.cameras import Camera, Floats
+from orchestrator.imaging.glb_floor import stand_on_floor
+from orchestrator.imaging.mesh import UvMesh, clean_mesh, place_on_floor, simplify, smooth, unwrap, write_glb
+from orchestrator.imaging.model_file import check_model
+from orchestrator.imaging.photo import focal_length_35mm
+from orchestrator.imaging.rasterize import NOTHING, depth_map
+from orchestrator.imaging.single_view import View, estimate_views
+from orchestrator.imaging.symmetric_hull import choose_view, symmetric_hull
+from orchestrator.imaging.texturing import bake_from_photos
+from orchestrator.models_3d import (
+    CaptureReport,
+    Format3D,
+    PhotoCamera,
+    Provider,
+    ReconstructedModel,
+    ReconstructOptions,
+)
+from orchestrator.tools.trellis import TrellisSettings, generate_glb
+
+__all__ = ["TrellisSettings", "single_image"]
+
+FIELD = "reconstruct.upload_id"
+SEARCH_SIDE = 800
+"""Longer side, px, of the photo in which the camera is searched; edges are found no better in a larger one."""
+TEXTURE_SIDE = 3000
+CELLS = {Quality.PREVIEW: 72, Quality.FINAL: 128}
+"""Voxels along the longest side: 1.4 cm and 8 mm for a piece of one metre."""
+TRIANGLES = {Quality.PREVIEW: 15_000, Quality.FINAL: 40_000}
+"""What shapes of so many voxels need; the unwrapping grows with it."""
+FULL_FRAME_DIAGONAL_MM = 43.27
+"""Of the 36 × 24 mm film that 35 mm equivalent focal lengths refer to."""
+LEAST_SHARE = 0.002
+"""Of the photo: a smaller piece shows nothing to build from."""
+SEEN_WELL = 0.25
+"""Cosine to the photo's line of sight from which on the photo itself, not its mirror image, gives the texture."""
+
+
+def single_image(
+    photo: Path,
+    mask: Path,
+    maps: MaterialMaps | None,
+    options: ReconstructOptions,
+    quality: Quality,
+    folder: Path,
+    *,
+    trellis: TrellisSettings | None = None,
+    limits: Limits = DEFAULT_LIMITS,
+    progress: Progress = no_progress,
+) -> ReconstructedModel:
+    """Make ``model.glb`` in ``folder``.
+
+    Args:
+        photo: an upright picture that Pillow reads, with the focal length in its EXIF where it is known.
+        mask: 8-bit grey PNG of the photo's size, 255 on the piece.
+        maps: what the models say of the photo; their depth is used where it agrees with the silhouette.
+        trellis: the image-to-3D server, for ``options.provider`` TRELLIS.
+
+    Raises:
+        InvalidInput: the mask is empty or cut off by the photo's borders; the server is not set up.
+        ModelUnavailable, ToolFailed: as in ``tools.trellis.generate_glb``.
+        DeadlineExceeded, Canceled: as ``progress`` raises them.
+    """
+    photo_srgb, piece = _read(photo, mask)
+    if options.provider is Provider.TRELLIS:
+        if trellis is None:
+            raise InvalidInput("reconstruct.provider", "'trellis' is not set up on this server; allowed is 'local'")
+        return _by_server(photo_srgb, piece, options, folder, trellis, limits, progress)
+    return _by_symmetry(photo, photo_srgb, piece, maps, options, quality, folder, progress)
+
+
+def _read(photo: Path, mask: Path) -> tuple[Image, Image]:
+    with Pictures.open(photo) as picture:
+        photo_srgb = np.asarray(picture.convert("RGB"))
+    with Pictures.open(mask) as picture:
+        piece = np.asarray(picture.convert("L"))
+    if piece.shape != photo_srgb.shape[:2]:
+        raise InvalidInput(
+            FIELD,
+            f"the mask is {piece.shape[1]} × {piece.shape[0]} pixels, the photo {photo_srgb.shape[1]} × "
+            f"{photo_srgb.shape[0]}; they must be the same",
+        )
+    share = float((piece > 127).mean())
+    if share < LEAST_SHARE:
+        raise InvalidInput(
+            FIELD,
+            f"the piece was found on {share:.2%} of the photo, at least {LEAST_SHARE:.1%} is needed; take a photo that "
+            "shows one piece of furniture larger and before a plain background",
+        )
+    borders = {"left": piece[:, 0], "right": piece[:, -1], "top": piece[0], "bottom": piece[-1]}
+    cut = [name for name, line in borders.items() if (line > 127).any()]
+    if len(cut) == len(borders):
+        raise InvalidInput(
+            FIELD,
+            "the piece reaches over all four borders of the photo, so that its outline is not seen; take a photo that "
+            "shows the whole piece with room around it",
+        )
+    return photo_srgb, piece
+
+
+def _by_symmetry(
+    file: Path,
+    photo_srgb: Image,
+    piece: Image,
+    maps: MaterialMaps | None,
+    options: ReconstructOptions,
+    quality: Quality,
+    folder: Path,
+    progress: Progress,
+) -> ReconstructedModel:
+    """Two views for one: the photo, and the photo as the mirror image of the piece would give it."""
+    height, width = piece.shape
+    scale = min(1.0, SEARCH_SIDE / max(height, width))
+    size = (round(width * scale), round(height * scale))
+    small_photo, small_piece = _resized(photo_srgb, size), _resized(piece, size)
+    film_mm = focal_length_35mm(file.read_bytes())
+    focal = film_mm / FULL_FRAME_DIAGONAL_MM * float(np.hypot(*size)) if film_mm else None
+    views = estimate_views(small_photo, small_piece, focal, _part(progress, 0.0, 0.2))
+    view = choose_view(small_piece, views)
+    hull = symmetric_hull(
+        small_piece, view, CELLS[quality], None if maps is None else maps.depth, _part(progress, 0.2, 0.6)
+    )
+    progress(0.6, "cleaning the mesh")
+    vertices, triangles = clean_mesh(hull.vertices, hull.triangles)
+    vertices = smooth(vertices, triangles, 2)
+    limit = min(options.max_triangles, TRIANGLES[quality])
+    vertices, triangles = clean_mesh(*simplify(vertices, triangles, limit))
+    progress(0.65, "unwrapping")
+    mesh = unwrap(vertices, triangles)
+    texture = _texture(mesh, photo_srgb, piece, view, options.texture_size, _part(progress, 0.7, 0.95))
+    placed, dimensions = place_on_floor(mesh.vertices, options.dimensions)
+    camera = view.camera.moved(_similarity(mesh.vertices, placed)).resized(width, height)
+    glb = folder / "model.glb"
+    write_glb(glb, mesh.moved(placed), texture)
+    progress(1.0, "model made from one photo")
+    return ReconstructedModel(
+        glb=glb,
+        report=CaptureReport(photos=1, photos_used=(0,), advice=_advice(piece, view)),
+        vertices=len(mesh.vertices),
+        triangles=len(triangles),
+        dimensions=dimensions,
+        camera=PhotoCamera(_rows(camera.matrix), _rows(camera.world_to_camera), camera.size),
+    )
+
+
+def _resized(picture: Image, size: tuple[int, int]) -> Image:
+    return np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_AREA), np.uint8)
+
+
+def _rows(matrix: Floats) -> tuple[tuple[float, ...], ...]:
+    return tuple(tuple(float(value) for value in row) for row in matrix)
+
+
+def _part(progress: Progress, start: float, end: float) -> Progress:
+    return lambda fraction, message: progress(start + (end - start) * fraction, message)
+
+
+def _texture(mesh: UvMesh, photo_srgb: Image, piece: Image, view: View, size: int, progress: Progress) -> Image:
+    """The photo where it sees the piece, its mirror image on the other side, and their neighbours' colour elsewhere."""
+    height, width = piece.shape
+    scale = min(1.0, TEXTURE_SIDE / max(height, width))
+    frame = (round(width * scale), round(height * scale))
+    photo, inside = _resized(photo_srgb, frame), _resized(piece, frame)
+    camera = view.camera.resized(*frame)
+    return bake_from_photos(
+        mesh,
+        [photo, np.ascontiguousarray(photo[:, ::-1])],
+        [camera, _mirrored(camera)],
+        [inside, np.ascontiguousarray(_seen_once(mesh, camera, inside)[:, ::-1])],
+        size,
+        progress,
+    )
+
+
+def _mirrored(camera: Camera) -> Camera:
+    """The camera that takes the mirrored photo: the reflection of ``camera`` at x = 0, its picture turned left to
+    right, which makes it right-handed again."""
+    flip = np.diag([-1.0, 1.0, 1.0, 1.0])
+    matrix = camera.matrix.copy()
+    matrix[0, 2] = camera.size[0] - matrix[0, 2]
+    return Camera(matrix, flip @ camera.world_to_camera @ flip, camera.size)
+
+
+def _seen_once(mesh: UvMesh, camera: Camera, inside: Image) -> Image:
+    """The mask without the places whose mirror image the photo sees itself: there it needs no help."""
+    quarter = camera.resized(max(1, camera.size[0] // 2), max(1, camera.size[1] // 2))
+    seen = depth_map(quarter, mesh.vertices, mesh.triangles)
+    rows, columns = np.nonzero(seen.triangle != NOTHING)
+    corners = mesh.triangles[seen.triangle[rows, columns]]
+    weights = seen.weights[rows, columns]
+    flip = np.array([-1.0, 1.0, 1.0])
+    place = np.einsum("nk,nkd->nd", weights, mesh.vertices[corners]) * flip
+    normal = np.einsum("nk,nkd->nd", weights, mesh.normals[corners]) * flip
+    toward = quarter.position - place
+    cosine = (normal * toward).sum(1) / np.maximum(np.linalg.norm(toward, axis=1), 1e-12)
+    pixels, distance = quarter.project(place)
+    column, row = np.clip(pixels.astype(int), 0, np.array(quarter.size) - 1).T
+    slack = 0.02 * float(np.linalg.norm(np.ptp(mesh.vertices, axis=0)))
+    twice = (cosine > SEEN_WELL) & (distance < seen.depth[row, column] + slack)
+    once = np.full(seen.triangle.shape, 255, np.uint8)
+    once[rows[twice], columns[twice]] = 0
+    return np.asarray(np.where(_resized(once, camera.size) > 127, inside, 0), np.uint8)
+
+
+def _similarity(before: Floats, after: Floats) -> Floats:
+    """The scale and shift [4, 4] between the same vertices."""
+    scale = float(np.ptp(after, axis=0).max() / np.ptp(before, axis=0).max())
+    moved = np.eye(4) * scale
+    moved[:3, 3] = after.min(0) - before.min(0) * scale
+    moved[3, 3] = 1.0
+    return moved
+
+
+def _advice(piece: Image, view: View) -> tuple[str, ...]:
+    """What would make a better model."""
+    said = ["the back is guessed by symmetry; 20 photos from all around show what is there"]
+    if abs(view.azimuth_deg) < 12:
+        said.append("the photo shows the front only, so that the depth is a guess; step 30° to the side")
+    if any((line > 127).any() for line in (piece[:, 0], piece[:, -1], piece[0], piece[-1])):
+        said.append("the piece is cut off by the photo's border; step back")
+    return tuple(said)
+
+
+def _by_server(
+    photo_srgb: Image,
+    piece: Image,
+    options: ReconstructOptions,
+    folder: Path,
+    settings: TrellisSettings,
+    limits: Limits,
+    progress: Progress,
+) -> ReconstructedModel:
+    """Ask the server, trust nothing of its answer, and stand the model on the floor."""
+    settings = replace(settings, timeout_s=min(settings.timeout_s, limits.time_s))
+    data = generate_glb(photo_srgb, piece, settings, progress)
+    progress(0.9, "checking the server's model")
+    try:
+        found = check_model(data, "model.glb", "the image-to-3D server's answer")
+    except InvalidInput as error:
+        raise ToolFailed(error.message) from None
+    if found.format is not Format3D.GLB or found.compression:
+        kind = f"{found.format.value} {found.compression}".strip()
+        raise ToolFailed(f"the image-to-3D server sent {kind!r}; a plain GLB was asked for")
+    standing = stand_on_floor(data, options.dimensions)
+    glb = folder / "model.glb"
+    glb.write_bytes(standing.data)
+    progress(1.0, "model made by the image-to-3D server")
+    return ReconstructedModel(
+        glb=glb,
+        report=CaptureReport(photos=1, photos_used=(0,)),
+        vertices=standing.vertices,
+        triangles=standing.triangles,
+        dimensions=standing.dimensions,
+    )
