@@ -2,7 +2,9 @@
 
 python -m tests.benchmarks.orbit.photos NAME --out DIR [--photos 36] [--size 800x600] [--turntable]
 
-NAME is a piece of ``furniture/picks.toml``. Finished orbits are kept.
+python -m tests.benchmarks.orbit.photos --demo
+
+NAME is a piece of ``furniture/picks.toml``. Finished orbits are kept. ``--demo`` makes the demo's picture set again.
 """
 
 from __future__ import annotations
@@ -26,6 +28,8 @@ from tests.benchmarks.furniture.pictures import CLASSES, read_passes, to_srgb
 
 BLENDER_CODE = Path(__file__).with_name("orbit_blender.py")
 EXPOSURE = 0.9
+DEMO_FOLDER = Path(__file__).parents[3] / "orchestrator" / "demo_photos" / "orbit"
+DEMO_PIECE, DEMO_PHOTOS, DEMO_HIGH, DEMO_SIZE = "cushion_chair", 28, 8, (960, 720)
 UP = np.array([[1.0, 0, 0, 0], [0, 0, 1, 0], [0, -1, 0, 0], [0, 0, 0, 1]])
 """Blender's world (+Z up) to ours (+Y up)."""
 OPENCV = np.diag([1.0, -1.0, -1.0, 1.0])
@@ -138,14 +142,30 @@ def _render(
     (folder / "orbit.json").write_text(json.dumps(facts))
 
 
+def make_demo() -> None:
+    """Write the demo's picture set: a chair on a turntable, seen from all sides and from above."""
+    views = ring(DEMO_PHOTOS - DEMO_HIGH, 14.0, 8.0) + ring(DEMO_HIGH, 48.0, 0.0)
+    DEMO_FOLDER.mkdir(exist_ok=True)
+    with tempfile.TemporaryDirectory() as scratch:
+        made = render_orbit(DEMO_PIECE, Path(scratch), views, size=DEMO_SIZE, turntable=True, samples=16)
+        for number, photo in enumerate(made.photos, 1):
+            Image.open(photo).save(DEMO_FOLDER / f"{DEMO_PIECE}-{number:02d}.jpg", quality=90, optimize=True)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("name")
-    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("name", nargs="?")
+    parser.add_argument("--demo", action="store_true", help="make orchestrator/demo_photos/orbit again instead")
+    parser.add_argument("--out", type=Path)
     parser.add_argument("--photos", type=int, default=36)
     parser.add_argument("--size", default="800x600")
     parser.add_argument("--turntable", action="store_true")
     arguments = parser.parse_args()
+    if arguments.demo:
+        make_demo()
+        return
+    if not arguments.name or not arguments.out:
+        parser.error("give a NAME and --out DIR, or --demo")
     width, height = map(int, arguments.size.split("x"))
     made = render_orbit(
         arguments.name, arguments.out, ring(arguments.photos), size=(width, height), turntable=arguments.turntable
