@@ -308,6 +308,7 @@ def _glbs() -> dict[str, tuple[bytes, tuple[str, ...]]]:
             ("'ACME_secret'", "KHR_draco_mesh_compression"),
         ),
         "required extensions that are no list": (changed(put("extensionsRequired", value="x")), ("list of names",)),
+        "a name of two lines": (changed(put("nodes", 0, "name", value="a\nFRAME 1 b.png")), ("line break", "'a?FRAME")),
         "no scene": (changed(lambda document: document.pop("scenes")), ("scene is empty",)),
         "no nodes": (changed(lambda document: document.pop("nodes")), ("scene is empty",)),
         "no meshes": (

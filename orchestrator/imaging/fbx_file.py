@@ -32,6 +32,8 @@ MAX_DEPTH, MAX_RECORDS = 64, 500_000
 PLAIN = {b"B": 1, b"C": 1, b"Y": 2, b"I": 4, b"F": 4, b"D": 8, b"L": 8}
 ARRAYS = {b"f": "<f4", b"d": "<f8", b"i": "<i4", b"l": "<i8", b"b": "u1", b"c": "u1"}
 NAME_MARK = b"\0\x01"  # between an object's name and its class
+NAMED = (b"Material", b"Model", b"Geometry", b"Texture", b"Video")
+"""Records whose names programs print, and we read what programs print line by line."""
 
 
 @dataclass
@@ -114,8 +116,11 @@ def _properties(data: bytes, at: int, end: int, count: int, name: bytes, found: 
             raise Refused(f"the FBX is damaged: {shown(kind)} is no type of a property")
     if at != end:
         raise Refused(f"the FBX is damaged: the properties of {shown(name[:40])} end at byte {at}, not at {end}")
+    title = strings[0].partition(NAME_MARK)[0] if strings else b""
+    if name in NAMED and (b"\n" in title or b"\r" in title):
+        raise Refused(f"the name {shown(title.decode('utf-8', 'replace'))} has a line break, which is not allowed")
     if name == b"Material" and strings and len(found.materials) < 10_000:
-        found.materials.append(printable(strings[0].partition(NAME_MARK)[0].decode("utf-8", "replace")))
+        found.materials.append(printable(title.decode("utf-8", "replace")))
 
 
 def _array(data: bytes, at: int, size: int, kind: np.dtype[np.generic], name: bytes, found: _Found) -> None:

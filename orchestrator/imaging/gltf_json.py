@@ -25,6 +25,8 @@ MAX_JSON_DEPTH = 64
 MAX_URI = 1024
 STRING = re.compile(rb'"(?:[^"\\]++|\\.?)*+(?:"|\Z)', re.DOTALL)  # possessive: linear, whatever comes
 SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]*:")
+BREAK = re.compile(r"[\r\n\0]")
+"""Programs print names, and we read what programs print line by line."""
 DATA_URI = re.compile(r"data:([^,;]*)((?:;[^,;]*)*),", re.IGNORECASE)
 STEPS = bytes(1 if one in b"[{" else 255 if one in b"]}" else 0 for one in range(256))  # 255 is -1 as int8
 
@@ -70,6 +72,9 @@ def _once(pairs: list[tuple[str, Any]]) -> Json:
         names = [name for name, _ in pairs]
         double = next(name for name in names if names.count(name) > 1)
         raise Refused(f"the JSON names the key {shown(double)} twice in one object")
+    name = made.get("name")
+    if isinstance(name, str) and BREAK.search(name):
+        raise Refused(f"the name {shown(name)} has a line break, which is not allowed")
     return made
 
 

@@ -10,6 +10,7 @@ import posixpath
 import re
 import zlib
 from dataclasses import dataclass
+from pathlib import Path
 
 from orchestrator.errors import InvalidInput
 from orchestrator.imaging import fbx_file
@@ -23,7 +24,7 @@ from orchestrator.imaging.photo import SIGNATURES
 from orchestrator.imaging.usdz_file import LAYERS, check_usdz
 from orchestrator.models_3d import Format3D
 
-__all__ = ["MAX_BYTES", "ModelFileInfo", "check_model"]
+__all__ = ["MAX_BYTES", "ModelFileInfo", "check_model", "unpack_model"]
 
 ALLOWED = "allowed are GLB, glTF (with its data inside, or as a zip), OBJ (alone or as a zip), STL, PLY, FBX and USDZ"
 MEDIA_TYPES = {
@@ -52,7 +53,7 @@ class ModelFileInfo:
         triangles: as often as they are shown; 0 where only the format's own library can tell (USDZ).
         materials: their names, in the order of the file, where the format has names outside of packed data.
         compression: ``draco`` or ``meshopt`` where the geometry is packed, so that only its counts were checked.
-        archive: whether the file is a zip whose main file is ``main``.
+        main: the entry that is the model, where the file is a zip of it and what belongs to it.
     """
 
     format: Format3D
@@ -60,7 +61,6 @@ class ModelFileInfo:
     triangles: int
     materials: tuple[str, ...] = ()
     compression: str = ""
-    archive: bool = False
     main: str = ""
 
 
@@ -77,6 +77,26 @@ def check_model(data: bytes, filename: str, field: str) -> ModelFileInfo:
         return _checked(data, extension(filename[-MAX_NAME:]))
     except Refused as refusal:
         raise InvalidInput(field, str(refusal)) from None
+
+
+def unpack_model(data: bytes, info: ModelFileInfo, folder: Path, field: str) -> Path:
+    """Write the file, or what is in the zip, into the empty ``folder``; return where the model is.
+
+    Args:
+        info: what ``check_model`` said of ``data``.
+
+    Raises:
+        InvalidInput: an entry of the zip is damaged.
+    """
+    if not info.main:
+        target = folder / f"model.{info.format.value}"
+        target.write_bytes(data)
+        return target
+    try:
+        Archive(data).unpack(folder)
+    except Refused as refusal:
+        raise InvalidInput(field, str(refusal)) from None
+    return folder / info.main
 
 
 def _checked(data: bytes, named: str) -> ModelFileInfo:
@@ -157,7 +177,7 @@ def _of_archive(archive: Archive, named: str) -> ModelFileInfo:
     first = next((name for name, info in archive.entries.items() if not info.is_dir()), "")
     if named == "usdz" or extension(first) in LAYERS:
         check_usdz(archive)
-        return ModelFileInfo(Format3D.USDZ, MEDIA_TYPES[Format3D.USDZ], 0, archive=True, main=first)
+        return ModelFileInfo(Format3D.USDZ, MEDIA_TYPES[Format3D.USDZ], 0)
     if blends := archive.names("blend"):
         raise Refused(f"entry {shown(blends[0])} is {BLEND}")
     found = archive.names("gltf", "obj")
@@ -169,10 +189,10 @@ def _of_archive(archive: Archive, named: str) -> ModelFileInfo:
     if extension(main) == "gltf":
         folder = posixpath.dirname(main)
         made = check_gltf(text, lambda name: archive.read(posixpath.join(folder, name), "the glTF"))
-        return ModelFileInfo(Format3D.GLTF, ZIP, made.triangles, made.materials, made.compression, True, main)
+        return ModelFileInfo(Format3D.GLTF, ZIP, made.triangles, made.materials, made.compression, main)
     obj = check_obj(text)
     materials = _check_materials(archive, main, obj.libraries) or obj.materials
-    return ModelFileInfo(Format3D.OBJ, ZIP, obj.triangles, materials, archive=True, main=main)
+    return ModelFileInfo(Format3D.OBJ, ZIP, obj.triangles, materials, main=main)
 
 
 def _check_materials(archive: Archive, main: str, libraries: tuple[str, ...]) -> tuple[str, ...]:

@@ -78,8 +78,8 @@ def check_obj(data: bytes) -> ObjInfo:
         vertices += len(points)
         if vertices > MAX_VERTICES:
             raise Refused(f"{vertices} vertices are too many; at most {MAX_VERTICES} are allowed")
-        libraries |= {_path(one, "mtllib"): None for one in set(LIBRARY.findall(text))}
-        materials |= {_name(one): None for one in set(MATERIAL.findall(text))}
+        libraries |= {_path(one, "mtllib"): None for one in dict.fromkeys(LIBRARY.findall(text))}
+        materials |= {_name(one): None for one in dict.fromkeys(MATERIAL.findall(text))}
         if max(len(materials), len(libraries)) > MAX_MATERIALS:
             raise Refused(f"the OBJ names more than {MAX_MATERIALS} materials, the most that is allowed")
     if not triangles:
@@ -103,8 +103,8 @@ def check_mtl(data: bytes) -> tuple[tuple[str, ...], tuple[str, ...]]:
         raise Refused("the MTL isn't text: it has NUL bytes")
     for piece in pieces(data):
         text = b"\n" + piece
-        names |= {_name(one): None for one in set(NEW_MATERIAL.findall(text))}
-        maps |= {_path(value, key.decode("ascii")): None for key, value in set(MAP.findall(text))}
+        names |= {_name(one): None for one in dict.fromkeys(NEW_MATERIAL.findall(text))}
+        maps |= {_path(value, key.decode("ascii")): None for key, value in dict.fromkeys(MAP.findall(text))}
         if max(len(names), len(maps)) > MAX_MATERIALS:
             raise Refused(f"the MTL has more than {MAX_MATERIALS} materials, the most that is allowed")
     return tuple(names), tuple(maps)
