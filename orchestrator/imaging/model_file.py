@@ -63,6 +63,11 @@ class ModelFileInfo:
     compression: str = ""
     main: str = ""
 
+    @property
+    def archive(self) -> bool:
+        """Whether the file is a zip of a glTF or an OBJ; a USDZ, which is a zip too, is a format of its own."""
+        return bool(self.main)
+
 
 def check_model(data: bytes, filename: str, field: str) -> ModelFileInfo:
     """Return what the file is, once it is known to be harmless.

@@ -145,7 +145,7 @@ def test_a_name_in_a_uri_may_be_percent_encoded() -> None:
     document = json.dumps(gltf() | {"buffers": [{"byteLength": 44, "uri": "parts/a%20%C3%A4.bin"}]}).encode()
     data = zipped(("a/model.gltf", document), ("a/parts/a ä.bin", binary()))
     info = check_model(data, "a.zip", "data")
-    assert (info.main, info.triangles) == ("a/model.gltf", 1)
+    assert (info.main, info.archive, info.triangles) == ("a/model.gltf", True, 1)
 
 
 def test_obj_counts_polygons_and_indices_from_the_end() -> None:
@@ -171,7 +171,7 @@ def test_fbx_and_usdz_come_in() -> None:
     assert check_model(fbx(), "a.fbx", "data") == ModelFileInfo(Format3D.FBX, "model/fbx", 1)
     package = usdz(("a.usda", USDA.replace(b"def", b"# @textures/a.png@\ndef")), ("textures/a.png", picture()))
     info = check_model(package, "a.zip", "data")
-    assert (info.format, info.media_type) == (Format3D.USDZ, "model/vnd.usdz+zip")
+    assert (info.format, info.media_type, info.archive) == (Format3D.USDZ, "model/vnd.usdz+zip", False)
 
 
 def test_a_binary_stl_that_begins_as_text_is_told_by_its_size() -> None:
