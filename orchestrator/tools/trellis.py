@@ -9,7 +9,6 @@ https://docs.api.nvidia.com/nim/reference/microsoft-trellis-infer
 from __future__ import annotations
 
 import base64
-import binascii
 import threading
 import time
 from dataclasses import dataclass
@@ -43,6 +42,7 @@ class TrellisSettings:
     api_key: str = dataclass_field(default="", repr=False)
     timeout_s: float = 600.0  # of one request; the first after a start takes minutes
     waits_s: tuple[float, ...] = WAITS_S
+    max_answer_bytes: int = MAX_ANSWER_BYTES
 
     def __post_init__(self) -> None:
         parts = urlsplit(self.base_url)
@@ -98,7 +98,7 @@ def generate_glb(
         raise ToolFailed(f"the image-to-3D server made no model: {artifact.finish_reason[:40]!r}")
     try:
         return base64.b64decode(artifact.base64, validate=True)
-    except binascii.Error:
+    except ValueError:  # also binascii.Error
         raise ToolFailed("the image-to-3D server's model is not base64") from None
 
 
@@ -165,7 +165,7 @@ def _watched(body: dict[str, object], settings: TrellisSettings, progress: Progr
 
     def ask() -> None:
         try:
-            answers.append(_read(client, body, time.monotonic() + settings.timeout_s))
+            answers.append(_read(client, body, settings.max_answer_bytes, time.monotonic() + settings.timeout_s))
         except (httpx2.HTTPError, ToolFailed, DeadlineExceeded, RuntimeError) as error:
             answers.append(error)
 
@@ -191,7 +191,7 @@ def _watched(body: dict[str, object], settings: TrellisSettings, progress: Progr
     return answer
 
 
-def _read(client: httpx2.Client, body: dict[str, object], deadline: float) -> tuple[int, bytes]:
+def _read(client: httpx2.Client, body: dict[str, object], most: int, deadline: float) -> tuple[int, bytes]:
     """The status and the body, as much of it as is allowed."""
     with client.stream("POST", "v1/infer", json=body) as response:
         if response.status_code != httpx2.codes.OK:
@@ -199,8 +199,8 @@ def _read(client: httpx2.Client, body: dict[str, object], deadline: float) -> tu
         text = bytearray()
         for piece in response.iter_bytes():
             text += piece
-            if len(text) > MAX_ANSWER_BYTES:
-                raise ToolFailed(f"the image-to-3D server's answer is larger than {MAX_ANSWER_BYTES} bytes")
+            if len(text) > most:
+                raise ToolFailed(f"the image-to-3D server's answer is larger than {most} bytes")
             if time.monotonic() > deadline:
                 raise DeadlineExceeded("the image-to-3D server sends its answer too slowly")
         return response.status_code, bytes(text)
