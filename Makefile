@@ -2,14 +2,14 @@
 PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
-EXTRAS := local,export,dev,postgres,bench
+EXTRAS := local,export,nerf,dev,postgres,bench
 OUT ?= output
 
 .PHONY: setup demo test lint format proto models bench clean
 .DEFAULT_GOAL := help
 
 help:
-	@echo "make demo    set up, then photos → masks, PBR maps, four stains, contact sheets in $(OUT)/"
+	@echo "make demo    set up, then photos → masks, PBR maps, four stains, a 3D model, its turntable and files in $(OUT)/"
 	@echo "make test    set up, then run the tests against the real Triton"
 	@echo "make setup   make $(VENV) with everything for development"
 	@echo "make lint    ruff, mypy, import rules, buf, hadolint"
@@ -19,9 +19,10 @@ help:
 
 setup: $(VENV)/.done
 
-$(VENV)/.done: pyproject.toml requirements.lock
+$(VENV)/.done: pyproject.toml requirements.lock orchestrator/tools/node/package-lock.json
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install -q --disable-pip-version-check -c requirements.lock -e '.[$(EXTRAS)]'
+	$(BIN)/python -m orchestrator.tools.node_packages
 	touch $@
 
 demo: setup

@@ -127,10 +127,10 @@ def demo(
     photos: Annotated[list[Path] | None, typer.Argument(help="Your own photos instead of the demo's.")] = None,
     out: Out = Path("output"),
 ) -> None:
-    """Segment four pictures of furniture, give each four stains, and make a contact sheet of each."""
+    """Segment four pictures of furniture and give each four stains; make a stained 3D model of a picture set."""
     with clear_errors(), connect(read_settings()) as client:
-        for sheet in demo_command.run(client, photos or [], out):
-            console.print(f"[green]contact sheet[/] {sheet}")
+        for made in demo_command.run(client, photos or [], out):
+            console.print(f"[green]look at[/] {made}")
 
 
 @app.command()

@@ -1,4 +1,4 @@
-"""The main job, shown: photos → masks, PBR maps, four stains, and one contact sheet a photo."""
+"""The main job, shown: photos → masks, PBR maps, four stains; a picture set → a stained 3D model and its turntable."""
 
 from __future__ import annotations
 
@@ -11,8 +11,10 @@ from PIL import Image as Pillow
 from orchestrator import results
 from orchestrator.api.heartwood.v1 import stain_pb2
 from orchestrator.client import Heartwood
+from orchestrator.commands_3d import pipeline_options
 from orchestrator.domain import Image
 from orchestrator.errors import FailedPrecondition
+from orchestrator.results_3d import save_pipeline
 from orchestrator.stages.contact_sheet import StainedPicture, contact_sheet
 from orchestrator.stages.stain import SurfaceMaps
 from orchestrator.stains import STAINS
@@ -20,10 +22,12 @@ from orchestrator.terminal import console, follow
 
 SHOWN = ("natural-oak", "walnut", "cherry", "ebony")
 PHOTOS = Path(__file__).parent / "demo_photos"
+ORBIT, PIECE = PHOTOS / "orbit", "chair-3d"
+SET_STAIN, SET_FRAMES, SET_RESOLUTION, SET_HEIGHT_M = "walnut", 36, "960x720", 0.95
 
 
 def run(client: Heartwood, photos: list[Path], out: Path) -> Iterator[Path]:
-    """Make everything for each photo below ``out``; yield the contact sheets as they are done.
+    """Make everything for each photo below ``out``, then a model of the picture set; yield what to look at first.
 
     Raises:
         FailedPrecondition: no photos are given and the demo's own can't be had.
@@ -31,6 +35,19 @@ def run(client: Heartwood, photos: list[Path], out: Path) -> Iterator[Path]:
     out.mkdir(parents=True, exist_ok=True)
     for photo in photos or _own_photos(out):
         yield _show(client, photo, out)
+    if not photos:
+        yield _turn(client, out / PIECE)
+
+
+def _turn(client: Heartwood, out: Path) -> Path:
+    """Make a stained 3D model, its turntable and its files of the picture set."""
+    console.rule("[bold]a picture set of a chair")
+    options = pipeline_options(SET_STAIN, "", "photogrammetry", SET_FRAMES, SET_RESOLUTION, "glb,usdz,fbx", "web")
+    options.reconstruct.dimensions.height_m = SET_HEIGHT_M
+    job = follow(client, client.run(client.upload(sorted(ORBIT.glob("*.jpg"))), options).id, "run")
+    for table in save_pipeline(client, job, out):
+        console.print(table)
+    return out / "turntable" / "turntable.mp4"
 
 
 def _show(client: Heartwood, photo: Path, out: Path) -> Path:

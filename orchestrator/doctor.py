@@ -14,10 +14,18 @@ from orchestrator.errors import HeartwoodError
 from orchestrator.inference.launch import find_triton
 from orchestrator.service import running_address
 from orchestrator.settings import Settings
+from orchestrator.tools.node_packages import HOW as INSTALL_NODE_PACKAGES
+from orchestrator.tools.node_packages import node_packages
 
 MIN_FREE_GB = 2
 MIN_SHM_MB = 256
 LOCAL = "pip install 'heartwood[local]'"
+TOOLS = (
+    ("COLMAP", "pycolmap", "pip install 'heartwood[tools]'"),
+    ("ffmpeg", "imageio_ffmpeg", "pip install 'heartwood[tools]'"),
+    ("USD", "pxr", "pip install 'heartwood[tools]'"),
+    ("torch", "torch", "for --mode nerf: pip install 'heartwood[nerf]'"),
+)
 BLENDER_LIBRARIES = "libgl1 libice6 libsm6 libx11-6 libxext6 libxfixes3 libxi6 libxkbcommon0 libxrender1 libxt6"
 """Debian's packages of what Blender's wheel links against."""
 
@@ -46,6 +54,12 @@ def checks(settings: Settings) -> Iterator[Check]:
             yield Check(name, found, "installed" if found else "missing", LOCAL)
         yield _shared_memory()
     yield _blender()
+    for name, module, remedy in TOOLS:
+        found = _importable(module)
+        yield Check(name, found, "installed" if found else "missing", remedy, needed=False)
+    yield _gltf_tools()
+    meshroom = settings.meshroom or shutil.which("meshroom_batch")
+    yield Check("Meshroom", bool(meshroom), meshroom or "none", "optional: COLMAP does the same", needed=False)
     models = sorted(path.parent.name for path in settings.model_repository.glob("*/config.pbtxt"))
     hint = "run in a checkout, or set HEARTWOOD_MODEL_REPOSITORY"
     yield Check("models", bool(models), ", ".join(models) or f"none in {settings.model_repository}", hint)
@@ -74,6 +88,14 @@ def _blender() -> Check:
     tried = subprocess.run([sys.executable, "-P", "-c", "import bpy"], capture_output=True, text=True, check=False)
     found = "installed" if tried.returncode == 0 else (tried.stderr.strip().splitlines() or ["it crashed"])[-1]
     return Check("Blender", tried.returncode == 0, found, f"apt-get install {BLENDER_LIBRARIES}", needed=False)
+
+
+def _gltf_tools() -> Check:
+    try:
+        node_packages()
+    except HeartwoodError as error:
+        return Check("glTF tools", False, error.message, INSTALL_NODE_PACKAGES, needed=False)
+    return Check("glTF tools", True, "installed", needed=False)
 
 
 def _importable(module: str) -> bool:

@@ -95,10 +95,16 @@ def solve_poses(
     job_file.write_text(json.dumps(job), encoding="utf-8")
     command: list[str | Path] = [sys.executable, "-P", CHILD, job_file.resolve()]
     run_program("colmap", command, folder, limits=limits, read_line=_read_line, progress=progress)
-    poses = _read(folder)
+    poses = read_poses(folder)
     if not poses.placed:
-        raise ToolFailed(" ".join([f"none of the {len(photos)} photos could be placed:", *weak_spots(poses)]))
+        raise ToolFailed(not_placed(poses), tool="colmap")
     return poses
+
+
+def not_placed(poses: Poses) -> str:
+    """How many photos could not be placed, and why: "17 of 40 photos could not be placed: too little overlap …"."""
+    count = len(poses.matches)
+    return f"{count - len(poses.placed)} of {count} photos could not be placed: {'; '.join(weak_spots(poses))}"
 
 
 def weak_spots(poses: Poses) -> tuple[str, ...]:
@@ -127,7 +133,8 @@ def _read_line(line: str) -> tuple[float, str] | None:
     return None
 
 
-def _read(folder: Path) -> Poses:
+def read_poses(folder: Path) -> Poses:
+    """Read what ``solve_poses`` left in ``folder``, wherever it was moved to since."""
     with np.load(folder / "poses.npz") as found:
         placed = tuple(int(number) for number in found["placed"])
         if not placed:

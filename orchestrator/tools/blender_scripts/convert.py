@@ -15,6 +15,8 @@ from typing import Any
 import bpy
 
 PLAIN_COLOR, PLAIN_ROUGHNESS = (0.8, 0.8, 0.8, 1.0), 0.7
+USUAL_IOR = 1.5
+"""Of varnish, plastic and glass; what glTF takes where nothing is said."""
 
 
 def main(job: dict[str, Any]) -> None:
@@ -36,6 +38,7 @@ def main(job: dict[str, Any]) -> None:
         return
     if job["format"] in ("obj", "stl", "ply"):
         give_materials(meshes)
+        mend_reflection()
     if "obj" in job["exports"]:
         unpack_pictures(Path(job["exports"]["obj"]).parent)
     for done, (name, target) in enumerate(job["exports"].items(), 1):
@@ -78,6 +81,14 @@ def give_materials(meshes: list[bpy.types.Object]) -> None:
             plain.node_tree.nodes["Principled BSDF"].inputs["Base Color"].default_value = (1, 1, 1, 1)
         one.data.materials.clear()
         one.data.materials.append(plain)
+
+
+def mend_reflection() -> None:
+    """MTL files say ``Ni 1`` where nobody thought of it; taken at its word, nothing would reflect any light."""
+    for material in bpy.data.materials:
+        shader = material.node_tree.nodes.get("Principled BSDF") if material.use_nodes else None
+        if shader and shader.inputs["IOR"].default_value <= 1.0:
+            shader.inputs["IOR"].default_value = USUAL_IOR
 
 
 def unpack_pictures(folder: Path) -> None:

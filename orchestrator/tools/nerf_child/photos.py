@@ -14,7 +14,7 @@ from torch.nn import functional
 HULL_SIDE_PX = 384
 WRONG_MASKS = 0.04
 """Of the photos that may call a place background although it belongs to the piece."""
-MIN_FRAMED = 0.34
+MIN_FRAMED = 0.5
 """Of the photos that must have a place in their frame, to say anything of it."""
 POINTS_AT_ONCE = 1 << 18
 
@@ -129,15 +129,16 @@ def find_box(photos: Photos) -> tuple[Tensor, Tensor]:
     low, high = middle - radius, middle + radius
     for count in (48, 64):
         voxel = float((high - low).max()) / count
-        points, shape = lattice(low, voxel, [int(side) + 2 for side in ((high - low) / voxel).tolist()])
-        inside = hull(photos, points, 0.7 * voxel * cameras.scale_at(middle)).view(shape).nonzero()
+        shape = [int(side) + 2 for side in ((high - low) / voxel).tolist()]
+        within = hull(photos, lattice(low, voxel, shape), 0.7 * voxel * cameras.scale_at(middle))
+        inside = within.view(*shape).nonzero()
         if not len(inside):
             raise ValueError("the masks have no place in common: do they show the same piece?")
         low, high = low + (inside.amin(0) - 1) * voxel, low + (inside.amax(0) + 1) * voxel
     return low, high
 
 
-def lattice(low: Tensor, voxel: float, shape: Sequence[int]) -> tuple[Tensor, tuple[int, ...]]:
-    """[P, 3] the corners of a box of voxels in the world, the last axis fastest, and the shape."""
+def lattice(low: Tensor, voxel: float, shape: Sequence[int]) -> Tensor:
+    """[P, 3] the corners of a box of voxels in the world, the last axis fastest."""
     axes = [low[axis] + voxel * torch.arange(count, device=low.device) for axis, count in enumerate(shape)]
-    return torch.stack(torch.meshgrid(*axes, indexing="ij"), -1).view(-1, 3), tuple(shape)
+    return torch.stack(torch.meshgrid(*axes, indexing="ij"), -1).view(-1, 3)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from scipy.ndimage import distance_transform_edt, gaussian_filter
 from torch import Tensor
@@ -109,7 +110,7 @@ def train(job: dict[str, Any], folder: Path, cameras: Cameras, say: Say) -> Stat
             if state.seconds - saved > SAVE_EVERY_S:
                 saved = state.seconds
                 save_state(folder, state)
-    save_state(folder, state)
+        save_state(folder, state)
     return state
 
 
@@ -149,11 +150,10 @@ def begin(photos: Photos, plan: list[Level]) -> State:
     """The first field: the surface of the masks' visual hull, grey."""
     low, high = find_box(photos)
     voxel = float((high - low).max()) / plan[0].voxels
+    shape = [int(side) + 1 for side in ((high - low) / voxel).ceil().tolist()]
+    inside = hull(photos, lattice(low, voxel, shape), 0.5 * voxel * photos.cameras.scale_at((low + high) / 2))
+    solid = np.pad(inside.view(*shape).cpu().numpy(), MARGIN)
     low = low - MARGIN * voxel
-    shape = [int(side) + 2 * MARGIN + 1 for side in ((high - low) / voxel).ceil().tolist()]
-    points, _ = lattice(low, voxel, shape)
-    inside = hull(photos, points, 0.5 * voxel * photos.cameras.scale_at((low + high) / 2))
-    solid = inside.view(*shape).cpu().numpy()
     signed = distance_transform_edt(~solid) - distance_transform_edt(solid)
     dense = torch.from_numpy(gaussian_filter(signed, 0.7)).float().to(low.device)
     grid = make_grid(low, voxel, cells_touching(dense < 2.0))
@@ -167,7 +167,7 @@ def finer(state: State, ratio: float) -> State:
     """The same field on a grid that is ``ratio`` times finer, of which only a band around the surface is kept."""
     old, field = state.field.grid, state.field
     shape = [int((side - 1) * ratio) + 1 for side in old.size]
-    points, _ = lattice(torch.zeros_like(old.low), 1 / ratio, shape)
+    points = lattice(torch.zeros_like(old.low), 1 / ratio, shape)
     dense = resampled(whole_distance(state)[None], points)[0] * ratio
     grid = make_grid(old.low, old.voxel / ratio, cells_touching((dense.abs() < BAND).view(*shape)))
     box = torch.zeros(FEATURES + 1, state.dense.numel(), device=points.device)

@@ -4,17 +4,20 @@
 // surface moves by `tolerances[0]` of the diagonal. More is done only where the budget asks for it: first coarser
 // geometry, then textures of lower quality, then smaller textures.
 
-import { cloneDocument, dedup, draco, flatten, join, meshopt, prune, weld } from '@gltf-transform/functions';
+import { cloneDocument, dedup, draco, flatten, join, prune, quantize, reorder, weld } from '@gltf-transform/functions';
+import { EXTMeshoptCompression, KHRMeshQuantization } from '@gltf-transform/extensions';
 import { MeshoptEncoder } from 'meshoptimizer';
-import { countTriangles, openIO, progress, readModel, run } from './document.mjs';
+import { countTriangles, openIO, placedMeshes, progress, readModel, run } from './document.mjs';
+import { glbBytes, write } from './glb.mjs';
 import { simplify } from './simplify.mjs';
 import { declareCodec, encoded } from './textures.mjs';
+import { fold, snap } from './uvs.mjs';
 
-const QUALITIES = [86, 78, 68, 56];
+const QUALITIES = [80, 72, 62, 50];
+const POSITION_BITS = 13; // off by a 16,384th of the longest side at most, an eighth of what simplifying may move
+const KINDS = { 'image/webp': 'webp', 'image/ktx2': 'ktx2', 'image/jpeg': 'jpg', 'image/png': 'png' };
 const SMALLEST_SIDE = 256;
 const GEOMETRY_SHARE = 0.5; // of the bytes; where geometry takes more, it is simplified further before textures suffer
-const NORMAL_STEPS = 127; // normals are stored in 8 bits a component; equal ones can be merged before
-const TEXEL_PART = 8; // UVs are kept to this part of a texel
 
 await run(async (job) => {
   const io = await openIO();
@@ -30,8 +33,9 @@ await run(async (job) => {
   );
   const { document, tolerance } = await lightEnough(io, whole, job);
   const textures = await fitTextures(io, document, job);
+  declareCodec(document);
   progress(0.9, 'writing');
-  await io.write(job.target, document);
+  await write(io, document, job.target);
   return { tolerance, ...textures };
 });
 
@@ -43,17 +47,18 @@ async function lightEnough(io, whole, job) {
     tolerance = next;
     progress(0.1 + (0.5 * step) / job.tolerances.length, 'simplifying');
     document = cloneDocument(whole);
-    const triangles = countTriangles(document);
     const last = step === job.tolerances.length - 1;
     // Up to the first tolerance nothing is seen; beyond it only as many triangles go as must.
-    await simplify(document, tolerance, { maxTriangles: step ? job.max_triangles : 0, keepBorders: !last });
+    if (tolerance) await simplify(document, tolerance, { maxTriangles: step ? job.max_triangles : 0, keepBorders: !last });
     await document.transform(weld({ cleanup: false }), prune({ keepAttributes: true, keepSolidTextures: true }));
     if (job.max_triangles && countTriangles(document) > job.max_triangles) continue;
-    if (!job.max_bytes || triangles < 100) break;
-    const bytes = (await compressed(io, withoutTextures(document), job.mesh)).byteLength;
+    if (!job.max_bytes) break;
+    const copy = withoutTextures(document);
+    await compress(copy, job);
+    const bytes = (await glbBytes(io, copy)).byteLength;
     if (bytes <= job.max_bytes * GEOMETRY_SHARE) break;
   }
-  await compress(document, job.mesh);
+  await compress(document, job);
   return { document, tolerance };
 }
 
@@ -61,9 +66,8 @@ async function fitTextures(io, document, job) {
   const textures = document.getRoot().listTextures();
   const originals = textures.map((one) => [one.getImage(), one.getMimeType()]);
   const mimes = { webp: 'image/webp', ktx2: 'image/ktx2' };
-  declareCodec(document, job.codec);
   if (job.codec === 'original' && !job.max_bytes && !job.texture_px) return { quality: 0, texture_px: 0 };
-  const geometry = (await io.writeBinary(withoutTextures(document))).byteLength;
+  const geometry = (await glbBytes(io, withoutTextures(document))).byteLength;
   for (let side = job.texture_px || 16384; ; side = Math.floor(side / 2)) {
     for (const quality of job.codec === 'original' ? [0] : QUALITIES) {
       progress(0.7, 'writing the textures');
@@ -71,10 +75,12 @@ async function fitTextures(io, document, job) {
       for (const [index, texture] of textures.entries()) {
         const [image, mime] = originals[index];
         const made = new Uint8Array(await encoded(texture, image, mime, job.codec, side, quality));
-        bytes += made.byteLength;
-        texture.setImage(made).setMimeType(mimes[job.codec] ?? mime);
-        const kind = { webp: 'webp', ktx2: 'ktx2' }[job.codec] ?? (mime === 'image/jpeg' ? 'jpg' : 'png');
-        texture.setURI(`texture-${index}.${kind}`);
+        // A small JPEG may be smaller than its WebP. KTX2 is for the graphics memory, whatever the file's size.
+        const kept = job.codec === 'webp' && made.byteLength >= image.byteLength && Math.max(...texture.getSize()) <= side;
+        bytes += kept ? image.byteLength : made.byteLength;
+        if (kept) texture.setImage(image).setMimeType(mime);
+        else texture.setImage(made).setMimeType(mimes[job.codec] ?? mime);
+        texture.setURI(`texture-${index}.${KINDS[texture.getMimeType()]}`);
       }
       if (!job.max_bytes || bytes <= job.max_bytes || !textures.length) return { quality, texture_px: side };
       if (side / 2 < SMALLEST_SIDE && (quality === QUALITIES.at(-1) || !quality)) return { quality, texture_px: side };
@@ -88,26 +94,26 @@ function withoutTextures(document) {
   return copy;
 }
 
-async function compressed(io, document, codec) {
-  await compress(document, codec);
-  return io.writeBinary(document);
-}
-
-async function compress(document, codec) {
-  if (codec === 'meshopt') await document.transform(meshopt({ encoder: MeshoptEncoder, level: 'high', quantizeTexcoord: 16 }));
-  if (codec === 'draco') await document.transform(draco({ method: 'edgebreaker', quantizePosition: 14, quantizeNormal: 8, quantizeTexcoord: 14 }));
-}
-
-/** Round normals and UVs to what is kept of them anyway, so that vertices that will be equal merge now. */
-function snap(document, side) {
-  for (const mesh of document.getRoot().listMeshes()) {
-    for (const primitive of mesh.listPrimitives()) {
-      for (const semantic of primitive.listSemantics()) {
-        const steps = semantic === 'NORMAL' ? NORMAL_STEPS : semantic.startsWith('TEXCOORD') ? TEXEL_PART * (side || 4096) : 0;
-        const values = primitive.getAttribute(semantic).getArray();
-        if (!steps || !(values instanceof Float32Array)) continue;
-        primitive.getAttribute(semantic).setArray(values.map((one) => Math.round(one * steps) / steps));
-      }
-    }
+async function compress(document, job) {
+  if (job.mesh === 'none') return;
+  const bits = { quantizeNormal: 8, quantizeTexcoord: Math.max(8, fold(document, job.texture_px, job.mesh === 'meshopt')) };
+  if (job.mesh === 'draco') {
+    await document.transform(draco({ method: 'edgebreaker', quantizePosition: POSITION_BITS, ...bits }));
+    return;
   }
+  // As `meshopt` of glTF-Transform, but positions as integers of just their bits, which pack better.
+  await document.transform(reorder({ encoder: MeshoptEncoder, target: 'size' }), quantize({ pattern: /^(TEXCOORD|COLOR)_/, ...bits, cleanup: false }));
+  for (const [node, mesh] of placedMeshes(document)) toIntegers(node, mesh);
+  document.createExtension(KHRMeshQuantization).setRequired(true);
+  document.createExtension(EXTMeshoptCompression).setRequired(true).setEncoderOptions({ method: EXTMeshoptCompression.EncoderMethod.FILTER });
+}
+
+/** Positions as integers from 0 to 2^POSITION_BITS - 1, which the node's transform takes back to metres. */
+function toIntegers(node, mesh) {
+  const positions = [...new Set(mesh.listPrimitives().map((one) => one.getAttribute('POSITION')))];
+  const low = [0, 1, 2].map((axis) => Math.min(...positions.map((one) => one.getMin([])[axis])));
+  const high = [0, 1, 2].map((axis) => Math.max(...positions.map((one) => one.getMax([])[axis])));
+  const step = Math.max(...[0, 1, 2].map((axis) => high[axis] - low[axis])) / (2 ** POSITION_BITS - 1);
+  for (const one of positions) one.setArray(Uint16Array.from(one.getArray(), (value, index) => Math.round((value - low[index % 3]) / step)));
+  node.setTranslation(low).setScale([step, step, step]);
 }

@@ -116,7 +116,9 @@ function usesAlpha(texture) {
 }
 
 /** Say in the document what its textures are. */
-export function declareCodec(document, codec) {
-  const kinds = { webp: EXTTextureWebP, ktx2: KHRTextureBasisu };
-  if (codec in kinds && document.getRoot().listTextures().length) document.createExtension(kinds[codec]).setRequired(true);
+export function declareCodec(document) {
+  const kinds = { 'image/webp': EXTTextureWebP, 'image/ktx2': KHRTextureBasisu };
+  for (const [mime, extension] of Object.entries(kinds)) {
+    if (document.getRoot().listTextures().some((one) => one.getMimeType() === mime)) document.createExtension(extension).setRequired(true);
+  }
 }
