@@ -125,7 +125,7 @@ class RenderOptions:
             raise InvalidInput("render.formats", "nothing to make; name a format or set keep_frames")
         within("render.elevation_deg", self.elevation_deg, -30.0, 80.0)
         within("render.seconds", self.seconds, 0.5, 60.0)
-        within("render.texture_width_m", self.texture_width_m, MIN_SIZE_M, MAX_SIZE_M)
+        within("render.texture.width_m", self.texture_width_m, MIN_SIZE_M, MAX_SIZE_M)
 
 
 class Format3D(str, Enum):

@@ -9,7 +9,16 @@ import grpc
 import pytest
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from orchestrator.api.heartwood.v1 import asset_pb2, job_pb2, segment_pb2, stain_pb2
+from orchestrator.api.heartwood.v1 import (
+    asset_pb2,
+    export_pb2,
+    job_pb2,
+    pipeline_pb2,
+    reconstruct_pb2,
+    render_pb2,
+    segment_pb2,
+    stain_pb2,
+)
 from orchestrator.client import ApiError, Heartwood
 from tests.bad_photos import CORPUS
 from tests.pictures import jpeg, png, wood_photo
@@ -39,6 +48,34 @@ def stain(**fields: object) -> Change:
 
 def spec(**fields: object) -> Change:
     return lambda request: request.spec.MergeFrom(job_pb2.JobSpec(stain={"color": "#5A3B2E"}, **fields))
+
+
+def reconstruct(**fields: object) -> Change:
+    return lambda request: request.spec.reconstruct.MergeFrom(reconstruct_pb2.ReconstructOptions(**fields))
+
+
+def on_model(change: Change) -> Change:
+    """A change of a job that works on a model, which has no upload."""
+
+    def changed(request: job_pb2.CreateJobRequest) -> None:
+        request.spec.upload_id = ""
+        change(request)
+
+    return changed
+
+
+def render(**fields: object) -> Change:
+    said = render_pb2.RenderOptions(**{"model_id": "any", **fields})
+    return on_model(lambda request: request.spec.render.MergeFrom(said))
+
+
+def export(**fields: object) -> Change:
+    said = export_pb2.ExportOptions(**{"model_id": "any", **fields})
+    return on_model(lambda request: request.spec.export.MergeFrom(said))
+
+
+def pipeline(**fields: object) -> Change:
+    return lambda request: request.spec.pipeline.MergeFrom(pipeline_pb2.PipelineOptions(**fields))
 
 
 NAN, INFINITE = float("nan"), float("inf")
@@ -88,6 +125,49 @@ BAD: dict[str, tuple[Change, str]] = {
             segment_pb2.SegmentOptions(detector=segment_pb2.DETECTOR_KIND_PROMPTS)
         ),
         "spec.segment.prompts",
+    ),
+    "unknown mode": (reconstruct(mode=9), "spec.reconstruct.mode"),
+    "photogrammetry of one photo": (
+        reconstruct(mode=reconstruct_pb2.RECONSTRUCT_MODE_PHOTOGRAMMETRY),
+        "spec.reconstruct.mode",
+    ),
+    "trellis that nobody set up": (
+        reconstruct(provider=reconstruct_pb2.SINGLE_IMAGE_PROVIDER_TRELLIS),
+        "spec.reconstruct.provider",
+    ),
+    "a chair of 30 metres": (reconstruct(dimensions={"height_m": 30}), "spec.reconstruct.dimensions.height_m"),
+    "negative width": (reconstruct(dimensions={"width_m": -1}), "spec.reconstruct.dimensions.width_m"),
+    "depth NaN": (reconstruct(dimensions={"depth_m": NAN}), "spec.reconstruct.dimensions.depth_m"),
+    "odd texture size": (reconstruct(texture_size=1000), "spec.reconstruct.texture_size"),
+    "few triangles": (reconstruct(max_triangles=3), "spec.reconstruct.max_triangles"),
+    "render of nothing": (render(model_id=""), "spec.render.model_id"),
+    "render of an upload": (
+        lambda request: request.spec.render.MergeFrom(render_pb2.RenderOptions(model_id="any")),
+        "spec.upload_id",
+    ),
+    "ten frames": (render(frames=10), "spec.render.frames"),
+    "odd width": (render(width=1281), "spec.render.width"),
+    "huge height": (render(height=100_000), "spec.render.height"),
+    "negative height": (render(height=-2), "spec.render.height"),
+    "unknown video": (render(formats=[9]), "spec.render.formats"),
+    "unknown background": (render(background=9), "spec.render.background"),
+    "elevation NaN": (render(elevation_deg=NAN), "spec.render.elevation_deg"),
+    "camera under the floor": (render(elevation_deg=-80), "spec.render.elevation_deg"),
+    "endless turn": (render(seconds=INFINITE), "spec.render.seconds"),
+    "texture without an id": (render(texture={"width_m": 1}), "spec.render.texture.texture_id"),
+    "wide board": (render(texture={"texture_id": "any", "width_m": 1e9}), "spec.render.texture.width_m"),
+    "export of nothing": (export(model_id=""), "spec.export.model_id"),
+    "unknown model format": (export(formats=[19]), "spec.export.formats"),
+    "unknown target": (export(target=9), "spec.export.target"),
+    "unknown mesh codec": (export(mesh_codec=9), "spec.export.mesh_codec"),
+    "unknown texture codec": (export(texture_codec=9), "spec.export.texture_codec"),
+    "many levels": (export(levels=9), "spec.export.levels"),
+    "a pipeline's own model": (pipeline(render={"model_id": "any"}), "spec.pipeline.render.model_id"),
+    "a pipeline's stain without colour": (pipeline(stain={}), "spec.pipeline.stain.target"),
+    "a pipeline's frames": (pipeline(render={"frames": 5}), "spec.pipeline.render.frames"),
+    "a pipeline's nerf of one photo": (
+        pipeline(reconstruct={"mode": reconstruct_pb2.RECONSTRUCT_MODE_NERF}),
+        "spec.pipeline.reconstruct.mode",
     ),
     "openai without a key": (
         lambda request: request.spec.segment.MergeFrom(

@@ -8,6 +8,7 @@ import zipfile
 from pathlib import Path
 
 import grpc
+import numpy as np
 import psutil
 import pytest
 from PIL import Image
@@ -85,7 +86,9 @@ def test_a_stain_job_s_texture_goes_onto_the_model(
     )
     options.MergeFrom(SMALL)
     job = client.wait(client.render(model_id, options, quality=job_pb2.QUALITY_PREVIEW).id)
-    blue = Image.open(io.BytesIO(read(client, job.render.frames[0]))).convert("RGB").resize((1, 1), Image.Resampling.BOX)
+    blue = (
+        Image.open(io.BytesIO(read(client, job.render.frames[0]))).convert("RGB").resize((1, 1), Image.Resampling.BOX)
+    )
     plain = turntable[1]
     first = next(asset for asset in client.list_assets(plain.render.render_id) if asset.name.endswith("frame-000.png"))
     wood = Image.open(io.BytesIO(read(client, first))).convert("RGB").resize((1, 1), Image.Resampling.BOX)
@@ -125,6 +128,10 @@ def test_a_canceled_render_leaves_no_process(client: Heartwood, service: Running
         client.wait(job.id)
     assert not [one for one in blenders if one.is_running() and one.status() != psutil.STATUS_ZOMBIE]
     assert not (service.data_dir / "work" / job.id).exists()
+
+
+def pixels(data: bytes) -> np.ndarray:
+    return np.asarray(Image.open(io.BytesIO(data)).convert("RGB")).astype(float)
 
 
 def is_blender(process: psutil.Process) -> bool:
