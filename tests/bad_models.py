@@ -529,7 +529,7 @@ def _archives() -> dict[str, tuple[bytes, tuple[str, ...]]]:
             whole[: whole.index(b"PK\x01\x02")] + b"1234" + whole[whole.index(b"PK\x01\x02") :],
             ("damaged",),
         ),
-        "zip without entries": (zipped(), ("must hold one .gltf or one .obj", "none")),
+        "zip without entries": (zipped(), ("must hold one model", "none")),
         "zip bomb of one entry": (gltf_zip(("zeros.bin", bomb)), ("unpacks", "200 times")),
         "zip bomb by the sum": (overstated(), ("unpacks to", "524288000")),
         "zip bomb that lies about its size": (
@@ -552,9 +552,15 @@ def _archives() -> dict[str, tuple[bytes, tuple[str, ...]]]:
         "two entries on the same bytes": (overlapping(), ("overlaps",)),
         "a file that is a folder": (gltf_zip(("data.bin/more.txt", b"x")), ("in another that is a file",)),
         "encrypted zip": (encrypted(whole), ("encrypted",)),
-        "zip of two gltf": (gltf_zip(("other.gltf", separate())), ("one .gltf or one .obj", "'other.gltf'")),
-        "zip of a gltf and an obj": (gltf_zip(("other.obj", b"v 0 0 0")), ("one .gltf or one .obj",)),
-        "zip of photos": (zipped(("a.png", picture())), ("one .gltf or one .obj",)),
+        "zip of two gltf": (gltf_zip(("other.gltf", separate())), ("one model", "'other.gltf'")),
+        "zip of a gltf and an obj": (gltf_zip(("other.obj", b"v 0 0 0")), ("one model",)),
+        "zip of photos": (zipped(("a.png", picture())), ("one model",)),
+        "zip of an fbx that is an stl": (zipped(("a.fbx", stl())), ("'a.fbx' holds STL",)),
+        "zip of an fbx with a picture of 20 000 pixels": (
+            zipped(("a.fbx", fbx()), ("a.png", png_header(20_000, 20_000))),
+            ("20000×20000",),
+        ),
+        "zip of a gltf and an stl": (gltf_zip(("other.stl", stl())), ("one model", "'other.stl'")),
         "zip of a blend": (zipped(("a.blend", b"BLENDER-v405")), ("Blender file", "scripts")),
         "zip whose gltf names an image of 20 000 pixels": (
             zipped(

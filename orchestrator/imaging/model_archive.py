@@ -10,7 +10,6 @@ import stat
 import struct
 import zipfile
 import zlib
-from pathlib import Path
 
 from orchestrator.imaging.gltf_json import leads_out
 from orchestrator.imaging.model_limits import MAX_UNPACKED_BYTES, Refused, shown
@@ -91,19 +90,6 @@ class Archive:
                 raise Refused(f"entry {shown(name)} is an archive itself, which is not allowed")
             self._read[name] = made
         return self._read[name]
-
-    def unpack(self, folder: Path) -> None:
-        """Write all files below ``folder``, which must be empty.
-
-        Raises:
-            Refused: an entry is damaged.
-        """
-        for name, info in self.entries.items():
-            if not info.is_dir():
-                target = folder / name
-                target.parent.mkdir(parents=True, exist_ok=True)
-                target.write_bytes(self.read(name, "the archive"))
-                self._read.pop(name)
 
     def _check_folders(self) -> None:
         for name in self.entries:

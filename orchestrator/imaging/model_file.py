@@ -9,13 +9,12 @@ from __future__ import annotations
 import posixpath
 import re
 import zlib
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, replace
 
 from orchestrator.errors import InvalidInput
 from orchestrator.imaging import fbx_file
 from orchestrator.imaging.gltf_file import GltfInfo, check_glb, check_gltf
-from orchestrator.imaging.image_header import Textures
+from orchestrator.imaging.image_header import TEXTURES, Textures
 from orchestrator.imaging.mesh_files import check_binary_stl, check_ply, check_text_stl, is_binary_stl
 from orchestrator.imaging.model_archive import Archive, extension
 from orchestrator.imaging.model_limits import MAX_BYTES, MAX_NAME, Refused, shown
@@ -24,9 +23,9 @@ from orchestrator.imaging.photo import SIGNATURES
 from orchestrator.imaging.usdz_file import LAYERS, check_usdz
 from orchestrator.models_3d import Format3D
 
-__all__ = ["MAX_BYTES", "ModelFileInfo", "check_model", "unpack_model"]
+__all__ = ["MAX_BYTES", "ModelFileInfo", "check_model"]
 
-ALLOWED = "allowed are GLB, glTF (with its data inside, or as a zip), OBJ (alone or as a zip), STL, PLY, FBX and USDZ"
+ALLOWED = "allowed are GLB, glTF with its data inside, OBJ, STL, PLY, FBX, USDZ, and a zip of one model and its files"
 MEDIA_TYPES = {
     Format3D.GLB: "model/gltf-binary",
     Format3D.GLTF: "model/gltf+json",
@@ -38,6 +37,7 @@ MEDIA_TYPES = {
 }
 """IANA's names, and after their manner for PLY and FBX, which have none."""
 ZIP = "application/zip"
+IN_ARCHIVE = ("gltf", "glb", "obj", "fbx", "stl", "ply")
 BLEND = "a Blender file, which may carry scripts; export a GLB from Blender and send that"
 GZIP, ZSTANDARD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
 SEEK_TABLE = b"\xb1\xea\x92\x8f"  # "Zstandard Seekable Format", 0.1.0
@@ -65,7 +65,7 @@ class ModelFileInfo:
 
     @property
     def archive(self) -> bool:
-        """Whether the file is a zip of a glTF or an OBJ; a USDZ, which is a zip too, is a format of its own."""
+        """Whether the file is a zip of a model; a USDZ, which is a zip too, is a format of its own."""
         return bool(self.main)
 
 
@@ -82,26 +82,6 @@ def check_model(data: bytes, filename: str, field: str) -> ModelFileInfo:
         return _checked(data, extension(filename[-MAX_NAME:]))
     except Refused as refusal:
         raise InvalidInput(field, str(refusal)) from None
-
-
-def unpack_model(data: bytes, info: ModelFileInfo, folder: Path, field: str) -> Path:
-    """Write the file, or what is in the zip, into the empty ``folder``; return where the model is.
-
-    Args:
-        info: what ``check_model`` said of ``data``.
-
-    Raises:
-        InvalidInput: an entry of the zip is damaged.
-    """
-    if not info.main:
-        target = folder / f"model.{info.format.value}"
-        target.write_bytes(data)
-        return target
-    try:
-        Archive(data).unpack(folder)
-    except Refused as refusal:
-        raise InvalidInput(field, str(refusal)) from None
-    return folder / info.main
 
 
 def _checked(data: bytes, named: str) -> ModelFileInfo:
@@ -185,19 +165,33 @@ def _of_archive(archive: Archive, named: str) -> ModelFileInfo:
         return ModelFileInfo(Format3D.USDZ, MEDIA_TYPES[Format3D.USDZ], 0)
     if blends := archive.names("blend"):
         raise Refused(f"entry {shown(blends[0])} is {BLEND}")
-    found = archive.names("gltf", "obj")
+    found = archive.names(*IN_ARCHIVE)
     if len(found) != 1:
         listed = f"these: {', '.join(shown(one) for one in found[:4])}" if found else "none"
-        raise Refused(f"the archive must hold one .gltf or one .obj; it holds {listed}")
-    main = found[0]
-    text = archive.read(main, "the archive")
-    if extension(main) == "gltf":
+        raise Refused(f"the archive must hold one model, of {', '.join(IN_ARCHIVE)}; it holds {listed}")
+    main, kind = found[0], extension(found[0])
+    data = archive.read(main, "the archive")
+    if kind == "gltf":
         folder = posixpath.dirname(main)
-        made = check_gltf(text, lambda name: archive.read(posixpath.join(folder, name), "the glTF"))
-        return ModelFileInfo(Format3D.GLTF, ZIP, made.triangles, made.materials, made.compression, main)
-    obj = check_obj(text)
-    materials = _check_materials(archive, main, obj.libraries) or obj.materials
-    return ModelFileInfo(Format3D.OBJ, ZIP, obj.triangles, materials, main=main)
+        made = _of_gltf(
+            Format3D.GLTF, check_gltf(data, lambda name: archive.read(posixpath.join(folder, name), "the glTF"))
+        )
+    elif kind == "obj":
+        obj = check_obj(data)
+        made = _plain(Format3D.OBJ, obj.triangles, _check_materials(archive, main, obj.libraries) or obj.materials)
+    else:
+        made = _checked(data, kind)
+        if made.format.value != kind:
+            raise Refused(f"entry {shown(main)} holds {made.format.value.upper()}; its name must say so")
+        _check_pictures(archive)
+    return replace(made, media_type=ZIP, main=main)
+
+
+def _check_pictures(archive: Archive) -> None:
+    """An FBX names its pictures in ways of its own, so that any beside it may be meant."""
+    textures = Textures()
+    for name in archive.names(*TEXTURES):
+        textures.add(archive.read(name, "the archive"), f"texture {shown(name)}")
 
 
 def _check_materials(archive: Archive, main: str, libraries: tuple[str, ...]) -> tuple[str, ...]:

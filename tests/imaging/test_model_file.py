@@ -6,7 +6,6 @@ import json
 import struct
 import time
 import tracemalloc
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -17,7 +16,7 @@ from trimesh.exchange.gltf import export_gltf
 from trimesh.exchange.obj import export_obj
 
 from orchestrator.errors import InvalidInput
-from orchestrator.imaging.model_file import MAX_BYTES, ModelFileInfo, check_model, unpack_model
+from orchestrator.imaging.model_file import MAX_BYTES, ModelFileInfo, check_model
 from orchestrator.models_3d import Format3D
 from tests.bad_models import (
     CORPUS,
@@ -188,25 +187,11 @@ def test_thirty_megabytes_take_about_a_second() -> None:
     assert time.process_time() - started < 1.0
 
 
-def test_a_zip_is_unpacked_below_its_folder(tmp_path: Path) -> None:
-    data = GOOD["gltf zip with a folder"][0]
-    model = unpack_model(data, check_model(data, "a.zip", "data"), tmp_path, "data")
-    assert model == tmp_path / "chair" / "model.gltf"
-    assert {path.suffix for path in model.parent.iterdir()} >= {".gltf", ".bin"}
-
-
-def test_a_single_file_is_unpacked_as_what_it_is(tmp_path: Path) -> None:
-    data = GOOD["glb by another name"][0]
-    model = unpack_model(data, check_model(data, "a.fbx", "data"), tmp_path, "data")
-    assert (model.name, model.read_bytes()) == ("model.glb", data)
-
-
-def test_a_zip_with_a_damaged_entry_is_refused_when_it_is_unpacked(tmp_path: Path) -> None:
-    notes = b"notes that nobody reads" * 4
-    data = zipped(("a.obj", OBJ), ("notes.txt", notes), packed=False)
-    info = check_model(data, "a.zip", "data")
-    with pytest.raises(InvalidInput, match=r"notes\.txt.*damaged"):
-        unpack_model(data.replace(notes, notes[:-1] + b"?"), info, tmp_path, "data")
+@pytest.mark.parametrize("name", ["glb", "stl", "ply"])
+def test_a_zip_may_hold_one_model_of_any_format(name: str) -> None:
+    data, _, format, _ = GOOD[name]
+    info = check_model(zipped((f"chair/a.{name}", data), ("chair/wood.png", picture())), "a.zip", "data")
+    assert (info.format, info.media_type, info.main) == (format, "application/zip", f"chair/a.{name}")
 
 
 SEEDS = {
@@ -221,6 +206,7 @@ SEEDS = {
     "b.stl": GOOD["text stl"][0],
     "a.obj": OBJ,
     "a.fbx": fbx(),
+    "c.zip": zipped(("a.fbx", fbx()), ("a.png", picture())),
 }
 
 
