@@ -38,7 +38,7 @@ def upright(cameras: Sequence[Camera], points: Floats) -> Floats:
         points: [P, 3] of the piece and what it stands on, perhaps none.
     """
     up, tilt_deg = _up(cameras)
-    middle = _looked_at(cameras, points)
+    middle = looked_at(cameras, points)
     thickness = FLOOR_THICKNESS * float(np.median([_away(camera, middle) for camera in cameras]))
     floor = _floor(points, up, tilt_deg, thickness)
     if floor is not None:
@@ -56,6 +56,20 @@ def upright(cameras: Sequence[Camera], points: Floats) -> Floats:
     foot = middle + (height - middle @ up) * up
     transform[:3, 3] = -transform[:3, :3] @ foot
     return transform
+
+
+def looked_at(cameras: Sequence[Camera], points: Floats) -> Floats:
+    """[3] the place that is nearest to the lines of sight; one camera, or parallel ones, look at their points."""
+    total, right = np.zeros((3, 3)), np.zeros(3)
+    for camera in cameras:
+        across = np.eye(3) - np.outer(camera.forward, camera.forward)
+        total += across
+        right += across @ camera.position
+    if np.linalg.eigvalsh(total)[0] > MIN_TURN * len(cameras):
+        return np.asarray(np.linalg.solve(total, right))
+    if len(points):
+        return np.asarray(np.median(points, axis=0))
+    return cameras[0].position + cameras[0].forward
 
 
 def _up(cameras: Sequence[Camera]) -> tuple[Floats, float]:
@@ -76,20 +90,6 @@ def _up(cameras: Sequence[Camera]) -> tuple[Floats, float]:
             up, tilt_deg = direction[:, 0] * (1.0 if direction[:, 0] @ seen >= 0 else -1.0), FLOOR_TILT_DEG
         weight = 1.0 / (1.0 + (right @ up / ROLL_SLACK) ** 2)
     return np.asarray(up / np.linalg.norm(up)), tilt_deg
-
-
-def _looked_at(cameras: Sequence[Camera], points: Floats) -> Floats:
-    """[3] the place that is nearest to the lines of sight; one camera, or parallel ones, look at their points."""
-    total, right = np.zeros((3, 3)), np.zeros(3)
-    for camera in cameras:
-        across = np.eye(3) - np.outer(camera.forward, camera.forward)
-        total += across
-        right += across @ camera.position
-    if np.linalg.eigvalsh(total)[0] > MIN_TURN * len(cameras):
-        return np.asarray(np.linalg.solve(total, right))
-    if len(points):
-        return np.asarray(np.median(points, axis=0))
-    return cameras[0].position + cameras[0].forward
 
 
 def _away(camera: Camera, place: Floats) -> float:

@@ -101,26 +101,33 @@ def solve_poses(
     return poses
 
 
-def not_placed(poses: Poses) -> str:
-    """How many photos could not be placed, and why: "17 of 40 photos could not be placed: too little overlap …"."""
+def not_placed(poses: Poses, numbers: Sequence[int] = ()) -> str:
+    """How many photos could not be placed, and why: "17 of 40 photos could not be placed: too little overlap …".
+
+    Args:
+        numbers: what the caller calls the photos, where that is not their index.
+    """
     count = len(poses.matches)
-    return f"{count - len(poses.placed)} of {count} photos could not be placed: {'; '.join(weak_spots(poses))}"
+    why = "; ".join(weak_spots(poses, numbers))
+    return f"{count - len(poses.placed)} of {count} photos could not be placed: {why}"
 
 
-def weak_spots(poses: Poses) -> tuple[str, ...]:
-    """Say, as people count photos, where too little overlap keeps photos from being placed; best first."""
+def weak_spots(poses: Poses, numbers: Sequence[int] = ()) -> tuple[str, ...]:
+    """Where too little overlap keeps photos from being placed, as people count photos; nothing if all are."""
     count = len(poses.matches)
-    missing = [number for number in range(count) if number not in poses.placed]
+    numbers = numbers or range(count)
+    missing = sorted(set(range(count)) - set(poses.placed))
     if not missing:
         return ()
     advice = []
     for number in missing:
-        before, after = (number - 1) % count, (number + 1) % count
-        for a, b in ((before, number), (number, after)):
-            if poses.matches[a, b] < WEAK_MATCHES:
-                advice.append(f"too little overlap between photos {a + 1} and {b + 1}")
+        name = numbers[number] + 1
         if not poses.matches[number].any():
-            advice.append(f"photo {number + 1} has nothing in common with any other: is it sharp, and of this piece?")
+            advice.append(f"photo {name} has nothing in common with any other: is it sharp, and of this piece?")
+            continue
+        for a, b in (((number - 1) % count, number), (number, (number + 1) % count)):
+            if poses.matches[a, b] < WEAK_MATCHES:
+                advice.append(f"too little overlap between photos {numbers[a] + 1} and {numbers[b] + 1}")
     return tuple(dict.fromkeys(advice)) or ("the photos have too little in common: take more, closer together",)
 
 

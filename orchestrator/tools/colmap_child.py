@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import sys
+import warnings
 from itertools import combinations
 from pathlib import Path
 from typing import Any
@@ -28,8 +29,10 @@ FILM_WIDTH_MM = 35.0
 DEFAULT_FOCAL = 1.2
 """COLMAP's guess, in widths of the photo."""
 BACKGROUND_SIDE_PX = 240
-EDGE_STRENGTH, PLAIN_SHARE, STILL_SHARE = 12.0, 0.02, 0.4
-"""Grey levels a pixel; share of edge pixels under which surroundings are plain; share of edges that stand still."""
+EDGE_STRENGTH, PLAIN_SHARE = 12.0, 0.02
+"""Grey levels a pixel, and the share of such edges under which surroundings are plain."""
+STILL_GREY, STILL_SHARE = 9.0, 0.4
+"""Spread of grey levels over all photos under which a place stands still, and the share of the edges that do."""
 LARGEST_FEATURES, MIN_COMMON, ALWAYS_MATCHED = 400, 6, 6
 NEIGHBOURS = 5
 """How many photos onward an ordered photo is matched to."""
@@ -92,8 +95,8 @@ def prepare(folder: Path, number: int, photo: str, mask: str) -> float:
 def background_moves(folder: Path, count: int) -> bool:
     """Whether the surroundings have structure that is elsewhere in each photo: then they help to place the cameras.
 
-    On a turntable the camera stands still: the edges around the piece are those of the median of all photos. Plain
-    surroundings have no edges. In both cases only the piece itself tells how it turned.
+    On a turntable the camera stands still: the places around the piece look the same in all photos. Plain surroundings
+    have no edges. In both cases only the piece itself tells how it turned.
     """
     greys, outside = [], []
     for number in range(count):
@@ -110,12 +113,10 @@ def background_moves(folder: Path, count: int) -> bool:
         return False
     if len({grey.shape for grey in greys}) > 1:
         return True
-    with np.errstate(all="ignore"):
-        stack = np.where(np.stack(outside), np.stack(greys), np.nan)
-        seen = np.isfinite(stack).any(0)
-        middle = np.zeros(greys[0].shape, np.float32)
-        middle[seen] = np.nanmedian(stack[:, seen], 0)
-    still = cv2.dilate((edge_strength(middle) > EDGE_STRENGTH / 2).astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # of places that the piece covers in every photo
+        spread = np.nanstd(np.where(np.stack(outside), np.stack(greys), np.nan), axis=0)
+    still = spread < STILL_GREY
     kept = sum(int((edge & out & still).sum()) for edge, out in zip(edges, outside, strict=True))
     return kept < STILL_SHARE * strong
 

@@ -1,0 +1,80 @@
+"""One surface from the masks and the depths of all photos: a signed distance within the visual hull.
+
+The depths are fused as a truncated signed distance (Curless & Levoy 1996, A volumetric method for building complex
+models from range images); where they say nothing, the hull stands.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+from skimage.measure import marching_cubes
+
+from orchestrator.domain import FloatMap, Progress, no_progress
+from orchestrator.errors import ToolFailed
+from orchestrator.imaging.cameras import Camera, Floats
+from orchestrator.imaging.hull import AT_ONCE, Grid, seen_from
+from orchestrator.imaging.mesh import Triangles
+from orchestrator.imaging.sampling import sample
+
+TRUNCATION = 4.0
+"""In voxels: deeper behind a seen surface a photo knows nothing; farther before it there is free space."""
+TRUST_HULL = 2.0
+"""In voxels: depths are not exact enough to move the hull by less than this."""
+MIN_VIEWS = 2
+"""So many photos must agree that a place is free before it is taken away from the hull."""
+
+
+def fuse(
+    cameras: Sequence[Camera],
+    depths: Sequence[FloatMap],
+    grid: Grid,
+    chosen: NDArray[np.int64],
+    hull: NDArray[np.float32],
+    progress: Progress = no_progress,
+) -> NDArray[np.float32]:
+    """Return the signed distance [M] of the places ``chosen``, positive outside, cut off at TRUNCATION voxels.
+
+    Args:
+        depths: [H, W] each, NaN where unknown.
+        chosen: [M] flat numbers of ``grid``.
+        hull: [M] distance beside the hull.
+    """
+    reach = TRUNCATION * grid.step
+    field = np.empty(len(chosen), np.float32)
+    for start in range(0, len(chosen), AT_ONCE):
+        some = slice(start, start + AT_ONCE)
+        places = grid.places(chosen[some])
+        total, weight = np.zeros(len(places), np.float32), np.zeros(len(places), np.float32)
+        for number, (camera, depth) in enumerate(zip(cameras, depths, strict=True)):
+            progress(
+                (start + AT_ONCE * number / len(cameras)) / (len(chosen) + AT_ONCE), "joining the depths of all photos"
+            )
+            at, far = seen_from(camera, places)
+            before = sample(depth, at, nearest=True, outside=float("nan")) - far
+            known = (before > -reach) & (far > 0)  # NaN is not
+            total += np.where(known, np.minimum(before, reach), 0)
+            weight += known
+        seen = np.where(weight >= MIN_VIEWS, total / np.maximum(weight, 1), -reach)
+        depth_in_hull = np.clip(-hull[some] / grid.step, 0, None)
+        doubt = np.clip(2 - depth_in_hull / TRUST_HULL, 0, 1) * TRUST_HULL * grid.step
+        field[some] = np.maximum(hull[some], seen - doubt)
+    return np.clip(field, -reach, reach)
+
+
+def surface(grid: Grid, chosen: NDArray[np.int64], field: NDArray[np.float32]) -> tuple[Floats, Triangles]:
+    """Return the mesh of the zero of ``field``, counter-clockwise seen from outside (marching cubes).
+
+    Raises:
+        ToolFailed: there is no surface.
+    """
+    reach = TRUNCATION * grid.step
+    volume = np.full(grid.count, reach, np.float32)
+    volume[chosen] = field
+    padded = np.pad(volume.reshape(grid.shape), 1, constant_values=reach)
+    if padded.min() >= 0:
+        raise ToolFailed("nothing of the piece is left after carving: the masks of the photos do not fit together")
+    vertices, triangles, _, _ = marching_cubes(padded, 0.0, gradient_direction="descent")  # type: ignore[no-untyped-call]
+    return (vertices.astype(np.float64) - 1) * grid.step + grid.origin, np.asarray(triangles, np.int32)

@@ -1,0 +1,196 @@
+"""Make a 3D model from photos all around a piece: place the cameras, find the surface, texture it from the photos."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from orchestrator.domain import DEFAULT_LIMITS, Image, Limits, Progress, Quality, no_progress
+from orchestrator.errors import ToolFailed
+from orchestrator.imaging.cameras import Camera, Floats
+from orchestrator.imaging.dense import Effort, shape_of
+from orchestrator.imaging.mesh import Triangles, place_on_floor, unwrap, write_glb
+from orchestrator.imaging.texturing import bake_from_photos
+from orchestrator.imaging.upright import looked_at, upright
+from orchestrator.models_3d import CaptureReport, Dimensions, ReconstructedModel, ReconstructOptions
+from orchestrator.stages.capture import report_of, usable_photos
+from orchestrator.tools.colmap import MIN_PHOTOS, Poses, not_placed, read_poses, solve_poses
+
+EFFORT = {
+    Quality.PREVIEW: Effort(piece_px=30_000, voxels=1_500_000, labels=48, partners=2),
+    Quality.FINAL: Effort(piece_px=160_000, voxels=8_000_000, labels=128, partners=4),
+}
+PREVIEW_TRIANGLES, PREVIEW_TEXTURE = 40_000, 1024
+PREVIEW_PHOTO_PX = 1024
+
+
+def photogrammetry(
+    photos: Sequence[Path],
+    masks: Sequence[Path],
+    options: ReconstructOptions,
+    quality: Quality,
+    folder: Path,
+    *,
+    meshroom: str = "",
+    limits: Limits = DEFAULT_LIMITS,
+    progress: Progress = no_progress,
+) -> ReconstructedModel:
+    """Return the textured model of the piece that ``photos`` show from all sides.
+
+    Args:
+        photos: any format that Pillow reads.
+        masks: 8-bit grey, of the photos' sizes, 255 on the piece.
+        folder: the job's own; each finished phase stays there whole, and a second call goes on after it.
+        meshroom: the ``meshroom_batch`` program, for the engine of that name.
+
+    Raises:
+        InvalidInput: fewer than 3 photos.
+        ToolFailed: too few photos could be placed, or the masks do not fit together; says what to shoot again.
+        DeadlineExceeded, Canceled: as ``run_program``.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    used, notes = usable_photos(masks)
+    if len(used) < MIN_PHOTOS <= len(photos):
+        raise ToolFailed(f"only {len(used)} of {len(photos)} photos show the piece: {'; '.join(notes)}")
+    poses = _poses(
+        [photos[number] for number in used],
+        [masks[number] for number in used],
+        options,
+        folder,
+        limits,
+        _part(progress, 0.0, 0.35),
+    )
+    cameras, points = upright_cameras(poses)
+    report = report_of(poses, cameras, used, len(photos), notes)
+    if len(poses.placed) < MIN_PHOTOS:
+        raise ToolFailed(not_placed(poses, used), tool="colmap")
+    pictures, pieces, cameras = _pictures(poses, cameras, quality)
+    vertices, triangles = _surface(
+        cameras, pictures, pieces, points, options, quality, folder, _part(progress, 0.35, 0.85)
+    )
+    return _textured(
+        cameras, pictures, pieces, vertices, triangles, options, quality, report, folder, _part(progress, 0.85, 1.0)
+    )
+
+
+def upright_cameras(poses: Poses) -> tuple[list[Camera], Floats]:
+    """The cameras and sparse points [P, 3], the world turned so that the piece stands on +Y."""
+    cameras = [
+        Camera(matrix, pose, (int(size[0]), int(size[1])))
+        for matrix, pose, size in zip(poses.matrices, poses.world_to_camera, poses.sizes, strict=True)
+    ]
+    turn = upright(cameras, poses.points)
+    return [camera.moved(turn) for camera in cameras], poses.points @ turn[:3, :3].T + turn[:3, 3]
+
+
+def _poses(
+    photos: Sequence[Path],
+    masks: Sequence[Path],
+    options: ReconstructOptions,
+    folder: Path,
+    limits: Limits,
+    progress: Progress,
+) -> Poses:
+    done = folder / "poses"
+    if not done.exists():
+        scratch = _fresh(folder / "poses.part")
+        solve_poses(photos, masks, scratch, ordered=options.ordered, limits=limits, progress=progress)
+        scratch.rename(done)
+    return read_poses(done)
+
+
+def _surface(
+    cameras: Sequence[Camera],
+    photos: Sequence[Image],
+    masks: Sequence[Image],
+    points: Floats,
+    options: ReconstructOptions,
+    quality: Quality,
+    folder: Path,
+    progress: Progress,
+) -> tuple[Floats, Triangles]:
+    done = folder / "surface.npz"
+    if not done.exists():
+        most = min(options.max_triangles, PREVIEW_TRIANGLES) if quality is Quality.PREVIEW else options.max_triangles
+        vertices, triangles = shape_of(
+            cameras, photos, masks, looked_at(cameras, points), most, EFFORT[quality], progress
+        )
+        scratch = folder / "surface.part.npz"
+        np.savez(scratch, vertices=vertices, triangles=triangles)
+        scratch.rename(done)
+    with np.load(done) as found:
+        return found["vertices"], found["triangles"]
+
+
+def _textured(
+    cameras: Sequence[Camera],
+    photos: Sequence[Image],
+    masks: Sequence[Image],
+    vertices: Floats,
+    triangles: Triangles,
+    options: ReconstructOptions,
+    quality: Quality,
+    report: CaptureReport,
+    folder: Path,
+    progress: Progress,
+) -> ReconstructedModel:
+    glb, facts_file = folder / "model.glb", folder / "model.json"
+    if not facts_file.exists():
+        progress(0.0, "unwrapping the surface")
+        mesh = unwrap(vertices, triangles)
+        size = min(options.texture_size, PREVIEW_TEXTURE) if quality is Quality.PREVIEW else options.texture_size
+        texture = bake_from_photos(mesh, photos, cameras, masks, size, _part(progress, 0.3, 0.95))
+        placed, dimensions = place_on_floor(mesh.vertices, options.dimensions)
+        scratch = folder / "model.part.glb"
+        write_glb(scratch, mesh.moved(placed), texture)
+        scratch.rename(glb)
+        facts = {"vertices": len(placed), "triangles": len(mesh.triangles), "dimensions": asdict(dimensions)}
+        part = folder / "model.part.json"
+        part.write_text(json.dumps(facts), encoding="utf-8")
+        part.rename(facts_file)
+    facts = json.loads(facts_file.read_text(encoding="utf-8"))
+    return ReconstructedModel(
+        glb=glb,
+        report=report,
+        vertices=facts["vertices"],
+        triangles=facts["triangles"],
+        dimensions=Dimensions(**facts["dimensions"]),
+        extras=(folder / "poses" / "colmap.log",),
+    )
+
+
+def _pictures(
+    poses: Poses, cameras: Sequence[Camera], quality: Quality
+) -> tuple[list[Image], list[Image], list[Camera]]:
+    """Photos, masks and cameras; smaller for PREVIEW."""
+    photos, masks, fitting = [], [], []
+    for photo_file, mask_file, camera in zip(poses.photos, poses.masks, cameras, strict=True):
+        photo = cv2.cvtColor(cv2.imread(str(photo_file)), cv2.COLOR_BGR2RGB)
+        mask = cv2.imread(str(mask_file), cv2.IMREAD_GRAYSCALE)
+        scale = min(1.0, PREVIEW_PHOTO_PX / max(camera.size)) if quality is Quality.PREVIEW else 1.0
+        if scale < 1.0:
+            size = round(camera.size[0] * scale), round(camera.size[1] * scale)
+            photo = cv2.resize(photo, size, interpolation=cv2.INTER_AREA)
+            mask = np.where(cv2.resize(mask, size, interpolation=cv2.INTER_AREA) > 127, 255, 0).astype(np.uint8)
+            camera = camera.resized(*size)
+        photos.append(np.asarray(photo, np.uint8))
+        masks.append(np.asarray(mask, np.uint8))
+        fitting.append(camera)
+    return photos, masks, fitting
+
+
+def _fresh(folder: Path) -> Path:
+    """An empty folder; what a crash left there goes."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    return folder
+
+
+def _part(progress: Progress, start: float, end: float) -> Callable[[float, str], None]:
+    return lambda fraction, message: progress(start + (end - start) * fraction, message)
