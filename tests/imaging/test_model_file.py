@@ -178,10 +178,10 @@ def test_a_binary_stl_that_begins_as_text_is_told_by_its_size() -> None:
     assert check_model(data, "a.stl", "data").triangles == 1
 
 
-def test_thirty_megabytes_take_about_a_second() -> None:
+def test_a_scan_of_a_million_triangles_takes_less_than_a_second() -> None:
     dense = trimesh.creation.icosphere(subdivisions=8)
     data = dense.export(file_type="glb")
-    assert len(data) > 15 << 20
+    assert len(dense.faces) > 1_000_000
     started = time.process_time()
     assert check_model(data, "a.glb", "data").triangles == len(dense.faces)
     assert time.process_time() - started < 1.0
