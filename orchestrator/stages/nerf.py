@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +19,10 @@ from orchestrator.errors import ToolFailed
 from orchestrator.imaging.cameras import Camera, Floats
 from orchestrator.imaging.mesh import Triangles, clean_mesh, place_on_floor, simplify, smooth, unwrap, write_glb
 from orchestrator.imaging.texturing import bake_from_photos
-from orchestrator.imaging.upright import upright
 from orchestrator.models_3d import CaptureReport, Dimensions, ReconstructedModel, ReconstructOptions
-from orchestrator.tools.colmap import Poses, solve_poses, weak_spots
+from orchestrator.stages.capture import report_of, usable_photos
+from orchestrator.stages.photogrammetry import upright_cameras
+from orchestrator.tools.colmap import MIN_PHOTOS, not_placed, read_poses, solve_poses
 from orchestrator.tools.ffmpeg import mp4, run_ffmpeg
 from orchestrator.tools.nerf import Surface, Training, Views, render_field, train_field
 
@@ -31,8 +33,6 @@ FLY_SECONDS, FLY_ELEVATION_DEG, FLY_LENS, FLY_ROOM = 6.0, 20.0, 1.6, 1.06
 """A turn's length; how far the camera looks down; focal length in widths; air around the bounding sphere."""
 SMOOTHING = 2
 """Rounds of smoothing: the steps of the voxels."""
-REACH_DEG = 30.0
-"""A photo shows the sides of a piece up to half of this on the left and on the right."""
 
 
 @dataclass(frozen=True)
@@ -109,7 +109,7 @@ def nerf(
         triangles=model["triangles"],
         dimensions=Dimensions(*model["dimensions"]),
         preview=preview,
-        extras=(video, folder / "cameras" / "colmap.log", field / "nerf.log"),
+        extras=(video, folder / "poses" / "colmap.log", field / "nerf.log"),
     )
 
 
@@ -121,57 +121,21 @@ def place_cameras(
     limits: Limits,
     progress: Progress,
 ) -> Capture:
-    """Let COLMAP place the photos and stand the world upright; ``folder/capture.json`` keeps what was found."""
-    kept = folder / "capture.json"
-    if not kept.exists():
-        poses = solve_poses(
-            photos, masks, folder / "cameras", ordered=options.ordered, limits=limits, progress=progress
-        )
-        cameras = [
-            Camera(matrix, moved, (int(size[0]), int(size[1])))
-            for matrix, moved, size in zip(poses.matrices, poses.world_to_camera, poses.sizes, strict=True)
-        ]
-        turned = [camera.moved(upright(cameras, poses.points)) for camera in cameras]
-        found = {
-            "photos": [str(path.relative_to(folder)) for path in poses.photos],
-            "masks": [str(path.relative_to(folder)) for path in poses.masks],
-            "matrices": [camera.matrix.tolist() for camera in turned],
-            "world_to_camera": [camera.world_to_camera.tolist() for camera in turned],
-            "sizes": [camera.size for camera in turned],
-            "report": asdict(capture_report(poses, turned, len(photos))),
-        }
-        _write_whole(kept, found)
-    found = json.loads(kept.read_text(encoding="utf-8"))
-    report = found["report"]
-    return Capture(
-        photos=tuple(folder / name for name in found["photos"]),
-        masks=tuple(folder / name for name in found["masks"]),
-        cameras=tuple(
-            Camera(np.array(matrix), np.array(moved), (size[0], size[1]))
-            for matrix, moved, size in zip(found["matrices"], found["world_to_camera"], found["sizes"], strict=True)
-        ),
-        report=CaptureReport(
-            **{**report, "photos_used": tuple(report["photos_used"]), "advice": tuple(report["advice"])}
-        ),
-    )
-
-
-def capture_report(poses: Poses, cameras: Sequence[Camera], photos: int) -> CaptureReport:
-    """Say how well the photos could be put together; ``cameras`` stand upright around the Y axis."""
-    where = np.stack([camera.position for camera in cameras])
-    turns = np.sort(np.degrees(np.arctan2(where[:, 0], where[:, 2])))
-    gaps = np.diff(np.append(turns, turns[0] + 360.0))
-    advice = list(weak_spots(poses))
-    if len(poses.placed) < photos:
-        advice.insert(0, f"{photos - len(poses.placed)} of {photos} photos could not be placed")
-    return CaptureReport(
-        photos=photos,
-        photos_used=poses.placed,
-        points=len(poses.points),
-        mean_reprojection_error_px=poses.mean_reprojection_error_px,
-        coverage_deg=float(360.0 - np.maximum(gaps - REACH_DEG, 0.0).sum()),
-        advice=tuple(advice),
-    )
+    """Let COLMAP place the photos that show a piece, and stand the world upright; ``folder/poses`` keeps the places."""
+    used, notes = usable_photos(masks)
+    if len(used) < MIN_PHOTOS <= len(photos):
+        raise ToolFailed(f"only {len(used)} of {len(photos)} photos show the piece: {'; '.join(notes)}")
+    done, scratch = folder / "poses", folder / "poses.part"
+    if not done.exists():
+        shutil.rmtree(scratch, ignore_errors=True)  # what a crash left there
+        some_photos, some_masks = [photos[number] for number in used], [masks[number] for number in used]
+        solve_poses(some_photos, some_masks, scratch, ordered=options.ordered, limits=limits, progress=progress)
+        scratch.rename(done)
+    poses = read_poses(done)
+    if len(poses.placed) < MIN_PHOTOS:
+        raise ToolFailed(not_placed(poses, used), tool="colmap")
+    cameras, _ = upright_cameras(poses)
+    return Capture(poses.photos, poses.masks, tuple(cameras), report_of(poses, cameras, used, len(photos), notes))
 
 
 def surface_mesh(surface: Surface, max_triangles: int) -> tuple[Floats, Triangles]:

@@ -79,10 +79,13 @@ def view(state: State, cameras: Cameras, number: int, pixels: torch.Tensor) -> t
     origins, directions = cameras.rays(torch.full((len(pixels),), number, device=pixels.device), pixels)
     origins = field.grid.to_grid(origins)
     near, steps = field.grid.first_steps(origins, directions, STEPS)
-    shift = torch.full_like(near, 0.5)
-    seen = field.render(origins, directions, near, steps, SHARPEST, shift)
-    color = seen.color / seen.coverage[:, None].clamp_min(1e-4)
-    return torch.cat([color.clamp(0, 1), seen.coverage[:, None]], -1)
+    met = steps[:, 0] >= 0
+    origins, directions, near, steps = origins[met], directions[met], near[met], steps[met]
+    seen = field.render(origins, directions, near, steps, SHARPEST, torch.full_like(near, 0.5))
+    picture = torch.zeros(len(pixels), 4, device=pixels.device)
+    color = (seen.color / seen.coverage[:, None].clamp_min(1e-4)).clamp(0, 1)
+    picture[met] = torch.cat([color, seen.coverage[:, None]], -1)
+    return picture
 
 
 if __name__ == "__main__":
