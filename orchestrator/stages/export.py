@@ -15,6 +15,7 @@ import shutil
 import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -115,7 +116,7 @@ def export(
     record.facts["base"] = before = facts_of(found, base.stat().st_size)
     for format in (Format3D.GLB, Format3D.GLTF):
         if format in options.formats:
-            _try(record, (format,), lambda one=format: _write_gltf(base, one, folder, options, tools, record, steps))
+            _try(record, (format,), partial(_write_gltf, base, format, folder, options, tools, record, steps))
     _write_levels(base, folder, options, tools, record, steps)
     if Format3D.USDZ in options.formats:
         _try(record, (Format3D.USDZ,), lambda: _write_usdz(base, folder, before, tools, record, steps.next()))

@@ -110,7 +110,7 @@ def facts_of(found: dict[str, Any], size_bytes: int) -> ModelFacts:
         high=(high[0], high[1], high[2]),
         materials=tuple(MaterialFacts(one["name"], one["alpha"], one["double_sided"]) for one in found["materials"]),
         textures=tuple(
-            TextureFacts(one["name"], one["format"], *one["size"], one["bytes"], tuple(one["slots"]))
+            TextureFacts(one["name"], one["format"], one["size"][0], one["size"][1], one["bytes"], tuple(one["slots"]))
             for one in found["textures"]
         ),
         animations=found["animations"],

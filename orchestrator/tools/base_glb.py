@@ -87,7 +87,7 @@ def _array(document: Json, buffer: memoryview, number: int) -> NDArray[Any]:
     stride = view.get("byteStride", kind.itemsize * width)
     start = view.get("byteOffset", 0) + accessor.get("byteOffset", 0)
     shape, strides = (count, width), (stride, kind.itemsize)
-    raw = np.ndarray(shape, kind, buffer, start, strides).copy()
+    raw: NDArray[Any] = np.ndarray(shape, kind, buffer, start, strides).copy()
     if accessor.get("normalized"):
-        return np.asarray(raw / np.iinfo(kind).max, np.float32)
+        return np.asarray(raw / (2.0 ** (8 * kind.itemsize) - 1.0), np.float32)  # colours and UVs have no sign
     return raw

@@ -19,7 +19,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
-from pxr import Gf, Sdf, Usd, UsdGeom, UsdShade, UsdUtils, UsdValidation, Vt
+from pxr import (  # type: ignore[import-untyped]
+    Gf,
+    Sdf,
+    Usd,
+    UsdGeom,
+    UsdShade,
+    UsdUtils,
+    UsdValidation,
+    Vt,
+)
 
 from orchestrator.tools.base_glb import BaseModel, Json, Part, read_base
 

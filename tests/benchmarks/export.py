@@ -4,10 +4,13 @@ python -m tests.benchmarks.export [--models 36] [--json FILE] [--pictures DIR]
 
 Models: Debian's sweethome3d-furniture; of each of its three libraries with a free licence, pieces of furniture (by the
 words of their names) evenly spread over the sizes of their OBJ files. Each is given as a zip of OBJ, MTL and pictures
-with the catalogue's height as its true height, and exported for the web to all seven formats. *Plain* is Blender's own
-GLB of the same OBJ, as it was imported. Bounds: every file is read again (STL and PLY by trimesh, the others as
-``inspect`` reads them) and compared with the base, relative to the longest side. Views: 400 × 400, Cycles, 16 samples, denoised, through
-``stages.render``; the piece's bounding sphere fills the picture. SSIM as in skimage, on colours.
+with the catalogue's height as its true height, and exported for the web to all seven formats.
+
+*Plain* is Blender's own GLB of the same OBJ, as it was imported. Bounds: every file is read again (STL and PLY by
+trimesh, the others as ``inspect`` reads them) and compared with the base, relative to the longest side.
+
+Views: 400 × 400, Cycles, 16 samples, denoised, through ``stages.render``; the piece's bounding sphere fills the picture.
+SSIM as in skimage, on colours.
 """
 
 from __future__ import annotations

@@ -69,7 +69,7 @@ function bake(document) {
     }
     return document.createNode(node.getName() || mesh.getName()).setMesh(own);
   });
-  for (const child of scene.listChildren()) scene.removeChild(child);
+  for (const node of document.getRoot().listNodes()) if (!baked.includes(node)) node.dispose();
   for (const node of baked) scene.addChild(node);
 }
 
@@ -84,8 +84,8 @@ function bakedPrimitive(primitive, matrix) {
   if (primitive.getMode() !== 4) convertPrimitiveToTriangles(primitive);
   if (!primitive.getIndices()) {
     const count = Math.floor(primitive.getAttribute('POSITION').getCount() / 3) * 3;
-    const document = primitive.getAttribute('POSITION');
-    primitive.setIndices(document.clone().setType('SCALAR').setArray(Uint32Array.from({ length: count }, (_, index) => index)).setNormalized(false));
+    const indices = Uint32Array.from({ length: count }, (_, index) => index);
+    primitive.setIndices(primitive.getAttribute('POSITION').clone().setType('SCALAR').setArray(indices));
   }
   const position = primitive.getAttribute('POSITION');
   const normal = primitive.getAttribute('NORMAL');
@@ -114,7 +114,7 @@ function cofactor(m) {
     sign * (m[2] * m[9] - m[1] * m[10]), sign * (m[0] * m[10] - m[2] * m[8]), sign * (m[1] * m[8] - m[0] * m[9]), 0,
     sign * (m[1] * m[6] - m[2] * m[5]), sign * (m[2] * m[4] - m[0] * m[6]), sign * (m[0] * m[5] - m[1] * m[4]), 0,
     0, 0, 0, 1,
-  ].map((value, index) => value); // column-major, as glTF's matrices
+  ]; // column-major, as glTF's matrices
 }
 
 /** Drop what is no triangle, triangles with numbers that are none, and primitives without any left; mend the normals. */
