@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.ndimage import gaussian_filter
 from skimage.measure import marching_cubes
 
 from orchestrator.domain import FloatMap, Progress, no_progress
@@ -19,12 +20,16 @@ from orchestrator.imaging.hull import AT_ONCE, Grid, seen_from
 from orchestrator.imaging.mesh import Triangles
 from orchestrator.imaging.sampling import sample
 
+Volume = NDArray[np.float32]
+
 TRUNCATION = 4.0
 """In voxels: deeper behind a seen surface a photo knows nothing; farther before it there is free space."""
 TRUST_HULL = 2.0
 """In voxels: depths are not exact enough to move the hull by less than this."""
-MIN_VIEWS = 2
-"""So many photos must agree that a place is free before it is taken away from the hull."""
+SPREAD = (1.2, 3.5)
+"""In voxels: over how much the depths are evened out, the second where the first holds too little."""
+MIN_VIEWS = 1.5
+"""So many photos must tell of a place before it is taken away from the hull."""
 
 
 def fuse(
@@ -43,25 +48,33 @@ def fuse(
         hull: [M] distance beside the hull.
     """
     reach = TRUNCATION * grid.step
-    field = np.empty(len(chosen), np.float32)
+    total, weight = np.zeros(grid.count, np.float32), np.zeros(grid.count, np.float32)
     for start in range(0, len(chosen), AT_ONCE):
-        some = slice(start, start + AT_ONCE)
-        places = grid.places(chosen[some])
-        total, weight = np.zeros(len(places), np.float32), np.zeros(len(places), np.float32)
+        some = chosen[start : start + AT_ONCE]
+        places = grid.places(some)
         for number, (camera, depth) in enumerate(zip(cameras, depths, strict=True)):
-            progress(
-                (start + AT_ONCE * number / len(cameras)) / (len(chosen) + AT_ONCE), "joining the depths of all photos"
-            )
+            done = (start + len(some) * number / len(cameras)) / len(chosen)
+            progress(0.8 * done, "joining the depths of all photos")
             at, far = seen_from(camera, places)
             before = sample(depth, at, nearest=True, outside=float("nan")) - far
             known = (before > -reach) & (far > 0)  # NaN is not
-            total += np.where(known, np.minimum(before, reach), 0)
-            weight += known
-        seen = np.where(weight >= MIN_VIEWS, total / np.maximum(weight, 1), -reach)
-        depth_in_hull = np.clip(-hull[some] / grid.step, 0, None)
-        doubt = np.clip(2 - depth_in_hull / TRUST_HULL, 0, 1) * TRUST_HULL * grid.step
-        field[some] = np.maximum(hull[some], seen - doubt)
-    return np.clip(field, -reach, reach)
+            total[some] += np.where(known, np.minimum(before, reach), 0)
+            weight[some] += known
+    progress(0.8, "evening out the surface")
+    seen = _evened(total.reshape(grid.shape), weight.reshape(grid.shape), -reach).ravel()[chosen]
+    doubt = np.clip(2 + hull / (TRUST_HULL * grid.step), 0, 1) * TRUST_HULL * grid.step
+    return np.clip(np.maximum(hull, seen - doubt), -reach, reach)
+
+
+def _evened(total: Volume, weight: Volume, unknown: float) -> Volume:
+    """The mean of the depths' distances around each place, over as little as holds enough of them (normalised
+    convolution, Knutsson & Westin 1993): fine where photos agree, coarser where little is known."""
+    result = np.full(total.shape, unknown, np.float32)
+    for sigma in sorted(SPREAD, reverse=True):
+        sums, votes = (gaussian_filter(volume, sigma, truncate=2.0) for volume in (total, weight))
+        enough = votes > MIN_VIEWS
+        result[enough] = sums[enough] / votes[enough]
+    return result
 
 
 def surface(grid: Grid, chosen: NDArray[np.int64], field: NDArray[np.float32]) -> tuple[Floats, Triangles]:

@@ -12,12 +12,14 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+from scipy.spatial import cKDTree
 
 from orchestrator.domain import FloatMap, Image, Progress, no_progress
 from orchestrator.imaging.cameras import Camera, Floats
 from orchestrator.imaging.color import linear_from_srgb, srgb_from_linear
 from orchestrator.imaging.mesh import Triangles, UvMesh
 from orchestrator.imaging.rasterize import NOTHING, depth_map, rasterize
+from orchestrator.imaging.sampling import sample
 
 SMOOTH_SIGMA = 0.012
 """Of the photo's longer side: structure coarser than this is blended broadly, finer is taken from the best photos."""
@@ -77,14 +79,26 @@ def bake_from_photos(
             weight, at = _weights(texels.position[some], texels.normal[some], camera, inside, depth, slack)
             weight *= (_sharpness(camera, mesh) / sharpest) ** 2
             strong = weight**DETAIL_POWER
-            smooth[some] += weight[:, None] * _sampled(low, at)
-            detail[some] += strong[:, None] * _sampled(fine, at)
+            smooth[some] += weight[:, None] * sample(low, at)
+            detail[some] += strong[:, None] * sample(fine, at)
             smooth_weight[some] += weight
             detail_weight[some] += strong
             seen[some] |= weight > 0
     color = smooth / smooth_weight[:, None] + np.where(seen[:, None], detail / detail_weight[:, None], 0.0)
     color = _completed(mesh, texels, color, seen)
     return _padded(srgb_from_linear(np.clip(color, 0.0, 1.0).astype(np.float32)), texels.pixel, size)
+
+
+def bake_from_points(mesh: UvMesh, points: Floats, colors: Image, size: int) -> Image:
+    """Return the texture [size, size, 3] uint8 sRGB of ``mesh``: each place takes the colour of the nearest point.
+
+    Args:
+        points: [P, 3] on the surface, as dense as the texels.
+        colors: [P, 3] uint8 sRGB.
+    """
+    texels = _texels(mesh, size)
+    _, nearest = cKDTree(points).query(texels.position, workers=-1)
+    return _padded(np.asarray(colors[nearest]), texels.pixel, size)
 
 
 def _texels(mesh: UvMesh, size: int) -> _Texels:
@@ -134,16 +148,6 @@ def _weights(
     cosine = (normal * toward).sum(1) / np.maximum(np.linalg.norm(toward, axis=1), 1e-12)
     visible = framed & (inside[row, column] > 127) & (distance < depth[row, column] + slack) & (cosine > MIN_COSINE)
     return np.where(visible, cosine**2, 0.0).astype(np.float32), pixels.astype(np.float32)
-
-
-def _sampled(picture: FloatMap, at: NDArray[np.float32]) -> FloatMap:
-    """Bilinear [M, 3]."""
-    rows = -(-len(at) // 4096)  # remap takes at most 32767 rows and columns
-    grid = np.zeros((rows * 4096, 2), np.float32)
-    grid[: len(at)] = at - 0.5
-    grid = grid.reshape(rows, 4096, 2)
-    found = cv2.remap(picture, grid[..., 0], grid[..., 1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-    return np.asarray(found, np.float32).reshape(-1, 3)[: len(at)]
 
 
 def _completed(mesh: UvMesh, texels: _Texels, color: FloatMap, seen: NDArray[np.bool_]) -> FloatMap:

@@ -12,14 +12,15 @@ import cv2
 import numpy as np
 
 from orchestrator.domain import DEFAULT_LIMITS, Image, Limits, Progress, Quality, no_progress
-from orchestrator.errors import ToolFailed
+from orchestrator.errors import InvalidInput, ToolFailed
 from orchestrator.imaging.cameras import Camera, Floats
 from orchestrator.imaging.dense import Effort, shape_of
 from orchestrator.imaging.mesh import Triangles, place_on_floor, unwrap, write_glb
 from orchestrator.imaging.texturing import bake_from_photos
 from orchestrator.imaging.upright import looked_at, upright
-from orchestrator.models_3d import CaptureReport, Dimensions, ReconstructedModel, ReconstructOptions
+from orchestrator.models_3d import CaptureReport, Dimensions, Engine, ReconstructedModel, ReconstructOptions
 from orchestrator.stages.capture import report_of, usable_photos
+from orchestrator.stages.meshroom_model import meshroom_model
 from orchestrator.tools.colmap import MIN_PHOTOS, Poses, not_placed, read_poses, solve_poses
 
 EFFORT = {
@@ -56,8 +57,23 @@ def photogrammetry(
     """
     folder.mkdir(parents=True, exist_ok=True)
     used, notes = usable_photos(masks)
-    if len(used) < MIN_PHOTOS <= len(photos):
+    if len(photos) < MIN_PHOTOS:
+        raise InvalidInput("photos", f"{len(photos)} given; photogrammetry needs at least {MIN_PHOTOS}, better 30")
+    if len(used) < MIN_PHOTOS:
         raise ToolFailed(f"only {len(used)} of {len(photos)} photos show the piece: {'; '.join(notes)}")
+    if options.engine is Engine.MESHROOM:
+        return meshroom_model(
+            photos,
+            masks,
+            used,
+            notes,
+            options,
+            quality,
+            folder,
+            executable=meshroom,
+            limits=limits,
+            progress=progress,
+        )
     poses = _poses(
         [photos[number] for number in used],
         [masks[number] for number in used],
