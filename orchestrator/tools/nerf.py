@@ -46,7 +46,7 @@ class Training:
     voxels: int = 176  # along the longest side of the piece's box; GPU_FINER times as many where there is CUDA
     photo_px: int = 400  # the photos are used at most this large; GPU_FINER times where there is CUDA
     rays: int = 4096  # pixels looked at in a step
-    seed: int = 1  # the same steps on the same machine give the same field
+    seed: int = 1  # draws the same pixels; sums are added in any order, so that two runs differ a little
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from orchestrator.tools.nerf_child.grid import Grid, corner_weights, slopes
+from orchestrator.tools.nerf_child.grid import Grid, corner_weights, picked, slopes
 
 FEATURES, HIDDEN = 12, 48
 STEPS = 40
@@ -57,7 +57,7 @@ class Field(nn.Module):
         cell = torch.where(steps >= 0, self.grid.cell_of(points), -1)
         valid = cell >= 0
         at = points[valid]
-        values = self.distance[self.grid.corners[cell[valid].long()]]
+        values = picked(self.distance, picked(self.grid.corners, cell[valid]))
         distance = torch.zeros_like(t).masked_scatter(valid, (values * corner_weights(at)).sum(-1))
         joined = valid[:, :-1] & valid[:, 1:] & (steps[:, 1:] - steps[:, :-1] == 1)
         first, last = distance[:, :-1], distance[:, 1:]
@@ -70,7 +70,7 @@ class Field(nn.Module):
             crossing = (first / torch.where((first - last).abs() < 1e-6, 1e-6, first - last)).clamp(0.0, 1.0)
             ray, section = ((weight > FAINT) & joined).nonzero(as_tuple=True)
             place = origins[ray] + (t[ray, section] + crossing[ray, section])[:, None] * directions[ray]
-            row = self.grid.cell_of(place).long()
+            row = self.grid.cell_of(place)
             ray, section, place, row = (part[row >= 0] for part in (ray, section, place, row))
         color, slope = self.color(place, row, directions[ray])
         summed = torch.zeros(len(origins), 3, device=t.device).index_add(0, ray, color * weight[ray, section][:, None])
@@ -78,13 +78,13 @@ class Field(nn.Module):
 
     def color(self, points: Tensor, cells: Tensor, directions: Tensor) -> tuple[Tensor, Tensor]:
         """Return the colour and the gradient of the distance [Q, 3] at points in cells, seen along directions."""
-        corners = self.grid.corners[cells]
-        slope = slopes(points, self.distance[corners])
+        corners = picked(self.grid.corners, cells)
+        slope = slopes(points, picked(self.distance, corners))
         normal = functional.normalize(slope, dim=-1, eps=1e-4)
         facing = (directions * normal).sum(-1, keepdim=True)
         mirrored = directions - 2 * facing * normal
         weights = corner_weights(points)
-        features = (self.features[corners] * weights[..., None]).sum(1)
+        features = functional.embedding_bag(corners, self.features, mode="sum", per_sample_weights=weights)
         detail = self.network(torch.cat([features, directions, normal, mirrored, facing], -1))
         return torch.sigmoid(features[:, :3] + detail), slope
 

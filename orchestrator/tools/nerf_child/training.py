@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from orchestrator.tools.nerf_child.field import FEATURES, STEPS, Field, color_network
-from orchestrator.tools.nerf_child.grid import Grid, cells_touching, make_grid
+from orchestrator.tools.nerf_child.grid import Grid, cells_touching, make_grid, picked
 from orchestrator.tools.nerf_child.photos import HULL_SIDE_PX, Cameras, Photos, find_box, hull, lattice, read_photos
 
 CHECKPOINT = "checkpoint.pt"
@@ -207,7 +207,12 @@ def learn(state: State, level: Level, rays: Rays, count: int, done: float) -> fl
     start, end = level.sharpness
     sharpness = start * (end / start) ** done
     seen = field.render(
-        rays.origins[chosen], rays.directions[chosen], rays.near[chosen], rays.steps[chosen], sharpness, shift
+        picked(rays.origins, chosen),
+        picked(rays.directions, chosen),
+        rays.near[chosen],
+        picked(rays.steps, chosen),
+        sharpness,
+        shift,
     )
     behind = torch.rand(count, 3, device=device)
     cover = rays.cover[chosen]
@@ -217,11 +222,12 @@ def learn(state: State, level: Level, rays: Rays, count: int, done: float) -> fl
     mask_loss = functional.binary_cross_entropy(seen.coverage.clamp(1e-3, 1 - 1e-3), cover)
     eikonal = ((seen.slope.norm(dim=-1) - 1.0) ** 2).mean() if len(seen.slope) else color_loss * 0
     some = torch.randint(len(field.distance), (REGULAR,), device=device)
-    near = field.distance[grid.around[some]]
-    bend = near.mean(1) - field.distance[some]
+    near = picked(field.distance, picked(grid.around, some))
+    bend = near.mean(1) - picked(field.distance, some)
     across = (near[:, 1::2] - near[:, ::2]).norm(dim=-1) / 2
     bulk = ((across - 1.0) ** 2).mean()
-    plain = (field.features[grid.around[some[:4096]]].mean(1) - field.features[some[:4096]]).abs().mean()
+    few = some[:4096]
+    plain = (picked(field.features, grid.around[few]).mean(1) - picked(field.features, few)).abs().mean()
     loss = (
         color_loss
         + MASK_WEIGHT * mask_loss
