@@ -26,10 +26,10 @@ TRUNCATION = 4.0
 """In voxels: deeper behind a seen surface a photo knows nothing; farther before it there is free space."""
 TRUST_HULL = 2.0
 """In voxels: depths are not exact enough to move the hull by less than this."""
-SPREAD = (1.2, 3.5)
-"""In voxels: over how much the depths are evened out, the second where the first holds too little."""
-MIN_VIEWS = 1.5
-"""So many photos must tell of a place before it is taken away from the hull."""
+SPREAD = (3.5, 1.2)
+"""In voxels: over how much the depths are evened out, coarse to fine."""
+PRIOR_VOTES = 0.7
+"""How many photos the hull, or the coarser surface, outweighs."""
 
 
 def fuse(
@@ -61,20 +61,23 @@ def fuse(
             total[some] += np.where(known, np.minimum(before, reach), 0)
             weight[some] += known
     progress(0.8, "evening out the surface")
-    seen = _evened(total.reshape(grid.shape), weight.reshape(grid.shape), -reach).ravel()[chosen]
+    prior = np.full(grid.count, reach, np.float32)
+    prior[chosen] = np.clip(hull, -reach, reach)
+    seen = _evened(total.reshape(grid.shape), weight.reshape(grid.shape), prior.reshape(grid.shape)).ravel()[chosen]
     doubt = np.clip(2 + hull / (TRUST_HULL * grid.step), 0, 1) * TRUST_HULL * grid.step
     return np.clip(np.maximum(hull, seen - doubt), -reach, reach)
 
 
-def _evened(total: Volume, weight: Volume, unknown: float) -> Volume:
-    """The mean of the depths' distances around each place, over as little as holds enough of them (normalised
-    convolution, Knutsson & Westin 1993): fine where photos agree, coarser where little is known."""
-    result = np.full(total.shape, unknown, np.float32)
-    for sigma in sorted(SPREAD, reverse=True):
+def _evened(total: Volume, weight: Volume, prior: Volume) -> Volume:
+    """The mean of the depths' distances around each place, over as little as holds enough of them.
+
+    Normalised convolution (Knutsson & Westin 1993) from coarse to fine; each result is the next one's ``prior``, so
+    that no step shows where knowledge ends.
+    """
+    for sigma in SPREAD:
         sums, votes = (gaussian_filter(volume, sigma, truncate=2.0) for volume in (total, weight))
-        enough = votes > MIN_VIEWS
-        result[enough] = sums[enough] / votes[enough]
-    return result
+        prior = (sums + PRIOR_VOTES * prior) / (votes + PRIOR_VOTES)
+    return prior
 
 
 def surface(grid: Grid, chosen: NDArray[np.int64], field: NDArray[np.float32]) -> tuple[Floats, Triangles]:

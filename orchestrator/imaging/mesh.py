@@ -29,6 +29,9 @@ MIN_PART = 0.02
 """Parts whose extent is below this share of the whole's diagonal are crumbs."""
 ROUGHNESS = 0.7
 """Of furniture in the mean: varnished wood 0.4, fabric 0.9."""
+ALIKE = 0.35
+"""Difference of unit normals (20°) up to which two triangles belong to one smooth surface."""
+FIT_ROUNDS = 15
 CHART_PADDING_PX = 4
 FLATNESS = 4.0
 """Weight of xatlas' normal deviation (2 by default): photos are projected, so that flat charts blur less."""
@@ -85,6 +88,38 @@ def smooth(vertices: Floats, triangles: Triangles, rounds: int) -> Floats:
     moved = vertices
     for step in (0.5, -0.53) * rounds:
         moved = moved + step * ((neighbours @ moved) * share[:, None] - moved)
+    return np.asarray(moved)
+
+
+def flatten(vertices: Floats, triangles: Triangles, rounds: int) -> Floats:
+    """Take away bumps of flat surfaces and keep their edges.
+
+    The triangles' normals are evened out among those that look almost the same way (bilateral normal filtering, Zheng
+    et al. 2011), then the vertices are moved to fit the normals (Sun et al. 2007).
+    """
+    corners = vertices[triangles]
+    normals, area = _normals_and_area(corners)
+    pairs = _adjacent(triangles)
+    pairs = np.concatenate([pairs, pairs[:, ::-1]])
+    for _ in range(rounds):
+        alike = np.exp(-((normals[pairs[:, 0]] - normals[pairs[:, 1]]) ** 2).sum(1) / (2 * ALIKE**2))
+        weight = alike * area[pairs[:, 1]]
+        around = csr_array((weight, (pairs[:, 0], pairs[:, 1])), shape=(len(triangles),) * 2)
+        normals = around @ normals + area[:, None] * normals
+        normals /= np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-30)
+    member = csr_array(
+        (np.ones(triangles.size), (triangles.ravel(), np.repeat(np.arange(len(triangles)), 3))),
+        shape=(len(vertices), len(triangles)),
+    )
+    share = 1.0 / np.maximum(np.asarray(member.sum(1)).ravel(), 1.0)
+    moved = vertices
+    for _ in range(FIT_ROUNDS):
+        centre = moved[triangles].mean(1)
+        # Each triangle asks its corners to come into its plane: n n·(centre - corner), the mean over a corner's own.
+        at = (normals * centre).sum(1, keepdims=True) * normals
+        outer = member @ (normals[:, :, None] * normals[:, None, :]).reshape(-1, 9)
+        pull = member @ at - np.einsum("vij,vj->vi", outer.reshape(-1, 3, 3), moved)
+        moved = moved + pull * share[:, None]
     return np.asarray(moved)
 
 
@@ -180,6 +215,22 @@ def _merged(vertices: Floats, triangles: Triangles) -> tuple[Floats, Triangles]:
 def _used(vertices: Floats, triangles: Triangles) -> tuple[Floats, Triangles]:
     used, number = np.unique(triangles, return_inverse=True)
     return vertices[used], number.reshape(-1, 3).astype(np.int32)
+
+
+def _normals_and_area(corners: Floats) -> tuple[Floats, Floats]:
+    across = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
+    length = np.linalg.norm(across, axis=1)
+    return across / np.maximum(length, 1e-30)[:, None], length / 2
+
+
+def _adjacent(triangles: Triangles) -> NDArray[np.int64]:
+    """[E, 2] triangles that share an edge, each pair once."""
+    edges = np.sort(np.concatenate([triangles[:, [0, 1]], triangles[:, [1, 2]], triangles[:, [2, 0]]]), axis=1)
+    owner = np.tile(np.arange(len(triangles)), 3)
+    order = np.lexsort((edges[:, 1], edges[:, 0]))
+    edges, owner = edges[order], owner[order]
+    same = np.flatnonzero((edges[1:] == edges[:-1]).all(1))
+    return np.stack([owner[same], owner[same + 1]], -1)
 
 
 def _neighbours(count: int, triangles: Triangles) -> csr_array:

@@ -10,12 +10,13 @@ World frame: +Y up, the floor at y = 0, the front towards +Z, the Y axis through
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import cv2
 import numpy as np
-from scipy.optimize import differential_evolution
+from scipy.optimize import differential_evolution, minimize
 
 from orchestrator.domain import Image, Progress, no_progress
 from orchestrator.imaging.cameras import Camera, Floats
@@ -31,7 +32,14 @@ DEPTH_SHARE, DEPTH_SPREAD = 0.8, 0.6
 """Depth over width of furniture, and how its logarithm varies: from shelves (0.3) to beds (2)."""
 FRONT_DEG = 47.0
 """The front is the side that faces the camera more; 2° of slack for the ones that are seen right at a corner."""
+STEPS = np.array([0.03, 0.03, 0.04, 0.04, 0.08, 0.02, 0.01, 0.01])
+"""How far each number of a guess is varied at first when it is refined."""
 DIRECTIONS = 64
+BOX = np.array([[x, y, z] for x in (-1, 1) for y in (-1, 1) for z in (-1, 1)], np.float64)
+_TURN = np.arange(16) * np.pi / 8
+ROUND = np.array([[r * np.sin(t), y, r * np.cos(t)] for r, y in ((1.0, 1), (0.7, -1)) for t in _TURN], np.float64)
+"""What fills a box to its corners; and a round table or stool, whose foot is smaller than its top."""
+ROUND_PRIOR = 1.0
 SEGMENT_SLACK_DEG = 1.2
 SHORTEST_SEGMENT = 0.035
 """Of the silhouette's diagonal."""
@@ -41,7 +49,7 @@ box half empty."""
 CUT_WEIGHT = 8.0
 """How much worse it is to cut the piece by the box than to leave room in it."""
 BOX_WEIGHT, LINE_WEIGHT, PRIOR_WEIGHT = 12.0, 1.0, 0.03
-SECTORS, GENERATIONS = 6, 150
+SECTORS, ROUND_SECTORS, GENERATIONS = 6, 2, 150
 """The search is done for each sixth of the azimuths, as far puzzles have several good answers."""
 
 
@@ -54,7 +62,9 @@ class View:
     depth: float  # over height
     azimuth_deg: float  # the camera stands this far to the right of the front
     elevation_deg: float
-    cost: float = 0.0  # how badly it explains the photo
+    cost: float  # how badly it explains the photo
+    puzzle: Puzzle
+    guess: Floats  # the puzzle's answer
 
 
 def estimate_views(
@@ -70,23 +80,27 @@ def estimate_views(
     height, width = mask.shape
     outline = _outline(mask)
     extent = float(np.linalg.norm(np.ptp(outline, axis=0)))
-    puzzle = _Puzzle(
+    puzzle = Puzzle(
         outline=outline,
         extent=extent,
         segments=_segments(photo_srgb, mask, SHORTEST_SEGMENT * extent),
         size=(width, height),
         focal=(focal or FOCAL * max(width, height), KNOWN_SPREAD if focal else FOCAL_SPREAD),
+        solid=BOX,
     )
     edges = np.linspace(-FRONT_DEG, FRONT_DEG, SECTORS + 1)
+    searches = [(puzzle, *pair) for pair in pairwise(edges)]
+    middle = np.linspace(-FRONT_DEG, FRONT_DEG, ROUND_SECTORS + 1)
+    searches += [(replace(puzzle, solid=ROUND, round=True), *pair) for pair in pairwise(middle)]
     views = []
-    for number, (low_deg, high_deg) in enumerate(pairwise(edges)):
+    for number, (guessed, low_deg, high_deg) in enumerate(searches):
 
         def report(*_: object, number: int = number, **__: object) -> None:
-            progress(number / SECTORS, "looking for the camera")
+            progress(number / len(searches), "looking for the camera")
 
         found = differential_evolution(
-            puzzle.cost,
-            puzzle.bounds(low_deg, high_deg),
+            guessed.cost,
+            guessed.bounds(low_deg, high_deg),
             vectorized=True,
             popsize=8,
             maxiter=GENERATIONS,
@@ -96,12 +110,30 @@ def estimate_views(
             polish=False,
             callback=report,
         )
-        views.append(puzzle.view(np.asarray(found.x), float(found.fun)))
+        views.append(guessed.view(np.asarray(found.x), float(found.fun)))
     return sorted(views, key=lambda view: view.cost)
 
 
+def refined(view: View, extra_cost: Callable[[View], float], evaluations: int) -> View:
+    """Return the best view near ``view``, ``extra_cost`` considered (Nelder & Mead 1965)."""
+    puzzle = view.puzzle
+
+    def seen(guess: Floats) -> View:
+        return puzzle.view(guess, float(puzzle.cost(guess)[0]))
+
+    def cost(guess: Floats) -> float:
+        tried = seen(guess)
+        return tried.cost + extra_cost(tried)
+
+    simplex = np.vstack([view.guess, view.guess + np.diag(STEPS)])
+    found = minimize(
+        cost, view.guess, method="Nelder-Mead", options={"initial_simplex": simplex, "maxfev": evaluations}
+    )
+    return seen(np.asarray(found.x))
+
+
 @dataclass(frozen=True)
-class _Puzzle:
+class Puzzle:
     """What is known, and how well a guess explains it. A guess: azimuth, elevation (radians), log focal length over
     the usual one, log width, log depth, log distance over what fills the silhouette, shift right and down."""
 
@@ -110,6 +142,8 @@ class _Puzzle:
     segments: Floats  # [M, 5] x, y of the middle, direction, weight; the weights add up to 1
     size: tuple[int, int]
     focal: tuple[float, float]  # px, and the spread of its logarithm
+    solid: Floats  # [P, 3] the outermost points of what fills the box, in half sides
+    round: bool = False  # as deep as wide
 
     def bounds(self, low_deg: float, high_deg: float) -> list[tuple[float, float]]:
         spread = 2.5 * self.focal[1]
@@ -127,6 +161,7 @@ class _Puzzle:
     def cameras(self, guess: Floats) -> tuple[Floats, Floats, Floats, Floats]:
         """Rotations [K, 3, 3], shifts [K, 3], focal lengths [K] and half boxes [K, 3] of ``guess`` [8, K]."""
         azimuth, elevation, lens, wide, deep, far, right, down = guess
+        deep = wide if self.round else deep
         sin_a, cos_a, sin_e, cos_e = np.sin(azimuth), np.cos(azimuth), np.sin(elevation), np.cos(elevation)
         zero = np.zeros_like(sin_a)
         rotation = np.stack(
@@ -150,8 +185,7 @@ class _Puzzle:
     def cost(self, guess: Floats) -> Floats:
         guess = guess.reshape(8, -1)
         rotation, shift, focal, half = self.cameras(guess)
-        signs = np.array([[x, y, z] for x in (-1, 1) for y in (-1, 1) for z in (-1, 1)], np.float64)
-        corners = np.einsum("kij,knj->kni", rotation, signs * half[:, None]) + shift[:, None]
+        corners = np.einsum("kij,knj->kni", rotation, self.solid * half[:, None]) + shift[:, None]
         depth = np.maximum(corners[..., 2], 1e-3)
         pixels = corners[..., :2] * (focal[:, None] / depth)[..., None] + np.array(self.size) / 2
         turn = np.arange(DIRECTIONS) * (2 * np.pi / DIRECTIONS)
@@ -159,7 +193,8 @@ class _Puzzle:
         room = ((pixels @ toward.T).max(1) - (self.outline @ toward.T).max(0)) / self.extent
         box = np.where(room >= 0, ROOM * (1 - np.exp(-np.maximum(room, 0) / ROOM)), -CUT_WEIGHT * room).mean(1)
         _, elevation, lens, wide, deep = guess[:5]
-        prior = (
+        deep = wide if self.round else deep
+        prior = ROUND_PRIOR * self.round + (
             (lens / self.focal[1]) ** 2
             + ((elevation - np.radians(ELEVATION_DEG)) / np.radians(ELEVATION_SPREAD_DEG)) ** 2
             + ((deep - wide - np.log(DEPTH_SHARE)) / DEPTH_SPREAD) ** 2
@@ -191,6 +226,8 @@ class _Puzzle:
             azimuth_deg=float(np.degrees(guess[0])),
             elevation_deg=float(np.degrees(guess[1])),
             cost=cost,
+            puzzle=self,
+            guess=guess,
         )
 
 

@@ -3,7 +3,7 @@
 Furniture is symmetric left and right, so that a photo from one side is also a photo, mirrored, from the other side:
 two calibrated silhouettes from one (Rothwell et al. 1993; François et al. 2003, Mirror symmetry ⇒ 2-view stereo
 geometry). The visual hull of both (Laurentini 1994) within the piece's box still holds wedges that no two silhouettes
-can carve, such as the room over a chair's seat; ``_plain`` takes those away.
+can carve, such as the room over a chair's seat; ``_board`` takes that away.
 """
 
 from __future__ import annotations
@@ -14,36 +14,49 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import binary_opening, distance_transform_edt, gaussian_filter, label, map_coordinates
+from scipy.ndimage import (
+    binary_dilation,
+    distance_transform_edt,
+    gaussian_filter,
+    label,
+    map_coordinates,
+)
 from skimage.measure import marching_cubes
 
 from orchestrator.domain import FloatMap, Image, Progress, no_progress
 from orchestrator.imaging.cameras import Camera, Floats
 from orchestrator.imaging.mesh import Triangles
-from orchestrator.imaging.single_view import View
+from orchestrator.imaging.single_view import View, refined
 
 ROOM = 0.01
 """The box is enlarged by this share of its height: a silhouette is cut by a pixel more easily than by the box."""
-FULL = 0.9
-"""A row of voxels is as wide as the widest on a ray from this share on."""
+BOARD, BOARD_LEANS, BOARD_SHARE = 0.06, (0.0, 0.1, 0.2, 0.3), 0.6
+"""The back of a chair: how thick (over the piece's height), how far it may lean (its tangent), and which share of what
+is seen over the seat it must explain."""
 NARROW, THICK = 5.0, 5.0
 """Voxels: holes in the silhouette up to twice this wide are closed with this much depth."""
-CANDIDATES, COARSE_CELLS = 4, 40
+CANDIDATES, REFINEMENTS, COARSE_CELLS = 5, 40, 40
 HOLE_COST, MOST_HOLES = 3.0, 0.1
 """Cost of a silhouette that the symmetric hull explains not at all, beside what the camera's search calls cost;
 beyond that many holes the piece itself is not symmetric, from no side."""
+WHOLE_FRONT, FRONT_BAND = 0.6, 0.25
+"""Share of its width at which a seat or a top reaches the front, and how deep the front is as a share of the depth."""
+SYMMETRY_BONUS, FRONTAL_DEG = 0.08, 10.0
+"""A view from the side from which front and back look alike is hardly so by chance."""
 AGREES = 0.05
 """Of the range of the hull's depths: how far a model's depth may scatter about it and still be used."""
-CRUMB = 0.005
+CRUMB = 0.01
 """Of the largest part's volume."""
 MIDDLE_SLACK = 0.12
 """Of the box's depth: how far the plane between front and back may lie from the box's middle."""
 SQUARE = 1.25
 """Sides whose lengths differ by less may be meant to be the same."""
-SYMMETRY_SLACK = 0.025
+LOPSIDED = 0.88
+"""Share of the silhouette below which left and right are not taken to be alike."""
+LOST_WEIGHT = 12.0
+"""A stronger symmetry up to some more of the height is worth a twelfth of that, as a share of the silhouette."""
+SYMMETRY_SLACK = 0.03
 """How much more of the silhouette than by left and right alone a stronger symmetry may fail to explain."""
-NEAR = 0.08
-"""Of the box's mean side: what is this close to the widest row belongs to it."""
 
 
 @dataclass(frozen=True)
@@ -82,21 +95,28 @@ class Hull:
     vertices: Floats  # [V, 3]
     triangles: Triangles  # [T, 3]
     symmetry: Symmetry
-    coverage: float  # share of the silhouette that the symmetric hull explains
+    coverage: float  # share of the silhouette that left and right being alike explains
 
 
-def choose_view(mask: Image, views: Sequence[View]) -> View:
+def choose_view(mask: Image, views: Sequence[View], progress: Progress = no_progress) -> View:
     """Return the view whose symmetric hull explains most of the silhouette, the views' own costs considered.
 
     From a wrong side, the mirror image of the silhouette carves parts away that the photo shows.
     """
+    done = 0
 
-    def cost(view: View) -> float:
+    def holes(view: View) -> float:
+        nonlocal done
+        progress(min(done / (CANDIDATES + REFINEMENTS), 1.0), "comparing the photo with its mirror image")
+        done += 1
         grid = _grid(view, COARSE_CELLS)
-        covered = _most_symmetric(grid, _carve(grid, view.camera, mask, no_progress))[2]
-        return view.cost + HOLE_COST * min(1 - covered, MOST_HOLES)
+        symmetry, _, covered = _most_symmetric(grid, _carve(grid, view.camera, mask, no_progress))
+        # From straight before the piece, every silhouette is that of something symmetric.
+        proof = SYMMETRY_BONUS * symmetry.below if abs(view.azimuth_deg) > FRONTAL_DEG and symmetry.sides else 0.0
+        return HOLE_COST * min(1 - covered, MOST_HOLES) - proof
 
-    return min(views[:CANDIDATES], key=cost)
+    best = min(views[:CANDIDATES], key=lambda view: view.cost + holes(view))
+    return refined(best, holes, REFINEMENTS)
 
 
 def symmetric_hull(
@@ -116,13 +136,17 @@ def symmetric_hull(
     symmetry, field, coverage = _most_symmetric(grid, cone)
     progress(0.6, "taking away what no silhouette shows")
     if depth is not None:
-        field = np.where(_free(grid, cone, field > 0, depth), -grid.pitch, field)
+        free = _free(grid, cone, field > 0, depth)
+        field = np.where(free | free[::-1] if symmetry.sides else free, -grid.pitch, field)
     inside = field > 0
-    kept = _plain(grid, inside, cone, view)
-    lone = _unexplained(grid, cone, kept)
+    needless = _under(grid, cone, inside)
+    if symmetry.sides:
+        needless |= _board(grid, cone, inside, max(symmetry.below, _seat_height(grid, inside)))
+    lone = _unexplained(grid, cone, inside & ~needless)
     field = np.where(lone, cone.field, field)
-    removed = binary_opening(inside & ~kept & ~lone, iterations=2)
-    soft = 0.5 - gaussian_filter(removed.astype(np.float32), 1.0)
+    removed = needless & ~lone
+    removed = binary_dilation(removed, iterations=2) & ~(inside & ~removed)  # with the air beside it
+    soft = 0.5 - gaussian_filter(removed.astype(np.float32), 0.8)
     field = np.minimum(field, soft * (3 * grid.pitch))
     field = np.where(_crumbs(field > 0), -grid.pitch, field)
     progress(0.9, "making the mesh")
@@ -202,7 +226,7 @@ def _box_field(grid: _Grid, width: float, depth: float) -> FloatMap:
 
 def _most_symmetric(grid: _Grid, cone: _Cone) -> tuple[Symmetry, FloatMap, float]:
     """The strongest symmetry that the silhouette allows, the field of its hull, and the share of the silhouette that
-    this explains.
+    its weakest form explains.
 
     A symmetry that the piece does not have carves away parts of it, which leaves holes in its silhouette.
     """
@@ -210,25 +234,34 @@ def _most_symmetric(grid: _Grid, cone: _Cone) -> tuple[Symmetry, FloatMap, float
     mirrored = np.minimum(cone.field, cone.field[::-1])
     sides = np.minimum(mirrored, box)
     base = _coverage(cone, sides)
-    allowed = int((1 - base + SYMMETRY_SLACK) * cone.silhouette.sum())
-    best: tuple[int, int, int] = (0, 0, 0)
     reach = max(2, round(MIDDLE_SLACK * len(grid.z)))
+    if base < LOPSIDED:
+        alone = np.minimum(cone.field, box)
+        lopsided = [np.minimum(alone, _turned_back(alone, shift)) for shift in range(-reach, reach + 1)]
+        field = max(lopsided, key=lambda one: _coverage(cone, one))
+        if (found := _coverage(cone, field)) >= LOPSIDED:
+            return Symmetry(1.0, sides=False), field, found
+    allowed = int((1 - base + SYMMETRY_SLACK) * cone.silhouette.sum())
+    best = (-np.inf, 0, 0)
+    layers = np.arange(len(grid.y) + 1) / len(grid.y)
     for shift in range(-reach, reach + 1):
         both = np.minimum(sides, _turned_back(sides, shift))
         lost = _lost(cone, sides > 0, both > 0)
-        height = int(np.flatnonzero(lost <= allowed).max())
-        best = max(best, (height, -int(lost[height]), shift))
-    height, _, shift = best
+        worth = layers - LOST_WEIGHT * np.maximum(lost - lost[0], 0) / cone.silhouette.sum()
+        worth[lost > allowed] = -np.inf
+        height = int(worth.argmax())
+        best = max(best, (float(worth[height]), height, shift))
+    _, height, shift = best
     if height == len(grid.y) and sides.shape[0] == sides.shape[2]:
         side = max(grid.box)
         both = np.minimum(mirrored, _box_field(grid, side, side))
         both = _shifted(np.minimum(both, _turned_back(both, shift)), shift)
         quarter = _shifted(np.minimum(both, both.transpose(2, 1, 0)), -shift)
-        if (found := _coverage(cone, quarter)) >= base - SYMMETRY_SLACK:
-            return Symmetry(1.0, True), quarter, found
+        if _coverage(cone, quarter) >= base - SYMMETRY_SLACK:
+            return Symmetry(1.0, True), quarter, base
     both = np.minimum(sides, _turned_back(sides, shift))
     field = np.concatenate([both[:, :height], sides[:, height:]], axis=1)
-    return Symmetry(min(max(float(grid.y[min(height, len(grid.y) - 1)]), 0.0), 1.0)), field, _coverage(cone, field)
+    return Symmetry(min(max(float(grid.y[min(height, len(grid.y) - 1)]), 0.0), 1.0)), field, base
 
 
 def _turned_back(field: FloatMap, shift: int) -> FloatMap:
@@ -269,31 +302,80 @@ def _coverage(cone: _Cone, field: FloatMap) -> float:
     return float((covered & cone.silhouette).sum() / max(cone.silhouette.sum(), 1))
 
 
-def _plain(grid: _Grid, inside: NDArray[np.bool_], cone: _Cone, view: View) -> NDArray[np.bool_]:
-    """Which voxels to keep: of all that could explain a pixel, those in the widest rows.
+def _board(grid: _Grid, cone: _Cone, inside: NDArray[np.bool_], height: float) -> NDArray[np.bool_]:
+    """The voxels over ``height`` that the back of a chair or the head of a bed makes needless.
 
-    Furniture is made of boards and bars that span its width: a back, a seat, a pair of legs. A row (y, z) of the hull
-    that is narrower than another on the same line of sight is what the silhouettes failed to carve. Each pixel keeps
-    the widest that there is, so that the silhouette stays whole.
+    Over a seat, the hull is a wedge from the back to the front: both silhouettes see the back through it. A back is a
+    board across the piece, upright or leaning; the board that explains most of what is seen up there replaces all that
+    is seen before and behind it.
     """
-    reach = np.abs(grid.x)[:, None, None]
-    wide = np.where(inside, reach, 0.0).max(0)  # [Y, Z] half the width of the row
-    x, y, z = np.nonzero(inside)
-    seen = cone.pixel[x, y, z]
-    width = wide[y, z]
+    above = inside & (grid.y > height)[None, :, None]
+    if not above.any():
+        return above
     count = len(cone.silhouette)
-    widest = np.zeros(count)
-    np.maximum.at(widest, seen, width)
-    full = width >= FULL * widest[seen]
-    # The place of the widest rows on each line of sight, as a range of depths from back to front.
-    low, high = np.full(count, np.inf), np.full(count, -np.inf)
-    np.minimum.at(low, seen[full], grid.z[z[full]])
-    np.maximum.at(high, seen[full], grid.z[z[full]])
-    near = NEAR * (view.width + view.depth + 1) / 3
-    at = grid.z[z]
-    kept = np.zeros(grid.shape, bool)
-    kept[x, y, z] = full | ((at >= low[seen] - near) & (at <= high[seen] + near))
-    return np.asarray(kept | kept[::-1])
+    pixel = cone.pixel[above]
+    _, up, along = np.nonzero(above)
+    over, at = grid.y[up] - height, grid.z[along]
+    wanted = np.zeros(count, bool)
+    wanted[pixel] = True
+    wanted &= cone.silhouette
+    best, explained = None, 0.0
+    for lean in BOARD_LEANS:
+        place = at + lean * over
+        for middle in np.arange(grid.z[0], grid.z[-1], 2 * grid.pitch):
+            within = np.abs(place - middle) <= BOARD / 2
+            covered = np.zeros(count, bool)
+            covered[pixel[within]] = True
+            share = float((covered & wanted).sum() / max(wanted.sum(), 1))
+            if share > explained:
+                best, explained = (covered, within), share
+    needless = np.zeros_like(inside)
+    if best is None or explained < BOARD_SHARE:
+        return needless
+    covered, within = best
+    rows = (count // cone.columns, cone.columns)
+    covered = binary_dilation(covered.reshape(rows), iterations=2).ravel()
+    needless[above] = ~within & covered[pixel]
+    return np.asarray(needless & needless[::-1])
+
+
+def _under(grid: _Grid, cone: _Cone, inside: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """The voxels that only a seat or a top hides: below it, where nothing is seen between the legs.
+
+    A slice of a seat reaches along the whole front, one of the legs below does not. What lies below such a step, on
+    lines of sight that the piece above it explains, and over nothing that is seen, is taken for air. Legs go straight
+    up to the seat, and a cabinet's body stands on its front.
+    """
+    needless = np.zeros_like(inside)
+    front = _front_share(grid, inside)
+    for layer in range(len(grid.y) - 1, 0, -1):
+        if not (front[layer] >= WHOLE_FRONT > front[layer - 1]):
+            continue
+        covered = np.zeros(len(cone.silhouette), bool)
+        covered[cone.pixel[:, layer:][inside[:, layer:]]] = True
+        below = inside[:, :layer]
+        hidden = below & covered[cone.pixel[:, :layer]]
+        hidden &= hidden[::-1]
+        shown = below & ~hidden
+        hidden &= ~np.logical_or.accumulate(shown, axis=1)
+        needless[:, :layer] |= hidden
+    return needless
+
+
+def _front_share(grid: _Grid, inside: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """[Y] share of the piece's width at which a slice reaches the front."""
+    reach = np.flatnonzero(inside.any((0, 1)))
+    if not len(reach):
+        return np.zeros(len(grid.y))
+    band = slice(int(reach[-1] - FRONT_BAND * (reach[-1] - reach[0])), None)
+    wide = max(int(inside.any((1, 2)).sum()), 1)
+    return np.asarray(inside[:, :, band].any(2).sum(0) / wide)
+
+
+def _seat_height(grid: _Grid, inside: NDArray[np.bool_]) -> float:
+    """The height up to which the piece reaches its front."""
+    whole = np.flatnonzero(_front_share(grid, inside) >= WHOLE_FRONT)
+    return float(grid.y[whole[-1]]) if len(whole) else 0.0
 
 
 def _free(grid: _Grid, cone: _Cone, inside: NDArray[np.bool_], depth: FloatMap) -> NDArray[np.bool_]:
@@ -326,8 +408,7 @@ def _free(grid: _Grid, cone: _Cone, inside: NDArray[np.bool_], depth: FloatMap) 
     surface[at] = model @ line - 2 * spread - 2 * grid.pitch
     # What the silhouette shows must stay: no farther than the last voxel on the line of sight.
     surface = np.minimum(surface, farthest - 2 * grid.pitch)
-    free = inside & (cone.depth < surface[cone.pixel])
-    return np.asarray(free | free[::-1])
+    return np.asarray(inside & (cone.depth < surface[cone.pixel]))
 
 
 def _crumbs(inside: NDArray[np.bool_]) -> NDArray[np.bool_]:

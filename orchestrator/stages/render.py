@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
+import re
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from PIL import Image as Pillow
@@ -21,6 +22,7 @@ from orchestrator.tools.program import DEFAULT_LIMITS, Limits
 THUMBNAIL_VIEWS, THUMBNAIL_WIDTH = 4, 480
 SHEET_VIEWS, SHEET_COLUMNS, SHEET_WIDTH = 12, 4, 1920
 FRAME = "frame-%03d.png"
+DONE = re.compile(r"^FRAME (\d{1,3})$")
 VEIL = 0.09
 """Few samples leave the shadow catcher a faint veil (at most 0.08 of alpha, in PREVIEW); what is thinner is clear."""
 
@@ -114,6 +116,8 @@ def render_frames(
         return
     job = turntable_job(model, options, quality, texture)
     shares = [list(frames[start::processes]) for start in range(min(processes, len(frames)))]
+    # The processes share the memory that one run may take.
+    limits = replace(limits, memory_bytes=limits.memory_bytes // len(shares))
     threads = max(1, (os.cpu_count() or 1) // len(shares)) if len(shares) > 1 else 0
     done = 0
     errors: list[BaseException] = []
@@ -123,20 +127,25 @@ def render_frames(
         del fraction, message  # of one process; what counts is the frames of all
         if errors:
             raise Canceled("another process failed")
-        progress(done / len(frames), f"frame {min(done + 1, len(frames))} of {len(frames)}")
+        with lock:
+            progress(done / len(frames), f"frame {min(done + 1, len(frames))} of {len(frames)}")
 
-    def work(number: int, share: list[int]) -> None:
-        place = folder / f"blender-{number}"
+    def work(worker: int, share: list[int]) -> None:
+        place, waited = folder / f"blender-{worker}", set(share)
 
         def saw(line: str) -> None:
             nonlocal done
-            if line.startswith("FRAME "):
-                _, frame, name = line.split(" ", 2)
-                if options.background is Background.TRANSPARENT:
-                    _lift_veil(place / name)
-                with lock:
-                    made(int(frame), place / name)
-                    done += 1
+            match = DONE.match(line)
+            number = int(match[1]) if match else -1
+            picture = place / (FRAME % number)
+            if number not in waited or not picture.is_file():
+                return  # a name in the model may look like such a line
+            waited.remove(number)
+            if options.background is Background.TRANSPARENT:
+                _lift_veil(picture)
+            with lock:
+                made(number, picture)
+                done += 1
 
         try:
             run_blender(
@@ -182,12 +191,13 @@ def join_frames(
     videos: dict[VideoFormat, Path] = {}
 
     def report(fraction: float, message: str) -> None:
-        del message  # ffmpeg says nothing that people understand
-        progress((len(videos) + fraction) / (len(options.formats) + 1), "joining the frames")
+        progress((len(videos) + fraction) / (len(options.formats) + 1), f"joining: {message}")
 
     for format in options.formats:
         target = folder / f"turntable.{format.value}"
-        run_ffmpeg(arguments[format], target, executable=executable, limits=limits, progress=report)
+        run_ffmpeg(
+            arguments[format], target, frames=options.frames, executable=executable, limits=limits, progress=report
+        )
         videos[format] = target
     return Turntable(videos, _thumbnails(folder, options.frames), _contact_sheet(folder, options.frames))
 
@@ -208,7 +218,9 @@ def _lift_veil(frame: Path) -> None:
         [max(0, round((value / 255 - VEIL) / (1 - VEIL) * 255)) for value in range(256)]
     )
     picture.putalpha(alpha)
-    picture.save(frame, compress_level=1)
+    scratch = frame.with_suffix(".clear.png")
+    picture.save(scratch, compress_level=1)
+    scratch.replace(frame)
 
 
 def _thumbnails(folder: Path, count: int) -> tuple[Path, ...]:

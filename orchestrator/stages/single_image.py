@@ -127,10 +127,10 @@ def _by_symmetry(
     small_photo, small_piece = _resized(photo_srgb, size), _resized(piece, size)
     film_mm = focal_length_35mm(file.read_bytes())
     focal = film_mm / FULL_FRAME_DIAGONAL_MM * float(np.hypot(*size)) if film_mm else None
-    views = estimate_views(small_photo, small_piece, focal, _part(progress, 0.0, 0.2))
-    view = choose_view(small_piece, views)
+    views = estimate_views(small_photo, small_piece, focal, _part(progress, 0.0, 0.15))
+    view = choose_view(small_piece, views, _part(progress, 0.15, 0.3))
     hull = symmetric_hull(
-        small_piece, view, CELLS[quality], None if maps is None else maps.depth, _part(progress, 0.2, 0.6)
+        small_piece, view, CELLS[quality], None if maps is None else maps.depth, _part(progress, 0.3, 0.6)
     )
     progress(0.6, "cleaning the mesh")
     vertices, triangles = clean_mesh(hull.vertices, hull.triangles)

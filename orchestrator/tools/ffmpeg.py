@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -10,6 +11,8 @@ from orchestrator.domain import Progress, no_progress
 from orchestrator.errors import ToolFailed
 from orchestrator.tools.program import DEFAULT_LIMITS, Limits, run_program
 
+TOLD = re.compile(r"^(\w+)=\s*(\S*)$")
+"""A line of ``-progress``: such as ``frame=12``."""
 GIF_WIDTH = 720
 """A GIF has no compression worth the name: wider ones weigh tens of megabytes."""
 
@@ -51,20 +54,34 @@ def run_ffmpeg(
     arguments: Sequence[str],
     target: Path,
     *,
+    frames: int = 0,
     executable: str = "",
     limits: Limits = DEFAULT_LIMITS,
     progress: Progress = no_progress,
 ) -> None:
     """Run ffmpeg on ``arguments`` in the folder of ``target``, which it replaces.
 
+    Args:
+        frames: how many it will write, so that its count of them tells the progress; 0 where nobody knows.
+
     Raises:
         ToolFailed: it is not installed, or failed; with its last words.
         DeadlineExceeded, Canceled: as ``run_program``.
     """
-    quiet = ["-hide_banner", "-loglevel", "error", "-nostdin", "-y"]
+    quiet = ["-hide_banner", "-loglevel", "error", "-nostdin", "-y", "-nostats", "-progress", "pipe:1"]
+    written = 0
+
+    def read_line(line: str) -> tuple[float, str] | None:
+        nonlocal written
+        match = TOLD.match(line)
+        if match is None:
+            return None
+        written = int(match[2]) if match[1] == "frame" else written
+        return min(written / frames, 1.0) if frames else 0.0, f"frame {written} of {frames}"
+
     command = [executable or bundled_ffmpeg(), *quiet, *arguments, target.name]
     log = target.parent / "ffmpeg.log"
-    run_program("ffmpeg", command, target.parent, log_file=log, limits=limits, progress=progress)
+    run_program("ffmpeg", command, target.parent, log_file=log, limits=limits, read_line=read_line, progress=progress)
 
 
 def bundled_ffmpeg() -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import queue
+import re
 import shutil
 import signal
 import subprocess
@@ -13,6 +14,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
+from typing import IO
 
 import psutil
 import structlog
@@ -29,7 +31,11 @@ ReadLine = Callable[[str], tuple[float, str] | None]
 
 KEPT_ENVIRONMENT = ("PATH", "LANG", "CUDA_VISIBLE_DEVICES", "NVIDIA_VISIBLE_DEVICES", "LD_LIBRARY_PATH")
 POLL_S, GRACE_S, MEMORY_POLL_S = 0.2, 3.0, 1.0
-LAST_LINES, MAX_LOG_BYTES = 8, 64 << 20
+LAST_LINES, MAX_LOG_BYTES, MAX_LINE_BYTES = 8, 64 << 20, 64 << 10
+MAX_FILE_BYTES = 8 << 30
+"""The largest file that a program may write; a photogrammetry of 200 photos writes 2 GB at most."""
+PATH = re.compile(r"(?<![\w.])/(?:[^\s/'\":]+/)+([^\s/'\":]*)")
+"""An absolute path and, in it, the name of the file."""
 
 
 def run_program(
@@ -43,11 +49,12 @@ def run_program(
     read_line: ReadLine = lambda line: None,  # noqa: ARG005
     progress: Progress = no_progress,
 ) -> None:
-    """Run ``command`` in ``folder`` until it has ended; nothing of its process group is alive afterwards.
+    """Run ``command`` in ``folder`` until it has ended; nothing that it started is alive afterwards.
 
     The program sees no secret of ours (a short list of the environment, ``environment`` on top), a home and a temp
-    folder inside ``folder``, and no network where the system lets us take it away. Its output goes to ``log_file``
-    (``folder/NAME.log`` by default) and, line by line, to ``read_line``.
+    folder inside ``folder``, and, where the system lets us take them away, no network, no other processes and no
+    privileges. Its output goes to ``log_file`` (``folder/NAME.log`` by default) and, line by line, to ``read_line``:
+    what a file that it reads makes it print is in there too, so a line is never to be trusted.
 
     Raises:
         ToolFailed: it could not be started, ended with a code other than 0, or outgrew its memory; with its last words.
@@ -56,12 +63,14 @@ def run_program(
     """
     for inside in ("home", "tmp"):
         (folder / inside).mkdir(parents=True, exist_ok=True)
-    arguments = [*_guarded(), *(str(part) for part in command)]
-    target = log_file or folder / f"{name}.log"
+    if shutil.which(command[0]) is None:
+        raise ToolFailed(f"{name} could not be started: {Path(command[0]).name} is not there", tool=name)
     started = time.monotonic()
+    lines: queue.SimpleQueue[str] = queue.SimpleQueue()
     try:
+        written = (log_file or folder / f"{name}.log").open("ab")
         process = subprocess.Popen(
-            arguments,
+            [*_guarded(), *(str(part) for part in command)],
             cwd=folder,
             env=_environment(folder, environment or {}),
             stdin=subprocess.DEVNULL,
@@ -72,20 +81,23 @@ def run_program(
     except OSError as error:
         raise ToolFailed(f"{name} could not be started: {error.strerror}", tool=name) from None
     log.info("tool_started", tool=name, pid=process.pid)
-    lines: queue.SimpleQueue[str] = queue.SimpleQueue()
-    assert process.stdout is not None  # noqa: S101 - opened as a pipe
-    reader = threading.Thread(
-        target=_read, args=(process.stdout.fileno(), target, lines), name=f"{name}-log", daemon=True
-    )
+    reader = threading.Thread(target=_read, args=(process.stdout, written, lines), name=f"{name}-log", daemon=True)
     reader.start()
     last: list[str] = []
     said = (0.0, f"{name} is running")
+
+    def look() -> None:
+        nonlocal last, said
+        for line in _drained(lines):
+            told = read_line(line)
+            said = told or said
+            if told is None and line.strip():  # what only tells of progress does not say why it failed
+                last = [*last, line][-LAST_LINES:]
+
     next_look = started + MEMORY_POLL_S
     try:
         while process.poll() is None:
-            for line in _drained(lines):
-                last = [*last, line][-LAST_LINES:] if line.strip() else last
-                said = read_line(line) or said
+            look()
             progress(*said)
             now = time.monotonic()
             if now - started > limits.time_s:
@@ -98,14 +110,11 @@ def run_program(
     finally:
         end_group(process)
         reader.join(GRACE_S)
-        process.stdout.close()
         log.info("tool_ended", tool=name, pid=process.pid, code=process.returncode)
-    for line in _drained(lines):
-        last = [*last, line][-LAST_LINES:] if line.strip() else last
-        said = read_line(line) or said
+    look()
     if process.returncode != 0:
         raise ToolFailed(
-            f"{name} ended with {_code(process.returncode)}: {_words(last, folder)}",
+            f"{name} ended with {_code(process.returncode)}: {_words(last)}",
             tool=name,
             code=process.returncode,
         )
@@ -113,12 +122,7 @@ def run_program(
 
 
 def end_group(process: subprocess.Popen[bytes]) -> None:
-    """SIGTERM, a moment, then SIGKILL to the process group that ``process`` leads; harmless when it is gone."""
-    if process.poll() is None:
-        with suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGTERM)
-        with suppress(subprocess.TimeoutExpired):
-            process.wait(GRACE_S)
+    """SIGKILL to the process group that ``process`` leads: all of it works in a folder of its own, which goes too."""
     with suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
     process.wait()
@@ -126,17 +130,29 @@ def end_group(process: subprocess.Popen[bytes]) -> None:
 
 @cache
 def _guarded() -> tuple[str, ...]:
-    """What stands before the command: death with its parent, and no network, each where the system has it."""
-    guards: list[str] = []
-    setpriv, unshare = shutil.which("setpriv"), shutil.which("unshare")
-    if unshare:
-        isolated = [unshare, "--user", "--map-current-user", "--net", "--"]
-        tried = subprocess.run([*isolated, "true"], capture_output=True, check=False, timeout=10)
-        if tried.returncode == 0:
-            guards += isolated
-    if setpriv:  # after unshare: new credentials would forget the death signal
-        guards += [setpriv, "--pdeathsig", "KILL", "--"]
-    return tuple(guards)
+    """What stands before the command, as much of it as the system has.
+
+    Limits on files; a user namespace, in which no network is there; death with its parent; a process namespace, whose
+    first process takes all others with it, also those that left the group; and no privileges in any of these.
+    """
+    prlimit, setpriv, unshare = (shutil.which(name) for name in ("prlimit", "setpriv", "unshare"))
+    limited = [prlimit, f"--fsize={MAX_FILE_BYTES}", "--core=0", "--"] if prlimit else []
+    mortal = [setpriv, "--pdeathsig", "KILL", "--"] if setpriv else []
+    choices: list[list[str]] = []
+    if setpriv and unshare:
+        user = [unshare, "--user", "--map-current-user", "--net", "--keep-caps", "--"]
+        processes = [unshare, "--pid", "--fork", "--kill-child=KILL", "--mount-proc", "--"]
+        powerless = [setpriv, "--no-new-privs", "--bounding-set=-all", "--ambient-caps=-all", "--inh-caps=-all", "--"]
+        choices = [
+            [*limited, *user, *mortal, *processes, *powerless],
+            [*limited, *user[:-2], "--", *mortal],  # new credentials would forget a death signal that stood before
+        ]
+    for guards in choices:
+        with suppress(OSError, subprocess.TimeoutExpired):
+            if subprocess.run([*guards, "true"], capture_output=True, check=False, timeout=10).returncode == 0:
+                return tuple(guards)
+    log.warning("tools_have_network", why="this system allows no user namespaces")
+    return (*limited, *mortal)
 
 
 def _environment(folder: Path, more: Mapping[str, str]) -> dict[str, str]:
@@ -144,22 +160,26 @@ def _environment(folder: Path, more: Mapping[str, str]) -> dict[str, str]:
     return {**kept, "HOME": str(folder / "home"), "TMPDIR": str(folder / "tmp"), **more}
 
 
-def _read(output: int, target: Path, lines: queue.SimpleQueue[str]) -> None:
-    written = 0
-    with target.open("ab") as file:
-        # Progress bars end their lines with a carriage return.
-        for raw in _split(iter(lambda: os.read(output, 65536), b"")):
+def _read(output: IO[bytes], written: IO[bytes], lines: queue.SimpleQueue[str]) -> None:
+    """Drain the program's output to its end: it would hang on a full pipe."""
+    with output, written:
+        for raw in _split(iter(lambda: os.read(output.fileno(), 65536), b"")):
             lines.put(raw.decode(errors="replace"))
-            if written < MAX_LOG_BYTES:
-                written += file.write(raw + b"\n")
-                file.flush()
+            with suppress(OSError):  # a full disk costs the log, not the work
+                if written.tell() < MAX_LOG_BYTES:
+                    written.write(raw + b"\n")
+                    written.flush()
 
 
 def _split(pieces: Iterable[bytes]) -> Iterable[bytes]:
+    """Lines of at most MAX_LINE_BYTES; progress bars end theirs with a carriage return."""
     rest = b""
     for piece in pieces:
         *whole, rest = (rest + piece).replace(b"\r", b"\n").split(b"\n")
         yield from whole
+        while len(rest) > MAX_LINE_BYTES:
+            yield rest[:MAX_LINE_BYTES]
+            rest = rest[MAX_LINE_BYTES:]
     if rest:
         yield rest
 
@@ -184,9 +204,15 @@ def _check_memory(name: str, pid: int, limit: int) -> None:
 
 
 def _code(code: int) -> str:
-    return f"code {code}" if code >= 0 else f"signal {signal.Signals(-code).name}"
+    if code >= 0:
+        return f"code {code}"
+    try:
+        return f"signal {signal.Signals(-code).name}"
+    except ValueError:  # a real-time signal has no name
+        return f"signal {-code}"
 
 
-def _words(last: list[str], folder: Path) -> str:
-    """The program's last words, without where on this machine it worked."""
-    return " | ".join(line.strip().replace(str(folder), ".") for line in last[-3:])[-400:] or "no output"
+def _words(last: list[str]) -> str:
+    """The program's last words, as plain text, without where on this machine it worked."""
+    words = " | ".join(PATH.sub(r"\1", line.strip()) for line in last[-3:])
+    return "".join(letter for letter in words if letter.isprintable())[-400:] or "no output"

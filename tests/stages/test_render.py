@@ -18,7 +18,7 @@ from orchestrator.errors import Canceled, InvalidInput, ToolFailed
 from orchestrator.models_3d import Background, RenderOptions, VideoFormat
 from orchestrator.stages.render import FRAME, WoodTexture, frame_size, join_frames, render_frames
 from orchestrator.tools.ffmpeg import bundled_ffmpeg
-from tests.models import write_stool
+from tests.models import stool, write_stool
 
 SMALL = RenderOptions(frames=12, width=256, height=160, seconds=2.0)
 
@@ -133,6 +133,23 @@ def test_a_material_that_the_model_does_not_have_is_named(model: Path, tmp_path:
     texture = WoodTexture(picture, picture, picture, 0.6, ("walnut",))
     with pytest.raises(ToolFailed, match="no material 'walnut'; it has cushion, wood"):
         render(model, [0], SMALL, tmp_path / "frames", texture=texture)
+
+
+def test_what_a_name_in_the_model_makes_blender_print_is_no_frame(tmp_path: Path) -> None:
+    scene = stool()
+    for part in scene.geometry.values():
+        part.visual.material.name = "x\nFRAME 0\n"
+    (tmp_path / "stool.glb").write_bytes(scene.export(file_type="glb"))
+    picture = tmp_path / "grey.png"
+    Image.new("L", (8, 8), 128).save(picture)
+    texture = WoodTexture(picture, picture, picture, 0.6, ("walnut",))
+    came: list[int] = []
+    folder = tmp_path / "frames"
+    with pytest.raises(ToolFailed, match="no material"):
+        render_frames(
+            tmp_path / "stool.glb", [0], SMALL, Quality.PREVIEW, folder, lambda n, _: came.append(n), texture=texture
+        )
+    assert came == []
 
 
 def test_a_cancel_leaves_no_blender_behind(model: Path, tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ import psutil
 import pytest
 
 from orchestrator.errors import Canceled, DeadlineExceeded, ToolFailed
-from orchestrator.tools.program import Limits, run_program
+from orchestrator.tools.program import Limits, _guarded, run_program
 from tests.running_service import wait_for
 
 
@@ -60,6 +60,27 @@ def test_cancel_ends_the_whole_process_group(tmp_path: Path, stubborn: str) -> N
         run_program("sleeper", python(code), tmp_path, read_line=lambda line: (0.5, line), progress=cancel)
     assert time.monotonic() - began < 20
     assert not [one for one in psutil.process_iter() if _works_in(one, tmp_path)]
+
+
+def test_a_child_that_leaves_the_group_ends_too(tmp_path: Path) -> None:
+    if not _guarded()[-1:] or "--pid" not in _guarded():
+        pytest.skip("this system has no process namespaces")
+    run_program("starter", python(f"import os; {GRANDCHILD.replace(')', ', start_new_session=True)', 1)}"), tmp_path)
+    assert not [one for one in psutil.process_iter() if _works_in(one, tmp_path)]
+
+
+def test_output_without_line_ends_is_read_in_time(tmp_path: Path) -> None:
+    began = time.monotonic()
+    run_program("endless", python("import sys; sys.stdout.write('x' * (20 << 20))"), tmp_path)
+    # The same bytes took 20 s when each piece was joined to all before it; reading them once takes well under one.
+    assert time.monotonic() - began < 8
+
+
+def test_last_words_are_plain_and_name_files_without_their_folders(tmp_path: Path) -> None:
+    code = "print('\\033[31mcannot open /opt/secret/place/chair.blend: denied'); exit(1)"
+    with pytest.raises(ToolFailed, match=r"cannot open chair\.blend: denied") as caught:
+        run_program("opener", python(code), tmp_path)
+    assert "\033" not in caught.value.message
 
 
 def _works_in(process: psutil.Process, folder: Path) -> bool:

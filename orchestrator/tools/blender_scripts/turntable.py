@@ -49,7 +49,7 @@ def main(job: dict[str, Any]) -> None:
         bpy.context.scene.render.filepath = str(scratch.absolute())
         bpy.ops.render.render(write_still=True)
         scratch.replace(target)
-        print(f"\nFRAME {number} {target}", flush=True)
+        print(f"\nFRAME {number}", flush=True)
         print(f"PROGRESS {done / len(job['frames']):.4f} frame {done} of {len(job['frames'])}", flush=True)
 
 
