@@ -9,7 +9,7 @@ with the catalogue's height as its true height, and exported for the web to all 
 *Plain* is Blender's own GLB of the same OBJ, as it was imported. Bounds: every file is read again (STL and PLY by
 trimesh, the others as ``inspect`` reads them) and compared with the base, relative to the longest side.
 
-Views: 400 × 400, Cycles, 16 samples, denoised, through ``stages.render``; the piece's bounding sphere fills the picture.
+Views: 400 × 400, Cycles, 16 samples, denoised, through ``stages.render``; the bounding sphere fills the picture.
 SSIM as in skimage, on colours.
 """
 
