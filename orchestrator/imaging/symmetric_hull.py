@@ -43,6 +43,8 @@ WHOLE_FRONT, FRONT_BAND = 0.6, 0.25
 """Share of its width at which a seat or a top reaches the front, and how deep the front is as a share of the depth."""
 SYMMETRY_BONUS, FRONTAL_DEG = 0.08, 10.0
 """A view from the side from which front and back look alike is hardly so by chance."""
+PHANTOM, PHANTOM_SHARE = 0.5, 0.9
+"""How much nearer to the middle than another on the same line of sight a false leg stands, and in how much of it."""
 AGREES = 0.05
 """Of the range of the hull's depths: how far a model's depth may scatter about it and still be used."""
 CRUMB = 0.01
@@ -358,8 +360,29 @@ def _under(grid: _Grid, cone: _Cone, inside: NDArray[np.bool_]) -> NDArray[np.bo
         hidden &= hidden[::-1]
         shown = below & ~hidden
         hidden &= ~np.logical_or.accumulate(shown, axis=1)
-        needless[:, :layer] |= hidden
+        needless[:, :layer] |= hidden | _phantoms(grid, cone, below & ~hidden)
     return needless
+
+
+def _phantoms(grid: _Grid, cone: _Cone, legs: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Legs where none are: where the cone of one leg meets the mirrored cone of another, between the true ones.
+
+    Args:
+        legs: [X, Y', Z] the lowest slices of the hull.
+    """
+    reach = np.abs(grid.x)[:, None, None] * np.ones(legs.shape)
+    pixel = cone.pixel[:, : legs.shape[1]]
+    widest = np.zeros(len(cone.silhouette))
+    np.maximum.at(widest, pixel[legs], reach[legs])
+    inner = legs & (reach < PHANTOM * widest[pixel])
+    inner &= inner[::-1]
+    parts, count = label(legs)
+    if count < 2:
+        return np.zeros_like(legs)
+    share = np.bincount(parts[inner], minlength=count + 1) / np.maximum(np.bincount(parts.ravel()), 1)
+    phantom = share > PHANTOM_SHARE
+    phantom[0] = False
+    return np.asarray(phantom[parts])
 
 
 def _front_share(grid: _Grid, inside: NDArray[np.bool_]) -> NDArray[np.float64]:

@@ -36,8 +36,8 @@ FIELD = "reconstruct.upload_id"
 SEARCH_SIDE = 800
 """Longer side, px, of the photo in which the camera is searched; edges are found no better in a larger one."""
 TEXTURE_SIDE = 3000
-CELLS = {Quality.PREVIEW: 72, Quality.FINAL: 128}
-"""Voxels along the longest side: 1.4 cm and 8 mm for a piece of one metre."""
+CELLS = {Quality.PREVIEW: 88, Quality.FINAL: 128}
+"""Voxels along the longest side: 1.1 cm and 8 mm for a piece of one metre."""
 TRIANGLES = {Quality.PREVIEW: 15_000, Quality.FINAL: 40_000}
 """What shapes of so many voxels need; the unwrapping grows with it."""
 FULL_FRAME_DIAGONAL_MM = 43.27
