@@ -12,14 +12,14 @@ from orchestrator.domain import FloatMap, Image, Progress, no_progress
 from orchestrator.imaging.cameras import Camera, Floats
 from orchestrator.imaging.fusion import fuse, surface
 from orchestrator.imaging.hull import find_piece, grid_of, hull_surface_points, measure_hull, outline
-from orchestrator.imaging.mesh import Triangles, clean_mesh, simplify, smooth
+from orchestrator.imaging.mesh import Triangles, clean_mesh, flatten, simplify, smooth
 from orchestrator.imaging.stereo import View, consistent, depth_maps, neighbours
 
 FLOOR_PERCENT = 5.0
 HULL_POINTS = 5000
 MIN_PART = 0.05
 """Of the piece's diagonal: what hangs free and is smaller is an error of masks or depths."""
-SMOOTHING_ROUNDS = 6
+SMOOTHING_ROUNDS, FLATTENING_ROUNDS = 4, 20
 
 
 @dataclass(frozen=True)
@@ -70,8 +70,9 @@ def shape_of(
     field = fuse([view.camera for view in views], depths, grid, chosen, hull, _part(progress, 0.8, 0.95))
     progress(0.95, "drawing the surface")
     vertices, triangles = clean_mesh(*surface(grid, chosen, field), min_part=MIN_PART)
-    vertices = smooth(vertices, triangles, SMOOTHING_ROUNDS)
-    return clean_mesh(*simplify(vertices, triangles, max_triangles), min_part=MIN_PART)
+    vertices, triangles = simplify(smooth(vertices, triangles, SMOOTHING_ROUNDS), triangles, max_triangles)
+    vertices, triangles = clean_mesh(vertices, triangles, min_part=MIN_PART)
+    return flatten(vertices, triangles, FLATTENING_ROUNDS), triangles
 
 
 def _views(cameras: Sequence[Camera], photos: Sequence[Image], masks: Sequence[Image], piece_px: int) -> list[View]:
