@@ -261,8 +261,12 @@ def _write_levels(
         triangles = max(1, first.triangles // LEVEL_STEP**level)
         texture_px = (budget.texture_px if budget else 4096) >> level
         wanted = Budget(budget.max_bytes if budget else 0, triangles, texture_px)
-        _optimised(name, base, made, wanted, LEVEL_TOLERANCES, options, tools, record, steps)
-        found, record.validator[name] = _checked(made, tools, steps.next())
+        try:
+            _optimised(name, base, made, wanted, LEVEL_TOLERANCES, options, tools, record, steps)
+            found, record.validator[name] = _checked(made, tools, steps.next())
+        except ToolFailed as error:
+            record.notes.append(f"{name} could not be made: {error.message}")
+            return
         target = folder / made.name
         shutil.copyfile(made, target)
         record.facts[name] = facts_of(found, target.stat().st_size)

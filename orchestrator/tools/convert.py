@@ -28,14 +28,17 @@ def import_model(
     limits: Limits = DEFAULT_LIMITS,
     progress: Progress = no_progress,
 ) -> tuple[str, ...]:
-    """Write ``source`` (FBX, OBJ, STL, PLY or USDZ, its pictures beside it) as the GLB ``target``; return notes.
+    """Write ``source`` (FBX, OBJ, STL, PLY or USDZ) as the GLB ``target``; return notes.
+
+    Args:
+        folder: pictures are read from here only, wherever the model's materials point to.
 
     Raises:
         InvalidInput: Blender cannot read it, or it has no faces.
         ToolFailed, DeadlineExceeded, Canceled: as ``run_blender``.
     """
     said: list[str] = []
-    job = _job(source, format, {Format3D.GLB: target})
+    job = {**_job(source, format, {Format3D.GLB: target}), "inside": str(folder.resolve())}
     run_blender(
         "convert", job, folder, executable=executable, limits=limits, progress=progress, saw=said.append, threads=2
     )
@@ -67,6 +70,7 @@ def export_models(
 
 def _job(source: Path, format: Format3D, targets: Mapping[Format3D, Path]) -> dict[str, object]:
     return {
+        "inside": str(source.resolve().parent),
         "source": str(source.resolve()),
         "format": format.value,
         "exports": {one.value: str(path.resolve()) for one, path in targets.items()},

@@ -165,6 +165,23 @@ def test_an_obj_without_a_unit_takes_the_size_that_is_given(tmp_path: Path) -> N
     np.testing.assert_allclose(right_back_top, [0.2, 0.2, 0.45], atol=1e-4)
 
 
+def test_pictures_are_found_in_the_whole_zip_and_never_outside(tmp_path: Path) -> None:
+    secret = tmp_path / "secret.png"
+    picture = io.BytesIO()
+    Image.new("RGB", (8, 8), (90, 60, 30)).save(picture, "PNG")
+    secret.write_bytes(picture.getvalue())
+    source = tmp_path / "model.zip"
+    faces = "usemtl wood\nf 1/1 2/2 3/3\nusemtl told\nf 1/1 3/3 4/4\n"
+    with zipfile.ZipFile(source, "w") as archive:
+        archive.writestr("textures/wood.png", picture.getvalue())
+        archive.writestr("mesh/m.mtl", f"newmtl wood\nmap_Kd ../textures/wood.png\nnewmtl told\nmap_Kd {secret}\n")
+        points = "v 0 0 0\nv 1 0 0\nv 1 1 0\nv 0 1 0\nvt 0 0\nvt 1 0\nvt 1 1\nvt 0 1\n"
+        archive.writestr("mesh/m.obj", f"mtllib m.mtl\n{points}{faces}")
+    base = read_base(to_glb(source, tmp_path / "work"))
+    textured = {one["name"]: "baseColorTexture" in one["pbrMetallicRoughness"] for one in base.document["materials"]}
+    assert textured == {"wood": True, "told": False}
+
+
 def sphere(folder: Path, subdivisions: int) -> Path:
     path = folder / "sphere.glb"
     mesh = trimesh.creation.icosphere(subdivisions)

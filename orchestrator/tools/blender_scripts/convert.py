@@ -1,7 +1,8 @@
 """Blender side of ``tools.convert``: other formats to GLB, and GLB to other formats. Run as ``convert.py JOB.json``.
 
-A job has ``source`` and ``format`` (of the source), and ``exports``: paths by format. Prints ``REFUSED <why>`` where
-the source cannot be read. Blender's frame is +Z up; its importers and exporters turn each format's into it and back.
+A job has ``source``, its ``format``, ``inside`` (the folder that pictures may be read from) and ``exports``: paths by
+format. Prints ``REFUSED <why>`` where the source cannot be read. Blender's frame is +Z up; its importers and exporters
+turn each format's into it and back.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ def main(job: dict[str, Any]) -> None:
         words = str(error).strip().splitlines()[-1].replace(str(source), source.name)
         print(f"REFUSED it is no {job['format'].upper()} that Blender can read: {words}", flush=True)
         return
-    drop_foreign_pictures(source.parent.resolve())
+    drop_foreign_pictures(Path(job["inside"]))
     meshes = [one for one in bpy.context.scene.objects if one.type == "MESH" and len(one.data.polygons)]
     if not meshes:
         print("REFUSED it has no faces", flush=True)
@@ -54,7 +55,7 @@ def import_fbx(path: str) -> None:
 
 
 def drop_foreign_pictures(folder: Path) -> None:
-    """A material file may name any path; only pictures beside it are the model's."""
+    """A material file may name any path; only pictures of the upload are the model's."""
     for picture in list(bpy.data.images):
         if picture.packed_file or picture.source != "FILE":
             continue

@@ -84,7 +84,7 @@ export async function encoded(texture, bytes, mime, codec, side, quality) {
   if (shrink < 1) picture = picture.resize(Math.round(width * shrink), Math.round(height * shrink), { fit: 'fill', kernel: 'lanczos3' });
   if (codec === 'webp') {
     // Normals and ORM are numbers: they keep more than colours do.
-    return picture.webp({ quality: color ? quality : Math.min(100, quality + 8), effort: 5, smartSubsample: true }).toBuffer();
+    return picture.webp({ quality: color ? quality : Math.min(100, quality + 8), effort: 6, smartSubsample: true }).toBuffer();
   }
   if (shrink === 1) return bytes;
   return (mime === 'image/jpeg' ? picture.jpeg({ quality: 92, chromaSubsampling: color ? '4:2:0' : '4:4:4' }) : picture.png()).toBuffer();
