@@ -140,6 +140,20 @@ class Format3D(str, Enum):
     USDZ = "usdz"
 
 
+MEDIA_TYPES = {
+    Format3D.GLB: "model/gltf-binary",
+    Format3D.GLTF: "model/gltf+json",
+    Format3D.OBJ: "model/obj",
+    Format3D.STL: "model/stl",
+    Format3D.PLY: "model/ply",
+    Format3D.FBX: "model/fbx",
+    Format3D.USDZ: "model/vnd.usdz+zip",
+}
+"""IANA's names, and after their manner for PLY and FBX, which have none."""
+ZIP = "application/zip"
+"""The media type of a model that comes with other files: glTF with its resources, OBJ with its MTL and textures."""
+
+
 class Target(str, Enum):
     """What the files are for; each but ORIGINAL has a budget."""
 

@@ -34,7 +34,8 @@ MIN_COVER = 0.3
 """Of a window that must lie on the piece in both photos."""
 PLAIN, OUTSIDE = 0.5, 1.0
 """Cost of a place where nothing can be compared, and of one that a neighbour's mask excludes; a perfect match is 0."""
-MARGIN_PX = 4
+UNFRAMED = -1e4
+"""Grey level of what lies beyond a photo's frame."""
 STEP, JUMP = 0.03, 0.5
 """Cost of a depth that differs by one label between neighbouring pixels, and of any larger difference."""
 EDGE = 12.0
@@ -227,19 +228,15 @@ def _plane_cost(
     grey, mask = own
     best = second = np.full(grey.shape, PLAIN, np.float32)
     excluded = np.zeros(grey.shape, bool)
+    back = np.linalg.inv(view.camera.matrix) @ [[1, 0, window.left + 0.5], [0, 1, window.top + 0.5], [0, 0, 1]]
+    size, how = (window.width, window.height), cv2.WARP_INVERSE_MAP
     for number, other in enumerate(others):
-        homography = _homography(view.camera, other.camera, window, plane)
-        size = (window.width, window.height)
-        how = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-        theirs = cv2.warpPerspective(other.grey, homography, size, flags=how)
-        theirs_mask = cv2.warpPerspective(
-            other.mask, homography, size, flags=cv2.INTER_NEAREST | cv2.WARP_INVERSE_MAP, borderValue=[255.0]
-        )
-        framed = cv2.warpPerspective(
-            np.ones_like(other.mask), homography, size, flags=cv2.INTER_NEAREST | cv2.WARP_INVERSE_MAP
-        )
-        cost = _correlation_cost(grey, np.asarray(theirs, np.float32), mask * (theirs_mask > 127) * framed)
-        excluded |= theirs_mask < 128
+        homography = _homography(view.camera, other.camera, plane) @ back
+        theirs = cv2.warpPerspective(other.grey, homography, size, flags=cv2.INTER_LINEAR | how, borderValue=[UNFRAMED])
+        piece = cv2.warpPerspective(other.mask, homography, size, flags=cv2.INTER_NEAREST | how, borderValue=[255.0])
+        both = mask * ((piece > 127) & (theirs >= 0))
+        cost = _correlation_cost(grey, np.asarray(theirs, np.float32), both)
+        excluded |= piece < 128
         if number == 0:
             best = cost
         else:
@@ -263,13 +260,12 @@ def _correlation_cost(a: FloatMap, b: FloatMap, both: FloatMap) -> FloatMap:
     return np.asarray(np.where(share > MIN_COVER, (1 - np.clip(alike, -1, 1)) / 2, PLAIN), np.float32)
 
 
-def _homography(a: Camera, b: Camera, window: _Window, plane: Floats) -> Floats:
-    """[3, 3] from the window's pixels in ``a`` to pixels of ``b`` by way of the plane, counted as OpenCV does."""
-    motion = b.world_to_camera @ np.linalg.inv(a.world_to_camera)
+def _homography(a: Camera, b: Camera, plane: Floats) -> Floats:
+    """[3, 3] from lines of sight of ``a`` by way of the plane to pixels of ``b``, counted as OpenCV does."""
+    turn = b.world_to_camera[:3, :3] @ a.world_to_camera[:3, :3].T
+    shift = b.world_to_camera[:3, 3] - turn @ a.world_to_camera[:3, 3]
     half = np.array([[1, 0, -0.5], [0, 1, -0.5], [0, 0, 1.0]])
-    back = np.array([[1, 0, window.left + 0.5], [0, 1, window.top + 0.5], [0, 0, 1.0]])
-    step = motion[:3, :3] + np.outer(motion[:3, 3], plane)
-    return np.asarray(half @ b.matrix @ step @ np.linalg.inv(a.matrix) @ back)
+    return np.asarray(half @ b.matrix @ (turn + np.outer(shift, plane)))
 
 
 def _smoothest(cost: Volume, view: View, window: _Window, inverse: Floats) -> FloatMap:

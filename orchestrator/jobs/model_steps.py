@@ -15,9 +15,9 @@ from orchestrator.errors import InvalidInput, NotFound
 from orchestrator.jobs.parts import Parts
 from orchestrator.jobs.spec import Kind, digest, options_to_json
 from orchestrator.jobs.step import Step
-from orchestrator.models_3d import ExportOptions, Format3D, ReconstructOptions, RenderOptions, Target
+from orchestrator.models_3d import MEDIA_TYPES, ZIP, ExportOptions, Format3D, ReconstructOptions, RenderOptions, Target
 from orchestrator.stages import analysis, intake
-from orchestrator.stages.export import MEDIA_TYPES, ExportResult, export, to_glb
+from orchestrator.stages.export import ExportResult, export, to_glb
 from orchestrator.stages.reconstruct import ReconstructPrograms, TrellisSettings, reconstruct, resolved_mode
 from orchestrator.stages.render import FRAME, WoodTexture, frame_size, join_frames, render_frames
 from orchestrator.stages.wood_texture import wood_texture
@@ -117,7 +117,7 @@ def convert_model(step: Step, model: dict[str, Any]) -> dict[str, str]:
         source = step.fetch(glb.sha256, step.folder / "model.glb")
         options = ExportOptions(formats=BESIDE_MODEL, target=Target.ORIGINAL)
         made = _exported(step, source, options)
-        files = {f"model.{format.value}": step.store(path, MEDIA_TYPES[format]) for format, path in made.files.items()}
+        files = {f"model.{format.value}": _stored(step, format, path) for format, path in made.files.items()}
         return {"blobs": [stored["sha256"] for stored in files.values()], "files": files}
 
     value = step.kept(digest("convert", REVISION, glb.sha256), [glb.sha256], make)
@@ -247,7 +247,7 @@ def export_model(step: Step, model_id: str) -> dict[str, Any]:
 
     def make() -> dict[str, Any]:
         made = _exported(step, step.fetch(model.sha256, step.folder / _file_name(model)), options)
-        files = {format.value: step.store(path, MEDIA_TYPES[format]) for format, path in made.files.items()}
+        files = {format.value: _stored(step, format, path) for format, path in made.files.items()}
         levels = [step.store(path, GLB) for path in made.levels]
         report = step.store(made.report, "application/json")
         stored = [*files.values(), *levels, report]
@@ -280,6 +280,10 @@ def _exported(step: Step, source: Path, options: ExportOptions) -> ExportResult:
         source, options, step.folder / "files", blender=step.parts.settings.blender, limits=step.limits,
         progress=step.progress,
     )  # fmt: skip
+
+
+def _stored(step: Step, format: Format3D, path: Path) -> dict[str, Any]:
+    return step.store(path, ZIP if path.suffix == ".zip" else MEDIA_TYPES[format])
 
 
 def _source(step: Step, model: Asset) -> Path:

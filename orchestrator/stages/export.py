@@ -30,16 +30,6 @@ from orchestrator.tools.gltf import Budget, look_into, normalise, optimise
 from orchestrator.tools.program import DEFAULT_LIMITS, Limits
 from orchestrator.tools.usd import write_usdz
 
-MEDIA_TYPES = {
-    Format3D.GLB: "model/gltf-binary",
-    Format3D.GLTF: "application/zip",
-    Format3D.FBX: "application/octet-stream",
-    Format3D.OBJ: "application/zip",
-    Format3D.STL: "model/stl",
-    Format3D.PLY: "application/octet-stream",
-    Format3D.USDZ: "model/vnd.usdz+zip",
-}
-SUFFIXES = {one: "zip" if kind == "application/zip" else one.value for one, kind in MEDIA_TYPES.items()}
 BLENDER_FORMATS = (Format3D.FBX, Format3D.OBJ, Format3D.STL, Format3D.PLY)
 UNSEEN = 0.0005
 """How far a surface may always move, as a share of the model's diagonal: half a pixel where it fills 1000."""
@@ -240,7 +230,7 @@ def _write_gltf(
     budget = BUDGETS.get(options.target)
     wanted = Budget(budget.max_bytes, budget.max_triangles, budget.texture_px) if budget else Budget()
     _optimised(format.value, base, made, wanted, TOLERANCES if budget else (0.0,), options, tools, record, steps)
-    target = folder / f"model.{SUFFIXES[format]}" if format is Format3D.GLB else folder / "model-gltf.zip"
+    target = folder / ("model.glb" if format is Format3D.GLB else "model-gltf.zip")
     if format is Format3D.GLB:
         shutil.copyfile(made, target)
     else:

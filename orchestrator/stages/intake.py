@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from PIL import Image as Pillow
 
 from orchestrator.domain import Image, ImageFormat
-from orchestrator.imaging.model_file import MAX_BYTES as MAX_MODEL_BYTES
-from orchestrator.imaging.model_file import ModelFileInfo, check_model
+from orchestrator.imaging.model_files.check import MAX_BYTES as MAX_MODEL_BYTES
+from orchestrator.imaging.model_files.check import ModelFileInfo, check_model
 from orchestrator.imaging.photo import (
     EXIF_IFD,
     FOCAL_LENGTH_35MM,

@@ -7,14 +7,15 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import trimesh
 from PIL import Image as Pictures
 
 from orchestrator.domain import DEFAULT_LIMITS, Image, Limits, MaterialMaps, Progress, Quality, no_progress
 from orchestrator.errors import InvalidInput, ToolFailed
 from orchestrator.imaging.cameras import Camera, Floats
 from orchestrator.imaging.glb_floor import stand_on_floor
-from orchestrator.imaging.mesh import UvMesh, clean_mesh, place_on_floor, simplify, smooth, unwrap, write_glb
-from orchestrator.imaging.model_file import check_model
+from orchestrator.imaging.mesh import Triangles, UvMesh, clean_mesh, place_on_floor, simplify, smooth, unwrap, write_glb
+from orchestrator.imaging.model_files.check import check_model
 from orchestrator.imaging.photo import focal_length_35mm
 from orchestrator.imaging.rasterize import NOTHING, depth_map
 from orchestrator.imaging.single_view import View, estimate_views
@@ -42,6 +43,7 @@ TRIANGLES = {Quality.PREVIEW: 15_000, Quality.FINAL: 40_000}
 """What shapes of so many voxels need; the unwrapping grows with it."""
 FULL_FRAME_DIAGONAL_MM = 43.27
 """Of the 36 × 24 mm film that 35 mm equivalent focal lengths refer to."""
+SIMPLIFY_ATTEMPTS = 8
 LEAST_SHARE = 0.002
 """Of the photo: a smaller piece shows nothing to build from."""
 SEEN_WELL = 0.25
@@ -136,7 +138,7 @@ def _by_symmetry(
     vertices, triangles = clean_mesh(hull.vertices, hull.triangles)
     vertices = smooth(vertices, triangles, 2)
     limit = min(options.max_triangles, TRIANGLES[quality])
-    vertices, triangles = clean_mesh(*simplify(vertices, triangles, limit))
+    vertices, triangles = _simplified(vertices, triangles, limit)
     progress(0.65, "unwrapping")
     mesh = unwrap(vertices, triangles)
     texture = _texture(mesh, photo_srgb, piece, view, options.texture_size, _part(progress, 0.7, 0.95))
@@ -161,6 +163,17 @@ def _resized(picture: Image, size: tuple[int, int]) -> Image:
 
 def _rows(matrix: Floats) -> tuple[tuple[float, ...], ...]:
     return tuple(tuple(float(value) for value in row) for row in matrix)
+
+
+def _simplified(vertices: Floats, triangles: Triangles, limit: int) -> tuple[Floats, Triangles]:
+    """Simplify and stay closed: where the collapse of edges pinches the mesh, another target pinches elsewhere or
+    nowhere."""
+    made = vertices, triangles
+    for attempt in range(SIMPLIFY_ATTEMPTS):
+        made = simplify(vertices, triangles, round(limit * 0.95**attempt))
+        if trimesh.Trimesh(*made, process=False).is_watertight:
+            break
+    return made
 
 
 def _part(progress: Progress, start: float, end: float) -> Progress:

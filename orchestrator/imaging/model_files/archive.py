@@ -11,8 +11,8 @@ import struct
 import zipfile
 import zlib
 
-from orchestrator.imaging.gltf_json import leads_out
-from orchestrator.imaging.model_limits import MAX_UNPACKED_BYTES, Refused, shown
+from orchestrator.imaging.model_files.gltf_json import leads_out
+from orchestrator.imaging.model_files.limits import MAX_UNPACKED_BYTES, Refused, shown
 
 MAX_ENTRIES = 2000
 MAX_DIRECTORY_BYTES = MAX_ENTRIES * 1024

@@ -14,11 +14,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from orchestrator.imaging.gltf_json import MAX_JSON_BYTES, Json, decoded_data_uri, entry_of_uri, parsed
-from orchestrator.imaging.gltf_scene import check_references, check_scene
-from orchestrator.imaging.gltf_values import Accessor, View, objects, read_accessors, read_views, whole
-from orchestrator.imaging.image_header import Textures
-from orchestrator.imaging.model_limits import (
+from orchestrator.imaging.model_files.gltf_json import MAX_JSON_BYTES, Json, decoded_data_uri, entry_of_uri, parsed
+from orchestrator.imaging.model_files.gltf_scene import check_references, check_scene
+from orchestrator.imaging.model_files.gltf_values import Accessor, View, objects, read_accessors, read_views, whole
+from orchestrator.imaging.model_files.image_header import Textures
+from orchestrator.imaging.model_files.limits import (
     MAX_UNPACKED_BYTES,
     MAX_VERTICES,
     Refused,

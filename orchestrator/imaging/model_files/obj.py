@@ -8,9 +8,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from orchestrator.imaging.gltf_json import leads_out
-from orchestrator.imaging.mesh_files import numbers, pieces
-from orchestrator.imaging.model_limits import (
+from orchestrator.imaging.model_files.gltf_json import leads_out
+from orchestrator.imaging.model_files.limits import (
     MAX_VERTICES,
     Refused,
     check_extent,
@@ -20,6 +19,7 @@ from orchestrator.imaging.model_limits import (
     printable,
     shown,
 )
+from orchestrator.imaging.model_files.stl_ply import numbers, pieces
 
 VERTEX_LINE = re.compile(rb"\nv[ \t]")
 VERTEX = re.compile(rb"\nv[ \t]+([^\s]+[ \t]+[^\s]+[ \t]+[^\s]+)")

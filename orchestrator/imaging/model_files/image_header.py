@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import struct
 
-from orchestrator.imaging.model_limits import Refused, shown
+from orchestrator.imaging.model_files.limits import Refused, shown
 
 MAX_SIDE = 8192
 """The largest that every GPU since 2010 takes as a texture."""

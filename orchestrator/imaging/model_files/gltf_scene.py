@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from orchestrator.imaging.gltf_json import Json
-from orchestrator.imaging.gltf_values import Accessor, objects, whole
-from orchestrator.imaging.model_limits import MAX_COORDINATE, Refused, empty, shown
+from orchestrator.imaging.model_files.gltf_json import Json
+from orchestrator.imaging.model_files.gltf_values import Accessor, objects, whole
+from orchestrator.imaging.model_files.limits import MAX_COORDINATE, Refused, empty, shown
 
 MAX_NODE_DEPTH = 100
 TRANSFORMS = {"matrix": 16, "translation": 3, "rotation": 4, "scale": 3}

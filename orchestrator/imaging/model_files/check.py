@@ -12,32 +12,20 @@ import zlib
 from dataclasses import dataclass, replace
 
 from orchestrator.errors import InvalidInput
-from orchestrator.imaging import fbx_file
-from orchestrator.imaging.gltf_file import GltfInfo, check_glb, check_gltf
-from orchestrator.imaging.image_header import TEXTURES, Textures
-from orchestrator.imaging.mesh_files import check_binary_stl, check_ply, check_text_stl, is_binary_stl
-from orchestrator.imaging.model_archive import Archive, extension
-from orchestrator.imaging.model_limits import MAX_BYTES, MAX_NAME, Refused, shown
-from orchestrator.imaging.obj_file import beside, check_mtl, check_obj
+from orchestrator.imaging.model_files import fbx
+from orchestrator.imaging.model_files.archive import Archive, extension
+from orchestrator.imaging.model_files.gltf import GltfInfo, check_glb, check_gltf
+from orchestrator.imaging.model_files.image_header import TEXTURES, Textures
+from orchestrator.imaging.model_files.limits import MAX_BYTES, MAX_NAME, Refused, shown
+from orchestrator.imaging.model_files.obj import beside, check_mtl, check_obj
+from orchestrator.imaging.model_files.stl_ply import check_binary_stl, check_ply, check_text_stl, is_binary_stl
+from orchestrator.imaging.model_files.usdz import LAYERS, check_usdz
 from orchestrator.imaging.photo import SIGNATURES
-from orchestrator.imaging.usdz_file import LAYERS, check_usdz
-from orchestrator.models_3d import Format3D
+from orchestrator.models_3d import MEDIA_TYPES, ZIP, Format3D
 
 __all__ = ["MAX_BYTES", "ModelFileInfo", "check_model"]
 
 ALLOWED = "allowed are GLB, glTF with its data inside, OBJ, STL, PLY, FBX, USDZ, and a zip of one model and its files"
-MEDIA_TYPES = {
-    Format3D.GLB: "model/gltf-binary",
-    Format3D.GLTF: "model/gltf+json",
-    Format3D.OBJ: "model/obj",
-    Format3D.STL: "model/stl",
-    Format3D.PLY: "model/ply",
-    Format3D.FBX: "model/fbx",
-    Format3D.USDZ: "model/vnd.usdz+zip",
-}
-"""IANA's names, and after their manner for PLY and FBX, which have none."""
-ZIP = "application/zip"
-IN_ARCHIVE = ("gltf", "glb", "obj", "fbx", "stl", "ply")
 BLEND = "a Blender file, which may carry scripts; export a GLB from Blender and send that"
 GZIP, ZSTANDARD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
 SEEK_TABLE = b"\xb1\xea\x92\x8f"  # "Zstandard Seekable Format", 0.1.0
@@ -94,8 +82,8 @@ def _checked(data: bytes, named: str) -> ModelFileInfo:
         return _of_gltf(Format3D.GLB, check_glb(data))
     if data.startswith((b"PK\x03\x04", b"PK\x05\x06")):
         return _of_archive(Archive(data), named)
-    if data.startswith(fbx_file.MAGIC[:18]):
-        return _plain(Format3D.FBX, *fbx_file.check_fbx(data))
+    if data.startswith(fbx.MAGIC[:18]):
+        return _plain(Format3D.FBX, *fbx.check_fbx(data))
     if data.startswith((b"ply\n", b"ply\r")):
         return _plain(Format3D.PLY, check_ply(data))
     if is_binary_stl(data):

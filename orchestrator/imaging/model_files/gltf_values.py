@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from orchestrator.imaging.gltf_json import Json
-from orchestrator.imaging.model_limits import MAX_UNPACKED_BYTES, MAX_VERTICES, Refused, check_corners, shown
+from orchestrator.imaging.model_files.gltf_json import Json
+from orchestrator.imaging.model_files.limits import MAX_UNPACKED_BYTES, MAX_VERTICES, Refused, check_corners, shown
 
 MAX_OBJECTS = 100_000
 """Of one kind. A house of furniture has some thousands."""

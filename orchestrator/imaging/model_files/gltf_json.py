@@ -14,7 +14,7 @@ from urllib.parse import unquote
 
 import numpy as np
 
-from orchestrator.imaging.model_limits import MAX_BYTES, Refused, shown
+from orchestrator.imaging.model_files.limits import MAX_BYTES, Refused, shown
 
 MAX_JSON_BYTES = 32 << 20
 """Without its strings, which hold the data of a glTF without files beside it."""

@@ -16,7 +16,7 @@ from trimesh.exchange.gltf import export_gltf
 from trimesh.exchange.obj import export_obj
 
 from orchestrator.errors import InvalidInput
-from orchestrator.imaging.model_file import MAX_BYTES, ModelFileInfo, check_model
+from orchestrator.imaging.model_files.check import MAX_BYTES, ModelFileInfo, check_model
 from orchestrator.models_3d import Format3D
 from tests.bad_models import (
     CORPUS,

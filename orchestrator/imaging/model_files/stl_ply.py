@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from orchestrator.imaging.model_limits import (
+from orchestrator.imaging.model_files.limits import (
     MAX_VERTICES,
     Refused,
     check_corners,

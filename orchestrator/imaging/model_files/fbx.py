@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from orchestrator.imaging.model_limits import (
+from orchestrator.imaging.model_files.limits import (
     MAX_UNPACKED_BYTES,
     Refused,
     check_extent,

@@ -6,10 +6,10 @@ import posixpath
 import re
 import zipfile
 
-from orchestrator.imaging.gltf_json import leads_out
-from orchestrator.imaging.image_header import Textures
-from orchestrator.imaging.model_archive import Archive, extension
-from orchestrator.imaging.model_limits import Refused, empty, shown
+from orchestrator.imaging.model_files.archive import Archive, extension
+from orchestrator.imaging.model_files.gltf_json import leads_out
+from orchestrator.imaging.model_files.image_header import Textures
+from orchestrator.imaging.model_files.limits import Refused, empty, shown
 
 ALIGNMENT = 64
 LAYERS = ("usd", "usda", "usdc")
