@@ -25,34 +25,22 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-import trimesh
 from PIL import Image as Pictures
 
 from orchestrator.domain import Image, Quality
 from orchestrator.imaging.cameras import Camera, Floats
-from orchestrator.imaging.mesh import Triangles
-from orchestrator.imaging.rasterize import NOTHING, depth_map
 from orchestrator.models_3d import Mode, ReconstructedModel, ReconstructOptions
 from orchestrator.stages.single_image import single_image
 from tests.benchmarks.furniture.catalogue import read_picks
 from tests.benchmarks.orbit.photos import Orbit, render_orbit
 from tests.benchmarks.report import Figure, report
 from tests.benchmarks.running_models import triton_models
+from tests.painted_mesh import Painted, model_of, overlap, picture, silhouette
 
 OTHER_VIEWS, VIEW_SIZE = 8, (400, 300)
 GIVEN_BOUND, OTHER_BOUND = ">= 0.95", ">= 0.6"
 SHOWN_DEG = (0, 90, 150, 180)
 """Azimuths of the pictures, from the front of the piece."""
-
-
-@dataclass(frozen=True)
-class Painted:
-    """A mesh that can be shown."""
-
-    vertices: Floats
-    triangles: Triangles
-    uv: Floats | None = None
-    texture: Image | None = None
 
 
 @dataclass(frozen=True)
@@ -62,20 +50,6 @@ class Score:
     given: float
     others: tuple[float, ...]
     seconds: float
-
-
-def model_of(made: ReconstructedModel) -> Painted:
-    mesh = trimesh.load(made.glb, force="mesh", process=False)
-    texture = np.asarray(mesh.visual.material.baseColorTexture.convert("RGB"))
-    return Painted(np.asarray(mesh.vertices), np.asarray(mesh.faces, np.int32), np.asarray(mesh.visual.uv), texture)
-
-
-def silhouette(camera: Camera, mesh: Painted) -> Image:
-    return np.asarray(depth_map(camera, mesh.vertices, mesh.triangles).triangle != NOTHING)
-
-
-def overlap(first: Image, second: Image) -> float:
-    return float((first & second).sum() / max((first | second).sum(), 1))
 
 
 def turned(camera: Camera, turn_deg: float, middle: Floats) -> Camera:
@@ -101,7 +75,7 @@ def aligned(model: Painted, estimated: Camera, true: Camera, true_middle: Floats
 
 def measured(orbit: Orbit, made: ReconstructedModel, seconds: float) -> tuple[Score, Painted, Camera]:
     assert made.camera is not None
-    model = model_of(made)
+    model = model_of(made.glb)
     mask = np.asarray(Pictures.open(orbit.masks[0])) > 127
     estimated = Camera(np.array(made.camera.matrix), np.array(made.camera.world_to_camera), made.camera.size)
     width, height = orbit.size
@@ -116,25 +90,6 @@ def measured(orbit: Orbit, made: ReconstructedModel, seconds: float) -> tuple[Sc
         camera = turned(small, 360 * number / (OTHER_VIEWS + 1), middle)
         others.append(overlap(silhouette(camera, beside), silhouette(camera, truth)))
     return Score(overlap(silhouette(estimated, model), mask), tuple(others), seconds), beside, small
-
-
-def picture(camera: Camera, mesh: Painted) -> Image:
-    """The mesh under a plain light, to look at."""
-    seen = depth_map(camera, mesh.vertices, mesh.triangles)
-    number = np.maximum(seen.triangle, 0)
-    corners = mesh.vertices[mesh.triangles]
-    normal = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
-    normal /= np.maximum(np.linalg.norm(normal, axis=1, keepdims=True), 1e-20)
-    light = 0.75 + 0.25 * np.abs(normal @ [0.35, 0.8, 0.5])
-    if mesh.uv is None or mesh.texture is None:
-        color = np.full((*number.shape, 3), 190.0)
-    else:
-        at = np.einsum("hwk,hwkd->hwd", seen.weights, mesh.uv[mesh.triangles[number]])
-        side = np.array(mesh.texture.shape[1::-1])
-        column, row = np.moveaxis(np.clip(at * [1, -1] + [0, 1], 0, 1) * (side - 1), -1, 0).astype(int)
-        color = mesh.texture[row, column].astype(np.float64)
-    shown = np.where((seen.triangle != NOTHING)[..., None], color * light[number][..., None], 255)
-    return np.asarray(np.clip(shown, 0, 255), np.uint8)
 
 
 def sheet(orbit: Orbit, azimuth_deg: float, model: Painted, camera: Camera) -> Image:
