@@ -26,6 +26,7 @@ from orchestrator.models_3d import MEDIA_TYPES, ZIP, Format3D
 __all__ = ["MAX_BYTES", "ModelFileInfo", "check_model"]
 
 ALLOWED = "allowed are GLB, glTF with its data inside, OBJ, STL, PLY, FBX, USDZ, and a zip of one model and its files"
+IN_ARCHIVE = ("gltf", "glb", "obj", "fbx", "stl", "ply")
 BLEND = "a Blender file, which may carry scripts; export a GLB from Blender and send that"
 GZIP, ZSTANDARD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
 SEEK_TABLE = b"\xb1\xea\x92\x8f"  # "Zstandard Seekable Format", 0.1.0
