@@ -10,7 +10,7 @@ from typing import Any
 
 import structlog
 
-from orchestrator.domain import Asset, MaterialMaps
+from orchestrator.domain import Asset, MaterialMaps, Quality
 from orchestrator.errors import InvalidInput, NotFound
 from orchestrator.jobs.parts import Parts
 from orchestrator.jobs.spec import Kind, digest, options_to_json
@@ -36,6 +36,8 @@ EXTRAS = {
     ".txt": ("text/plain", "document"),
 }
 """Suffix → media type and asset kind of what a reconstruction leaves beside its model; logs are kept by the step."""
+PREVIEW_SIZE, PREVIEW_VIEW = (1280, 960), 2
+"""A preview has half of it; frame 2 of 36 shows the front and a side."""
 TEXTURE_MAPS = ("albedo", "roughness", "height", "wood_mask")
 BESIDE_MODEL = (Format3D.USDZ, Format3D.FBX)
 """What a reconstruct job gives beside the GLB, as the gateway expects."""
@@ -77,8 +79,7 @@ def build_model(step: Step, photos: list[dict[str, Any]], stained: list[dict[str
             programs=_programs(step.parts), limits=step.limits, progress=step.progress,
         )  # fmt: skip
         files = {"model.glb": step.store(made.glb, GLB)}
-        if made.preview:
-            files["model-preview.png"] = step.store(made.preview, "image/png")
+        files["model-preview.png"] = _preview(step, made.glb)
         for path in made.extras:
             if path.suffix in EXTRAS:
                 files[path.name] = step.store(path, EXTRAS[path.suffix][0])
@@ -104,8 +105,7 @@ def build_model(step: Step, photos: list[dict[str, Any]], stained: list[dict[str
     for name, stored in value["files"].items():
         kind = "model" if name == "model.glb" else EXTRAS[Path(name).suffix][1]
         files[name] = step.publish(name, stored, kind)
-    if "model-preview.png" in files:
-        step.show(files["model-preview.png"])
+    step.show(files["model-preview.png"])
     return {**value["facts"], "photos": [photo["photo"] for photo in photos], "files": files}
 
 
@@ -122,6 +122,23 @@ def convert_model(step: Step, model: dict[str, Any]) -> dict[str, str]:
 
     value = step.kept(digest("convert", REVISION, glb.sha256), [glb.sha256], make)
     return {name: step.publish(name, stored, "model") for name, stored in value["files"].items()}
+
+
+def _preview(step: Step, glb: Path) -> dict[str, Any]:
+    """A picture of the model in the studio."""
+    options = RenderOptions(width=PREVIEW_SIZE[0], height=PREVIEW_SIZE[1])
+    made: list[dict[str, Any]] = []
+    size = frame_size(options, Quality.PREVIEW)
+
+    def keep(number: int, picture: Path) -> None:
+        del number
+        made.append(step.store(picture, "image/png", *size))
+
+    render_frames(
+        glb, [PREVIEW_VIEW], options, Quality.PREVIEW, step.folder / "preview", keep,
+        executable=step.parts.settings.blender, limits=step.limits, progress=lambda *_: step.progress(1.0, "preview"),
+    )  # fmt: skip
+    return made[0]
 
 
 def _maps(step: Step, photo: dict[str, Any]) -> MaterialMaps:
