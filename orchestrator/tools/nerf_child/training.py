@@ -67,9 +67,9 @@ def levels(voxels: int, photo_px: int) -> list[Level]:
     sides = [max(24, round(voxels * part)) for part in (0.4, 0.64, 1.0)]
     pixels = [max(64, round(photo_px * part)) for part in (0.5, 0.8, 1.0)]
     return [
-        Level(sides[0], pixels[0], 0.15, (0.8, 2.5), 0.03, 0.05, 3e-3),
-        Level(sides[1], pixels[1], 0.25, (1.5, 3.5), 0.02, 0.03, 2e-3),
-        Level(sides[2], pixels[2], 0.60, (2.0, SHARPEST), 0.015, 0.02, 1e-3),
+        Level(sides[0], pixels[0], 0.15, (0.8, 2.5), 0.1, 0.05, 3e-3),
+        Level(sides[1], pixels[1], 0.25, (1.5, 3.5), 0.04, 0.03, 2e-3),
+        Level(sides[2], pixels[2], 0.60, (2.0, SHARPEST), 0.02, 0.02, 1e-3),
     ]
 
 
