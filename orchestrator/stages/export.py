@@ -33,10 +33,10 @@ from orchestrator.tools.usd import write_usdz
 BLENDER_FORMATS = (Format3D.FBX, Format3D.OBJ, Format3D.STL, Format3D.PLY)
 UNSEEN = 0.0005
 """How far a surface may always move, as a share of the model's diagonal: half a pixel where it fills 1000."""
-TOLERANCES = (UNSEEN, 0.001, 0.002, 0.004, 0.008, 0.016, 0.032)
-LEVEL_TOLERANCES = (UNSEEN, 0.002, 0.008, 0.032, 0.1)
-"""A coarser level is seen from afar, where it covers a half, a quarter … of the picture."""
-LEVEL_STEP = 4
+TOLERANCES = (UNSEEN, 0.001, 0.002, 0.004, 0.008)
+"""What a budget may cost: beyond the last, covers sink into what they cover, and a budget missed is the lesser harm."""
+LEVEL_TOLERANCE, LEVEL_STEP = 0.002, 4
+"""Each level has a quarter of the triangles and is shown at half the size, so that it may be off by twice as much."""
 BOUNDS_TOLERANCE = 0.001
 CARRIES = {
     Format3D.FBX: "FBX carries colour, roughness, metal and normal textures in its own older shading; check them",
@@ -252,15 +252,18 @@ def _write_levels(
         texture_px = (budget.texture_px if budget else 4096) >> level
         wanted = Budget(budget.max_bytes if budget else 0, triangles, texture_px)
         try:
-            _optimised(name, base, made, wanted, LEVEL_TOLERANCES, options, tools, record, steps)
+            tolerances = (UNSEEN, LEVEL_TOLERANCE * 2**level / 2, LEVEL_TOLERANCE * 2**level)
+            _optimised(name, base, made, wanted, tolerances, options, tools, record, steps)
             found, record.validator[name] = _checked(made, tools, steps.next())
         except ToolFailed as error:
             record.notes.append(f"{name} could not be made: {error.message}")
             return
         target = folder / made.name
         shutil.copyfile(made, target)
-        record.facts[name] = facts_of(found, target.stat().st_size)
+        record.facts[name] = facts = facts_of(found, target.stat().st_size)
         record.levels.append(target)
+        if facts.triangles > triangles:
+            record.notes.append(f"{name} has {facts.triangles:,} triangles; {triangles:,} would have changed its shape")
 
 
 def _optimised(

@@ -1,10 +1,13 @@
 // Fewer triangles, by meshoptimizer: edges collapse along UV seams and never across, borders stay, and how far the
 // surface moves, how far the texture slides on it and how far normals turn are bounded together.
+//
+// Edges with other normals on either side may collapse (Permissive) where that is as little seen as anything else.
 
 import { compactPrimitive } from '@gltf-transform/functions';
 import { MeshoptSimplifier } from 'meshoptimizer';
 import { countTriangles, exactBounds, placedMeshes } from './document.mjs';
 
+const PROTECT = 2; // meshopt_SimplifyVertex_Protect: a seam may collapse along itself, not across
 const NORMAL_SHARE = 0.01; // a normal that turns by one radian counts as a surface that moves by this share of the diagonal
 
 /**
@@ -18,7 +21,7 @@ export async function simplify(document, tolerance, { maxTriangles = 0, keepBord
   const { low, high } = exactBounds(document);
   const diagonal = Math.hypot(...[0, 1, 2].map((axis) => high[axis] - low[axis]));
   const share = maxTriangles ? Math.min(1, maxTriangles / countTriangles(document)) : 0;
-  const flags = ['ErrorAbsolute', ...(keepBorders ? ['LockBorder'] : [])];
+  const flags = ['ErrorAbsolute', ...(keepBorders ? ['LockBorder'] : []), 'Permissive'];
   const seen = new Set();
   for (const [, mesh] of placedMeshes(document)) {
     for (const primitive of mesh.listPrimitives()) {
@@ -29,13 +32,26 @@ export async function simplify(document, tolerance, { maxTriangles = 0, keepBord
       const { values, stride, weights } = attributes(primitive, positions, indices, diagonal);
       const target = Math.floor((indices.length * share) / 3) * 3;
       const [kept] = MeshoptSimplifier.simplifyWithAttributes(
-        indices, positions, 3, values, stride, weights, null, target, tolerance * diagonal, flags,
+        indices, positions, 3, values, stride, weights, seams(primitive, positions), target, tolerance * diagonal, flags,
       );
       if (!kept.length || kept.length === indices.length) continue;
       primitive.setIndices(primitive.getIndices().clone().setArray(kept));
       compactPrimitive(primitive);
     }
   }
+}
+
+/** PROTECT for vertices at whose place another has other UVs. */
+function seams(primitive, positions) {
+  const uv = primitive.getAttribute('TEXCOORD_0')?.getArray();
+  const protectedOnes = new Uint8Array(positions.length / 3);
+  if (!uv) return protectedOnes;
+  const first = MeshoptSimplifier.generatePositionRemap(positions, 3);
+  const split = new Uint8Array(protectedOnes.length);
+  for (let one = 0; one < first.length; one++) {
+    if (uv[2 * one] !== uv[2 * first[one]] || uv[2 * one + 1] !== uv[2 * first[one] + 1]) split[first[one]] = PROTECT;
+  }
+  return protectedOnes.map((_, one) => split[first[one]]);
 }
 
 /** Normals and UVs as one array, with weights that make their errors lengths in metres. */
