@@ -39,12 +39,19 @@ CANDIDATES, REFINEMENTS, COARSE_CELLS = 5, 40, 40
 HOLE_COST, MOST_HOLES = 3.0, 0.1
 """Cost of a silhouette that the symmetric hull explains not at all, beside what the camera's search calls cost;
 beyond that many holes the piece itself is not symmetric, from no side."""
-WHOLE_FRONT, FRONT_BAND = 0.6, 0.25
+WHOLE_FRONT, FRONT_BAND = 0.75, 0.25
 """Share of its width at which a seat or a top reaches the front, and how deep the front is as a share of the depth."""
 SYMMETRY_BONUS, FRONTAL_DEG = 0.08, 10.0
 """A view from the side from which front and back look alike is hardly so by chance."""
-PHANTOM, PHANTOM_SHARE = 0.5, 0.9
+PHANTOM, PHANTOM_SHARE = 0.65, 0.8
 """How much nearer to the middle than another on the same line of sight a false leg stands, and in how much of it."""
+EDGE_SIGMA_PX = 0.8
+"""Takes the pixels' steps off the silhouette's edge."""
+SLICES = np.zeros((3, 3, 3), int)
+SLICES[:, 1] = 1
+"""Neighbours within a slice of one height."""
+TOP = 0.92
+"""Share of the piece's height from which on what reaches the front is a top, not a seat."""
 AGREES = 0.05
 """Of the range of the hull's depths: how far a model's depth may scatter about it and still be used."""
 CRUMB = 0.01
@@ -179,7 +186,8 @@ def _signed_distance(mask: Image) -> FloatMap:
     padded = np.pad((mask > 127).astype(np.uint8), 1)
     within = cv2.distanceTransform(padded, cv2.DIST_L2, 5)
     beyond = cv2.distanceTransform(1 - padded, cv2.DIST_L2, 5)
-    return np.asarray((np.where(padded > 0, within - 0.5, 0.5 - beyond))[1:-1, 1:-1], np.float32)
+    distance = np.where(padded > 0, within - 0.5, 0.5 - beyond).astype(np.float32)
+    return np.asarray(cv2.GaussianBlur(distance, (0, 0), EDGE_SIGMA_PX)[1:-1, 1:-1])
 
 
 @dataclass(frozen=True)
@@ -244,13 +252,15 @@ def _most_symmetric(grid: _Grid, cone: _Cone) -> tuple[Symmetry, FloatMap, float
         if (found := _coverage(cone, field)) >= LOPSIDED:
             return Symmetry(1.0, sides=False), field, found
     allowed = int((1 - base + SYMMETRY_SLACK) * cone.silhouette.sum())
+    seat = (np.searchsorted(grid.y, _seat_height(grid, sides > 0)) + 1) / len(grid.y)
+    seat = 1.0 if seat > TOP * (np.flatnonzero((sides > 0).any((0, 2)))[-1:] + 1).sum() / len(grid.y) else seat
     best = (-np.inf, 0, 0)
     layers = np.arange(len(grid.y) + 1) / len(grid.y)
     for shift in range(-reach, reach + 1):
         both = np.minimum(sides, _turned_back(sides, shift))
         lost = _lost(cone, sides > 0, both > 0)
         worth = layers - LOST_WEIGHT * np.maximum(lost - lost[0], 0) / cone.silhouette.sum()
-        worth[lost > allowed] = -np.inf
+        worth[(lost > allowed) | (layers > seat)] = -np.inf
         height = int(worth.argmax())
         best = max(best, (float(worth[height]), height, shift))
     _, height, shift = best
@@ -359,8 +369,9 @@ def _under(grid: _Grid, cone: _Cone, inside: NDArray[np.bool_]) -> NDArray[np.bo
         hidden = below & covered[cone.pixel[:, :layer]]
         hidden &= hidden[::-1]
         shown = below & ~hidden
-        hidden &= ~np.logical_or.accumulate(shown, axis=1)
-        needless[:, :layer] |= hidden | _phantoms(grid, cone, below & ~hidden)
+        phantoms = _phantoms(grid, cone, shown)
+        hidden &= ~np.logical_or.accumulate(shown & ~phantoms, axis=1)
+        needless[:, :layer] |= hidden | phantoms
     return needless
 
 
@@ -376,9 +387,7 @@ def _phantoms(grid: _Grid, cone: _Cone, legs: NDArray[np.bool_]) -> NDArray[np.b
     np.maximum.at(widest, pixel[legs], reach[legs])
     inner = legs & (reach < PHANTOM * widest[pixel])
     inner &= inner[::-1]
-    parts, count = label(legs)
-    if count < 2:
-        return np.zeros_like(legs)
+    parts, count = label(legs, SLICES)
     share = np.bincount(parts[inner], minlength=count + 1) / np.maximum(np.bincount(parts.ravel()), 1)
     phantom = share > PHANTOM_SHARE
     phantom[0] = False
