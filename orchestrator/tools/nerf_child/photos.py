@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.nn import functional
 
 HULL_SIDE_PX = 384
-WRONG_MASKS = 0.08
+WRONG_MASKS = 0.05
 """Of the photos that may call a place background although it belongs to the piece."""
 MIN_FRAMED = 0.5
 """Of the photos that must have a place in their frame, to say anything of it."""

@@ -26,7 +26,7 @@ MARGIN = 3
 """Voxels around the hull."""
 BAND = 3.0
 """Voxels on both sides of the surface that are refined."""
-MASK_WEIGHT, EIKONAL_WEIGHT, SMOOTH_WEIGHT, PLAIN_WEIGHT = 0.1, 0.02, 0.05, 0.001
+MASK_WEIGHT, EIKONAL_WEIGHT, SMOOTH_WEIGHT, PLAIN_WEIGHT = 0.3, 0.02, 0.05, 0.001
 GPU_FINER = 1.6
 """A GPU has the time for a finer grid and larger photos."""
 MAX_RAYS = 3_000_000
@@ -121,7 +121,7 @@ class Rays:
         device = grid.low.device
         camera, pixel, color, cover = [], [], [], []
         for number, mask in enumerate(photos.masks):
-            radius = max(2, max(mask.shape) // 40)
+            radius = max(2, max(mask.shape) // 16)
             near = functional.max_pool2d(mask[None, None], 2 * radius + 1, 1, radius)[0, 0] > 0.01
             spot = near.nonzero()
             camera.append(torch.full((len(spot),), number, device=device))
