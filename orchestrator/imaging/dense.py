@@ -19,7 +19,7 @@ FLOOR_PERCENT = 5.0
 HULL_POINTS = 5000
 MIN_PART = 0.05
 """Of the piece's diagonal: what hangs free and is smaller is an error of masks or depths."""
-SMOOTHING_ROUNDS, FLATTENING_ROUNDS = 4, 20
+SMOOTHING_ROUNDS, FLATTENING_ROUNDS = 4, 40
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,7 @@ Volume = NDArray[np.float32]
 
 TRUNCATION = 4.0
 """In voxels: deeper behind a seen surface a photo knows nothing; farther before it there is free space."""
-TRUST_HULL = 2.0
+TRUST_HULL = 1.0
 """In voxels: depths are not exact enough to move the hull by less than this."""
 SPREAD = (3.5, 1.2)
 """In voxels: over how much the depths are evened out, coarse to fine."""

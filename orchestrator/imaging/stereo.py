@@ -36,6 +36,8 @@ PLAIN, OUTSIDE = 0.5, 1.0
 """Cost of a place where nothing can be compared, and of one that a neighbour's mask excludes; a perfect match is 0."""
 UNFRAMED = -1e4
 """Grey level of what lies beyond a photo's frame."""
+CAUTION = 0.012
+"""Cost of the farthest depth: where nothing tells, the nearest is taken, which carves nothing out of the hull."""
 STEP, JUMP = 0.03, 0.5
 """Cost of a depth that differs by one label between neighbouring pixels, and of any larger difference."""
 EDGE = 12.0
@@ -162,6 +164,7 @@ def depth_map_of(view: View, others: Sequence[View], hull: Floats, max_labels: i
     cost = _facing_cost(view, others, window, inverse)
     heights = np.linspace(hull[:, 1].min(), hull[:, 1].max(), len(inverse))
     _lower_by_horizontal(cost, view, others, window, inverse, heights, hull)
+    cost += np.linspace(CAUTION, 0, len(inverse), dtype=np.float32)
     found = _smoothest(cost, view, window, inverse)
     whole[window.top : window.top + window.height, window.left : window.left + window.width] = found
     return whole
@@ -290,7 +293,7 @@ def _smoothest(cost: Volume, view: View, window: _Window, inverse: Floats) -> Fl
     exact = np.where(label == inner[..., 0], inner[..., 0] + shift, label)
     depth = 1.0 / np.interp(exact, np.arange(len(inverse)), inverse)
     least = np.take_along_axis(cost, label[..., None], 2)[..., 0]
-    return np.where((mask > 0) & (least < OUTSIDE), depth, np.nan).astype(np.float32)
+    return np.where((mask > 0) & (least < OUTSIDE - CAUTION), depth, np.nan).astype(np.float32)
 
 
 def _level_labels(view: View, window: _Window, inverse: Floats, turned: bool) -> Floats:
