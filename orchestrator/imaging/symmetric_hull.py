@@ -150,7 +150,7 @@ def symmetric_hull(
     inside = field > 0
     needless = _under(grid, cone, inside)
     if symmetry.sides:
-        needless |= _board(grid, cone, inside, max(symmetry.below, _seat_height(grid, inside)))
+        needless |= _board(grid, cone, inside, max(symmetry.below, grid.y[0] + grid.pitch * _seat_layer(grid, inside)))
     lone = _unexplained(grid, cone, inside & ~needless)
     field = np.where(lone, cone.field, field)
     removed = needless & ~lone
@@ -252,8 +252,7 @@ def _most_symmetric(grid: _Grid, cone: _Cone) -> tuple[Symmetry, FloatMap, float
         if (found := _coverage(cone, field)) >= LOPSIDED:
             return Symmetry(1.0, sides=False), field, found
     allowed = int((1 - base + SYMMETRY_SLACK) * cone.silhouette.sum())
-    seat = (np.searchsorted(grid.y, _seat_height(grid, sides > 0)) + 1) / len(grid.y)
-    seat = 1.0 if seat > TOP * (np.flatnonzero((sides > 0).any((0, 2)))[-1:] + 1).sum() / len(grid.y) else seat
+    seat = _seat_layer(grid, sides > 0) / len(grid.y)
     best = (-np.inf, 0, 0)
     layers = np.arange(len(grid.y) + 1) / len(grid.y)
     for shift in range(-reach, reach + 1):
@@ -404,10 +403,13 @@ def _front_share(grid: _Grid, inside: NDArray[np.bool_]) -> NDArray[np.float64]:
     return np.asarray(inside[:, :, band].any(2).sum(0) / wide)
 
 
-def _seat_height(grid: _Grid, inside: NDArray[np.bool_]) -> float:
-    """The height up to which the piece reaches its front."""
+def _seat_layer(grid: _Grid, inside: NDArray[np.bool_]) -> int:
+    """How many of the lowest slices reach up to the seat: all of them where the piece has none but its top."""
     whole = np.flatnonzero(_front_share(grid, inside) >= WHOLE_FRONT)
-    return float(grid.y[whole[-1]]) if len(whole) else 0.0
+    filled = np.flatnonzero(inside.any((0, 2)))
+    if not len(whole):
+        return len(grid.y) if not len(filled) else 0
+    return len(grid.y) if whole[-1] + 1 > TOP * (filled[-1] + 1) else int(whole[-1]) + 1
 
 
 def _free(grid: _Grid, cone: _Cone, inside: NDArray[np.bool_], depth: FloatMap) -> NDArray[np.bool_]:

@@ -46,6 +46,8 @@ FULL_FRAME_DIAGONAL_MM = 43.27
 SIMPLIFY_ATTEMPTS = 8
 LEAST_SHARE = 0.002
 """Of the photo: a smaller piece shows nothing to build from."""
+SPECK, PINHOLE = 0.01, 0.05
+"""Of the piece's area: smaller crumbs are no part of it; holes are real down to a twentieth of that."""
 SEEN_WELL = 0.25
 """Cosine to the photo's line of sight from which on the photo itself, not its mirror image, gives the texture."""
 
@@ -109,7 +111,19 @@ def _read(photo: Path, mask: Path) -> tuple[Image, Image]:
             "the piece reaches over all four borders of the photo, so that its outline is not seen; take a photo that "
             "shows the whole piece with room around it",
         )
-    return photo_srgb, piece
+    return photo_srgb, _without_specks(piece)
+
+
+def _without_specks(piece: Image) -> Image:
+    """The mask without crumbs beside the piece and pinholes in it, which would be taken for parts of its outline."""
+    binary = (piece > 127).astype(np.uint8)
+    for value in (1, 0):
+        count, parts, about, _ = cv2.connectedComponentsWithStats((binary == value).astype(np.uint8), connectivity=4)
+        area = about[:, cv2.CC_STAT_AREA]
+        least = SPECK * int(binary.sum()) * (1.0 if value else PINHOLE)
+        small = np.flatnonzero(area[1:count] < least) + 1
+        binary[np.isin(parts, small)] = 1 - value
+    return binary * np.uint8(255)
 
 
 def _by_symmetry(
