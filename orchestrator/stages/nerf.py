@@ -47,7 +47,7 @@ class Effort:
 
 
 EFFORT = {
-    Quality.PREVIEW: Effort(Training(seconds=75.0, steps=1_500, voxels=112, photo_px=224), 20_000, 1024, 24, 240),
+    Quality.PREVIEW: Effort(Training(seconds=60.0, steps=1_500, voxels=112, photo_px=224), 20_000, 1024, 24, 240),
     Quality.FINAL: Effort(Training(), 100_000, 4096, 48, 400),
 }
 

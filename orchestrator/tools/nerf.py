@@ -41,7 +41,7 @@ class Views:
 class Training:
     """How finely and how long a field is learned. It ends after ``steps`` or ``seconds``, whichever comes first."""
 
-    seconds: float = 480.0  # of this machine's time, from reading the photos to the last step
+    seconds: float = 540.0  # of this machine's time, from reading the photos to the last step
     steps: int = 12_000
     voxels: int = 176  # along the longest side of the piece's box; GPU_FINER times as many where there is CUDA
     photo_px: int = 400  # the photos are used at most this large; GPU_FINER times where there is CUDA
