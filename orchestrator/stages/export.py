@@ -35,7 +35,7 @@ UNSEEN = 0.0005
 """How far a surface may always move, as a share of the model's diagonal: half a pixel where it fills 1000."""
 TOLERANCES = (UNSEEN, 0.001, 0.002, 0.004, 0.008)
 """What a budget may cost: beyond the last, covers sink into what they cover, and a budget missed is the lesser harm."""
-LEVEL_TOLERANCE, LEVEL_STEP = 0.002, 4
+LEVEL_TOLERANCE, LEVEL_STEP = 0.003, 4
 """Each level has a quarter of the triangles and is shown at half the size, so that it may be off by twice as much."""
 BOUNDS_TOLERANCE = 0.001
 CARRIES = {

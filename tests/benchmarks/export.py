@@ -1,6 +1,6 @@
 """Export furniture made by others: is every file valid, true in size, small, and does it look the same?
 
-python -m tests.benchmarks.export [--models 36] [--json FILE] [--pictures DIR]
+python -m tests.benchmarks.export [--models 36] [--jobs 1] [--json FILE] [--pictures DIR]
 
 Models: Debian's sweethome3d-furniture; of each of its three libraries with a free licence, pieces of furniture (by the
 words of their names) evenly spread over the sizes of their OBJ files. Each is given as a zip of OBJ, MTL and pictures
@@ -23,6 +23,7 @@ import statistics
 import tempfile
 import time
 import zipfile
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -159,18 +160,23 @@ def view(model: Path, work: Path) -> np.ndarray:
 def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     arguments.add_argument("--models", type=int, default=36)
+    arguments.add_argument("--jobs", type=int, default=1, help="how many models at once")
     arguments.add_argument("--json", type=Path)
     arguments.add_argument("--pictures", type=Path, help="keep the views here, plain beside web")
     given = arguments.parse_args()
-    rows = []
-    with tempfile.TemporaryDirectory() as scratch:
+    with tempfile.TemporaryDirectory() as scratch, ThreadPoolExecutor(given.jobs) as pool:
         pictures = given.pictures or Path(scratch) / "pictures"
         pictures.mkdir(parents=True, exist_ok=True)
-        for archive, model in picked(furniture_folder(Path(scratch)), given.models):
-            work = Path(scratch) / "work"
-            rows.append(measure(archive, model, work, pictures))
-            print(f"{len(rows)}/{given.models} {rows[-1]}", flush=True)
+
+        def one(number: int, archive: Path, model: Model) -> Row:
+            work = Path(scratch) / f"model-{number}"
+            row = measure(archive, model, work, pictures)
+            print(row, flush=True)
             shutil.rmtree(work)
+            return row
+
+        models = picked(furniture_folder(Path(scratch)), given.models)
+        rows = list(pool.map(one, range(len(models)), *zip(*models, strict=True)))
     show(rows)
     made = [one for one in rows if "all" not in one.refused]
     figures = [

@@ -9,7 +9,7 @@ import { countTriangles, exactBounds, placedMeshes } from './document.mjs';
 
 const PROTECT = 2; // meshopt_SimplifyVertex_Protect: a seam may collapse along itself, not across
 const AIM = 0.97; // of the triangles wanted: meshoptimizer stops a few collapses before
-const NORMAL_SHARE = 0.01; // a normal that turns by one radian counts as a surface that moves by this share of the diagonal
+const NORMAL_SHARE = 0.03; // a normal that turns by one radian counts as a surface that moves by this share of the diagonal
 
 /**
  * Simplify every primitive of `document`.
