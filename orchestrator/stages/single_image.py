@@ -48,6 +48,11 @@ LEAST_SHARE = 0.002
 """Of the photo: a smaller piece shows nothing to build from."""
 SPECK, PINHOLE = 0.01, 0.05
 """Of the piece's area: smaller crumbs are no part of it; holes are real down to a twentieth of that."""
+_SIDE, _BACK, _TURN = (-1.0, 1.0, 1.0), (1.0, 1.0, -1.0), (-1.0, 1.0, -1.0)
+MIRRORED = ((_SIDE, (_SIDE,)), (_BACK, (_BACK, _TURN)), (_TURN, (_TURN, _BACK, _SIDE)))
+"""The images of the piece that the photo stands for, and where each of them is not needed."""
+LEGGY = 0.4
+"""Share of its box that a piece fills at most whose back looks like its front; a cabinet's doors are in front only."""
 SEEN_WELL = 0.25
 """Cosine to the photo's line of sight from which on the photo itself, not its mirror image, gives the texture."""
 
@@ -155,7 +160,9 @@ def _by_symmetry(
     vertices, triangles = _simplified(vertices, triangles, limit)
     progress(0.65, "unwrapping")
     mesh = unwrap(vertices, triangles)
-    texture = _texture(mesh, photo_srgb, piece, view, options.texture_size, _part(progress, 0.7, 0.95))
+    filled = trimesh.Trimesh(vertices, triangles, process=False).volume / float(np.prod(np.ptp(vertices, axis=0)))
+    both = hull.symmetry.below == 1.0 and hull.symmetry.sides and bool(filled < LEGGY)
+    texture = _texture(mesh, photo_srgb, piece, view, both, options.texture_size, _part(progress, 0.7, 0.95))
     placed, dimensions = place_on_floor(mesh.vertices, options.dimensions)
     camera = view.camera.moved(_similarity(mesh.vertices, placed)).resized(width, height)
     glb = folder / "model.glb"
@@ -194,50 +201,60 @@ def _part(progress: Progress, start: float, end: float) -> Progress:
     return lambda fraction, message: progress(start + (end - start) * fraction, message)
 
 
-def _texture(mesh: UvMesh, photo_srgb: Image, piece: Image, view: View, size: int, progress: Progress) -> Image:
-    """The photo where it sees the piece, its mirror image on the other side, and their neighbours' colour elsewhere."""
+def _texture(
+    mesh: UvMesh, photo_srgb: Image, piece: Image, view: View, both: bool, size: int, progress: Progress
+) -> Image:
+    """The photo where it sees the piece, its mirror images where it does not, their neighbours' colour elsewhere.
+
+    Args:
+        both: front and back are alike too.
+    """
     height, width = piece.shape
     scale = min(1.0, TEXTURE_SIDE / max(height, width))
     frame = (round(width * scale), round(height * scale))
     photo, inside = _resized(photo_srgb, frame), _resized(piece, frame)
     camera = view.camera.resized(*frame)
-    return bake_from_photos(
-        mesh,
-        [photo, np.ascontiguousarray(photo[:, ::-1])],
-        [camera, _mirrored(camera)],
-        [inside, np.ascontiguousarray(_seen_once(mesh, camera, inside)[:, ::-1])],
-        size,
-        progress,
-    )
+    photos, cameras, masks = [photo], [camera], [inside]
+    # A mirror image shows only what neither the photo nor an earlier mirror image shows.
+    for image, earlier in MIRRORED[: 3 if both else 1]:
+        shown = _seen_once(mesh, camera, inside, earlier)
+        turned = image[0] * image[2] > 0  # two reflections are a turn, which leaves the photo as it is
+        photos.append(photo if turned else np.ascontiguousarray(photo[:, ::-1]))
+        masks.append(shown if turned else np.ascontiguousarray(shown[:, ::-1]))
+        cameras.append(_imaged(camera, image))
+    return bake_from_photos(mesh, photos, cameras, masks, size, progress)
 
 
-def _mirrored(camera: Camera) -> Camera:
-    """The camera that takes the mirrored photo: the reflection of ``camera`` at x = 0, its picture turned left to
-    right, which makes it right-handed again."""
-    flip = np.diag([-1.0, 1.0, 1.0, 1.0])
+def _imaged(camera: Camera, image: tuple[float, float, float]) -> Camera:
+    """The camera that sees the reflected (or half turned) piece as ``camera`` sees the piece; after one reflection its
+    picture is turned left to right, which makes it right-handed again."""
+    move = np.diag([*image, 1.0])
+    if image[0] * image[2] > 0:
+        return Camera(camera.matrix, camera.world_to_camera @ move, camera.size)
     matrix = camera.matrix.copy()
     matrix[0, 2] = camera.size[0] - matrix[0, 2]
-    return Camera(matrix, flip @ camera.world_to_camera @ flip, camera.size)
+    return Camera(matrix, np.diag([-1.0, 1.0, 1.0, 1.0]) @ camera.world_to_camera @ move, camera.size)
 
 
-def _seen_once(mesh: UvMesh, camera: Camera, inside: Image) -> Image:
-    """The mask without the places whose mirror image the photo sees itself: there it needs no help."""
-    quarter = camera.resized(max(1, camera.size[0] // 2), max(1, camera.size[1] // 2))
-    seen = depth_map(quarter, mesh.vertices, mesh.triangles)
+def _seen_once(mesh: UvMesh, camera: Camera, inside: Image, images: tuple[tuple[float, float, float], ...]) -> Image:
+    """The mask without the places one of whose ``images`` the photo sees itself: there it needs no help."""
+    half = camera.resized(max(1, camera.size[0] // 2), max(1, camera.size[1] // 2))
+    seen = depth_map(half, mesh.vertices, mesh.triangles)
     rows, columns = np.nonzero(seen.triangle != NOTHING)
     corners = mesh.triangles[seen.triangle[rows, columns]]
     weights = seen.weights[rows, columns]
-    flip = np.array([-1.0, 1.0, 1.0])
-    place = np.einsum("nk,nkd->nd", weights, mesh.vertices[corners]) * flip
-    normal = np.einsum("nk,nkd->nd", weights, mesh.normals[corners]) * flip
-    toward = quarter.position - place
-    cosine = (normal * toward).sum(1) / np.maximum(np.linalg.norm(toward, axis=1), 1e-12)
-    pixels, distance = quarter.project(place)
-    column, row = np.clip(pixels.astype(int), 0, np.array(quarter.size) - 1).T
+    places = np.einsum("nk,nkd->nd", weights, mesh.vertices[corners])
+    normals = np.einsum("nk,nkd->nd", weights, mesh.normals[corners])
     slack = 0.02 * float(np.linalg.norm(np.ptp(mesh.vertices, axis=0)))
-    twice = (cosine > SEEN_WELL) & (distance < seen.depth[row, column] + slack)
     once = np.full(seen.triangle.shape, 255, np.uint8)
-    once[rows[twice], columns[twice]] = 0
+    for image in images:
+        place, normal = places * image, normals * image
+        toward = half.position - place
+        cosine = (normal * toward).sum(1) / np.maximum(np.linalg.norm(toward, axis=1), 1e-12)
+        pixels, distance = half.project(place)
+        column, row = np.clip(pixels.astype(int), 0, np.array(half.size) - 1).T
+        twice = (cosine > SEEN_WELL) & (distance < seen.depth[row, column] + slack)
+        once[rows[twice], columns[twice]] = 0
     return np.asarray(np.where(_resized(once, camera.size) > 127, inside, 0), np.uint8)
 
 
