@@ -29,7 +29,7 @@ from tests.benchmarks.furniture.pictures import CLASSES, read_passes, to_srgb
 BLENDER_CODE = Path(__file__).with_name("orbit_blender.py")
 EXPOSURE = 0.9
 DEMO_FOLDER = Path(__file__).parents[3] / "orchestrator" / "demo_photos" / "orbit"
-DEMO_PIECE, DEMO_PHOTOS, DEMO_HIGH, DEMO_SIZE = "cushion_chair", 28, 8, (960, 720)
+DEMO_PIECE, DEMO_PHOTOS, DEMO_HIGH, DEMO_SIZE = "cushion_chair", 26, 8, (900, 1200)
 UP = np.array([[1.0, 0, 0, 0], [0, 0, 1, 0], [0, -1, 0, 0], [0, 0, 0, 1]])
 """Blender's world (+Z up) to ours (+Y up)."""
 OPENCV = np.diag([1.0, -1.0, -1.0, 1.0])
