@@ -182,6 +182,20 @@ def test_pictures_are_found_in_the_whole_zip_and_never_outside(tmp_path: Path) -
     assert textured == {"wood": True, "told": False}
 
 
+def test_a_ply_of_parts_with_and_without_uvs_holds_no_rubbish(tmp_path: Path) -> None:
+    scene = trimesh.load_scene(rich_material(tmp_path))
+    scene.add_geometry(trimesh.creation.icosphere(3))
+    source = tmp_path / "two.glb"
+    source.write_bytes(scene.export(file_type="glb"))
+    result = export(source, ExportOptions(formats=(Format3D.PLY,)), tmp_path / "out")
+    head, body = result.files[Format3D.PLY].read_bytes().split(b"end_header\n", 1)
+    width = head.count(b"property float")
+    count = int(head.split(b"element vertex ")[1].split()[0])
+    values = np.frombuffer(body, np.float32, count * width).reshape(count, width)
+    assert np.isfinite(values).all()
+    assert np.abs(values).max() <= 2.0
+
+
 def sphere(folder: Path, subdivisions: int) -> Path:
     path = folder / "sphere.glb"
     mesh = trimesh.creation.icosphere(subdivisions)

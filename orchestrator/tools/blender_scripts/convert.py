@@ -131,6 +131,20 @@ def export_obj(path: str) -> None:
     )
 
 
+def export_ply(path: str) -> None:
+    """Blender joins all meshes; where one has no UVs or colours and another has, it would write what is in memory."""
+    meshes = [one.data for one in bpy.context.scene.objects if one.type == "MESH"]
+    if any(one.uv_layers for one in meshes):
+        for bare in [one for one in meshes if not one.uv_layers]:
+            layer = bare.uv_layers.new(do_init=False)
+            layer.uv.foreach_set("vector", [0.0] * (2 * len(bare.loops)))
+    if any(one.color_attributes for one in meshes):
+        for bare in [one for one in meshes if not one.color_attributes]:
+            layer = bare.color_attributes.new("Color", "BYTE_COLOR", "POINT")
+            layer.data.foreach_set("color", [1.0] * (4 * len(bare.vertices)))
+    bpy.ops.wm.ply_export(filepath=path, export_normals=True, export_colors="SRGB", export_triangulated_mesh=True)
+
+
 IMPORTERS: dict[str, Callable[[str], object]] = {
     "glb": lambda path: bpy.ops.import_scene.gltf(filepath=path),
     "fbx": import_fbx,
@@ -146,9 +160,7 @@ EXPORTERS: dict[str, Callable[[str], object]] = {
     "fbx": export_fbx,
     "obj": export_obj,
     "stl": lambda path: bpy.ops.wm.stl_export(filepath=path),
-    "ply": lambda path: bpy.ops.wm.ply_export(
-        filepath=path, export_normals=True, export_colors="SRGB", export_triangulated_mesh=True
-    ),
+    "ply": export_ply,
 }
 
 if __name__ == "__main__":
