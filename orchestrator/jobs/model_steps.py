@@ -47,7 +47,7 @@ BESIDE_MODEL = (Format3D.USDZ, Format3D.FBX)
 
 
 def build_model(step: Step, photos: list[dict[str, Any]], stained: list[dict[str, Any]] | None) -> dict[str, Any]:
-    """Make the model of the job's photos, or of their stained pictures; its files become assets.
+    """Make the model of the job's photos, in the colours of their stained pictures; its files become assets.
 
     Args:
         photos: what the segment step gave of each photo.
@@ -62,20 +62,18 @@ def build_model(step: Step, photos: list[dict[str, Any]], stained: list[dict[str
     def make() -> dict[str, Any]:
         inputs = step.folder / "inputs"
         inputs.mkdir(exist_ok=True)
-        pictures, cuts = [], []
+        pictures, cuts, looks = [], [], []
         for index, (asset, mask, look) in enumerate(zip(assets, masks, shown, strict=True)):
             step.progress(0.0, f"reading photo {index + 1} of {len(assets)}")
-            original = step.parts.blobs.get(step.tenant, asset.sha256)
-            srgb = (
-                intake.read_photo(original).srgb
-                if look is asset
-                else intake.read_map(step.parts.blobs.get(step.tenant, look.sha256))
-            )
-            target = inputs / f"photo-{index:03d}.jpg"
-            pictures.append(intake.write_photo(srgb, original, target, (mask.width, mask.height)))
+            original, size = step.parts.blobs.get(step.tenant, asset.sha256), (mask.width, mask.height)
+            photo = intake.read_photo(original).srgb
+            pictures.append(intake.write_photo(photo, original, inputs / f"photo-{index:03d}.jpg", size))
             cuts.append(step.fetch(mask.sha256, inputs / f"mask-{index:03d}.png"))
+            if look is not asset:
+                stained_photo = intake.read_map(step.parts.blobs.get(step.tenant, look.sha256))
+                looks.append(intake.write_photo(stained_photo, original, inputs / f"look-{index:03d}.jpg", size))
         made = reconstruct(
-            pictures, cuts, _maps(step, photos[0]), options, step.quality, step.folder / "model",
+            pictures, cuts, looks, _maps(step, photos[0]), options, step.quality, step.folder / "model",
             programs=_programs(step.parts), limits=step.limits, progress=step.progress,
         )  # fmt: skip
         files = {"model.glb": step.store(made.glb, GLB)}

@@ -73,6 +73,7 @@ def nerf(
     quality: Quality,
     folder: Path,
     *,
+    looks: Sequence[Path] = (),
     limits: Limits = DEFAULT_LIMITS,
     progress: Progress = no_progress,
 ) -> ReconstructedModel:
@@ -81,6 +82,7 @@ def nerf(
     Args:
         photos: any format that Pillow reads; 40 or more from all around are best.
         masks: 8-bit grey of the photos' sizes, 255 on the piece.
+        looks: pictures of the photos' sizes that give the colours in their place, such as stained ones; or none.
 
     Raises:
         InvalidInput: fewer than 3 photos.
@@ -89,7 +91,7 @@ def nerf(
     """
     folder.mkdir(parents=True, exist_ok=True)
     effort = EFFORT[quality]
-    capture = place_cameras(photos, masks, options, folder, limits, _part(progress, 0.0, CAMERAS))
+    capture = place_cameras(photos, masks, looks, options, folder, limits, _part(progress, 0.0, CAMERAS))
     field = folder / "field"
     learning = _part(progress, CAMERAS, LEARNED)
     surface = train_field(
@@ -116,6 +118,7 @@ def nerf(
 def place_cameras(
     photos: Sequence[Path],
     masks: Sequence[Path],
+    looks: Sequence[Path],
     options: ReconstructOptions,
     folder: Path,
     limits: Limits,
@@ -129,13 +132,22 @@ def place_cameras(
     if not done.exists():
         shutil.rmtree(scratch, ignore_errors=True)  # what a crash left there
         some_photos, some_masks = [photos[number] for number in used], [masks[number] for number in used]
-        solve_poses(some_photos, some_masks, scratch, ordered=options.ordered, limits=limits, progress=progress)
+        some_looks = [looks[number] for number in used] if looks else []
+        solve_poses(
+            some_photos,
+            some_masks,
+            scratch,
+            looks=some_looks,
+            ordered=options.ordered,
+            limits=limits,
+            progress=progress,
+        )
         scratch.rename(done)
     poses = read_poses(done)
     if len(poses.placed) < MIN_PHOTOS:
         raise ToolFailed(not_placed(poses, used), tool="colmap")
     cameras, _ = upright_cameras(poses)
-    return Capture(poses.photos, poses.masks, tuple(cameras), report_of(poses, cameras, used, len(photos), notes))
+    return Capture(poses.looks, poses.masks, tuple(cameras), report_of(poses, cameras, used, len(photos), notes))
 
 
 def surface_mesh(surface: Surface, max_triangles: int) -> tuple[Floats, Triangles]:

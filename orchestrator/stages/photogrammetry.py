@@ -38,6 +38,7 @@ def photogrammetry(
     quality: Quality,
     folder: Path,
     *,
+    looks: Sequence[Path] = (),
     meshroom: str = "",
     limits: Limits = DEFAULT_LIMITS,
     progress: Progress = no_progress,
@@ -47,6 +48,7 @@ def photogrammetry(
     Args:
         photos: any format that Pillow reads.
         masks: 8-bit grey, of the photos' sizes, 255 on the piece.
+        looks: pictures of the photos' sizes that give the colours in their place, such as stained ones; or none.
         folder: the job's own; each finished phase stays there whole, and a second call goes on after it.
         meshroom: the ``meshroom_batch`` program, for the engine of that name.
 
@@ -77,6 +79,7 @@ def photogrammetry(
     poses = _poses(
         [photos[number] for number in used],
         [masks[number] for number in used],
+        [looks[number] for number in used] if looks else [],
         options,
         folder,
         limits,
@@ -86,12 +89,13 @@ def photogrammetry(
     report = report_of(poses, cameras, used, len(photos), notes)
     if len(poses.placed) < MIN_PHOTOS:
         raise ToolFailed(not_placed(poses, used), tool="colmap")
-    pictures, pieces, cameras = _pictures(poses, cameras, quality)
+    pictures, pieces, fitting = _pictures(poses.photos, poses, cameras, quality)
     vertices, triangles = _surface(
-        cameras, pictures, pieces, points, options, quality, folder, _part(progress, 0.35, 0.85)
+        fitting, pictures, pieces, points, options, quality, folder, _part(progress, 0.35, 0.85)
     )
+    pictures, _, _ = _pictures(poses.looks, poses, cameras, quality)
     return _textured(
-        cameras, pictures, pieces, vertices, triangles, options, quality, report, folder, _part(progress, 0.85, 1.0)
+        fitting, pictures, pieces, vertices, triangles, options, quality, report, folder, _part(progress, 0.85, 1.0)
     )
 
 
@@ -108,6 +112,7 @@ def upright_cameras(poses: Poses) -> tuple[list[Camera], Floats]:
 def _poses(
     photos: Sequence[Path],
     masks: Sequence[Path],
+    looks: Sequence[Path],
     options: ReconstructOptions,
     folder: Path,
     limits: Limits,
@@ -116,7 +121,7 @@ def _poses(
     done = folder / "poses"
     if not done.exists():
         scratch = _fresh(folder / "poses.part")
-        solve_poses(photos, masks, scratch, ordered=options.ordered, limits=limits, progress=progress)
+        solve_poses(photos, masks, scratch, looks=looks, ordered=options.ordered, limits=limits, progress=progress)
         scratch.rename(done)
     return read_poses(done)
 
@@ -182,11 +187,11 @@ def _textured(
 
 
 def _pictures(
-    poses: Poses, cameras: Sequence[Camera], quality: Quality
+    files: Sequence[Path], poses: Poses, cameras: Sequence[Camera], quality: Quality
 ) -> tuple[list[Image], list[Image], list[Camera]]:
-    """Photos, masks and cameras; smaller for PREVIEW."""
+    """The pictures in ``files``, their masks and cameras; smaller for PREVIEW."""
     photos, masks, fitting = [], [], []
-    for photo_file, mask_file, camera in zip(poses.photos, poses.masks, cameras, strict=True):
+    for photo_file, mask_file, camera in zip(files, poses.masks, cameras, strict=True):
         photo = cv2.cvtColor(cv2.imread(str(photo_file)), cv2.COLOR_BGR2RGB)
         mask = cv2.imread(str(mask_file), cv2.IMREAD_GRAYSCALE)
         scale = min(1.0, PREVIEW_PHOTO_PX / max(camera.size)) if quality is Quality.PREVIEW else 1.0

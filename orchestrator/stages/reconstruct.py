@@ -41,6 +41,7 @@ def needed_photos(mode: Mode) -> int:
 def reconstruct(
     photos: Sequence[Path],
     masks: Sequence[Path],
+    looks: Sequence[Path],
     maps: MaterialMaps | None,
     options: ReconstructOptions,
     quality: Quality,
@@ -55,6 +56,7 @@ def reconstruct(
     Args:
         photos: upright pictures that Pillow reads, with the focal length in their EXIF where it is known.
         masks: 8-bit grey PNG of the photos' sizes, 255 on the piece.
+        looks: pictures of the photos' sizes that give the colours in their place, such as stained ones; or none.
         maps: what the models say of the first photo; only a model from a single photo uses them.
 
     Raises:
@@ -65,12 +67,14 @@ def reconstruct(
     """
     mode = resolved_mode(options.mode, len(photos))
     if mode is Mode.SINGLE_IMAGE:
+        look = looks[0] if looks else None
         return single_image(
-            photos[0], masks[0], maps, options, quality, folder, trellis=programs.trellis, limits=limits,
+            photos[0], masks[0], maps, options, quality, folder, look=look, trellis=programs.trellis, limits=limits,
             progress=progress,
         )  # fmt: skip
     if mode is Mode.NERF:
-        return nerf(photos, masks, options, quality, folder, limits=limits, progress=progress)
+        return nerf(photos, masks, options, quality, folder, looks=looks, limits=limits, progress=progress)
     return photogrammetry(
-        photos, masks, options, quality, folder, meshroom=programs.meshroom, limits=limits, progress=progress
-    )
+        photos, masks, options, quality, folder, looks=looks, meshroom=programs.meshroom, limits=limits,
+        progress=progress,
+    )  # fmt: skip

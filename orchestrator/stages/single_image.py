@@ -65,6 +65,7 @@ def single_image(
     quality: Quality,
     folder: Path,
     *,
+    look: Path | None = None,
     trellis: TrellisSettings | None = None,
     limits: Limits = DEFAULT_LIMITS,
     progress: Progress = no_progress,
@@ -75,6 +76,7 @@ def single_image(
         photo: an upright picture that Pillow reads, with the focal length in its EXIF where it is known.
         mask: 8-bit grey PNG of the photo's size, 255 on the piece.
         maps: what the models say of the photo; their depth is used where it agrees with the silhouette.
+        look: a picture of the photo's size that gives the colours in its place, such as a stained one.
         trellis: the image-to-3D server, for ``options.provider`` TRELLIS.
 
     Raises:
@@ -83,11 +85,12 @@ def single_image(
         DeadlineExceeded, Canceled: as ``progress`` raises them.
     """
     photo_srgb, piece = _read(photo, mask)
+    look_srgb = _read(look, mask)[0] if look else photo_srgb
     if options.provider is Provider.TRELLIS:
         if trellis is None:
             raise InvalidInput("reconstruct.provider", "'trellis' is not set up on this server; allowed is 'local'")
-        return _by_server(photo_srgb, piece, options, folder, trellis, limits, progress)
-    return _by_symmetry(photo, photo_srgb, piece, maps, options, quality, folder, progress)
+        return _by_server(look_srgb, piece, options, folder, trellis, limits, progress)
+    return _by_symmetry(photo, photo_srgb, look_srgb, piece, maps, options, quality, folder, progress)
 
 
 def _read(photo: Path, mask: Path) -> tuple[Image, Image]:
@@ -134,6 +137,7 @@ def _without_specks(piece: Image) -> Image:
 def _by_symmetry(
     file: Path,
     photo_srgb: Image,
+    look_srgb: Image,
     piece: Image,
     maps: MaterialMaps | None,
     options: ReconstructOptions,
@@ -162,7 +166,7 @@ def _by_symmetry(
     mesh = unwrap(vertices, triangles)
     filled = trimesh.Trimesh(vertices, triangles, process=False).volume / float(np.prod(np.ptp(vertices, axis=0)))
     both = hull.symmetry.below == 1.0 and hull.symmetry.sides and bool(filled < LEGGY)
-    texture = _texture(mesh, photo_srgb, piece, view, both, options.texture_size, _part(progress, 0.7, 0.95))
+    texture = _texture(mesh, look_srgb, piece, view, both, options.texture_size, _part(progress, 0.7, 0.95))
     placed, dimensions = place_on_floor(mesh.vertices, options.dimensions)
     camera = view.camera.moved(_similarity(mesh.vertices, placed)).resized(width, height)
     glb = folder / "model.glb"

@@ -21,6 +21,7 @@ CHILD = Path(__file__).with_name("colmap_child.py")
 MIN_PHOTOS = 3
 WEAK_MATCHES = 30
 """COLMAP asks for 15 verified matches to use a pair at all, and for 30 to place a photo."""
+MAX_ADVICE = 5
 SAID = re.compile(r"^PROGRESS (\d+(?:\.\d+)?) (.*)$")
 COUNTED = re.compile(r"\[(\d+)/(\d+)(?:,[^\]]*)?\]")
 PHASES = {"Processed file": (0.05, 0.3, "finding features"), "Processing": (0.3, 0.6, "matching the photos")}
@@ -37,6 +38,7 @@ class Poses:
 
     placed: tuple[int, ...]  # [N] indices into the photos given
     photos: tuple[Path, ...]  # [N] 8-bit RGB PNG
+    looks: tuple[Path, ...]  # [N] where the colours come from: the photos, where nothing else was given
     masks: tuple[Path, ...]  # [N] 8-bit grey PNG, 255 on the piece
     sizes: NDArray[np.int64]  # [N, 2] width, height
     matrices: NDArray[np.float64]  # [N, 3, 3] pinhole, px
@@ -59,6 +61,7 @@ def solve_poses(
     masks: Sequence[Path],
     folder: Path,
     *,
+    looks: Sequence[Path] = (),
     ordered: bool = False,
     limits: Limits = DEFAULT_LIMITS,
     progress: Progress = no_progress,
@@ -73,6 +76,7 @@ def solve_poses(
         photos: any format that Pillow reads; EXIF rotation and focal length are used.
         masks: 8-bit, of the photos' sizes, 255 on the piece.
         folder: gets the program's files.
+        looks: another picture of each photo, such as a stained one, to be freed of distortion alike; or none.
         ordered: the photos were taken one beside the next; only neighbours are matched, and what closes the loop.
 
     Raises:
@@ -88,6 +92,7 @@ def solve_poses(
     job = {
         "folder": str(folder.resolve()),
         "photos": [str(path.resolve()) for path in photos],
+        "looks": [str(path.resolve()) for path in looks],
         "masks": [str(path.resolve()) for path in masks],
         "ordered": ordered,
     }
@@ -119,16 +124,19 @@ def weak_spots(poses: Poses, numbers: Sequence[int] = ()) -> tuple[str, ...]:
     missing = sorted(set(range(count)) - set(poses.placed))
     if not missing:
         return ()
+    lonely = [number for number in missing if not poses.matches[number].any()]
+    if len(lonely) == count:
+        return ("they have nothing in common: are they sharp, of one piece, and does it have any pattern to go by?",)
     advice = []
     for number in missing:
-        name = numbers[number] + 1
-        if not poses.matches[number].any():
-            advice.append(f"photo {name} has nothing in common with any other: is it sharp, and of this piece?")
-            continue
         for a, b in (((number - 1) % count, number), (number, (number + 1) % count)):
-            if poses.matches[a, b] < WEAK_MATCHES:
+            if number not in lonely and poses.matches[a, b] < WEAK_MATCHES:
                 advice.append(f"too little overlap between photos {numbers[a] + 1} and {numbers[b] + 1}")
-    return tuple(dict.fromkeys(advice)) or ("the photos have too little in common: take more, closer together",)
+    advice = list(dict.fromkeys(advice))[:MAX_ADVICE]
+    if lonely:
+        names = ", ".join(str(numbers[number] + 1) for number in lonely)
+        advice.append(f"nothing in common with any other have photos {names}: are they sharp, and of this piece?")
+    return tuple(advice) or ("they have too little in common: take more, closer together",)
 
 
 def _read_line(line: str) -> tuple[float, str] | None:
@@ -147,13 +155,15 @@ def read_poses(folder: Path) -> Poses:
         if not placed:
             nothing = np.zeros((0, 3))
             return Poses(
-                (), (), (), np.zeros((0, 2), np.int64), np.zeros((0, 3, 3)), np.zeros((0, 4, 4)), nothing,
+                (), (), (), (), np.zeros((0, 2), np.int64), np.zeros((0, 3, 3)), np.zeros((0, 4, 4)), nothing,
                 nothing.astype(np.uint8), (), 0.0, found["matches"], False,
             )  # fmt: skip
         owner, point = found["seen_photo"], found["seen_point"]
+        look = "look" if (folder / "flat" / f"look-{placed[0]:04d}.png").exists() else "photo"
         return Poses(
             placed=placed,
             photos=tuple(folder / "flat" / f"photo-{number:04d}.png" for number in placed),
+            looks=tuple(folder / "flat" / f"{look}-{number:04d}.png" for number in placed),
             masks=tuple(folder / "flat" / f"mask-{number:04d}.png" for number in placed),
             sizes=found["sizes"],
             matrices=found["matrices"],

@@ -23,6 +23,8 @@ MAX_SIDE_PX = 2048
 """Photos are used at most this large, for texture and depth; features are found at FEATURE_SIDE_PX."""
 FEATURE_SIDE_PX = 1600
 MAX_FEATURES = 3000
+PEAK_THRESHOLD = 0.002
+"""A third of COLMAP's: wood grain and fabric are faint, and give five times as many features then."""
 FOCAL_TAG, EXIF_IFD = 0xA405, 0x8769
 FILM_WIDTH_MM = 35.0
 """What COLMAP divides the 35 mm equivalent focal length by."""
@@ -45,13 +47,15 @@ SEED = 1
 def main() -> None:
     job = json.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))
     folder = Path(job["folder"])
-    for name in ("images", "masks", "flat"):
+    for name in ("images", "looks", "masks", "flat"):
         (folder / name).mkdir(exist_ok=True)
     pycolmap.set_random_seed(SEED)
     say(0.0, "reading the photos")
     focals = [
         prepare(folder, number, *pair) for number, pair in enumerate(zip(job["photos"], job["masks"], strict=True))
     ]
+    for number, look in enumerate(job["looks"]):
+        prepare_look(folder, number, look)
     moves = background_moves(folder, len(focals))
     best = None
     for masked in (not moves, moves):
@@ -90,6 +94,13 @@ def prepare(folder: Path, number: int, photo: str, mask: str) -> float:
         )
     small.save(folder / "masks" / f"{name_of(number)}.png")
     return millimetres / FILM_WIDTH_MM * max(upright.size)
+
+
+def prepare_look(folder: Path, number: int, look: str) -> None:
+    """Write the other picture of a photo at the photo's size."""
+    with Image.open(folder / "images" / name_of(number)) as photo, Image.open(look) as opened:
+        fitted = ImageOps.exif_transpose(opened).convert("RGB").resize(photo.size, Image.Resampling.LANCZOS)
+    fitted.save(folder / "looks" / name_of(number), compress_level=1)
 
 
 def background_moves(folder: Path, count: int) -> bool:
@@ -135,6 +146,7 @@ def find_features(folder: Path, database: Path, focals: list[float], masked: boo
     options.use_gpu = False
     options.max_image_size = FEATURE_SIDE_PX
     options.sift.max_num_features = MAX_FEATURES
+    options.sift.peak_threshold = PEAK_THRESHOLD
     for (width, height, focal), names in groups.items():
         reader = pycolmap.ImageReaderOptions(camera_model="SIMPLE_RADIAL", default_focal_length_factor=DEFAULT_FOCAL)
         if focal > 0:
@@ -275,11 +287,14 @@ def write(folder: Path, count: int, best: tuple[Any, Path, bool] | None) -> None
 
 
 def flatten(folder: Path, name: str, camera: Any) -> tuple[NDArray[np.float64], tuple[int, int]]:
-    """Write the photo and its mask as a pinhole sees them; return its matrix and size."""
+    """Write the photo, its mask and its other picture as a pinhole sees them; return its matrix and size."""
     focal, x, y, bend = camera.params
     matrix = np.array([[focal, 0, x], [0, focal, y], [0, 0, 1.0]])
     corner = np.hypot(x, y)
-    photo, mask = cv2.imread(str(folder / "images" / name)), cv2.imread(str(folder / "masks" / f"{name}.png"), 0)
+    pictures = {"photo": cv2.imread(str(folder / "images" / name))}
+    if (folder / "looks" / name).exists():
+        pictures["look"] = cv2.imread(str(folder / "looks" / name))
+    mask = cv2.imread(str(folder / "masks" / f"{name}.png"), 0)
     size = (camera.width, camera.height)
     if abs(bend) * (corner / focal) ** 2 * corner > NO_DISTORTION_PX:
         half = matrix - np.array(
@@ -288,10 +303,14 @@ def flatten(folder: Path, name: str, camera: Any) -> tuple[NDArray[np.float64], 
         x_map, y_map = cv2.initUndistortRectifyMap(
             half, np.array([bend, 0.0, 0.0, 0.0]), np.eye(3), half, size, cv2.CV_32FC1
         )
-        photo = cv2.remap(photo, x_map, y_map, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
+        pictures = {
+            kind: cv2.remap(picture, x_map, y_map, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
+            for kind, picture in pictures.items()
+        }
         mask = cv2.remap(mask, x_map, y_map, cv2.INTER_NEAREST)
     stem = Path(name).stem
-    cv2.imwrite(str(folder / "flat" / f"photo-{stem}.png"), photo, [cv2.IMWRITE_PNG_COMPRESSION, 1])
+    for kind, picture in pictures.items():
+        cv2.imwrite(str(folder / "flat" / f"{kind}-{stem}.png"), picture, [cv2.IMWRITE_PNG_COMPRESSION, 1])
     cv2.imwrite(str(folder / "flat" / f"mask-{stem}.png"), mask)
     return matrix, size
 
