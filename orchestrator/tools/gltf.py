@@ -155,12 +155,12 @@ def run_node(
     folder.mkdir(parents=True, exist_ok=True)
     inside = folder.resolve()
     scripts = inside / "node"
-    if not scripts.is_dir():
-        # Node looks for packages upwards from the script, so the scripts stand beside a link to them.
-        scripts.mkdir()
-        for one in SOURCES.glob("*.mjs"):
-            shutil.copyfile(one, scripts / one.name)
-        (scripts / "node_modules").symlink_to(packages)
+    # Node looks for packages upwards from the script, so the scripts stand beside a link to them.
+    scripts.mkdir(exist_ok=True)
+    for one in SOURCES.glob("*.mjs"):
+        shutil.copyfile(one, scripts / one.name)
+    if not (link := scripts / "node_modules").is_symlink():
+        link.symlink_to(packages)
     result, job_file = inside / f"{script}-result.json", inside / f"{script}.json"
     result.unlink(missing_ok=True)
     job_file.write_text(json.dumps({**job, "result": str(result)}), encoding="utf-8")
