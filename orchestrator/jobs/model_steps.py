@@ -302,10 +302,8 @@ def _stored(step: Step, format: Format3D, path: Path) -> dict[str, Any]:
 
 
 def _source(step: Step, model: Asset) -> Path:
-    """The model as GLB."""
+    """The model as a GLB that Blender reads: it knows neither meshopt nor KTX2."""
     path = step.fetch(model.sha256, step.folder / _file_name(model))
-    if model.media_type == GLB:
-        return path
     return to_glb(
         path, step.folder / "source", blender=step.parts.settings.blender, limits=step.limits, progress=step.progress
     )
