@@ -39,7 +39,10 @@ class Views:
 
 @dataclass(frozen=True)
 class Training:
-    """How finely and how long a field is learned. It ends after ``steps`` or ``seconds``, whichever comes first."""
+    """How finely and how long a field is learned. It ends after ``steps`` or ``seconds``, whichever comes first.
+
+    Where a busy machine makes hardly a step in that time, it goes on for a hundred steps at each of three resolutions.
+    """
 
     seconds: float = 540.0  # of this machine's time, from reading the photos to the last step
     steps: int = 12_000

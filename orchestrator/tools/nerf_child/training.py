@@ -20,6 +20,8 @@ from orchestrator.tools.nerf_child.photos import HULL_SIDE_PX, Cameras, Photos, 
 
 CHECKPOINT = "checkpoint.pt"
 SAVE_EVERY_S = 20.0
+LEAST_STEPS = 100
+"""Of each resolution, however slow the machine: with fewer there is no likeness."""
 SHARPEST = 6.0
 """The surface's sharpness at the end of the training, 1 / voxels."""
 MARGIN = 3
@@ -96,7 +98,8 @@ def train(job: dict[str, Any], folder: Path, cameras: Cameras, say: Say) -> Stat
         steps = max(1, round(level.share * job["steps"]))
         before = sum(one.share for one in plan[:number])
         while True:
-            done = max(state.step / steps, (state.seconds / job["seconds"] - before) / level.share)
+            in_time = (state.seconds / job["seconds"] - before) / level.share
+            done = max(state.step / steps, min(in_time, state.step / LEAST_STEPS))
             if done >= 1.0:
                 break
             loss = learn(state, level, rays, job["rays"], done)
