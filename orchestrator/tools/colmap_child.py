@@ -35,6 +35,8 @@ EDGE_STRENGTH, PLAIN_SHARE = 12.0, 0.02
 """Grey levels a pixel, and the share of such edges under which surroundings are plain."""
 STILL_GREY, STILL_SHARE = 9.0, 0.4
 """Spread of grey levels over all photos under which a place stands still, and the share of the edges that do."""
+START_INLIERS, PLACE_INLIERS = 50, 15
+"""Matches to start from and to place a photo; half of COLMAP's, as a narrow side of a chair shows few features."""
 LARGEST_FEATURES, MIN_COMMON, ALWAYS_MATCHED = 400, 6, 6
 NEIGHBOURS = 5
 """How many photos onward an ordered photo is matched to."""
@@ -250,6 +252,7 @@ def map_globally(folder: Path, database: Path) -> list[Any]:
 
 def map_incrementally(folder: Path, database: Path) -> list[Any]:
     options = pycolmap.IncrementalPipelineOptions(random_seed=SEED, min_model_size=3)
+    options.mapper.init_min_num_inliers, options.mapper.abs_pose_min_num_inliers = START_INLIERS, PLACE_INLIERS
     output = folder / "incremental"
     output.mkdir(exist_ok=True)
     return list(pycolmap.incremental_mapping(database, folder / "images", output, options).values())
