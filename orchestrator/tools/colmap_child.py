@@ -139,7 +139,11 @@ def edge_strength(grey: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def find_features(folder: Path, database: Path, focals: list[float], masked: bool) -> None:
-    """SIFT on the CPU; photos of one size and focal length share a camera."""
+    """SIFT on the CPU; photos of one size and focal length share a camera.
+
+    Where only the piece counts, features are few: affine shapes and pooled domain sizes (Dong & Soatto 2015) let twice
+    as many photos of a plain cabinet be placed, for twice the time.
+    """
     groups: dict[tuple[int, int, float], list[str]] = {}
     for number, focal in enumerate(focals):
         with Image.open(folder / "images" / name_of(number)) as photo:
@@ -149,6 +153,7 @@ def find_features(folder: Path, database: Path, focals: list[float], masked: boo
     options.max_image_size = FEATURE_SIDE_PX
     options.sift.max_num_features = MAX_FEATURES
     options.sift.peak_threshold = PEAK_THRESHOLD
+    options.sift.estimate_affine_shape = options.sift.domain_size_pooling = masked
     for (width, height, focal), names in groups.items():
         reader = pycolmap.ImageReaderOptions(camera_model="SIMPLE_RADIAL", default_focal_length_factor=DEFAULT_FOCAL)
         if focal > 0:
