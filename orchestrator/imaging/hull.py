@@ -61,6 +61,7 @@ def outline(camera: Camera, mask: Image) -> Outline:
     """Measure ``mask`` [H, W], 255 on the piece."""
     inside = (mask > 127).astype(np.uint8)
     beside = cv2.distanceTransform(1 - inside, cv2.DIST_L2, 5) - cv2.distanceTransform(inside, cv2.DIST_L2, 5)
+    beside = np.clip(beside, -sum(mask.shape), sum(mask.shape))  # an empty mask has no edge at all
     # The edge runs between two pixels; the transform measures to the middle of the nearest of the other kind.
     return Outline(camera, np.asarray(beside - 0.5 * np.sign(beside), np.float32))
 
