@@ -16,6 +16,8 @@ from orchestrator.service import running_address
 from orchestrator.settings import Settings
 from orchestrator.tools.node_packages import HOW as INSTALL_NODE_PACKAGES
 from orchestrator.tools.node_packages import node_packages
+from orchestrator.tools.trellis import TrellisSettings
+from orchestrator.tools.trellis import ready as trellis_ready
 
 MIN_FREE_GB = 2
 MIN_SHM_MB = 256
@@ -58,6 +60,12 @@ def checks(settings: Settings) -> Iterator[Check]:
         found = _importable(module)
         yield Check(name, found, "installed" if found else "missing", remedy, needed=False)
     yield _gltf_tools()
+    if settings.trellis_url:
+        key = settings.trellis_api_key.get_secret_value()
+        answers = trellis_ready(TrellisSettings(settings.trellis_url, key))
+        yield Check(
+            "TRELLIS", answers, "ready" if answers else "no answer", "start the server at HEARTWOOD_TRELLIS_URL"
+        )
     meshroom = settings.meshroom or shutil.which("meshroom_batch")
     yield Check("Meshroom", bool(meshroom), meshroom or "none", "optional: COLMAP does the same", needed=False)
     models = sorted(path.parent.name for path in settings.model_repository.glob("*/config.pbtxt"))

@@ -52,7 +52,7 @@ class Settings(BaseSettings):
     meshroom: str = Field("", description="a meshroom_batch executable; empty looks for one on the path")
     trellis_url: str = Field("", description="an image-to-3D server with TRELLIS NIM's requests; empty switches it off")
     trellis_api_key: SecretStr = Field(SecretStr(""), description="sent to trellis_url as a bearer token")
-    trellis_timeout_s: float = Field(300.0, gt=0)
+    trellis_timeout_s: float = Field(600.0, gt=0, description="a server that has just started loads its model first")
 
     openai_base_url: str = Field("https://api.openai.com/v1", description="any OpenAI-compatible endpoint")
     openai_api_key: SecretStr = Field(SecretStr(""), description="empty switches the openai detector off")

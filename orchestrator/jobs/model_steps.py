@@ -12,13 +12,12 @@ import structlog
 
 from orchestrator.domain import Asset, MaterialMaps, Quality
 from orchestrator.errors import InvalidInput, NotFound
-from orchestrator.jobs.parts import Parts
 from orchestrator.jobs.spec import Kind, digest, options_to_json
 from orchestrator.jobs.step import Step
 from orchestrator.models_3d import MEDIA_TYPES, ZIP, ExportOptions, Format3D, ReconstructOptions, RenderOptions, Target
 from orchestrator.stages import analysis, intake
 from orchestrator.stages.export import ExportResult, export, to_glb
-from orchestrator.stages.reconstruct import ReconstructPrograms, TrellisSettings, reconstruct, resolved_mode
+from orchestrator.stages.reconstruct import ReconstructPrograms, reconstruct, resolved_mode
 from orchestrator.stages.render import FRAME, WoodTexture, frame_size, join_frames, render_frames
 from orchestrator.stages.wood_texture import wood_texture
 
@@ -74,7 +73,7 @@ def build_model(step: Step, photos: list[dict[str, Any]], stained: list[dict[str
                 looks.append(intake.write_photo(stained_photo, original, inputs / f"look-{index:03d}.jpg", size))
         made = reconstruct(
             pictures, cuts, looks, _maps(step, photos[0]), options, step.quality, step.folder / "model",
-            programs=_programs(step.parts), limits=step.limits, progress=step.progress,
+            programs=ReconstructPrograms(step.parts.settings.meshroom, step.parts.trellis), limits=step.limits, progress=step.progress,
         )  # fmt: skip
         files = {"model.glb": step.store(made.glb, GLB)}
         files["model-preview.png"] = _preview(step, made.glb)
@@ -141,15 +140,6 @@ def _preview(step: Step, glb: Path) -> dict[str, Any]:
 
 def _maps(step: Step, photo: dict[str, Any]) -> MaterialMaps:
     return analysis.unpack(step.parts.blobs.get(step.tenant, photo["analysis"]))
-
-
-def _programs(parts: Parts) -> ReconstructPrograms:
-    settings = parts.settings
-    trellis = None
-    if settings.trellis_url:
-        key = settings.trellis_api_key.get_secret_value()
-        trellis = TrellisSettings(settings.trellis_url, key, settings.trellis_timeout_s)
-    return ReconstructPrograms(settings.meshroom, trellis)
 
 
 # ---- render

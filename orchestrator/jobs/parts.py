@@ -7,6 +7,7 @@ from pathlib import Path
 
 from orchestrator.domain import MaterialModels, OpenAISettings
 from orchestrator.settings import Settings
+from orchestrator.stages.reconstruct import TrellisSettings
 from orchestrator.store.blobs import Blobs
 from orchestrator.store.records import Records
 
@@ -19,6 +20,19 @@ class Parts:
     records: Records
     blobs: Blobs
     models: MaterialModels
+
+    @property
+    def trellis(self) -> TrellisSettings | None:
+        """The image-to-3D server, or None where none is set up.
+
+        Raises:
+            InvalidInput: its address is none.
+        """
+        settings = self.settings
+        if not settings.trellis_url:
+            return None
+        key = settings.trellis_api_key.get_secret_value()
+        return TrellisSettings(settings.trellis_url, key, settings.trellis_timeout_s)
 
     def work(self, job_id: str) -> Path:
         """Where the programs of a job work; nothing there is needed once it has ended."""

@@ -29,6 +29,7 @@ class Runner:
     def __init__(self, parts: Parts) -> None:
         self.parts = parts
         settings = parts.settings
+        _ = parts.trellis  # an address that is none is the operator's error: told now, not to a caller
         config: DBOSConfig = {
             "name": "heartwood",
             "system_database_url": settings.dbos_database_url or f"sqlite:///{settings.root / 'jobs.sqlite'}",
