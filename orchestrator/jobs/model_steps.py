@@ -71,9 +71,10 @@ def build_model(step: Step, photos: list[dict[str, Any]], stained: list[dict[str
             if look is not asset:
                 stained_photo = intake.read_map(step.parts.blobs.get(step.tenant, look.sha256))
                 looks.append(intake.write_photo(stained_photo, original, inputs / f"look-{index:03d}.jpg", size))
+        programs = ReconstructPrograms(step.parts.settings.meshroom, step.parts.trellis)
         made = reconstruct(
             pictures, cuts, looks, _maps(step, photos[0]), options, step.quality, step.folder / "model",
-            programs=ReconstructPrograms(step.parts.settings.meshroom, step.parts.trellis), limits=step.limits, progress=step.progress,
+            programs=programs, limits=step.limits, progress=step.progress,
         )  # fmt: skip
         files = {"model.glb": step.store(made.glb, GLB)}
         files["model-preview.png"] = _preview(step, made.glb)
