@@ -61,11 +61,10 @@ def checks(settings: Settings) -> Iterator[Check]:
         yield Check(name, found, "installed" if found else "missing", remedy, needed=False)
     yield _gltf_tools()
     if settings.trellis_url:
-        key = settings.trellis_api_key.get_secret_value()
-        answers = trellis_ready(TrellisSettings(settings.trellis_url, key))
-        yield Check(
-            "TRELLIS", answers, "ready" if answers else "no answer", "start the server at HEARTWOOD_TRELLIS_URL"
-        )
+        server = TrellisSettings(settings.trellis_url, settings.trellis_api_key.get_secret_value())
+        answers = trellis_ready(server)
+        remedy = "start the server at HEARTWOOD_TRELLIS_URL"
+        yield Check("TRELLIS", answers, "ready" if answers else "no answer", remedy)
     meshroom = settings.meshroom or shutil.which("meshroom_batch")
     yield Check("Meshroom", bool(meshroom), meshroom or "none", "optional: COLMAP does the same", needed=False)
     models = sorted(path.parent.name for path in settings.model_repository.glob("*/config.pbtxt"))

@@ -29,7 +29,9 @@ from tests.benchmarks.furniture.pictures import CLASSES, read_passes, to_srgb
 BLENDER_CODE = Path(__file__).with_name("orbit_blender.py")
 EXPOSURE = 0.9
 DEMO_FOLDER = Path(__file__).parents[3] / "orchestrator" / "demo_photos" / "orbit"
-DEMO_PIECE, DEMO_PHOTOS, DEMO_HIGH, DEMO_SIZE = "cushion_chair", 26, 8, (900, 1200)
+DEMO_PIECE, DEMO_PHOTOS, DEMO_HIGH, DEMO_SIZE = "cushion_chair", 28, 8, (1200, 1600)
+EXIF_IFD, FOCAL_LENGTH_35MM, FILM_WIDTH_MM = 0x8769, 0xA405, 35.0
+"""Where EXIF 2.32 tells the focal length, and what COLMAP takes for the width of the film that it refers to."""
 UP = np.array([[1.0, 0, 0, 0], [0, 0, 1, 0], [0, -1, 0, 0], [0, 0, 0, 1]])
 """Blender's world (+Z up) to ours (+Y up)."""
 OPENCV = np.diag([1.0, -1.0, -1.0, 1.0])
@@ -136,10 +138,17 @@ def _render(
         focal = known["focal_px"]
         photo = to_srgb(np.clip(passes["Combined"][..., :3] * EXPOSURE, 0, 1))
         piece_mask = sum(passes[f"class_{kind}"][..., 0] for kind in CLASSES) >= 0.5
-        Image.fromarray(photo).save(folder / f"photo-{index:03d}.png")
+        Image.fromarray(photo).save(folder / f"photo-{index:03d}.png", exif=lens_exif(focal, size))
         Image.fromarray(piece_mask.astype(np.uint8) * 255).save(folder / f"mask-{index:03d}.png")
     facts = {"camera_to_world": cameras, "focal_px": focal, "width": size[0], "height": size[1]}
     (folder / "orbit.json").write_text(json.dumps(facts))
+
+
+def lens_exif(focal_px: float, size: tuple[int, int]) -> Image.Exif:
+    """What any camera and phone writes of its lens: the 35 mm equivalent focal length, in whole millimetres."""
+    exif = Image.Exif()
+    exif.get_ifd(EXIF_IFD)[FOCAL_LENGTH_35MM] = round(focal_px * FILM_WIDTH_MM / max(size))
+    return exif
 
 
 def make_demo() -> None:
@@ -149,7 +158,9 @@ def make_demo() -> None:
     with tempfile.TemporaryDirectory() as scratch:
         made = render_orbit(DEMO_PIECE, Path(scratch), views, size=DEMO_SIZE, turntable=True, samples=16)
         for number, photo in enumerate(made.photos, 1):
-            Image.open(photo).save(DEMO_FOLDER / f"{DEMO_PIECE}-{number:02d}.jpg", quality=90, optimize=True)
+            picture = Image.open(photo)
+            target = DEMO_FOLDER / f"{DEMO_PIECE}-{number:02d}.jpg"
+            picture.save(target, quality=90, optimize=True, exif=picture.getexif())
 
 
 def main() -> None:
