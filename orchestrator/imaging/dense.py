@@ -40,6 +40,8 @@ def shape_of(
     max_triangles: int,
     effort: Effort,
     progress: Progress = no_progress,
+    *,
+    measured: Sequence[FloatMap] = (),
 ) -> tuple[Floats, Triangles]:
     """Return the vertices and triangles of the piece, in the cameras' world.
 
@@ -48,6 +50,8 @@ def shape_of(
         photos: [h, w, 3] uint8 sRGB each.
         masks: [h, w] uint8 each, 255 on the piece.
         middle: [3] what the cameras look at.
+        measured: [h, w] the depth of each photo along the line of sight, 0 where unknown, where COLMAP measured it on
+            a GPU; none lets our own stereo do it.
 
     Raises:
         ToolFailed: the masks do not fit together.
@@ -62,7 +66,10 @@ def shape_of(
     chosen, hull = measure_hull(outlines, grid, _part(progress, 0.05, 0.2))
     around = hull_surface_points(grid, chosen, hull, HULL_POINTS)
     partners = neighbours([view.camera for view in views], middle, effort.partners)
-    depths = depth_maps(views, partners, around, effort.labels, _part(progress, 0.2, 0.8))
+    if measured:
+        depths = [_fitted(depth, view) for depth, view in zip(measured, views, strict=True)]
+    else:
+        depths = depth_maps(views, partners, around, effort.labels, _part(progress, 0.2, 0.8))
     depths = consistent(views, depths, partners, 2 * grid.step)
     floor = _floor(views, depths)
     if floor is not None:
@@ -87,6 +94,12 @@ def _views(cameras: Sequence[Camera], photos: Sequence[Image], masks: Sequence[I
             View(camera.resized(*size), grey.astype(np.float32), np.where(small > 127, 255, 0).astype(np.uint8))
         )
     return views
+
+
+def _fitted(depth: FloatMap, view: View) -> FloatMap:
+    """The depth at the view's size, NaN beside the piece and where unknown."""
+    small = cv2.resize(depth, view.camera.size, interpolation=cv2.INTER_NEAREST)
+    return np.where((small > 0) & (view.mask > 127), small, np.nan).astype(np.float32)
 
 
 def _floor(views: Sequence[View], depths: Sequence[FloatMap]) -> float | None:

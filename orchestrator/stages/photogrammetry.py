@@ -91,7 +91,7 @@ def photogrammetry(
         raise ToolFailed(not_placed(poses, used), tool="colmap")
     pictures, pieces, fitting = _pictures(poses.photos, poses, cameras, quality)
     vertices, triangles = _surface(
-        fitting, pictures, pieces, points, options, quality, folder, _part(progress, 0.35, 0.85)
+        fitting, pictures, pieces, points, poses.depths, options, quality, folder, _part(progress, 0.35, 0.85)
     )
     pictures, _, _ = _pictures(poses.looks, poses, cameras, quality)
     return _textured(
@@ -131,6 +131,7 @@ def _surface(
     photos: Sequence[Image],
     masks: Sequence[Image],
     points: Floats,
+    depths: Sequence[Path],
     options: ReconstructOptions,
     quality: Quality,
     folder: Path,
@@ -140,7 +141,14 @@ def _surface(
     if not done.exists():
         most = min(options.max_triangles, PREVIEW_TRIANGLES) if quality is Quality.PREVIEW else options.max_triangles
         vertices, triangles = shape_of(
-            cameras, photos, masks, looked_at(cameras, points), most, EFFORT[quality], progress
+            cameras,
+            photos,
+            masks,
+            looked_at(cameras, points),
+            most,
+            EFFORT[quality],
+            progress,
+            measured=[np.load(file) for file in depths],
         )
         scratch = folder / "surface.part.npz"
         np.savez(scratch, vertices=vertices, triangles=triangles)

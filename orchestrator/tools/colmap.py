@@ -40,6 +40,7 @@ class Poses:
     photos: tuple[Path, ...]  # [N] 8-bit RGB PNG
     looks: tuple[Path, ...]  # [N] where the colours come from: the photos, where nothing else was given
     masks: tuple[Path, ...]  # [N] 8-bit grey PNG, 255 on the piece
+    depths: tuple[Path, ...]  # [N] NPY of [h, w] float32, along the line of sight, 0 unknown; none without CUDA
     sizes: NDArray[np.int64]  # [N, 2] width, height
     matrices: NDArray[np.float64]  # [N, 3, 3] pinhole, px
     world_to_camera: NDArray[np.float64]  # [N, 4, 4] OpenCV axes: +X right, +Y down, +Z forward
@@ -155,16 +156,18 @@ def read_poses(folder: Path) -> Poses:
         if not placed:
             nothing = np.zeros((0, 3))
             return Poses(
-                (), (), (), (), np.zeros((0, 2), np.int64), np.zeros((0, 3, 3)), np.zeros((0, 4, 4)), nothing,
+                (), (), (), (), (), np.zeros((0, 2), np.int64), np.zeros((0, 3, 3)), np.zeros((0, 4, 4)), nothing,
                 nothing.astype(np.uint8), (), 0.0, found["matches"], False,
             )  # fmt: skip
         owner, point = found["seen_photo"], found["seen_point"]
+        depths = [folder / "flat" / f"depth-{number:04d}.npy" for number in placed]
         look = "look" if (folder / "flat" / f"look-{placed[0]:04d}.png").exists() else "photo"
         return Poses(
             placed=placed,
             photos=tuple(folder / "flat" / f"photo-{number:04d}.png" for number in placed),
             looks=tuple(folder / "flat" / f"{look}-{number:04d}.png" for number in placed),
             masks=tuple(folder / "flat" / f"mask-{number:04d}.png" for number in placed),
+            depths=tuple(depths) if all(one.exists() for one in depths) else (),
             sizes=found["sizes"],
             matrices=found["matrices"],
             world_to_camera=found["world_to_camera"],

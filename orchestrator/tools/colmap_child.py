@@ -73,6 +73,9 @@ def main() -> None:
         if best is not None and best[0].num_reg_images() == len(focals):
             break
     write(folder, len(focals), best)
+    if best is not None and pycolmap.has_cuda:
+        say(0.96, "measuring depths on the GPU")
+        measure_depths(folder, best[0])
 
 
 def say(fraction: float, message: str) -> None:
@@ -321,6 +324,30 @@ def flatten(folder: Path, name: str, camera: Any) -> tuple[NDArray[np.float64], 
         cv2.imwrite(str(folder / "flat" / f"{kind}-{stem}.png"), picture, [cv2.IMWRITE_PNG_COMPRESSION, 1])
     cv2.imwrite(str(folder / "flat" / f"mask-{stem}.png"), mask)
     return matrix, size
+
+
+def measure_depths(folder: Path, model: Any) -> None:
+    """Write a depth map of each placed photo: PatchMatch stereo (Schönberger et al. 2016), which needs CUDA.
+
+    Float32, along the line of sight, in the model's units, 0 where unknown; of the size of the photo in ``flat``.
+    """
+    sparse, workspace = folder / "model", folder / "dense"
+    for made in (sparse, workspace):
+        made.mkdir(exist_ok=True)
+    model.write(sparse)
+    as_flat = pycolmap.UndistortCameraOptions(min_scale=1.0, max_scale=1.0)  # the camera that ``flatten`` keeps
+    pycolmap.undistort_images(workspace, sparse, folder / "images", undistort_options=as_flat)
+    pycolmap.patch_match_stereo(workspace, options=pycolmap.PatchMatchOptions(geom_consistency=True, filter=True))
+    for file in (workspace / "stereo" / "depth_maps").glob("*.geometric.bin"):
+        np.save(folder / "flat" / f"depth-{file.name.partition('.')[0]}.npy", read_depths(file.read_bytes()))
+
+
+def read_depths(data: bytes) -> NDArray[np.float32]:
+    """[H, W] of COLMAP's dense arrays: "width&height&channels&", then float32 with the column changing first."""
+    width, height, channels, _ = data.split(b"&", 3)
+    shape = int(width), int(height), int(channels)
+    values = np.frombuffer(data, "<f4", count=int(np.prod(shape)), offset=len(data) - 4 * int(np.prod(shape)))
+    return np.ascontiguousarray(values.reshape(shape, order="F")[:, :, 0].T)
 
 
 def verified_matches(database: Path, count: int) -> NDArray[np.int64]:

@@ -6,9 +6,11 @@ import numpy as np
 import pytest
 
 from orchestrator.imaging.cameras import Camera, Floats
+from orchestrator.imaging.dense import Effort, shape_of
 from orchestrator.imaging.fusion import fuse, surface
 from orchestrator.imaging.hull import Outline, find_piece, grid_of, hull_distance, measure_hull, outline
 from orchestrator.imaging.rasterize import depth_map
+from orchestrator.tools.colmap_child import read_depths
 from tests.imaging.ball import ball, paint, photograph, ring_of
 
 SIZE = (200, 160)
@@ -70,3 +72,23 @@ def test_depths_carve_what_outlines_cannot_show_and_the_surface_looks_outward() 
     assert top == pytest.approx(0.5, abs=0.12)
     without = surface(grid, chosen, np.clip(hull, -0.16, 0.16))[0]
     assert without[np.hypot(without[:, 0], without[:, 2]) < 0.08][:, 1].max() > 0.9
+
+
+def test_depths_measured_elsewhere_take_the_place_of_our_own_stereo() -> None:
+    vertices, triangles = dented()
+    painting = paint()
+    cameras = ring_of(24, distance=4, size=SIZE, focal=230)
+    photos, masks = zip(*(photograph(camera, painting) for camera in cameras), strict=True)
+    measured = [depth_map(camera, vertices, triangles).depth for camera in cameras]
+    measured = [np.where(np.isfinite(depth), depth, 0).astype(np.float32) for depth in measured]
+    effort = Effort(piece_px=30_000, voxels=200_000, labels=8, partners=2)
+    made, _ = shape_of(cameras, photos, masks, np.zeros(3), 20_000, effort, measured=measured)
+    beside = np.hypot(made[:, 0], made[:, 2])
+    assert made[(beside < 0.1) & (made[:, 1] > 0)][:, 1].max() == pytest.approx(0.5, abs=0.15)
+
+
+def test_colmap_s_depth_files_are_read_row_by_row() -> None:
+    depths = np.arange(6, dtype="<f4").reshape(2, 3)  # 38 = "&" is among the bytes of such floats now and then
+    depths[0, 1] = np.frombuffer(b"&&&&", "<f4")[0]
+    data = b"3&2&1&" + depths.T[:, :, None].tobytes(order="F")
+    assert np.array_equal(read_depths(data), depths)

@@ -251,6 +251,7 @@ def set_up_render(job: dict[str, Any]) -> None:
     cycles.samples = job["samples"]
     cycles.use_adaptive_sampling = job["threshold"] > 0
     cycles.adaptive_threshold = job["threshold"]
+    cycles.adaptive_min_samples = job["min_samples"]
     cycles.use_denoising = job["denoise"]
     cycles.denoiser = "OPENIMAGEDENOISE"
     cycles.denoising_prefilter = "FAST"
@@ -259,7 +260,10 @@ def set_up_render(job: dict[str, Any]) -> None:
     cycles.transparent_max_bounces = 8
     cycles.caustics_reflective = cycles.caustics_refractive = False
     cycles.sample_clamp_indirect = 8.0
-    cycles.seed = 1
+    cycles.seed = job["seed"]
+    # Three large lamps and a smooth sky: choosing among them costs more than it saves.
+    cycles.use_light_tree = job["light_tree"]
+    scene.world.cycles.sampling_method = "AUTOMATIC" if job["light_tree"] else "NONE"
     render.use_persistent_data = job["persistent"]
     render.film_transparent = job["background"] != "studio"
     if job["threads"]:
