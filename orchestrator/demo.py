@@ -23,7 +23,7 @@ from orchestrator.terminal import console, follow
 SHOWN = ("natural-oak", "walnut", "cherry", "ebony")
 PHOTOS = Path(__file__).parent / "demo_photos"
 ORBIT, PIECE = PHOTOS / "orbit", "chair-3d"
-SET_STAIN, SET_FRAMES, SET_RESOLUTION, SET_HEIGHT_M = "walnut", 36, "960x720", 0.95
+SET_STAIN, SET_FRAMES, SET_RESOLUTION, SET_HEIGHT_M = "walnut", 24, "720x540", 0.95
 
 
 def run(client: Heartwood, photos: list[Path], out: Path) -> Iterator[Path]:
