@@ -22,7 +22,9 @@ from PIL import Image, ImageOps
 MAX_SIDE_PX = 2048
 """Photos are used at most this large, for texture and depth; features are found at FEATURE_SIDE_PX."""
 FEATURE_SIDE_PX = 1600
-MAX_FEATURES = 3000
+MAX_FEATURES, MAX_FEATURES_ON_PIECE = 3000, 8000
+EDGE_THRESHOLD_ON_PIECE = 20.0
+"""Twice COLMAP's: much of what a chair shows lies along its edges."""
 PEAK_THRESHOLD = 0.002
 """A third of COLMAP's: wood grain and fabric are faint, and give five times as many features then."""
 FOCAL_TAG, EXIF_IFD = 0xA405, 0x8769
@@ -67,7 +69,7 @@ def main() -> None:
         say(0.3, "matching the photos")
         match(folder, database, job["ordered"])
         say(0.6, "placing the cameras")
-        found = place(folder, database)
+        found = place(folder, database, masked, known_lens=all(focal > 0 for focal in focals))
         if found is not None and (best is None or found.num_reg_images() > best[0].num_reg_images()):
             best = found, database, masked
         if best is not None and best[0].num_reg_images() == len(focals):
@@ -144,8 +146,7 @@ def edge_strength(grey: NDArray[np.float32]) -> NDArray[np.float32]:
 def find_features(folder: Path, database: Path, focals: list[float], masked: bool) -> None:
     """SIFT on the CPU; photos of one size and focal length share a camera.
 
-    Where only the piece counts, features are few: affine shapes and pooled domain sizes (Dong & Soatto 2015) let twice
-    as many photos of a plain cabinet be placed, for twice the time.
+    Where only the piece counts, features are few: more of them are taken, and those along edges too.
     """
     groups: dict[tuple[int, int, float], list[str]] = {}
     for number, focal in enumerate(focals):
@@ -154,9 +155,9 @@ def find_features(folder: Path, database: Path, focals: list[float], masked: boo
     options = pycolmap.FeatureExtractionOptions()
     options.use_gpu = False
     options.max_image_size = FEATURE_SIDE_PX
-    options.sift.max_num_features = MAX_FEATURES
+    options.sift.max_num_features = MAX_FEATURES_ON_PIECE if masked else MAX_FEATURES
+    options.sift.edge_threshold = EDGE_THRESHOLD_ON_PIECE if masked else options.sift.edge_threshold
     options.sift.peak_threshold = PEAK_THRESHOLD
-    options.sift.estimate_affine_shape = options.sift.domain_size_pooling = masked
     for (width, height, focal), names in groups.items():
         reader = pycolmap.ImageReaderOptions(camera_model="SIMPLE_RADIAL", default_focal_length_factor=DEFAULT_FOCAL)
         if focal > 0:
@@ -234,13 +235,18 @@ def in_common(a: NDArray[np.float32], b: NDArray[np.float32]) -> int:
     return int((mutual & (far[:, 1] < MAX_RATIO * far[:, 0])).sum())
 
 
-def place(folder: Path, database: Path) -> Any:
-    """Global mapping (GLOMAP, Pan et al. 2024), then incremental where it left photos out; None where both fail."""
+def place(folder: Path, database: Path, masked: bool, known_lens: bool) -> Any:
+    """Global mapping (GLOMAP, Pan et al. 2024), then incremental where it left photos out; None where both fail.
+
+    On the few features of a plain piece a global solution fits wrong matches too and then places every photo wrongly:
+    there only the incremental one is used. It keeps a lens that EXIF tells: few features can't tell focal length from
+    distance, and a wrong one bends the turn.
+    """
     with pycolmap.Database.open(database) as stored:
         count = stored.num_images()
     best = None
-    for mapper in (map_globally, map_incrementally):
-        for model in mapper(folder, database):
+    for mapper in (map_incrementally,) if masked else (map_globally, map_incrementally):
+        for model in mapper(folder, database, masked and known_lens):
             if best is None or model.num_reg_images() > best.num_reg_images():
                 best = model
         if best is not None and best.num_reg_images() == count:
@@ -248,7 +254,7 @@ def place(folder: Path, database: Path) -> Any:
     return best
 
 
-def map_globally(folder: Path, database: Path) -> list[Any]:
+def map_globally(folder: Path, database: Path, keep_lens: bool) -> list[Any]:  # noqa: ARG001 - only few features need it
     options = pycolmap.GlobalPipelineOptions(random_seed=SEED)
     options.mapper.global_positioning.use_gpu = False
     options.mapper.bundle_adjustment.ceres.use_gpu = False
@@ -258,9 +264,10 @@ def map_globally(folder: Path, database: Path) -> list[Any]:
     return list(pycolmap.global_mapping(database, folder / "images", output, options).values())
 
 
-def map_incrementally(folder: Path, database: Path) -> list[Any]:
+def map_incrementally(folder: Path, database: Path, keep_lens: bool) -> list[Any]:
     options = pycolmap.IncrementalPipelineOptions(random_seed=SEED, min_model_size=3)
     options.mapper.init_min_num_inliers, options.mapper.abs_pose_min_num_inliers = START_INLIERS, PLACE_INLIERS
+    options.ba_refine_focal_length = options.ba_refine_extra_params = not keep_lens
     output = folder / "incremental"
     output.mkdir(exist_ok=True)
     return list(pycolmap.incremental_mapping(database, folder / "images", output, options).values())
