@@ -16,6 +16,7 @@ from orchestrator.errors import InvalidInput, ToolFailed
 from orchestrator.imaging.cameras import Camera, Floats
 from orchestrator.imaging.dense import Effort, shape_of
 from orchestrator.imaging.mesh import Triangles, place_on_floor, unwrap, write_glb
+from orchestrator.imaging.rasterize import depth_map
 from orchestrator.imaging.texturing import bake_from_photos
 from orchestrator.imaging.upright import looked_at, upright
 from orchestrator.models_3d import CaptureReport, Dimensions, Engine, ReconstructedModel, ReconstructOptions
@@ -29,6 +30,8 @@ EFFORT = {
 }
 PREVIEW_TRIANGLES, PREVIEW_TEXTURE = 40_000, 1024
 PREVIEW_PHOTO_PX = 1024
+MIN_OVERLAP, OVERLAP_PHOTOS, OVERLAP_SIDE_PX = 0.5, 12, 300
+"""A model whose outlines share less than half with the masks shows another shape than the photos do."""
 
 
 def photogrammetry(
@@ -150,11 +153,34 @@ def _surface(
             progress,
             measured=[np.load(file) for file in depths],
         )
+        overlap = outline_overlap(cameras, masks, vertices, triangles)
+        if overlap < MIN_OVERLAP:
+            raise ToolFailed(
+                f"the photos could not be put together: the model covers {overlap:.0%} of the outlines, at least "
+                f"{MIN_OVERLAP:.0%} is needed; take more photos, closer together, with the piece larger in them",
+                tool="colmap",
+            )
         scratch = folder / "surface.part.npz"
         np.savez(scratch, vertices=vertices, triangles=triangles)
         scratch.rename(done)
     with np.load(done) as found:
         return found["vertices"], found["triangles"]
+
+
+def outline_overlap(cameras: Sequence[Camera], masks: Sequence[Image], vertices: Floats, triangles: Triangles) -> float:
+    """Intersection over union of the model's outlines and the masks, in the median of some photos all around.
+
+    Cameras that are placed wrongly, as wrong matches on a plain piece do, give a shape that fits few of the masks.
+    """
+    found = []
+    for number in range(0, len(cameras), max(1, len(cameras) // OVERLAP_PHOTOS)):
+        camera, mask = cameras[number], masks[number]
+        scale = min(1.0, OVERLAP_SIDE_PX / max(camera.size))
+        size = max(1, round(camera.size[0] * scale)), max(1, round(camera.size[1] * scale))
+        piece = cv2.resize(mask, size, interpolation=cv2.INTER_AREA) > 127
+        ours = np.isfinite(depth_map(camera.resized(*size), vertices, triangles).depth)
+        found.append(float((piece & ours).sum() / max(int((piece | ours).sum()), 1)))
+    return float(np.median(found))
 
 
 def _textured(

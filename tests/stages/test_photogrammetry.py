@@ -18,8 +18,9 @@ from orchestrator.domain import Quality
 from orchestrator.errors import Canceled, InvalidInput, ToolFailed
 from orchestrator.models_3d import Dimensions, Mode, ReconstructedModel, ReconstructOptions
 from orchestrator.stages import photogrammetry as stage
-from orchestrator.stages.photogrammetry import photogrammetry
+from orchestrator.stages.photogrammetry import MIN_OVERLAP, outline_overlap, photogrammetry
 from tests.imaging.armchair import HEIGHT_M, armchair, paint_at, write_photos
+from tests.imaging.ball import ball, paint, photograph, ring_of
 
 OPTIONS = ReconstructOptions(
     mode=Mode.PHOTOGRAMMETRY, dimensions=Dimensions(height_m=HEIGHT_M), texture_size=1024, max_triangles=12_000
@@ -167,3 +168,11 @@ def stop_at(words: str) -> Callable[[float, str], None]:
             raise Canceled("stop")
 
     return progress
+
+
+def test_a_shape_that_fits_no_mask_is_noticed() -> None:
+    cameras = ring_of(12, distance=4, size=(200, 160), focal=230)
+    masks = [photograph(camera, paint())[1] for camera in cameras]
+    vertices, triangles = ball(3)
+    assert outline_overlap(cameras, masks, vertices, triangles) > 0.95
+    assert outline_overlap(cameras, masks, vertices * [0.2, 1, 0.2], triangles) < MIN_OVERLAP
