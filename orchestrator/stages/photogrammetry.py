@@ -26,7 +26,7 @@ from orchestrator.tools.colmap import MIN_PHOTOS, Poses, not_placed, read_poses,
 
 EFFORT = {
     Quality.PREVIEW: Effort(piece_px=30_000, voxels=1_500_000, labels=48, partners=2),
-    Quality.FINAL: Effort(piece_px=160_000, voxels=8_000_000, labels=128, partners=4),
+    Quality.FINAL: Effort(piece_px=50_000, voxels=4_000_000, labels=80, partners=4),
 }
 PREVIEW_TRIANGLES, PREVIEW_TEXTURE = 40_000, 1024
 PREVIEW_PHOTO_PX = 1024
