@@ -36,6 +36,7 @@ from orchestrator.arguments import (
 )
 from orchestrator.errors import InvalidInput
 from orchestrator.results_3d import facts_table, save_export, save_model, save_pipeline, save_turntable
+from orchestrator.service import configure_logs
 from orchestrator.session import connect
 from orchestrator.stages.inspect_model import inspect as inspect_model
 from orchestrator.stages.intake import check_model_file
@@ -167,7 +168,9 @@ def inspect(model: Model) -> None:
         info = check_model_file(data, model.name, str(model))
         source = Path(scratch) / f"source.{'zip' if info.archive else info.format.value}"
         source.write_bytes(data)
-        facts = inspect_model(source, Path(scratch) / "work", blender=read_settings().blender)
+        settings = read_settings()
+        configure_logs(settings.log_level)
+        facts = inspect_model(source, Path(scratch) / "work", blender=settings.blender)
         console.print(facts_table(facts, model.name))
 
 
