@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -76,7 +77,7 @@ def quality(preview: bool) -> job_pb2.Quality.ValueType:
     return job_pb2.QUALITY_PREVIEW if preview else job_pb2.QUALITY_FINAL
 
 
-def one_of(option: str, value: str, known: dict[str, int]) -> int:
+def one_of(option: str, value: str, known: Mapping[str, int]) -> Any:
     """The proto's number of a word.
 
     Raises:

@@ -14,7 +14,7 @@ from orchestrator import demo as demo_command
 from orchestrator import results
 from orchestrator.api.auth import add_token
 from orchestrator.api.heartwood.v1 import asset_pb2, segment_pb2, stain_pb2
-from orchestrator.arguments import Out, Photos, Preview, Server, Token, quality, read_file, read_settings
+from orchestrator.arguments import Out, Photos, Preview, Server, Token, one_of, quality, read_file, read_settings
 from orchestrator.arguments import upload as send
 from orchestrator.commands_3d import COMMANDS
 from orchestrator.doctor import checks
@@ -97,13 +97,11 @@ def stain(
         regions = {"auto": stain_pb2.REGION_AUTO, "piece": stain_pb2.REGION_PIECE, "picture": stain_pb2.REGION_PICTURE}
         if bool(color) == bool(stain):
             raise InvalidInput("--color", "give either --color '#RRGGBB' or --stain NAME")
-        if region not in regions:
-            raise InvalidInput("--region", f"{region!r} is not known; allowed are {', '.join(regions)}")
         options = stain_pb2.StainOptions(
             preserve_grain=preserve_grain,
             strength=strength,
             coats=coats,
-            region=regions[region],
+            region=one_of("--region", region, regions),
             format=stain_pb2.TEXTURE_FORMAT_WEBP if webp else stain_pb2.TEXTURE_FORMAT_PNG,
         )
         with connect(read_settings(), server, token) as client:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -78,9 +78,9 @@ def reconstruct(
     """Make a 3D model from photos: GLB, USDZ and FBX, and a report on the capture."""
     with clear_errors():
         options = reconstruct_pb2.ReconstructOptions(
-            mode=_number("--mode", mode, MODES),
-            engine=_number("--engine", engine, ENGINES),
-            provider=_number("--provider", provider, PROVIDERS),
+            mode=one_of("--mode", mode, MODES),
+            engine=one_of("--engine", engine, ENGINES),
+            provider=one_of("--provider", provider, PROVIDERS),
             ordered=ordered,
             dimensions=_dimensions(width_m, height_m, depth_m),
             texture_size=texture,
@@ -116,8 +116,8 @@ def render(
     """Show a 3D model from all sides: MP4, WebM, GIF, thumbnails and a contact sheet."""
     with clear_errors():
         options = _render_options(frames, resolution)
-        options.background = _number("--background", background, BACKGROUNDS)
-        options.formats.extend(_number("--formats", name, VIDEOS) for name in _split(formats))
+        options.background = one_of("--background", background, BACKGROUNDS)
+        options.formats.extend(one_of("--formats", name, VIDEOS) for name in _split(formats))
         options.keep_frames, options.elevation_deg, options.seconds = keep_frames, elevation, seconds
         if stain:
             options.texture.CopyFrom(
@@ -150,9 +150,9 @@ def export(
         options = _export_options(formats, target, levels)
         options.dimensions.CopyFrom(_dimensions(width_m, height_m, depth_m))
         if textures:
-            options.texture_codec = _number("--textures", textures, TEXTURES)
+            options.texture_codec = one_of("--textures", textures, TEXTURES)
         if meshes:
-            options.mesh_codec = _number("--meshes", meshes, MESHES)
+            options.mesh_codec = one_of("--meshes", meshes, MESHES)
         with connect(read_settings(), server, token) as client:
             model_id = upload(client, [model], asset_pb2.ASSET_KIND_MODEL)
             job = follow(client, client.export(model_id, options).id, "export")
@@ -215,7 +215,7 @@ def pipeline_options(
     return pipeline_pb2.PipelineOptions(
         segment=segment_pb2.SegmentOptions(),
         stain=wood,
-        reconstruct=reconstruct_pb2.ReconstructOptions(mode=_number("--mode", mode, MODES)),
+        reconstruct=reconstruct_pb2.ReconstructOptions(mode=one_of("--mode", mode, MODES)),
         render=_render_options(frames, resolution),
         export=_export_options(formats, target, 1),
     )
@@ -230,18 +230,14 @@ def _render_options(frames: int, resolution: str) -> render_pb2.RenderOptions:
 
 def _export_options(formats: str, target: str, levels: int) -> export_pb2.ExportOptions:
     return export_pb2.ExportOptions(
-        formats=[_number("--formats", name, FORMATS) for name in _split(formats)],
-        target=_number("--target", target, TARGETS),
+        formats=[one_of("--formats", name, FORMATS) for name in _split(formats)],
+        target=one_of("--target", target, TARGETS),
         levels=levels,
     )
 
 
 def _dimensions(width_m: float, height_m: float, depth_m: float) -> reconstruct_pb2.Dimensions:
     return reconstruct_pb2.Dimensions(width_m=width_m, height_m=height_m, depth_m=depth_m)
-
-
-def _number(option: str, word: str, known: dict[str, int]) -> Any:
-    return one_of(option, word, known)
 
 
 def _split(text: str) -> list[str]:

@@ -29,6 +29,11 @@ def no_progress(fraction: float, message: str) -> None:
     """Report to nobody."""
 
 
+def part_of(progress: Progress, start: float, end: float) -> Progress:
+    """The progress of work that covers [start, end] of the whole."""
+    return lambda fraction, message: progress(start + (end - start) * fraction, message)
+
+
 @dataclass(frozen=True)
 class Limits:
     """What a run of a foreign program may use: the resident memory is that of the program and its children together."""

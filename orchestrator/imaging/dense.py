@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import cv2
 import numpy as np
 
-from orchestrator.domain import FloatMap, Image, Progress, no_progress
+from orchestrator.domain import FloatMap, Image, Progress, no_progress, part_of
 from orchestrator.imaging.cameras import Camera, Floats
 from orchestrator.imaging.fusion import fuse, surface
 from orchestrator.imaging.hull import find_piece, grid_of, hull_surface_points, measure_hull, outline
@@ -58,23 +58,23 @@ def shape_of(
     """
     views = _views(cameras, photos, masks, effort.piece_px)
     outlines = [outline(view.camera, view.mask) for view in views]
-    low, high = find_piece(outlines, middle, _part(progress, 0.0, 0.05))
+    low, high = find_piece(outlines, middle, part_of(progress, 0.0, 0.05))
     finest = float(
         np.median([np.linalg.norm(view.camera.position - middle) / view.camera.matrix[0, 0] for view in views])
     )
     grid = grid_of(low, high, max(finest, float(np.cbrt(np.prod(high - low) / effort.voxels))))
-    chosen, hull = measure_hull(outlines, grid, _part(progress, 0.05, 0.2))
+    chosen, hull = measure_hull(outlines, grid, part_of(progress, 0.05, 0.2))
     around = hull_surface_points(grid, chosen, hull, HULL_POINTS)
     partners = neighbours([view.camera for view in views], middle, effort.partners)
     if measured:
         depths = [_fitted(depth, view) for depth, view in zip(measured, views, strict=True)]
     else:
-        depths = depth_maps(views, partners, around, effort.labels, _part(progress, 0.2, 0.8))
+        depths = depth_maps(views, partners, around, effort.labels, part_of(progress, 0.2, 0.8))
     depths = consistent(views, depths, partners, 2 * grid.step)
     floor = _floor(views, depths)
     if floor is not None:
         hull = np.maximum(hull, (floor - grid.places(chosen)[:, 1]).astype(np.float32))
-    field = fuse([view.camera for view in views], depths, grid, chosen, hull, _part(progress, 0.8, 0.95))
+    field = fuse([view.camera for view in views], depths, grid, chosen, hull, part_of(progress, 0.8, 0.95))
     progress(0.95, "drawing the surface")
     vertices, triangles = clean_mesh(*surface(grid, chosen, field), min_part=MIN_PART)
     vertices, triangles = simplify(smooth(vertices, triangles, SMOOTHING_ROUNDS), triangles, max_triangles)
@@ -118,7 +118,3 @@ def _floor(views: Sequence[View], depths: Sequence[FloatMap]) -> float | None:
         rays = pixels @ np.linalg.inv(view.camera.matrix).T @ view.camera.world_to_camera[:3, :3]
         heights.append(view.camera.position[1] + rays[:, 1] * depth[rows, columns])
     return float(np.percentile(np.concatenate(heights), FLOOR_PERCENT)) if heights else None
-
-
-def _part(progress: Progress, start: float, end: float) -> Callable[[float, str], None]:
-    return lambda fraction, message: progress(start + (end - start) * fraction, message)

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
 import cv2
 import numpy as np
 
+from orchestrator.domain import Limits, Progress
 from orchestrator.imaging.cameras import Camera
-from orchestrator.models_3d import CaptureReport
-from orchestrator.tools.colmap import Poses, not_placed
+from orchestrator.models_3d import CaptureReport, ReconstructOptions
+from orchestrator.tools.colmap import Poses, not_placed, read_poses, solve_poses
 
 MIN_SHARE, MAX_SHARE = 0.002, 0.98
 """Of a photo that its mask covers: less is a crumb, more is a mask of everything."""
@@ -35,6 +37,37 @@ def usable_photos(masks: Sequence[Path]) -> tuple[tuple[int, ...], tuple[str, ..
         else:
             used.append(number)
     return tuple(used), tuple(notes)
+
+
+def placed_photos(
+    photos: Sequence[Path],
+    masks: Sequence[Path],
+    looks: Sequence[Path],
+    used: Sequence[int],
+    options: ReconstructOptions,
+    folder: Path,
+    limits: Limits,
+    progress: Progress,
+) -> Poses:
+    """Let COLMAP place the photos ``used``; ``folder/poses`` keeps the places, so that a second call only reads them.
+
+    Raises:
+        ToolFailed, DeadlineExceeded, Canceled: as ``solve_poses``.
+    """
+    done, scratch = folder / "poses", folder / "poses.part"
+    if not done.exists():
+        shutil.rmtree(scratch, ignore_errors=True)  # what a crash left there
+        solve_poses(
+            [photos[number] for number in used],
+            [masks[number] for number in used],
+            scratch,
+            looks=[looks[number] for number in used] if looks else [],
+            ordered=options.ordered,
+            limits=limits,
+            progress=progress,
+        )
+        scratch.rename(done)
+    return read_poses(done)
 
 
 def report_of(

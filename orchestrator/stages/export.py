@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from orchestrator.domain import Progress, no_progress
+from orchestrator.domain import DEFAULT_LIMITS, Limits, Progress, no_progress
 from orchestrator.errors import InvalidInput, ToolFailed
 from orchestrator.models_3d import Dimensions, ExportOptions, Format3D
 from orchestrator.stages.budgets import BUDGETS
@@ -34,7 +34,6 @@ from orchestrator.stages.inspect_model import ModelFacts, facts_of
 from orchestrator.stages.source_model import UNITLESS, find_model
 from orchestrator.tools.convert import import_model
 from orchestrator.tools.gltf import look_into, normalise
-from orchestrator.tools.program import DEFAULT_LIMITS, Limits
 
 
 @dataclass(frozen=True)

@@ -8,14 +8,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from orchestrator.domain import Progress
+from orchestrator.domain import Limits, Progress
 from orchestrator.errors import HeartwoodError, ToolFailed
 from orchestrator.models_3d import ExportOptions, Format3D, MeshCodec, Target, TextureCodec
 from orchestrator.stages.budgets import BUDGETS, TargetBudget
 from orchestrator.stages.inspect_model import ModelFacts, facts_of
 from orchestrator.tools.convert import export_models
 from orchestrator.tools.gltf import Budget, look_into, optimise
-from orchestrator.tools.program import Limits
 from orchestrator.tools.usd import write_usdz
 
 BLENDER_FORMATS = (Format3D.FBX, Format3D.OBJ, Format3D.STL, Format3D.PLY)

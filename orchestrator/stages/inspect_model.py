@@ -6,13 +6,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from orchestrator.domain import Progress, no_progress
+from orchestrator.domain import DEFAULT_LIMITS, Limits, Progress, no_progress
 from orchestrator.models_3d import Dimensions, Format3D, Target
 from orchestrator.stages.budgets import BUDGETS, misses
 from orchestrator.stages.source_model import find_model
 from orchestrator.tools.convert import import_model
 from orchestrator.tools.gltf import look_into
-from orchestrator.tools.program import DEFAULT_LIMITS, Limits
 
 
 @dataclass(frozen=True)

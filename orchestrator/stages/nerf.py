@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,15 +13,15 @@ from PIL import Image as Pictures
 from scipy.ndimage import label
 from skimage.measure import marching_cubes
 
-from orchestrator.domain import DEFAULT_LIMITS, Image, Limits, Progress, Quality, no_progress
+from orchestrator.domain import DEFAULT_LIMITS, Image, Limits, Progress, Quality, no_progress, part_of
 from orchestrator.errors import ToolFailed
 from orchestrator.imaging.cameras import Camera, Floats
 from orchestrator.imaging.mesh import Triangles, clean_mesh, place_on_floor, simplify, smooth, unwrap, write_glb
 from orchestrator.imaging.texturing import bake_from_photos
 from orchestrator.models_3d import CaptureReport, Dimensions, ReconstructedModel, ReconstructOptions
-from orchestrator.stages.capture import report_of, usable_photos
+from orchestrator.stages.capture import placed_photos, report_of, usable_photos
 from orchestrator.stages.photogrammetry import upright_cameras
-from orchestrator.tools.colmap import MIN_PHOTOS, not_placed, read_poses, solve_poses
+from orchestrator.tools.colmap import MIN_PHOTOS, not_placed
 from orchestrator.tools.ffmpeg import mp4, run_ffmpeg
 from orchestrator.tools.nerf import Surface, Training, Views, render_field, train_field
 
@@ -91,17 +90,19 @@ def nerf(
     """
     folder.mkdir(parents=True, exist_ok=True)
     effort = EFFORT[quality]
-    capture = place_cameras(photos, masks, looks, options, folder, limits, _part(progress, 0.0, CAMERAS))
+    capture = place_cameras(photos, masks, looks, options, folder, limits, part_of(progress, 0.0, CAMERAS))
     field = folder / "field"
-    learning = _part(progress, CAMERAS, LEARNED)
+    learning = part_of(progress, CAMERAS, LEARNED)
     surface = train_field(
         capture.photos, capture.masks, capture.views, effort.training, field, limits=limits, progress=learning
     )
-    model = make_model(surface, capture, options, effort, folder, _part(progress, LEARNED, MODELED))
-    frames = render_flight(surface, effort, field, limits, _part(progress, MODELED, 0.98))
+    model = make_model(surface, capture, options, effort, folder, part_of(progress, LEARNED, MODELED))
+    frames = render_flight(surface, effort, field, limits, part_of(progress, MODELED, 0.98))
     video = field / "fly_around.mp4"
     size = (effort.frame_px, effort.frame_px)
-    run_ffmpeg(mp4(FRAME, effort.frames / FLY_SECONDS, size), video, limits=limits, progress=_part(progress, 0.98, 1.0))
+    run_ffmpeg(
+        mp4(FRAME, effort.frames / FLY_SECONDS, size), video, limits=limits, progress=part_of(progress, 0.98, 1.0)
+    )
     preview = folder / "preview.png"
     on_white(frames[0]).save(preview)
     return ReconstructedModel(
@@ -128,22 +129,7 @@ def place_cameras(
     used, notes = usable_photos(masks)
     if len(used) < MIN_PHOTOS <= len(photos):
         raise ToolFailed(f"only {len(used)} of {len(photos)} photos show the piece: {'; '.join(notes)}")
-    done, scratch = folder / "poses", folder / "poses.part"
-    if not done.exists():
-        shutil.rmtree(scratch, ignore_errors=True)  # what a crash left there
-        some_photos, some_masks = [photos[number] for number in used], [masks[number] for number in used]
-        some_looks = [looks[number] for number in used] if looks else []
-        solve_poses(
-            some_photos,
-            some_masks,
-            scratch,
-            looks=some_looks,
-            ordered=options.ordered,
-            limits=limits,
-            progress=progress,
-        )
-        scratch.rename(done)
-    poses = read_poses(done)
+    poses = placed_photos(photos, masks, looks, used, options, folder, limits, progress)
     if len(poses.placed) < MIN_PHOTOS:
         raise ToolFailed(not_placed(poses, used), tool="colmap")
     cameras, _ = upright_cameras(poses)
@@ -182,7 +168,7 @@ def make_model(
         mesh = unwrap(vertices, triangles)
         size = min(effort.texture_size, options.texture_size)
         pictures, masks = [_read(path) for path in capture.photos], [_read(path) for path in capture.masks]
-        texture = bake_from_photos(mesh, pictures, capture.cameras, masks, size, _part(progress, 0.5, 1.0))
+        texture = bake_from_photos(mesh, pictures, capture.cameras, masks, size, part_of(progress, 0.5, 1.0))
         placed, dimensions = place_on_floor(mesh.vertices, options.dimensions)
         write_glb(folder / "model.half.glb", mesh.moved(placed), texture)
         (folder / "model.half.glb").replace(folder / "model.glb")
@@ -244,10 +230,3 @@ def _write_whole(path: Path, found: object) -> None:
     half = path.with_suffix(".half")
     half.write_text(json.dumps(found), encoding="utf-8")
     half.replace(path)
-
-
-def _part(progress: Progress, start: float, end: float) -> Callable[[float, str], None]:
-    def report(fraction: float, message: str) -> None:
-        progress(start + (end - start) * fraction, message)
-
-    return report

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import json
-import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
 import cv2
 import numpy as np
 
-from orchestrator.domain import DEFAULT_LIMITS, Image, Limits, Progress, Quality, no_progress
+from orchestrator.domain import DEFAULT_LIMITS, Image, Limits, Progress, Quality, no_progress, part_of
 from orchestrator.errors import InvalidInput, ToolFailed
 from orchestrator.imaging.cameras import Camera, Floats
 from orchestrator.imaging.dense import Effort, shape_of
@@ -20,9 +19,9 @@ from orchestrator.imaging.rasterize import depth_map
 from orchestrator.imaging.texturing import bake_from_photos
 from orchestrator.imaging.upright import looked_at, upright
 from orchestrator.models_3d import CaptureReport, Dimensions, Engine, ReconstructedModel, ReconstructOptions
-from orchestrator.stages.capture import report_of, usable_photos
+from orchestrator.stages.capture import placed_photos, report_of, usable_photos
 from orchestrator.stages.meshroom_model import meshroom_model
-from orchestrator.tools.colmap import MIN_PHOTOS, Poses, not_placed, read_poses, solve_poses
+from orchestrator.tools.colmap import MIN_PHOTOS, Poses, not_placed
 
 EFFORT = {
     Quality.PREVIEW: Effort(piece_px=30_000, voxels=1_500_000, labels=48, partners=2),
@@ -79,26 +78,18 @@ def photogrammetry(
             limits=limits,
             progress=progress,
         )
-    poses = _poses(
-        [photos[number] for number in used],
-        [masks[number] for number in used],
-        [looks[number] for number in used] if looks else [],
-        options,
-        folder,
-        limits,
-        _part(progress, 0.0, 0.35),
-    )
+    poses = placed_photos(photos, masks, looks, used, options, folder, limits, part_of(progress, 0.0, 0.35))
     cameras, points = upright_cameras(poses)
     report = report_of(poses, cameras, used, len(photos), notes)
     if len(poses.placed) < MIN_PHOTOS:
         raise ToolFailed(not_placed(poses, used), tool="colmap")
     pictures, pieces, fitting = _pictures(poses.photos, poses, cameras, quality)
     vertices, triangles = _surface(
-        fitting, pictures, pieces, points, poses.depths, options, quality, folder, _part(progress, 0.35, 0.85)
+        fitting, pictures, pieces, points, poses.depths, options, quality, folder, part_of(progress, 0.35, 0.85)
     )
     pictures, _, _ = _pictures(poses.looks, poses, cameras, quality)
     return _textured(
-        fitting, pictures, pieces, vertices, triangles, options, quality, report, folder, _part(progress, 0.85, 1.0)
+        fitting, pictures, pieces, vertices, triangles, options, quality, report, folder, part_of(progress, 0.85, 1.0)
     )
 
 
@@ -110,23 +101,6 @@ def upright_cameras(poses: Poses) -> tuple[list[Camera], Floats]:
     ]
     turn = upright(cameras, poses.points)
     return [camera.moved(turn) for camera in cameras], poses.points @ turn[:3, :3].T + turn[:3, 3]
-
-
-def _poses(
-    photos: Sequence[Path],
-    masks: Sequence[Path],
-    looks: Sequence[Path],
-    options: ReconstructOptions,
-    folder: Path,
-    limits: Limits,
-    progress: Progress,
-) -> Poses:
-    done = folder / "poses"
-    if not done.exists():
-        scratch = _fresh(folder / "poses.part")
-        solve_poses(photos, masks, scratch, looks=looks, ordered=options.ordered, limits=limits, progress=progress)
-        scratch.rename(done)
-    return read_poses(done)
 
 
 def _surface(
@@ -200,7 +174,7 @@ def _textured(
         progress(0.0, "unwrapping the surface")
         mesh = unwrap(vertices, triangles)
         size = min(options.texture_size, PREVIEW_TEXTURE) if quality is Quality.PREVIEW else options.texture_size
-        texture = bake_from_photos(mesh, photos, cameras, masks, size, _part(progress, 0.3, 0.95))
+        texture = bake_from_photos(mesh, photos, cameras, masks, size, part_of(progress, 0.3, 0.95))
         placed, dimensions = place_on_floor(mesh.vertices, options.dimensions)
         scratch = folder / "model.part.glb"
         write_glb(scratch, mesh.moved(placed), texture)
@@ -238,14 +212,3 @@ def _pictures(
         masks.append(np.asarray(mask, np.uint8))
         fitting.append(camera)
     return photos, masks, fitting
-
-
-def _fresh(folder: Path) -> Path:
-    """An empty folder; what a crash left there goes."""
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir()
-    return folder
-
-
-def _part(progress: Progress, start: float, end: float) -> Callable[[float, str], None]:
-    return lambda fraction, message: progress(start + (end - start) * fraction, message)

@@ -12,12 +12,11 @@ from pathlib import Path
 
 from PIL import Image as Pillow
 
-from orchestrator.domain import Progress, Quality, no_progress
+from orchestrator.domain import DEFAULT_LIMITS, Limits, Progress, Quality, no_progress
 from orchestrator.errors import Canceled
 from orchestrator.models_3d import Background, RenderOptions, VideoFormat
 from orchestrator.tools.blender import run_blender
 from orchestrator.tools.ffmpeg import gif, mp4, run_ffmpeg, webm
-from orchestrator.tools.program import DEFAULT_LIMITS, Limits
 
 THUMBNAIL_VIEWS, THUMBNAIL_WIDTH = 4, 480
 SHEET_VIEWS, SHEET_COLUMNS, SHEET_WIDTH = 12, 4, 1920

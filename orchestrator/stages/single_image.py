@@ -10,7 +10,7 @@ import numpy as np
 import trimesh
 from PIL import Image as Pictures
 
-from orchestrator.domain import DEFAULT_LIMITS, Image, Limits, MaterialMaps, Progress, Quality, no_progress
+from orchestrator.domain import DEFAULT_LIMITS, Image, Limits, MaterialMaps, Progress, Quality, no_progress, part_of
 from orchestrator.errors import InvalidInput, ToolFailed
 from orchestrator.imaging.cameras import Camera, Floats
 from orchestrator.imaging.glb_floor import stand_on_floor
@@ -152,10 +152,10 @@ def _by_symmetry(
     small_photo, small_piece = _resized(photo_srgb, size), _resized(piece, size)
     film_mm = focal_length_35mm(file.read_bytes())
     focal = film_mm / FULL_FRAME_DIAGONAL_MM * float(np.hypot(*size)) if film_mm else None
-    views = estimate_views(small_photo, small_piece, focal, _part(progress, 0.0, 0.15))
-    view = choose_view(small_piece, views, _part(progress, 0.15, 0.3))
+    views = estimate_views(small_photo, small_piece, focal, part_of(progress, 0.0, 0.15))
+    view = choose_view(small_piece, views, part_of(progress, 0.15, 0.3))
     hull = symmetric_hull(
-        small_piece, view, CELLS[quality], None if maps is None else maps.depth, _part(progress, 0.3, 0.6)
+        small_piece, view, CELLS[quality], None if maps is None else maps.depth, part_of(progress, 0.3, 0.6)
     )
     progress(0.6, "cleaning the mesh")
     vertices, triangles = clean_mesh(hull.vertices, hull.triangles)
@@ -166,7 +166,7 @@ def _by_symmetry(
     mesh = unwrap(vertices, triangles)
     filled = trimesh.Trimesh(vertices, triangles, process=False).volume / float(np.prod(np.ptp(vertices, axis=0)))
     both = hull.symmetry.below == 1.0 and hull.symmetry.sides and bool(filled < LEGGY)
-    texture = _texture(mesh, look_srgb, piece, view, both, options.texture_size, _part(progress, 0.7, 0.95))
+    texture = _texture(mesh, look_srgb, piece, view, both, options.texture_size, part_of(progress, 0.7, 0.95))
     placed, dimensions = place_on_floor(mesh.vertices, options.dimensions)
     camera = view.camera.moved(_similarity(mesh.vertices, placed)).resized(width, height)
     glb = folder / "model.glb"
@@ -199,10 +199,6 @@ def _simplified(vertices: Floats, triangles: Triangles, limit: int) -> tuple[Flo
         if trimesh.Trimesh(*made, process=False).is_watertight:
             break
     return made
-
-
-def _part(progress: Progress, start: float, end: float) -> Progress:
-    return lambda fraction, message: progress(start + (end - start) * fraction, message)
 
 
 def _texture(

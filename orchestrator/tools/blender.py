@@ -15,9 +15,9 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from orchestrator.domain import Progress, no_progress
+from orchestrator.domain import DEFAULT_LIMITS, Limits, Progress, no_progress
 from orchestrator.errors import ToolFailed
-from orchestrator.tools.program import DEFAULT_LIMITS, Limits, run_program
+from orchestrator.tools.program import run_program
 
 SCRIPTS = Path(__file__).with_name("blender_scripts")
 LINE = re.compile(r"^PROGRESS (\d+(?:\.\d+)?) (.*)$")

@@ -13,9 +13,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from orchestrator.domain import Progress, no_progress
+from orchestrator.domain import DEFAULT_LIMITS, Limits, Progress, no_progress
 from orchestrator.errors import InvalidInput, ToolFailed
-from orchestrator.tools.program import DEFAULT_LIMITS, Limits, run_program
+from orchestrator.tools.program import run_program
 
 CHILD = Path(__file__).with_name("colmap_child.py")
 MIN_PHOTOS = 3

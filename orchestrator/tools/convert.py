@@ -9,11 +9,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from orchestrator.domain import Progress, no_progress
+from orchestrator.domain import DEFAULT_LIMITS, Limits, Progress, no_progress
 from orchestrator.errors import InvalidInput, ToolFailed
 from orchestrator.models_3d import Format3D
 from orchestrator.tools.blender import run_blender
-from orchestrator.tools.program import DEFAULT_LIMITS, Limits
 
 REFUSED, NOTE = "REFUSED ", "NOTE "
 

@@ -7,9 +7,9 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from orchestrator.domain import Progress, no_progress
+from orchestrator.domain import DEFAULT_LIMITS, Limits, Progress, no_progress
 from orchestrator.errors import ToolFailed
-from orchestrator.tools.program import DEFAULT_LIMITS, Limits, run_program
+from orchestrator.tools.program import run_program
 
 TOLD = re.compile(r"^(\w+)=\s*(\S*)$")
 """A line of ``-progress``: such as ``frame=12``."""

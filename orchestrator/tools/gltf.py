@@ -14,11 +14,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from orchestrator.domain import Progress, no_progress
+from orchestrator.domain import DEFAULT_LIMITS, Limits, Progress, no_progress
 from orchestrator.errors import InvalidInput, ToolFailed
 from orchestrator.models_3d import MAX_SIZE_M, MIN_SIZE_M, Dimensions, MeshCodec, TextureCodec
 from orchestrator.tools.node_packages import SOURCES, node_packages, node_program
-from orchestrator.tools.program import DEFAULT_LIMITS, Limits, run_program
+from orchestrator.tools.program import run_program
 
 UNKNOWN = Dimensions()
 LINE = re.compile(r"^PROGRESS (\d+(?:\.\d+)?) (.*)$")

@@ -22,8 +22,6 @@ import structlog
 from orchestrator.domain import DEFAULT_LIMITS, Limits, Progress, no_progress
 from orchestrator.errors import DeadlineExceeded, ToolFailed
 
-__all__ = ["DEFAULT_LIMITS", "Limits", "end_group", "run_program"]
-
 log = structlog.get_logger()
 
 ReadLine = Callable[[str], tuple[float, str] | None]

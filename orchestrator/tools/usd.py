@@ -9,9 +9,9 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from orchestrator.domain import Progress, no_progress
+from orchestrator.domain import DEFAULT_LIMITS, Limits, Progress, no_progress
 from orchestrator.errors import ToolFailed
-from orchestrator.tools.program import DEFAULT_LIMITS, Limits, run_program
+from orchestrator.tools.program import run_program
 
 CHILD = Path(__file__).with_name("usd_child.py")
 LINE = re.compile(r"^PROGRESS (\d+(?:\.\d+)?) (.*)$")

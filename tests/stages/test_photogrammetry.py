@@ -17,6 +17,7 @@ from scipy.spatial import cKDTree
 from orchestrator.domain import Quality
 from orchestrator.errors import Canceled, InvalidInput, ToolFailed
 from orchestrator.models_3d import Dimensions, Mode, ReconstructedModel, ReconstructOptions
+from orchestrator.stages import capture
 from orchestrator.stages import photogrammetry as stage
 from orchestrator.stages.photogrammetry import MIN_OVERLAP, outline_overlap, photogrammetry
 from tests.imaging.armchair import HEIGHT_M, armchair, paint_at, write_photos
@@ -99,7 +100,7 @@ def test_a_second_call_goes_on_after_the_last_finished_phase(
 
     shutil.copytree(done.folder / "poses", tmp_path / "poses")
     (tmp_path / "surface.part.npz").write_bytes(b"half of it")
-    monkeypatch.setattr(stage, "solve_poses", never)
+    monkeypatch.setattr(capture, "solve_poses", never)
     with pytest.raises(Canceled):  # a crash in the middle of the next phase
         photogrammetry(done.photos, done.masks, OPTIONS, Quality.PREVIEW, tmp_path, progress=stop_at("depth of"))
     shutil.copy(done.folder / "surface.npz", tmp_path)

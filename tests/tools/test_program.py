@@ -11,8 +11,9 @@ from pathlib import Path
 import psutil
 import pytest
 
+from orchestrator.domain import Limits
 from orchestrator.errors import Canceled, DeadlineExceeded, ToolFailed
-from orchestrator.tools.program import Limits, _guarded, run_program
+from orchestrator.tools.program import _guarded, run_program
 from tests.running_service import wait_for
 
 

@@ -23,6 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from orchestrator.imaging.photo import EXIF_IFD, FOCAL_LENGTH_35MM
 from tests.benchmarks.furniture.catalogue import furniture_folder, read_catalogue, read_picks, unpack_model
 from tests.benchmarks.furniture.pictures import CLASSES, read_passes, to_srgb
 
@@ -30,8 +31,8 @@ BLENDER_CODE = Path(__file__).with_name("orbit_blender.py")
 EXPOSURE = 0.9
 DEMO_FOLDER = Path(__file__).parents[3] / "orchestrator" / "demo_photos" / "orbit"
 DEMO_PIECE, DEMO_PHOTOS, DEMO_HIGH, DEMO_SIZE = "cushion_chair", 26, 8, (1350, 1800)
-EXIF_IFD, FOCAL_LENGTH_35MM, FILM_WIDTH_MM = 0x8769, 0xA405, 35.0
-"""Where EXIF 2.32 tells the focal length, and what COLMAP takes for the width of the film that it refers to."""
+FILM_WIDTH_MM = 35.0
+"""What COLMAP takes for the width of the film that EXIF's focal length refers to."""
 UP = np.array([[1.0, 0, 0, 0], [0, 0, 1, 0], [0, -1, 0, 0], [0, 0, 0, 1]])
 """Blender's world (+Z up) to ours (+Y up)."""
 OPENCV = np.diag([1.0, -1.0, -1.0, 1.0])
