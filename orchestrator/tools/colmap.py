@@ -17,7 +17,7 @@ from orchestrator.domain import DEFAULT_LIMITS, Limits, Progress, no_progress
 from orchestrator.errors import InvalidInput, ToolFailed
 from orchestrator.tools.program import run_program
 
-CHILD = Path(__file__).with_name("colmap_child.py")
+CHILD = "orchestrator.tools.colmap_child"
 MIN_PHOTOS = 3
 WEAK_MATCHES = 30
 """COLMAP asks for 15 verified matches to use a pair at all, and for 30 to place a photo."""
@@ -99,7 +99,7 @@ def solve_poses(
     }
     job_file = folder / "colmap.json"
     job_file.write_text(json.dumps(job), encoding="utf-8")
-    command: list[str | Path] = [sys.executable, "-P", CHILD, job_file.resolve()]
+    command: list[str | Path] = [sys.executable, "-P", "-m", CHILD, job_file.resolve()]
     run_program("colmap", command, folder, limits=limits, read_line=_read_line, progress=progress)
     poses = read_poses(folder)
     if not poses.placed:

@@ -10,7 +10,7 @@ from orchestrator.imaging.dense import Effort, shape_of
 from orchestrator.imaging.fusion import fuse, surface
 from orchestrator.imaging.hull import Outline, find_piece, grid_of, hull_distance, measure_hull, outline
 from orchestrator.imaging.rasterize import depth_map
-from orchestrator.tools.colmap_child import read_depths
+from orchestrator.tools.colmap_child.result import read_depths
 from tests.imaging.ball import ball, paint, photograph, ring_of
 
 SIZE = (200, 160)
