@@ -1,7 +1,10 @@
 """Export the models into the repository, or fit the repository to a machine.
 
-python -m export_models.export [MODEL…]
+python -m export_models.export [MODEL…] [--version 1]
+python -m export_models.export --version 2 [--weights FILE]
 python -m export_models.export --profile gpu --out DIR
+
+Version 1 is closed form; version 2 needs the weights that ``export_models.train`` learned.
 """
 
 from __future__ import annotations
@@ -17,6 +20,7 @@ from torch import nn
 
 from export_models import dali_preprocess
 from export_models.baselines import intrinsic_decomposition, segmentation, surface_estimation
+from export_models.networks import furniture
 from orchestrator.errors import InvalidInput
 from orchestrator.inference.profiles import derive, profiles
 
@@ -31,6 +35,27 @@ NETWORKS: dict[str, tuple[type[nn.Module], ModuleType]] = {
     "surface_estimation": (surface_estimation.SurfaceEstimation, surface_estimation),
     "segmentation": (segmentation.Segmentation, segmentation),
 }
+
+LEARNED: dict[str, type[furniture.Served]] = {
+    "intrinsic_decomposition": furniture.IntrinsicDecomposition,
+    "surface_estimation": furniture.SurfaceEstimation,
+    "segmentation": furniture.Segmentation,
+}
+WEIGHTS = Path(__file__).with_name("weights") / "furniture.pt"
+
+
+def network_of(model: str, version: int, weights: Path = WEIGHTS) -> nn.Module:
+    """The torch module of a model's version, ready to be asked.
+
+    Args:
+        weights: what version 2 learned: a file of ``train``, or only the network's state.
+    """
+    if version == 1:
+        return NETWORKS[model][0]().eval()
+    known = torch.load(weights, map_location="cpu", weights_only=True)
+    network = furniture.FurnitureNetwork()
+    network.load_state_dict(known.get("average", known))
+    return LEARNED[model](network).eval()
 
 
 def export_onnx(network: nn.Module, inputs: Sequence[str], outputs: Sequence[str], file: Path) -> None:
@@ -51,7 +76,7 @@ def export_onnx(network: nn.Module, inputs: Sequence[str], outputs: Sequence[str
     onnx.checker.check_model(str(file), full_check=True)
 
 
-def export(model: str, repository: Path = REPOSITORY, version: int = 1) -> Path:
+def export(model: str, repository: Path = REPOSITORY, version: int = 1, weights: Path = WEIGHTS) -> Path:
     """Export one model by its name; return the file."""
     folder = repository / model / str(version)
     if model == "image_preprocess":
@@ -59,16 +84,18 @@ def export(model: str, repository: Path = REPOSITORY, version: int = 1) -> Path:
         file = folder / "model.dali"
         file.write_bytes(dali_preprocess.serialize())
         return file
-    network, module = NETWORKS[model]
-    export_onnx(network(), module.INPUTS, module.OUTPUTS, folder / "model.onnx")
+    _, module = NETWORKS[model]
+    export_onnx(network_of(model, version, weights), module.INPUTS, module.OUTPUTS, folder / "model.onnx")
     return folder / "model.onnx"
 
 
 def main() -> None:
     """Command line."""
-    names = ["image_preprocess", *NETWORKS]
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("models", nargs="*", metavar="MODEL", help=f"one of {', '.join(names)}; default: all")
+    every = ["image_preprocess", *NETWORKS]
+    parser.add_argument("models", nargs="*", metavar="MODEL", help=f"one of {', '.join(every)}; default: all")
+    parser.add_argument("--version", type=int, choices=(1, 2), default=1)
+    parser.add_argument("--weights", type=Path, default=WEIGHTS, help=f"of version 2 (default {WEIGHTS.name})")
     parser.add_argument("--repository", type=Path, default=REPOSITORY)
     parser.add_argument("--profile", choices=profiles(PROFILES), help="export nothing; write a fitted copy to --out")
     parser.add_argument("--out", type=Path, help="a new folder for --profile, to be given to tritonserver")
@@ -81,10 +108,11 @@ def main() -> None:
         except InvalidInput as error:
             parser.error(error.message)
         return
+    names = every if chosen.version == 1 else list(LEARNED)
     for model in chosen.models or names:
         if model not in names:
-            parser.error(f"{model!r} is not known; allowed are {', '.join(names)}")
-        print(export(model, chosen.repository))
+            parser.error(f"{model!r} has no version {chosen.version}; allowed are {', '.join(names)}")
+        print(export(model, chosen.repository, chosen.version, chosen.weights))
 
 
 if __name__ == "__main__":

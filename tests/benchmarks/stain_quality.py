@@ -21,6 +21,7 @@ import cv2
 import numpy as np
 from skimage import data
 
+from export_models.metrics import mean_angular_error_deg, si_rmse
 from orchestrator.domain import Image, MaterialMaps, MaterialModels, Quality, StainOptions
 from orchestrator.imaging.color import ciede2000, lab_from_linear, linear_from_color, linear_from_srgb
 from orchestrator.imaging.decomposition import Decomposition
@@ -30,7 +31,6 @@ from orchestrator.stages.stain import stain, surface_maps
 from orchestrator.stains import STAINS
 from tests.benchmarks.furniture.pictures import FurniturePicture, load
 from tests.benchmarks.grain_measure import EDGE, grain_kept
-from tests.benchmarks.metrics import mean_angular_error_deg, si_rmse
 from tests.benchmarks.recipe import recipe
 from tests.benchmarks.report import Figure, report
 from tests.benchmarks.running_models import triton_models

@@ -17,9 +17,9 @@ from export_models.baselines.filtering import linear_from_srgb
 from export_models.baselines.intrinsic_decomposition import IntrinsicDecomposition
 from export_models.baselines.segmentation import COMPONENTS, MATERIALS, Segmentation
 from export_models.baselines.surface_estimation import SurfaceEstimation
+from export_models.metrics import si_rmse
 from orchestrator.domain import SrgbColor
 from orchestrator.imaging.color import srgb_from_linear
-from tests.benchmarks.metrics import si_rmse
 from tests.benchmarks.recipe import recipe
 
 MODELS: list[type[nn.Module]] = [IntrinsicDecomposition, SurfaceEstimation, Segmentation]

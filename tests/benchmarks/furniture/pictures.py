@@ -10,6 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from export_models.dataset.samples import read_passes
+
 BACKGROUND = "background"
 CLASSES = ("wood", "fabric", "metal", "plastic", "paint", "stone")
 """Surface classes of the pieces; ``material`` holds 0 for background and 1 + the place in this tuple."""
@@ -93,22 +95,6 @@ def save_picture(exr: Path, folder: Path, meta: dict[str, object]) -> None:
     )
     Image.fromarray(to_srgb(linear)).save(folder / "photo.png")
     (folder / "meta.json").write_text(json.dumps(meta, indent=2) + "\n", encoding="utf-8")
-
-
-def read_passes(exr: Path) -> dict[str, NDArray[np.float32]]:
-    """Return each pass of a multilayer EXR as [H, W, C] float32."""
-    import OpenEXR  # from the extra `bench`; loading finished pictures does not need it
-
-    grouped: dict[str, dict[str, NDArray[np.float32]]] = {}
-    with OpenEXR.File(str(exr), separate_channels=True) as file:
-        for name, channel in file.channels().items():
-            _, _, rest = name.partition(".")  # ViewLayer.albedo.R
-            group, _, letter = rest.rpartition(".")
-            grouped.setdefault(group, {})[letter] = np.array(channel.pixels, np.float32)
-    return {
-        name: np.stack([channels[letter] for letter in sorted(channels, key="RGBXYZVA".index)], -1)
-        for name, channels in grouped.items()
-    }
 
 
 def expose(radiance: NDArray[np.float32]) -> NDArray[np.float32]:

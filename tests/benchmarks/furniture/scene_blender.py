@@ -18,6 +18,7 @@ import bpy
 import numpy as np
 from mathutils import Vector
 
+sys.path.insert(0, str(Path(__file__).parents[3]))
 sys.path.insert(0, str(Path(__file__).parent))
 from surfaces_blender import hex_to_linear, room_material, surface_material
 

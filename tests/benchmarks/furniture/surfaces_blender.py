@@ -6,6 +6,8 @@ from typing import Any
 
 import bpy
 
+from export_models.dataset.blender.nodes import Nodes, hex_to_linear
+
 # Light and dark of the growth ring, and mean roughness. Picked by eye from photographs of oiled boards.
 SPECIES: dict[str, tuple[str, str, float]] = {
     "maple": ("#E8CDA4", "#C59C68", 0.42),
@@ -31,52 +33,8 @@ RING_M = 0.009  # distance between growth rings on a piece of 0.8 m; wider than 
 PLANK_M = 0.11
 
 
-def hex_to_linear(text: str) -> tuple[float, float, float]:
-    """``#RRGGBB`` to linear RGB (IEC 61966-2-1)."""
-    channels = [int(text[i : i + 2], 16) / 255 for i in (1, 3, 5)]
-    red, green, blue = (c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in channels)
-    return red, green, blue
-
-
-class Nodes:
-    """Short words for building a node tree; every method returns the output socket."""
-
-    def __init__(self, name: str) -> None:
-        self.material = bpy.data.materials.new(name)
-        self.material.use_nodes = True
-        self.tree = self.material.node_tree
-        self.tree.nodes.clear()
-
-    def add(self, kind: str, output: int | str = 0, inputs: dict[Any, Any] | None = None, **settings: Any) -> Any:
-        node = self.tree.nodes.new(kind)
-        for name, value in settings.items():
-            setattr(node, name, value)
-        for key, value in (inputs or {}).items():
-            if isinstance(value, bpy.types.NodeSocket):
-                self.tree.links.new(value, node.inputs[key])
-            elif node.inputs[key].type == "RGBA" and len(value) == 3:
-                node.inputs[key].default_value = (*value, 1.0)
-            else:
-                node.inputs[key].default_value = value
-        return node.outputs[output] if node.outputs else node
-
-    def math(self, operation: str, a: Any, b: Any = 0.0) -> Any:
-        return self.add("ShaderNodeMath", inputs={0: a, 1: b}, operation=operation)
-
-    def vector(self, operation: str, a: Any, b: Any) -> Any:
-        return self.add("ShaderNodeVectorMath", inputs={0: a, 1: b}, operation=operation)
-
-    def noise(self, place: Any, stretch: tuple[float, float, float], detail: float = 2.0) -> Any:
-        """Noise in [0, 1] with ``stretch`` features a metre along, across and through the board."""
-        scaled = self.vector("MULTIPLY", place, stretch)
-        return self.add("ShaderNodeTexNoise", "Fac", {"Vector": scaled, "Scale": 1.0, "Detail": detail})
-
-    def between(self, value: Any, low: float, high: float) -> Any:
-        """Map [0, 1] to [low, high]."""
-        return self.add("ShaderNodeMapRange", inputs={0: value, 3: low, 4: high})
-
-    def mix(self, share: Any, a: Any, b: Any, blend: str = "MIX") -> Any:
-        return self.add("ShaderNodeMix", 2, {0: share, 6: a, 7: b}, data_type="RGBA", blend_type=blend)
+class Truthful(Nodes):
+    """Materials of this benchmark."""
 
     def finish(
         self,
@@ -107,7 +65,7 @@ def surface_material(name: str, surface: str, species: str, size: float, classes
     if label == "wood":
         return wood(name, detail or species, size, classes)
     color, roughness, metallic = PLAIN[label]
-    nodes = Nodes(name)
+    nodes = Truthful(name)
     place = nodes.add("ShaderNodeTexCoord", "Object")
     albedo = hex_to_linear(detail or color)
     grit = {"fabric": 420.0, "stone": 60.0}.get(label, 25.0)
@@ -122,12 +80,12 @@ def surface_material(name: str, surface: str, species: str, size: float, classes
 def wood(name: str, species: str, size: float, classes: list[str]) -> bpy.types.Material:
     """Growth rings cut lengthwise, glued from planks, with fibres and pores along the grain."""
     light, dark, roughness = SPECIES[species]
-    nodes = Nodes(name)
+    nodes = Truthful(name)
     scale = max(size / 0.8, 0.8)
     ring, plank_width = RING_M * scale, PLANK_M * scale
     place = nodes.add("ShaderNodeAttribute", "Vector", attribute_name="grain")
     board = nodes.add("ShaderNodeAttribute", "Vector", attribute_name="board")
-    _, across, _ = xyz(nodes, place)
+    _, across, _ = nodes.xyz(place)
     plank = nodes.math("ROUND", nodes.math("DIVIDE", across, plank_width))
     plank_vector = nodes.add("ShaderNodeCombineXYZ", inputs={1: plank})
     dice = nodes.add(
@@ -142,7 +100,7 @@ def wood(name: str, species: str, size: float, classes: list[str]) -> bpy.types.
     # The trunk is no cylinder: bend the rings slowly along the board and quickly across it.
     bend = nodes.noise(origin, (1.3 / scale, 5.0 / scale, 5.0 / scale), detail=2.0)
     wobble = nodes.noise(origin, (5.0 / scale, 40.0 / scale, 40.0 / scale), detail=1.0)
-    _, y, z = xyz(nodes, origin)
+    _, y, z = nodes.xyz(origin)
     radius = nodes.math("SQRT", nodes.math("ADD", nodes.math("MULTIPLY", y, y), nodes.math("MULTIPLY", z, z)))
     radius = nodes.math("ADD", radius, nodes.math("MULTIPLY", bend, 9.0 * ring))
     radius = nodes.math("ADD", radius, nodes.math("MULTIPLY", wobble, 0.7 * ring))
@@ -160,22 +118,17 @@ def wood(name: str, species: str, size: float, classes: list[str]) -> bpy.types.
     darkness = nodes.math("ADD", darkness, nodes.between(fibre, -0.22, 0.22))
     clamped = nodes.add("ShaderNodeClamp", inputs={0: darkness})
     color = nodes.mix(clamped, hex_to_linear(light), hex_to_linear(dark))
-    tone = nodes.between(xyz(nodes, dice)[0], 0.86, 1.10)  # no two planks are alike
+    tone = nodes.between(nodes.xyz(dice)[0], 0.86, 1.10)  # no two planks are alike
     albedo = nodes.vector("SCALE", color, (0.0, 0.0, 0.0))
     nodes.tree.links.new(tone, albedo.node.inputs["Scale"])
     rough = nodes.between(clamped, roughness - 0.10, roughness + 0.14)
     return nodes.finish(albedo, rough, fibre, 0.0006 * scale, "wood", classes)
 
 
-def xyz(nodes: Nodes, vector: Any) -> tuple[Any, Any, Any]:
-    out = nodes.add("ShaderNodeSeparateXYZ", inputs={0: vector})
-    return out.node.outputs[0], out.node.outputs[1], out.node.outputs[2]
-
-
 def room_material(part: str, room: dict[str, Any], classes: list[str]) -> bpy.types.Material:
     """Plaster, paper, concrete or carpet: ``room[part]`` is a colour, its roughness, and blotch strength."""
     color, roughness, blotch = room[part]
-    nodes = Nodes(part)
+    nodes = Truthful(part)
     place = nodes.add("ShaderNodeNewGeometry", "Position")
     cloud = nodes.noise(place, (1.7, 1.7, 1.7), detail=4.0)
     grit = nodes.noise(place, (140.0, 140.0, 140.0), detail=1.0)

@@ -1,0 +1,59 @@
+"""From the light on the sensor to the photo that a person's camera makes of it."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float32]
+Image = NDArray[np.uint8]
+
+WHITE_PERCENTILE, WHITE_LEVEL = 97.0, 0.85
+"""Exposed so that this share of the pixels stays below this level in every channel."""
+
+
+def exposed(radiance: Floats) -> Floats:
+    """[H, W, 3] linear in [0, 1]: bright parts just below white, as a camera meters."""
+    gain = WHITE_LEVEL / max(float(np.percentile(radiance.max(-1), WHITE_PERCENTILE)), 1e-6)
+    return np.asarray(np.clip(radiance * gain, 0.0, 1.0), np.float32)
+
+
+def photograph(radiance: Floats, random: np.random.Generator) -> tuple[Floats, Image]:
+    """Return the exposed picture as it fell, linear and unclipped [H, W, 3], and the photo [H, W, 3] sRGB.
+
+    The photo has errors of exposure and white balance, photon and read noise (Foi et al. 2008), a little blur,
+    a tone curve of the maker's taste, and JPEG.
+    """
+    gain = WHITE_LEVEL / max(float(np.percentile(radiance.max(-1), random.uniform(90, 99.5))), 1e-6)
+    gain *= 2.0 ** random.normal(0.0, 0.35)
+    balance = np.exp(random.normal(0.0, 0.09, 3) * np.array([1.0, 0.4, 1.0])).astype(np.float32)
+    truth = np.asarray(radiance * gain * balance, np.float32)
+    seen = truth
+    if random.random() < 0.5:
+        seen = np.asarray(cv2.GaussianBlur(seen, (0, 0), float(random.uniform(0.3, 0.9))), np.float32)
+    photon, read = 10.0 ** random.uniform(-5.0, -3.0), 10.0 ** random.uniform(-3.0, -2.0)
+    noise = random.standard_normal(seen.shape, dtype=np.float32) * np.sqrt(np.maximum(seen, 0) * photon + read**2)
+    seen = np.clip(seen + noise, 0.0, None)
+    shoulder = float(random.uniform(0.0, 0.6))  # bright parts roll off instead of clipping
+    seen = np.where(seen > 0.7, 0.7 + (seen - 0.7) / (1.0 + shoulder * (seen - 0.7) / 0.3), seen)
+    coded = to_srgb(np.clip(seen, 0.0, 1.0))
+    curve = float(random.normal(0.0, 0.12))
+    coded = np.clip(coded + curve * coded * (1 - coded) * (2 * coded - 1) * 2, 0.0, 1.0)
+    photo = np.round(coded * 255).astype(np.uint8)
+    if random.random() < 0.7:
+        quality = int(random.integers(55, 98))
+        _, packed = cv2.imencode(".jpg", photo[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])
+        photo = np.asarray(cv2.imdecode(packed, cv2.IMREAD_COLOR)[..., ::-1], np.uint8)
+    return truth, np.ascontiguousarray(photo)
+
+
+def to_srgb(linear: Floats) -> Floats:
+    """Linear in [0, 1] to sRGB in [0, 1] (IEC 61966-2-1)."""
+    curved = 1.055 * np.maximum(linear, 0.0031308) ** (1 / 2.4) - 0.055
+    return np.asarray(np.where(linear <= 0.0031308, linear * 12.92, curved), np.float32)
+
+
+def to_linear(coded: Floats) -> Floats:
+    """sRGB in [0, 1] to linear (IEC 61966-2-1)."""
+    return np.asarray(np.where(coded <= 0.04045, coded / 12.92, ((coded + 0.055) / 1.055) ** 2.4), np.float32)

@@ -1,0 +1,142 @@
+"""Batches to learn from: pictures of the data set, cut, turned over and photographed anew each time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.utils.data import IterableDataset
+
+from export_models.dataset.photograph import photograph
+from export_models.dataset.samples import Sample, read
+
+IGNORE = 255
+"""Class of pixels that do not count."""
+MIN_ALBEDO, MIN_LIGHT, CLIPPED = 0.02, 0.004, 0.97
+"""Where albedo and shading can be told: not black, not drowned in noise, not clipped."""
+WHOLE_SHARE, MIN_CROP = 0.5, 0.55
+"""Share of pictures that are shown whole, and the smallest share of the side that the others are cut to."""
+LETTERBOX_SHARE = 0.25
+"""Of the pictures, as the service pads those that are not square by repeating their border."""
+FAR_M = 60.0
+
+Batch = dict[str, Tensor]
+
+
+@dataclass(frozen=True)
+class Example:
+    """One picture as the network gets it and what is true of it; [C, H, W] each, H = W."""
+
+    image: NDArray[np.float32]  # sRGB in [0, 1]
+    light: NDArray[np.float32]  # log of linear photo / albedo, before clipping
+    light_counts: NDArray[np.bool_]  # [1, H, W]
+    normal: NDArray[np.float32]
+    surface_counts: NDArray[np.bool_]  # [1, H, W] something was hit, within FAR_M
+    roughness: NDArray[np.float32]
+    ambient_occlusion: NDArray[np.float32]
+    depth: NDArray[np.float32]  # log of metres
+    component: NDArray[np.int64]  # [H, W]
+    piece: NDArray[np.float32]  # [1, H, W] 1 on the piece, 0 beside it, -1 where it does not count
+    material: NDArray[np.int64]  # [H, W]
+
+
+def read_all(files: Sequence[Path]) -> list[Sample]:
+    """Read ``files`` into memory, compactly."""
+    with ThreadPoolExecutor() as pool:
+        return list(pool.map(lambda file: packed(read(file)), files))
+
+
+def packed(sample: Sample) -> Sample:
+    """In half precision: a picture of 320² takes 2.4 MB."""
+    arrays = {
+        name: getattr(sample, name).astype(np.float16)
+        for name in ("radiance", "albedo", "normal", "roughness", "ambient_occlusion", "depth")
+    }
+    return Sample(name=sample.name, component=sample.component, material=sample.material, meta=sample.meta, **arrays)
+
+
+def example(sample: Sample, side: int, random: np.random.Generator) -> Example:
+    """Cut ``sample``, turn it over, photograph it at ``side`` pixels."""
+    full = sample.component.shape[0]
+    cut = full if random.random() < WHOLE_SHARE else int(full * random.uniform(MIN_CROP, 1.0))
+    top, left = (int(random.integers(full - cut + 1)) for _ in range(2))
+    flip = random.random() < 0.5
+
+    def shown(values: NDArray[Any], smooth: bool = True) -> NDArray[np.float32]:
+        part = values[top : top + cut, left : left + cut].astype(np.float32)
+        how = (cv2.INTER_AREA if side < cut else cv2.INTER_LINEAR) if smooth else cv2.INTER_NEAREST
+        sized = cv2.resize(part, (side, side), interpolation=how)
+        return np.asarray(sized[:, ::-1] if flip else sized, np.float32)
+
+    truth, photo = photograph(shown(sample.radiance), random)
+    albedo, normal, depth = shown(sample.albedo), shown(sample.normal), shown(sample.depth, smooth=False)
+    component, material = (
+        shown(values, smooth=False).astype(np.int64) for values in (sample.component, sample.material)
+    )
+    normal = normal * np.array([-1, 1, 1], np.float32) if flip else normal
+    length = np.linalg.norm(normal, axis=-1, keepdims=True)
+    hit = (length[..., 0] > 0.5) & (depth > 0) & (depth < FAR_M)
+    told = (albedo > MIN_ALBEDO).all(-1) & (truth > MIN_LIGHT).all(-1) & (truth < CLIPPED).all(-1)
+    counts = padded(photo, random) if random.random() < LETTERBOX_SHARE else np.ones((side, side), bool)
+    piece = np.where(counts, component > 0, -1).astype(np.float32)
+    if not sample.meta["source"].get("components", True):  # nobody could tell its parts apart, only the piece
+        component = np.where(component > 0, IGNORE, component)
+    return Example(
+        image=photo.astype(np.float32).transpose(2, 0, 1) / 255,
+        light=np.log(np.maximum(truth, MIN_LIGHT) / np.maximum(albedo, MIN_ALBEDO)).transpose(2, 0, 1),
+        light_counts=(told & counts)[None],
+        normal=(normal / np.maximum(length, 1e-6)).transpose(2, 0, 1),
+        surface_counts=(hit & counts)[None],
+        roughness=shown(sample.roughness)[None],
+        ambient_occlusion=shown(sample.ambient_occlusion)[None],
+        depth=np.log(np.clip(depth, 0.05, FAR_M))[None],
+        component=np.where(counts, component, IGNORE),
+        piece=piece[None],
+        material=np.where(counts, np.where(component > 0, material, 0), IGNORE),
+    )
+
+
+def padded(photo: NDArray[np.uint8], random: np.random.Generator) -> NDArray[np.bool_]:
+    """Repeat the border over the outer part of ``photo``, in place; return where the picture is left."""
+    side = photo.shape[0]
+    left = int(side * (1 - random.uniform(0.55, 0.9)) / 2)
+    counts = np.zeros((side, side), bool)
+    if random.random() < 0.5:
+        photo[:, :left], photo[:, side - left :] = photo[:, left : left + 1], photo[:, side - left - 1 : side - left]
+        counts[:, left : side - left] = True
+    else:
+        photo[:left], photo[side - left :] = photo[left : left + 1], photo[side - left - 1 : side - left]
+        counts[left : side - left] = True
+    return counts
+
+
+def collated(examples: Sequence[Example]) -> Batch:
+    """Stack examples into tensors, [B, …] each."""
+    names = Example.__dataclass_fields__
+    return {
+        name: torch.from_numpy(np.stack([np.ascontiguousarray(getattr(one, name)) for one in examples]))
+        for name in names
+    }
+
+
+class Batches(IterableDataset[Batch]):
+    """Batches from ``first`` on; the same number always gives the same batch, so that learning can go on later."""
+
+    def __init__(self, samples: Sequence[Sample], side: int, count: int, seed: int, first: int, last: int) -> None:
+        self.samples, self.side, self.count, self.seed, self.first, self.last = samples, side, count, seed, first, last
+
+    def __iter__(self) -> Iterator[Batch]:
+        worker = torch.utils.data.get_worker_info()
+        start, step = (worker.id, worker.num_workers) if worker else (0, 1)
+        for number in range(self.first + start, self.last, step):
+            random = np.random.default_rng([self.seed, number])
+            chosen = random.integers(len(self.samples), size=self.count)
+            yield collated([example(self.samples[at], self.side, random) for at in chosen])

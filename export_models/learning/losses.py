@@ -1,0 +1,125 @@
+"""How wrong each head is. Means over the pixels that count; every loss is near 1 for a network that knows nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+import torch.nn.functional as F  # noqa: N812
+from torch import Tensor
+
+from export_models.learning.batches import IGNORE, Batch
+
+SCALES = 4
+"""Sizes at which gradients are compared, each half as large as the one before."""
+VARIANCE_SHARE = 0.85
+"""Share of the squared mean that is forgiven: all of it would leave the level untold (Eigen et al. 2014 take half)."""
+SMOOTHING = 1.0
+
+
+def losses(found: dict[str, Tensor], batch: Batch) -> dict[str, Tensor]:
+    """Return the loss of each head that ``found`` [B, C, h, w] has an answer of, at the size of the batch."""
+    size = batch["image"].shape[-2:]
+    large = {
+        name: F.interpolate(values, size=size, mode="bilinear", align_corners=False) for name, values in found.items()
+    }
+    return {name: LOSSES[name](values, batch) for name, values in large.items()}
+
+
+def component(found: Tensor, batch: Batch) -> Tensor:
+    """Cross entropy over the parts, and Dice of piece against background (Milletari et al. 2016)."""
+    parts = classes(found, batch["component"])
+    counts = (batch["piece"] >= 0).to(found.dtype)
+    piece = (1 - torch.softmax(found, 1)[:, :1]) * counts
+    truth = batch["piece"].clamp_min(0)
+    shared, whole = (piece * truth).sum((1, 2, 3)), (piece + truth * counts).sum((1, 2, 3))
+    dice = 1 - (2 * shared + SMOOTHING) / (whole + SMOOTHING)
+    known = F.binary_cross_entropy((piece * counts).clamp(1e-5, 1 - 1e-5), truth, weight=counts)
+    return parts + dice.mean() + known
+
+
+def material(found: Tensor, batch: Batch) -> Tensor:
+    return classes(found, batch["material"])
+
+
+def classes(found: Tensor, truth: Tensor) -> Tensor:
+    """Cross entropy, each class weighted by the root of how rare it is in the batch."""
+    count = found.shape[1]
+    seen = torch.bincount(truth[truth != IGNORE].flatten(), minlength=count)[:count].to(found.dtype)
+    weight = torch.where(seen > 0, (seen.sum() / (seen + 1)).sqrt(), torch.zeros_like(seen)).clamp_max(12.0)
+    return F.cross_entropy(found, truth, weight=weight, ignore_index=IGNORE)
+
+
+def shading(found: Tensor, batch: Batch) -> Tensor:
+    """Scale-invariant error of log light (Eigen et al. 2014) and of its gradients (Li and Snavely 2018, CGIntrinsics).
+
+    Log albedo is log picture less log light, so that its error is the same.
+    """
+    counts = batch["light_counts"].to(found.dtype)
+    difference = (found - batch["light"]) * counts
+    area = counts.sum((1, 2, 3)).clamp_min(1.0) * found.shape[1]
+    square = difference.square().sum((1, 2, 3)) / area
+    mean = difference.sum((1, 2, 3)) / area
+    return (square - VARIANCE_SHARE * mean.square()).mean() + gradients(difference, counts)
+
+
+def gradients(difference: Tensor, counts: Tensor) -> Tensor:
+    """Mean absolute gradient of a difference, at several sizes."""
+    total = difference.new_zeros(())
+    for _ in range(SCALES):
+        right = counts[..., :, 1:] * counts[..., :, :-1]
+        down = counts[..., 1:, :] * counts[..., :-1, :]
+        across = ((difference[..., :, 1:] - difference[..., :, :-1]).abs() * right).sum()
+        along = ((difference[..., 1:, :] - difference[..., :-1, :]).abs() * down).sum()
+        total = (
+            total + across / (right.sum() * difference.shape[1] + 1) + along / (down.sum() * difference.shape[1] + 1)
+        )
+        share = F.avg_pool2d(counts, 2)
+        difference = F.avg_pool2d(difference * counts, 2) / share.clamp_min(0.25)
+        counts = (share > 0.99).to(difference.dtype)
+        difference = difference * counts
+    return total
+
+
+def normal(found: Tensor, batch: Batch) -> Tensor:
+    """One minus the cosine, and where it is small the angle itself, which keeps its slope near zero."""
+    counts = batch["surface_counts"].to(found.dtype)
+    length = torch.sqrt(found.square().sum(1, keepdim=True) + 1e-6)
+    cosine = (found * batch["normal"]).sum(1, keepdim=True) / length
+    chord = torch.sqrt((2 - 2 * cosine).clamp_min(0) + 1e-4)  # length between the two ends, about the angle
+    weight = counts * (1 + batch["piece"].clamp_min(0))
+    return (weight * (1 - cosine + 0.5 * chord)).sum() / weight.sum().clamp_min(1.0)
+
+
+def roughness(found: Tensor, batch: Batch) -> Tensor:
+    return absolute(torch.sigmoid(found), batch["roughness"], batch)
+
+
+def ambient_occlusion(found: Tensor, batch: Batch) -> Tensor:
+    return absolute(torch.sigmoid(found), batch["ambient_occlusion"], batch)
+
+
+def absolute(found: Tensor, truth: Tensor, batch: Batch) -> Tensor:
+    """Mean absolute error, twice as heavy on the piece; ×4, as the values lie within 1."""
+    weight = batch["surface_counts"].to(found.dtype) * (1 + batch["piece"].clamp_min(0))
+    return 4 * (weight * (found - truth).abs()).sum() / weight.sum().clamp_min(1.0)
+
+
+def depth(found: Tensor, batch: Batch) -> Tensor:
+    """Error of log depth after the best shift of each picture, and of its gradients (Ranftl et al. 2020, MiDaS)."""
+    counts = batch["surface_counts"].to(found.dtype)
+    difference = found - batch["depth"]
+    area = counts.sum((1, 2, 3), keepdim=True).clamp_min(1.0)
+    difference = (difference - (difference * counts).sum((1, 2, 3), keepdim=True) / area) * counts
+    return 3 * (difference.abs().sum((1, 2, 3), keepdim=True) / area).mean() + gradients(difference, counts)
+
+
+LOSSES: dict[str, Callable[[Tensor, Batch], Tensor]] = {
+    "component": component,
+    "material": material,
+    "shading": shading,
+    "normal": normal,
+    "roughness": roughness,
+    "ambient_occlusion": ambient_occlusion,
+    "depth": depth,
+}
