@@ -194,6 +194,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--config", type=Path, default=CONFIG)
     parser.add_argument("--steps", type=int, help="instead of the config's")
+    parser.add_argument("--side", type=int, help="pixels of each picture, instead of the config's")
     parser.add_argument("--seconds", type=float, default=0, help="stop after so long; the same command goes on")
     parser.add_argument("--workers", type=int, default=1, help="processes that prepare batches")
     parser.add_argument("--imagenet", type=Path, help="weights to start from, see networks/efficientnet_lite.py")
@@ -202,6 +203,8 @@ def main() -> None:
     config = tomllib.loads(chosen.config.read_text(encoding="utf-8"))
     if chosen.steps:
         config["steps"]["count"] = chosen.steps
+    if chosen.side:
+        config["data"]["side"] = chosen.side
     name = ("cuda" if torch.cuda.is_available() else "cpu") if chosen.device == "auto" else chosen.device
     device = torch.device(name)
     chosen.out.mkdir(parents=True, exist_ok=True)

@@ -176,8 +176,11 @@ def main() -> None:
     parser.add_argument("--samples", type=int, default=12, help="paths a pixel, before denoising")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--jobs", type=int, default=max(1, (os.cpu_count() or 2) // 2), help="Blenders at a time")
+    parser.add_argument("--made-only", action="store_true", help="no models by others: needs no Debian package")
     chosen = parser.parse_args()
-    models = tuple(model for model in read_labels() if model.split == chosen.split)
+    if chosen.made_only and chosen.split != "train":
+        parser.error("--made-only is for the split train: the others show models by others only")
+    models = () if chosen.made_only else tuple(model for model in read_labels() if model.split == chosen.split)
     wanted = Set(chosen.split, chosen.seed, chosen.size, chosen.samples, models)
     generate(wanted, chosen.count, chosen.out, chosen.jobs)
 
