@@ -71,6 +71,7 @@ def add_piece(scene: dict[str, Any]) -> np.ndarray:
         bpy.ops.object.shade_smooth_by_angle(angle=SMOOTH_RAD)
     else:
         mesh.polygons.foreach_set("use_smooth", smooth)
+        mesh.set_sharp_from_angle(angle=SMOOTH_RAD)
     mesh.update()
     return points.astype(np.float64)
 
