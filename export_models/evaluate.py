@@ -26,7 +26,7 @@ from export_models.baselines.segmentation import COMPONENTS, MATERIALS
 from export_models.dataset.photograph import photograph, to_linear
 from export_models.dataset.samples import Sample, read
 from export_models.export import REPOSITORY
-from export_models.learning.batches import CLIPPED, MIN_ALBEDO, MIN_LIGHT
+from export_models.learning.batches import MIN_ALBEDO, colour_is_told
 from export_models.metrics import iou, lmse, mae, mean_angular_error_deg, si_rmse
 
 Maps = dict[str, NDArray[np.float32]]
@@ -59,7 +59,7 @@ def photo_of(sample: Sample) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
 def judge(sample: Sample, truth: NDArray[np.float32], found: Maps, scores: Scores) -> None:
     """Add one picture to ``scores``."""
     piece = sample.foreground
-    told = piece & (sample.albedo > MIN_ALBEDO).all(-1) & (truth > MIN_LIGHT).all(-1) & (truth < CLIPPED).all(-1)
+    told = piece & colour_is_told(sample.albedo, truth, sample.material)
     maps = {name: values.transpose(1, 2, 0) for name, values in found.items()}
     add = scores.each
     if told.sum() >= MIN_TOLD:

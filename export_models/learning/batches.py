@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import IterableDataset
 
+from export_models.baselines.segmentation import MATERIALS
 from export_models.dataset.photograph import photograph
 from export_models.dataset.samples import Sample, read
 
@@ -22,6 +23,7 @@ IGNORE = 255
 """Class of pixels that do not count."""
 MIN_ALBEDO, MIN_LIGHT, CLIPPED = 0.02, 0.004, 0.97
 """Where albedo and shading can be told: not black, not drowned in noise, not clipped."""
+GLASS = MATERIALS.index("glass")
 WHOLE_SHARE, MIN_CROP = 0.5, 0.55
 """Share of pictures that are shown whole, and the smallest share of the side that the others are cut to."""
 LETTERBOX_SHARE = 0.25
@@ -84,7 +86,7 @@ def example(sample: Sample, side: int, random: np.random.Generator) -> Example:
     normal = normal * np.array([-1, 1, 1], np.float32) if flip else normal
     length = np.linalg.norm(normal, axis=-1, keepdims=True)
     hit = (length[..., 0] > 0.5) & (depth > 0) & (depth < FAR_M)
-    told = (albedo > MIN_ALBEDO).all(-1) & (truth > MIN_LIGHT).all(-1) & (truth < CLIPPED).all(-1)
+    told = colour_is_told(albedo, truth, material)
     counts = padded(photo, random) if random.random() < LETTERBOX_SHARE else np.ones((side, side), bool)
     piece = np.where(counts, component > 0, -1).astype(np.float32)
     if not sample.meta["source"].get("components", True):  # nobody could tell its parts apart, only the piece
@@ -102,6 +104,19 @@ def example(sample: Sample, side: int, random: np.random.Generator) -> Example:
         piece=piece[None],
         material=np.where(counts, np.where(component > 0, material, 0), IGNORE),
     )
+
+
+def colour_is_told(
+    albedo: NDArray[np.float32], light: NDArray[np.float32], material: NDArray[Any]
+) -> NDArray[np.bool_]:
+    """[H, W] where a photo tells colour from light: not black, not clipped, and not through glass.
+
+    Args:
+        albedo, light: [H, W, 3] linear; ``light`` is what fell on the sensor, exposed.
+        material: [H, W] index into MATERIALS.
+    """
+    told = (albedo > MIN_ALBEDO).all(-1) & (light > MIN_LIGHT).all(-1) & (light < CLIPPED).all(-1)
+    return np.asarray(told & (material != GLASS))
 
 
 def padded(photo: NDArray[np.uint8], random: np.random.Generator) -> NDArray[np.bool_]:
