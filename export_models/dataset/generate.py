@@ -29,6 +29,7 @@ from export_models.baselines.segmentation import COMPONENTS, MATERIALS
 from export_models.dataset.labels import LabelledModel, read_labels, write_labelled
 from export_models.dataset.makers import KINDS, make_piece
 from export_models.dataset.meshes import SceneMesh, from_labelled, from_piece
+from export_models.dataset.package import furniture_folder
 from export_models.dataset.samples import from_render, write
 from export_models.dataset.scenes import dress, scene
 
@@ -53,6 +54,7 @@ class Set:
     size: int
     samples: int
     models: tuple[LabelledModel, ...]  # of the split
+    package: Path  # the folder with their archives
 
 
 def describe(wanted: Set, number: int, scratch: Path) -> dict[str, Any]:
@@ -68,7 +70,7 @@ def describe(wanted: Set, number: int, scratch: Path) -> dict[str, Any]:
     else:
         at = int(random.integers(len(wanted.models))) if wanted.split == "train" else number % len(wanted.models)
         model = wanted.models[at]
-        mesh, choices = labelled_mesh(model, random, scratch)
+        mesh, choices = labelled_mesh(model, wanted.package, random, scratch)
         source = {"kind": model.kind, "archive": model.archive, "model": model.model, "components": model.components}
     dressed = dress(mesh, choices, random)
     file = scratch / f"{name}.mesh.npz"
@@ -91,12 +93,12 @@ def describe(wanted: Set, number: int, scratch: Path) -> dict[str, Any]:
 
 
 def labelled_mesh(
-    model: LabelledModel, random: np.random.Generator, scratch: Path
+    model: LabelledModel, package: Path, random: np.random.Generator, scratch: Path
 ) -> tuple[SceneMesh, dict[str, tuple[str, ...]]]:
     """The mesh of a model by others, and what its materials are, as a person judged."""
     folder = scratch / "models"
     folder.mkdir(exist_ok=True)
-    mesh = from_labelled(write_labelled(model, folder), COMPONENTS, random)
+    mesh = from_labelled(write_labelled(model, folder, package), COMPONENTS, random)
     return mesh, {slot.role: swapped(model.materials[slot.role], random) for slot in mesh.slots}
 
 
@@ -181,8 +183,10 @@ def main() -> None:
     if chosen.made_only and chosen.split != "train":
         parser.error("--made-only is for the split train: the others show models by others only")
     models = () if chosen.made_only else tuple(model for model in read_labels() if model.split == chosen.split)
-    wanted = Set(chosen.split, chosen.seed, chosen.size, chosen.samples, models)
-    generate(wanted, chosen.count, chosen.out, chosen.jobs)
+    with tempfile.TemporaryDirectory() as scratch:
+        package = furniture_folder(Path(scratch)) if models else Path(scratch)
+        wanted = Set(chosen.split, chosen.seed, chosen.size, chosen.samples, models, package)
+        generate(wanted, chosen.count, chosen.out, chosen.jobs)
 
 
 if __name__ == "__main__":

@@ -87,8 +87,8 @@ def from_labelled(file: Path, components: tuple[str, ...], random: np.random.Gen
     """
     with np.load(file) as found:
         points, triangles, uv = found["vertices"], found["triangles"], found["triangle_uv"]
-        component, material = found["component"], found["material"]
-        names = [str(name) for name in found["material_names"]]
+        component, material = found["component"], found["triangle_mtl"]
+        names = [str(name) for name in found["mtl_names"]]
     places, same = np.unique(points.round(4), axis=0, return_inverse=True)
     triangles = same.ravel()[triangles].astype(np.int32)
     whole = (np.diff(np.sort(triangles, axis=1), axis=1) > 0).all(1)

@@ -33,9 +33,7 @@ def dress(mesh: SceneMesh, choices: dict[str, tuple[str, ...]], random: Random) 
         weights = 0.5 ** np.arange(len(choices[role]))
         kind = str(random.choice(choices[role], p=weights / weights.sum()))
         drawn[role] = kind, surfaces.surface(kind, random, mesh.size_m)
-    return Dressed(
-        tuple(drawn[slot.role][0] for slot in mesh.slots), tuple(drawn[slot.role][1] for slot in mesh.slots)
-    )
+    return Dressed(tuple(drawn[slot.role][0] for slot in mesh.slots), tuple(drawn[slot.role][1] for slot in mesh.slots))
 
 
 def scene(mesh: SceneMesh, random: Random) -> Description:

@@ -33,7 +33,9 @@ def row(sample: Sample) -> Pixels:
         palette(len(COMPONENTS))[sample.component],
         palette(len(MATERIALS))[np.where(sample.foreground, sample.material, 0)],
     ]
-    small = [cv2.resize(np.asarray(tile, np.float32), (SIDE_PX, SIDE_PX), interpolation=cv2.INTER_AREA) for tile in tiles]
+    small = [
+        cv2.resize(np.asarray(tile, np.float32), (SIDE_PX, SIDE_PX), interpolation=cv2.INTER_AREA) for tile in tiles
+    ]
     return np.asarray(np.round(np.clip(np.hstack(small), 0, 1) * 255), np.uint8)
 
 

@@ -34,6 +34,7 @@ from rich.console import Console
 from rich.table import Table
 from skimage.metrics import structural_similarity
 
+from export_models.dataset.package import furniture_folder
 from orchestrator.domain import Quality
 from orchestrator.errors import HeartwoodError
 from orchestrator.models_3d import Dimensions, ExportOptions, Format3D, RenderOptions, Target
@@ -43,7 +44,6 @@ from orchestrator.stages.render import render_frames
 from tests.benchmarks.furniture.catalogue import (
     ARCHIVE_LICENSES,
     Model,
-    furniture_folder,
     read_catalogue,
     unpack_model,
 )

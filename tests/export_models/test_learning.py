@@ -73,7 +73,7 @@ def test_pictures_are_true_to_themselves(pictures: Path) -> None:
 
 
 def test_a_picture_is_drawn_the_same_each_time(tmp_path: Path) -> None:
-    wanted = Set("train", seed=7, size=SIDE, samples=2, models=())
+    wanted = Set("train", seed=7, size=SIDE, samples=2, models=(), package=tmp_path)
     first, again, other = (describe(wanted, number, tmp_path) for number in (3, 3, 4))
     assert first == again
     assert first["camera"] != other["camera"]

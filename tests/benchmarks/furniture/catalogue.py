@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import re
-import shutil
-import subprocess
 import tomllib
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-PACKAGE = "sweethome3d-furniture"
-INSTALLED = Path("/usr/share/sweethome3d/furniture")
 PICKS = Path(__file__).with_name("picks.toml")
 # What the package's copyright file says of each library, and only licences that let us render and show.
 ARCHIVE_LICENSES = {"BlendSwap-CC-0": "CC0-1.0", "BlendSwap-CC-BY": "CC-BY-3.0", "Scopia": "CC-BY-3.0"}
@@ -26,23 +22,6 @@ class Model:
     author: str
     path: str
     height_m: float
-
-
-def furniture_folder(scratch: Path) -> Path:
-    """Return the folder with the ``.sh3f`` files; fetch the package into ``scratch`` where it is not installed.
-
-    Raises:
-        FileNotFoundError: not installed, and this system has no ``apt-get`` to fetch it with.
-        subprocess.CalledProcessError: the package could not be fetched.
-    """
-    if INSTALLED.is_dir():
-        return INSTALLED
-    apt, dpkg = shutil.which("apt-get"), shutil.which("dpkg-deb")
-    if apt is None or dpkg is None:
-        raise FileNotFoundError(f"{INSTALLED} is missing; install Debian's package {PACKAGE}")
-    subprocess.run([apt, "download", PACKAGE], cwd=scratch, check=True, timeout=600)
-    subprocess.run([dpkg, "-x", str(next(scratch.glob("*.deb"))), str(scratch)], check=True, timeout=300)
-    return scratch / INSTALLED.relative_to("/")
 
 
 def read_catalogue(archive: Path) -> dict[str, Model]:

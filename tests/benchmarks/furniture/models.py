@@ -5,8 +5,9 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
+from export_models.dataset.package import furniture_folder
 from orchestrator.stages.export import to_glb
-from tests.benchmarks.furniture.catalogue import furniture_folder, read_catalogue, read_picks, unpack_model
+from tests.benchmarks.furniture.catalogue import read_catalogue, read_picks, unpack_model
 
 
 def furniture_glb(name: str, folder: Path) -> Path:

@@ -19,8 +19,9 @@ from typing import Any
 
 from PIL import Image
 
+from export_models.dataset.package import furniture_folder
 from export_models.dataset.samples import read_passes
-from tests.benchmarks.furniture.catalogue import furniture_folder, read_catalogue, read_picks, unpack_model
+from tests.benchmarks.furniture.catalogue import read_catalogue, read_picks, unpack_model
 from tests.benchmarks.furniture.pictures import CLASSES, expose, save_picture, to_srgb
 
 BLENDER_CODE = Path(__file__).with_name("scene_blender.py")

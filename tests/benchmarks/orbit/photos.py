@@ -23,9 +23,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from export_models.dataset.package import furniture_folder
 from export_models.dataset.samples import read_passes
 from orchestrator.imaging.photo import EXIF_IFD, FOCAL_LENGTH_35MM
-from tests.benchmarks.furniture.catalogue import furniture_folder, read_catalogue, read_picks, unpack_model
+from tests.benchmarks.furniture.catalogue import read_catalogue, read_picks, unpack_model
 from tests.benchmarks.furniture.pictures import CLASSES, to_srgb
 
 BLENDER_CODE = Path(__file__).with_name("orbit_blender.py")
