@@ -6,10 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from export_models.dataset.package import INSTALLED, PACKAGE
 from tests.benchmarks.furniture.catalogue import (
     ARCHIVE_LICENSES,
-    INSTALLED,
-    PACKAGE,
     read_catalogue,
     read_picks,
     unpack_model,

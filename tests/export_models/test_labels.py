@@ -14,20 +14,19 @@ import pytest
 from export_models.baselines.segmentation import COMPONENTS, MATERIALS
 from export_models.dataset.labels import (
     ARCHIVE_LICENSES,
-    INSTALLED,
     KINDS,
     SPLITS,
     LabelledModel,
-    ObjMesh,
     Rule,
     cut,
     face_labels,
     first_rule,
     model_in,
     read_labels,
-    read_obj,
     write_labelled,
 )
+from export_models.dataset.obj_mesh import ObjMesh, read_obj
+from export_models.dataset.package import INSTALLED
 
 PICKS = Path(__file__).parents[1] / "benchmarks" / "furniture" / "picks.toml"
 PHRASES = {"CC0-1.0": "Creative Commons Zero", "CC-BY-3.0": "Creative Commons Attribution 3.0"}
