@@ -22,8 +22,6 @@ from typing import Any
 import grpc
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
-from google.rpc import error_details_pb2, status_pb2
-from grpc_status import rpc_status
 
 from orchestrator.api.heartwood.v1 import (
     asset_pb2,
@@ -31,12 +29,17 @@ from orchestrator.api.heartwood.v1 import (
     export_pb2,
     job_pb2,
     job_pb2_grpc,
+    model_pb2_grpc,
     pipeline_pb2,
     reconstruct_pb2,
     render_pb2,
     segment_pb2,
     stain_pb2,
 )
+from orchestrator.client_errors import ApiError
+from orchestrator.client_models import Models
+
+__all__ = ["ApiError", "Heartwood"]
 
 CHUNK = 1 << 20
 FINAL_STATES = (job_pb2.JOB_STATE_SUCCEEDED, job_pb2.JOB_STATE_FAILED, job_pb2.JOB_STATE_CANCELED)
@@ -56,42 +59,11 @@ RETRY = {
 }
 
 
-class ApiError(Exception):
-    """The service refused a call, or a job failed.
-
-    Attributes:
-        code: the gRPC status code.
-        reason: the stable word of ``ErrorInfo``, such as INVALID_INPUT; empty where the service did not answer.
-        message: one sentence for people.
-        field: the field that was wrong, or empty.
-    """
-
-    def __init__(self, code: grpc.StatusCode, reason: str, message: str, field: str = "") -> None:
-        super().__init__(message)
-        self.code, self.reason, self.message, self.field = code, reason, message, field
-
-    @classmethod
-    def of_call(cls, error: grpc.RpcError) -> ApiError:
-        """Read the status of a failed call."""
-        status = rpc_status.from_call(error)
-        if status is None:
-            return cls(error.code(), "", error.details() or error.code().name)
-        return cls.of_status(status)
-
-    @classmethod
-    def of_status(cls, status: status_pb2.Status) -> ApiError:
-        """Read a ``google.rpc.Status``, such as a job's error."""
-        info, bad = error_details_pb2.ErrorInfo(), error_details_pb2.BadRequest()
-        for detail in status.details:
-            detail.Unpack(info)
-            detail.Unpack(bad)
-        field = bad.field_violations[0].field if bad.field_violations else ""
-        code = next(code for code in grpc.StatusCode if code.value[0] == status.code)
-        return cls(code, info.reason, status.message, field)
-
-
 class Heartwood:
-    """One connection to the service. Safe from many threads; every method raises ``ApiError``."""
+    """One connection to the service. Safe from many threads; every method raises ``ApiError``.
+
+    ``models`` is for operators: it replaces the models' versions.
+    """
 
     def __init__(
         self,
@@ -112,6 +84,7 @@ class Heartwood:
         self._timeout_s = timeout_s
         self._assets = asset_pb2_grpc.AssetServiceStub(self._channel)
         self._jobs = job_pb2_grpc.JobServiceStub(self._channel)
+        self.models = Models(model_pb2_grpc.ModelServiceStub(self._channel), self._metadata, self._call)
 
     def __enter__(self) -> Heartwood:
         return self

@@ -10,9 +10,10 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from orchestrator.client import ApiError, Heartwood
 from orchestrator.errors import HeartwoodError
 from orchestrator.inference.launch import find_triton
-from orchestrator.service import running_address
+from orchestrator.service import local_token, running_address
 from orchestrator.settings import Settings
 from orchestrator.tools.node_packages import HOW as INSTALL_NODE_PACKAGES
 from orchestrator.tools.node_packages import node_packages
@@ -21,6 +22,7 @@ from orchestrator.tools.trellis import ready as trellis_ready
 
 MIN_FREE_GB = 2
 MIN_SHM_MB = 256
+ASK_TIMEOUT_S = 10.0
 LOCAL = "pip install 'heartwood[local]'"
 TOOLS = (
     ("COLMAP", "pycolmap", "pip install 'heartwood[tools]'"),
@@ -67,11 +69,9 @@ def checks(settings: Settings) -> Iterator[Check]:
         yield Check("TRELLIS", answers, "ready" if answers else "no answer", remedy)
     meshroom = settings.meshroom or shutil.which("meshroom_batch")
     yield Check("Meshroom", bool(meshroom), meshroom or "none", "optional: COLMAP does the same", needed=False)
-    models = sorted(path.parent.name for path in settings.model_repository.glob("*/config.pbtxt"))
-    hint = "run in a checkout, or set HEARTWOOD_MODEL_REPOSITORY"
-    yield Check("models", bool(models), ", ".join(models) or f"none in {settings.model_repository}", hint)
-    yield _data_folder(settings)
     address = running_address(settings)
+    yield _models(settings, address)
+    yield _data_folder(settings)
     yield Check("service", bool(address), address or "not running", "heartwood up", needed=False)
     key = bool(settings.openai_api_key.get_secret_value())
     found_key = f"{settings.openai_model} at {settings.openai_base_url}" if key else "no key"
@@ -80,6 +80,20 @@ def checks(settings: Settings) -> Iterator[Check]:
     yield Check(
         "NVIDIA GPU", gpu, "found" if gpu else "none", "optional: everything also runs on the CPU", needed=False
     )
+
+
+def _models(settings: Settings, address: str) -> Check:
+    """What the running service serves; else what is in the repository."""
+    hint = "run in a checkout, or set HEARTWOOD_MODEL_REPOSITORY"
+    if address:
+        try:
+            with Heartwood(address, local_token(settings), timeout_s=ASK_TIMEOUT_S) as client:
+                serving = [f"{model.name} {model.serving_version}" for model in client.models.list()]
+            return Check("models", True, f"serving {', '.join(serving)}", hint)
+        except ApiError as error:
+            return Check("models", False, f"the service does not tell: {error.message}", "see its log", needed=False)
+    found = sorted(path.parent.name for path in settings.model_repository.glob("*/config.pbtxt"))
+    return Check("models", bool(found), ", ".join(found) or f"none in {settings.model_repository}", hint)
 
 
 def _triton() -> Check:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from dataclasses import field as dataclass_field
 from datetime import datetime
@@ -244,13 +244,21 @@ class Asset:
     width: int = 0
     height: int = 0
     create_time: datetime | None = None
+    model_versions: Mapping[str, str] = dataclass_field(default_factory=dict)  # model → version of what made it
 
 
 class MaterialModels(Protocol):
     """What the stages need of the models; ``inference.models.TritonModels`` is the real one."""
 
-    def analyze(self, photo_srgb: Image, *, long_side: int = 1024, timeout_s: float | None = None) -> MaterialMaps:
-        """Return the material maps of one photo.
+    def analyze(
+        self,
+        photo_srgb: Image,
+        *,
+        long_side: int = 1024,
+        timeout_s: float | None = None,
+        versions: Mapping[str, str] | None = None,
+    ) -> MaterialMaps:
+        """Return the material maps of one photo, from these ``versions`` of the models or from those that serve.
 
         Raises:
             ModelUnavailable: the models do not answer at the moment.
@@ -258,8 +266,8 @@ class MaterialModels(Protocol):
             DeadlineExceeded: ``timeout_s`` passed.
         """
 
-    def versions(self) -> dict[str, str]:
-        """The version of each model that answers now.
+    def versions(self, held: Mapping[str, str] | None = None) -> dict[str, str]:
+        """The version of each model that answers now: of ``held``, where it still answers, else the serving one.
 
         Raises:
             ModelUnavailable: the models do not answer at the moment.

@@ -62,6 +62,18 @@ class FailedPrecondition(HeartwoodError):
     reason = "FAILED_PRECONDITION"
 
 
+class ChangedMeanwhile(HeartwoodError):
+    """Somebody else changed it after the caller looked."""
+
+    reason = "CHANGED_MEANWHILE"
+
+
+class CandidateRefused(HeartwoodError):
+    """A new version of a model failed a check; it never serves."""
+
+    reason = "CANDIDATE_REFUSED"
+
+
 class NoWoodFound(HeartwoodError):
     """The picture has too little wood to stain."""
 
@@ -80,6 +92,12 @@ class Unauthenticated(HeartwoodError):
     """The bearer token is missing or unknown."""
 
     reason = "UNAUTHENTICATED"
+
+
+class PermissionDenied(HeartwoodError):
+    """The caller is known, but may not do this."""
+
+    reason = "PERMISSION_DENIED"
 
 
 class AlreadyExists(HeartwoodError):

@@ -22,7 +22,10 @@ from orchestrator.inference.models import TritonModels
 from orchestrator.inference.profiles import pick
 from orchestrator.jobs.parts import Parts, open_stores
 from orchestrator.jobs.runner import Runner
+from orchestrator.rollout.follower import Follower
+from orchestrator.rollout.rollout import Rollout
 from orchestrator.settings import Settings
+from orchestrator.store.model_records import ModelRecords
 
 log = structlog.get_logger()
 
@@ -42,18 +45,25 @@ def run(settings: Settings, tell: Callable[[str], None]) -> None:
     with _only_one(settings.root / "service.lock"), _triton(settings, tell) as url:
         records, blobs = open_stores(settings)
         models = TritonModels(url, timeout_s=settings.triton_timeout_s)
+        versions = ModelRecords(records.engine)
+        follower = Follower(versions, blobs, models, settings.executor_id)
+        rollout = Rollout(versions, blobs, models, follower, settings.executor_id)
         runner = Runner(Parts(settings, records, blobs, models))
+        follower.start()
         runner.start()
         try:
-            asyncio.run(_serve(settings, runner, models, tell))
+            asyncio.run(_serve(settings, runner, rollout, models, tell))
         finally:
             runner.stop()
+            follower.stop()
             models.close()
             records.close()
 
 
-async def _serve(settings: Settings, runner: Runner, models: TritonModels, tell: Callable[[str], None]) -> None:
-    server = Server(settings, runner.jobs)
+async def _serve(
+    settings: Settings, runner: Runner, rollout: Rollout, models: TritonModels, tell: Callable[[str], None]
+) -> None:
+    server = Server(settings, runner.jobs, rollout)
     port = await server.start()
     host = settings.listen.rpartition(":")[0]
     local_token(settings)

@@ -34,6 +34,9 @@ class Settings(BaseSettings):
     triton_url: str = Field("", description="host:port of a running Triton's gRPC; empty starts the one from pip")
     triton_timeout_s: float = Field(120.0, gt=0, description="the longest one inference may take")
 
+    operators: tuple[str, ...] = Field(("local",), description="tenants that may deploy and promote models")
+    max_model_mb: int = Field(512, ge=1, le=1900, description="largest file of a model's version")
+
     database_url: str = Field("", description="SQLAlchemy URL of the records; empty is SQLite in data_dir")
     dbos_database_url: str = Field("", description="database URL of the durable jobs; empty is SQLite in data_dir")
     blob_url: str = Field("", description="file:///…, s3://bucket/prefix, gs://…, az://…; empty is data_dir/blobs")

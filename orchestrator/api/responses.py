@@ -84,6 +84,7 @@ def asset(one: Asset) -> asset_pb2.Asset:
         width=one.width,
         height=one.height,
         create_time=stamp(one.create_time),
+        model_versions=one.model_versions,
     )
 
 

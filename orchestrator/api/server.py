@@ -11,23 +11,26 @@ from grpc_reflection.v1alpha import reflection
 
 from orchestrator.api.assets import AssetServicer
 from orchestrator.api.auth import Tokens
-from orchestrator.api.heartwood.v1 import asset_pb2, asset_pb2_grpc, job_pb2, job_pb2_grpc
+from orchestrator.api.heartwood.v1 import asset_pb2, asset_pb2_grpc, job_pb2, job_pb2_grpc, model_pb2, model_pb2_grpc
 from orchestrator.api.jobs import JobServicer
+from orchestrator.api.models import ModelServicer
 from orchestrator.errors import FailedPrecondition
 from orchestrator.jobs.control import Jobs
+from orchestrator.rollout.rollout import Rollout
 from orchestrator.settings import Settings
 
 MAX_MESSAGE_BYTES = 4 << 20
 SERVICES = (
     asset_pb2.DESCRIPTOR.services_by_name["AssetService"].full_name,
     job_pb2.DESCRIPTOR.services_by_name["JobService"].full_name,
+    model_pb2.DESCRIPTOR.services_by_name["ModelService"].full_name,
 )
 
 
 class Server:
     """One listening server. ``health`` answers NOT_SERVING while the models don't answer, and while it drains."""
 
-    def __init__(self, settings: Settings, jobs: Jobs) -> None:
+    def __init__(self, settings: Settings, jobs: Jobs, rollout: Rollout) -> None:
         self._settings = settings
         self._health = health.aio.HealthServicer()
         self._grpc = grpc.aio.server(
@@ -37,6 +40,7 @@ class Server:
         tokens = Tokens(settings.tokens_file)
         asset_pb2_grpc.add_AssetServiceServicer_to_server(AssetServicer(jobs, tokens), self._grpc)
         job_pb2_grpc.add_JobServiceServicer_to_server(JobServicer(jobs, tokens), self._grpc)
+        model_pb2_grpc.add_ModelServiceServicer_to_server(ModelServicer(jobs, tokens, rollout), self._grpc)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._grpc)
         reflection.enable_server_reflection((*SERVICES, health.SERVICE_NAME, reflection.SERVICE_NAME), self._grpc)
 

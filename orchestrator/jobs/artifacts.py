@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Mapping
 from typing import Any
 
 from orchestrator.domain import Asset
@@ -22,7 +23,9 @@ def store(parts: Parts, tenant: str, data: bytes, media_type: str, width: int = 
     return {"sha256": sha256, "size_bytes": len(data), "media_type": media_type, "width": width, "height": height}
 
 
-def publish(parts: Parts, job: dict[str, Any], kind: str, name: str, stored: dict[str, Any]) -> str:
+def publish(
+    parts: Parts, job: dict[str, Any], kind: str, name: str, stored: dict[str, Any], versions: Mapping[str, str]
+) -> str:
     """Make ``stored`` an asset of the job; return its id, which job and name alone decide."""
     asset = Asset(
         id=str(uuid.uuid5(NAMESPACE, f"{job['id']}/{name}")),
@@ -30,6 +33,7 @@ def publish(parts: Parts, job: dict[str, Any], kind: str, name: str, stored: dic
         group_id=group_id(job["id"]),
         kind=kind,
         name=name,
+        model_versions=versions,
         **stored,
     )
     return parts.records.add_asset(asset, job_id=job["id"]).id

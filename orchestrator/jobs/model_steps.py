@@ -97,14 +97,17 @@ def build_model(step: Step, photos: list[dict[str, Any]], stained: list[dict[str
 
     look = [asset.sha256 for asset in shown]
     mask_hashes = [mask.sha256 for mask in masks]
-    key = digest("model", REVISION, sources, look, mask_hashes, options_to_json(options), step.quality)
+    analysis_of_first = photos[0]["analysis"]  # other versions of the models, another model from one photo
+    key = digest(
+        "model", REVISION, sources, look, mask_hashes, analysis_of_first, options_to_json(options), step.quality
+    )
     value = step.kept(key, sources, make)
-    files = {}
+    files, versions = {}, photos[0]["models"]
     for name, stored in value["files"].items():
         kind = "model" if name == "model.glb" else EXTRAS[Path(name).suffix][1]
-        files[name] = step.publish(name, stored, kind)
+        files[name] = step.publish(name, stored, kind, versions)
     step.show(files["model-preview.png"])
-    return {**value["facts"], "photos": [photo["photo"] for photo in photos], "files": files}
+    return {**value["facts"], "photos": [photo["photo"] for photo in photos], "files": files, "models": versions}
 
 
 def convert_model(step: Step, model: dict[str, Any]) -> dict[str, str]:
@@ -119,7 +122,7 @@ def convert_model(step: Step, model: dict[str, Any]) -> dict[str, str]:
         return {"blobs": [stored["sha256"] for stored in files.values()], "files": files}
 
     value = step.kept(digest("convert", REVISION, glb.sha256), [glb.sha256], make)
-    return {name: step.publish(name, stored, "model") for name, stored in value["files"].items()}
+    return {name: step.publish(name, stored, "model", model["models"]) for name, stored in value["files"].items()}
 
 
 def _preview(step: Step, glb: Path) -> dict[str, Any]:

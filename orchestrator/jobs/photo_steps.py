@@ -85,18 +85,22 @@ class PhotoStep:
         data, media_type = intake.encode_result(image, format)
         return artifacts.store(self.parts, self.tenant, data, media_type, width, height)
 
-    def publish(self, name: str, stored: dict[str, Any], kind: str) -> str:
+    def publish(self, name: str, stored: dict[str, Any], kind: str, versions: dict[str, str]) -> str:
         suffix = stored["media_type"].rpartition("/")[2]
-        return self.step.publish(f"photo-{self.index}/{name}.{suffix}", stored, kind)
+        return self.step.publish(f"photo-{self.index}/{name}.{suffix}", stored, kind, versions)
 
 
-def analyze(photo: PhotoStep) -> str:
-    """Ask the models, unless this photo was asked about before; return the blob of the maps."""
-    versions = photo.parts.models.versions()
+def analyze(photo: PhotoStep, held: dict[str, str]) -> str:
+    """Ask the models, unless these versions were asked about this photo before; return the blob of the maps.
+
+    Args:
+        held: the versions that the job began with; one that an operator has retired since gives way to the serving one.
+    """
+    versions = photo.parts.models.versions(held)
 
     def make() -> dict[str, Any]:
         timeout_s = min(photo.progress.remaining_s(), photo.parts.settings.triton_timeout_s)
-        packed = analysis_stage.analyze(photo.pixels(), photo.parts.models, photo.step.quality, timeout_s)
+        packed = analysis_stage.analyze(photo.pixels(), photo.parts.models, photo.step.quality, timeout_s, versions)
         return {"blobs": [photo.parts.blobs.put(photo.tenant, packed)]}
 
     key = digest("analysis", REVISION, photo.source_sha256, photo.step.quality, versions)
@@ -115,8 +119,9 @@ def find_components(photo: PhotoStep, analysis: str) -> dict[str, Any]:
 
     key = digest("segment", REVISION, photo.source_sha256, analysis, options_to_json(options), photo.index)
     value = photo.kept(key, make)
+    versions = value["facts"]["models"]
     files = {
-        name: photo.publish(name, stored, KIND.get(name, "document" if name == "components" else "mask"))
+        name: photo.publish(name, stored, KIND.get(name, "document" if name == "components" else "mask"), versions)
         for name, stored in value["files"].items()
     }
     photo.step.show(files["overlay"])
@@ -205,13 +210,14 @@ def apply_stain(photo: PhotoStep, analysis: str, surface: dict[str, Any]) -> dic
     key = digest("stain", REVISION, photo.source_sha256, analysis, options_to_json(options), mask_sha256)
     value = photo.kept(key, make)
     made = {**surface["files"], **value["files"]}
-    files = {name: photo.publish(name, stored, KIND.get(name, "texture")) for name, stored in made.items()}
+    versions = surface["models"]
+    files = {name: photo.publish(name, stored, KIND.get(name, "texture"), versions) for name, stored in made.items()}
     photo.step.show(files["before_after"])
     return {
         **value["facts"],
         "photo": photo.photo_id,
         "files": files,
-        "models": surface["models"],
+        "models": versions,
     }
 
 

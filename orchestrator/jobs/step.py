@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -88,9 +88,13 @@ class Step:
         """Keep a file; return what a record needs to name it."""
         return artifacts.store(self.parts, self.tenant, path.read_bytes(), media_type, width, height)
 
-    def publish(self, name: str, stored: dict[str, Any], kind: str) -> str:
-        """Make a kept file an asset of the job; return its id."""
-        return artifacts.publish(self.parts, self.job, kind, name, stored)
+    def publish(self, name: str, stored: dict[str, Any], kind: str, versions: Mapping[str, str] | None = None) -> str:
+        """Make a kept file an asset of the job; return its id.
+
+        Args:
+            versions: the models' versions that had a part in it.
+        """
+        return artifacts.publish(self.parts, self.job, kind, name, stored, versions or {})
 
     def fetch(self, sha256: str, target: Path) -> Path:
         """Write a kept file to ``target``, unless it is there."""

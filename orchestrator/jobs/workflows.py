@@ -26,7 +26,7 @@ from orchestrator.jobs.step import Step
 log = structlog.get_logger()
 Function = TypeVar("Function", bound=Callable[..., Any])
 
-APPLICATION_VERSION = "heartwood-jobs-2"
+APPLICATION_VERSION = "heartwood-jobs-3"
 """DBOS recovers only jobs of the same version: raise it when a workflow's steps change their order or meaning."""
 
 
@@ -45,6 +45,7 @@ class Begun(TypedDict):
 
     inputs: list[str]  # ids of its photos, or of its model
     stages: list[str]
+    versions: dict[str, str]  # model → the version that the job holds to, whatever is promoted meanwhile
 
 
 def _can_pass(error: BaseException) -> bool:
@@ -133,14 +134,14 @@ class Workflows(DBOSConfiguredInstance):
     def _segmented(self, job_id: str, job: Begun, span: Span) -> dict[str, Any]:
         count, photos = len(job["inputs"]), []
         for index in range(count):
-            analysis = self.analyze(job_id, index, count, span)
+            analysis = self.analyze(job_id, index, count, job["versions"], span)
             photos.append(self.find_components(job_id, index, count, analysis, span))
         return {"photos": photos}
 
     def _stained(self, job_id: str, job: Begun, span: Span) -> dict[str, Any]:
         count, photos = len(job["inputs"]), []
         for index in range(count):
-            analysis = self.analyze(job_id, index, count, span)
+            analysis = self.analyze(job_id, index, count, job["versions"], span)
             surface = self.map_surface(job_id, index, count, analysis, span)
             photos.append(self.apply_stain(job_id, index, count, analysis, surface, span))
         return {"photos": photos}
@@ -168,13 +169,15 @@ class Workflows(DBOSConfiguredInstance):
             raise Canceled("the job was canceled before it started")
         options = options_from_json(row["kind"], row["options"])
         stages = options.stages if isinstance(options, PipelineOptions) else (Kind(row["kind"]),)
-        return {"inputs": row["inputs"], "stages": [stage.value for stage in stages]}
+        asks_models = Kind.SEGMENT in stages or Kind.STAIN in stages or Kind.RECONSTRUCT in stages
+        versions = self.parts.models.versions() if asks_models else {}
+        return {"inputs": row["inputs"], "stages": [stage.value for stage in stages], "versions": versions}
 
     @step
-    def analyze(self, job_id: str, index: int, count: int, span: Span) -> str:
-        """The models' maps of one photo; return their blob."""
+    def analyze(self, job_id: str, index: int, count: int, versions: dict[str, str], span: Span) -> str:
+        """The models' maps of one photo, by the versions that the job holds to; return their blob."""
         with PhotoStep.of(self.parts, job_id, index, count, "analyze", part(span, 0.0, 0.4)) as photo:
-            return photo_steps.analyze(photo)
+            return photo_steps.analyze(photo, versions)
 
     @step
     def find_components(self, job_id: str, index: int, count: int, analysis: str, span: Span) -> dict[str, Any]:

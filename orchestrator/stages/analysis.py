@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+from collections.abc import Mapping
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,9 +21,12 @@ _MAPS = ("albedo_linear", "shading_linear", "normal", "roughness", "ambient_occl
 _LIKELIHOODS = ("component", "material")
 
 
-def analyze(photo_srgb: Image, models: MaterialModels, quality: Quality, timeout_s: float) -> bytes:
-    """Return the packed material maps of one photo; see ``unpack``."""
-    return pack(models.analyze(photo_srgb, long_side=LONG_SIDE[quality], timeout_s=timeout_s))
+def analyze(
+    photo_srgb: Image, models: MaterialModels, quality: Quality, timeout_s: float, versions: Mapping[str, str]
+) -> bytes:
+    """Return the packed material maps of one photo, from these versions of the models; see ``unpack``."""
+    maps = models.analyze(photo_srgb, long_side=LONG_SIDE[quality], timeout_s=timeout_s, versions=versions)
+    return pack(maps)
 
 
 def pack(maps: MaterialMaps) -> bytes:

@@ -84,6 +84,7 @@ def single_image(
         ModelUnavailable, ToolFailed: as in ``tools.trellis.generate_glb``.
         DeadlineExceeded, Canceled: as ``progress`` raises them.
     """
+    folder.mkdir(parents=True, exist_ok=True)
     photo_srgb, piece = _read(photo, mask)
     look_srgb = _read(look, mask)[0] if look else photo_srgb
     if options.provider is Provider.TRELLIS:

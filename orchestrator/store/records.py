@@ -22,6 +22,7 @@ class Records:
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
         metadata.create_all(engine)
+        _add_missing_column(engine, assets.c.model_versions)
 
     @classmethod
     def open(cls, url: str, default_file: Path) -> Records:
@@ -45,6 +46,7 @@ class Records:
             **{column.name: getattr(asset, column.name) for column in assets.columns if hasattr(asset, column.name)},
             "job_id": job_id,
             "create_time": asset.create_time or datetime.now(UTC),
+            "model_versions": dict(asset.model_versions),
         }
         with self.engine.begin() as connection:
             connection.execute(assets.delete().where(assets.c.id == asset.id))
@@ -241,8 +243,18 @@ def _owned(table: sa.Table, tenant: str, id: str) -> sa.Select[Any]:
     return sa.select(table).where(table.c.tenant == tenant, table.c.id == id)
 
 
+def _add_missing_column(engine: Engine, column: sa.Column[Any]) -> None:
+    """Give a database of before the column to its table."""
+    table = column.table.name
+    if column.name not in {known["name"] for known in sa.inspect(engine).get_columns(table)}:
+        kind = column.type.compile(engine.dialect)
+        with engine.begin() as connection:
+            connection.execute(sa.text(f"ALTER TABLE {table} ADD COLUMN {column.name} {kind}"))
+
+
 def _asset(row: RowMapping | dict[str, Any]) -> Asset:
-    return Asset(**{name: row[name] for name in Asset.__dataclass_fields__})
+    versions = row["model_versions"] or {}
+    return Asset(**{**{name: row[name] for name in Asset.__dataclass_fields__}, "model_versions": versions})
 
 
 def _prepare_sqlite(connection: Any, _: Any) -> None:

@@ -40,6 +40,7 @@ assets = sa.Table(
     sa.Column("height", sa.Integer, nullable=False),
     sa.Column("job_id", sa.String, nullable=False),
     sa.Column("create_time", Time, nullable=False),
+    sa.Column("model_versions", sa.JSON),  # model → version of what made it; none for what no model made
     sa.Index("assets_by_group", "tenant", "group_id"),
     sa.Index("assets_by_content", "tenant", "sha256"),
     sa.Index("assets_by_job", "job_id"),
@@ -95,4 +96,38 @@ jobs = sa.Table(
     sa.Column("end_time", Time),
     sa.UniqueConstraint("tenant", "request_id"),
     sa.Index("jobs_by_age", "tenant", "create_time", "id"),
+)
+
+model_versions = sa.Table(  # the versions that operators deployed; the repository's own are known by Triton
+    "model_versions",
+    metadata,
+    sa.Column("model", sa.String, primary_key=True),
+    sa.Column("version", sa.Integer, primary_key=True),
+    sa.Column("state", sa.String, nullable=False),
+    sa.Column("sha256", sa.String, nullable=False),
+    sa.Column("size_bytes", sa.BigInteger, nullable=False),
+    sa.Column("report", sa.JSON),
+    sa.Column("reason", sa.String, nullable=False, default=""),
+    sa.Column("operator", sa.String, nullable=False),
+    sa.Column("executor_id", sa.String, nullable=False),  # the replica that checks it
+    sa.Column("create_time", Time, nullable=False),
+    sa.Column("beat_time", Time, nullable=False),  # when that replica last said that it works on it
+)
+sa.Index(
+    "one_candidate_a_model",
+    model_versions.c.model,
+    unique=True,
+    sqlite_where=model_versions.c.state == "CHECKING",
+    postgresql_where=model_versions.c.state == "CHECKING",
+)
+
+model_pointers = sa.Table(  # which version serves; a model without a row is served by the repository's newest
+    "model_pointers",
+    metadata,
+    sa.Column("model", sa.String, primary_key=True),
+    sa.Column("version", sa.Integer, nullable=False),
+    sa.Column("previous", sa.Integer, nullable=False),
+    sa.Column("revision", sa.Integer, nullable=False),
+    sa.Column("operator", sa.String, nullable=False),
+    sa.Column("change_time", Time, nullable=False),
 )

@@ -26,45 +26,49 @@ from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18heartwood/v1/asset.proto\x12\x0cheartwood.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xe2\x01\n\x05\x41sset\x12\n\n\x02id\x18\x01 \x01(\t\x12%\n\x04kind\x18\x02 \x01(\x0e\x32\x17.heartwood.v1.AssetKind\x12\x10\n\x08group_id\x18\x03 \x01(\t\x12\x0c\n\x04name\x18\x04 \x01(\t\x12\x12\n\nmedia_type\x18\x05 \x01(\t\x12\x12\n\nsize_bytes\x18\x06 \x01(\x03\x12\x0e\n\x06sha256\x18\x07 \x01(\t\x12\r\n\x05width\x18\x08 \x01(\x05\x12\x0e\n\x06height\x18\t \x01(\x05\x12/\n\x0b\x63reate_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xb1\x02\n\x12UploadAssetRequest\x12\x39\n\x06header\x18\x01 \x01(\x0b\x32\'.heartwood.v1.UploadAssetRequest.HeaderH\x00\x12\x37\n\x05\x63hunk\x18\x02 \x01(\x0b\x32&.heartwood.v1.UploadAssetRequest.ChunkH\x00\x1ax\n\x06Header\x12\x11\n\tupload_id\x18\x01 \x01(\t\x12\x10\n\x08\x66ilename\x18\x02 \x01(\t\x12%\n\x04kind\x18\x03 \x01(\x0e\x32\x17.heartwood.v1.AssetKind\x12\x12\n\nsize_bytes\x18\x04 \x01(\x03\x12\x0e\n\x06sha256\x18\x05 \x01(\t\x1a%\n\x05\x43hunk\x12\x0e\n\x06offset\x18\x01 \x01(\x03\x12\x0c\n\x04\x64\x61ta\x18\x02 \x01(\x0c\x42\x06\n\x04part\"L\n\x13UploadAssetResponse\x12\"\n\x05\x61sset\x18\x01 \x01(\x0b\x32\x13.heartwood.v1.Asset\x12\x11\n\tupload_id\x18\x02 \x01(\t\"8\n\x14\x44ownloadAssetRequest\x12\x10\n\x08\x61sset_id\x18\x01 \x01(\t\x12\x0e\n\x06offset\x18\x02 \x01(\x03\"U\n\x15\x44ownloadAssetResponse\x12$\n\x05\x61sset\x18\x01 \x01(\x0b\x32\x13.heartwood.v1.AssetH\x00\x12\x0e\n\x04\x64\x61ta\x18\x02 \x01(\x0cH\x00\x42\x06\n\x04part\"#\n\x0fGetAssetRequest\x12\x10\n\x08\x61sset_id\x18\x01 \x01(\t\"6\n\x10GetAssetResponse\x12\"\n\x05\x61sset\x18\x01 \x01(\x0b\x32\x13.heartwood.v1.Asset\"s\n\x11ListAssetsRequest\x12\x10\n\x08group_id\x18\x01 \x01(\t\x12%\n\x04kind\x18\x02 \x01(\x0e\x32\x17.heartwood.v1.AssetKind\x12\x11\n\tpage_size\x18\x03 \x01(\x05\x12\x12\n\npage_token\x18\x04 \x01(\t\"R\n\x12ListAssetsResponse\x12#\n\x06\x61ssets\x18\x01 \x03(\x0b\x32\x13.heartwood.v1.Asset\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"&\n\x12\x44\x65leteAssetRequest\x12\x10\n\x08\x61sset_id\x18\x01 \x01(\t\"\x15\n\x13\x44\x65leteAssetResponse\"T\n\x13SignAssetUrlRequest\x12\x10\n\x08\x61sset_id\x18\x01 \x01(\t\x12+\n\x08lifetime\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\"T\n\x14SignAssetUrlResponse\x12\x0b\n\x03url\x18\x01 \x01(\t\x12/\n\x0b\x65xpire_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp*\xdd\x01\n\tAssetKind\x12\x1a\n\x16\x41SSET_KIND_UNSPECIFIED\x10\x00\x12\x14\n\x10\x41SSET_KIND_PHOTO\x10\x01\x12\x13\n\x0f\x41SSET_KIND_MASK\x10\x02\x12\x16\n\x12\x41SSET_KIND_TEXTURE\x10\x03\x12\x16\n\x12\x41SSET_KIND_PREVIEW\x10\x04\x12\x17\n\x13\x41SSET_KIND_DOCUMENT\x10\x05\x12\x14\n\x10\x41SSET_KIND_MODEL\x10\x06\x12\x14\n\x10\x41SSET_KIND_VIDEO\x10\x07\x12\x14\n\x10\x41SSET_KIND_FRAME\x10\x08\x32\x87\x04\n\x0c\x41ssetService\x12T\n\x0bUploadAsset\x12 .heartwood.v1.UploadAssetRequest\x1a!.heartwood.v1.UploadAssetResponse(\x01\x12Z\n\rDownloadAsset\x12\".heartwood.v1.DownloadAssetRequest\x1a#.heartwood.v1.DownloadAssetResponse0\x01\x12I\n\x08GetAsset\x12\x1d.heartwood.v1.GetAssetRequest\x1a\x1e.heartwood.v1.GetAssetResponse\x12O\n\nListAssets\x12\x1f.heartwood.v1.ListAssetsRequest\x1a .heartwood.v1.ListAssetsResponse\x12R\n\x0b\x44\x65leteAsset\x12 .heartwood.v1.DeleteAssetRequest\x1a!.heartwood.v1.DeleteAssetResponse\x12U\n\x0cSignAssetUrl\x12!.heartwood.v1.SignAssetUrlRequest\x1a\".heartwood.v1.SignAssetUrlResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18heartwood/v1/asset.proto\x12\x0cheartwood.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xd8\x02\n\x05\x41sset\x12\n\n\x02id\x18\x01 \x01(\t\x12%\n\x04kind\x18\x02 \x01(\x0e\x32\x17.heartwood.v1.AssetKind\x12\x10\n\x08group_id\x18\x03 \x01(\t\x12\x0c\n\x04name\x18\x04 \x01(\t\x12\x12\n\nmedia_type\x18\x05 \x01(\t\x12\x12\n\nsize_bytes\x18\x06 \x01(\x03\x12\x0e\n\x06sha256\x18\x07 \x01(\t\x12\r\n\x05width\x18\x08 \x01(\x05\x12\x0e\n\x06height\x18\t \x01(\x05\x12/\n\x0b\x63reate_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12>\n\x0emodel_versions\x18\x0b \x03(\x0b\x32&.heartwood.v1.Asset.ModelVersionsEntry\x1a\x34\n\x12ModelVersionsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\xb1\x02\n\x12UploadAssetRequest\x12\x39\n\x06header\x18\x01 \x01(\x0b\x32\'.heartwood.v1.UploadAssetRequest.HeaderH\x00\x12\x37\n\x05\x63hunk\x18\x02 \x01(\x0b\x32&.heartwood.v1.UploadAssetRequest.ChunkH\x00\x1ax\n\x06Header\x12\x11\n\tupload_id\x18\x01 \x01(\t\x12\x10\n\x08\x66ilename\x18\x02 \x01(\t\x12%\n\x04kind\x18\x03 \x01(\x0e\x32\x17.heartwood.v1.AssetKind\x12\x12\n\nsize_bytes\x18\x04 \x01(\x03\x12\x0e\n\x06sha256\x18\x05 \x01(\t\x1a%\n\x05\x43hunk\x12\x0e\n\x06offset\x18\x01 \x01(\x03\x12\x0c\n\x04\x64\x61ta\x18\x02 \x01(\x0c\x42\x06\n\x04part\"L\n\x13UploadAssetResponse\x12\"\n\x05\x61sset\x18\x01 \x01(\x0b\x32\x13.heartwood.v1.Asset\x12\x11\n\tupload_id\x18\x02 \x01(\t\"8\n\x14\x44ownloadAssetRequest\x12\x10\n\x08\x61sset_id\x18\x01 \x01(\t\x12\x0e\n\x06offset\x18\x02 \x01(\x03\"U\n\x15\x44ownloadAssetResponse\x12$\n\x05\x61sset\x18\x01 \x01(\x0b\x32\x13.heartwood.v1.AssetH\x00\x12\x0e\n\x04\x64\x61ta\x18\x02 \x01(\x0cH\x00\x42\x06\n\x04part\"#\n\x0fGetAssetRequest\x12\x10\n\x08\x61sset_id\x18\x01 \x01(\t\"6\n\x10GetAssetResponse\x12\"\n\x05\x61sset\x18\x01 \x01(\x0b\x32\x13.heartwood.v1.Asset\"s\n\x11ListAssetsRequest\x12\x10\n\x08group_id\x18\x01 \x01(\t\x12%\n\x04kind\x18\x02 \x01(\x0e\x32\x17.heartwood.v1.AssetKind\x12\x11\n\tpage_size\x18\x03 \x01(\x05\x12\x12\n\npage_token\x18\x04 \x01(\t\"R\n\x12ListAssetsResponse\x12#\n\x06\x61ssets\x18\x01 \x03(\x0b\x32\x13.heartwood.v1.Asset\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"&\n\x12\x44\x65leteAssetRequest\x12\x10\n\x08\x61sset_id\x18\x01 \x01(\t\"\x15\n\x13\x44\x65leteAssetResponse\"T\n\x13SignAssetUrlRequest\x12\x10\n\x08\x61sset_id\x18\x01 \x01(\t\x12+\n\x08lifetime\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\"T\n\x14SignAssetUrlResponse\x12\x0b\n\x03url\x18\x01 \x01(\t\x12/\n\x0b\x65xpire_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp*\xdd\x01\n\tAssetKind\x12\x1a\n\x16\x41SSET_KIND_UNSPECIFIED\x10\x00\x12\x14\n\x10\x41SSET_KIND_PHOTO\x10\x01\x12\x13\n\x0f\x41SSET_KIND_MASK\x10\x02\x12\x16\n\x12\x41SSET_KIND_TEXTURE\x10\x03\x12\x16\n\x12\x41SSET_KIND_PREVIEW\x10\x04\x12\x17\n\x13\x41SSET_KIND_DOCUMENT\x10\x05\x12\x14\n\x10\x41SSET_KIND_MODEL\x10\x06\x12\x14\n\x10\x41SSET_KIND_VIDEO\x10\x07\x12\x14\n\x10\x41SSET_KIND_FRAME\x10\x08\x32\x87\x04\n\x0c\x41ssetService\x12T\n\x0bUploadAsset\x12 .heartwood.v1.UploadAssetRequest\x1a!.heartwood.v1.UploadAssetResponse(\x01\x12Z\n\rDownloadAsset\x12\".heartwood.v1.DownloadAssetRequest\x1a#.heartwood.v1.DownloadAssetResponse0\x01\x12I\n\x08GetAsset\x12\x1d.heartwood.v1.GetAssetRequest\x1a\x1e.heartwood.v1.GetAssetResponse\x12O\n\nListAssets\x12\x1f.heartwood.v1.ListAssetsRequest\x1a .heartwood.v1.ListAssetsResponse\x12R\n\x0b\x44\x65leteAsset\x12 .heartwood.v1.DeleteAssetRequest\x1a!.heartwood.v1.DeleteAssetResponse\x12U\n\x0cSignAssetUrl\x12!.heartwood.v1.SignAssetUrlRequest\x1a\".heartwood.v1.SignAssetUrlResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'orchestrator.api.heartwood.v1.asset_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_ASSETKIND']._serialized_start=1397
-  _globals['_ASSETKIND']._serialized_end=1618
+  _globals['_ASSET_MODELVERSIONSENTRY']._loaded_options = None
+  _globals['_ASSET_MODELVERSIONSENTRY']._serialized_options = b'8\001'
+  _globals['_ASSETKIND']._serialized_start=1515
+  _globals['_ASSETKIND']._serialized_end=1736
   _globals['_ASSET']._serialized_start=108
-  _globals['_ASSET']._serialized_end=334
-  _globals['_UPLOADASSETREQUEST']._serialized_start=337
-  _globals['_UPLOADASSETREQUEST']._serialized_end=642
-  _globals['_UPLOADASSETREQUEST_HEADER']._serialized_start=475
-  _globals['_UPLOADASSETREQUEST_HEADER']._serialized_end=595
-  _globals['_UPLOADASSETREQUEST_CHUNK']._serialized_start=597
-  _globals['_UPLOADASSETREQUEST_CHUNK']._serialized_end=634
-  _globals['_UPLOADASSETRESPONSE']._serialized_start=644
-  _globals['_UPLOADASSETRESPONSE']._serialized_end=720
-  _globals['_DOWNLOADASSETREQUEST']._serialized_start=722
-  _globals['_DOWNLOADASSETREQUEST']._serialized_end=778
-  _globals['_DOWNLOADASSETRESPONSE']._serialized_start=780
-  _globals['_DOWNLOADASSETRESPONSE']._serialized_end=865
-  _globals['_GETASSETREQUEST']._serialized_start=867
-  _globals['_GETASSETREQUEST']._serialized_end=902
-  _globals['_GETASSETRESPONSE']._serialized_start=904
-  _globals['_GETASSETRESPONSE']._serialized_end=958
-  _globals['_LISTASSETSREQUEST']._serialized_start=960
-  _globals['_LISTASSETSREQUEST']._serialized_end=1075
-  _globals['_LISTASSETSRESPONSE']._serialized_start=1077
-  _globals['_LISTASSETSRESPONSE']._serialized_end=1159
-  _globals['_DELETEASSETREQUEST']._serialized_start=1161
-  _globals['_DELETEASSETREQUEST']._serialized_end=1199
-  _globals['_DELETEASSETRESPONSE']._serialized_start=1201
-  _globals['_DELETEASSETRESPONSE']._serialized_end=1222
-  _globals['_SIGNASSETURLREQUEST']._serialized_start=1224
-  _globals['_SIGNASSETURLREQUEST']._serialized_end=1308
-  _globals['_SIGNASSETURLRESPONSE']._serialized_start=1310
-  _globals['_SIGNASSETURLRESPONSE']._serialized_end=1394
-  _globals['_ASSETSERVICE']._serialized_start=1621
-  _globals['_ASSETSERVICE']._serialized_end=2140
+  _globals['_ASSET']._serialized_end=452
+  _globals['_ASSET_MODELVERSIONSENTRY']._serialized_start=400
+  _globals['_ASSET_MODELVERSIONSENTRY']._serialized_end=452
+  _globals['_UPLOADASSETREQUEST']._serialized_start=455
+  _globals['_UPLOADASSETREQUEST']._serialized_end=760
+  _globals['_UPLOADASSETREQUEST_HEADER']._serialized_start=593
+  _globals['_UPLOADASSETREQUEST_HEADER']._serialized_end=713
+  _globals['_UPLOADASSETREQUEST_CHUNK']._serialized_start=715
+  _globals['_UPLOADASSETREQUEST_CHUNK']._serialized_end=752
+  _globals['_UPLOADASSETRESPONSE']._serialized_start=762
+  _globals['_UPLOADASSETRESPONSE']._serialized_end=838
+  _globals['_DOWNLOADASSETREQUEST']._serialized_start=840
+  _globals['_DOWNLOADASSETREQUEST']._serialized_end=896
+  _globals['_DOWNLOADASSETRESPONSE']._serialized_start=898
+  _globals['_DOWNLOADASSETRESPONSE']._serialized_end=983
+  _globals['_GETASSETREQUEST']._serialized_start=985
+  _globals['_GETASSETREQUEST']._serialized_end=1020
+  _globals['_GETASSETRESPONSE']._serialized_start=1022
+  _globals['_GETASSETRESPONSE']._serialized_end=1076
+  _globals['_LISTASSETSREQUEST']._serialized_start=1078
+  _globals['_LISTASSETSREQUEST']._serialized_end=1193
+  _globals['_LISTASSETSRESPONSE']._serialized_start=1195
+  _globals['_LISTASSETSRESPONSE']._serialized_end=1277
+  _globals['_DELETEASSETREQUEST']._serialized_start=1279
+  _globals['_DELETEASSETREQUEST']._serialized_end=1317
+  _globals['_DELETEASSETRESPONSE']._serialized_start=1319
+  _globals['_DELETEASSETRESPONSE']._serialized_end=1340
+  _globals['_SIGNASSETURLREQUEST']._serialized_start=1342
+  _globals['_SIGNASSETURLREQUEST']._serialized_end=1426
+  _globals['_SIGNASSETURLRESPONSE']._serialized_start=1428
+  _globals['_SIGNASSETURLRESPONSE']._serialized_end=1512
+  _globals['_ASSETSERVICE']._serialized_start=1739
+  _globals['_ASSETSERVICE']._serialized_end=2258
 # @@protoc_insertion_point(module_scope)
