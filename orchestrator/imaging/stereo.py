@@ -38,6 +38,9 @@ UNFRAMED = -1e4
 """Grey level of what lies beyond a photo's frame."""
 CAUTION = 0.012
 """Cost of the farthest depth: where nothing tells, the nearest is taken, which carves nothing out of the hull."""
+AROUND_PX, DOUBT = 9, 0.25
+"""Mean cost around a place from which on the photos are not really alike there, as on plain cloth: the depth that they
+tell is chance, and the hull is the better guess."""
 STEP, JUMP = 0.03, 0.5
 """Cost of a depth that differs by one label between neighbouring pixels, and of any larger difference."""
 EDGE = 12.0
@@ -293,7 +296,10 @@ def _smoothest(cost: Volume, view: View, window: _Window, inverse: Floats) -> Fl
     exact = np.where(label == inner[..., 0], inner[..., 0] + shift, label)
     depth = 1.0 / np.interp(exact, np.arange(len(inverse)), inverse)
     least = np.take_along_axis(cost, label[..., None], 2)[..., 0]
-    return np.where((mask > 0) & (least < OUTSIDE - CAUTION), depth, np.nan).astype(np.float32)
+    known = ((mask > 0) & (least < OUTSIDE - CAUTION)).astype(np.float32)
+    box = (AROUND_PX, AROUND_PX)
+    around, count = (cv2.boxFilter(one, -1, box, normalize=False) for one in (least * known, known))
+    return np.where((known > 0) & (around < DOUBT * count), depth, np.nan).astype(np.float32)
 
 
 def _level_labels(view: View, window: _Window, inverse: Floats, turned: bool) -> Floats:
