@@ -62,10 +62,12 @@ def export_onnx(network: nn.Module, inputs: Sequence[str], outputs: Sequence[str
     """Write ``network`` as ONNX with free batch, height and width, and check it."""
     file.parent.mkdir(parents=True, exist_ok=True)
     free = {0: "batch", 2: "height", 3: "width"}
+    example = torch.rand(EXAMPLE)
     with torch.no_grad():
+        channels = [output.shape[1] for output in network.eval()(example)]
         torch.onnx.export(
-            network.eval(),
-            (torch.rand(EXAMPLE),),
+            network,
+            (example,),
             str(file),
             input_names=list(inputs),
             output_names=list(outputs),
@@ -73,6 +75,10 @@ def export_onnx(network: nn.Module, inputs: Sequence[str], outputs: Sequence[str
             opset_version=OPSET,
             dynamo=False,
         )
+    made = onnx.load(str(file))
+    for output, count in zip(made.graph.output, channels, strict=True):  # resized outputs lose it on the way
+        output.type.tensor_type.shape.dim[1].dim_value = count
+    onnx.save(made, str(file))
     onnx.checker.check_model(str(file), full_check=True)
 
 

@@ -7,18 +7,11 @@ from pathlib import Path
 
 import httpx2
 
-from orchestrator.errors import HeartwoodError, InvalidInput, ToolFailed
+from orchestrator.errors import InvalidInput, ToolFailed
 
 CHUNK = 1 << 20
 TIMEOUT_SECONDS = 60.0
 """For a connection and for each piece of the answer, not for the whole."""
-
-
-class DownloadBroken(HeartwoodError):
-    """The connection ended early; what came is kept, and the next call goes on from there."""
-
-    reason = "DOWNLOAD_BROKEN"
-    retryable = True
 
 
 def check(file: Path, size: int, sha256: str) -> Path:
@@ -45,8 +38,8 @@ def fetch(url: str, target: Path, size: int, sha256: str, client: httpx2.Client 
 
     Raises:
         InvalidInput: the address, or one that it leads to, is not https.
-        DownloadBroken: the connection ended early.
-        ToolFailed: the server refuses, or what came is another file; that is removed.
+        ToolFailed: the connection ended early: what came is kept, and the next call goes on from there. Or the server
+            refuses, or what came is another file: that is removed.
     """
     if target.exists():
         return check(target, size, sha256)
@@ -90,9 +83,9 @@ def _receive(
                     digest.update(piece)
                     stream.write(piece)
     except httpx2.HTTPError as error:
-        raise DownloadBroken(f"{url}: {error} after {have} of {size} bytes; call again to go on") from error
+        raise ToolFailed(f"{url}: {error} after {have} of {size} bytes; call again to go on") from error
     if have < size:
-        raise DownloadBroken(f"{url} ended after {have} of {size} bytes; call again to go on")
+        raise ToolFailed(f"{url} ended after {have} of {size} bytes; call again to go on")
     return have, digest
 
 
