@@ -28,7 +28,7 @@ TRUST_HULL = 1.0
 """In voxels: depths are not exact enough to move the hull by less than this."""
 SPREAD = (3.5, 1.2)
 """In voxels: over how much the depths are evened out, coarse to fine."""
-PRIOR_VOTES = 0.7
+PRIOR_VOTES = 1.3
 """How many photos the hull, or the coarser surface, outweighs."""
 
 
