@@ -23,7 +23,7 @@ from orchestrator.stages.wood_texture import wood_texture
 
 log = structlog.get_logger()
 
-REVISION = 1
+REVISION = 2
 """Part of every key under which results are kept: raise it when a stage makes other files than before."""
 
 GLB = MEDIA_TYPES[Format3D.GLB]
