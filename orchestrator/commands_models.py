@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from google.protobuf.timestamp_pb2 import Timestamp
 from rich.table import Table
 from rich.text import Text
 
@@ -44,7 +45,7 @@ def list_models(server: Server = "", token: Token = "") -> None:
     table = Table("model", "serves", "rollback to", "ready", "changed", "by", box=None, header_style="bold")
     for model in found:
         ready = [str(one.version) for one in model.versions if STATES[one.state] == "ready"]
-        changed = model.change_time.ToDatetime().strftime("%Y-%m-%d %H:%M:%S") if model.revision else "never"
+        changed = _at(model.change_time) if model.revision else "never"
         rollback_to = str(model.rollback_version or "–")
         table.add_row(model.name, str(model.serving_version), rollback_to, ", ".join(ready), changed, model.operator)
     console.print(table)
@@ -128,13 +129,17 @@ def _seen(client: Heartwood, model: str) -> int:
     return client.models.status(model).revision
 
 
+def _at(time: Timestamp) -> str:
+    return time.ToDatetime().strftime("%Y-%m-%d %H:%M:%S")
+
+
 def _show(model: model_pb2.Model) -> None:
     back = f", a rollback goes to version {model.rollback_version}" if model.rollback_version else ""
     console.print(f"[bold]{model.name}[/]: version [green]{model.serving_version}[/] serves{back}")
     table = Table("version", "state", "deployed", "by", "found", box=None, header_style="bold")
     for one in model.versions:
         state = STATES[one.state]
-        made = "in the repository" if one.in_repository else one.create_time.ToDatetime().strftime("%Y-%m-%d %H:%M:%S")
+        made = "in the repository" if one.in_repository else _at(one.create_time)
         table.add_row(str(one.version), Text(state, STYLES[state]), made, one.operator, one.reason or _found(one))
     console.print(table)
 

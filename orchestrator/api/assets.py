@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from grpc.aio import ServicerContext
 
 from orchestrator.api import requests, responses
+from orchestrator.api.chunks import chunks_of, header_of
 from orchestrator.api.heartwood.v1 import asset_pb2, asset_pb2_grpc
 from orchestrator.api.servicer import Servicer, call, in_thread, stream
 from orchestrator.errors import InvalidInput
@@ -20,32 +21,13 @@ class AssetServicer(Servicer, asset_pb2_grpc.AssetServiceServicer):
     async def UploadAsset(
         self, messages: AsyncIterator[asset_pb2.UploadAssetRequest], _: ServicerContext, tenant: str
     ) -> asset_pb2.UploadAssetResponse:
-        header: asset_pb2.UploadAssetRequest.Header | None = None
-        kind = "photo"
+        header: asset_pb2.UploadAssetRequest.Header = await header_of(messages)
+        kind = requests.asset_kind("header.kind", header.kind, "photo")
+        await in_thread(self.uploads.expect, tenant, header.upload_id, kind, header.size_bytes)
         data = bytearray()
-        async for message in messages:
-            part = message.WhichOneof("part")
-            if header is None:
-                if part != "header":
-                    raise InvalidInput("header", "the first message of an upload must hold the header")
-                header = message.header
-                kind = requests.asset_kind("header.kind", header.kind, "photo")
-                await in_thread(self.uploads.expect, tenant, header.upload_id, kind, header.size_bytes)
-                continue
-            if part != "chunk":
-                raise InvalidInput("chunk", "each message after the first must hold a chunk")
-            if message.chunk.offset != len(data):
-                raise InvalidInput(
-                    "chunk.offset", f"{message.chunk.offset} is out of order; the next chunk begins at {len(data)}"
-                )
-            if header.size_bytes and len(data) + len(message.chunk.data) > header.size_bytes:
-                raise InvalidInput("chunk.data", f"more than the {header.size_bytes} bytes that the header promised")
-            data += message.chunk.data
+        async for piece in chunks_of(messages, header.size_bytes):
+            data += piece
             await in_thread(self.uploads.expect, tenant, "", kind, len(data))
-        if header is None:
-            raise InvalidInput("header", "the upload is empty; send a header, then chunks")
-        if header.size_bytes and len(data) != header.size_bytes:
-            raise InvalidInput("header.size_bytes", f"{header.size_bytes} were promised, {len(data)} bytes came")
         asset = await in_thread(
             self.uploads.add, tenant, header.upload_id, header.filename, kind, bytes(data), header.sha256
         )

@@ -15,6 +15,7 @@ from grpc.aio import ServicerContext
 
 from orchestrator.api import model_messages as messages
 from orchestrator.api.auth import Tokens
+from orchestrator.api.chunks import chunks_of, header_of
 from orchestrator.api.heartwood.v1 import model_pb2, model_pb2_grpc
 from orchestrator.api.servicer import Servicer, call, in_thread, stream
 from orchestrator.domain import Progress
@@ -65,7 +66,7 @@ class ModelServicer(Servicer, model_pb2_grpc.ModelServiceServicer):
     async def DeployModel(
         self, requests: AsyncIterator[model_pb2.DeployModelRequest], _: ServicerContext, tenant: str
     ) -> AsyncIterator[model_pb2.DeployModelResponse]:
-        header = await _header(requests)
+        header: model_pb2.DeployModelRequest.Header = await header_of(requests)
         options = messages.deploy_options(header)
         await in_thread(self.rollout.status, header.model)
         with tempfile.TemporaryDirectory(prefix="candidate-", dir=self.parts.settings.root) as folder:
@@ -103,14 +104,6 @@ class ModelServicer(Servicer, model_pb2_grpc.ModelServiceServicer):
         return model_pb2.RetireModelResponse(model=messages.model(status))
 
 
-async def _header(requests: AsyncIterator[model_pb2.DeployModelRequest]) -> model_pb2.DeployModelRequest.Header:
-    async for message in requests:
-        if message.WhichOneof("part") == "header":
-            return message.header
-        break
-    raise InvalidInput("header", "the first message of a deploy must hold the header")
-
-
 async def _receive(
     requests: AsyncIterator[model_pb2.DeployModelRequest],
     header: model_pb2.DeployModelRequest.Header,
@@ -124,19 +117,13 @@ async def _receive(
     """
     _check_size("header.size_bytes", header.size_bytes, most)
     size, sha256 = 0, hashlib.sha256()
-    async for message in requests:
-        if message.WhichOneof("part") != "chunk":
-            raise InvalidInput("chunk", "each message after the first must hold a chunk")
-        if message.chunk.offset != size:
-            raise InvalidInput("chunk.offset", f"{message.chunk.offset} is out of order; the next begins at {size}")
-        size += len(message.chunk.data)
+    async for piece in chunks_of(requests, header.size_bytes):
+        size += len(piece)
         _check_size("chunk.data", size, most)
-        sha256.update(message.chunk.data)
-        await in_thread(file.write, message.chunk.data)
+        sha256.update(piece)
+        await in_thread(file.write, piece)
     if not size:
         raise InvalidInput("chunk", "the upload is empty; send a header, then the model's file in chunks")
-    if header.size_bytes and size != header.size_bytes:
-        raise InvalidInput("header.size_bytes", f"{header.size_bytes} were promised, {size} bytes came")
     if header.sha256 and sha256.hexdigest() != header.sha256:
         raise InvalidInput("header.sha256", "it is not that of the bytes that came")
 

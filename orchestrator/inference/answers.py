@@ -8,6 +8,7 @@ import numpy as np
 
 from orchestrator.domain import FloatMap
 from orchestrator.errors import CandidateRefused
+from orchestrator.inference.models import softmax
 from orchestrator.inference.versions import Signature
 
 SLACK = 1e-3
@@ -86,6 +87,5 @@ def difference(name: str, candidate: FloatMap, serving: FloatMap) -> float:
 
 def _comparable(name: str, values: FloatMap) -> FloatMap:
     if name in LOGITS:
-        shifted = np.exp(values - values.max(axis=1, keepdims=True))
-        return np.asarray(shifted / shifted.sum(axis=1, keepdims=True), np.float32)
+        return softmax(values, axis=1)
     return np.asarray(values / np.median(values), np.float32) if name == "depth" else values

@@ -88,9 +88,9 @@ class TritonModels:
     def ready(self) -> bool:
         """Whether every model's serving version answers now."""
         serving = self._serving
-        names = [(serving.name(model, serving.promoted.get(model, "")), model) for model in MODELS]
-        return all(self.triton.ready(name, serving.promoted.get(model, "")) for name, model in names) and (
-            self.triton.ready(PREPROCESS)
+        versions = {model: serving.promoted.get(model, "") for model in MODELS}
+        return self.triton.ready(PREPROCESS) and all(
+            self.triton.ready(serving.name(model, version), version) for model, version in versions.items()
         )
 
     def versions(self, held: Mapping[str, str] | None = None) -> dict[str, str]:
@@ -207,7 +207,7 @@ class TritonModels:
             return self._classes["component"], self._classes["material"]
 
 
-def softmax(logits: FloatMap) -> FloatMap:
-    """Probabilities over the first axis."""
-    shifted = np.exp(logits - logits.max(axis=0, keepdims=True))
-    return np.asarray(shifted / shifted.sum(axis=0, keepdims=True), np.float32)
+def softmax(logits: FloatMap, axis: int = 0) -> FloatMap:
+    """Probabilities over one axis."""
+    shifted = np.exp(logits - logits.max(axis=axis, keepdims=True))
+    return np.asarray(shifted / shifted.sum(axis=axis, keepdims=True), np.float32)

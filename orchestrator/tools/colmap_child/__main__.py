@@ -81,12 +81,13 @@ def solve(
     """Try the recipes, best first, until one places all cameras so that the masks agree; else return the best."""
     best = None
     for recipe in recipes:
-        if recipe.domains and not recipe.far_pairs and not ordered:
-            continue
+        if not (recipe.far_pairs or ordered):
+            continue  # unordered photos have no neighbours
         where = "on the piece" if recipe.on_piece else "in the whole photos"
-        database = folder / f"features-{recipe.name}.db"
-        say(0.05, f"finding features {where}")
-        find_features(folder, database, focals, recipe)
+        database = folder / f"features-{recipe.features}.db"
+        if not database.exists():
+            say(0.05, f"finding features {where}")
+            find_features(folder, database, focals, recipe)
         say(0.3, f"matching the photos by features {where}")
         match(folder, database, ordered, recipe.far_pairs)
         say(0.6, f"placing the cameras by features {where}")

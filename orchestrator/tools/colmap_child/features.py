@@ -37,6 +37,11 @@ class Recipe:
     domains: bool = False  # pool each over several sizes (Dong and Soatto 2015, DSP-SIFT): slower, tells more apart
     far_pairs: bool = True  # of ordered photos also those that are no neighbours; a chair's front is like its back
 
+    @property
+    def features(self) -> str:
+        """A word for the features: recipes that share it find the same."""
+        return ("piece" if self.on_piece else "all") + ("-domains" if self.domains else "")
+
 
 def find_features(folder: Path, database: Path, focals: list[float], recipe: Recipe) -> None:
     """SIFT on the CPU; photos of one size and focal length share a camera.
@@ -73,7 +78,7 @@ def find_features(folder: Path, database: Path, focals: list[float], recipe: Rec
 
 
 def match(folder: Path, database: Path, ordered: bool, far_pairs: bool) -> None:
-    """Match the pairs that may overlap, and verify each by its epipolar geometry."""
+    """Match the pairs that may overlap and were not matched yet, and verify each by its epipolar geometry."""
     pairs = pairs_to_match(database, ordered, far_pairs)
     listed = folder / "pairs.txt"
     listed.write_text("".join(f"{name_of(a)} {name_of(b)}\n" for a, b in pairs), encoding="ascii")
@@ -106,7 +111,7 @@ def pairs_to_match(database: Path, ordered: bool, far_pairs: bool) -> list[tuple
         (min(a, b), max(a, b))
         for a in range(count)
         for b in np.argsort(-common[a], kind="stable")[:ALWAYS_MATCHED]
-        if a != b and (far_pairs or not ordered)
+        if a != b and far_pairs
     }
     if ordered:
         pairs |= {
