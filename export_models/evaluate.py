@@ -23,7 +23,7 @@ import onnxruntime
 from numpy.typing import NDArray
 
 from export_models.baselines.segmentation import COMPONENTS, MATERIALS
-from export_models.dataset.photograph import photograph, to_linear
+from export_models.dataset.photograph import photograph
 from export_models.dataset.samples import Sample, read
 from export_models.export import REPOSITORY
 from export_models.learning.batches import MIN_ALBEDO, colour_is_told
@@ -128,11 +128,6 @@ def served_models(version: int, repository: Path = REPOSITORY) -> Model:
         return found
 
     return run
-
-
-def linear_photo(photo: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """[H, W, 3] linear in [0, 1]."""
-    return to_linear(photo.astype(np.float32) / 255)
 
 
 def main() -> None:

@@ -35,7 +35,6 @@ class SceneMesh:
     triangles: Ints  # [T, 3]
     slot: Ints  # [T] index into slots
     smooth: NDArray[np.bool_]  # [T]
-    uv: Floats  # [T, 3, 2]; zeros where there are none
     grain: Floats  # [V, 3] metres along, across and through the board
     board: Floats  # [V, 3] a random vector for each board
     slots: tuple[Slot, ...]
@@ -51,7 +50,7 @@ class SceneMesh:
         np.savez(file, **arrays)
 
 
-ARRAYS = ("vertices", "triangles", "slot", "smooth", "uv", "grain", "board")
+ARRAYS = ("vertices", "triangles", "slot", "smooth", "grain", "board")
 
 
 def from_piece(piece: Piece, random: np.random.Generator) -> SceneMesh:
@@ -73,7 +72,6 @@ def from_piece(piece: Piece, random: np.random.Generator) -> SceneMesh:
         triangles=faces,
         slot=np.concatenate(slot).astype(np.int32),
         smooth=np.concatenate(smooth).astype(bool),
-        uv=np.zeros((len(faces), 3, 2), np.float32),
         grain=np.concatenate(grain).astype(np.float32),
         board=np.concatenate(board).astype(np.float32),
         slots=tuple(Slot(*one) for one in slots),
@@ -86,13 +84,13 @@ def from_labelled(file: Path, components: tuple[str, ...], random: np.random.Gen
     Vertices at one place are one; each connected part is a board, cut along its longest side as a joiner would.
     """
     with np.load(file) as found:
-        points, triangles, uv = found["vertices"], found["triangles"], found["triangle_uv"]
+        points, triangles = found["vertices"], found["triangles"]
         component, material = found["component"], found["triangle_mtl"]
         names = [str(name) for name in found["mtl_names"]]
     places, same = np.unique(points.round(4), axis=0, return_inverse=True)
     triangles = same.ravel()[triangles].astype(np.int32)
     whole = (np.diff(np.sort(triangles, axis=1), axis=1) > 0).all(1)
-    triangles, uv, component, material = triangles[whole], uv[whole], component[whole], material[whole]
+    triangles, component, material = triangles[whole], component[whole], material[whole]
     keys = sorted({(int(c), int(m)) for c, m in zip(component, material, strict=True)})
     number = {key: index for index, key in enumerate(keys)}
     slot = np.array([number[int(c), int(m)] for c, m in zip(component, material, strict=True)], np.int32)
@@ -105,7 +103,6 @@ def from_labelled(file: Path, components: tuple[str, ...], random: np.random.Gen
         triangles=triangles,
         slot=slot,
         smooth=np.ones(len(triangles), bool),
-        uv=uv.astype(np.float32),
         grain=grain.astype(np.float32),
         board=board.astype(np.float32),
         slots=tuple(Slot(components[c], names[m]) for c, m in keys),

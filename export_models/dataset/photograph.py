@@ -6,6 +6,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from orchestrator.imaging.color import encode_srgb
+
 Floats = NDArray[np.float32]
 Image = NDArray[np.uint8]
 
@@ -37,7 +39,7 @@ def photograph(radiance: Floats, random: np.random.Generator) -> tuple[Floats, I
     seen = np.clip(seen + noise, 0.0, None)
     shoulder = float(random.uniform(0.0, 0.6))  # bright parts roll off instead of clipping
     seen = np.where(seen > 0.7, 0.7 + (seen - 0.7) / (1.0 + shoulder * (seen - 0.7) / 0.3), seen)
-    coded = to_srgb(np.clip(seen, 0.0, 1.0))
+    coded = encode_srgb(seen)
     curve = float(random.normal(0.0, 0.12))
     coded = np.clip(coded + curve * coded * (1 - coded) * (2 * coded - 1) * 2, 0.0, 1.0)
     photo = np.round(coded * 255).astype(np.uint8)
@@ -46,14 +48,3 @@ def photograph(radiance: Floats, random: np.random.Generator) -> tuple[Floats, I
         _, packed = cv2.imencode(".jpg", photo[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])
         photo = np.asarray(cv2.imdecode(packed, cv2.IMREAD_COLOR)[..., ::-1], np.uint8)
     return truth, np.ascontiguousarray(photo)
-
-
-def to_srgb(linear: Floats) -> Floats:
-    """Linear in [0, 1] to sRGB in [0, 1] (IEC 61966-2-1)."""
-    curved = 1.055 * np.maximum(linear, 0.0031308) ** (1 / 2.4) - 0.055
-    return np.asarray(np.where(linear <= 0.0031308, linear * 12.92, curved), np.float32)
-
-
-def to_linear(coded: Floats) -> Floats:
-    """sRGB in [0, 1] to linear (IEC 61966-2-1)."""
-    return np.asarray(np.where(coded <= 0.04045, coded / 12.92, ((coded + 0.055) / 1.055) ** 2.4), np.float32)

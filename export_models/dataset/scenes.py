@@ -13,6 +13,7 @@ import numpy as np
 
 from export_models.dataset import surfaces
 from export_models.dataset.meshes import SceneMesh
+from orchestrator.imaging.color import decode_srgb
 
 Random = np.random.Generator
 Description = dict[str, Any]
@@ -177,5 +178,5 @@ def kelvin(temperature: float) -> list[float]:
     red = 255.0 if t <= 66 else 329.7 * (t - 60) ** -0.1332
     green = 99.47 * math.log(t) - 161.12 if t <= 66 else 288.12 * (t - 60) ** -0.0755
     blue = 255.0 if t >= 66 else 138.52 * math.log(t - 10) - 305.04
-    color = surfaces.srgb_to_linear(np.clip(np.array([red, green, blue]) / 255.0, 0.0, 1.0))
+    color = decode_srgb(np.clip(np.array([red, green, blue]) / 255.0, 0.0, 1.0))
     return [float(channel) for channel in color / color.max()]

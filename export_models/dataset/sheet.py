@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import argparse
 import colorsys
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -12,8 +14,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from export_models.baselines.segmentation import COMPONENTS, MATERIALS
-from export_models.dataset.photograph import exposed, to_srgb
+from export_models.dataset.photograph import exposed
 from export_models.dataset.samples import Sample, read
+from orchestrator.imaging.color import encode_srgb
 
 Pixels = NDArray[np.uint8]
 SIDE_PX = 160
@@ -24,18 +27,21 @@ def row(sample: Sample) -> Pixels:
     linear = exposed(sample.radiance)
     shading = linear / np.maximum(sample.albedo, 0.02)
     tiles = [
-        to_srgb(linear),
-        to_srgb(sample.albedo),
-        to_srgb(np.clip(shading / max(float(np.percentile(shading, 95)), 1e-6), 0, 1)),
+        encode_srgb(linear),
+        encode_srgb(sample.albedo),
+        encode_srgb(shading / max(float(np.percentile(shading, 95)), 1e-6)),
         (sample.normal + 1) / 2,
         np.repeat(sample.roughness[..., None], 3, -1),
         np.repeat(sample.ambient_occlusion[..., None], 3, -1),
         palette(len(COMPONENTS))[sample.component],
         palette(len(MATERIALS))[np.where(sample.foreground, sample.material, 0)],
     ]
-    small = [
-        cv2.resize(np.asarray(tile, np.float32), (SIDE_PX, SIDE_PX), interpolation=cv2.INTER_AREA) for tile in tiles
-    ]
+    return strip(tiles, SIDE_PX)
+
+
+def strip(pictures: Sequence[NDArray[Any]], side: int) -> Pixels:
+    """[side, N × side, 3] the pictures [H, W, 3] of values in [0, 1] beside each other."""
+    small = [cv2.resize(np.asarray(one, np.float32), (side, side), interpolation=cv2.INTER_AREA) for one in pictures]
     return np.asarray(np.round(np.clip(np.hstack(small), 0, 1) * 255), np.uint8)
 
 

@@ -10,7 +10,8 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+
+from orchestrator.imaging.color import decode_srgb
 
 Surface = dict[str, Any]
 Rgb = tuple[float, float, float]
@@ -179,13 +180,6 @@ MAKERS: dict[str, Callable[[Random], Surface]] = {
 }
 
 
-def picture(kind: str, file: str, random: Random, size_m: float) -> Surface:
-    """The model's own texture, with the roughness and shine of its class."""
-    drawn = surface(kind, random, size_m)
-    kept = ("class", "roughness", "roughness_spread", "metallic", "coat", "coat_roughness", "sheen")
-    return {key: drawn[key] for key in kept if key in drawn} | {"pattern": "picture", "file": file}
-
-
 def floor(random: Random) -> Surface:
     """Boards, tiles, carpet or a plain floor."""
     kind = random.random()
@@ -258,17 +252,12 @@ def pale(random: Random) -> Rgb:
 
 def hsv(hue: float, saturation: float, value: float) -> Rgb:
     """Linear RGB of a colour given as HSV of sRGB."""
-    return rgb(srgb_to_linear(np.array(colorsys.hsv_to_rgb(hue, saturation, value))))
+    return rgb(decode_srgb(colorsys.hsv_to_rgb(hue, saturation, value)))
 
 
 def linear(color_hex: str) -> Rgb:
     """Linear RGB of ``#RRGGBB``."""
-    return rgb(srgb_to_linear(np.array([int(color_hex[at : at + 2], 16) / 255 for at in (1, 3, 5)])))
-
-
-def srgb_to_linear(color: NDArray[np.float64]) -> NDArray[np.float64]:
-    """IEC 61966-2-1."""
-    return np.asarray(np.where(color <= 0.04045, color / 12.92, ((color + 0.055) / 1.055) ** 2.4))
+    return rgb(decode_srgb([int(color_hex[at : at + 2], 16) / 255 for at in (1, 3, 5)]))
 
 
 def rgb(color: Any) -> Rgb:

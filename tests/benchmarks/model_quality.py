@@ -18,18 +18,17 @@ import subprocess
 import sys
 from pathlib import Path
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 from skimage import data
 
 from export_models.baselines.segmentation import COMPONENTS, MATERIALS
-from export_models.dataset.photograph import to_srgb
 from export_models.dataset.samples import Sample, read
-from export_models.dataset.sheet import palette
+from export_models.dataset.sheet import palette, strip
 from export_models.evaluate import Maps, Model, Scores, judge, photo_of, served_models
 from orchestrator.domain import SrgbColor
+from orchestrator.imaging.color import encode_srgb
 from tests.benchmarks.recipe import recipe
 from tests.benchmarks.report import Figure, report
 
@@ -96,17 +95,14 @@ def line(
     bright = max(float(np.percentile(shading[piece], 97)) if piece.any() else 1.0, 1e-6)
     pictures = [
         photo.astype(np.float32) / 255,
-        to_srgb(albedo),
-        to_srgb(np.clip(shading / bright, 0, 1)),
+        encode_srgb(albedo),
+        encode_srgb(shading / bright),
         (normal + 1) / 2,
         np.repeat(roughness[..., None], 3, -1),
         palette(len(COMPONENTS))[component],
         palette(len(MATERIALS))[np.where(piece, material, 0)],
     ]
-    small = [
-        cv2.resize(np.asarray(one, np.float32), (TILE_PX, TILE_PX), interpolation=cv2.INTER_AREA) for one in pictures
-    ]
-    return np.asarray(np.round(np.clip(np.hstack(small), 0, 1) * 255), np.uint8)
+    return strip(pictures, TILE_PX)
 
 
 def measure(samples: list[Sample], models: dict[str, Model]) -> dict[str, Scores]:

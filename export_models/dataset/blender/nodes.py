@@ -7,13 +7,6 @@ from typing import Any
 import bpy
 
 
-def hex_to_linear(text: str) -> tuple[float, float, float]:
-    """``#RRGGBB`` to linear RGB (IEC 61966-2-1)."""
-    channels = [int(text[i : i + 2], 16) / 255 for i in (1, 3, 5)]
-    red, green, blue = (c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in channels)
-    return red, green, blue
-
-
 class Nodes:
     """Short words for building a node tree; every method returns the output socket."""
 

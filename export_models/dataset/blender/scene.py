@@ -50,13 +50,12 @@ def add_piece(scene: dict[str, Any]) -> np.ndarray:
     """Build the mesh; return its vertices [V, 3]."""
     with np.load(scene["mesh"]) as arrays:
         points, triangles, slot, smooth = (arrays[name] for name in ("vertices", "triangles", "slot", "smooth"))
-        uv, grain, board = arrays["uv"], arrays["grain"], arrays["board"]
+        grain, board = arrays["grain"], arrays["board"]
     mesh = bpy.data.meshes.new("piece")
     mesh.from_pydata(points.tolist(), [], triangles.tolist())
     for number, surface in enumerate(scene["surfaces"]):
         mesh.materials.append(material_of(f"slot {number}", surface, number + 1))
     mesh.polygons.foreach_set("material_index", slot.astype(np.int32))
-    mesh.uv_layers.new().data.foreach_set("uv", uv.astype(np.float32).ravel())
     for name, values in (("grain", grain), ("board", board)):
         mesh.attributes.new(name, "FLOAT_VECTOR", "POINT").data.foreach_set("vector", values.astype(np.float32).ravel())
     piece = bpy.data.objects.new("piece", mesh)

@@ -208,15 +208,6 @@ def granite(nodes: Nodes, surface: Surface) -> Made:
     return albedo, around(nodes, dice, surface), None, 0.0
 
 
-def picture(nodes: Nodes, surface: Surface) -> Made:
-    """The model's own texture, laid by its UVs."""
-    image = nodes.add("ShaderNodeTexImage", "Color", image=bpy.data.images.load(surface["file"], check_existing=True))
-    albedo = nodes.mix(0.0, image, (0.0, 0.0, 0.0))
-    low = nodes.vector("MINIMUM", nodes.vector("MAXIMUM", albedo, (0.004,) * 3), (MAX_ALBEDO,) * 3)
-    level = nodes.add("ShaderNodeRGBToBW", inputs={0: albedo})
-    return low, around(nodes, level, surface), None, 0.0
-
-
 def planks(nodes: Nodes, surface: Surface) -> Made:
     """A floor of boards or tiles: each of its own tone, with dark joints. Lies in the plane of X and Y."""
     place = nodes.add("ShaderNodeNewGeometry", "Position")
@@ -272,6 +263,5 @@ PATTERNS: dict[str, Callable[[Nodes, Surface], Made]] = {
     "leather": leather,
     "marble": marble,
     "granite": granite,
-    "picture": picture,
     "planks": planks,
 }

@@ -10,13 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from export_models.dataset.photograph import exposed
 from export_models.dataset.samples import read_passes
 
 BACKGROUND = "background"
 CLASSES = ("wood", "fabric", "metal", "plastic", "paint", "stone")
 """Surface classes of the pieces; ``material`` holds 0 for background and 1 + the place in this tuple."""
 MATERIAL_NAMES = (BACKGROUND, *CLASSES)
-WHITE_PERCENTILE, WHITE_LEVEL = 97.0, 0.85  # exposure: this share of the pixels stays below this, in every channel
 MIN_ALBEDO = 0.02  # below, photo / albedo is noise
 
 
@@ -68,7 +68,7 @@ def save_picture(exr: Path, folder: Path, meta: dict[str, object]) -> None:
     """Turn a render's passes into ``folder``; ``meta.json`` comes last and marks it finished."""
     passes = read_passes(exr)
     world_to_camera = np.array(json.loads(exr.with_suffix(".json").read_text())["camera_to_world"]).T
-    linear = expose(passes["Combined"][..., :3])
+    linear = exposed(passes["Combined"][..., :3])
     albedo = np.clip(passes["albedo"][..., :3], 0.0, 1.0)
     valid = (albedo > MIN_ALBEDO).all(-1) & (linear < 1.0).all(-1)
     shading = np.where(valid[..., None], linear / np.maximum(albedo, MIN_ALBEDO), 0.0)
@@ -95,12 +95,6 @@ def save_picture(exr: Path, folder: Path, meta: dict[str, object]) -> None:
     )
     Image.fromarray(to_srgb(linear)).save(folder / "photo.png")
     (folder / "meta.json").write_text(json.dumps(meta, indent=2) + "\n", encoding="utf-8")
-
-
-def expose(radiance: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Expose as a camera would (bright parts just below white) and clip to [0, 1]."""
-    gain = WHITE_LEVEL / max(float(np.percentile(radiance.max(-1), WHITE_PERCENTILE)), 1e-6)
-    return np.clip(radiance * gain, 0.0, 1.0).astype(np.float32)
 
 
 def to_srgb(linear: NDArray[np.float32]) -> NDArray[np.uint8]:

@@ -6,7 +6,7 @@ from typing import Any
 
 import bpy
 
-from export_models.dataset.blender.nodes import Nodes, hex_to_linear
+from export_models.dataset.blender.nodes import Nodes
 
 # Light and dark of the growth ring, and mean roughness. Picked by eye from photographs of oiled boards.
 SPECIES: dict[str, tuple[str, str, float]] = {
@@ -31,6 +31,13 @@ PLAIN: dict[str, tuple[str, float, float]] = {
 }
 RING_M = 0.009  # distance between growth rings on a piece of 0.8 m; wider than life, so that 640 px show it
 PLANK_M = 0.11
+
+
+def hex_to_linear(text: str) -> tuple[float, float, float]:
+    """``#RRGGBB`` to linear RGB (IEC 61966-2-1)."""
+    channels = [int(text[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+    red, green, blue = (c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in channels)
+    return red, green, blue
 
 
 class Truthful(Nodes):
