@@ -22,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from export_models.baselines.segmentation import COMPONENTS, MATERIALS
+from export_models.dataset.connected import connected
 from export_models.dataset.obj_mesh import Floats, Ints, ObjMesh, read_obj
 from export_models.dataset.package import INSTALLED
 
@@ -307,17 +308,8 @@ def connected_pieces(corners: Floats, group: Ints) -> Ints:
     keys = np.ravel_multi_index((*cell.T, np.repeat(group, 3)), (*cell.max(0) + 1, group.max() + 1))
     _, place = np.unique(keys, return_inverse=True)
     place = place.reshape(-1, 3)
-    start, end = place[:, [0, 1]].ravel(), place[:, [1, 2]].ravel()
-    label = np.arange(place.max() + 1)
-    while True:  # hook each edge's larger label to the smaller one, then jump, until nothing moves
-        lowest = np.minimum(label[start], label[end])
-        hooked = label.copy()
-        np.minimum.at(hooked, label[start], lowest)
-        np.minimum.at(hooked, label[end], lowest)
-        hooked = hooked[hooked]
-        if np.array_equal(hooked, label):
-            return np.asarray(np.unique(label[place[:, 0]], return_inverse=True)[1])
-        label = hooked
+    edges = np.concatenate([place[:, [0, 1]], place[:, [1, 2]]])
+    return np.asarray(connected(edges, int(place.max()) + 1)[place[:, 0]])
 
 
 def write_labelled(model: LabelledModel, folder: Path, installed: Path = INSTALLED) -> Path:

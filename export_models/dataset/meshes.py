@@ -7,9 +7,8 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
+from export_models.dataset.connected import connected
 from export_models.dataset.makers.piece import Piece
 
 Floats = NDArray[np.float32]
@@ -111,11 +110,9 @@ def from_labelled(file: Path, components: tuple[str, ...], random: np.random.Gen
 
 def loose_parts(triangles: Ints, count: int) -> list[NDArray[np.intp]]:
     """The vertices of each connected part."""
-    edges = np.concatenate([triangles[:, [0, 1]], triangles[:, [1, 2]]])
-    graph = coo_array((np.ones(len(edges), bool), (edges[:, 0], edges[:, 1])), shape=(count, count))
-    parts, label = connected_components(graph, directed=False)
+    label = connected(np.concatenate([triangles[:, [0, 1]], triangles[:, [1, 2]]]), count)
     order = np.argsort(label, kind="stable")
-    return list(np.split(order, np.searchsorted(label[order], np.arange(1, parts))))
+    return list(np.split(order, np.flatnonzero(np.diff(label[order])) + 1))
 
 
 def board_frame(vertices: Floats, along: Floats | None = None) -> NDArray[np.float64]:

@@ -17,6 +17,7 @@ import bpy
 import numpy as np
 from mathutils import Matrix, Vector
 
+from export_models.dataset.blender.cycles import render_with_truth
 from export_models.dataset.blender.surfaces import material_of
 
 AO_DISTANCE_M = 0.5
@@ -24,6 +25,7 @@ REACH_M = 9.0
 """Half the width of floor and wall."""
 SMOOTH_RAD = math.radians(35)
 SENSOR_MM = 36.0
+THRESHOLD, BOUNCES = 0.05, 4
 
 
 def main() -> None:
@@ -285,26 +287,11 @@ def add_camera(camera: dict[str, Any], points: np.ndarray, size: int) -> None:
 
 
 def set_up_render(job: dict[str, Any], seed: int) -> None:
-    scene, layer = bpy.context.scene, bpy.context.view_layer
-    scene.render.engine = "CYCLES"
+    render_with_truth(job["samples"], seed, THRESHOLD, BOUNCES, {"albedo": "COLOR", "roughness": "VALUE"})
+    scene = bpy.context.scene
     scene.render.threads_mode, scene.render.threads = "FIXED", job["threads"]
-    scene.cycles.samples = job["samples"]
-    scene.cycles.seed = seed
-    scene.cycles.use_adaptive_sampling = True
-    scene.cycles.adaptive_threshold = 0.05
-    scene.cycles.use_denoising = True  # only the picture itself; the truth stays as sampled
-    scene.cycles.denoiser = "OPENIMAGEDENOISE"
-    scene.cycles.denoising_prefilter = "FAST"
-    scene.cycles.max_bounces = 4
-    scene.cycles.sample_clamp_indirect = 4.0
-    scene.cycles.caustics_reflective = scene.cycles.caustics_refractive = False
-    scene.view_settings.view_transform = "Standard"
-    scene.render.image_settings.file_format = "OPEN_EXR_MULTILAYER"
     scene.render.image_settings.color_depth = "16"
-    layer.use_pass_normal = layer.use_pass_z = layer.use_pass_ambient_occlusion = layer.use_pass_material_index = True
-    for name, kind in (("albedo", "COLOR"), ("roughness", "VALUE")):
-        aov = layer.aovs.add()
-        aov.name, aov.type = name, kind
+    bpy.context.view_layer.use_pass_material_index = True
 
 
 if __name__ == "__main__":

@@ -22,8 +22,13 @@ sys.path.insert(0, str(Path(__file__).parents[3]))
 sys.path.insert(0, str(Path(__file__).parent))
 from surfaces_blender import hex_to_linear, room_material, surface_material
 
+from export_models.dataset.blender.cycles import render_with_truth
+from export_models.dataset.connected import connected
+from export_models.dataset.meshes import board_frame
+
 FILL = 0.80  # share of the picture that the piece's outline may take
 AO_DISTANCE_M = 0.5
+THRESHOLD, BOUNCES = 0.04, 3
 
 
 def import_piece(piece: dict[str, Any]) -> bpy.types.Object:
@@ -82,13 +87,7 @@ def add_grain_frames(mesh: bpy.types.Object, generator: np.random.Generator) -> 
     grain, board = np.zeros_like(points), np.zeros_like(points)
     for label in np.unique(part):
         inside = part == label
-        local = points[inside] - (points[inside].min(0) + points[inside].max(0)) / 2
-        axes = np.eye(3)
-        _, spread, principal = np.linalg.svd(local - local.mean(0), full_matrices=False)
-        if len(local) > 3 and spread[0] > 2.5 * spread[1]:
-            axes = principal
-        along = local @ axes.T
-        grain[inside] = along[:, np.argsort(-np.ptp(along, axis=0))]
+        grain[inside] = board_frame(points[inside])
         board[inside] = generator.random(3)
     for name, values in (("grain", grain), ("board", board)):
         attribute = mesh.data.attributes.new(name, "FLOAT_VECTOR", "POINT")
@@ -101,17 +100,7 @@ def loose_parts(mesh: bpy.types.Object, points: np.ndarray) -> np.ndarray:
     place = place.ravel()
     edges = np.empty(len(mesh.data.edges) * 2, np.int32)
     mesh.data.edges.foreach_get("vertices", edges)
-    start, end = place[edges[::2]], place[edges[1::2]]
-    label = np.arange(place.max() + 1)
-    while True:  # hook each edge's larger label to the smaller one, then jump, until nothing moves
-        lowest = np.minimum(label[start], label[end])
-        hooked = label.copy()
-        np.minimum.at(hooked, label[start], lowest)
-        np.minimum.at(hooked, label[end], lowest)
-        hooked = hooked[hooked]
-        if np.array_equal(hooked, label):
-            return label[place]
-        label = hooked
+    return connected(place[edges.reshape(-1, 2)], place.max() + 1)[place]
 
 
 def add_room(room: dict[str, Any], piece_object: bpy.types.Object, classes: list[str]) -> None:
@@ -207,27 +196,8 @@ def add_camera(piece: dict[str, Any], piece_object: bpy.types.Object, long_side:
 
 
 def set_up_render(job: dict[str, Any], seed: int) -> None:
-    scene, layer = bpy.context.scene, bpy.context.view_layer
-    scene.render.engine = "CYCLES"
-    scene.cycles.samples = job["samples"]
-    scene.cycles.seed = seed
-    scene.cycles.use_adaptive_sampling = True
-    scene.cycles.adaptive_threshold = 0.04
-    scene.cycles.use_denoising = True  # only the combined pass; the truth passes stay as sampled
-    scene.cycles.denoiser = "OPENIMAGEDENOISE"
-    scene.cycles.denoising_prefilter = "FAST"
-    scene.cycles.max_bounces = 3
-    scene.cycles.sample_clamp_indirect = 4.0
-    scene.cycles.caustics_reflective = scene.cycles.caustics_refractive = False
-    scene.view_settings.view_transform = "Standard"
-    scene.render.image_settings.file_format = "OPEN_EXR_MULTILAYER"
-    scene.render.image_settings.color_depth = "32"
-    layer.use_pass_normal = layer.use_pass_z = layer.use_pass_ambient_occlusion = True
-    for name, kind in [("albedo", "COLOR"), ("roughness", "VALUE")] + [
-        (f"class_{name}", "VALUE") for name in job["classes"]
-    ]:
-        aov = layer.aovs.add()
-        aov.name, aov.type = name, kind
+    classes = {f"class_{name}": "VALUE" for name in job["classes"]}
+    render_with_truth(job["samples"], seed, THRESHOLD, BOUNCES, {"albedo": "COLOR", "roughness": "VALUE"} | classes)
 
 
 def render_piece(job: dict[str, Any], piece: dict[str, Any]) -> None:
