@@ -10,13 +10,13 @@ Version 1 is closed form; version 2 needs the weights that ``export_models.train
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
 
 import onnx
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from export_models import dali_preprocess
 from export_models.baselines import intrinsic_decomposition, segmentation, surface_estimation
@@ -29,6 +29,9 @@ REPOSITORY, PROFILES = CHECKOUT / "model_repository", CHECKOUT / "triton_config"
 OPSET = 17
 EXAMPLE = (2, 3, 256, 320)
 """Shape of the picture that is traced; batch, height and width stay free."""
+
+Axes = dict[int, str]
+"""Place and name of each free axis."""
 
 NETWORKS: dict[str, tuple[type[nn.Module], ModuleType]] = {
     "intrinsic_decomposition": (intrinsic_decomposition.IntrinsicDecomposition, intrinsic_decomposition),
@@ -59,25 +62,42 @@ def network_of(model: str, version: int, weights: Path = WEIGHTS) -> nn.Module:
 
 
 def export_onnx(network: nn.Module, inputs: Sequence[str], outputs: Sequence[str], file: Path) -> None:
-    """Write ``network`` as ONNX with free batch, height and width, and check it."""
-    file.parent.mkdir(parents=True, exist_ok=True)
+    """Write a network of pictures as ONNX with free batch, height and width, and check it."""
     free = {0: "batch", 2: "height", 3: "width"}
-    example = torch.rand(EXAMPLE)
+    trace(network, (torch.rand(EXAMPLE),), dict.fromkeys(inputs, free), dict.fromkeys(outputs, free), file)
+
+
+def trace(
+    network: nn.Module,
+    examples: tuple[Tensor, ...],
+    inputs: Mapping[str, Axes],
+    outputs: Mapping[str, Axes],
+    file: Path,
+) -> None:
+    """Write ``network`` as ONNX and check it.
+
+    Args:
+        examples: what it is traced with, in the order of ``inputs``.
+        inputs, outputs: by name the axes that stay free; all others are as in ``examples``.
+    """
+    file.parent.mkdir(parents=True, exist_ok=True)
     with torch.no_grad():
-        channels = [output.shape[1] for output in network.eval()(example)]
+        answers = network.eval()(*examples)
         torch.onnx.export(
             network,
-            (example,),
+            examples,
             str(file),
             input_names=list(inputs),
             output_names=list(outputs),
-            dynamic_axes=dict.fromkeys((*inputs, *outputs), free),
+            dynamic_axes={**inputs, **outputs},
             opset_version=OPSET,
             dynamo=False,
         )
     made = onnx.load(str(file))
-    for output, count in zip(made.graph.output, channels, strict=True):  # resized outputs lose it on the way
-        output.type.tensor_type.shape.dim[1].dim_value = count
+    for output, answer, axes in zip(made.graph.output, answers, outputs.values(), strict=True):
+        for place, size in enumerate(answer.shape):
+            if place not in axes:  # resized outputs lose it on the way
+                output.type.tensor_type.shape.dim[place].dim_value = size
     onnx.save(made, str(file))
     onnx.checker.check_model(str(file), full_check=True)
 

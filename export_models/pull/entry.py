@@ -10,12 +10,11 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
-import onnx
 import onnxruntime
 import torch
 from torch import Tensor, nn
 
-from export_models.export import OPSET
+from export_models.export import trace
 from orchestrator.errors import FailedPrecondition, InvalidInput, ToolFailed
 
 TOLERANCE = 1e-3
@@ -92,7 +91,13 @@ def write(entry: Entry, repository: Path, source: str) -> tuple[Path, float]:
     with TemporaryDirectory(dir=repository.parent, prefix=".pull.") as scratch:
         folder = Path(scratch) / entry.name
         (folder / "1").mkdir(parents=True)
-        export(entry, folder / "1" / "model.onnx")
+        trace(
+            entry.network,
+            tuple(example[:1] for example in entry.examples),
+            {slot.name: slot.axes for slot in entry.inputs},
+            {slot.name: slot.axes for slot in entry.outputs},
+            folder / "1" / "model.onnx",
+        )
         apart = difference(entry, folder / "1" / "model.onnx")
         if not apart <= TOLERANCE:
             raise ToolFailed(f"{entry.name}: ONNX and torch differ by {apart:.1e}; at most {TOLERANCE:.0e} is allowed")
@@ -100,23 +105,6 @@ def write(entry: Entry, repository: Path, source: str) -> tuple[Path, float]:
         (folder / "README.md").write_text(card_of(entry, source, apart), encoding="utf-8")
         shutil.move(folder, target)
     return target, apart
-
-
-def export(entry: Entry, file: Path) -> None:
-    """Write the ONNX file with a free batch, and check it."""
-    slots = (*entry.inputs, *entry.outputs)
-    with torch.no_grad():
-        torch.onnx.export(
-            entry.network.eval(),
-            tuple(example[:1] for example in entry.examples),
-            str(file),
-            input_names=[slot.name for slot in entry.inputs],
-            output_names=[slot.name for slot in entry.outputs],
-            dynamic_axes={slot.name: slot.axes for slot in slots},
-            opset_version=OPSET,
-            dynamo=False,
-        )
-    onnx.checker.check_model(str(file), full_check=True)
 
 
 def difference(entry: Entry, file: Path, examples: tuple[Tensor, ...] | None = None) -> float:

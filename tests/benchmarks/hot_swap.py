@@ -12,7 +12,6 @@ from __future__ import annotations
 import argparse
 import os
 import tempfile
-import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -26,6 +25,7 @@ import psutil
 from orchestrator.api.heartwood.v1 import job_pb2
 from orchestrator.client import ApiError, Heartwood
 from tests import candidates
+from tests.benchmarks.load import steady
 from tests.benchmarks.report import Figure, report
 from tests.pictures import jpeg, wood_photo
 from tests.running_service import RunningService
@@ -78,17 +78,7 @@ class Service:
     def steady(self, rate: float, work: Callable[[], None]) -> Load:
         """Jobs at ``rate`` a second, until ``work`` has been done beside them."""
         load = Load()
-        beside = threading.Thread(target=work)
-        beside.start()
-        with ThreadPoolExecutor(32) as pool:
-            started = time.monotonic()
-            for number in count():
-                due = started + number / rate
-                time.sleep(max(0.0, due - time.monotonic()))
-                if not beside.is_alive():
-                    break
-                pool.submit(self.job, load, due)
-        beside.join()
+        steady(rate, lambda due: self.job(load, due), work, at_once=32)
         return load
 
     def memory_mb(self) -> float:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import argparse
 import shutil
 import tempfile
-import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -29,6 +28,7 @@ from orchestrator.inference.profiles import derive, pick
 from orchestrator.inference.versions import TritonVersions
 from orchestrator.settings import load as load_settings
 from tests import candidates
+from tests.benchmarks.load import steady
 from tests.benchmarks.report import Figure, report
 
 MODEL, SIDE, SWAPS, EVERY_S, TIMEOUT_S = "segmentation", 256, 10, 2.0, 120.0
@@ -126,17 +126,7 @@ def under_load(bench: Bench, rate: float, swaps: Sequence[Callable[[], object]])
                 load.failed_swaps.append(str(error))
             time.sleep(max(0.0, EVERY_S - (time.monotonic() - started)))
 
-    beside = threading.Thread(target=swap)
-    beside.start()
-    with ThreadPoolExecutor(64) as pool:
-        started = time.monotonic()
-        for number in count():
-            due = started + number / rate
-            time.sleep(max(0.0, due - time.monotonic()))
-            if not beside.is_alive():
-                break
-            pool.submit(request, due)
-    beside.join()
+    steady(rate, request, swap, at_once=64)
     return load
 
 
