@@ -65,7 +65,7 @@ def new_state(config: dict[str, Any], imagenet: Path | None, device: torch.devic
     network = FurnitureNetwork()
     if imagenet is not None:
         network.encoder.load_imagenet(imagenet)
-    network.to(device)
+    network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     optimizer = torch.optim.AdamW(groups(network, config), weight_decay=config["optimizer"]["weight_decay"])
     return State(network, copy.deepcopy(network), optimizer)
 
@@ -103,7 +103,10 @@ def learn(state: State, batch: Batch, config: dict[str, Any]) -> dict[str, float
     for group in state.optimizer.param_groups:
         group["lr"] = rate(state.step, config) * group["share"]
     state.network.train()
-    each = losses(state.network(batch["image"]), batch)
+    image = batch["image"]
+    with torch.autocast(image.device.type, torch.bfloat16, enabled=config["steps"]["precision"] == "bfloat16"):
+        found = state.network(image.contiguous(memory_format=torch.channels_last))
+    each = losses({name: values.float() for name, values in found.items()}, batch)
     total = sum((config["weights"][name] * loss for name, loss in each.items()), torch.zeros(()))
     if not torch.isfinite(total):
         raise FloatingPointError(

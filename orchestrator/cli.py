@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from orchestrator import commands_models, results
+from orchestrator import commands_bench, commands_models, results
 from orchestrator import demo as demo_command
 from orchestrator.api.auth import add_token
 from orchestrator.api.heartwood.v1 import asset_pb2, segment_pb2, stain_pb2
@@ -35,6 +35,7 @@ app = typer.Typer(
 jobs_app = typer.Typer(help="List, watch and cancel jobs.", no_args_is_help=True)
 app.add_typer(jobs_app, name="jobs")
 app.add_typer(commands_models.app, name="models")
+app.add_typer(commands_bench.app, name="bench")
 
 
 @app.command()

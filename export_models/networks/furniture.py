@@ -30,6 +30,8 @@ HEADS = {
 }
 DECODER = (192, 128, 96, 64)
 """Channels at 1/16, 1/8, 1/4 and 1/2 of the working size."""
+KERNELS = (5, 5, 3, 3)
+"""Sides of the filters there: wide ones where the picture is large would take half of the time of learning."""
 POOLS = (1, 3, 6)
 HEAD_CHANNELS = 48
 LEAST_LIGHT, DARK = 1e-4, 0.01
@@ -40,7 +42,7 @@ RADIUS, EPSILON = 2, 0.02
 class Separable(nn.Sequential):
     """Filter each channel, then mix them."""
 
-    def __init__(self, inside: int, outside: int, kernel: int = 5) -> None:
+    def __init__(self, inside: int, outside: int, kernel: int) -> None:
         super().__init__(
             nn.Conv2d(inside, inside, kernel, 1, kernel // 2, groups=inside, bias=False),
             nn.Conv2d(inside, outside, 1, bias=False),
@@ -85,8 +87,8 @@ class FurnitureNetwork(nn.Module):
         channels = list(LEVELS.values())
         self.context = PyramidPooling(channels[-1])
         inside, steps = channels[-1], []
-        for skip, outside in zip(reversed(channels[:-1]), DECODER, strict=True):
-            steps.append(nn.Sequential(Separable(inside + skip, outside), Separable(outside, outside)))
+        for skip, outside, kernel in zip(reversed(channels[:-1]), DECODER, KERNELS, strict=True):
+            steps.append(nn.Sequential(Separable(inside + skip, outside, kernel), Separable(outside, outside, kernel)))
             inside = outside
         self.steps = nn.ModuleList(steps)
         self.heads = nn.ModuleDict(
