@@ -1,16 +1,18 @@
 """How good are the models, on furniture that training never saw?
 
-python -m export_models.evaluate --data DIR [--split test] [--version 2] [--repository DIR] [--json FILE]
+python -m export_models.evaluate --data DIR [--split test] [--version 2] [--against 1] [--json FILE]
 
 Runs the ONNX files of ``model_repository`` with onnxruntime on the pictures of the split that
 ``export_models.dataset.generate`` made, each photographed as a person would. Maps are judged on the piece, where light
 and colour can be told. Errors are means over pictures; classes are counted over all pixels of all pictures (mean over
-the classes that occur).
+the classes that occur). With ``--against`` the other version is judged too, and ``evaluation.json`` is written beside
+each model of the first: what ``heartwood models deploy`` asks of a candidate that answers otherwise.
 """
 
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import zlib
 from collections import defaultdict
@@ -35,6 +37,15 @@ Model = Callable[[NDArray[np.uint8]], Maps]
 MIN_TOLD = 200
 """Pixels that a picture needs to be judged on colour and light."""
 WOOD = MATERIALS.index("wood")
+LOWER, HIGHER = "lower", "higher"
+FIGURES = {
+    "segmentation": dict.fromkeys(("foreground_iou", "wood_iou", "component_miou", "material_miou"), HIGHER),
+    "intrinsic_decomposition": dict.fromkeys(
+        ("albedo_si_rmse", "albedo_lmse", "shading_si_rmse", "shading_lmse"), LOWER
+    ),
+    "surface_estimation": dict.fromkeys(("normal_error_deg", "roughness_mae", "ambient_occlusion_mae"), LOWER),
+}
+"""What tells how good a model is, and which way is better."""
 
 
 @dataclass
@@ -110,6 +121,29 @@ def evaluate(model: Model, samples: Iterable[Sample]) -> Scores:
     return scores
 
 
+def write_evaluations(
+    repository: Path, version: int, against: int, split: str, candidate: dict[str, float], baseline: dict[str, float]
+) -> list[Path]:
+    """Write ``evaluation.json`` beside each model of ``version``; return the files."""
+    written = []
+    for model, better in FIGURES.items():
+        folder = repository / model / str(version)
+        figures = {
+            name: {"candidate": round(candidate[name], 5), "baseline": round(baseline[name], 5), "better": way}
+            for name, way in better.items()
+        }
+        told = {
+            "model": model,
+            "sha256": hashlib.sha256((folder / "model.onnx").read_bytes()).hexdigest(),
+            "against_version": against,
+            "test_split": split,
+            "figures": figures,
+        }
+        written.append(folder / "evaluation.json")
+        written[-1].write_text(json.dumps(told, indent=2) + "\n", encoding="utf-8")
+    return written
+
+
 def served_models(version: int, repository: Path = REPOSITORY) -> Model:
     """The ONNX files of one version, on the CPU."""
     sessions = [
@@ -137,14 +171,25 @@ def main() -> None:
     parser.add_argument("--split", default="test", choices=("train", "validation", "test"))
     parser.add_argument("--version", type=int, default=2)
     parser.add_argument("--repository", type=Path, default=REPOSITORY)
+    parser.add_argument("--against", type=int, help="a version in --repository that it is to replace")
     parser.add_argument("--json", type=Path)
     chosen = parser.parse_args()
     files = sorted(chosen.data.glob(f"{chosen.split}-*.npz"))
     if not files:
         parser.error(f"no pictures of the split {chosen.split!r} in {chosen.data}")
-    figures = evaluate(served_models(chosen.version, chosen.repository), (read(file) for file in files)).figures()
-    for name, value in figures.items():
-        print(f"{name:26} {value:.4f}")
+    tried = [version for version in (chosen.version, chosen.against) if version is not None]
+    each = [
+        evaluate(served_models(version, chosen.repository), (read(file) for file in files)).figures()
+        for version in tried
+    ]
+    figures = each[0]
+    print(f"{'version':26} " + "  ".join(f"{version:8}" for version in tried))
+    for name in figures:
+        print(f"{name:26} " + "  ".join(f"{one[name]:8.4f}" for one in each))
+    if chosen.against is not None:
+        pieces = f"{len(files)} pictures of models by others that training never saw (split {chosen.split})"
+        for file in write_evaluations(chosen.repository, chosen.version, chosen.against, pieces, *each):
+            print(file)
     if chosen.json:
         facts = {"split": chosen.split, "pictures": len(files), "version": chosen.version, "figures": figures}
         chosen.json.write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")

@@ -15,6 +15,7 @@ from pathlib import Path
 from types import ModuleType
 
 import onnx
+import onnxsim
 import torch
 from torch import Tensor, nn
 
@@ -62,9 +63,14 @@ def network_of(model: str, version: int, weights: Path = WEIGHTS) -> nn.Module:
 
 
 def export_onnx(network: nn.Module, inputs: Sequence[str], outputs: Sequence[str], file: Path) -> None:
-    """Write a network of pictures as ONNX with free batch, height and width, and check it."""
+    """Write a network of pictures as ONNX with free batch, height and width; simplify it, check it."""
     free = {0: "batch", 2: "height", 3: "width"}
     trace(network, (torch.rand(EXAMPLE),), dict.fromkeys(inputs, free), dict.fromkeys(outputs, free), file)
+    simple, same = onnxsim.simplify(onnx.load(str(file)))
+    if not same:
+        raise RuntimeError(f"{file.name}: simplified, it answers otherwise")
+    onnx.save(simple, str(file))
+    onnx.checker.check_model(str(file), full_check=True)
 
 
 def trace(

@@ -1,4 +1,4 @@
-"""Hold an exported model against its torch module: ``python -m export_models.parity``."""
+"""Hold every exported version of the models against its torch module: ``python -m export_models.parity``."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from skimage import data
 
-from export_models.export import NETWORKS, REPOSITORY
+from export_models.export import NETWORKS, REPOSITORY, network_of
 
 TOLERANCE = 1e-4
 """The largest difference allowed, in each output's own units; logits are compared as the likelihoods they stand for."""
@@ -19,7 +19,15 @@ LOGITS = ("component", "material")
 SHAPES = ((1, 256, 320), (3, 128, 96), (1, 512, 512))
 """Batch, height, width; the first differs from what was traced in its batch, the others in all."""
 
-Run = Callable[[str, NDArray[np.float32]], dict[str, NDArray[np.float32]]]
+Run = Callable[[str, int, NDArray[np.float32]], dict[str, NDArray[np.float32]]]
+"""Runs a version of a model."""
+
+
+def versions(repository: Path = REPOSITORY) -> list[tuple[str, int]]:
+    """Every model and version that is in the repository."""
+    return [
+        (model, int(file.parent.name)) for model in NETWORKS for file in sorted(repository.glob(f"{model}/*/*.onnx"))
+    ]
 
 
 def pictures() -> Iterator[NDArray[np.float32]]:
@@ -32,29 +40,26 @@ def pictures() -> Iterator[NDArray[np.float32]]:
         yield pieces.numpy()
 
 
-def with_torch(model: str, image: NDArray[np.float32]) -> dict[str, NDArray[np.float32]]:
+def with_torch(model: str, version: int, image: NDArray[np.float32]) -> dict[str, NDArray[np.float32]]:
     """The outputs of the torch module."""
-    network, module = NETWORKS[model]
     with torch.no_grad():
-        outputs = network().eval()(torch.from_numpy(image))
-    return {name: output.numpy() for name, output in zip(module.OUTPUTS, outputs, strict=True)}
+        outputs = network_of(model, version)(torch.from_numpy(image))
+    return {name: output.numpy() for name, output in zip(NETWORKS[model][1].OUTPUTS, outputs, strict=True)}
 
 
-def with_onnxruntime(
-    model: str, image: NDArray[np.float32], repository: Path = REPOSITORY
-) -> dict[str, NDArray[np.float32]]:
+def with_onnxruntime(model: str, version: int, image: NDArray[np.float32]) -> dict[str, NDArray[np.float32]]:
     """The outputs of the committed ONNX file, on the CPU."""
-    file = repository / model / "1" / "model.onnx"
+    file = REPOSITORY / model / str(version) / "model.onnx"
     session = onnxruntime.InferenceSession(str(file), providers=["CPUExecutionProvider"])
     names = [output.name for output in session.get_outputs()]
     return dict(zip(names, session.run(names, {"image": image}), strict=True))
 
 
-def difference(model: str, one: Run, other: Run) -> float:
+def difference(model: str, version: int, one: Run, other: Run) -> float:
     """The largest absolute difference over all outputs and pictures."""
     worst = 0.0
     for image in pictures():
-        first, second = _likelihoods(one(model, image)), _likelihoods(other(model, image))
+        first, second = _likelihoods(one(model, version, image)), _likelihoods(other(model, version, image))
         worst = max(worst, *(float(np.abs(first[name] - second[name]).max()) for name in first))
     return worst
 
@@ -67,6 +72,6 @@ def _likelihoods(outputs: dict[str, NDArray[np.float32]]) -> dict[str, NDArray[n
 
 
 if __name__ == "__main__":
-    for name in NETWORKS:
-        found = difference(name, with_torch, with_onnxruntime)
-        print(f"{name:26} {found:.1e}  {'ok' if found <= TOLERANCE else f'more than {TOLERANCE}'}")
+    for name, number in versions():
+        found = difference(name, number, with_torch, with_onnxruntime)
+        print(f"{name:24} {number}  {found:.1e}  {'ok' if found <= TOLERANCE else f'more than {TOLERANCE}'}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import subprocess
 import sys
@@ -16,6 +17,7 @@ from export_models.dataset.generate import Set, describe
 from export_models.dataset.samples import Sample, read
 from export_models.export import CHECKOUT, LEARNED, NETWORKS, network_of
 from export_models.networks.furniture import FurnitureNetwork
+from orchestrator.rollout.evaluation import Evaluation
 
 SIDE = 96
 
@@ -99,6 +101,15 @@ def test_what_was_learned_is_evaluated(pictures: Path, exported: Path, tmp_path:
     assert {"albedo_si_rmse", "normal_error_deg", "foreground_iou", "component_miou"} <= set(figures)
     assert all(np.isfinite(value) for value in figures.values())
     assert 0 < figures["normal_error_deg"] < 180
+
+
+def test_a_deployment_can_read_the_figures_of_both_versions(pictures: Path, exported: Path) -> None:
+    run("evaluate", "--data", pictures, "--split", "train", "--repository", exported, "--against", 2)
+    for model in LEARNED:
+        folder = exported / model / "2"
+        sha256 = hashlib.sha256((folder / "model.onnx").read_bytes()).hexdigest()
+        told = Evaluation.read((folder / "evaluation.json").read_bytes(), model, sha256)
+        assert "no better figure" in told.say_no(serving=2)  # as good as itself is not better
 
 
 @pytest.mark.parametrize("model", LEARNED)
