@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from export_models.baselines.segmentation import COMPONENTS, MATERIALS
+from export_models.dataset import credits
 from export_models.dataset.labels import (
     ARCHIVE_LICENSES,
     KINDS,
@@ -207,6 +208,10 @@ def test_a_face_without_a_rule_or_a_material_without_a_label_is_an_error() -> No
     component, material = face_labels(replace(model, parts=(Rule("door"),)), mesh)
     assert {COMPONENTS[i] for i in component} == {"door"}
     assert {MATERIALS[i] for i in material} == {"wood"}
+
+
+def test_everybody_whose_model_is_shown_is_credited() -> None:
+    assert credits.FILE.read_text(encoding="utf-8") == credits.credits()
 
 
 def test_every_label_is_known(models: list[LabelledModel]) -> None:
