@@ -26,8 +26,8 @@ MIN_ALBEDO, MIN_LIGHT, CLIPPED = 0.02, 0.004, 0.97
 GLASS = MATERIALS.index("glass")
 WHOLE_SHARE, MIN_CROP = 0.5, 0.55
 """Share of pictures that are shown whole, and the smallest share of the side that the others are cut to."""
-LETTERBOX_SHARE = 0.25
-"""Of the pictures, as the service pads those that are not square by repeating their border."""
+LETTERBOX_SHARE, MIN_ASPECT = 0.35, 0.55
+"""Share of pictures that are not square; the service fills them up below or on the right by repeating their edge."""
 FAR_M = 60.0
 
 Batch = dict[str, Tensor]
@@ -69,16 +69,27 @@ def example(sample: Sample, side: int, random: np.random.Generator) -> Example:
     """Cut ``sample``, turn it over, photograph it at ``side`` pixels."""
     full = sample.component.shape[0]
     cut = full if random.random() < WHOLE_SHARE else int(full * random.uniform(MIN_CROP, 1.0))
-    top, left = (int(random.integers(full - cut + 1)) for _ in range(2))
+    narrow = random.uniform(MIN_ASPECT, 1.0) if random.random() < LETTERBOX_SHARE else 1.0
+    aspect = (1.0, narrow) if random.random() < 0.5 else (narrow, 1.0)
+    high, wide = (int(cut * share) for share in aspect)  # of what is cut out
+    rows, columns = (int(side * share) for share in aspect)  # of the photo
+    top, left = int(random.integers(full - high + 1)), int(random.integers(full - wide + 1))
     flip = random.random() < 0.5
 
-    def shown(values: NDArray[Any], smooth: bool = True) -> NDArray[np.float32]:
-        part = values[top : top + cut, left : left + cut].astype(np.float32)
+    def of_photo(values: NDArray[Any], smooth: bool) -> NDArray[np.float32]:
+        part = values[top : top + high, left : left + wide].astype(np.float32)
         how = (cv2.INTER_AREA if side < cut else cv2.INTER_LINEAR) if smooth else cv2.INTER_NEAREST
-        sized = cv2.resize(part, (side, side), interpolation=how)
+        sized = cv2.resize(part, (columns, rows), interpolation=how)
         return np.asarray(sized[:, ::-1] if flip else sized, np.float32)
 
-    truth, photo = photograph(shown(sample.radiance), random)
+    def filled(values: NDArray[Any]) -> NDArray[Any]:
+        beside = ((0, side - rows), (0, side - columns), (0, 0))[: values.ndim]
+        return np.pad(values, beside, mode="edge")
+
+    def shown(values: NDArray[Any], smooth: bool = True) -> NDArray[np.float32]:
+        return filled(of_photo(values, smooth))
+
+    truth, photo = (filled(one) for one in photograph(of_photo(sample.radiance, smooth=True), random))
     albedo, normal, depth = shown(sample.albedo), shown(sample.normal), shown(sample.depth, smooth=False)
     component, material = (
         shown(values, smooth=False).astype(np.int64) for values in (sample.component, sample.material)
@@ -87,7 +98,7 @@ def example(sample: Sample, side: int, random: np.random.Generator) -> Example:
     length = np.linalg.norm(normal, axis=-1, keepdims=True)
     hit = (length[..., 0] > 0.5) & (depth > 0) & (depth < FAR_M)
     told = colour_is_told(albedo, truth, material)
-    counts = padded(photo, random) if random.random() < LETTERBOX_SHARE else np.ones((side, side), bool)
+    counts = np.pad(np.ones((rows, columns), bool), ((0, side - rows), (0, side - columns)))
     piece = np.where(counts, component > 0, -1).astype(np.float32)
     if not sample.meta["source"].get("components", True):  # nobody could tell its parts apart, only the piece
         component = np.where(component > 0, IGNORE, component)
@@ -117,20 +128,6 @@ def colour_is_told(
     """
     told = (albedo > MIN_ALBEDO).all(-1) & (light > MIN_LIGHT).all(-1) & (light < CLIPPED).all(-1)
     return np.asarray(told & (material != GLASS))
-
-
-def padded(photo: NDArray[np.uint8], random: np.random.Generator) -> NDArray[np.bool_]:
-    """Repeat the border over the outer part of ``photo``, in place; return where the picture is left."""
-    side = photo.shape[0]
-    left = int(side * (1 - random.uniform(0.55, 0.9)) / 2)
-    counts = np.zeros((side, side), bool)
-    if random.random() < 0.5:
-        photo[:, :left], photo[:, side - left :] = photo[:, left : left + 1], photo[:, side - left - 1 : side - left]
-        counts[:, left : side - left] = True
-    else:
-        photo[:left], photo[side - left :] = photo[left : left + 1], photo[side - left - 1 : side - left]
-        counts[left : side - left] = True
-    return counts
 
 
 def collated(examples: Sequence[Example]) -> Batch:
