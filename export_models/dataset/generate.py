@@ -31,11 +31,13 @@ from export_models.dataset.makers import KINDS, make_piece
 from export_models.dataset.meshes import SceneMesh, from_labelled, from_piece
 from export_models.dataset.package import furniture_folder
 from export_models.dataset.samples import from_render, write
-from export_models.dataset.scenes import dress, scene
+from export_models.dataset.scenes import close_up, dress, scene
 
 SPLITS = ("train", "validation", "test")
 MADE_SHARE = 0.6
 """Of the training pictures; the rest show models by others."""
+CLOSE_SHARE = 0.15
+"""Of the training pictures: a part of the piece that fills the picture."""
 BATCH = 8
 """Scenes that one Blender renders before the next starts: its memory grows."""
 MIN_SHOWN = 0.01
@@ -80,6 +82,8 @@ def describe(wanted: Set, number: int, scratch: Path) -> dict[str, Any]:
         for slot, kind in zip(mesh.slots, dressed.materials, strict=True)
     ]
     drawn = scene(mesh, random)
+    if wanted.split == "train" and random.random() < CLOSE_SHARE:
+        drawn["camera"] = close_up(drawn["camera"], random)
     return drawn | {
         "name": name,
         "seed": number,

@@ -38,7 +38,8 @@ def photograph(radiance: Floats, random: np.random.Generator) -> tuple[Floats, I
     noise = random.standard_normal(seen.shape, dtype=np.float32) * np.sqrt(np.maximum(seen, 0) * photon + read**2)
     seen = np.clip(seen + noise, 0.0, None)
     shoulder = float(random.uniform(0.0, 0.6))  # bright parts roll off instead of clipping
-    seen = np.where(seen > 0.7, 0.7 + (seen - 0.7) / (1.0 + shoulder * (seen - 0.7) / 0.3), seen)
+    bright = np.maximum(seen - 0.7, 0.0)
+    seen = np.minimum(seen, 0.7) + bright / (1.0 + shoulder * bright / 0.3)
     coded = encode_srgb(seen)
     curve = float(random.normal(0.0, 0.12))
     coded = np.clip(coded + curve * coded * (1 - coded) * (2 * coded - 1) * 2, 0.0, 1.0)

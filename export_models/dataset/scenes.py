@@ -60,6 +60,14 @@ def camera(azimuth: float, random: Random) -> Description:
     }
 
 
+def close_up(camera: Description, random: Random) -> Description:
+    """The same camera with a longer lens on some part of the piece, so that no outline tells what it is."""
+    zoom = float(random.uniform(1.4, 3.5))
+    reach = 0.3 * camera["fill"] * zoom
+    shift = [float(random.uniform(-reach, reach)) for _ in range(2)]
+    return camera | {"lens_mm": camera["lens_mm"] * zoom, "fill": camera["fill"] * zoom, "shift": shift}
+
+
 def studio_room(azimuth: float, size: float, random: Random) -> Description:
     paper = surfaces.paper(random)
     return {

@@ -2,9 +2,9 @@
 
 A real ``heartwood up`` with its own Triton on this machine, and jobs at half of what it can do, each of a photo that it
 has not seen: ``segment`` at PREVIEW, so that all models are asked at 512². Then the same with a promotion or rollback
-every few seconds between the repository's version and the candidate, then while broken candidates are deployed. A job
-is counted from when it is due, so that a stall counts for all that wait. Without ``--candidate`` the candidate is the
-repository's newest network from another file.
+every few seconds between the repository's newest version and the candidate, then while broken candidates are deployed.
+A job is counted from when it is due, so that a stall counts for all that wait. The candidate is version 1, deployed
+anew, or that of ``--candidate``.
 """
 
 from __future__ import annotations
@@ -115,7 +115,7 @@ def measure(service: Service, candidate: Path, folder: Path) -> list[Figure]:
     rate = SHARE * service.capacity(WARM_JOBS, 2)
 
     def deploy() -> None:
-        operator.deploy(MODEL, candidate, accept_difference=True)
+        operator.deploy(MODEL, candidate, version=old + 1, accept_difference=True)
 
     deploying = service.steady(rate, deploy)
     new = operator.status(MODEL).serving_version
@@ -158,7 +158,7 @@ def main() -> None:
     chosen = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
-        candidate = chosen.candidate or candidates.write(folder / "candidate", candidates.same(MODEL, "material"))
+        candidate = chosen.candidate or candidates.REPOSITORY / MODEL / "1"
         running = RunningService(folder / "data", workers=os.cpu_count() or 2)
         try:
             figures = measure(Service(running), candidate, folder)
