@@ -31,13 +31,13 @@ from export_models.dataset.makers import KINDS, make_piece
 from export_models.dataset.meshes import SceneMesh, from_labelled, from_piece
 from export_models.dataset.package import furniture_folder
 from export_models.dataset.samples import from_render, write
-from export_models.dataset.scenes import close_up, dress, scene
+from export_models.dataset.scenes import close_up, dress, scene, standing
 
 SPLITS = ("train", "validation", "test")
 MADE_SHARE = 0.6
 """Of the training pictures; the rest show models by others."""
-CLOSE_SHARE = 0.15
-"""Of the training pictures: a part of the piece that fills the picture."""
+CLOSE_EVERY, STANDING_EVERY = 8, 4
+"""Every so many training pictures show a part of the piece that fills the picture, or things that stand on it."""
 BATCH = 8
 """Scenes that one Blender renders before the next starts: its memory grows."""
 MIN_SHOWN = 0.01
@@ -82,8 +82,10 @@ def describe(wanted: Set, number: int, scratch: Path) -> dict[str, Any]:
         for slot, kind in zip(mesh.slots, dressed.materials, strict=True)
     ]
     drawn = scene(mesh, random)
-    if wanted.split == "train" and random.random() < CLOSE_SHARE:
+    if wanted.split == "train" and (number + 1) % CLOSE_EVERY == 0:
         drawn["camera"] = close_up(drawn["camera"], random)
+    if wanted.split == "train" and (number + 1) % STANDING_EVERY == 0:
+        drawn["standing"] = standing(random)
     return drawn | {
         "name": name,
         "seed": number,

@@ -68,6 +68,23 @@ def close_up(camera: Description, random: Random) -> Description:
     return camera | {"lens_mm": camera["lens_mm"] * zoom, "fill": camera["fill"] * zoom, "shift": shift}
 
 
+def standing(random: Random) -> list[Description]:
+    """A few things on the piece: cups, vases, books, fruit. ``at`` is where above it, as shares of its bounding box."""
+    made = []
+    for _ in range(int(random.integers(1, 5))):
+        kind = str(random.choice(["cup", "vase", "book", "fruit"]))
+        material = str(random.choice(["painted", "wood", "fabric", "plastic", "metal", "stone", "glass"]))
+        made.append(
+            {
+                "kind": kind,
+                "surface": surfaces.surface(material, random, 0.3),
+                "at": [float(random.uniform(0.1, 0.9)) for _ in range(2)],
+                "size_m": float(random.uniform(0.03, 0.09)),
+            }
+        )
+    return made
+
+
 def studio_room(azimuth: float, size: float, random: Random) -> Description:
     paper = surfaces.paper(random)
     return {

@@ -38,6 +38,7 @@ def main() -> None:
 def render(job: dict[str, Any], scene: dict[str, Any]) -> None:
     bpy.ops.wm.read_factory_settings(use_empty=True)
     points = add_piece(scene)
+    add_standing(scene.get("standing", []), points)
     add_room(scene["room"], points)
     add_lights(scene["lights"])
     add_camera(scene["camera"], points, job["size"])
@@ -75,6 +76,25 @@ def add_piece(scene: dict[str, Any]) -> np.ndarray:
         mesh.set_sharp_from_angle(angle=SMOOTH_RAD)
     mesh.update()
     return points.astype(np.float64)
+
+
+def add_standing(things: list[dict[str, Any]], points: np.ndarray) -> None:
+    """Put things onto what of the piece lies flat under their places; where nothing does they are left out."""
+    piece = bpy.data.objects["piece"]
+    low, high = points.min(0), points.max(0)
+    for number, thing in enumerate(things):
+        x, y = (float(low[axis] + thing["at"][axis] * (high[axis] - low[axis])) for axis in range(2))
+        hit, place, normal, _ = piece.ray_cast(Vector((x, y, float(high[2]) + 1.0)), Vector((0.0, 0.0, -1.0)))
+        if not hit or abs(normal.z) < 0.95:
+            continue
+        size, material = thing["size_m"], material_of(f"standing {number}", thing["surface"], 0)
+        if thing["kind"] == "book":
+            made = box("book", (x, y, 0.3 * size), (3.0 * size, 2.2 * size, 0.6 * size), material)
+        elif thing["kind"] == "fruit":
+            made = ball("fruit", Vector((x, y, size)), size, material)
+        else:
+            made = lathe(thing["kind"], (x, y), size, (1.6 if thing["kind"] == "cup" else 4.0) * size, material)
+        made.location.z += place.z
 
 
 def add_room(room: dict[str, Any], points: np.ndarray) -> None:
