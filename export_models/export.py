@@ -52,13 +52,12 @@ def network_of(model: str, version: int, weights: Path = WEIGHTS) -> nn.Module:
     """The torch module of a model's version, ready to be asked.
 
     Args:
-        weights: what version 2 learned: a file of ``train``, or only the network's state.
+        weights: what version 2 learned: ``weights.pt`` of ``train``.
     """
     if version == 1:
         return NETWORKS[model][0]().eval()
-    known = torch.load(weights, map_location="cpu", weights_only=True)
     network = furniture.FurnitureNetwork()
-    network.load_state_dict(known.get("average", known))
+    network.load_state_dict(torch.load(weights, map_location="cpu", weights_only=True))
     return LEARNED[model](network).eval()
 
 

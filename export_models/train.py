@@ -4,7 +4,8 @@ python -m export_models.train --data DIR --out DIR [--config FILE] [--steps N] [
 
 DIR of ``--data`` holds what ``export_models.dataset.generate`` made; all files of the split ``train`` are learned from,
 those of ``validation`` are looked at now and then. The state is written into ``--out`` every few minutes, whole or not
-at all, and the same command goes on from there. ``log.jsonl`` there has a line for each hundred steps.
+at all, and the same command goes on from there. ``log.jsonl`` there has a line for each hundred steps. ``weights.pt`` is
+what was learned, in half precision: it is what ``export_models.export --version 2 --weights`` takes.
 """
 
 from __future__ import annotations
@@ -51,6 +52,11 @@ class State:
         parts = {name: getattr(self, name).state_dict() for name in ("network", "average", "optimizer")}
         torch.save(parts | {"step": self.step, "seconds": self.seconds}, scratch)
         scratch.rename(file)
+
+    def save_weights(self, file: Path) -> None:
+        """Write the running mean alone."""
+        weights = self.average.state_dict()
+        torch.save({name: one.half() if one.is_floating_point() else one for name, one in weights.items()}, file)
 
     def load(self, file: Path, device: torch.device) -> None:
         """Read what ``save`` wrote."""
@@ -215,7 +221,8 @@ def main() -> None:
     if (chosen.out / "state.pt").exists():
         state.load(chosen.out / "state.pt", device)
     train(state, chosen.data, chosen.out, config, chosen.seconds, chosen.workers, device)
-    print(f"{state.step} steps in {state.seconds / 60:.0f} min: {chosen.out / 'state.pt'}")
+    state.save_weights(chosen.out / "weights.pt")
+    print(f"{state.step} steps in {state.seconds / 60:.0f} min: {chosen.out / 'weights.pt'}")
 
 
 if __name__ == "__main__":

@@ -43,7 +43,7 @@ def learned(pictures: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("learned")
     for steps in (2, 4):
         run("train", "--data", pictures, "--out", out, "--steps", steps, "--workers", 0, "--side", 64)
-    return out / "state.pt"
+    return out / "weights.pt"
 
 
 @pytest.fixture(scope="module")
@@ -89,7 +89,7 @@ def test_a_second_call_renders_nothing_that_is_there(pictures: Path) -> None:
 
 
 def test_training_goes_on_where_it_stopped(learned: Path) -> None:
-    state = torch.load(learned, weights_only=True)
+    state = torch.load(learned.with_name("state.pt"), weights_only=True)
     assert state["step"] == 4
     assert all(torch.isfinite(value).all() for value in state["average"].values() if value.is_floating_point())
 
