@@ -4,8 +4,8 @@ python -m export_models.train --data DIR --out DIR [--config FILE] [--steps N] [
 
 DIR of ``--data`` holds what ``export_models.dataset.generate`` made; all files of the split ``train`` are learned from,
 those of ``validation`` are looked at now and then. The state is written into ``--out`` every few minutes, whole or not
-at all, and the same command goes on from there. ``log.jsonl`` there has a line for each hundred steps. ``weights.pt`` is
-what was learned, in half precision: it is what ``export_models.export --version 2 --weights`` takes.
+at all, and the same command goes on from there. ``log.jsonl`` there has a line for each hundred steps. ``weights.pt``
+is what was learned, in half precision: it is what ``export_models.export --version 2 --weights`` takes.
 """
 
 from __future__ import annotations
