@@ -34,8 +34,8 @@ from export_models.metrics import iou, lmse, mae, mean_angular_error_deg, si_rms
 Maps = dict[str, NDArray[np.float32]]
 """The outputs of all models for one picture, [C, H, W] each, by name."""
 Model = Callable[[NDArray[np.uint8]], Maps]
-MIN_TOLD = 200
-"""Pixels that a picture needs to be judged on colour and light."""
+MIN_TOLD = 0.3
+"""Share of the piece that a picture needs to be judged on colour and light: black pieces show only their rim."""
 WOOD = MATERIALS.index("wood")
 LOWER, HIGHER = "lower", "higher"
 FIGURES = {
@@ -73,7 +73,7 @@ def judge(sample: Sample, truth: NDArray[np.float32], found: Maps, scores: Score
     told = piece & colour_is_told(sample.albedo, truth, sample.material)
     maps = {name: values.transpose(1, 2, 0) for name, values in found.items()}
     add = scores.each
-    if told.sum() >= MIN_TOLD:
+    if told.sum() >= MIN_TOLD * piece.sum():
         shading = np.where(told[..., None], truth / np.maximum(sample.albedo, MIN_ALBEDO), 0).astype(np.float32)
         add["albedo_si_rmse"].append(si_rmse(maps["albedo"], sample.albedo, told))
         add["albedo_lmse"].append(lmse(maps["albedo"], sample.albedo, told))

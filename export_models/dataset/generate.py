@@ -38,7 +38,7 @@ MADE_SHARE = 0.6
 """Of the training pictures; the rest show models by others."""
 CLOSE_EVERY, STANDING_EVERY = 8, 4
 """Every so many training pictures show a part of the piece that fills the picture, or things that stand on it."""
-BATCH = 8
+BATCH = 16
 """Scenes that one Blender renders before the next starts: its memory grows."""
 MIN_SHOWN = 0.01
 """Share of the picture that the piece must cover."""
@@ -114,7 +114,7 @@ def swapped(kind: str, random: np.random.Generator) -> tuple[str, ...]:
         "wood": ("painted", "plastic", "metal"), "painted": ("wood", "plastic"), "fabric": ("leather",),
         "leather": ("fabric",), "plastic": ("wood", "painted"), "metal": ("wood", "painted", "plastic"),
     }  # fmt: skip
-    if kind in alike and random.random() < 0.2:
+    if kind in alike and random.random() < 0.12:
         return (str(random.choice(alike[kind])),)
     return (kind,)
 

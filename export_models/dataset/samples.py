@@ -23,7 +23,9 @@ class Sample:
     name: str
     radiance: Floats  # [H, W, 3] linear, >= 0, as the light fell on the sensor: not exposed, not clipped
     albedo: Floats  # [H, W, 3] linear, in [0, 1]
-    normal: Floats  # [H, W, 3] unit, camera space: +X right, +Y up, +Z to the camera; 0 where nothing was hit
+    normal: (
+        Floats  # [H, W, 3] unit, camera space (+X right, +Y up, +Z to the camera), no relief; 0 where nothing was hit
+    )
     roughness: Floats  # [H, W] in [0, 1]
     ambient_occlusion: Floats  # [H, W] in [0, 1], 1 is open; rays of 0.5 m
     depth: Floats  # [H, W] metres from the camera's plane
@@ -45,7 +47,7 @@ def from_render(exr: Path, name: str, slots: list[tuple[int, int]], meta: dict[s
     """
     passes = read_passes(exr)
     turn = np.array(json.loads(exr.with_suffix(".json").read_text(encoding="utf-8"))["camera_to_world"])
-    normal = passes["Normal"] @ turn
+    normal = passes["shape"][..., :3] @ turn
     normal /= np.maximum(np.linalg.norm(normal, axis=-1, keepdims=True), 1e-6)
     which = np.round(passes["IndexMA"][..., 0]).astype(int)
     table = np.array([(0, 0), *slots], np.uint8)

@@ -25,8 +25,8 @@ WOODS: tuple[tuple[str, str, float], ...] = (
 )  # fmt: skip
 """Early wood and late wood of maple, pine, beech, oak, greyed ash, teak, cherry, mahogany, walnut, wenge, iroko, birch,
 smoked oak, elm, ebonised and limed wood, in sRGB by eye from photographs, and how visible their pores are."""
-METALS = ("#C9C7C3", "#8E8C8A", "#B58E46", "#9A5B3A", "#2A2A2B", "#D8D2C4", "#5E5A56")
-"""Chrome, steel, brass, copper, black, nickel, bronze (F0, in sRGB)."""
+METALS = ("#C9C7C3", "#8E8C8A", "#B58E46", "#9A5B3A", "#D8D2C4", "#7E786F")
+"""Chrome, steel, brass, copper, nickel, pewter (F0, in sRGB); black metal is painted."""
 NEUTRALS = ("#F1EEE8", "#D8D4CC", "#A9A6A1", "#6E6C6A", "#3A393A", "#1C1C1E", "#E4D9C5", "#B7A78E")
 
 
@@ -90,7 +90,7 @@ def fabric(random: Random) -> Surface:
         "share": float(random.uniform(0.15, 0.6)),
         "thread_m": float(random.uniform(0.002, 0.009)),
         "fuzz": float(random.uniform(60, 500)),
-        "contrast": float(random.uniform(0.04, 0.3)),
+        "contrast": float(random.uniform(0.08, 0.35)),
         "relief_m": 0.0004 if velvet else float(random.uniform(0.0005, 0.0025)),
         "roughness": float(random.uniform(0.78, 0.98)),
         "roughness_spread": 0.04,
@@ -100,14 +100,14 @@ def fabric(random: Random) -> Surface:
 
 def leather(random: Random) -> Surface:
     brown = hsv(random.uniform(0.02, 0.09), random.uniform(0.35, 0.85), random.uniform(0.12, 0.75))
-    color = brown if random.random() < 0.6 else any_color(random)
+    color = brown if random.random() < 0.7 else any_color(random)
     return {
         "pattern": "leather",
         "color": color,
-        "cell_m": float(random.uniform(0.003, 0.012)),
-        "contrast": float(random.uniform(0.04, 0.25)),
-        "relief_m": float(random.uniform(0.0002, 0.001)),
-        "roughness": float(random.uniform(0.28, 0.62)),
+        "cell_m": float(random.uniform(0.004, 0.02)),
+        "contrast": float(random.uniform(0.06, 0.3)),
+        "relief_m": float(random.uniform(0.0003, 0.0015)),
+        "roughness": float(random.uniform(0.25, 0.5)),
         "roughness_spread": float(random.uniform(0.03, 0.12)),
     }
 
@@ -115,7 +115,7 @@ def leather(random: Random) -> Surface:
 def metal(random: Random) -> Surface:
     brushed = random.random() < 0.4
     color, fine = linear(METALS[random.integers(len(METALS))]), 600 if brushed else 60
-    return speckled(color, random, contrast=0.05, roughness=(0.1, 0.5), fine=fine) | {
+    return speckled(color, random, contrast=0.05, roughness=(0.08, 0.38), fine=fine) | {
         "metallic": 1.0,
         "stretch": [1.0, 0.02, 1.0] if brushed else [1.0, 1.0, 1.0],
     }
@@ -129,7 +129,8 @@ def glass(random: Random) -> Surface:
 
 
 def plastic(random: Random) -> Surface:
-    return speckled(any_color(random), random, contrast=0.03, roughness=(0.15, 0.6), fine=200)
+    """Moulded: one colour, glossy."""
+    return speckled(any_color(random), random, contrast=0.02, roughness=(0.1, 0.38), fine=200)
 
 
 def painted(random: Random) -> Surface:
@@ -137,7 +138,7 @@ def painted(random: Random) -> Surface:
     color = linear(NEUTRALS[random.integers(len(NEUTRALS))]) if neutral else any_color(random)
     light_hex, _, _ = WOODS[random.integers(len(WOODS))]
     chipped = float(random.uniform(0.1, 0.8)) if random.random() < 0.2 else 0.0
-    return speckled(color, random, contrast=0.06, roughness=(0.25, 0.75), fine=50) | {
+    return speckled(color, random, contrast=0.06, roughness=(0.38, 0.8), fine=50) | {
         "wear": chipped,
         "below": linear(light_hex),
         "stretch": [1.0, 0.1, 1.0] if random.random() < 0.3 else [1.0, 1.0, 1.0],

@@ -16,6 +16,7 @@ from typing import Any
 import bpy
 import numpy as np
 from mathutils import Matrix, Vector
+from mathutils.bvhtree import BVHTree
 
 from export_models.dataset.blender.cycles import render_with_truth
 from export_models.dataset.blender.surfaces import material_of
@@ -26,6 +27,8 @@ REACH_M = 9.0
 SMOOTH_RAD = math.radians(35)
 SENSOR_MM = 36.0
 THRESHOLD, BOUNCES = 0.05, 4
+TOUCHING = 1e-4
+"""Faces closer than this share of the piece's size lie on each other."""
 
 
 def main() -> None:
@@ -54,6 +57,9 @@ def add_piece(scene: dict[str, Any]) -> np.ndarray:
     with np.load(scene["mesh"]) as arrays:
         points, triangles, slot, smooth = (arrays[name] for name in ("vertices", "triangles", "slot", "smooth"))
         grain, board = arrays["grain"], arrays["board"]
+    if scene["clean"]:
+        bare = ~covered(points, triangles)
+        triangles, slot, smooth = triangles[bare], slot[bare], smooth[bare]
     mesh = bpy.data.meshes.new("piece")
     mesh.from_pydata(points.tolist(), [], triangles.tolist())
     for number, surface in enumerate(scene["surfaces"]):
@@ -76,6 +82,22 @@ def add_piece(scene: dict[str, Any]) -> np.ndarray:
         mesh.set_sharp_from_angle(angle=SMOOTH_RAD)
     mesh.update()
     return points.astype(np.float64)
+
+
+def covered(points: np.ndarray, triangles: np.ndarray) -> np.ndarray:
+    """[T] bool: triangles that lie on others all over, as models by others have them; they would render black."""
+    tree = BVHTree.FromPolygons(points.tolist(), triangles.tolist())
+    near = TOUCHING * float(np.ptp(points, axis=0).max())
+    corners = points[triangles]
+    middle = corners.mean(1, keepdims=True)
+    looked_at = np.concatenate([middle, middle + 0.8 * (corners - middle)], axis=1)
+    found = np.zeros(len(triangles), bool)
+    for number, places in enumerate(looked_at):
+        found[number] = all(
+            any(other != number and not found[other] for _, _, other, _ in tree.find_nearest_range(Vector(place), near))
+            for place in places
+        )
+    return found
 
 
 def add_standing(things: list[dict[str, Any]], points: np.ndarray) -> None:
@@ -307,7 +329,9 @@ def add_camera(camera: dict[str, Any], points: np.ndarray, size: int) -> None:
 
 
 def set_up_render(job: dict[str, Any], seed: int) -> None:
-    render_with_truth(job["samples"], seed, THRESHOLD, BOUNCES, {"albedo": "COLOR", "roughness": "VALUE"})
+    render_with_truth(
+        job["samples"], seed, THRESHOLD, BOUNCES, {"albedo": "COLOR", "roughness": "VALUE", "shape": "COLOR"}
+    )
     scene = bpy.context.scene
     scene.render.threads_mode, scene.render.threads = "FIXED", job["threads"]
     scene.render.image_settings.color_depth = "16"

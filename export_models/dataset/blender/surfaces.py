@@ -43,6 +43,8 @@ def finish(nodes: Nodes, surface: Surface, albedo: Any, rough: Any, height: Any,
     nodes.add("ShaderNodeOutputMaterial", inputs={"Surface": shader})
     nodes.add("ShaderNodeOutputAOV", inputs={"Color": albedo}, aov_name="albedo")
     nodes.add("ShaderNodeOutputAOV", inputs={"Value": rough}, aov_name="roughness")
+    shape = nodes.add("ShaderNodeNewGeometry", "Normal")  # without weave and pores, which no photo of the whole tells
+    nodes.add("ShaderNodeOutputAOV", inputs={"Color": shape}, aov_name="shape")
     return nodes.material
 
 
