@@ -30,6 +30,7 @@ from export_models.dataset.samples import Sample, read
 from export_models.export import REPOSITORY
 from export_models.learning.batches import MIN_ALBEDO, colour_is_told
 from export_models.metrics import iou, lmse, mae, mean_angular_error_deg, si_rmse
+from orchestrator.inference.letterbox import as_input
 
 Maps = dict[str, NDArray[np.float32]]
 """The outputs of all models for one picture, [C, H, W] each, by name."""
@@ -154,7 +155,7 @@ def served_models(version: int, repository: Path = REPOSITORY) -> Model:
     ]
 
     def run(photo: NDArray[np.uint8]) -> Maps:
-        image = (photo.astype(np.float32) / 255).transpose(2, 0, 1)[None]
+        image = as_input(photo)
         found: Maps = {}
         for session in sessions:
             names = [output.name for output in session.get_outputs()]

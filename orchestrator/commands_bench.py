@@ -14,7 +14,8 @@ from orchestrator.arguments import read_file, read_settings
 from orchestrator.domain import Image
 from orchestrator.errors import InvalidInput
 from orchestrator.imaging.photo import read_photo
-from orchestrator.model_bench import MODELS, PIPELINE, Plan, Row, Tuning, own_triton, plot, points, sweep, write_csv
+from orchestrator.inference.models import MODELS
+from orchestrator.model_bench import PIPELINE, Plan, Row, Tuning, own_triton, plot, points, sweep, write_csv
 from orchestrator.settings import Settings
 from orchestrator.terminal import clear_errors, console, progress_bar
 from orchestrator.tools import perf_analyzer
@@ -87,7 +88,7 @@ def models(
         if not any(points(plan) for plan in plans):
             raise InvalidInput("--concurrency", "nothing to measure; give levels such as 1,2,4,8, or --rate")
         photos = _photos(photo or sorted(DEMO_PHOTOS.glob("*.jpg")))
-        program = perf_analyzer.find(settings.root / "tools" / "perf_analyzer")
+        program = perf_analyzer.find(settings.root / perf_analyzer.FOLDER)
         rows: list[Row] = []
         out.mkdir(parents=True, exist_ok=True)
         with _triton(settings, triton, names, tuning) as url, progress_bar() as bar:
@@ -146,7 +147,8 @@ def _table(rows: list[Row]) -> Table:
         table.add_column(heading, justify="left" if heading in ("model", "load") else "right", no_wrap=True)
     for row in rows:
         load = f"{row.level:g} at once" if row.mode == "concurrency" else f"{row.level:g} requests/s"
-        times = (f"{value:.0f}" for value in (row.p50_ms, row.p99_ms, row.queue_ms))
+        found = row.found
+        times = (f"{value:.0f}" for value in (found.p50_ms, found.p99_ms, found.queue_ms))
         batch = f"{row.mean_batch:.1f}" if row.mean_batch else "–"
-        table.add_row(row.model, str(row.side), load, f"{row.per_s:.1f}", *times, batch)
+        table.add_row(row.plan.model, str(row.plan.side), load, f"{found.per_s:.1f}", *times, batch)
     return table

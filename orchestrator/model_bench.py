@@ -6,7 +6,7 @@ import csv
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,16 +20,16 @@ from orchestrator.errors import FailedPrecondition
 from orchestrator.imaging.photo import encode_image
 from orchestrator.inference.launch import TritonServer
 from orchestrator.inference.letterbox import as_input, fill_square, shrink
+from orchestrator.inference.models import MODELS, PREPROCESS
 from orchestrator.inference.profiles import pick
 from orchestrator.settings import Settings
 from orchestrator.tools import perf_analyzer
 
-MODELS = ("segmentation", "intrinsic_decomposition", "surface_estimation")
 PIPELINE = "material_pipeline"
 """The ensemble, which takes encoded photos."""
 SHARES = (0.5, 0.75, 0.9)
 """Of the best throughput at any concurrency: the request rates that are tried where none are named."""
-LOADED = {PIPELINE: (*MODELS, "image_preprocess", PIPELINE)}
+LOADED = {PIPELINE: (*MODELS, PREPROCESS, PIPELINE)}
 
 
 @dataclass(frozen=True)
@@ -67,23 +67,29 @@ class Plan:
 
 @dataclass(frozen=True)
 class Row:
-    """One point of a sweep. Milliseconds of a request; ``per_s`` counts pictures."""
+    """One point of a sweep."""
 
-    model: str
-    version: int
-    side: int
-    batch: int
-    tuning: str
+    plan: Plan
+    tuning: Tuning
     mode: str  # "concurrency" or "rate"
     level: float
-    per_s: float
-    mean_batch: float
-    p50_ms: float
-    p90_ms: float
-    p95_ms: float
-    p99_ms: float
-    queue_ms: float
-    compute_ms: float
+    mean_batch: float  # pictures in each run of the model
+    found: perf_analyzer.Measured
+
+    def line(self) -> dict[str, str | int | float]:
+        """As it stands in the CSV."""
+        plan = self.plan
+        figures = {"mean_batch": self.mean_batch} | asdict(self.found)
+        return {
+            "model": plan.model,
+            "version": plan.version,
+            "side": plan.side,
+            "batch": plan.batch,
+            "tuning": str(self.tuning),
+            "mode": self.mode,
+            "level": self.level,
+            **{name: round(value, 3) for name, value in figures.items()},
+        }
 
 
 @contextmanager
@@ -155,34 +161,25 @@ def sweep(
 
         def measured(mode: str, level: float) -> Row:
             told(f"{plan.model} {plan.side}², {mode} {level:g}")
-            before = counts(client, plan)
+            before = counts(client, plan.model, plan.version)
             how: dict[str, Any] = {"concurrency": int(level)} if mode == "concurrency" else {"rate": level}
             found = perf_analyzer.run(program, load, inputs, **how)
-            pictures, runs = (now - then for now, then in zip(counts(client, plan), before, strict=True))
-            return Row(
-                plan.model,
-                plan.version,
-                plan.side,
-                plan.batch,
-                str(tuning),
-                mode,
-                level,
-                mean_batch=pictures / runs if runs else 0.0,
-                **asdict(found),
-            )
+            after = counts(client, plan.model, plan.version)
+            pictures, runs = after[0] - before[0], after[1] - before[1]
+            return Row(plan, tuning, mode, level, pictures / runs if runs else 0.0, found)
 
         best = 0.0
         for concurrency in plan.concurrencies:
             row = measured("concurrency", concurrency)
-            best = max(best, row.per_s / plan.batch)
+            best = max(best, row.found.per_s / plan.batch)
             yield row
         for rate in plan.rates or [float(f"{share * best:.3g}") for share in SHARES if best]:
             yield measured("rate", rate)
 
 
-def counts(client: Any, plan: Plan) -> tuple[int, int]:
-    """Pictures and runs of the model so far."""
-    found = client.get_inference_statistics(plan.model, str(plan.version or "")).model_stats
+def counts(client: Any, model: str, version: int) -> tuple[int, int]:
+    """Pictures and runs of a model so far; version 0 counts those of all."""
+    found = client.get_inference_statistics(model, str(version or "")).model_stats
     return sum(one.inference_count for one in found), sum(one.execution_count for one in found)
 
 
@@ -193,11 +190,11 @@ def points(plan: Plan) -> int:
 
 def write_csv(rows: Sequence[Row], file: Path) -> None:
     """One line a point."""
+    lines = [row.line() for row in rows]
     with file.open("w", newline="", encoding="utf-8") as opened:
-        writer = csv.DictWriter(opened, [field.name for field in fields(Row)])
+        writer = csv.DictWriter(opened, list(lines[0]))
         writer.writeheader()
-        for row in rows:
-            writer.writerow({name: round(v, 3) if isinstance(v, float) else v for name, v in asdict(row).items()})
+        writer.writerows(lines)
 
 
 def plot(rows: Sequence[Row], file: Path) -> None:
@@ -214,19 +211,21 @@ def plot(rows: Sequence[Row], file: Path) -> None:
     axes = figure.add_subplot()
     curves: dict[str, list[Row]] = {}
     for row in rows:
-        version = f" v{row.version}" if row.version else ""
-        batch = f", batch {row.batch}" if row.batch > 1 else ""
-        curves.setdefault(f"{row.model}{version}, {row.side}²{batch}", []).append(row)
+        plan = row.plan
+        version = f" v{plan.version}" if plan.version else ""
+        batch = f", batch {plan.batch}" if plan.batch > 1 else ""
+        curves.setdefault(f"{plan.model}{version}, {plan.side}²{batch}", []).append(row)
     for number, (name, curve) in enumerate(curves.items()):
         for mode, line, label in (("concurrency", "o-", name), ("rate", "D", "at a steady rate")):
             shown = [row for row in curve if row.mode == mode]
-            per_s = [row.per_s for row in shown]
-            axes.plot(per_s, [row.p50_ms for row in shown], line, color=f"C{number}", label=f"{label}: p50")
+            per_s = [row.found.per_s for row in shown]
+            axes.plot(per_s, [row.found.p50_ms for row in shown], line, color=f"C{number}", label=f"{label}: p50")
             hollow: dict[str, Any] = {"mfc": "white", "linestyle": ":" if mode == "concurrency" else ""}
-            axes.plot(per_s, [row.p99_ms for row in shown], line[0], color=f"C{number}", label="p99", **hollow)
+            axes.plot(per_s, [row.found.p99_ms for row in shown], line[0], color=f"C{number}", label="p99", **hollow)
         for row in curve:
             if row.mode == "concurrency":
-                axes.annotate(f"{row.level:g}", (row.per_s, row.p50_ms), textcoords="offset points", xytext=(5, -11))
+                at = (row.found.per_s, row.found.p50_ms)
+                axes.annotate(f"{row.level:g}", at, textcoords="offset points", xytext=(5, -11))
     axes.set(xlabel="pictures a second", ylabel="latency of a request, ms", ylim=(0, None), xlim=(0, None))
     axes.set_title("Latency and throughput; the numbers are requests on their way at once", fontsize=11)
     axes.grid(alpha=0.3)

@@ -25,7 +25,7 @@ PROFILES = load().triton_profiles
 def data_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("data")
     try:
-        perf_analyzer.find(folder / "tools" / "perf_analyzer")
+        perf_analyzer.find(folder / perf_analyzer.FOLDER)
     except ToolFailed as error:
         pytest.skip(error.message)
     return folder

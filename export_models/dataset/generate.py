@@ -82,10 +82,11 @@ def describe(wanted: Set, number: int, scratch: Path) -> dict[str, Any]:
         for slot, kind in zip(mesh.slots, dressed.materials, strict=True)
     ]
     drawn = scene(mesh, random)
-    if wanted.split == "train" and (number + 1) % CLOSE_EVERY == 0:
-        drawn["camera"] = close_up(drawn["camera"], random)
-    if wanted.split == "train" and (number + 1) % STANDING_EVERY == 0:
-        drawn["standing"] = standing(random)
+    if wanted.split == "train":
+        if (number + 1) % CLOSE_EVERY == 0:
+            drawn["camera"] = close_up(drawn["camera"], random)
+        if (number + 1) % STANDING_EVERY == 0:
+            drawn["standing"] = standing(random)
     return drawn | {
         "name": name,
         "seed": number,

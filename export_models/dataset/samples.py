@@ -23,9 +23,7 @@ class Sample:
     name: str
     radiance: Floats  # [H, W, 3] linear, >= 0, as the light fell on the sensor: not exposed, not clipped
     albedo: Floats  # [H, W, 3] linear, in [0, 1]
-    normal: (
-        Floats  # [H, W, 3] unit, camera space (+X right, +Y up, +Z to the camera), no relief; 0 where nothing was hit
-    )
+    normal: Floats  # [H, W, 3] unit, camera space: +X right, +Y up, +Z to the camera; no relief; 0 where nothing is
     roughness: Floats  # [H, W] in [0, 1]
     ambient_occlusion: Floats  # [H, W] in [0, 1], 1 is open; rays of 0.5 m
     depth: Floats  # [H, W] metres from the camera's plane

@@ -46,6 +46,7 @@ def scene(mesh: SceneMesh, random: Random) -> Description:
         "camera": camera(azimuth, random),
         "room": studio_room(azimuth, size, random) if studio else lived_in_room(azimuth, size, random),
         "lights": light(azimuth, size, studio, random),
+        "standing": [],
     }
 
 

@@ -18,6 +18,7 @@ from torch.utils.data import IterableDataset
 from export_models.baselines.segmentation import MATERIALS
 from export_models.dataset.photograph import photograph
 from export_models.dataset.samples import Sample, read
+from orchestrator.inference.letterbox import fill_square
 
 IGNORE = 255
 """Class of pixels that do not count."""
@@ -82,14 +83,10 @@ def example(sample: Sample, side: int, random: np.random.Generator) -> Example:
         sized = cv2.resize(part, (columns, rows), interpolation=how)
         return np.asarray(sized[:, ::-1] if flip else sized, np.float32)
 
-    def filled(values: NDArray[Any]) -> NDArray[Any]:
-        beside = ((0, side - rows), (0, side - columns), (0, 0))[: values.ndim]
-        return np.pad(values, beside, mode="edge")
-
     def shown(values: NDArray[Any], smooth: bool = True) -> NDArray[np.float32]:
-        return filled(of_photo(values, smooth))
+        return fill_square(of_photo(values, smooth), side)
 
-    truth, photo = (filled(one) for one in photograph(of_photo(sample.radiance, smooth=True), random))
+    truth, photo = (fill_square(one, side) for one in photograph(of_photo(sample.radiance, smooth=True), random))
     albedo, normal, depth = shown(sample.albedo), shown(sample.normal), shown(sample.depth, smooth=False)
     component, material = (
         shown(values, smooth=False).astype(np.int64) for values in (sample.component, sample.material)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from orchestrator.domain import FloatMap, Image
 
@@ -21,11 +24,10 @@ def shrink(photo_srgb: Image, long_side: int) -> Image:
     return np.asarray(cv2.resize(photo_srgb, size, interpolation=cv2.INTER_AREA), np.uint8)
 
 
-def fill_square(photo_srgb: Image, side: int) -> Image:
-    """The photo in the upper left of a square; what fills it up repeats the photo's edge."""
-    height, width = photo_srgb.shape[:2]
-    padded = cv2.copyMakeBorder(photo_srgb, 0, side - height, 0, side - width, cv2.BORDER_REPLICATE)
-    return np.asarray(padded, np.uint8)
+def fill_square(photo: NDArray[Any], side: int) -> NDArray[Any]:
+    """The photo, or a map of it, in the upper left of a square; what fills it up repeats the edge. Same type."""
+    height, width = photo.shape[:2]
+    return np.asarray(cv2.copyMakeBorder(photo, 0, side - height, 0, side - width, cv2.BORDER_REPLICATE))
 
 
 def as_input(photo_srgb: Image) -> FloatMap:

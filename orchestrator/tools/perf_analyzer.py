@@ -24,6 +24,8 @@ tritonclient==2.41.0 --hash=sha256:cf4ed5df836fa99937678a9fd852f86ba05c7b83656dd
 nvidia-cuda-runtime-cu12==12.6.77 --hash=sha256:ba3b56a4f896141e25e19ab287cd71e52a6a0f4b29d0d31609f60e3b4d5219b7
 """
 """The last client whose wheel holds the program, and the CUDA runtime that it is linked with; only these very files."""
+FOLDER = Path("tools", "perf_analyzer")
+"""Where it is kept below the data folder."""
 DEBIAN_LIBRARY = "libb64-0d"
 WHEELS_BINARY = Path("tritonclient-2.41.0.data/data/bin/perf_analyzer")
 OUTPUT_BYTES = 256 << 20

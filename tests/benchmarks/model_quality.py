@@ -159,6 +159,13 @@ def on_a_photograph(model: Model, label: str) -> list[Figure]:
     ]
 
 
+def rendered(split: str, count: int, folder: Path) -> list[Sample]:
+    """The first ``count`` pictures of ``split``, rendered into ``folder`` where they are not there yet."""
+    generate = [sys.executable, "-m", "export_models.dataset.generate", "--split", split, "--size", "384"]
+    subprocess.run([*generate, "--count", str(count), "--out", str(folder)], check=True)
+    return [read(file) for file in sorted(folder.glob(f"{split}-*.npz"))[:count]]
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--pictures", type=Path, default=PICTURES, help=f"where they are kept (default {PICTURES})")
@@ -166,9 +173,7 @@ def main() -> None:
     parser.add_argument("--json", type=Path)
     parser.add_argument("--sheet", type=Path)
     arguments = parser.parse_args()
-    generate = [sys.executable, "-m", "export_models.dataset.generate", "--split", "test", "--size", "384"]
-    subprocess.run([*generate, "--count", str(arguments.count), "--out", str(arguments.pictures)], check=True)
-    samples = [read(file) for file in sorted(arguments.pictures.glob("test-*.npz"))[: arguments.count]]
+    samples = rendered("test", arguments.count, arguments.pictures)
     models: dict[str, Model] = {"version 1": served_models(1), "version 2": served_models(2), "recipe": recipe_model}
     scores = measure(samples, models)
     figures = figures_of(scores)

@@ -1,16 +1,14 @@
 """Do FP16 or INT8 win on a CPU? ``python -m tests.benchmarks.precision [--pictures DIR] [--count N] [--json FILE]``
 
-The models of version 2 as they are (FP32), with convolutions in FP16 as TensorRT gets them, and with convolutions in
-INT8 (onnxruntime's static quantisation: weights per channel, activations calibrated on pictures of the split
-validation). Accuracy on pictures of the split test; time on one core at 512², turn by turn in one run. Pictures are
-rendered first where they are not there yet.
+The newest models, or those of ``--version``, as they are (FP32), with convolutions in FP16 as TensorRT gets them, and
+with convolutions in INT8 (onnxruntime's static quantisation: weights per channel, activations calibrated on pictures of
+the split validation). Accuracy on pictures of the split test; time on one core at 512², turn by turn in one run.
+Pictures are rendered first where they are not there yet.
 """
 
 from __future__ import annotations
 
 import argparse
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -23,35 +21,36 @@ from numpy.typing import NDArray
 from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
 from onnxruntime.quantization.shape_inference import quant_pre_process
 
-from export_models.dataset.samples import Sample, read
+from export_models.dataset.samples import Sample
 from export_models.evaluate import FIGURES, evaluate, photo_of, served_models
 from export_models.export import REPOSITORY
 from export_models.tensorrt import half_precision
-from tests.benchmarks.model_quality import PICTURES
+from orchestrator.inference.letterbox import as_input
+from tests.benchmarks.model_quality import PICTURES, rendered
 from tests.benchmarks.report import Figure, report
+from tests.candidates import newest
 
-VERSION, CALIBRATION, SIDE, ROUNDS = 2, 16, 512, 7
+CALIBRATION, SIDE, ROUNDS = 16, 512, 7
 
 
 class Photos(CalibrationDataReader):
     """Photos one by one, as the models take them."""
 
     def __init__(self, samples: list[Sample]) -> None:
-        self.images: Iterator[NDArray[np.float32]] = (as_image(photo_of(sample)[1]) for sample in samples)
+        self.images: Iterator[NDArray[np.float32]] = (as_input(photo_of(sample)[1]) for sample in samples)
 
     def get_next(self) -> dict[str, NDArray[np.float32]] | None:
         image = next(self.images, None)
         return None if image is None else {"image": image}
 
 
-def as_image(photo: NDArray[np.uint8]) -> NDArray[np.float32]:
-    return np.ascontiguousarray(photo.transpose(2, 0, 1)[None].astype(np.float32) / 255)
+def file_of(repository: Path, model: str, version: int) -> Path:
+    return repository / model / str(version) / "model.onnx"
 
 
-def make(precision: str, model: str, folder: Path, calibration: list[Sample]) -> None:
+def make(precision: str, model: str, version: int, folder: Path, calibration: list[Sample]) -> None:
     """Write ``model`` in ``precision`` into the repository ``folder``."""
-    source = REPOSITORY / model / str(VERSION) / "model.onnx"
-    target = folder / model / str(VERSION) / "model.onnx"
+    source, target = file_of(REPOSITORY, model, version), file_of(folder, model, version)
     target.parent.mkdir(parents=True)
     if precision == "fp32":
         target.write_bytes(source.read_bytes())
@@ -73,14 +72,14 @@ def make(precision: str, model: str, folder: Path, calibration: list[Sample]) ->
         prepared.unlink()
 
 
-def seconds(repositories: dict[str, Path], model: str) -> dict[str, float]:
+def seconds(repositories: dict[str, Path], model: str, version: int) -> dict[str, float]:
     """The median time of one picture on one core, the precisions in turn."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
     image = np.random.default_rng(0).random((1, 3, SIDE, SIDE), np.float32)
     sessions = {
         precision: onnxruntime.InferenceSession(
-            str(folder / model / str(VERSION) / "model.onnx"), options, providers=["CPUExecutionProvider"]
+            str(file_of(folder, model, version)), options, providers=["CPUExecutionProvider"]
         )
         for precision, folder in repositories.items()
     }
@@ -93,16 +92,11 @@ def seconds(repositories: dict[str, Path], model: str) -> dict[str, float]:
     return {precision: float(np.median(times)) for precision, times in taken.items()}
 
 
-def rendered(split: str, count: int, folder: Path) -> list[Sample]:
-    generate = [sys.executable, "-m", "export_models.dataset.generate", "--split", split, "--size", "384"]
-    subprocess.run([*generate, "--count", str(count), "--out", str(folder)], check=True)
-    return [read(file) for file in sorted(folder.glob(f"{split}-*.npz"))[:count]]
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--pictures", type=Path, default=PICTURES, help=f"where they are kept (default {PICTURES})")
     parser.add_argument("--count", type=int, default=62, help="test pictures")
+    parser.add_argument("--version", type=int, default=newest("segmentation"), help="default: the newest")
     parser.add_argument("--json", type=Path)
     chosen = parser.parse_args()
     test = rendered("test", chosen.count, chosen.pictures)
@@ -112,14 +106,15 @@ def main() -> None:
         repositories = {precision: Path(scratch) / precision for precision in ("fp32", "fp16", "int8")}
         for precision, folder in repositories.items():
             for model in FIGURES:
-                make(precision, model, folder, calibration)
+                make(precision, model, chosen.version, folder, calibration)
         found = {
-            name: evaluate(served_models(VERSION, folder), test).figures() for name, folder in repositories.items()
+            name: evaluate(served_models(chosen.version, folder), test).figures()
+            for name, folder in repositories.items()
         }
         for model, better in FIGURES.items():
-            taken = seconds(repositories, model)
+            taken = seconds(repositories, model, chosen.version)
             for precision, folder in repositories.items():
-                size = (folder / model / str(VERSION) / "model.onnx").stat().st_size
+                size = file_of(folder, model, chosen.version).stat().st_size
                 figures.append(Figure(f"{model}, {precision}: time to fp32", taken[precision] / taken["fp32"], "×"))
                 figures.append(Figure(f"{model}, {precision}: file", size / 1e6, "MB"))
                 figures += [Figure(f"{model}, {precision}: {name}", found[precision][name]) for name in better]

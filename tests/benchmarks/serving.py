@@ -24,9 +24,11 @@ from tritonclient.utils import InferenceServerException, shared_memory
 from orchestrator.errors import ToolFailed
 from orchestrator.inference.launch import TritonServer
 from orchestrator.inference.profiles import pick
+from orchestrator.model_bench import counts
 from orchestrator.settings import load
 from orchestrator.tools import perf_analyzer
 from tests.benchmarks.report import Figure, report
+from tests.candidates import newest
 
 MODEL, REQUESTS, ROUNDS = "intrinsic_decomposition", 48, 3
 
@@ -103,7 +105,7 @@ def throughput(callers: list[Callable[[], None]], scale: int = 1) -> tuple[float
     return len(times) / (time.perf_counter() - started), times
 
 
-def measure(server: TritonServer, session: onnxruntime.InferenceSession, version: str, case: Case) -> list[Figure]:
+def measure(server: TritonServer, session: onnxruntime.InferenceSession, version: int, case: Case) -> list[Figure]:
     """Both ways, turn by turn."""
     image = np.random.default_rng(0).random((case.batch, 3, case.side, case.side), np.float32)
 
@@ -111,18 +113,18 @@ def measure(server: TritonServer, session: onnxruntime.InferenceSession, version
         session.run(None, {"image": image})
 
     callers = [
-        SharedCaller(server.url, f"{case.side}-{case.batch}-{n}", image, version) for n in range(case.concurrency)
+        SharedCaller(server.url, f"{case.side}-{case.batch}-{n}", image, str(version)) for n in range(case.concurrency)
     ]
     client, locally, scale = callers[0].client, [in_process] * case.concurrency, case.batch * (case.side // 512)
     throughput([in_process], scale), throughput(list(callers), scale)
-    before = client.get_inference_statistics(MODEL, version).model_stats[0]
+    before = counts(client, MODEL, version)
     rounds = [(throughput(locally, scale), throughput(list(callers), scale)) for _ in range(ROUNDS)]
-    after = client.get_inference_statistics(MODEL, version).model_stats[0]
+    after = counts(client, MODEL, version)
     for caller in callers:
         caller.close()
     local = case.batch * float(np.median([mine[0] for mine, _ in rounds]))
     served = case.batch * float(np.median([theirs[0] for _, theirs in rounds]))
-    batch = (after.inference_count - before.inference_count) / (after.execution_count - before.execution_count)
+    batch = (after[0] - before[0]) / (after[1] - before[1])
     times = np.concatenate([theirs[1] for _, theirs in rounds])
     return [
         Figure(f"in-process, {case}", local, "pictures/s"),
@@ -138,10 +140,10 @@ def with_perf_analyzer(server: TritonServer, version: int, case: Case, folder: P
     """The same by Triton's own tool; nothing where it can't be had."""
     image = np.random.default_rng(0).random((3, case.side, case.side), np.float32)
     perf_analyzer.write_inputs([{"image": image}], folder / "inputs.json")
-    load = perf_analyzer.Load(server.url, MODEL, version, case.batch)
+    sent = perf_analyzer.Load(server.url, MODEL, version, case.batch)
     try:
-        program = perf_analyzer.find(Path("output/perf_analyzer"))
-        found = perf_analyzer.run(program, load, folder / "inputs.json", concurrency=case.concurrency)
+        program = perf_analyzer.find(load().root / perf_analyzer.FOLDER)
+        found = perf_analyzer.run(program, sent, folder / "inputs.json", concurrency=case.concurrency)
     except ToolFailed as error:
         print(error.message)
         return []
@@ -156,7 +158,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--json", type=Path)
     parser.add_argument("--profile", default="auto", help="cpu, gpu, tensorrt, auto or none")
-    parser.add_argument("--version", type=int, default=2)
+    parser.add_argument("--version", type=int, default=newest(MODEL), help="default: the newest in the repository")
     chosen = parser.parse_args()
     settings = load()
     session = onnxruntime.InferenceSession(
@@ -173,7 +175,7 @@ def main() -> None:
     ):
         for case in CASES:
             print(case, flush=True)
-            figures += measure(server, session, str(chosen.version), case)
+            figures += measure(server, session, chosen.version, case)
         for case in CASES[:2]:
             figures += with_perf_analyzer(server, chosen.version, case, Path(folder))
     report(f"serving, {MODEL} version {chosen.version}", figures, chosen.json)

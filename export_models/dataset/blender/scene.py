@@ -41,7 +41,7 @@ def main() -> None:
 def render(job: dict[str, Any], scene: dict[str, Any]) -> None:
     bpy.ops.wm.read_factory_settings(use_empty=True)
     points = add_piece(scene)
-    add_standing(scene.get("standing", []), points)
+    add_standing(scene["standing"], points)
     add_room(scene["room"], points)
     add_lights(scene["lights"])
     add_camera(scene["camera"], points, job["size"])
@@ -329,9 +329,8 @@ def add_camera(camera: dict[str, Any], points: np.ndarray, size: int) -> None:
 
 
 def set_up_render(job: dict[str, Any], seed: int) -> None:
-    render_with_truth(
-        job["samples"], seed, THRESHOLD, BOUNCES, {"albedo": "COLOR", "roughness": "VALUE", "shape": "COLOR"}
-    )
+    truth = {"albedo": "COLOR", "roughness": "VALUE", "shape": "COLOR"}
+    render_with_truth(job["samples"], seed, THRESHOLD, BOUNCES, truth)
     scene = bpy.context.scene
     scene.render.threads_mode, scene.render.threads = "FIXED", job["threads"]
     scene.render.image_settings.color_depth = "16"
