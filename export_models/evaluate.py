@@ -65,7 +65,7 @@ class Scores:
 
 def photo_of(sample: Sample) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
     """The exposed light, linear and unclipped [H, W, 3], and the photo [H, W, 3] sRGB; the same each time."""
-    return photograph(sample.radiance, np.random.default_rng(zlib.crc32(sample.name.encode())))
+    return photograph(sample.radiance, sample.albedo, np.random.default_rng(zlib.crc32(sample.name.encode())))
 
 
 def judge(sample: Sample, truth: NDArray[np.float32], found: Maps, scores: Scores) -> None:

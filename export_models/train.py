@@ -66,11 +66,13 @@ class State:
         self.step, self.seconds = found["step"], found["seconds"]
 
 
-def new_state(config: dict[str, Any], imagenet: Path | None, device: torch.device) -> State:
+def new_state(config: dict[str, Any], imagenet: Path | None, start: Path | None, device: torch.device) -> State:
     torch.manual_seed(config["data"]["seed"])
     network = FurnitureNetwork()
     if imagenet is not None:
         network.encoder.load_imagenet(imagenet)
+    if start is not None:
+        network.load_state_dict(torch.load(start, map_location="cpu", weights_only=True))
     network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     optimizer = torch.optim.AdamW(groups(network, config), weight_decay=config["optimizer"]["weight_decay"])
     return State(network, copy.deepcopy(network), optimizer)
@@ -207,6 +209,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=0, help="stop after so long; the same command goes on")
     parser.add_argument("--workers", type=int, default=1, help="processes that prepare batches")
     parser.add_argument("--imagenet", type=Path, help="weights to start from, see networks/efficientnet_lite.py")
+    parser.add_argument("--start", type=Path, help="weights.pt of an earlier training to start from")
     parser.add_argument("--device", default="auto", help="cpu, cuda, or auto")
     chosen = parser.parse_args()
     config = tomllib.loads(chosen.config.read_text(encoding="utf-8"))
@@ -217,7 +220,7 @@ def main() -> None:
     name = ("cuda" if torch.cuda.is_available() else "cpu") if chosen.device == "auto" else chosen.device
     device = torch.device(name)
     chosen.out.mkdir(parents=True, exist_ok=True)
-    state = new_state(config, chosen.imagenet, device)
+    state = new_state(config, chosen.imagenet, chosen.start, device)
     if (chosen.out / "state.pt").exists():
         state.load(chosen.out / "state.pt", device)
     train(state, chosen.data, chosen.out, config, chosen.seconds, chosen.workers, device)

@@ -14,6 +14,9 @@ Image = NDArray[np.uint8]
 WHITE_PERCENTILE, WHITE_LEVEL = 97.0, 0.85
 """Exposed so that this share of the pixels stays below this level in every channel."""
 
+BALANCED = (0.6, 1.0)
+"""Share of the light's colour that a camera takes out."""
+
 
 def exposed(radiance: Floats) -> Floats:
     """[H, W, 3] linear in [0, 1]: bright parts just below white, as a camera meters."""
@@ -21,16 +24,22 @@ def exposed(radiance: Floats) -> Floats:
     return np.asarray(np.clip(radiance * gain, 0.0, 1.0), np.float32)
 
 
-def photograph(radiance: Floats, random: np.random.Generator) -> tuple[Floats, Image]:
+def photograph(radiance: Floats, albedo: Floats, random: np.random.Generator) -> tuple[Floats, Image]:
     """Return the exposed picture as it fell, linear and unclipped [H, W, 3], and the photo [H, W, 3] sRGB.
 
-    The photo has errors of exposure and white balance, photon and read noise (Foi et al. 2008), a little blur,
-    a tone curve of the maker's taste, and JPEG.
+    The camera takes out some to all of the light's colour (von Kries), as people's cameras do. The photo has errors
+    of exposure and white balance, photon and read noise (Foi et al. 2008), a little blur, a tone curve of the maker's
+    taste, and JPEG.
+
+    Args:
+        radiance, albedo: [H, W, 3] linear, as in ``Sample``.
     """
+    cast = np.log(light_color(radiance, albedo))
+    balance = np.exp(random.normal(0.0, 0.09, 3) * np.array([1.0, 0.4, 1.0]) - random.uniform(*BALANCED) * cast)
+    radiance = np.asarray(radiance * balance, np.float32)
     gain = WHITE_LEVEL / max(float(np.percentile(radiance.max(-1), random.uniform(90, 99.5))), 1e-6)
     gain *= 2.0 ** random.normal(0.0, 0.35)
-    balance = np.exp(random.normal(0.0, 0.09, 3) * np.array([1.0, 0.4, 1.0])).astype(np.float32)
-    truth = np.asarray(radiance * gain * balance, np.float32)
+    truth = np.asarray(radiance * gain, np.float32)
     seen = truth
     if random.random() < 0.5:
         seen = np.asarray(cv2.GaussianBlur(seen, (0, 0), float(random.uniform(0.3, 0.9))), np.float32)
@@ -49,3 +58,12 @@ def photograph(radiance: Floats, random: np.random.Generator) -> tuple[Floats, I
         _, packed = cv2.imencode(".jpg", photo[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])
         photo = np.asarray(cv2.imdecode(packed, cv2.IMREAD_COLOR)[..., ::-1], np.uint8)
     return truth, np.ascontiguousarray(photo)
+
+
+def light_color(radiance: Floats, albedo: Floats) -> Floats:
+    """[3] colour of the light where it can be told, of luminance-free mean 1 in its logarithms."""
+    told = (albedo > 0.05).all(-1) & (radiance > 0).all(-1)
+    if not told.any():
+        return np.ones(3, np.float32)
+    found = np.log(radiance[told] / albedo[told]).mean(0)
+    return np.asarray(np.exp(found - found.mean()), np.float32)

@@ -43,7 +43,7 @@ def from_render(exr: Path, name: str, slots: list[tuple[int, int]], meta: dict[s
     Args:
         slots: component and material index of each slot of the mesh.
     """
-    passes = read_passes(exr)
+    passes = read_passes(exr) | read_passes(exr.with_suffix(".truth.exr"))
     turn = np.array(json.loads(exr.with_suffix(".json").read_text(encoding="utf-8"))["camera_to_world"])
     normal = passes["shape"][..., :3] @ turn
     normal /= np.maximum(np.linalg.norm(normal, axis=-1, keepdims=True), 1e-6)
@@ -55,7 +55,7 @@ def from_render(exr: Path, name: str, slots: list[tuple[int, int]], meta: dict[s
         albedo=np.clip(passes["albedo"][..., :3], 0.0, 1.0),
         normal=normal.astype(np.float32),
         roughness=np.clip(passes["roughness"][..., 0], 0.0, 1.0),
-        ambient_occlusion=np.clip(passes["AO"].mean(-1), 0.0, 1.0),
+        ambient_occlusion=np.clip(passes["AO"][..., :3].mean(-1), 0.0, 1.0),
         depth=passes["Depth"][..., 0],
         component=table[which, 0],
         material=table[which, 1],
@@ -107,8 +107,7 @@ def read_passes(exr: Path) -> dict[str, Floats]:
     grouped: dict[str, dict[str, Floats]] = {}
     with OpenEXR.File(str(exr), separate_channels=True) as file:
         for name, channel in file.channels().items():
-            _, _, rest = name.partition(".")  # ViewLayer.albedo.R
-            group, _, letter = rest.rpartition(".")
+            *_, group, letter = name.split(".")  # ViewLayer.albedo.R
             grouped.setdefault(group, {})[letter] = np.array(channel.pixels, np.float32)
     return {
         name: np.stack([channels[letter] for letter in sorted(channels, key="RGBXYZVA".index)], -1)

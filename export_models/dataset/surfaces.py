@@ -28,6 +28,8 @@ smoked oak, elm, ebonised and limed wood, in sRGB by eye from photographs, and h
 METALS = ("#C9C7C3", "#8E8C8A", "#B58E46", "#9A5B3A", "#D8D2C4", "#7E786F")
 """Chrome, steel, brass, copper, nickel, pewter (F0, in sRGB); black metal is painted."""
 NEUTRALS = ("#F1EEE8", "#D8D4CC", "#A9A6A1", "#6E6C6A", "#3A393A", "#1C1C1E", "#E4D9C5", "#B7A78E")
+BROWNS = (0.02, 0.14)
+"""Hues of wood."""
 
 
 def surface(kind: str, random: Random, size_m: float) -> Surface:
@@ -45,7 +47,7 @@ def wood(random: Random) -> Surface:
         film = np.array(hsv(random.random(), random.uniform(0.1, 0.6), random.uniform(0.4, 0.9)))
         light, dark = tuple(np.multiply(light, film)), tuple(np.multiply(dark, film))
     jitter = random.normal(0.0, 0.04, 3)
-    contrast = random.uniform(0.3, 1.0)
+    contrast = random.uniform(0.6, 1.0)
     dark = tuple(np.add(light, contrast * np.subtract(dark, light)))
     spread = random.uniform(0.02, 0.12)
     finish = random.random()
@@ -62,7 +64,7 @@ def wood(random: Random) -> Surface:
         "pith_below_m": float(random.uniform(0.005, 0.15)),
         "bend": float(random.uniform(2.0, 11.0)),
         "rings": float(random.uniform(0.1, 0.75)),
-        "streaks": float(random.uniform(0.2, 0.8)),
+        "streaks": float(random.uniform(0.4, 0.9)),
         "fibres": float(random.uniform(0.05, 0.25)),
         "pores": float(pores * random.uniform(0.0, 0.8)),
         "knots": float(random.uniform(0.1, 0.25)) if random.random() < 0.2 else 0.0,
@@ -130,12 +132,11 @@ def glass(random: Random) -> Surface:
 
 def plastic(random: Random) -> Surface:
     """Moulded: one colour, glossy."""
-    return speckled(any_color(random), random, contrast=0.02, roughness=(0.1, 0.38), fine=200)
+    return speckled(coat_color(random), random, contrast=0.02, roughness=(0.1, 0.38), fine=200)
 
 
 def painted(random: Random) -> Surface:
-    neutral = random.random() < 0.5
-    color = linear(NEUTRALS[random.integers(len(NEUTRALS))]) if neutral else any_color(random)
+    color = coat_color(random)
     light_hex, _, _ = WOODS[random.integers(len(WOODS))]
     chipped = float(random.uniform(0.1, 0.8)) if random.random() < 0.2 else 0.0
     return speckled(color, random, contrast=0.06, roughness=(0.38, 0.8), fine=50) | {
@@ -245,6 +246,14 @@ def any_color(random: Random) -> Rgb:
     if random.random() < 0.45:
         return linear(NEUTRALS[random.integers(len(NEUTRALS))])
     return hsv(random.random(), random.uniform(0.1, 0.85), random.uniform(0.12, 0.92))
+
+
+def coat_color(random: Random) -> Rgb:
+    """What is painted or moulded: near grey, or any hue but the browns, which nobody could tell from plain wood."""
+    if random.random() < 0.6:
+        return linear(NEUTRALS[random.integers(len(NEUTRALS) - 1)])
+    hue = (BROWNS[1] + random.uniform(0.0, 1.0 - BROWNS[1] + BROWNS[0])) % 1.0
+    return hsv(hue, random.uniform(0.1, 0.85), random.uniform(0.12, 0.92))
 
 
 def pale(random: Random) -> Rgb:

@@ -29,6 +29,9 @@ WHOLE_SHARE, MIN_CROP = 0.5, 0.55
 """Share of pictures that are shown whole, and the smallest share of the side that the others are cut to."""
 LETTERBOX_SHARE, MIN_ASPECT = 0.35, 0.55
 """Share of pictures that are not square; the service fills them up below or on the right by repeating their edge."""
+RECOLOURED_SHARE = 0.5
+"""Share of pictures whose parts take other colours than they were rendered in."""
+MAX_ALBEDO = 0.95
 FAR_M = 60.0
 
 Batch = dict[str, Tensor]
@@ -86,8 +89,12 @@ def example(sample: Sample, side: int, random: np.random.Generator) -> Example:
     def shown(values: NDArray[Any], smooth: bool = True) -> NDArray[np.float32]:
         return fill_square(of_photo(values, smooth), side)
 
-    truth, photo = (fill_square(one, side) for one in photograph(of_photo(sample.radiance, smooth=True), random))
-    albedo, normal, depth = shown(sample.albedo), shown(sample.normal), shown(sample.depth, smooth=False)
+    radiance, albedo = of_photo(sample.radiance, smooth=True), of_photo(sample.albedo, smooth=True)
+    if random.random() < RECOLOURED_SHARE:
+        part = of_photo(sample.component, smooth=False) * len(MATERIALS) + of_photo(sample.material, smooth=False)
+        radiance, albedo = recoloured(radiance, albedo, part.astype(int), random)
+    truth, photo, albedo = (fill_square(one, side) for one in (*photograph(radiance, albedo, random), albedo))
+    normal, depth = shown(sample.normal), shown(sample.depth, smooth=False)
     component, material = (
         shown(values, smooth=False).astype(np.int64) for values in (sample.component, sample.material)
     )
@@ -112,6 +119,21 @@ def example(sample: Sample, side: int, random: np.random.Generator) -> Example:
         piece=piece[None],
         material=np.where(counts, np.where(component > 0, material, 0), IGNORE),
     )
+
+
+def recoloured(
+    radiance: NDArray[np.float32], albedo: NDArray[np.float32], part: NDArray[np.int_], random: np.random.Generator
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Each part lighter or darker and a little of another hue, under the light that it was in.
+
+    Args:
+        radiance, albedo: [H, W, 3] linear.
+        part: [H, W] number of the part that each pixel shows, >= 0.
+    """
+    count = int(part.max()) + 1
+    gains = np.exp(random.normal(0.0, 0.35, (count, 1)) + random.normal(0.0, 0.1, (count, 3)))
+    change = np.minimum(gains[part], MAX_ALBEDO / np.maximum(albedo, MIN_ALBEDO).max(-1, keepdims=True))
+    return np.asarray(radiance * change, np.float32), np.asarray(albedo * change, np.float32)
 
 
 def colour_is_told(

@@ -43,11 +43,18 @@ def material(found: Tensor, batch: Batch) -> Tensor:
 
 
 def classes(found: Tensor, truth: Tensor) -> Tensor:
-    """Cross entropy, each class weighted by the root of how rare it is in the batch."""
-    count = found.shape[1]
-    seen = torch.bincount(truth[truth != IGNORE].flatten(), minlength=count)[:count].to(found.dtype)
+    """Cross entropy, each class weighted by the root of how rare it is in the batch, and one minus the mean IoU.
+
+    Likelihoods take the place of sets in the latter (Rahman and Wang 2016), over the classes that the batch shows.
+    """
+    count, counts = found.shape[1], truth != IGNORE
+    seen = torch.bincount(truth[counts], minlength=count)[:count].to(found.dtype)
     weight = torch.where(seen > 0, (seen.sum() / (seen + 1)).sqrt(), torch.zeros_like(seen)).clamp_max(12.0)
-    return F.cross_entropy(found, truth, weight=weight, ignore_index=IGNORE)
+    entropy = F.cross_entropy(found, truth, weight=weight, ignore_index=IGNORE)
+    likely = torch.softmax(found, 1).movedim(1, -1)[counts]  # [N, classes]
+    shared = torch.zeros_like(seen).index_add(0, truth[counts], likely.gather(1, truth[counts][:, None])[:, 0])
+    iou = (shared + SMOOTHING) / (likely.sum(0) + seen - shared + SMOOTHING)
+    return entropy + 1 - iou[seen > 0].mean()
 
 
 def shading(found: Tensor, batch: Batch) -> Tensor:

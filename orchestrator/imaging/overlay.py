@@ -15,7 +15,11 @@ from orchestrator.domain import Image
 
 MAX_SIDE = 1600
 """The overlay is for a screen, not for measuring."""
+Rectangle = tuple[int, int, int, int]
+"""Left, top, right, bottom."""
 TINT, DIM = 0.45, 0.75
+LABELS_TALL = 34
+"""Lines of labels that would fill the picture."""
 
 
 def draw_masks(photo_srgb: Image, masks: Sequence[tuple[str, str, Image]]) -> Image:
@@ -23,7 +27,7 @@ def draw_masks(photo_srgb: Image, masks: Sequence[tuple[str, str, Image]]) -> Im
 
     Args:
         photo_srgb: [H, W, 3] uint8.
-        masks: (name, label, [H, W] uint8 mask); a name always has the same colour.
+        masks: (name, label, [H, W] uint8 mask); a name always has the same colour; '' is no label.
     """
     height, width = photo_srgb.shape[:2]
     scale = min(1.0, MAX_SIDE / max(height, width))
@@ -56,17 +60,29 @@ def color_of(name: str) -> tuple[int, int, int]:
 def _labelled(drawn: Image, masks: Sequence[tuple[str, str, Image]]) -> Image:
     page = Pillow.fromarray(drawn)
     pen = ImageDraw.Draw(page)
-    font = ImageFont.load_default(max(12, max(page.size) // 55))
+    font = ImageFont.load_default(max(12, max(page.size) // LABELS_TALL))
+    taken: list[Rectangle] = []
     for name, label, mask in masks:
         solid = (mask > 127).astype(np.uint8)
-        if not solid.any():
+        if not label or not solid.any():
             continue
         # The point farthest from the mask's edge is always on the mask, unlike its centre of mass.
         y, x = np.unravel_index(int(cv2.distanceTransform(solid, cv2.DIST_L2, 3).argmax()), solid.shape)
         left, top, right, bottom = pen.textbbox((0, 0), label, font)
-        width, height = right - left + 14, bottom - top + 10
+        width, height = round(right - left) + 14, round(bottom - top) + 10
         x0 = int(np.clip(x - width / 2, 2, max(2, page.width - width - 2)))
         y0 = int(np.clip(y - height / 2, 2, max(2, page.height - height - 2)))
+        y0 = _free((x0, y0, x0 + width, y0 + height), taken, page.height)
+        taken.append((x0, y0, x0 + width, y0 + height))
         pen.rounded_rectangle((x0, y0, x0 + width, y0 + height), 5, (24, 22, 20), outline=color_of(name), width=2)
         pen.text((x0 + 7 - left, y0 + 5 - top), label, (255, 255, 255), font)
     return np.asarray(page)
+
+
+def _free(label: Rectangle, taken: Sequence[Rectangle], room: int) -> int:
+    """The top nearest to that of ``label`` at which it hides none of ``taken``; its own where there is none."""
+    left, top, right, bottom = label
+    beside = [(upper, lower) for other, upper, beyond, lower in taken if left < beyond and other < right]
+    height = bottom - top
+    tops = sorted(range(room - height), key=lambda tried: abs(tried - top))
+    return next((one for one in tops if all(one >= lower or one + height <= upper for upper, lower in beside)), top)

@@ -106,7 +106,7 @@ def segment(
     progress(0.85, "wood and overlay")
     foreground = mask_from_likelihood(photo_srgb, maps.foreground)
     wood = mask_from_likelihood(photo_srgb, maps.wood) if options.detect_wood else None
-    labels = [(part.name, f"{part.instance} · {part.material} · {part.confidence:.0%}", part.mask) for part in found]
+    labels = _labels(found)
     if wood is not None and _mostly_outside(wood, found):
         labels.insert(0, ("wood", "wood", wood))
     overlay = draw_masks(photo_srgb, labels)
@@ -140,6 +140,17 @@ def _component(
     number = Counter(part.name for part in before)[name] + 1
     made_of = material or _material(mask, maps)
     return [ComponentMask(name, f"{name}-{number}", mask, made_of, confidence, box, area, detector.value)]
+
+
+def _labels(found: Sequence[ComponentMask]) -> list[tuple[str, str, Image]]:
+    """Name, label and mask of each component; of several of a name the largest is labelled for all."""
+    each = Counter(part.name for part in found)
+    largest = {part.name: part for part in sorted(found, key=lambda part: part.area_px)}
+    labels = {
+        name: f"{name} x{each[name]} · {part.material}" if each[name] > 1 else f"{name} · {part.material}"
+        for name, part in largest.items()
+    }
+    return [(part.name, labels[part.name] if part is largest[part.name] else "", part.mask) for part in found]
 
 
 def _mostly_outside(wood: Image, found: Sequence[ComponentMask]) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 
 import bpy
 
@@ -33,3 +34,27 @@ def render_with_truth(samples: int, seed: int, threshold: float, bounces: int, t
     for name, kind in truth.items():
         aov = layer.aovs.add()
         aov.name, aov.type = name, kind
+
+
+def denoise_truth(names: tuple[str, ...], file: Path) -> Path:
+    """Let the passes ``names`` be written into another multilayer EXR, freed of the noise of few paths.
+
+    The picture's own denoiser does it: patterns finer than its pixels are gone from both, or from neither. Returns the
+    file that rendering will write: ``file`` with the frame's number.
+    """
+    scene = bpy.context.scene
+    scene.use_nodes = True
+    tree = scene.node_tree
+    tree.nodes.clear()
+    layers, output = tree.nodes.new("CompositorNodeRLayers"), tree.nodes.new("CompositorNodeOutputFile")
+    output.format.file_format = "OPEN_EXR_MULTILAYER"
+    output.format.color_depth = "16"
+    output.base_path = str(file)
+    output.file_slots.clear()
+    for name in names:
+        denoise = tree.nodes.new("CompositorNodeDenoise")
+        denoise.use_hdr = False
+        tree.links.new(layers.outputs[name], denoise.inputs["Image"])
+        output.file_slots.new(name)
+        tree.links.new(denoise.outputs[0], output.inputs[name])
+    return file.with_name(f"{file.name}{scene.frame_current:04d}.exr")

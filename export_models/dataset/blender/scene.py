@@ -18,10 +18,12 @@ import numpy as np
 from mathutils import Matrix, Vector
 from mathutils.bvhtree import BVHTree
 
-from export_models.dataset.blender.cycles import render_with_truth
+from export_models.dataset.blender.cycles import denoise_truth, render_with_truth
 from export_models.dataset.blender.surfaces import material_of
 
 AO_DISTANCE_M = 0.5
+SKY_MAP = 64
+"""Side of the map by which the sky is sampled: a plain gradient needs no more; Cycles takes half a second."""
 REACH_M = 9.0
 """Half the width of floor and wall."""
 SMOOTH_RAD = math.radians(35)
@@ -46,10 +48,13 @@ def render(job: dict[str, Any], scene: dict[str, Any]) -> None:
     add_lights(scene["lights"])
     add_camera(scene["camera"], points, job["size"])
     set_up_render(job, scene["seed"])
-    bpy.context.scene.render.filepath = scene["exr"]
+    exr = Path(scene["exr"])
+    bpy.context.scene.render.filepath = str(exr)
+    denoised = denoise_truth(("albedo", "AO"), exr.with_suffix(".truth"))
     bpy.ops.render.render(write_still=True)
+    denoised.rename(exr.with_suffix(".truth.exr"))
     matrix = [list(row)[:3] for row in bpy.context.scene.camera.matrix_world][:3]
-    Path(scene["exr"]).with_suffix(".json").write_text(json.dumps({"camera_to_world": matrix}), encoding="utf-8")
+    exr.with_suffix(".json").write_text(json.dumps({"camera_to_world": matrix}), encoding="utf-8")
 
 
 def add_piece(scene: dict[str, Any]) -> np.ndarray:
@@ -295,6 +300,7 @@ def add_lights(light: dict[str, Any]) -> None:
     background.inputs["Color"].default_value = (*sky["color"], 1.0)
     tree.links.new(strength.outputs[0], background.inputs["Strength"])
     world.light_settings.distance = AO_DISTANCE_M
+    world.cycles.sampling_method, world.cycles.sample_map_resolution = "MANUAL", SKY_MAP
     bpy.context.scene.world = world
 
 

@@ -104,7 +104,7 @@ def wood(nodes: Nodes, surface: Surface) -> Made:
     dark = nodes.math(
         "ADD",
         nodes.math("MULTIPLY", growth, surface["rings"]),
-        nodes.math("MULTIPLY", nodes.between(streak, -0.35, 0.75), surface["streaks"]),
+        nodes.math("MULTIPLY", nodes.between(streak, -0.9, 1.5), surface["streaks"]),
     )
     dark = nodes.math("ADD", dark, nodes.between(fibre, -surface["fibres"], surface["fibres"]))
     if surface.get("pores", 0.0) > 0:  # short dark dashes, as oak and ash have

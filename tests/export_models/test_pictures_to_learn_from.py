@@ -1,0 +1,83 @@
+"""What the pictures and the losses promise to whoever learns from them."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+
+from export_models.dataset.photograph import photograph
+from export_models.export import CHECKOUT
+from export_models.learning.batches import IGNORE, recoloured
+from export_models.learning.losses import classes
+
+LIE = """
+import json, numpy as np
+from export_models.dataset.blender.scene import covered
+square = [(0, 0, 0), (1, 0, 0), (1, 1, 0), (0, 1, 0)]
+corners = np.array(square + [(x, y, height) for height in {heights} for x, y, _ in square], float)
+faces = [(at, at + 1, at + 2) for at in range(0, len(corners), 4)]
+faces += [(at, at + 2, at + 3) for at in range(0, len(corners), 4)]
+print(json.dumps(covered(corners, np.array(faces)).tolist()))
+"""
+
+
+def covered(heights: list[float]) -> list[bool]:
+    """Which triangles are left out of squares at 0 and at ``heights``: first half of each, then the others."""
+    done = subprocess.run(
+        [sys.executable, "-c", LIE.format(heights=heights)], cwd=CHECKOUT, capture_output=True, text=True, timeout=120
+    )
+    assert done.returncode == 0, done.stderr[-1500:]
+    found: list[bool] = json.loads(done.stdout.strip().splitlines()[-1])
+    return found
+
+
+def test_of_faces_that_lie_on_each_other_one_is_kept() -> None:
+    lower, upper, lower_too, upper_too = covered([0.0])
+    assert [lower + upper, lower_too + upper_too] == [1, 1]
+
+
+def test_faces_that_only_face_each_other_are_kept() -> None:
+    assert covered([0.02, 0.5]) == [False] * 6
+
+
+@pytest.mark.parametrize("light", [(2.0, 1.0, 0.4), (0.7, 1.0, 1.4)])
+def test_a_camera_takes_out_most_of_the_lights_colour(light: tuple[float, float, float]) -> None:
+    albedo = np.full((64, 64, 3), 0.5, np.float32)
+    albedo[32:] = (0.6, 0.2, 0.1)
+    casts = []
+    for seed in range(40):
+        truth, photo = photograph(albedo * np.float32(light), albedo, np.random.default_rng(seed))
+        assert (photo.dtype, photo.shape) == (np.uint8, albedo.shape)
+        left = truth / albedo
+        assert np.allclose(left, left[0, 0], rtol=1e-4)  # the light that is left is even, as it was
+        casts.append(np.log(left[0, 0, 0] / left[0, 0, 2]))
+    assert abs(np.mean(casts)) < 0.4 * abs(np.log(light[0] / light[2]))  # it takes out three fifths at least
+    assert np.std(casts) > 0.05  # and errs
+
+
+def test_the_loss_of_classes_is_nothing_for_the_truth_and_pixels_that_do_not_count_do_not() -> None:
+    truth = torch.randint(0, 5, (2, 16, 16), generator=torch.Generator().manual_seed(0))
+    sure = 20.0 * torch.nn.functional.one_hot(truth, 5).permute(0, 3, 1, 2).float()
+    assert float(classes(sure, truth)) < 0.01
+    ignored = truth.clone()
+    ignored[:, :8] = IGNORE
+    wrong_there = sure.clone()
+    wrong_there[:, :, :8] = -wrong_there[:, :, :8]
+    assert float(classes(wrong_there, ignored)) < 0.01
+    assert float(classes(wrong_there, truth)) > 1.0
+
+
+def test_parts_in_other_colours_stand_in_the_same_light() -> None:
+    random = np.random.default_rng(3)
+    albedo = random.uniform(0.05, 0.9, (32, 32, 3)).astype(np.float32)
+    light = random.uniform(0.2, 2.0, (32, 32, 3)).astype(np.float32)
+    part = np.repeat(np.arange(4), 8)[:, None].repeat(32, 1)
+    radiance, changed = recoloured(albedo * light, albedo, part, random)
+    assert np.allclose(radiance / changed, light, rtol=1e-4)
+    assert changed.max() <= 0.95 + 1e-6
+    assert all(np.abs(changed[part == one] / albedo[part == one] - 1).mean() > 0.02 for one in range(4))
