@@ -49,8 +49,8 @@ def test_a_picture_that_can_not_be_decoded_fails_alone(client: grpcclient.Infere
 
 def test_requests_that_come_together_run_together(client: grpcclient.InferenceServerClient) -> None:
     def counts() -> tuple[int, int]:
-        stats = client.get_inference_statistics("intrinsic_decomposition").model_stats[0]
-        return stats.inference_count, stats.execution_count
+        versions = client.get_inference_statistics("intrinsic_decomposition").model_stats
+        return sum(one.inference_count for one in versions), sum(one.execution_count for one in versions)
 
     def infer(seed: int) -> np.ndarray:
         image = np.random.default_rng(seed).random((1, 3, 256, 256), np.float32)
