@@ -50,10 +50,12 @@ def classes(found: Tensor, truth: Tensor) -> Tensor:
     count, counts = found.shape[1], truth != IGNORE
     seen = torch.bincount(truth[counts], minlength=count)[:count].to(found.dtype)
     weight = torch.where(seen > 0, (seen.sum() / (seen + 1)).sqrt(), torch.zeros_like(seen)).clamp_max(12.0)
-    entropy = F.cross_entropy(found, truth, weight=weight, ignore_index=IGNORE)
-    likely = torch.softmax(found, 1).movedim(1, -1)[counts]  # [N, classes]
-    shared = torch.zeros_like(seen).index_add(0, truth[counts], likely.gather(1, truth[counts][:, None])[:, 0])
-    iou = (shared + SMOOTHING) / (likely.sum(0) + seen - shared + SMOOTHING)
+    known = F.log_softmax(found, 1)
+    entropy = F.nll_loss(known, truth, weight, ignore_index=IGNORE)
+    likely = known.exp() * counts[:, None]
+    right = likely.gather(1, truth.where(counts, 0)[:, None])[:, 0]
+    shared = torch.zeros_like(seen).index_add(0, truth.where(counts, 0).flatten(), right.flatten())
+    iou = (shared + SMOOTHING) / (likely.sum((0, 2, 3)) + seen - shared + SMOOTHING)
     return entropy + 1 - iou[seen > 0].mean()
 
 
