@@ -31,13 +31,15 @@ from export_models.dataset.makers import KINDS, make_piece
 from export_models.dataset.meshes import SceneMesh, from_labelled, from_piece
 from export_models.dataset.package import furniture_folder
 from export_models.dataset.samples import from_render, write
-from export_models.dataset.scenes import close_up, dress, scene, standing
+from export_models.dataset.scenes import close_up, dress, from_above, scene, standing
 
 SPLITS = ("train", "validation", "test")
 MADE_SHARE = 0.6
 """Of the training pictures; the rest show models by others."""
-CLOSE_EVERY, STANDING_EVERY = 8, 4
-"""Every so many training pictures show a part of the piece that fills the picture, or things that stand on it."""
+CLOSE_EVERY, STANDING_EVERY, ABOVE_EVERY = 8, 4, 10
+"""Every so many training pictures show a part of the piece that fills the picture, or things that stand on it, or both
+from above."""
+TOPS = ("table", "desk", "dresser")
 BATCH = 16
 """Scenes that one Blender renders before the next starts: its memory grows."""
 MIN_SHOWN = 0.01
@@ -63,9 +65,10 @@ def describe(wanted: Set, number: int, scratch: Path) -> dict[str, Any]:
     """Draw picture ``number``; write its mesh into ``scratch``."""
     random = np.random.default_rng([wanted.seed, SPLITS.index(wanted.split), number])
     name = f"{wanted.split}-{number:06d}"
-    made = wanted.split == "train" and (random.random() < MADE_SHARE or not wanted.models)
+    above = wanted.split == "train" and (number + 1) % ABOVE_EVERY == 0
+    made = wanted.split == "train" and (random.random() < MADE_SHARE or not wanted.models or above)
     if made:
-        kind, seed = str(random.choice(sorted(KINDS))), int(random.integers(1 << 31))
+        kind, seed = str(random.choice(TOPS if above else sorted(KINDS))), int(random.integers(1 << 31))
         piece = make_piece(kind, seed)
         mesh, choices = from_piece(piece, random), piece.roles
         source: dict[str, Any] = {"kind": kind, "maker_seed": seed}
@@ -82,7 +85,9 @@ def describe(wanted: Set, number: int, scratch: Path) -> dict[str, Any]:
         for slot, kind in zip(mesh.slots, dressed.materials, strict=True)
     ]
     drawn = scene(mesh, random)
-    if wanted.split == "train":
+    if above:
+        drawn["camera"], drawn["standing"] = from_above(drawn["camera"], random), standing(random, 0.2)
+    elif wanted.split == "train":
         if (number + 1) % CLOSE_EVERY == 0:
             drawn["camera"] = close_up(drawn["camera"], random)
         if (number + 1) % STANDING_EVERY == 0:

@@ -57,6 +57,7 @@ def camera(azimuth: float, random: Random) -> Description:
         "roll_deg": float(random.normal(0.0, 1.2)),
         "lens_mm": float(random.choice([24, 28, 35, 50, 50, 70, 85])),
         "fill": float(random.uniform(0.45, 0.92)),
+        "upon": 0.0,
         "shift": [float(random.normal(0.0, 0.05)), float(random.normal(0.0, 0.04))],
     }
 
@@ -69,8 +70,17 @@ def close_up(camera: Description, random: Random) -> Description:
     return camera | {"lens_mm": camera["lens_mm"] * zoom, "fill": camera["fill"] * zoom, "shift": shift}
 
 
-def standing(random: Random) -> list[Description]:
-    """A few things on the piece: cups, vases, books, fruit. ``at`` is where above it, as shares of its bounding box."""
+def from_above(camera: Description, random: Random) -> Description:
+    """The same camera near the piece's top, which fills the picture, as in photos of what stands on a table."""
+    elevation, upon = float(random.uniform(20.0, 70.0)), float(random.uniform(0.2, 0.7))
+    return camera | {"elevation_deg": elevation, "upon": upon}
+
+
+def standing(random: Random, spread: float = 0.4) -> list[Description]:
+    """A few things on the piece: cups, vases, books, fruit.
+
+    ``at`` is where above it, as shares of its bounding box, up to ``spread`` from its middle.
+    """
     made = []
     for _ in range(int(random.integers(1, 5))):
         kind = str(random.choice(["cup", "vase", "book", "fruit"]))
@@ -79,7 +89,7 @@ def standing(random: Random) -> list[Description]:
             {
                 "kind": kind,
                 "surface": surfaces.surface(material, random, 0.3),
-                "at": [float(random.uniform(0.1, 0.9)) for _ in range(2)],
+                "at": [float(random.uniform(0.5 - spread, 0.5 + spread)) for _ in range(2)],
                 "size_m": float(random.uniform(0.03, 0.09)),
             }
         )

@@ -305,7 +305,10 @@ def add_lights(light: dict[str, Any]) -> None:
 
 
 def add_camera(camera: dict[str, Any], points: np.ndarray, size: int) -> None:
-    """As far away as it takes for the piece's outline to fill its share of the picture."""
+    """As far away as it takes for the piece's outline to fill its share of the picture, or near its top.
+
+    ``upon`` is the share of the piece's width that is seen of its top; 0 is the whole piece.
+    """
     azimuth, elevation = math.radians(camera["azimuth_deg"]), math.radians(camera["elevation_deg"])
     back = np.array(
         [math.sin(azimuth) * math.cos(elevation), -math.cos(azimuth) * math.cos(elevation), math.sin(elevation)]
@@ -315,7 +318,10 @@ def add_camera(camera: dict[str, Any], points: np.ndarray, size: int) -> None:
     tangent = SENSOR_MM / (2 * camera["lens_mm"])
     target = (points.min(0) + points.max(0)) / 2
     distance = 1.0
-    for _ in range(4):  # the outline's middle moves with perspective, so aim again
+    if camera["upon"] > 0:
+        target[2] = points[:, 2].max()
+        distance = camera["upon"] * float(np.ptp(points[:, :2], axis=0).max()) / (2 * tangent)
+    for _ in range(0 if camera["upon"] > 0 else 4):  # the outline's middle moves with perspective, so aim again
         seen = (points - target) @ axes.T
         distance = float((np.abs(seen[:, :2]).max(1) / (camera["fill"] * tangent) + seen[:, 2]).max())
         projected = seen[:, :2] / (distance - seen[:, 2:])
