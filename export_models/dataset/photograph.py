@@ -27,15 +27,15 @@ def exposed(radiance: Floats) -> Floats:
 def photograph(radiance: Floats, albedo: Floats, random: np.random.Generator) -> tuple[Floats, Image]:
     """Return the exposed picture as it fell, linear and unclipped [H, W, 3], and the photo [H, W, 3] sRGB.
 
-    The camera takes out some to all of the light's colour (von Kries), as people's cameras do. The photo has errors
+    The camera takes out most of the light's colour (von Kries), as people's cameras do. The photo has errors
     of exposure and white balance, photon and read noise (Foi et al. 2008), a little blur, a tone curve of the maker's
     taste, and JPEG.
 
     Args:
         radiance, albedo: [H, W, 3] linear, as in ``Sample``.
     """
-    cast = np.log(light_color(radiance, albedo))
-    balance = np.exp(random.normal(0.0, 0.09, 3) * np.array([1.0, 0.4, 1.0]) - random.uniform(*BALANCED) * cast)
+    error = random.normal(0.0, 0.09, 3) * np.array([1.0, 0.4, 1.0])
+    balance = np.exp(error - random.uniform(*BALANCED) * cast(radiance, albedo))
     radiance = np.asarray(radiance * balance, np.float32)
     gain = WHITE_LEVEL / max(float(np.percentile(radiance.max(-1), random.uniform(90, 99.5))), 1e-6)
     gain *= 2.0 ** random.normal(0.0, 0.35)
@@ -60,10 +60,10 @@ def photograph(radiance: Floats, albedo: Floats, random: np.random.Generator) ->
     return truth, np.ascontiguousarray(photo)
 
 
-def light_color(radiance: Floats, albedo: Floats) -> Floats:
-    """[3] colour of the light where it can be told, of luminance-free mean 1 in its logarithms."""
+def cast(radiance: Floats, albedo: Floats) -> Floats:
+    """[3] logarithm of the light's colour, 0 in the mean, over the pixels that tell it; all 0 where none does."""
     told = (albedo > 0.05).all(-1) & (radiance > 0).all(-1)
     if not told.any():
-        return np.ones(3, np.float32)
+        return np.zeros(3, np.float32)
     found = np.log(radiance[told] / albedo[told]).mean(0)
-    return np.asarray(np.exp(found - found.mean()), np.float32)
+    return np.asarray(found - found.mean(), np.float32)

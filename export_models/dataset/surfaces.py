@@ -17,6 +17,9 @@ Surface = dict[str, Any]
 Rgb = tuple[float, float, float]
 Random = np.random.Generator
 
+MAX_ALBEDO = 0.95
+"""Nothing that furniture is made of throws back more light."""
+
 WOODS: tuple[tuple[str, str, float], ...] = (
     ("#EAD3AE", "#CBA679", 0.2), ("#E3C492", "#B58450", 0.5), ("#DDB88F", "#B5845A", 0.2), ("#D0A972", "#8D6234", 0.7),
     ("#C3B49C", "#7B6B55", 0.6), ("#BC8A4A", "#6C4622", 0.4), ("#B0693F", "#6B3219", 0.2), ("#8B452C", "#451B0F", 0.3),
@@ -249,7 +252,10 @@ def any_color(random: Random) -> Rgb:
 
 
 def coat_color(random: Random) -> Rgb:
-    """What is painted or moulded: near grey, or any hue but the browns, which nobody could tell from plain wood."""
+    """What is painted or moulded: near grey, or any hue but the browns, which nobody could tell from plain wood.
+
+    The last of the neutrals, which is a tan, is one of those.
+    """
     if random.random() < 0.6:
         return linear(NEUTRALS[random.integers(len(NEUTRALS) - 1)])
     hue = (BROWNS[1] + random.uniform(0.0, 1.0 - BROWNS[1] + BROWNS[0])) % 1.0
@@ -271,5 +277,5 @@ def linear(color_hex: str) -> Rgb:
 
 
 def rgb(color: Any) -> Rgb:
-    red, green, blue = (float(np.clip(channel, 0.004, 0.95)) for channel in color)
+    red, green, blue = (float(np.clip(channel, 0.004, MAX_ALBEDO)) for channel in color)
     return red, green, blue

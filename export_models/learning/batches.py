@@ -18,6 +18,7 @@ from torch.utils.data import IterableDataset
 from export_models.baselines.segmentation import MATERIALS
 from export_models.dataset.photograph import photograph
 from export_models.dataset.samples import Sample, read
+from export_models.dataset.surfaces import MAX_ALBEDO
 from orchestrator.inference.letterbox import fill_square
 
 IGNORE = 255
@@ -31,7 +32,6 @@ LETTERBOX_SHARE, MIN_ASPECT = 0.35, 0.55
 """Share of pictures that are not square; the service fills them up below or on the right by repeating their edge."""
 RECOLOURED_SHARE = 0.5
 """Share of pictures whose parts take other colours than they were rendered in."""
-MAX_ALBEDO = 0.95
 FAR_M = 60.0
 
 Batch = dict[str, Tensor]
@@ -90,14 +90,13 @@ def example(sample: Sample, side: int, random: np.random.Generator) -> Example:
         return fill_square(of_photo(values, smooth), side)
 
     radiance, albedo = of_photo(sample.radiance, smooth=True), of_photo(sample.albedo, smooth=True)
+    seen = [of_photo(values, smooth=False) for values in (sample.component, sample.material)]
     if random.random() < RECOLOURED_SHARE:
-        part = of_photo(sample.component, smooth=False) * len(MATERIALS) + of_photo(sample.material, smooth=False)
-        radiance, albedo = recoloured(radiance, albedo, part.astype(int), random)
+        part = (seen[0] * len(MATERIALS) + seen[1]).astype(int)
+        radiance, albedo = recoloured(radiance, albedo, part, random)
     truth, photo, albedo = (fill_square(one, side) for one in (*photograph(radiance, albedo, random), albedo))
     normal, depth = shown(sample.normal), shown(sample.depth, smooth=False)
-    component, material = (
-        shown(values, smooth=False).astype(np.int64) for values in (sample.component, sample.material)
-    )
+    component, material = (fill_square(one, side).astype(np.int64) for one in seen)
     normal = normal * np.array([-1, 1, 1], np.float32) if flip else normal
     length = np.linalg.norm(normal, axis=-1, keepdims=True)
     hit = (length[..., 0] > 0.5) & (depth > 0) & (depth < FAR_M)

@@ -53,8 +53,8 @@ def classes(found: Tensor, truth: Tensor) -> Tensor:
     known = F.log_softmax(found, 1)
     entropy = F.nll_loss(known, truth, weight, ignore_index=IGNORE)
     likely = known.exp() * counts[:, None]
-    right = likely.gather(1, truth.where(counts, 0)[:, None])[:, 0]
-    shared = torch.zeros_like(seen).index_add(0, truth.where(counts, 0).flatten(), right.flatten())
+    among = truth.where(counts, 0)  # what does not count adds a likelihood of 0 there
+    shared = torch.zeros_like(seen).index_add(0, among.flatten(), likely.gather(1, among[:, None]).flatten())
     iou = (shared + SMOOTHING) / (likely.sum((0, 2, 3)) + seen - shared + SMOOTHING)
     return entropy + 1 - iou[seen > 0].mean()
 

@@ -23,7 +23,7 @@ from export_models.dataset.blender.surfaces import material_of
 
 AO_DISTANCE_M = 0.5
 SKY_MAP = 64
-"""Side of the map by which the sky is sampled: a plain gradient needs no more; Cycles takes half a second."""
+"""Rows of the map by which Cycles samples the sky: a plain gradient needs no more, and its own choice takes 0.5 s."""
 REACH_M = 9.0
 """Half the width of floor and wall."""
 SMOOTH_RAD = math.radians(35)
@@ -314,19 +314,13 @@ def add_camera(camera: dict[str, Any], points: np.ndarray, size: int) -> None:
         [math.sin(azimuth) * math.cos(elevation), -math.cos(azimuth) * math.cos(elevation), math.sin(elevation)]
     )
     right = np.array([math.cos(azimuth), math.sin(azimuth), 0.0])
-    axes = np.stack([right, np.cross(back, right), back])
     tangent = SENSOR_MM / (2 * camera["lens_mm"])
-    target = (points.min(0) + points.max(0)) / 2
-    distance = 1.0
     if camera["upon"] > 0:
-        target[2] = points[:, 2].max()
-        distance = camera["upon"] * float(np.ptp(points[:, :2], axis=0).max()) / (2 * tangent)
-    for _ in range(0 if camera["upon"] > 0 else 4):  # the outline's middle moves with perspective, so aim again
-        seen = (points - target) @ axes.T
-        distance = float((np.abs(seen[:, :2]).max(1) / (camera["fill"] * tangent) + seen[:, 2]).max())
-        projected = seen[:, :2] / (distance - seen[:, 2:])
-        middle = (projected.min(0) + projected.max(0)) / 2 * distance
-        target = target + axes[0] * middle[0] + axes[1] * middle[1]
+        low, high = points.min(0), points.max(0)
+        target = np.array([*(low + high)[:2] / 2, high[2]])
+        distance = camera["upon"] * float((high - low)[:2].max()) / (2 * tangent)
+    else:
+        target, distance = framed(points, np.stack([right, np.cross(back, right), back]), camera["fill"] * tangent)
     data = bpy.data.cameras.new("camera")
     data.lens, data.sensor_width, data.sensor_fit = camera["lens_mm"], SENSOR_MM, "HORIZONTAL"
     data.shift_x, data.shift_y = camera["shift"]
@@ -338,6 +332,23 @@ def add_camera(camera: dict[str, Any], points: np.ndarray, size: int) -> None:
     scene = bpy.context.scene
     scene.camera = made
     scene.render.resolution_x = scene.render.resolution_y = size
+
+
+def framed(points: np.ndarray, axes: np.ndarray, tangent: float) -> tuple[np.ndarray, float]:
+    """The place to aim at and the distance from it at which the outline just reaches ``tangent`` to both sides.
+
+    Args:
+        axes: [3, 3] the camera's right, up and back.
+    """
+    target = (points.min(0) + points.max(0)) / 2
+    distance = 1.0
+    for _ in range(4):  # the outline's middle moves with perspective, so aim again
+        seen = (points - target) @ axes.T
+        distance = float((np.abs(seen[:, :2]).max(1) / tangent + seen[:, 2]).max())
+        projected = seen[:, :2] / (distance - seen[:, 2:])
+        middle = (projected.min(0) + projected.max(0)) / 2 * distance
+        target = target + axes[0] * middle[0] + axes[1] * middle[1]
+    return target, distance
 
 
 def set_up_render(job: dict[str, Any], seed: int) -> None:

@@ -12,9 +12,9 @@ from typing import Any
 import bpy
 
 from export_models.dataset.blender.nodes import Nodes
+from export_models.dataset.surfaces import MAX_ALBEDO
 
 Surface = dict[str, Any]
-MAX_ALBEDO = 0.95
 
 
 def material_of(name: str, surface: Surface, index: int) -> bpy.types.Material:
