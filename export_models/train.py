@@ -1,11 +1,12 @@
 """Train the network of version 2.
 
-python -m export_models.train --data DIR --out DIR [--config FILE] [--steps N] [--seconds N] [--device auto]
+python -m export_models.train --data DIR --out DIR [--config FILE] [--seconds N] [--device auto]
 
 DIR of ``--data`` holds what ``export_models.dataset.generate`` made; all files of the split ``train`` are learned from,
 those of ``validation`` are looked at now and then. The state is written into ``--out`` every few minutes, whole or not
 at all, and the same command goes on from there. ``log.jsonl`` there has a line for each hundred steps. ``weights.pt``
-is what was learned, in half precision: it is what ``export_models.export --version 2 --weights`` takes.
+is what was learned, in half precision: it is what ``export_models.export --version 2 --weights`` takes. The config says
+how long is learned at which size: small pictures go several times faster, so most is learned from them.
 """
 
 from __future__ import annotations
@@ -67,7 +68,7 @@ class State:
 
 
 def new_state(config: dict[str, Any], imagenet: Path | None, start: Path | None, device: torch.device) -> State:
-    torch.manual_seed(config["data"]["seed"])
+    torch.manual_seed(config["seed"])
     network = FurnitureNetwork()
     if imagenet is not None:
         network.encoder.load_imagenet(imagenet)
@@ -93,12 +94,16 @@ def groups(network: FurnitureNetwork, config: dict[str, Any]) -> list[dict[str, 
     return found
 
 
+def step_count(config: dict[str, Any]) -> int:
+    return sum(stage["steps"] for stage in config["stages"])
+
+
 def rate(step: int, config: dict[str, Any]) -> float:
     """The learning rate: up along a line, down along a cosine."""
-    most, steps = config["optimizer"]["learning_rate"], config["steps"]
-    if step < steps["warm_up"]:
-        return float(most * (step + 1) / steps["warm_up"])
-    done = (step - steps["warm_up"]) / max(steps["count"] - steps["warm_up"], 1)
+    most, warm_up = config["optimizer"]["learning_rate"], config["optimizer"]["warm_up"]
+    if step < warm_up:
+        return float(most * (step + 1) / warm_up)
+    done = (step - warm_up) / max(step_count(config) - warm_up, 1)
     return float(most * 0.5 * (1 + math.cos(math.pi * min(done, 1.0))))
 
 
@@ -112,7 +117,7 @@ def learn(state: State, batch: Batch, config: dict[str, Any]) -> dict[str, float
         group["lr"] = rate(state.step, config) * group["share"]
     state.network.train()
     image = batch["image"]
-    with torch.autocast(image.device.type, torch.bfloat16, enabled=config["steps"]["precision"] == "bfloat16"):
+    with torch.autocast(image.device.type, torch.bfloat16, enabled=config["precision"] == "bfloat16"):
         found = state.network(image.contiguous(memory_format=torch.channels_last))
     each = losses({name: values.float() for name, values in found.items()}, batch)
     total = sum((config["weights"][name] * loss for name, loss in each.items()), torch.zeros(()))
@@ -155,10 +160,17 @@ def moved(batch: Batch, device: torch.device) -> dict[str, Tensor]:
     return {name: values.to(device, non_blocking=True) for name, values in batch.items()}
 
 
-def batches_from(state: State, samples: list[Sample], config: dict[str, Any], workers: int) -> Iterator[Batch]:
-    data = config["data"]
-    numbered = Batches(samples, data["side"], data["batch"], data["seed"], state.step, config["steps"]["count"])
-    return iter(DataLoader(numbered, batch_size=None, num_workers=workers, prefetch_factor=4 if workers else None))
+def batches_from(
+    first: int, samples: list[Sample], config: dict[str, Any], workers: int
+) -> Iterator[tuple[int, Batch]]:
+    """The batches that are left from step ``first`` on, each with the side of its pictures in pixels."""
+    last = 0
+    for stage in config["stages"]:
+        last += stage["steps"]
+        begin = max(first, last - stage["steps"])
+        numbered = Batches(samples, stage["side"], stage["batch"], config["seed"], begin, last)
+        for batch in DataLoader(numbered, batch_size=None, num_workers=workers, prefetch_factor=4 if workers else None):
+            yield stage["side"], batch
 
 
 def train(
@@ -172,19 +184,20 @@ def train(
     print(f"{len(samples)} pictures to learn from, {len(seen)} to look at, from step {state.step}", flush=True)
     began, saved, before = time.monotonic(), time.monotonic(), state.seconds
     recent: list[dict[str, float]] = []
-    for batch in batches_from(state, samples, config, workers):
+    for side, batch in batches_from(state.step, samples, config, workers):
         recent.append(learn(state, moved(batch, device), config))
         state.seconds = before + time.monotonic() - began
         if state.step % LOG_STEPS == 0:
             line: dict[str, Any] = {
                 "step": state.step,
+                "side": side,
                 "seconds": round(state.seconds),
                 "rate": rate(state.step, config),
             }
             line["train"] = {name: round(float(np.mean([one[name] for one in recent])), 4) for name in recent[0]}
             recent = []
             if state.step % VALIDATE_STEPS == 0 and seen:
-                found = validate(state.average, seen, config["data"]["side"], device)
+                found = validate(state.average, seen, side, device)
                 line["validation"] = {name: round(value, 4) for name, value in found.items()}
             with (out / "log.jsonl").open("a", encoding="utf-8") as log:
                 log.write(json.dumps(line) + "\n")
@@ -204,19 +217,14 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--config", type=Path, default=CONFIG)
-    parser.add_argument("--steps", type=int, help="instead of the config's")
-    parser.add_argument("--side", type=int, help="pixels of each picture, instead of the config's")
     parser.add_argument("--seconds", type=float, default=0, help="stop after so long; the same command goes on")
     parser.add_argument("--workers", type=int, default=1, help="processes that prepare batches")
-    parser.add_argument("--imagenet", type=Path, help="weights to start from, see networks/efficientnet_lite.py")
-    parser.add_argument("--start", type=Path, help="weights.pt of an earlier training to start from")
+    known = parser.add_mutually_exclusive_group()
+    known.add_argument("--imagenet", type=Path, help="weights to start from, see networks/efficientnet_lite.py")
+    known.add_argument("--start", type=Path, help="weights.pt of an earlier training to start from")
     parser.add_argument("--device", default="auto", help="cpu, cuda, or auto")
     chosen = parser.parse_args()
     config = tomllib.loads(chosen.config.read_text(encoding="utf-8"))
-    if chosen.steps:
-        config["steps"]["count"] = chosen.steps
-    if chosen.side:
-        config["data"]["side"] = chosen.side
     name = ("cuda" if torch.cuda.is_available() else "cpu") if chosen.device == "auto" else chosen.device
     device = torch.device(name)
     chosen.out.mkdir(parents=True, exist_ok=True)

@@ -1,6 +1,6 @@
 """Render the data set: furniture in rooms, with what is true of each pixel.
 
-python -m export_models.dataset.generate --out DIR [--split train] [--count 2000] [--size 320] [--seed 1] [--jobs 2]
+python -m export_models.dataset.generate --out DIR [--split train] [--count 2000] [--size 320] [--seed 1] [--jobs N]
 
 Needs the extra ``bench`` (bpy, OpenEXR) and Debian's package ``sweethome3d-furniture`` (fetched with apt-get where it
 is not installed). One file a picture, ``SPLIT-000123.npz``; the same command gives the same pictures, and goes on where
@@ -153,6 +153,15 @@ def render_batch(wanted: Set, numbers: Sequence[int], out: Path, threads: int) -
         return failed
 
 
+def shared_out(cores: Sequence[int], jobs: int) -> list[Sequence[int]]:
+    """The cores that each job runs on: Blenders that share cores spin on each other's threads.
+
+    A thread of Linux keeps to cores of its own, and so do the processes that it starts.
+    """
+    each = max(1, len(cores) // jobs)
+    return [[cores[(job * each + n) % len(cores)] for n in range(each)] for job in range(jobs)]
+
+
 def generate(wanted: Set, count: int, out: Path, jobs: int) -> None:
     """Render what is missing of pictures 0 … ``count`` - 1, several Blenders at a time."""
     out.mkdir(parents=True, exist_ok=True)
@@ -163,9 +172,10 @@ def generate(wanted: Set, count: int, out: Path, jobs: int) -> None:
     missing = [n for n, name in enumerate(names) if name not in passed_over and not (out / f"{name}.npz").exists()]
     print(f"{count - len(missing)} of {count} pictures are there already", flush=True)
     batches = [missing[at : at + BATCH] for at in range(0, len(missing), BATCH)]
-    threads = max(1, (os.cpu_count() or 1) // jobs)
+    shares = shared_out(sorted(os.sched_getaffinity(0)), jobs)
+    threads = len(shares[0])
     began, done = time.monotonic(), 0
-    with ThreadPoolExecutor(jobs) as pool:
+    with ThreadPoolExecutor(jobs, initializer=lambda: os.sched_setaffinity(0, shares.pop())) as pool:
         for batch, failed in zip(
             batches, pool.map(lambda some: render_batch(wanted, some, out, threads), batches), strict=True
         ):
@@ -189,7 +199,7 @@ def main() -> None:
     parser.add_argument("--size", type=int, default=320, help="side in pixels")
     parser.add_argument("--samples", type=int, default=12, help="paths a pixel, before denoising")
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--jobs", type=int, default=max(1, (os.cpu_count() or 2) // 2), help="Blenders at a time")
+    parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="Blenders at a time")
     parser.add_argument("--made-only", action="store_true", help="no models by others: needs no Debian package")
     chosen = parser.parse_args()
     if chosen.made_only and chosen.split != "train":

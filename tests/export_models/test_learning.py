@@ -17,6 +17,7 @@ from export_models.dataset.generate import Set, describe
 from export_models.dataset.samples import Sample, read
 from export_models.export import CHECKOUT, LEARNED, NETWORKS, network_of
 from export_models.networks.furniture import FurnitureNetwork
+from export_models.train import CONFIG
 from orchestrator.rollout.evaluation import Evaluation
 
 SIDE = 96
@@ -39,10 +40,14 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def learned(pictures: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A network that has taken a few steps, stopped and gone on."""
+    """A network that has taken a few steps, stopped and gone on, and then seen larger pictures."""
     out = tmp_path_factory.mktemp("learned")
-    for steps in (2, 4):
-        run("train", "--data", pictures, "--out", out, "--steps", steps, "--workers", 0, "--side", 64)
+    config = out / "config.toml"
+    first, _, rest = CONFIG.read_text().partition("[[stages]]")
+    for stages in ([(64, 1)], [(64, 2)], [(64, 2), (SIDE, 2)]):
+        few = "".join(f"[[stages]]\nside = {side}\nbatch = 4\nsteps = {steps}\n" for side, steps in stages)
+        config.write_text(first + few + rest[rest.index("[optimizer]") :])
+        run("train", "--data", pictures, "--out", out, "--config", config, "--workers", 0)
     return out / "weights.pt"
 
 

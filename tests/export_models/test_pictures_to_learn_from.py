@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 
+from export_models.dataset.generate import shared_out
 from export_models.dataset.photograph import photograph
 from export_models.export import CHECKOUT
 from export_models.learning.batches import IGNORE, recoloured
@@ -43,6 +44,12 @@ def test_of_faces_that_lie_on_each_other_one_is_kept() -> None:
 
 def test_faces_that_only_face_each_other_are_kept() -> None:
     assert covered([0.02, 0.5]) == [False] * 6
+
+
+def test_blenders_share_no_core_while_there_is_one_for_each() -> None:
+    assert shared_out([0, 1, 2, 5], 2) == [[0, 1], [2, 5]]
+    assert shared_out([0, 1, 5], 3) == [[0], [1], [5]]
+    assert shared_out([4, 7], 3) == [[4], [7], [4]]
 
 
 @pytest.mark.parametrize("light", [(2.0, 1.0, 0.4), (0.7, 1.0, 1.4)])
