@@ -1,4 +1,7 @@
-"""How wrong each head is. Means over the pixels that count; every loss is near 1 for a network that knows nothing."""
+"""How wrong each head is. Means over the pixels that count, those of the piece above others.
+
+Every loss is near 1 for a network that knows nothing.
+"""
 
 from __future__ import annotations
 
@@ -15,6 +18,8 @@ SCALES = 4
 VARIANCE_SHARE = 0.85
 """Share of the squared mean that is forgiven: all of it would leave the level untold (Eigen et al. 2014 take half)."""
 SMOOTHING = 1.0
+PIECE_WEIGHT = 4.0
+"""Of a pixel on the piece, for light and surface; one beside it has 1. It covers a quarter of a picture, or less."""
 
 
 def losses(found: dict[str, Tensor], batch: Batch) -> dict[str, Tensor]:
@@ -64,20 +69,32 @@ def shading(found: Tensor, batch: Batch) -> Tensor:
 
     Log albedo is log picture less log light, so that its error is the same.
     """
-    counts = batch["light_counts"].to(found.dtype)
+    counts, heavy = batch["light_counts"].to(found.dtype), heaviness(batch)
     difference = (found - batch["light"]) * counts
-    area = counts.sum((1, 2, 3)).clamp_min(1.0) * found.shape[1]
-    square = difference.square().sum((1, 2, 3)) / area
-    mean = difference.sum((1, 2, 3)) / area
-    return (square - VARIANCE_SHARE * mean.square()).mean() + gradients(difference, counts)
+    weight = counts * heavy
+    area = weight.sum((1, 2, 3)).clamp_min(1.0) * found.shape[1]
+    square = (weight * difference.square()).sum((1, 2, 3)) / area
+    mean = (weight * difference).sum((1, 2, 3)) / area
+    return (square - VARIANCE_SHARE * mean.square()).mean() + gradients(difference, counts, heavy)
 
 
-def gradients(difference: Tensor, counts: Tensor) -> Tensor:
-    """Mean absolute gradient of a difference, at several sizes."""
+def heaviness(batch: Batch) -> Tensor:
+    """[B, 1, H, W] how much each pixel weighs."""
+    return 1 + (PIECE_WEIGHT - 1) * batch["piece"].clamp_min(0)
+
+
+def gradients(difference: Tensor, counts: Tensor, heavy: Tensor) -> Tensor:
+    """Weighted mean of the absolute gradient of a difference, at several sizes.
+
+    Args:
+        difference: [B, C, H, W], 0 where it does not count.
+        counts: [B, 1, H, W] 1 where it counts, else 0.
+        heavy: [B, 1, H, W] weight of each pixel.
+    """
     total = difference.new_zeros(())
     for _ in range(SCALES):
-        right = counts[..., :, 1:] * counts[..., :, :-1]
-        down = counts[..., 1:, :] * counts[..., :-1, :]
+        right = counts[..., :, 1:] * counts[..., :, :-1] * heavy[..., :, 1:]
+        down = counts[..., 1:, :] * counts[..., :-1, :] * heavy[..., 1:, :]
         across = ((difference[..., :, 1:] - difference[..., :, :-1]).abs() * right).sum()
         along = ((difference[..., 1:, :] - difference[..., :-1, :]).abs() * down).sum()
         total = (
@@ -86,7 +103,7 @@ def gradients(difference: Tensor, counts: Tensor) -> Tensor:
         share = F.avg_pool2d(counts, 2)
         difference = F.avg_pool2d(difference * counts, 2) / share.clamp_min(0.25)
         counts = (share > 0.99).to(difference.dtype)
-        difference = difference * counts
+        difference, heavy = difference * counts, F.avg_pool2d(heavy, 2)
     return total
 
 
@@ -96,7 +113,7 @@ def normal(found: Tensor, batch: Batch) -> Tensor:
     length = torch.sqrt(found.square().sum(1, keepdim=True) + 1e-6)
     cosine = (found * batch["normal"]).sum(1, keepdim=True) / length
     chord = torch.sqrt((2 - 2 * cosine).clamp_min(0) + 1e-4)  # length between the two ends, about the angle
-    weight = counts * (1 + batch["piece"].clamp_min(0))
+    weight = counts * heaviness(batch)
     return (weight * (1 - cosine + 0.5 * chord)).sum() / weight.sum().clamp_min(1.0)
 
 
@@ -109,18 +126,20 @@ def ambient_occlusion(found: Tensor, batch: Batch) -> Tensor:
 
 
 def absolute(found: Tensor, truth: Tensor, batch: Batch) -> Tensor:
-    """Mean absolute error, twice as heavy on the piece; ×4, as the values lie within 1."""
-    weight = batch["surface_counts"].to(found.dtype) * (1 + batch["piece"].clamp_min(0))
+    """Mean absolute error; ×4, as the values lie within 1."""
+    weight = batch["surface_counts"].to(found.dtype) * heaviness(batch)
     return 4 * (weight * (found - truth).abs()).sum() / weight.sum().clamp_min(1.0)
 
 
 def depth(found: Tensor, batch: Batch) -> Tensor:
     """Error of log depth after the best shift of each picture, and of its gradients (Ranftl et al. 2020, MiDaS)."""
-    counts = batch["surface_counts"].to(found.dtype)
+    counts, heavy = batch["surface_counts"].to(found.dtype), heaviness(batch)
     difference = found - batch["depth"]
-    area = counts.sum((1, 2, 3), keepdim=True).clamp_min(1.0)
-    difference = (difference - (difference * counts).sum((1, 2, 3), keepdim=True) / area) * counts
-    return 3 * (difference.abs().sum((1, 2, 3), keepdim=True) / area).mean() + gradients(difference, counts)
+    weight = counts * heavy
+    area = weight.sum((1, 2, 3), keepdim=True).clamp_min(1.0)
+    difference = (difference - (difference * weight).sum((1, 2, 3), keepdim=True) / area) * counts
+    off = (weight * difference.abs()).sum((1, 2, 3), keepdim=True) / area
+    return 3 * off.mean() + gradients(difference, counts, heavy)
 
 
 LOSSES: dict[str, Callable[[Tensor, Batch], Tensor]] = {
