@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from export_models.dataset.makers.outlines import ear_clip
+
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
@@ -123,29 +125,8 @@ def _newell(at: Floats) -> Floats:
 
 
 def _ears(polygon: Floats) -> Ints:
-    """[n - 2, 3] triangles of a simple polygon [n, 3], by cutting ears (Meisters 1975)."""
-    normal = _newell(polygon)
-    across = np.argsort(np.abs(normal))[:2]  # the plane that the polygon is largest in
-    flat = polygon[:, np.sort(across)]
-    if _cross(flat, np.roll(flat, -1, 0)).sum() < 0:
-        flat = flat * [1, -1]
-    left, triangles = list(range(len(flat))), []
-    while len(left) > 3:
-        ear = next((i for i in range(len(left)) if _is_ear(flat, left, i)), 0)  # 0: it crosses itself, cut anyway
-        triangles.append([left[ear - 1], left[ear], left[(ear + 1) % len(left)]])
-        del left[ear]
-    return np.array([*triangles, left])
-
-
-def _is_ear(flat: Floats, left: list[int], i: int) -> bool:
-    a, b, c = (flat[left[j % len(left)]] for j in (i - 1, i, i + 1))
-    if (b[0] - a[0]) * (c[1] - b[1]) <= (b[1] - a[1]) * (c[0] - b[0]):
-        return False  # a notch
-    others = flat[left]
-    inside = (_cross(b - a, others - a) >= 0) & (_cross(c - b, others - b) >= 0) & (_cross(a - c, others - c) >= 0)
-    corner = (others == a).all(1) | (others == b).all(1) | (others == c).all(1)
-    return not (inside & ~corner).any()
-
-
-def _cross(a: Floats, b: Floats) -> Floats:
-    return np.asarray(a[..., 0] * b[..., 1] - a[..., 1] * b[..., 0])
+    """[n - 2, 3] triangles of a simple polygon [n, 3], cut in the plane that it is largest in."""
+    across = np.sort(np.argsort(np.abs(_newell(polygon)))[:2])
+    flat = polygon[:, across]
+    clockwise = _newell(np.pad(flat, ((0, 0), (0, 1))))[2] < 0
+    return ear_clip(flat * [1, -1] if clockwise else flat).astype(np.int64)
