@@ -17,7 +17,7 @@ from export_models.baselines.filtering import guided_fit, linear_from_srgb, lumi
 from export_models.baselines.segmentation import COMPONENTS, MATERIALS
 from export_models.networks.efficientnet_lite import LEVELS, Encoder, batch_norm
 
-WORKING_SIDE = 384
+WORKING_SIDE = 256
 """Longer side in pixels at which the network looks; a multiple of 32."""
 HEADS = {
     "component": len(COMPONENTS),
