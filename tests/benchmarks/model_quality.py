@@ -1,11 +1,12 @@
 """How good are the models on furniture that training never saw, version 2 beside version 1 and the simple recipe?
 
-python -m tests.benchmarks.model_quality [--pictures DIR] [--count 108] [--json FILE] [--sheet FILE]
+python -m tests.benchmarks.model_quality [--pictures DIR] [--count 124] [--json FILE] [--sheet FILE]
 
 The pictures are rendered first where they are not there yet: models by others of the test split, each from several
 sides in other surfaces, rooms and lights, photographed as people do (noise, JPEG, wrong white balance and exposure).
-The models are the ONNX files of ``model_repository``, run by onnxruntime. Colour, light, shape and roughness are judged
-on the piece. ``--sheet`` writes the best, the median and the worst picture of version 2 with what each version found.
+Version 1 is the ONNX files of ``model_repository``, version 2 what ``export_models.export`` makes of the weights, if
+they serve yet or not; onnxruntime runs them. Colour, light, shape and roughness are judged on the piece. ``--sheet``
+writes the best, the median and the worst picture of version 2 with what each version found.
 
 scikit-image's photographs follow as a check on real pictures, where no truth is known: what share of some places, told
 by eye, is wood or is the piece.
@@ -16,6 +17,7 @@ from __future__ import annotations
 import argparse
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -27,6 +29,7 @@ from export_models.baselines.segmentation import COMPONENTS, MATERIALS
 from export_models.dataset.samples import Sample, read
 from export_models.dataset.sheet import palette, strip
 from export_models.evaluate import Maps, Model, Scores, judge, photo_of, served_models
+from export_models.export import LEARNED, export
 from orchestrator.domain import SrgbColor
 from orchestrator.imaging.color import encode_srgb
 from tests.benchmarks.recipe import recipe
@@ -169,12 +172,16 @@ def rendered(split: str, count: int, folder: Path) -> list[Sample]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--pictures", type=Path, default=PICTURES, help=f"where they are kept (default {PICTURES})")
-    parser.add_argument("--count", type=int, default=108, help="pictures, in turn of each test model")
+    parser.add_argument("--count", type=int, default=124, help="pictures, in turn of each test model")
     parser.add_argument("--json", type=Path)
     parser.add_argument("--sheet", type=Path)
     arguments = parser.parse_args()
     samples = rendered("test", arguments.count, arguments.pictures)
-    models: dict[str, Model] = {"version 1": served_models(1), "version 2": served_models(2), "recipe": recipe_model}
+    with tempfile.TemporaryDirectory() as folder:
+        for model in LEARNED:
+            export(model, Path(folder), version=2)
+        learned = served_models(2, Path(folder))
+    models: dict[str, Model] = {"version 1": served_models(1), "version 2": learned, "recipe": recipe_model}
     scores = measure(samples, models)
     figures = figures_of(scores)
     for label in ("version 1", "version 2"):
