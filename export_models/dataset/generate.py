@@ -199,7 +199,7 @@ def main() -> None:
     parser.add_argument("--size", type=int, default=320, help="side in pixels")
     parser.add_argument("--samples", type=int, default=12, help="paths a pixel, before denoising")
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="Blenders at a time")
+    parser.add_argument("--jobs", type=int, default=len(os.sched_getaffinity(0)), help="Blenders at a time")
     parser.add_argument("--made-only", action="store_true", help="no models by others: needs no Debian package")
     chosen = parser.parse_args()
     if chosen.made_only and chosen.split != "train":

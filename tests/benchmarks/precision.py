@@ -1,9 +1,9 @@
 """Do FP16 or INT8 win on a CPU? ``python -m tests.benchmarks.precision [--pictures DIR] [--count N] [--json FILE]``
 
-The newest models, or those of ``--version``, as they are (FP32), with convolutions in FP16 as TensorRT gets them, and
-with convolutions in INT8 (onnxruntime's static quantisation: weights per channel, activations calibrated on pictures of
-the split validation). Accuracy on pictures of the split test; time on one core at 512², turn by turn in one run.
-Pictures are rendered first where they are not there yet.
+The models of ``--version``, exported whether they serve yet or not, as they are (FP32), with convolutions in FP16 as
+TensorRT gets them, and with convolutions in INT8 (onnxruntime's static quantisation: weights per channel, activations
+calibrated on pictures of the split validation). Accuracy on pictures of the split test; time on one core at 512², turn
+by turn in one run. Pictures are rendered first where they are not there yet.
 """
 
 from __future__ import annotations
@@ -23,12 +23,11 @@ from onnxruntime.quantization.shape_inference import quant_pre_process
 
 from export_models.dataset.samples import Sample
 from export_models.evaluate import FIGURES, evaluate, photo_of, served_models
-from export_models.export import REPOSITORY
+from export_models.export import export
 from export_models.tensorrt import half_precision
 from orchestrator.inference.letterbox import as_input
 from tests.benchmarks.model_quality import PICTURES, rendered
 from tests.benchmarks.report import Figure, report
-from tests.candidates import newest
 
 CALIBRATION, SIDE, ROUNDS = 16, 512, 7
 
@@ -48,13 +47,10 @@ def file_of(repository: Path, model: str, version: int) -> Path:
     return repository / model / str(version) / "model.onnx"
 
 
-def make(precision: str, model: str, version: int, folder: Path, calibration: list[Sample]) -> None:
-    """Write ``model`` in ``precision`` into the repository ``folder``."""
-    source, target = file_of(REPOSITORY, model, version), file_of(folder, model, version)
+def make(precision: str, source: Path, target: Path, calibration: list[Sample]) -> None:
+    """Write the model ``source`` in ``precision`` as ``target``."""
     target.parent.mkdir(parents=True)
-    if precision == "fp32":
-        target.write_bytes(source.read_bytes())
-    elif precision == "fp16":
+    if precision == "fp16":
         onnx.save(half_precision(onnx.load(str(source))), str(target))
     else:
         prepared = target.with_name("prepared.onnx")
@@ -96,7 +92,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--pictures", type=Path, default=PICTURES, help=f"where they are kept (default {PICTURES})")
     parser.add_argument("--count", type=int, default=62, help="test pictures")
-    parser.add_argument("--version", type=int, default=newest("segmentation"), help="default: the newest")
+    parser.add_argument("--version", type=int, choices=(1, 2), default=2)
     parser.add_argument("--json", type=Path)
     chosen = parser.parse_args()
     test = rendered("test", chosen.count, chosen.pictures)
@@ -104,9 +100,10 @@ def main() -> None:
     figures: list[Figure] = []
     with tempfile.TemporaryDirectory() as scratch:
         repositories = {precision: Path(scratch) / precision for precision in ("fp32", "fp16", "int8")}
-        for precision, folder in repositories.items():
-            for model in FIGURES:
-                make(precision, model, chosen.version, folder, calibration)
+        for model in FIGURES:
+            exported = export(model, repositories["fp32"], chosen.version)
+            for precision in ("fp16", "int8"):
+                make(precision, exported, file_of(repositories[precision], model, chosen.version), calibration)
         found = {
             name: evaluate(served_models(chosen.version, folder), test).figures()
             for name, folder in repositories.items()
