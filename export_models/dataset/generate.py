@@ -117,7 +117,7 @@ def labelled_mesh(
 def swapped(kind: str, random: np.random.Generator) -> tuple[str, ...]:
     """The class itself; now and then another that is seen on such parts, so that shape does not tell the material."""
     alike = {
-        "wood": ("painted", "plastic", "metal"), "painted": ("wood", "plastic"), "fabric": ("leather",),
+        "wood": ("painted", "plastic"), "painted": ("wood", "plastic"), "fabric": ("leather",),
         "leather": ("fabric",), "plastic": ("wood", "painted"), "metal": ("wood", "painted", "plastic"),
     }  # fmt: skip
     if kind in alike and random.random() < 0.12:

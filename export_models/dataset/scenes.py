@@ -77,20 +77,23 @@ def from_above(camera: Description, random: Random) -> Description:
 
 
 def standing(random: Random, spread: float = 0.4) -> list[Description]:
-    """A few things on the piece: cups, vases, books, fruit.
+    """A few things on the piece: crockery, vases, books, fruit.
 
     ``at`` is where above it, as shares of its bounding box, up to ``spread`` from its middle.
     """
     made = []
     for _ in range(int(random.integers(1, 5))):
-        kind = str(random.choice(["cup", "vase", "book", "fruit"]))
-        material = str(random.choice(["painted", "wood", "fabric", "plastic", "metal", "stone", "glass"]))
+        kind = str(random.choice(["cup", "vase", "book", "fruit", "plate", "bowl", "spoon"]))
+        others = ["painted", "wood", "fabric", "plastic", "metal", "stone", "glass"]
+        material = "ceramic" if random.random() < 0.5 else str(random.choice(others))
         made.append(
             {
                 "kind": kind,
                 "surface": surfaces.surface(material, random, 0.3),
                 "at": [float(random.uniform(0.5 - spread, 0.5 + spread)) for _ in range(2)],
-                "size_m": float(random.uniform(0.03, 0.09)),
+                "turn_rad": float(random.uniform(0.0, 2.0 * math.pi)),
+                "saucer": bool(random.random() < 0.5),
+                "size_m": float(random.uniform(0.025, 0.065)),
             }
         )
     return made

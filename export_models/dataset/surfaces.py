@@ -28,8 +28,11 @@ WOODS: tuple[tuple[str, str, float], ...] = (
 )  # fmt: skip
 """Early wood and late wood of maple, pine, beech, oak, greyed ash, teak, cherry, mahogany, walnut, wenge, iroko, birch,
 smoked oak, elm, ebonised and limed wood, in sRGB by eye from photographs, and how visible their pores are."""
-METALS = ("#C9C7C3", "#8E8C8A", "#B58E46", "#9A5B3A", "#D8D2C4", "#7E786F")
-"""Chrome, steel, brass, copper, nickel, pewter (F0, in sRGB); black metal is painted."""
+METALS = {"#C9C7C3": 3.0, "#8E8C8A": 3.0, "#B58E46": 1.0, "#D8D2C4": 2.0, "#7E786F": 1.0}
+"""Chrome, steel, brass, nickel, pewter (F0, in sRGB) and how often each is drawn; black metal is painted.
+
+Copper and bronze are left out: in a photo of a room a leg of either is the picture of one of dark wood.
+"""
 NEUTRALS = ("#F1EEE8", "#D8D4CC", "#A9A6A1", "#6E6C6A", "#3A393A", "#1C1C1E", "#E4D9C5", "#B7A78E")
 BROWNS = (0.02, 0.14)
 """Hues of wood."""
@@ -119,7 +122,9 @@ def leather(random: Random) -> Surface:
 
 def metal(random: Random) -> Surface:
     brushed = random.random() < 0.4
-    color, fine = linear(METALS[random.integers(len(METALS))]), 600 if brushed else 60
+    shares = np.array(list(METALS.values()))
+    color = linear(str(random.choice(list(METALS), p=shares / shares.sum())))
+    fine = 600 if brushed else 60
     return speckled(color, random, contrast=0.05, roughness=(0.08, 0.38), fine=fine) | {
         "metallic": 1.0,
         "stretch": [1.0, 0.02, 1.0] if brushed else [1.0, 1.0, 1.0],
@@ -147,6 +152,11 @@ def painted(random: Random) -> Surface:
         "below": linear(light_hex),
         "stretch": [1.0, 0.1, 1.0] if random.random() < 0.3 else [1.0, 1.0, 1.0],
     }
+
+
+def ceramic(random: Random) -> Surface:
+    """Glazed, of any colour: what stands on furniture, never furniture itself."""
+    return speckled(any_color(random), random, contrast=0.02, roughness=(0.05, 0.35), fine=20)
 
 
 def stone(random: Random) -> Surface:
@@ -182,6 +192,7 @@ MAKERS: dict[str, Callable[[Random], Surface]] = {
     "plastic": plastic,
     "painted": painted,
     "stone": stone,
+    "ceramic": ceramic,
 }
 
 

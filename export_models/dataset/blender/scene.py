@@ -29,6 +29,14 @@ REACH_M = 9.0
 SMOOTH_RAD = math.radians(35)
 SENSOR_MM = 36.0
 THRESHOLD, BOUNCES = 0.05, 4
+PROFILES: dict[str, list[tuple[float, float]]] = {
+    "vase": [(0, 0.0), (0.85, 0.0), (1.0, 0.5), (1.0, 1.2), (0.75, 2.4), (0.5, 3.2), (0.6, 4.0), (0.52, 4.0), (0.4, 3)],
+    "cup": [(0, 0.0), (0.6, 0.0), (0.66, 0.1), (0.9, 0.8), (1.0, 1.5), (0.93, 1.5), (0.82, 0.8), (0.5, 0.3), (0, 0.25)],
+    "bowl": [(0.0, 0.0), (0.6, 0.0), (1.2, 0.35), (1.6, 0.9), (1.53, 0.9), (1.1, 0.4), (0.0, 0.15)],
+    "plate": [(0.0, 0.0), (0.9, 0.0), (1.5, 0.15), (1.9, 0.3), (1.86, 0.34), (1.4, 0.22), (0.95, 0.1), (0.0, 0.1)],
+}  # fmt: skip
+"""What is turned on a lathe: radius and height of its wall from the middle of its foot to its inside, in shares of its
+size."""
 TOUCHING = 1e-4
 """Faces closer than this share of the piece's size lie on each other."""
 
@@ -116,12 +124,21 @@ def add_standing(things: list[dict[str, Any]], points: np.ndarray) -> None:
             continue
         size, material = thing["size_m"], material_of(f"standing {number}", thing["surface"], 0)
         if thing["kind"] == "book":
-            made = box("book", (x, y, 0.3 * size), (3.0 * size, 2.2 * size, 0.6 * size), material)
+            made = [box("book", (0, 0, 0.3 * size), (3.0 * size, 2.2 * size, 0.6 * size), material)]
         elif thing["kind"] == "fruit":
-            made = ball("fruit", Vector((x, y, size)), size, material)
+            made = [ball("fruit", Vector((0, 0, size)), size, material)]
+        elif thing["kind"] == "spoon":
+            bowl = ball("spoon", Vector((1.6 * size, 0, 0.12 * size)), size, material, flat=(0.5, 0.35, 0.12))
+            made = [bowl, box("handle", (0.2 * size, 0, 0.1 * size), (2.0 * size, 0.12 * size, 0.08 * size), material)]
         else:
-            made = lathe(thing["kind"], (x, y), size, (1.6 if thing["kind"] == "cup" else 4.0) * size, material)
-        made.location.z += place.z
+            made = [lathe(thing["kind"], (0.0, 0.0), size, material)]
+            if thing["kind"] == "cup":
+                made.append(handle(Vector((0.9 * size, 0.0, 0.75 * size)), 0.45 * size, 0.1 * size, material))
+                if thing["saucer"]:
+                    made.append(lathe("plate", (0.0, 0.0), size, material))
+        for one in made:
+            one.location = (x, y, place.z)
+            one.rotation_euler.z = thing["turn_rad"]
 
 
 def add_room(room: dict[str, Any], points: np.ndarray) -> None:
@@ -172,7 +189,7 @@ def add_thing(thing: dict[str, Any], number: int, wall_y: float, local: np.ndarr
         return [box("box", (x, behind, high / 2), (wide, deep, high), material)]
     radius = min(wide, deep) / 2
     if thing["kind"] == "plant":
-        pot = lathe("pot", (x, behind), radius, 2.2 * radius, material)
+        pot = lathe("cup", (x, behind), radius, material, tall=1.5)
         leaves = material_of(f"leaves {number}", thing["surface"] | {"color": (0.05, 0.14, 0.03)}, 0)
         generator = np.random.default_rng(thing["seed"])
         crown = []
@@ -183,7 +200,7 @@ def add_thing(thing: dict[str, Any], number: int, wall_y: float, local: np.ndarr
         return [pot, *crown]
     if thing["kind"] == "ball":
         return [ball("ball", Vector((x, behind, radius)), radius, material)]
-    return [lathe("vase", (x, behind), radius, high * 0.5, material)]
+    return [lathe("vase", (x, behind), radius, material, tall=high / (8 * radius))]
 
 
 def link(name: str, mesh: bpy.types.Mesh, material: bpy.types.Material) -> bpy.types.Object:
@@ -241,19 +258,30 @@ def ball(
 
 
 def lathe(
-    name: str, at: tuple[float, float], radius: float, high: float, material: bpy.types.Material
+    kind: str, at: tuple[float, float], size: float, material: bpy.types.Material, tall: float = 1.0
 ) -> bpy.types.Object:
-    turns, rises = 24, 9
+    """Turn the profile of ``kind``; one ``tall`` is stretched."""
+    turns, profile = 28, PROFILES[kind]
+    angles = [2 * math.pi * t / turns for t in range(turns)]
     places = [
-        (
-            at[0] + radius * (0.65 + 0.35 * math.sin(0.6 + 4.2 * r / (rises - 1))) * math.cos(2 * math.pi * t / turns),
-            at[1] + radius * (0.65 + 0.35 * math.sin(0.6 + 4.2 * r / (rises - 1))) * math.sin(2 * math.pi * t / turns),
-            high * (1 - r / (rises - 1)),
-        )
-        for r in range(rises)
-        for t in range(turns)
+        (at[0] + size * r * math.cos(angle), at[1] + size * r * math.sin(angle), size * tall * z)
+        for r, z in profile
+        for angle in angles
     ]
-    return turned(name, places, turns, rises, material)
+    return turned(kind, places, turns, len(profile), material)
+
+
+def handle(middle: Vector, radius: float, thick: float, material: bpy.types.Material) -> bpy.types.Object:
+    """Half a ring that stands upright and opens to -X."""
+    turns, rises = 8, 11
+    places = []
+    for rise in range(rises):
+        up = math.pi * (rise / (rises - 1) - 0.5)
+        for turn in range(turns):
+            out, aside = (thick * wave(2 * math.pi * turn / turns) for wave in (math.cos, math.sin))
+            reach = radius + out
+            places.append((middle.x + reach * math.cos(up), middle.y + aside, middle.z + reach * math.sin(up)))
+    return turned("handle", places, turns, rises, material)
 
 
 def turned(

@@ -170,7 +170,7 @@ def _tractor(bench: Bench) -> None:
         sheet(np.stack([x, y, z + seat], -1), 0.012, grain=(0, 1, 0)),
     )
     if bench.chance(0.5):
-        pedestal(bench, seat - 0.007, bench.between(0.18, 0.22), style=bench.pick(("disc", "turned")), role="metal")
+        pedestal(bench, seat - 0.007, bench.between(0.18, 0.22), style="disc", role="metal")
         return
     four_legs(bench, "splayed", (0.1, 0.1), seat - 0.03, 0.026)
     bench.put("hardware", "metal", lathe([(0, 0.11), (0.006, 0.11), (0.026, 0.06)], 28).moved(z=seat - 0.032))
