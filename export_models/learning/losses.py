@@ -11,7 +11,9 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
+from export_models.baselines.filtering import linear_from_srgb
 from export_models.learning.batches import IGNORE, Batch
+from export_models.networks.furniture import enlarged, log_light
 
 SCALES = 4
 """Sizes at which gradients are compared, each half as large as the one before."""
@@ -23,11 +25,11 @@ PIECE_WEIGHT = 4.0
 
 
 def losses(found: dict[str, Tensor], batch: Batch) -> dict[str, Tensor]:
-    """Return the loss of each head that ``found`` [B, C, h, w] has an answer of, at the size of the batch."""
-    size = batch["image"].shape[-2:]
-    large = {
-        name: F.interpolate(values, size=size, mode="bilinear", align_corners=False) for name, values in found.items()
-    }
+    """Return the loss of each head that ``found`` [B, C, H / 2, W / 2] has an answer of, at the size of the batch."""
+    image = batch["image"]
+    large = {name: enlarged(values, image) for name, values in found.items()}
+    if "shading" in found:  # as it is served
+        large["shading"] = log_light(image, F.avg_pool2d(image, 2), found["shading"])
     return {name: LOSSES[name](values, batch) for name, values in large.items()}
 
 
@@ -67,7 +69,8 @@ def classes(found: Tensor, truth: Tensor) -> Tensor:
 def shading(found: Tensor, batch: Batch) -> Tensor:
     """Scale-invariant error of log light (Eigen et al. 2014) and of its gradients (Li and Snavely 2018, CGIntrinsics).
 
-    Log albedo is log picture less log light, so that its error is the same.
+    Log albedo is log picture less log light, so that its error is the same. The logarithm weighs what is dark, so that
+    the errors of linear light and albedo by which a model is judged (``metrics.si_rmse``, on the piece) come beside it.
     """
     counts, heavy = batch["light_counts"].to(found.dtype), heaviness(batch)
     difference = (found - batch["light"]) * counts
@@ -75,7 +78,19 @@ def shading(found: Tensor, batch: Batch) -> Tensor:
     area = weight.sum((1, 2, 3)).clamp_min(1.0) * found.shape[1]
     square = (weight * difference.square()).sum((1, 2, 3)) / area
     mean = (weight * difference).sum((1, 2, 3)) / area
-    return (square - VARIANCE_SHARE * mean.square()).mean() + gradients(difference, counts, heavy)
+    logarithmic = (square - VARIANCE_SHARE * mean.square()).mean() + gradients(difference, counts, heavy)
+    linear, piece = linear_from_srgb(batch["image"]), counts * batch["piece"].clamp_min(0)
+    light, truth = found.exp(), batch["light"].exp()
+    return logarithmic + si_rmse(light, truth, piece) + si_rmse(linear / light, linear / truth, piece)
+
+
+def si_rmse(found: Tensor, truth: Tensor, counts: Tensor) -> Tensor:
+    """``metrics.si_rmse`` of [B, C, H, W] where ``counts`` [B, 1, H, W]: the sine between the two; mean over B."""
+    found, truth = found * counts, truth * counts
+    shared, one, other = ((a * b).sum((1, 2, 3)) for a, b in ((found, truth), (found, found), (truth, truth)))
+    sine = torch.sqrt((1 - shared.square() / (one * other).clamp_min(1e-8)).clamp_min(0) + 1e-4)
+    shown = (counts.sum((1, 2, 3)) > 0).to(found.dtype)
+    return (sine * shown).sum() / shown.sum().clamp_min(1.0)
 
 
 def heaviness(batch: Batch) -> Tensor:

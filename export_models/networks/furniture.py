@@ -35,7 +35,7 @@ KERNELS = (5, 5, 3, 3)
 POOLS = (1, 3, 6)
 HEAD_CHANNELS = 48
 LEAST_LIGHT, DARK = 1e-4, 0.01
-RADIUS, EPSILON = 2, 0.02
+RADIUS, EPSILON = 1, 0.005
 """Of the guided filter: cells of half the working size, and the variance of log luminance that counts as flat."""
 
 
@@ -165,9 +165,7 @@ class IntrinsicDecomposition(Served):
         """
         small, found = self.seen(image)
         linear = linear_from_srgb(image)
-        slope, offset = guided_fit(log_luminance(linear_from_srgb(small)), found["shading"], RADIUS, EPSILON)
-        log_light = enlarged(slope, image) * log_luminance(linear) + enlarged(offset, image)
-        shading = torch.maximum(torch.exp(log_light), linear).clamp_min(LEAST_LIGHT)
+        shading = torch.maximum(torch.exp(log_light(image, small, found["shading"])), linear).clamp_min(LEAST_LIGHT)
         return linear / shading, shading
 
 
@@ -197,6 +195,12 @@ class SurfaceEstimation(Served):
 def unit(vectors: Tensor) -> Tensor:
     """[B, 3, H, W] of length 1."""
     return vectors / torch.sqrt((vectors * vectors).sum(1, keepdim=True) + 1e-8)
+
+
+def log_light(image: Tensor, small: Tensor, found: Tensor) -> Tensor:
+    """[B, 3, H, W] the light ``found`` [B, 3, h, w] along the edges of ``image``; ``small`` is that at [h, w]."""
+    slope, offset = guided_fit(log_luminance(linear_from_srgb(small)), found, RADIUS, EPSILON)
+    return enlarged(slope, image) * log_luminance(linear_from_srgb(image)) + enlarged(offset, image)
 
 
 def log_luminance(linear: Tensor) -> Tensor:
