@@ -167,6 +167,8 @@ def batches_from(
     last = 0
     for stage in config["stages"]:
         last += stage["steps"]
+        if first >= last:
+            continue
         begin = max(first, last - stage["steps"])
         numbered = Batches(samples, stage["side"], stage["batch"], config["seed"], begin, last)
         for batch in DataLoader(numbered, batch_size=None, num_workers=workers, prefetch_factor=4 if workers else None):

@@ -6,11 +6,12 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from orchestrator.domain import FloatMap, MaterialMaps
 
-MIN_SHARE = 0.004
-"""A region smaller than this share of the picture is noise of the model, not a component."""
+MIN_SHARE, MIN_HARDWARE_SHARE = 0.002, 0.0003
+"""A region smaller than this share of the picture is noise of the model, not a component; handles are small."""
 MAX_INSTANCES = 12
 
 
@@ -24,22 +25,59 @@ class Region:
 
 
 def detect(maps: MaterialMaps) -> list[Region]:
-    """The connected regions of each component class, the largest first."""
-    winners = maps.component.argmax(axis=0)
+    """The connected regions of each component class, the largest first. Together they leave no gap on the piece."""
+    likely = _without_specks(maps)
+    winners = likely.argmax(axis=0)
+    best, second = np.partition(likely, -2, axis=0)[[-1, -2]]
     regions = []
     for number, name in enumerate(maps.component_names):
         if name == "background":
             continue
-        mask = (winners == number).astype(np.uint8)
-        count, labels, stats, _ = cv2.connectedComponentsWithStats(mask, connectivity=8)
-        order = sorted(range(1, count), key=lambda label: -int(stats[label, cv2.CC_STAT_AREA]))
-        for label in order[:MAX_INSTANCES]:
-            if stats[label, cv2.CC_STAT_AREA] < MIN_SHARE * mask.size:
+        # A half where it is as likely as the likeliest other, so that neighbours meet there.
+        share = likely[number] / np.maximum(likely[number] + np.where(winners == number, second, best), 1e-6)
+        labels, boxes = _patches(winners == number)
+        areas = boxes[:, cv2.CC_STAT_AREA]
+        for label in sorted(range(1, len(areas)), key=lambda label: -int(areas[label]))[:MAX_INSTANCES]:
+            if areas[label] < _least(name) * winners.size:
                 break
             inside = labels == label
             # Its soft rim belongs to it, the next instance does not.
             near = cv2.dilate(inside.astype(np.uint8), np.ones((5, 5), np.uint8)) > 0
-            likelihood = np.where(near & ((labels == label) | (labels == 0)), maps.component[number], 0)
+            likelihood = np.where(near & (inside | (labels == 0)), share, 0)
             confidence = float(maps.component[number][inside].mean())
             regions.append(Region(name, likelihood.astype(np.float32), confidence))
     return regions
+
+
+def _without_specks(maps: MaterialMaps) -> FloatMap:
+    """[C, h, w] the component likelihoods; where one would win only a speck, those of what lies around it change place
+    with its own.
+    """
+    likely = maps.component.copy()
+    winners = likely.argmax(axis=0)
+    for number, name in enumerate(maps.component_names):
+        if name == "background":
+            continue
+        labels, boxes = _patches(winners == number)
+        for label in range(1, len(boxes)):
+            left, top, width, height, area = boxes[label]
+            if area >= _least(name) * winners.size:
+                continue
+            near = slice(max(top - 1, 0), top + height + 1), slice(max(left - 1, 0), left + width + 1)
+            speck = labels[near] == label
+            rim = (cv2.dilate(speck.astype(np.uint8), np.ones((3, 3), np.uint8)) > 0) & ~speck
+            around = int(np.bincount(winners[near][rim]).argmax())
+            place = likely[:, near[0], near[1]]
+            place[number, speck], place[around, speck] = place[around, speck], place[number, speck]
+            winners[near][speck] = around
+    return likely
+
+
+def _least(name: str) -> float:
+    return MIN_HARDWARE_SHARE if name == "hardware" else MIN_SHARE
+
+
+def _patches(mask: NDArray[np.bool_]) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+    """[h, w] number of the connected region, 0 where ``mask`` is not; of each its left, top, width, height and area."""
+    _, labels, stats, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8), connectivity=8)
+    return np.asarray(labels, np.int32), np.asarray(stats, np.int32)
