@@ -34,6 +34,9 @@ KERNELS = (5, 5, 3, 3)
 """Sides of the filters there: wide ones where the picture is large would take half of the time of learning."""
 POOLS = (1, 3, 6)
 HEAD_CHANNELS = 48
+CLASSES, DROPPED = ("component", "material"), 0.1
+"""Heads that learn their pictures by heart, and the share of channels that they do without while learning (Tompson et al.
+2015)."""
 LEAST_LIGHT, DARK = 1e-4, 0.01
 RADIUS, EPSILON = 1, 0.005
 """Of the guided filter: cells of half the working size, and the variance of log luminance that counts as flat."""
@@ -109,7 +112,8 @@ class FurnitureNetwork(nn.Module):
         for step, skip in zip(self.steps, reversed(features[:-1]), strict=True):
             up = F.interpolate(up, size=skip.shape[-2:], mode="bilinear", align_corners=False)
             up = step(torch.cat([up, skip], dim=1))
-        return {name: self.heads[name](up) for name in heads}
+        spared = F.dropout2d(up, DROPPED, self.training)
+        return {name: self.heads[name](spared if name in CLASSES else up) for name in heads}
 
 
 class Served(nn.Module):
