@@ -35,8 +35,8 @@ KERNELS = (5, 5, 3, 3)
 POOLS = (1, 3, 6)
 HEAD_CHANNELS = 48
 CLASSES, DROPPED = ("component", "material"), 0.1
-"""Heads that learn their pictures by heart, and the share of channels that they do without while learning (Tompson et al.
-2015)."""
+"""Heads that learn their pictures by heart, and the share of channels that they do without while learning (spatial
+dropout, Tompson et al. 2015)."""
 LEAST_LIGHT, DARK = 1e-4, 0.01
 RADIUS, EPSILON = 1, 0.005
 """Of the guided filter: cells of half the working size, and the variance of log luminance that counts as flat."""
