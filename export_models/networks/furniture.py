@@ -136,10 +136,10 @@ class Served(nn.Module):
 class Segmentation(Served):
     """Which part and which material each pixel is."""
 
-    heads = ("component", "material")
+    heads = CLASSES
 
     def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:
-        """Classify each pixel.
+        """Classify each pixel. The network looks twice, also in a mirror, and what it says is the mean.
 
         Args:
             image: [B, 3, H, W] float32 sRGB in [0, 1]; H and W multiples of 32.
@@ -147,8 +147,13 @@ class Segmentation(Served):
         Returns:
             component [B, 13, H, W] logits over COMPONENTS and material [B, 9, H, W] logits over MATERIALS.
         """
-        _, found = self.seen(image)
-        return enlarged(found["component"], image), enlarged(found["material"], image)
+        working = at_working_size(image)
+        seen, mirrored = (self.network(one, CLASSES) for one in (working, working.flip(-1)))
+        component, material = (
+            enlarged(F.log_softmax(seen[name], 1) + F.log_softmax(mirrored[name].flip(-1), 1), image) / 2
+            for name in CLASSES
+        )
+        return component, material
 
 
 class IntrinsicDecomposition(Served):
