@@ -227,7 +227,7 @@ def build(
     Args:
         models: by default Heartwood's own, which are sent squares of the bucket sizes and nothing else.
         version: the only one to build and to keep; by default all that are there.
-        precision: ``fp16`` or ``fp32``; by default FP32 for version 1, whose formulas need it, else FP16.
+        precision: ``fp16`` or ``fp32``; by default that of ``default_precision``.
 
     Raises:
         InvalidInput: a model or version is not there, or ``out`` is.
@@ -243,7 +243,7 @@ def build(
     with TemporaryDirectory(dir=out.parent, prefix=f".{out.name}.") as folder:
         staged = Path(shutil.copytree(repository, Path(folder) / "models"))
         engines = [
-            (file, prepare(file, precision or ("fp32" if file.parent.name == "1" else "fp16"), _max_batch(file)))
+            (file, prepare(file, precision or default_precision(file), _max_batch(file)))
             for model in models or [model for model in known if model in NETWORKS]
             for file in _versions(staged / model, version)
         ]
@@ -268,6 +268,12 @@ def build(
                 group.profile[:] = [str(index) for index in range(count)]
             _write(derived / model, config)
         return derived.rename(out)
+
+
+def default_precision(file: Path) -> str:
+    """FP32 where a model is or holds one of version 1's formulas, which need it; else FP16."""
+    model, version = file.parent.parent.name, file.parent.name
+    return "fp32" if version == "1" or model == "intrinsic_decomposition" else "fp16"
 
 
 def _versions(model: Path, version: int | None) -> list[Path]:
