@@ -160,8 +160,8 @@ class Segmentation(Served):
 class IntrinsicDecomposition(Served):
     """Colour apart from light, as network and version 1 say it together: the mean of the logarithms of their light.
 
-    The formula knows that what has one colour all over a piece is of one albedo, which a small network does not see, and
-    the network knows furniture in rooms. Their errors differ: the mean is better than either.
+    The formula knows that what has one colour all over a piece is of one albedo, which a small network does not see,
+    and the network knows furniture in rooms. Their errors differ: the mean is better than either.
     """
 
     heads = ("shading",)
