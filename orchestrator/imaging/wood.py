@@ -15,6 +15,10 @@ PIECE_WOOD = 0.5
 PIECE_PART = 0.6
 """A patch of wood with more than this share inside the piece belongs to it whole: its shaded side was missed.
 Not where it leaves the picture beyond the piece, as a floor does."""
+EDGE_RADIUS = 16
+"""Half the window, in pixels of the maps, in which the mask is explained by the photo's colours: several of the cells
+in which the network answers (6 of 768), so that its edge moves to the photo's. On 14 product pictures 4, 8, 16 and 24
+gave an IoU of 0.887, 0.896, 0.905 and 0.911; the wider, the more may lie in a window that has no part in it."""
 EDGE_LOW, EDGE_HIGH = 0.35, 0.65
 """Probabilities that become 0 and 1: the mask's soft edge is as wide as the photo's, not as the model's doubt."""
 
@@ -28,7 +32,7 @@ def wood_probability(maps: MaterialMaps, region: Region) -> FloatMap:
 
 def fit_wood_mask(wood: FloatMap, photo_srgb: Image) -> guided.GuidedMap:
     """The wood mask, ready at the photo's resolution; read it through ``mask_from_map``."""
-    return guided.fit(_steep(wood), photo_srgb, radius=4)
+    return guided.fit(_steep(wood), photo_srgb, radius=EDGE_RADIUS)
 
 
 def mask_from_map(values: FloatMap) -> Image:
