@@ -17,8 +17,8 @@ PIECE_PART = 0.6
 Not where it leaves the picture beyond the piece, as a floor does."""
 EDGE_RADIUS = 16
 """Half the window, in pixels of the maps, in which the mask is explained by the photo's colours: several of the cells
-in which the network answers (6 of 768), so that its edge moves to the photo's. On 14 product pictures 4, 8, 16 and 24
-gave an IoU of 0.887, 0.896, 0.905 and 0.911; the wider, the more may lie in a window that has no part in it."""
+in which the network answers (6 of 768), so that its edge moves to the photo's. Against 4 it brings the ``wood_iou`` of
+the benchmark ``stain_quality`` from 0.854 to 0.867; the wider, the more may lie in a window that has no part in it."""
 EDGE_LOW, EDGE_HIGH = 0.35, 0.65
 """Probabilities that become 0 and 1: the mask's soft edge is as wide as the photo's, not as the model's doubt."""
 
