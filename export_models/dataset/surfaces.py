@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from export_models.dataset.makers.piece import pick
 from orchestrator.imaging.color import decode_srgb
 
 Surface = dict[str, Any]
@@ -122,9 +123,7 @@ def leather(random: Random) -> Surface:
 
 def metal(random: Random) -> Surface:
     brushed = random.random() < 0.4
-    shares = np.array(list(METALS.values()))
-    color = linear(str(random.choice(list(METALS), p=shares / shares.sum())))
-    fine = 600 if brushed else 60
+    color, fine = linear(pick(METALS, random)), 600 if brushed else 60
     return speckled(color, random, contrast=0.05, roughness=(0.08, 0.38), fine=fine) | {
         "metallic": 1.0,
         "stretch": [1.0, 0.02, 1.0] if brushed else [1.0, 1.0, 1.0],

@@ -26,11 +26,14 @@ PIECE_WEIGHT = 4.0
 
 def losses(found: dict[str, Tensor], batch: Batch) -> dict[str, Tensor]:
     """Return the loss of each head that ``found`` [B, C, H / 2, W / 2] has an answer of, at the size of the batch."""
-    image = batch["image"]
-    large = {name: enlarged(values, image) for name, values in found.items()}
-    if "shading" in found:  # as it is served
-        large["shading"] = log_light(image, F.avg_pool2d(image, 2), found["shading"])
-    return {name: LOSSES[name](values, batch) for name, values in large.items()}
+    return {name: LOSSES[name](large(name, values, batch["image"]), batch) for name, values in found.items()}
+
+
+def large(name: str, values: Tensor, image: Tensor) -> Tensor:
+    """The raw ``values`` [B, C, H / 2, W / 2] of a head at the size of ``image``, light along its edges, as served."""
+    if name == "shading":
+        return log_light(linear_from_srgb(image), linear_from_srgb(F.avg_pool2d(image, 2)), values)
+    return enlarged(values, image)
 
 
 def component(found: Tensor, batch: Batch) -> Tensor:

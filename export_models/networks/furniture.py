@@ -184,7 +184,7 @@ class IntrinsicDecomposition(Served):
         small, found = self.seen(image)
         linear = linear_from_srgb(image)
         _, by_formula = self.formula(image)
-        together = (log_light(image, small, found["shading"]) + torch.log(by_formula)) / 2
+        together = (log_light(linear, linear_from_srgb(small), found["shading"]) + torch.log(by_formula)) / 2
         shading = torch.maximum(torch.exp(together), linear).clamp_min(LEAST_LIGHT)
         return linear / shading, shading
 
@@ -217,10 +217,10 @@ def unit(vectors: Tensor) -> Tensor:
     return vectors / torch.sqrt((vectors * vectors).sum(1, keepdim=True) + 1e-8)
 
 
-def log_light(image: Tensor, small: Tensor, found: Tensor) -> Tensor:
-    """[B, 3, H, W] the light ``found`` [B, 3, h, w] along the edges of ``image``; ``small`` is that at [h, w]."""
-    slope, offset = guided_fit(log_luminance(linear_from_srgb(small)), found, RADIUS, EPSILON)
-    return enlarged(slope, image) * log_luminance(linear_from_srgb(image)) + enlarged(offset, image)
+def log_light(linear: Tensor, small: Tensor, found: Tensor) -> Tensor:
+    """[B, 3, H, W] the light ``found`` [B, 3, h, w] along the edges of the picture ``linear``, at [h, w] ``small``."""
+    slope, offset = guided_fit(log_luminance(small), found, RADIUS, EPSILON)
+    return enlarged(slope, linear) * log_luminance(linear) + enlarged(offset, linear)
 
 
 def log_luminance(linear: Tensor) -> Tensor:

@@ -48,6 +48,13 @@ ROLE_MATERIALS: dict[str, tuple[str, ...]] = {
 """Role to the material classes that suit it, the likeliest first."""
 
 
+def pick(options: Mapping[Choice, float] | Sequence[Choice], random: np.random.Generator) -> Choice:
+    """Draw one option: a mapping gives each its weight."""
+    names = list(options)
+    weights = np.array(list(options.values()) if isinstance(options, Mapping) else np.ones(len(names)), np.float64)
+    return names[int(random.choice(len(names), p=weights / weights.sum()))]
+
+
 @dataclass(frozen=True)
 class Part:
     """One board, leg, cushion or knob. Metres, +Z up, the piece stands on z = 0 and its front looks to -Y."""
@@ -102,10 +109,7 @@ class Bench:
         return bool(self.rng.random() < share)
 
     def pick(self, options: Mapping[Choice, float] | Sequence[Choice]) -> Choice:
-        """Draw one option: a mapping gives each its weight."""
-        names = list(options)
-        weights = np.array(list(options.values()) if isinstance(options, Mapping) else np.ones(len(names)), np.float64)
-        return names[int(self.rng.choice(len(names), p=weights / weights.sum()))]
+        return pick(options, self.rng)
 
     def piece(self, kind: str) -> Piece:
         """Finish."""
