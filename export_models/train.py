@@ -24,11 +24,11 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import nn
 from torch.utils.data import DataLoader
 
 from export_models.dataset.samples import Sample
-from export_models.learning.batches import Batch, Batches, collated, example, read_all
+from export_models.learning.batches import Batch, Batches, collated, example, mirrored, read_all, unpacked
 from export_models.learning.losses import losses
 from export_models.networks.furniture import FurnitureNetwork
 
@@ -118,61 +118,70 @@ def learn(state: State, batch: Batch, config: dict[str, Any]) -> dict[str, float
     state.network.train()
     image = batch["image"]
     with torch.autocast(image.device.type, torch.bfloat16, enabled=config["precision"] == "bfloat16"):
-        found = state.network(image.contiguous(memory_format=torch.channels_last))
-    each = losses({name: values.float() for name, values in found.items()}, batch)
-    total = sum((config["weights"][name] * loss for name, loss in each.items()), torch.zeros(()))
-    if not torch.isfinite(total):
-        raise FloatingPointError(
-            f"step {state.step}: " + ", ".join(f"{name} {loss:.3g}" for name, loss in each.items())
-        )
+        found = state.network(image.contiguous(memory_format=torch.channels_last), tuple(config["weights"]))
+    # Channels apart again: PyTorch 2.11 and older pool them wrongly backwards on a GPU (pytorch#188344).
+    each = losses({name: values.float().contiguous() for name, values in found.items()}, batch)
+    total = sum((config["weights"][name] * loss for name, loss in each.items()), image.new_zeros(()))
+    told = dict(zip(each, torch.stack(list(each.values())).tolist(), strict=True))
+    if not math.isfinite(sum(told.values())):
+        raise FloatingPointError(f"step {state.step}: {told}")
     state.optimizer.zero_grad(set_to_none=True)
     total.backward()
-    nn.utils.clip_grad_norm_(state.network.parameters(), config["optimizer"]["clip_norm"])
-    state.optimizer.step()
+    norm = nn.utils.clip_grad_norm_(state.network.parameters(), config["optimizer"]["clip_norm"])
+    if torch.isfinite(norm):  # else a square overflowed on the way; the batch is passed over
+        state.optimizer.step()
     follow(state, min(config["optimizer"]["average"], (state.step + 1) / (state.step + 10)))
     state.step += 1
-    return {name: float(loss.detach()) for name, loss in each.items()}
+    return told
 
 
 @torch.no_grad()
 def follow(state: State, keep: float) -> None:
     """Let the running mean follow the weights and the statistics of the batches."""
-    for mean, value in zip(state.average.state_dict().values(), state.network.state_dict().values(), strict=True):
-        if mean.is_floating_point():
-            mean.lerp_(value, 1 - keep)
-        else:
-            mean.copy_(value)
+    pairs = list(zip(state.average.state_dict().values(), state.network.state_dict().values(), strict=True))
+    means, values = zip(*(pair for pair in pairs if pair[0].is_floating_point()), strict=True)
+    torch._foreach_lerp_(means, values, 1 - keep)
+    for mean, value in (pair for pair in pairs if not pair[0].is_floating_point()):  # how many batches were seen
+        mean.copy_(value)
 
 
 @torch.no_grad()
-def validate(network: FurnitureNetwork, samples: list[Sample], side: int, device: torch.device) -> dict[str, float]:
-    """The mean loss of each head over ``samples``, photographed the same way each time."""
+def validate(
+    network: FurnitureNetwork, samples: list[Sample], side: int, heads: tuple[str, ...], device: torch.device
+) -> dict[str, float]:
+    """The mean loss of each of ``heads`` over ``samples``, photographed the same way each time."""
     network.eval()
     random = np.random.default_rng(0)
     found: list[dict[str, float]] = []
     for at in range(0, len(samples) - 7, 8):
-        batch = moved(collated([example(one, side, random) for one in samples[at : at + 8]]), device)
-        found.append({name: float(loss) for name, loss in losses(network(batch["image"]), batch).items()})
+        batch = unpacked(collated([example(one, side, random) for one in samples[at : at + 8]]), device)
+        found.append({name: float(loss) for name, loss in losses(network(batch["image"], heads), batch).items()})
     return {name: float(np.mean([one[name] for one in found])) for name in (found[0] if found else {})}
 
 
-def moved(batch: Batch, device: torch.device) -> dict[str, Tensor]:
-    return {name: values.to(device, non_blocking=True) for name, values in batch.items()}
-
-
 def batches_from(
-    first: int, samples: list[Sample], config: dict[str, Any], workers: int
+    first: int, samples: list[Sample], config: dict[str, Any], workers: int, device: torch.device
 ) -> Iterator[tuple[int, Batch]]:
-    """The batches that are left from step ``first`` on, each with the side of its pictures in pixels."""
+    """The batches that are left from step ``first`` on, each with the side of its pictures in pixels.
+
+    Each is seen twice, the second time in a mirror: to prepare one takes longer than a GPU takes to learn from it.
+    """
     last = 0
     for stage in config["stages"]:
         last += stage["steps"]
         if first >= last:
             continue
-        begin = max(first, last - stage["steps"])
-        numbered = Batches(samples, stage["side"], stage["batch"], config["seed"], begin, last)
-        for batch in DataLoader(numbered, batch_size=None, num_workers=workers, prefetch_factor=4 if workers else None):
-            yield stage["side"], batch
+        step = max(first, last - stage["steps"])
+        numbered = Batches(samples, stage["side"], stage["batch"], config["seed"], step // 2, (last + 1) // 2)
+        pinned, ahead = torch.cuda.is_available(), 2 if workers else None
+        for batch in DataLoader(
+            numbered, batch_size=None, num_workers=workers, prefetch_factor=ahead, pin_memory=pinned
+        ):
+            seen = unpacked(batch, device)
+            for look in (seen, mirrored(seen))[step % 2 :]:
+                if step < last:
+                    yield stage["side"], look
+                    step += 1
 
 
 def train(
@@ -186,8 +195,8 @@ def train(
     print(f"{len(samples)} pictures to learn from, {len(seen)} to look at, from step {state.step}", flush=True)
     began, saved, before = time.monotonic(), time.monotonic(), state.seconds
     recent: list[dict[str, float]] = []
-    for side, batch in batches_from(state.step, samples, config, workers):
-        recent.append(learn(state, moved(batch, device), config))
+    for side, batch in batches_from(state.step, samples, config, workers, device):
+        recent.append(learn(state, batch, config))
         state.seconds = before + time.monotonic() - began
         if state.step % LOG_STEPS == 0:
             line: dict[str, Any] = {
@@ -199,7 +208,7 @@ def train(
             line["train"] = {name: round(float(np.mean([one[name] for one in recent])), 4) for name in recent[0]}
             recent = []
             if state.step % VALIDATE_STEPS == 0 and seen:
-                found = validate(state.average, seen, side, device)
+                found = validate(state.average, seen, side, tuple(config["weights"]), device)
                 line["validation"] = {name: round(value, 4) for name, value in found.items()}
             with (out / "log.jsonl").open("a", encoding="utf-8") as log:
                 log.write(json.dumps(line) + "\n")

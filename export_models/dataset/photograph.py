@@ -20,7 +20,7 @@ BALANCED = (0.6, 1.0)
 
 def exposed(radiance: Floats) -> Floats:
     """[H, W, 3] linear in [0, 1]: bright parts just below white, as a camera meters."""
-    gain = WHITE_LEVEL / max(float(np.percentile(radiance.max(-1), WHITE_PERCENTILE)), 1e-6)
+    gain = WHITE_LEVEL / max(float(np.percentile(highest(radiance), WHITE_PERCENTILE)), 1e-6)
     return np.asarray(np.clip(radiance * gain, 0.0, 1.0), np.float32)
 
 
@@ -37,7 +37,7 @@ def photograph(radiance: Floats, albedo: Floats, random: np.random.Generator) ->
     error = random.normal(0.0, 0.09, 3) * np.array([1.0, 0.4, 1.0])
     balance = np.exp(error - random.uniform(*BALANCED) * cast(radiance, albedo))
     radiance = np.asarray(radiance * balance, np.float32)
-    gain = WHITE_LEVEL / max(float(np.percentile(radiance.max(-1), random.uniform(90, 99.5))), 1e-6)
+    gain = WHITE_LEVEL / max(float(np.percentile(highest(radiance), random.uniform(90, 99.5))), 1e-6)
     gain *= 2.0 ** random.normal(0.0, 0.35)
     truth = np.asarray(radiance * gain, np.float32)
     seen = truth
@@ -49,7 +49,7 @@ def photograph(radiance: Floats, albedo: Floats, random: np.random.Generator) ->
     shoulder = float(random.uniform(0.0, 0.6))  # bright parts roll off instead of clipping
     bright = np.maximum(seen - 0.7, 0.0)
     seen = np.minimum(seen, 0.7) + bright / (1.0 + shoulder * bright / 0.3)
-    coded = encode_srgb(seen)
+    coded = encode_srgb(seen).astype(np.float32)
     curve = float(random.normal(0.0, 0.12))
     coded = np.clip(coded + curve * coded * (1 - coded) * (2 * coded - 1) * 2, 0.0, 1.0)
     photo = np.round(coded * 255).astype(np.uint8)
@@ -62,8 +62,19 @@ def photograph(radiance: Floats, albedo: Floats, random: np.random.Generator) ->
 
 def cast(radiance: Floats, albedo: Floats) -> Floats:
     """[3] logarithm of the light's colour, 0 in the mean, over the pixels that tell it; all 0 where none does."""
-    told = (albedo > 0.05).all(-1) & (radiance > 0).all(-1)
+    radiance, albedo = radiance[::2, ::2], albedo[::2, ::2]  # they tell it as well
+    told = (lowest(albedo) > 0.05) & (lowest(radiance) > 0)
     if not told.any():
         return np.zeros(3, np.float32)
     found = np.log(radiance[told] / albedo[told]).mean(0)
     return np.asarray(found - found.mean(), np.float32)
+
+
+def lowest(channels: Floats) -> Floats:
+    """[H, W] the least of [H, W, 3]; several times faster than ``min(-1)``."""
+    return np.asarray(np.minimum(np.minimum(channels[..., 0], channels[..., 1]), channels[..., 2]))
+
+
+def highest(channels: Floats) -> Floats:
+    """[H, W] the greatest of [H, W, 3]."""
+    return np.asarray(np.maximum(np.maximum(channels[..., 0], channels[..., 1]), channels[..., 2]))

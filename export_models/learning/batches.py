@@ -1,4 +1,4 @@
-"""Batches to learn from: pictures of the data set, cut, turned over and photographed anew each time."""
+"""Batches to learn from: pictures of the data set, cut and photographed anew each time, each seen in a mirror too."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.utils.data import IterableDataset
 
 from export_models.baselines.segmentation import MATERIALS
-from export_models.dataset.photograph import photograph
+from export_models.dataset.photograph import highest, lowest, photograph
 from export_models.dataset.samples import Sample, read
 from export_models.dataset.surfaces import MAX_ALBEDO
 from orchestrator.inference.letterbox import fill_square
@@ -39,19 +39,19 @@ Batch = dict[str, Tensor]
 
 @dataclass(frozen=True)
 class Example:
-    """One picture as the network gets it and what is true of it; [C, H, W] each, H = W."""
+    """One picture as the network gets it and what is true of it; [C, H, W] each, H = W; packed to be sent about."""
 
-    image: NDArray[np.float32]  # sRGB in [0, 1]
-    light: NDArray[np.float32]  # log of linear photo / albedo, before clipping
+    image: NDArray[np.uint8]  # sRGB
+    light: NDArray[np.float16]  # log of linear photo / albedo, before clipping
     light_counts: NDArray[np.bool_]  # [1, H, W]
-    normal: NDArray[np.float32]
+    normal: NDArray[np.float16]
     surface_counts: NDArray[np.bool_]  # [1, H, W] something was hit, within FAR_M
-    roughness: NDArray[np.float32]
-    ambient_occlusion: NDArray[np.float32]
-    depth: NDArray[np.float32]  # log of metres
-    component: NDArray[np.int64]  # [H, W]
-    piece: NDArray[np.float32]  # [1, H, W] 1 on the piece, 0 beside it, -1 where it does not count
-    material: NDArray[np.int64]  # [H, W]
+    roughness: NDArray[np.float16]
+    ambient_occlusion: NDArray[np.float16]
+    depth: NDArray[np.float16]  # log of metres
+    component: NDArray[np.uint8]  # [H, W]
+    piece: NDArray[np.int8]  # [1, H, W] 1 on the piece, 0 beside it, -1 where it does not count
+    material: NDArray[np.uint8]  # [H, W]
 
 
 def read_all(files: Sequence[Path]) -> list[Sample]:
@@ -70,7 +70,7 @@ def packed(sample: Sample) -> Sample:
 
 
 def example(sample: Sample, side: int, random: np.random.Generator) -> Example:
-    """Cut ``sample``, turn it over, photograph it at ``side`` pixels."""
+    """Cut ``sample``, photograph it at ``side`` pixels."""
     full = sample.component.shape[0]
     cut = full if random.random() < WHOLE_SHARE else int(full * random.uniform(MIN_CROP, 1.0))
     narrow = random.uniform(MIN_ASPECT, 1.0) if random.random() < LETTERBOX_SHARE else 1.0
@@ -78,13 +78,11 @@ def example(sample: Sample, side: int, random: np.random.Generator) -> Example:
     high, wide = (int(cut * share) for share in aspect)  # of what is cut out
     rows, columns = (int(side * share) for share in aspect)  # of the photo
     top, left = int(random.integers(full - high + 1)), int(random.integers(full - wide + 1))
-    flip = random.random() < 0.5
 
     def of_photo(values: NDArray[Any], smooth: bool) -> NDArray[np.float32]:
         part = values[top : top + high, left : left + wide].astype(np.float32)
         how = (cv2.INTER_AREA if side < cut else cv2.INTER_LINEAR) if smooth else cv2.INTER_NEAREST
-        sized = cv2.resize(part, (columns, rows), interpolation=how)
-        return np.asarray(sized[:, ::-1] if flip else sized, np.float32)
+        return np.asarray(cv2.resize(part, (columns, rows), interpolation=how), np.float32)
 
     def shown(values: NDArray[Any], smooth: bool = True) -> NDArray[np.float32]:
         return fill_square(of_photo(values, smooth), side)
@@ -96,27 +94,27 @@ def example(sample: Sample, side: int, random: np.random.Generator) -> Example:
         radiance, albedo = recoloured(radiance, albedo, part, random)
     truth, photo, albedo = (fill_square(one, side) for one in (*photograph(radiance, albedo, random), albedo))
     normal, depth = shown(sample.normal), shown(sample.depth, smooth=False)
-    component, material = (fill_square(one, side).astype(np.int64) for one in seen)
-    normal = normal * np.array([-1, 1, 1], np.float32) if flip else normal
+    component, material = (fill_square(one, side).astype(np.uint8) for one in seen)
     length = np.linalg.norm(normal, axis=-1, keepdims=True)
     hit = (length[..., 0] > 0.5) & (depth > 0) & (depth < FAR_M)
     told = colour_is_told(albedo, truth, material)
     counts = np.pad(np.ones((rows, columns), bool), ((0, side - rows), (0, side - columns)))
-    piece = np.where(counts, component > 0, -1).astype(np.float32)
+    piece = np.where(counts, component > 0, -1)
     if not sample.meta["source"].get("components", True):  # nobody could tell its parts apart, only the piece
         component = np.where(component > 0, IGNORE, component)
+    half = np.float16
     return Example(
-        image=photo.astype(np.float32).transpose(2, 0, 1) / 255,
-        light=np.log(np.maximum(truth, MIN_LIGHT) / np.maximum(albedo, MIN_ALBEDO)).transpose(2, 0, 1),
+        image=photo.transpose(2, 0, 1),
+        light=np.log(np.maximum(truth, MIN_LIGHT) / np.maximum(albedo, MIN_ALBEDO)).transpose(2, 0, 1).astype(half),
         light_counts=(told & counts)[None],
-        normal=(normal / np.maximum(length, 1e-6)).transpose(2, 0, 1),
+        normal=(normal / np.maximum(length, 1e-6)).transpose(2, 0, 1).astype(half),
         surface_counts=(hit & counts)[None],
-        roughness=shown(sample.roughness)[None],
-        ambient_occlusion=shown(sample.ambient_occlusion)[None],
-        depth=np.log(np.clip(depth, 0.05, FAR_M))[None],
-        component=np.where(counts, component, IGNORE),
-        piece=piece[None],
-        material=np.where(counts, np.where(component > 0, material, 0), IGNORE),
+        roughness=shown(sample.roughness)[None].astype(half),
+        ambient_occlusion=shown(sample.ambient_occlusion)[None].astype(half),
+        depth=np.log(np.clip(depth, 0.05, FAR_M))[None].astype(half),
+        component=np.where(counts, component, IGNORE).astype(np.uint8),
+        piece=piece[None].astype(np.int8),
+        material=np.where(counts, np.where(component > 0, material, 0), IGNORE).astype(np.uint8),
     )
 
 
@@ -131,7 +129,7 @@ def recoloured(
     """
     count = int(part.max()) + 1
     gains = np.exp(random.normal(0.0, 0.35, (count, 1)) + random.normal(0.0, 0.1, (count, 3)))
-    change = np.minimum(gains[part], MAX_ALBEDO / np.maximum(albedo, MIN_ALBEDO).max(-1, keepdims=True))
+    change = np.minimum(gains[part], MAX_ALBEDO / np.maximum(highest(albedo), MIN_ALBEDO)[..., None])
     return np.asarray(radiance * change, np.float32), np.asarray(albedo * change, np.float32)
 
 
@@ -144,7 +142,7 @@ def colour_is_told(
         albedo, light: [H, W, 3] linear; ``light`` is what fell on the sensor, exposed.
         material: [H, W] index into MATERIALS.
     """
-    told = (albedo > MIN_ALBEDO).all(-1) & (light > MIN_LIGHT).all(-1) & (light < CLIPPED).all(-1)
+    told = (lowest(albedo) > MIN_ALBEDO) & (lowest(light) > MIN_LIGHT) & (highest(light) < CLIPPED)
     return np.asarray(told & (material != GLASS))
 
 
@@ -157,6 +155,21 @@ def collated(examples: Sequence[Example]) -> Batch:
     }
 
 
+def unpacked(batch: Batch, device: torch.device) -> Batch:
+    """On ``device``, as it is learned from: the picture in [0, 1], classes as int64, all else as float32."""
+    found = {name: values.to(device, non_blocking=True) for name, values in batch.items()}
+    for name, values in found.items():
+        if values.dtype != torch.bool:
+            found[name] = values.long() if name in ("component", "material") else values.float()
+    return found | {"image": found["image"] / 255}
+
+
+def mirrored(batch: Batch) -> Batch:
+    """The same left to right: another look at it that costs the processor nothing."""
+    found = {name: values.flip(-1) for name, values in batch.items()}
+    return found | {"normal": found["normal"] * found["normal"].new_tensor([-1, 1, 1])[:, None, None]}
+
+
 class Batches(IterableDataset[Batch]):
     """Batches from ``first`` on; the same number always gives the same batch, so that learning can go on later."""
 
@@ -166,6 +179,8 @@ class Batches(IterableDataset[Batch]):
     def __iter__(self) -> Iterator[Batch]:
         worker = torch.utils.data.get_worker_info()
         start, step = (worker.id, worker.num_workers) if worker else (0, 1)
+        if worker:
+            cv2.setNumThreads(1)  # they are as many as there are cores
         for number in range(self.first + start, self.last, step):
             random = np.random.default_rng([self.seed, number])
             chosen = random.integers(len(self.samples), size=self.count)

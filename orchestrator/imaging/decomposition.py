@@ -12,7 +12,7 @@ from orchestrator.domain import FloatMap, Image, MaterialMaps
 from orchestrator.imaging.color import linear_from_srgb
 from orchestrator.imaging.guided import GuidedMap
 from orchestrator.imaging.lighting import fit_log_shading
-from orchestrator.imaging.wood import fit_wood_mask, mask_from_map
+from orchestrator.imaging.refine import fit_mask, mask_from_map
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class Decomposition:
             wood: [h, w] float32 probability at model resolution, or [H, W] uint8 mask at the photo's.
         """
         found = isinstance(wood, np.ndarray) and wood.dtype != np.uint8
-        mask = fit_wood_mask(np.asarray(wood, np.float32), photo_srgb) if found else np.asarray(wood, np.uint8)
+        mask = fit_mask(np.asarray(wood, np.float32), photo_srgb) if found else np.asarray(wood, np.uint8)
         return cls(photo_srgb, fit_log_shading(maps, photo_srgb), mask)
 
     def read(self, numbers: NDArray[np.intp]) -> DecomposedRows:

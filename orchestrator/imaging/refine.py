@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 
 from orchestrator.domain import Box, FloatMap, Image, Point
-from orchestrator.imaging.guided import upsample
+from orchestrator.imaging.guided import GuidedMap, fit, upsample
 
 WORKING_SIDE = 480
 """GrabCut's cost grows with the pixels; edges finer than this are found by the guided step at full resolution."""
@@ -15,6 +15,14 @@ MARGIN = 0.25
 ITERATIONS = 5
 MIN_SHARE = 0.02
 """A cut that keeps less of the box than this has collapsed."""
+EDGE_RADIUS = 16
+"""Half the window, in pixels of the maps, in which the mask is explained by the photo's colours: several of the cells
+in which the network answers (6 of 768), so that its edge moves to the photo's. Against 2, and the likelihood as it is,
+the piece's IoU is 0.963 after 0.940 on the 14 pictures of ``stain_quality``, and in 24 rooms of the split validation at
+768² 0.931 after 0.920, that of its wood 0.609 after 0.597. 24 is as good, in rooms 48 is worse: more lies in a window
+that has no part in it."""
+EDGE_LOW, EDGE_HIGH = 0.35, 0.65
+"""Probabilities that become 0 and 1: the mask's soft edge is as wide as the photo's, not as the model's doubt."""
 
 
 def mask_from_prompt(photo_srgb: Image, box: Box | None, points: tuple[Point, ...], likelihood: FloatMap) -> Image:
@@ -58,9 +66,22 @@ def mask_from_prompt(photo_srgb: Image, box: Box | None, points: tuple[Point, ..
 
 
 def mask_from_likelihood(photo_srgb: Image, likelihood: FloatMap) -> Image:
-    """[H, W] uint8: a model-resolution likelihood [h, w] brought to the photo's edges and resolution."""
-    soft = upsample(likelihood, photo_srgb)
-    return np.asarray(np.round(np.clip(soft, 0, 1) * 255), np.uint8)
+    """[H, W] uint8, 255 on what is likely: a model-resolution likelihood [h, w] brought to the photo's edges."""
+    return mask_from_map(fit_mask(likelihood, photo_srgb).rows(photo_srgb, np.arange(photo_srgb.shape[0]))[0])
+
+
+def fit_mask(likelihood: FloatMap, photo_srgb: Image) -> GuidedMap:
+    """The mask of ``mask_from_likelihood``, ready at the photo's resolution; read it through ``mask_from_map``."""
+    return fit(_steep(likelihood), photo_srgb, radius=EDGE_RADIUS)
+
+
+def mask_from_map(values: FloatMap) -> Image:
+    """uint8, 255 is inside, of what a fitted mask gives. Same shape."""
+    return np.asarray(np.rint(_steep(values) * 255.0), np.uint8)
+
+
+def _steep(values: FloatMap) -> FloatMap:
+    return np.asarray(np.clip((values - EDGE_LOW) / (EDGE_HIGH - EDGE_LOW), 0.0, 1.0), np.float32)
 
 
 def _cut(small: Image, labels: Image) -> FloatMap:

@@ -26,7 +26,7 @@ from orchestrator.stages import intake
 from orchestrator.stages.segment import SegmentResult, components_json, segment
 from orchestrator.stages.stain import stain, surface_maps
 
-REVISION = 3
+REVISION = 4
 """Part of every key under which results are kept: raise it when a stage makes other pixels than before."""
 
 KIND = {"preview": "preview", "before_after": "preview", "overlay": "preview"}

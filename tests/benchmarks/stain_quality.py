@@ -25,7 +25,8 @@ from export_models.metrics import mean_angular_error_deg, si_rmse
 from orchestrator.domain import Image, MaterialMaps, MaterialModels, Quality, StainOptions
 from orchestrator.imaging.color import ciede2000, lab_from_linear, linear_from_color, linear_from_srgb
 from orchestrator.imaging.decomposition import Decomposition
-from orchestrator.imaging.wood import mask_from_map, wood_probability
+from orchestrator.imaging.refine import mask_from_map
+from orchestrator.imaging.wood import wood_probability
 from orchestrator.stages.analysis import LONG_SIDE
 from orchestrator.stages.stain import stain, surface_maps
 from orchestrator.stains import STAINS

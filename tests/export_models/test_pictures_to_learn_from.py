@@ -12,8 +12,9 @@ import torch
 
 from export_models.dataset.generate import shared_out
 from export_models.dataset.photograph import photograph
+from export_models.dataset.samples import Sample
 from export_models.export import CHECKOUT
-from export_models.learning.batches import IGNORE, recoloured
+from export_models.learning.batches import IGNORE, collated, example, mirrored, recoloured, unpacked
 from export_models.learning.losses import classes
 
 LIE = """
@@ -88,3 +89,27 @@ def test_parts_in_other_colours_stand_in_the_same_light() -> None:
     assert np.allclose(radiance / changed, light, rtol=1e-4)
     assert changed.max() <= 0.95 + 1e-6
     assert all(np.abs(changed[part == one] / albedo[part == one] - 1).mean() > 0.02 for one in range(4))
+
+
+def slanted(side: int) -> Sample:
+    """A board that looks up to the right, in front of a wall."""
+    piece = np.zeros((side, side), np.uint8)
+    piece[side // 4 :, : side // 2] = 1
+    normal = np.where(piece[..., None] > 0, np.float32([0.6, 0.0, 0.8]), np.float32([0, 0, 1]))
+    flat = np.full((side, side), 0.5, np.float32)
+    albedo = np.where(piece[..., None] > 0, np.float32([0.5, 0.3, 0.2]), np.float32([0.6, 0.6, 0.6]))
+    return Sample("slanted", albedo * 2, albedo, normal, flat, flat, flat * 4, piece, piece, {"source": {}})
+
+
+def test_a_batch_in_a_mirror_is_the_same_scene_the_other_way_round() -> None:
+    random = np.random.default_rng(5)
+    batch = unpacked(collated([example(slanted(48), 32, random) for _ in range(3)]), torch.device("cpu"))
+    seen = mirrored(batch)
+    assert batch["image"].min() >= 0
+    assert batch["image"].max() <= 1
+    assert torch.equal(seen["component"], batch["component"].flip(-1))
+    on_piece = (batch["piece"] > 0).expand_as(batch["normal"])
+    assert float(batch["normal"][:, :1][on_piece[:, :1]].mean()) > 0.5  # to the right
+    assert float(seen["normal"][:, :1][on_piece[:, :1].flip(-1)].mean()) < -0.5  # to the left
+    twice = mirrored(seen)
+    assert all(torch.equal(twice[name], values) for name, values in batch.items())

@@ -59,3 +59,15 @@ def test_a_coarse_likelihood_is_brought_to_the_photos_edges() -> None:
     plain = cv2.resize(coarse, (400, 400), interpolation=cv2.INTER_LINEAR) > 0.5
     guided = mask_from_likelihood(photo, coarse) > 127
     assert (guided != truth).sum() < (plain != truth).sum()
+
+
+def test_bars_thinner_than_a_models_cell_are_cut_out_at_the_photos_edges() -> None:
+    truth = np.zeros((384, 384), np.uint8)
+    for across in (0, 1):  # the crossed bars of a chair's back
+        ends = ((60, 60), (320, 320)) if across else ((320, 60), (60, 320))
+        cv2.line(truth, *ends, color=(1.0,), thickness=5)
+    photo = np.where(truth[..., None] > 0, (170, 110, 60), (200, 205, 210)).astype(np.uint8)
+    blurred = cv2.GaussianBlur(truth.astype(np.float32), (0, 0), 4.0)  # as a network with cells of 6 pixels sees them
+    blurred *= 0.9 / blurred.max()
+    assert iou(np.where(blurred > 0.5, 255, 0).astype(np.uint8), truth > 0) < 0.97
+    assert iou(mask_from_likelihood(photo, blurred), truth > 0) > 0.99
