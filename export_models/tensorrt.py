@@ -23,7 +23,7 @@ import onnx
 from google.protobuf import text_format
 from tritonclient.grpc import model_config_pb2
 
-from export_models.export import NETWORKS, PROFILES, REPOSITORY
+from export_models.export import LEARNED, NETWORKS, PROFILES, REPOSITORY
 from orchestrator.errors import FailedPrecondition, HeartwoodError, InvalidInput, ToolFailed
 from orchestrator.inference.letterbox import BUCKETS
 from orchestrator.inference.profiles import derive
@@ -271,9 +271,10 @@ def build(
 
 
 def default_precision(file: Path) -> str:
-    """FP32 where a model is or holds one of version 1's formulas, which need it; else FP16."""
+    """FP32 for version 1's formulas, which need it, and for networks that say so; else FP16."""
     model, version = file.parent.parent.name, file.parent.name
-    return "fp32" if version == "1" or model == "intrinsic_decomposition" else "fp16"
+    learned = LEARNED.get(model)
+    return "fp32" if version == "1" or (learned is not None and learned.full_precision) else "fp16"
 
 
 def _versions(model: Path, version: int | None) -> list[Path]:
@@ -315,7 +316,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("models", nargs="*", metavar="MODEL", help=f"default: {', '.join(NETWORKS)}")
     parser.add_argument("--version", type=int, help="build and keep only this one (default: all that are there)")
-    parser.add_argument("--precision", choices=PRECISIONS, help="default: fp32 for version 1, fp16 for later ones")
+    parser.add_argument("--precision", choices=PRECISIONS, help="default: fp32 for formulas, fp16 for all else")
     parser.add_argument("--repository", type=Path, default=REPOSITORY)
     parser.add_argument("--out", type=Path, required=True, help="a new folder, to be given to tritonserver")
     parser.add_argument("--timing-cache", type=Path, help="default: beside --out; makes the next build faster")

@@ -121,6 +121,8 @@ class Served(nn.Module):
     """What the served models share: the network at its working size, and its answers at the picture's."""
 
     heads: tuple[str, ...]
+    full_precision = False
+    """Whether FP16 is too little for it."""
 
     def __init__(self, network: FurnitureNetwork | None = None) -> None:
         super().__init__()
@@ -165,6 +167,7 @@ class IntrinsicDecomposition(Served):
     """
 
     heads = ("shading",)
+    full_precision = True  # for the formula's sake
 
     def __init__(self, network: FurnitureNetwork | None = None) -> None:
         super().__init__(network)

@@ -101,6 +101,19 @@ def test_a_size_that_nothing_bounds_is_refused_by_its_name() -> None:
         tensorrt.size_profiles({"points": (None, None, 2)}, max_batch=8)
 
 
+def test_what_is_or_holds_a_formula_stays_in_full_precision() -> None:
+    chosen = {
+        (model, version): tensorrt.default_precision(REPOSITORY / model / str(version) / "model.onnx")
+        for model in ("segmentation", "intrinsic_decomposition", "surface_estimation")
+        for version in (1, 2)
+    }
+    assert [key for key, precision in chosen.items() if precision == "fp16"] == [
+        ("segmentation", 2),
+        ("surface_estimation", 2),
+    ]
+    assert tensorrt.default_precision(REPOSITORY / "sam2_encoder" / "2" / "model.onnx") == "fp16"
+
+
 def test_half_precision_takes_and_gives_fp32_and_answers_nearly_the_same(tmp_path: Path) -> None:
     torch.manual_seed(0)
     export_onnx(Segmentation(), INPUTS, OUTPUTS, tmp_path / "model.onnx")
