@@ -13,6 +13,8 @@ from orchestrator.domain import FloatMap, MaterialMaps
 MIN_SHARE, MIN_HARDWARE_SHARE = 0.002, 0.0003
 """A region smaller than this share of the picture is noise of the model, not a component; handles are small."""
 MAX_INSTANCES = 12
+RIM = 2
+"""Pixels around a region that it shares with what is around it."""
 
 
 @dataclass(frozen=True)
@@ -40,12 +42,14 @@ def detect(maps: MaterialMaps) -> list[Region]:
         for label in sorted(range(1, len(areas)), key=lambda label: -int(areas[label]))[:MAX_INSTANCES]:
             if areas[label] < _least(name) * winners.size:
                 break
-            inside = labels == label
+            around = _box(boxes[label], RIM)
+            inside = labels[around] == label
             # Its soft rim belongs to it, the next instance does not.
-            near = cv2.dilate(inside.astype(np.uint8), np.ones((5, 5), np.uint8)) > 0
-            likelihood = np.where(near & (inside | (labels == 0)), share, 0)
-            confidence = float(maps.component[number][inside].mean())
-            regions.append(Region(name, likelihood.astype(np.float32), confidence))
+            near = cv2.dilate(inside.astype(np.uint8), np.ones((2 * RIM + 1,) * 2, np.uint8)) > 0
+            likelihood = np.zeros(winners.shape, np.float32)
+            likelihood[around] = np.where(near & (inside | (labels[around] == 0)), share[around], 0)
+            confidence = float(maps.component[number][around][inside].mean())
+            regions.append(Region(name, likelihood, confidence))
     return regions
 
 
@@ -60,10 +64,9 @@ def _without_specks(maps: MaterialMaps) -> FloatMap:
             continue
         labels, boxes = _patches(winners == number)
         for label in range(1, len(boxes)):
-            left, top, width, height, area = boxes[label]
-            if area >= _least(name) * winners.size:
+            if boxes[label][cv2.CC_STAT_AREA] >= _least(name) * winners.size:
                 continue
-            near = slice(max(top - 1, 0), top + height + 1), slice(max(left - 1, 0), left + width + 1)
+            near = _box(boxes[label], 1)
             speck = labels[near] == label
             rim = (cv2.dilate(speck.astype(np.uint8), np.ones((3, 3), np.uint8)) > 0) & ~speck
             around = int(np.bincount(winners[near][rim]).argmax())
@@ -71,6 +74,13 @@ def _without_specks(maps: MaterialMaps) -> FloatMap:
             place[number, speck], place[around, speck] = place[around, speck], place[number, speck]
             winners[near][speck] = around
     return likely
+
+
+def _box(box: NDArray[np.int32], margin: int) -> tuple[slice, slice]:
+    """The rows and columns of a patch, and ``margin`` pixels around them."""
+    left, top, width, height = map(int, box[:4])
+    rows = slice(max(top - margin, 0), top + height + margin)
+    return rows, slice(max(left - margin, 0), left + width + margin)
 
 
 def _least(name: str) -> float:

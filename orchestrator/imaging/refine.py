@@ -67,7 +67,14 @@ def mask_from_prompt(photo_srgb: Image, box: Box | None, points: tuple[Point, ..
 
 def mask_from_likelihood(photo_srgb: Image, likelihood: FloatMap) -> Image:
     """[H, W] uint8, 255 on what is likely: a model-resolution likelihood [h, w] brought to the photo's edges."""
-    return mask_from_map(fit_mask(likelihood, photo_srgb).rows(photo_srgb, np.arange(photo_srgb.shape[0]))[0])
+    mask = np.zeros(photo_srgb.shape[:2], np.uint8)
+    likely = np.flatnonzero((likelihood > EDGE_LOW).any(axis=1))
+    if len(likely):  # beyond two windows of it there is nothing
+        reach, scale = 2 * EDGE_RADIUS + 1, len(mask) / len(likelihood)
+        first, last = (int(scale * row) for row in (likely[0] - reach, likely[-1] + 1 + reach))
+        rows = np.arange(max(0, first), min(len(mask), last))
+        mask[rows] = mask_from_map(fit_mask(likelihood, photo_srgb).rows(photo_srgb[rows], rows)[0])
+    return mask
 
 
 def fit_mask(likelihood: FloatMap, photo_srgb: Image) -> GuidedMap:
