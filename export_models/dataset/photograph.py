@@ -49,7 +49,7 @@ def photograph(radiance: Floats, albedo: Floats, random: np.random.Generator) ->
     shoulder = float(random.uniform(0.0, 0.6))  # bright parts roll off instead of clipping
     bright = np.maximum(seen - 0.7, 0.0)
     seen = np.minimum(seen, 0.7) + bright / (1.0 + shoulder * bright / 0.3)
-    coded = encode_srgb(seen).astype(np.float32)
+    coded = encode_srgb(seen)
     curve = float(random.normal(0.0, 0.12))
     coded = np.clip(coded + curve * coded * (1 - coded) * (2 * coded - 1) * 2, 0.0, 1.0)
     photo = np.round(coded * 255).astype(np.uint8)
@@ -62,7 +62,6 @@ def photograph(radiance: Floats, albedo: Floats, random: np.random.Generator) ->
 
 def cast(radiance: Floats, albedo: Floats) -> Floats:
     """[3] logarithm of the light's colour, 0 in the mean, over the pixels that tell it; all 0 where none does."""
-    radiance, albedo = radiance[::2, ::2], albedo[::2, ::2]  # they tell it as well
     told = (lowest(albedo) > 0.05) & (lowest(radiance) > 0)
     if not told.any():
         return np.zeros(3, np.float32)

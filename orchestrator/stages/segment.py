@@ -28,6 +28,11 @@ from orchestrator.errors import InvalidInput
 from orchestrator.imaging.overlay import draw_masks
 from orchestrator.imaging.refine import mask_from_likelihood, mask_from_prompt
 
+PIECE_EDGE = 0.4
+"""Likelihood of the piece at its mask's edge. At a half, thin bars are lost that a 3D model cannot do without: on the
+pictures of ``stain_quality`` 0.77 of what is thinner than 1.6 % of the picture is kept, with this 0.89, for an IoU of
+0.953 instead of 0.963; in 24 rooms of the split validation 0.76 and 0.88, 0.931 and 0.929."""
+
 
 @dataclass(frozen=True)
 class ComponentMask:
@@ -104,7 +109,7 @@ def segment(
             name, detector = component_name(prompt.name), options.detector
             found += _component(name, mask, prompt.material, prompt.confidence, maps, detector, found)
     progress(0.85, "wood and overlay")
-    foreground = mask_from_likelihood(photo_srgb, maps.foreground)
+    foreground = mask_from_likelihood(photo_srgb, maps.foreground, PIECE_EDGE)
     wood = mask_from_likelihood(photo_srgb, maps.wood) if options.detect_wood else None
     labels = _labels(found)
     if wood is not None and _mostly_outside(wood, found):
