@@ -19,11 +19,11 @@ EDGE_RADIUS = 16
 """Half the window, in pixels of the maps, in which the mask is explained by the photo's colours: several of the cells
 in which the network answers (6 of 768), so that its edge moves to the photo's. Against 2, and the likelihood as it is,
 the piece's IoU is 0.963 after 0.940 on the 14 pictures of ``stain_quality``, and in 24 rooms of the split validation at
-768² 0.931 after 0.920; of its parts thinner than 1.6 % of the picture 0.77 and 0.76 are kept, after 0.65 and 0.67. 24 is
-as good, in rooms 48 is worse: more lies in a window that has no part in it."""
+768² 0.931 after 0.920; of its parts thinner than 1.6 % of the picture 0.77 and 0.76 are kept, after 0.65 and 0.67.
+24 is as good, in rooms 48 is worse: more lies in a window that has no part in it."""
 EVEN, SOFT = 0.5, 0.15
-"""Likelihood at a mask's edge, and how much less and more of it become 0 and 1: the soft edge is as wide as the photo's,
-not as the model's doubt."""
+"""Likelihood at a mask's edge, and how much less and more of it become 0 and 1: the soft edge is as wide as the
+photo's, not as the model's doubt."""
 
 
 def mask_from_prompt(photo_srgb: Image, box: Box | None, points: tuple[Point, ...], likelihood: FloatMap) -> Image:
