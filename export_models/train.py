@@ -119,7 +119,7 @@ def learn(state: State, batch: Batch, config: dict[str, Any]) -> dict[str, float
     image = batch["image"]
     with torch.autocast(image.device.type, torch.bfloat16, enabled=config["precision"] == "bfloat16"):
         found = state.network(image.contiguous(memory_format=torch.channels_last), tuple(config["weights"]))
-    # Channels apart again: PyTorch 2.11 and older pool them wrongly backwards on a GPU (pytorch#188344).
+    # Channels apart again: where they lie together, a padded mean's gradient is wrong on a GPU (pytorch#188344).
     each = losses({name: values.float().contiguous() for name, values in found.items()}, batch)
     total = sum((config["weights"][name] * loss for name, loss in each.items()), image.new_zeros(()))
     told = dict(zip(each, torch.stack(list(each.values())).tolist(), strict=True))
@@ -127,9 +127,8 @@ def learn(state: State, batch: Batch, config: dict[str, Any]) -> dict[str, float
         raise FloatingPointError(f"step {state.step}: {told}")
     state.optimizer.zero_grad(set_to_none=True)
     total.backward()
-    norm = nn.utils.clip_grad_norm_(state.network.parameters(), config["optimizer"]["clip_norm"])
-    if torch.isfinite(norm):  # else a square overflowed on the way; the batch is passed over
-        state.optimizer.step()
+    nn.utils.clip_grad_norm_(state.network.parameters(), config["optimizer"]["clip_norm"])
+    state.optimizer.step()
     follow(state, min(config["optimizer"]["average"], (state.step + 1) / (state.step + 10)))
     state.step += 1
     return told

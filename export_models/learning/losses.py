@@ -20,8 +20,6 @@ SCALES = 4
 VARIANCE_SHARE = 0.85
 """Share of the squared mean that is forgiven: all of it would leave the level untold (Eigen et al. 2014 take half)."""
 SMOOTHING = 1.0
-LIGHT_RANGE = (-8.0, 8.0)
-"""Of log light, where it is compared linearly: no photo shows more, and squares of it stay finite."""
 PIECE_WEIGHT = 4.0
 """Of a pixel on the piece, for light and surface; one beside it has 1. It covers a quarter of a picture, or less."""
 
@@ -85,7 +83,7 @@ def shading(found: Tensor, batch: Batch) -> Tensor:
     mean = (weight * difference).sum((1, 2, 3)) / area
     logarithmic = (square - VARIANCE_SHARE * mean.square()).mean() + gradients(difference, counts, heavy)
     linear, piece = linear_from_srgb(batch["image"]), counts * batch["piece"].clamp_min(0)
-    light, truth = found.clamp(*LIGHT_RANGE).exp(), batch["light"].exp()
+    light, truth = found.exp(), batch["light"].exp()
     return logarithmic + si_rmse(light, truth, piece) + si_rmse(linear / light, linear / truth, piece)
 
 
