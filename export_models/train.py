@@ -28,7 +28,7 @@ from torch import nn
 from torch.utils.data import DataLoader
 
 from export_models.dataset.samples import Sample
-from export_models.learning.batches import Batch, Batches, collated, example, mirrored, read_all, unpacked
+from export_models.learning.batches import Batch, Batches, collated, example, mirrored, on_device, read_all
 from export_models.learning.losses import losses
 from export_models.networks.furniture import FurnitureNetwork
 
@@ -137,11 +137,11 @@ def learn(state: State, batch: Batch, config: dict[str, Any]) -> dict[str, float
 @torch.no_grad()
 def follow(state: State, keep: float) -> None:
     """Let the running mean follow the weights and the statistics of the batches."""
-    pairs = list(zip(state.average.state_dict().values(), state.network.state_dict().values(), strict=True))
-    means, values = zip(*(pair for pair in pairs if pair[0].is_floating_point()), strict=True)
-    torch._foreach_lerp_(means, values, 1 - keep)
-    for mean, value in (pair for pair in pairs if not pair[0].is_floating_point()):  # how many batches were seen
-        mean.copy_(value)
+    for mean, value in zip(state.average.state_dict().values(), state.network.state_dict().values(), strict=True):
+        if mean.is_floating_point():
+            mean.lerp_(value, 1 - keep)
+        else:
+            mean.copy_(value)
 
 
 @torch.no_grad()
@@ -153,7 +153,7 @@ def validate(
     random = np.random.default_rng(0)
     found: list[dict[str, float]] = []
     for at in range(0, len(samples) - 7, 8):
-        batch = unpacked(collated([example(one, side, random) for one in samples[at : at + 8]]), device)
+        batch = on_device(collated([example(one, side, random) for one in samples[at : at + 8]]), device)
         found.append({name: float(loss) for name, loss in losses(network(batch["image"], heads), batch).items()})
     return {name: float(np.mean([one[name] for one in found])) for name in (found[0] if found else {})}
 
@@ -172,11 +172,15 @@ def batches_from(
             continue
         step = max(first, last - stage["steps"])
         numbered = Batches(samples, stage["side"], stage["batch"], config["seed"], step // 2, (last + 1) // 2)
-        pinned, ahead = torch.cuda.is_available(), 2 if workers else None
-        for batch in DataLoader(
-            numbered, batch_size=None, num_workers=workers, prefetch_factor=ahead, pin_memory=pinned
-        ):
-            seen = unpacked(batch, device)
+        prepared = DataLoader(
+            numbered,
+            batch_size=None,
+            num_workers=workers,
+            prefetch_factor=2 if workers else None,
+            pin_memory=device.type == "cuda",
+        )
+        for batch in prepared:
+            seen = on_device(batch, device)
             for look in (seen, mirrored(seen))[step % 2 :]:
                 if step < last:
                     yield stage["side"], look

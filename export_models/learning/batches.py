@@ -39,16 +39,16 @@ Batch = dict[str, Tensor]
 
 @dataclass(frozen=True)
 class Example:
-    """One picture as the network gets it and what is true of it; [C, H, W] each, H = W; packed to be sent about."""
+    """One picture as the network gets it and what is true of it; [C, H, W] each, H = W."""
 
     image: NDArray[np.uint8]  # sRGB
-    light: NDArray[np.float16]  # log of linear photo / albedo, before clipping
+    light: NDArray[np.float32]  # log of linear photo / albedo, before clipping
     light_counts: NDArray[np.bool_]  # [1, H, W]
-    normal: NDArray[np.float16]
+    normal: NDArray[np.float32]
     surface_counts: NDArray[np.bool_]  # [1, H, W] something was hit, within FAR_M
-    roughness: NDArray[np.float16]
-    ambient_occlusion: NDArray[np.float16]
-    depth: NDArray[np.float16]  # log of metres
+    roughness: NDArray[np.float32]
+    ambient_occlusion: NDArray[np.float32]
+    depth: NDArray[np.float32]  # log of metres
     component: NDArray[np.uint8]  # [H, W]
     piece: NDArray[np.int8]  # [1, H, W] 1 on the piece, 0 beside it, -1 where it does not count
     material: NDArray[np.uint8]  # [H, W]
@@ -99,22 +99,21 @@ def example(sample: Sample, side: int, random: np.random.Generator) -> Example:
     hit = (length[..., 0] > 0.5) & (depth > 0) & (depth < FAR_M)
     told = colour_is_told(albedo, truth, material)
     counts = np.pad(np.ones((rows, columns), bool), ((0, side - rows), (0, side - columns)))
-    piece = np.where(counts, component > 0, -1)
+    piece = np.where(counts, component > 0, -1).astype(np.int8)
     if not sample.meta["source"].get("components", True):  # nobody could tell its parts apart, only the piece
-        component = np.where(component > 0, IGNORE, component)
-    half = np.float16
+        component = np.where(component > 0, np.uint8(IGNORE), component)
     return Example(
         image=photo.transpose(2, 0, 1),
-        light=np.log(np.maximum(truth, MIN_LIGHT) / np.maximum(albedo, MIN_ALBEDO)).transpose(2, 0, 1).astype(half),
+        light=np.log(np.maximum(truth, MIN_LIGHT) / np.maximum(albedo, MIN_ALBEDO)).transpose(2, 0, 1),
         light_counts=(told & counts)[None],
-        normal=(normal / np.maximum(length, 1e-6)).transpose(2, 0, 1).astype(half),
+        normal=(normal / np.maximum(length, 1e-6)).transpose(2, 0, 1),
         surface_counts=(hit & counts)[None],
-        roughness=shown(sample.roughness)[None].astype(half),
-        ambient_occlusion=shown(sample.ambient_occlusion)[None].astype(half),
-        depth=np.log(np.clip(depth, 0.05, FAR_M))[None].astype(half),
-        component=np.where(counts, component, IGNORE).astype(np.uint8),
-        piece=piece[None].astype(np.int8),
-        material=np.where(counts, np.where(component > 0, material, 0), IGNORE).astype(np.uint8),
+        roughness=shown(sample.roughness)[None],
+        ambient_occlusion=shown(sample.ambient_occlusion)[None],
+        depth=np.log(np.clip(depth, 0.05, FAR_M))[None],
+        component=np.where(counts, component, np.uint8(IGNORE)),
+        piece=piece[None],
+        material=np.where(counts, np.where(component > 0, material, np.uint8(0)), np.uint8(IGNORE)),
     )
 
 
@@ -147,16 +146,16 @@ def colour_is_told(
 
 
 def collated(examples: Sequence[Example]) -> Batch:
-    """Stack examples into tensors, [B, …] each."""
-    names = Example.__dataclass_fields__
+    """Stack examples into tensors, [B, …] each; floats in half precision, as processes send them to each other."""
+    stacked = {name: np.stack([getattr(one, name) for one in examples]) for name in Example.__dataclass_fields__}
     return {
-        name: torch.from_numpy(np.stack([np.ascontiguousarray(getattr(one, name)) for one in examples]))
-        for name in names
+        name: torch.from_numpy(values.astype(np.float16) if values.dtype == np.float32 else values)
+        for name, values in stacked.items()
     }
 
 
-def unpacked(batch: Batch, device: torch.device) -> Batch:
-    """On ``device``, as it is learned from: the picture in [0, 1], classes as int64, all else as float32."""
+def on_device(batch: Batch, device: torch.device) -> Batch:
+    """What ``collated`` made, as it is learned from: the picture in [0, 1], classes as int64, all else as float32."""
     found = {name: values.to(device, non_blocking=True) for name, values in batch.items()}
     for name, values in found.items():
         if values.dtype != torch.bool:

@@ -14,7 +14,7 @@ from export_models.dataset.generate import shared_out
 from export_models.dataset.photograph import photograph
 from export_models.dataset.samples import Sample
 from export_models.export import CHECKOUT
-from export_models.learning.batches import IGNORE, collated, example, mirrored, recoloured, unpacked
+from export_models.learning.batches import IGNORE, collated, example, mirrored, on_device, recoloured
 from export_models.learning.losses import classes
 
 LIE = """
@@ -103,7 +103,7 @@ def slanted(side: int) -> Sample:
 
 def test_a_batch_in_a_mirror_is_the_same_scene_the_other_way_round() -> None:
     random = np.random.default_rng(5)
-    batch = unpacked(collated([example(slanted(48), 32, random) for _ in range(3)]), torch.device("cpu"))
+    batch = on_device(collated([example(slanted(48), 32, random) for _ in range(3)]), torch.device("cpu"))
     seen = mirrored(batch)
     assert batch["image"].min() >= 0
     assert batch["image"].max() <= 1
