@@ -4,7 +4,7 @@ python -m export_models.export [MODEL…] [--version 1]
 python -m export_models.export --version 2 [--weights FILE]
 python -m export_models.export --profile gpu --out DIR
 
-Version 1 is closed form; version 2 needs the weights that ``export_models.train`` learned.
+Version 1 is closed form; version 2 needs weights that ``export_models.train`` learned: those of WEIGHTS, or one file.
 """
 
 from __future__ import annotations
@@ -45,20 +45,32 @@ LEARNED: dict[str, type[furniture.Served]] = {
     "surface_estimation": furniture.SurfaceEstimation,
     "segmentation": furniture.Segmentation,
 }
-WEIGHTS = Path(__file__).with_name("weights") / "furniture.pt"
+LEARNT = Path(__file__).with_name("weights")
+WEIGHTS = {
+    "intrinsic_decomposition": LEARNT / "light.pt",
+    "surface_estimation": LEARNT / "furniture.pt",
+    "segmentation": LEARNT / "furniture.pt",
+}
+"""What version 2 of each model is cut from."""
 
 
-def network_of(model: str, version: int, weights: Path = WEIGHTS) -> nn.Module:
+def network_of(model: str, version: int, weights: Path | None = None) -> nn.Module:
     """The torch module of a model's version, ready to be asked.
 
     Args:
-        weights: what version 2 learned: ``weights.pt`` of ``train``.
+        weights: what version 2 learned: ``weights.pt`` of ``train``. None is that of WEIGHTS.
+
+    Raises:
+        InvalidInput: ``weights`` are of another network.
     """
     if version == 1:
         return NETWORKS[model][0]().eval()
-    network = furniture.FurnitureNetwork()
-    network.load_state_dict(torch.load(weights, map_location="cpu", weights_only=True))
-    return LEARNED[model](network).eval()
+    file, served = weights or WEIGHTS[model], LEARNED[model]()
+    known = torch.load(file, map_location="cpu", weights_only=True)
+    lacking = served.network.load_state_dict(known, strict=False).missing_keys
+    if lacking:
+        raise InvalidInput("weights", f"{file} has no {lacking[0]}, which {model} needs; train it with this version")
+    return served.eval()
 
 
 def export_onnx(network: nn.Module, inputs: Sequence[str], outputs: Sequence[str], file: Path) -> None:
@@ -107,7 +119,7 @@ def trace(
     onnx.checker.check_model(str(file), full_check=True)
 
 
-def export(model: str, repository: Path = REPOSITORY, version: int = 1, weights: Path = WEIGHTS) -> Path:
+def export(model: str, repository: Path = REPOSITORY, version: int = 1, weights: Path | None = None) -> Path:
     """Export one model by its name; return the file."""
     folder = repository / model / str(version)
     if model == "image_preprocess":
@@ -126,7 +138,8 @@ def main() -> None:
     every = ["image_preprocess", *NETWORKS]
     parser.add_argument("models", nargs="*", metavar="MODEL", help=f"one of {', '.join(every)}; default: all")
     parser.add_argument("--version", type=int, choices=(1, 2), default=1)
-    parser.add_argument("--weights", type=Path, default=WEIGHTS, help=f"of version 2 (default {WEIGHTS.name})")
+    own = ", ".join(sorted({file.name for file in WEIGHTS.values()}))
+    parser.add_argument("--weights", type=Path, help=f"of version 2, one file for all (default: each its own of {own})")
     parser.add_argument("--repository", type=Path, default=REPOSITORY)
     parser.add_argument("--profile", choices=profiles(PROFILES), help="export nothing; write a fitted copy to --out")
     parser.add_argument("--out", type=Path, help="a new folder for --profile, to be given to tritonserver")

@@ -73,7 +73,7 @@ def new_state(config: dict[str, Any], imagenet: Path | None, start: Path | None,
     if imagenet is not None:
         network.encoder.load_imagenet(imagenet)
     if start is not None:
-        network.load_state_dict(torch.load(start, map_location="cpu", weights_only=True))
+        network.load_state_dict(network.state_dict() | torch.load(start, map_location="cpu", weights_only=True))
     network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     optimizer = torch.optim.AdamW(groups(network, config), weight_decay=config["optimizer"]["weight_decay"])
     return State(network, copy.deepcopy(network), optimizer)

@@ -31,7 +31,7 @@ def losses(found: dict[str, Tensor], batch: Batch) -> dict[str, Tensor]:
 
 def large(name: str, values: Tensor, image: Tensor) -> Tensor:
     """The raw ``values`` [B, C, H / 2, W / 2] of a head at the size of ``image``, light along its edges, as served."""
-    if name == "shading":
+    if name in ("shading", "light"):
         return log_light(linear_from_srgb(image), linear_from_srgb(F.avg_pool2d(image, 2)), values)
     return enlarged(values, image)
 
@@ -164,6 +164,7 @@ LOSSES: dict[str, Callable[[Tensor, Batch], Tensor]] = {
     "component": component,
     "material": material,
     "shading": shading,
+    "light": shading,
     "normal": normal,
     "roughness": roughness,
     "ambient_occlusion": ambient_occlusion,

@@ -26,6 +26,7 @@ NEIGHBOURS = 5
 """How many photos onward an ordered photo is matched to."""
 MAX_RATIO = 0.8
 """Lowe 2004: a match must be this much nearer than the second best."""
+SEED = 1
 
 
 @dataclass(frozen=True)
@@ -84,9 +85,10 @@ def match(folder: Path, database: Path, ordered: bool, far_pairs: bool) -> None:
     listed.write_text("".join(f"{name_of(a)} {name_of(b)}\n" for a, b in pairs), encoding="ascii")
     options = pycolmap.FeatureMatchingOptions()
     options.use_gpu = False
-    pycolmap.match_image_pairs(
-        database, options, pycolmap.ImportedPairingOptions(match_list_path=listed), device=pycolmap.Device.cpu
-    )
+    geometry = pycolmap.TwoViewGeometryOptions()
+    geometry.ransac.random_seed = SEED  # else threads draw from one generator, in the order in which they come to it
+    listing = pycolmap.ImportedPairingOptions(match_list_path=listed)
+    pycolmap.match_image_pairs(database, options, listing, geometry, pycolmap.Device.cpu)
 
 
 def pairs_to_match(database: Path, ordered: bool, far_pairs: bool) -> list[tuple[int, int]]:
