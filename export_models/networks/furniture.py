@@ -235,7 +235,7 @@ class IntrinsicDecomposition(Served):
     """Colour apart from light."""
 
     heads = ("light",)
-    full_precision = True
+    full_precision = True  # ``shared`` takes differences of squares
 
     def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:
         """Split the picture into albedo and shading.

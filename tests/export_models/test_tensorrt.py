@@ -101,7 +101,7 @@ def test_a_size_that_nothing_bounds_is_refused_by_its_name() -> None:
         tensorrt.size_profiles({"points": (None, None, 2)}, max_batch=8)
 
 
-def test_what_is_or_holds_a_formula_stays_in_full_precision() -> None:
+def test_formulas_and_what_takes_differences_of_squares_stay_in_full_precision() -> None:
     chosen = {
         (model, version): tensorrt.default_precision(REPOSITORY / model / str(version) / "model.onnx")
         for model in ("segmentation", "intrinsic_decomposition", "surface_estimation")

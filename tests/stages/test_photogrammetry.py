@@ -20,6 +20,7 @@ from orchestrator.models_3d import Dimensions, Mode, ReconstructedModel, Reconst
 from orchestrator.stages import capture
 from orchestrator.stages import photogrammetry as stage
 from orchestrator.stages.photogrammetry import MIN_OVERLAP, outline_overlap, photogrammetry
+from orchestrator.tools.colmap import read_poses, solve_poses
 from tests.imaging.armchair import HEIGHT_M, armchair, paint_at, write_photos
 from tests.imaging.ball import ball, paint, photograph, ring_of
 
@@ -145,6 +146,13 @@ def test_two_photos_are_too_few(tmp_path: Path) -> None:
     photos, masks = write_photos([0, 20], (80, 64), tmp_path / "photos")
     with pytest.raises(InvalidInput, match="2 given"):
         photogrammetry(photos, masks, OPTIONS, Quality.PREVIEW, tmp_path / "work")
+
+
+def test_the_same_photos_give_the_same_cameras(done: Done, tmp_path: Path) -> None:
+    first, again = read_poses(done.folder / "poses"), solve_poses(done.photos, done.masks, tmp_path)
+    assert (again.matches == first.matches).all()
+    assert again.placed == first.placed
+    assert np.array_equal(again.world_to_camera, first.world_to_camera)
 
 
 def test_cancel_leaves_no_colmap_alive(done: Done, tmp_path: Path) -> None:
