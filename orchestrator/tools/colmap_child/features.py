@@ -61,21 +61,16 @@ def find_features(folder: Path, database: Path, focals: list[float], recipe: Rec
     if recipe.on_piece:
         options.sift.max_num_features, options.sift.edge_threshold = MAX_FEATURES_ON_PIECE, EDGE_THRESHOLD_ON_PIECE
         options.sift.estimate_affine_shape, options.sift.domain_size_pooling = True, recipe.domains
+    pycolmap.Database.open(database).close()
     for (width, height, focal), names in groups.items():
         reader = pycolmap.ImageReaderOptions(camera_model="SIMPLE_RADIAL", default_focal_length_factor=DEFAULT_FOCAL)
         if focal > 0:
             reader.camera_params = f"{focal},{width / 2},{height / 2},0"
         if recipe.on_piece:
             reader.mask_path = folder / "masks"
-        pycolmap.extract_features(
-            database,
-            folder / "images",
-            names,
-            pycolmap.CameraMode.SINGLE,
-            reader,
-            options,
-            pycolmap.Device.cpu,
-        )
+        known = (database, folder / "images")
+        pycolmap.import_images(*known, pycolmap.CameraMode.SINGLE, names, reader)  # else numbered as threads finish
+        pycolmap.extract_features(*known, names, pycolmap.CameraMode.SINGLE, reader, options, pycolmap.Device.cpu)
 
 
 def match(folder: Path, database: Path, ordered: bool, far_pairs: bool) -> None:
