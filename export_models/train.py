@@ -22,6 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import torch
 from torch import nn
@@ -191,6 +192,9 @@ def train(
     state: State, data: Path, out: Path, config: dict[str, Any], seconds: float, workers: int, device: torch.device
 ) -> None:
     """Learn until the steps or the seconds are over."""
+    cv2.setNumThreads(
+        1
+    )  # workers are as many as there are cores, and one forked beside OpenCV's threads may wait forever
     samples = read_all(sorted(data.glob("train-*.npz")))
     seen = read_all(sorted(data.glob("validation-*.npz"))[:VALIDATION_PICTURES])
     if not samples:

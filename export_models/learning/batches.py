@@ -178,8 +178,6 @@ class Batches(IterableDataset[Batch]):
     def __iter__(self) -> Iterator[Batch]:
         worker = torch.utils.data.get_worker_info()
         start, step = (worker.id, worker.num_workers) if worker else (0, 1)
-        if worker:
-            cv2.setNumThreads(1)  # they are as many as there are cores
         for number in range(self.first + start, self.last, step):
             random = np.random.default_rng([self.seed, number])
             chosen = random.integers(len(self.samples), size=self.count)

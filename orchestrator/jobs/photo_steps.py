@@ -26,8 +26,9 @@ from orchestrator.stages import intake
 from orchestrator.stages.segment import SegmentResult, components_json, segment
 from orchestrator.stages.stain import stain, surface_maps
 
-REVISION = 4
-"""Part of every key under which results are kept: raise it when a stage makes other pixels than before."""
+REVISION = 5
+"""Part of every key under which results are kept: raise it when a stage, or a version of a model, makes other pixels
+than before."""
 
 KIND = {"preview": "preview", "before_after": "preview", "overlay": "preview"}
 """The asset kind of a result file; any other is a texture or a mask."""
