@@ -192,9 +192,7 @@ def train(
     state: State, data: Path, out: Path, config: dict[str, Any], seconds: float, workers: int, device: torch.device
 ) -> None:
     """Learn until the steps or the seconds are over."""
-    cv2.setNumThreads(
-        1
-    )  # workers are as many as there are cores, and one forked beside OpenCV's threads may wait forever
+    cv2.setNumThreads(1)  # a worker forked beside OpenCV's threads may wait for them forever
     samples = read_all(sorted(data.glob("train-*.npz")))
     seen = read_all(sorted(data.glob("validation-*.npz"))[:VALIDATION_PICTURES])
     if not samples:

@@ -311,6 +311,8 @@ def guided_fit(guide: Sequence[Tensor], values: Tensor) -> tuple[list[Tensor], T
     def mean(one: Tensor) -> Tensor:
         return box_mean(one, RADIUS)
 
+    middles = [one.mean((2, 3), keepdim=True) for one in guide]
+    guide = [one - middle for one, middle in zip(guide, middles, strict=True)]  # small squares differ more exactly
     of_guide, of_values = [mean(one) for one in guide], mean(values)
     left = [
         [mean(a * b) - mean_a * mean_b for b, mean_b in zip(guide, of_guide, strict=True)]
@@ -328,7 +330,7 @@ def guided_fit(guide: Sequence[Tensor], values: Tensor) -> tuple[list[Tensor], T
     for i in reversed(range(len(guide))):
         known = sum(left[i][i + 1 + k] * slope for k, slope in enumerate(slopes))
         slopes.insert(0, (right[i] - known) / left[i][i])
-    offset = of_values - sum(slope * one for slope, one in zip(slopes, of_guide, strict=True))
+    offset = of_values - sum(s * (one + middle) for s, one, middle in zip(slopes, of_guide, middles, strict=True))
     return [mean(slope) for slope in slopes], mean(offset)
 
 
