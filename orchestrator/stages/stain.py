@@ -31,6 +31,9 @@ SURFACE_EPSILON = 1e-3
 """Guide variance (3 % contrast) that counts as flat for shape and roughness: they do not follow fine grain."""
 SAMPLE_ROWS = 384
 """The wood's colours are counted on this many rows, evenly spread: a million pixels of a 12-megapixel photo."""
+VARNISH = np.float32(0.02)
+"""Share of the light that wood mirrors whatever its colour: half of the 4 % of a varnish (Fresnel), as is taken to reach
+the camera in version 1 of ``intrinsic_decomposition``. It is much of what is seen of dark wood."""
 COMPARISON_WIDTH, DIVIDER_WIDTH = 2048, 8
 """The before/after picture: at most this wide, with a white line between the two."""
 
@@ -217,7 +220,9 @@ class _Brush:
             photo = rows.photo_linear[channel]
             gain = stained[channel] / bare[channel] - np.float32(1.0)
             albedo[..., channel] = srgb_from_linear(rows.albedo_linear[channel] * (gain * amount + np.float32(1.0)))
-            lit = photo + (gain * (photo - sheen) + neutral) * seen
+            # What varnish mirrors of the light gets no lighter with the wood.
+            raised = (stained[channel] + VARNISH) / (bare[channel] + VARNISH) - np.float32(1.0)
+            lit = photo + (np.minimum(gain, raised) * (photo - sheen) + neutral) * seen
             preview[..., channel] = srgb_from_linear(rolled_off(lit, photo))
             delivered[channel] = np.vdot(linear_from_srgb(albedo[..., channel]), mask)
             full[channel] = np.vdot(np.minimum(stained[channel], np.float32(1.0)), mask)

@@ -7,7 +7,7 @@ from orchestrator.domain import Region, SrgbColor, StainOptions
 from orchestrator.errors import Canceled, InvalidInput, NoWoodFound
 from orchestrator.imaging import strips
 from orchestrator.imaging.color import ciede2000, lab_from_linear, linear_from_color, linear_from_srgb
-from orchestrator.stages.stain import COMPARISON_WIDTH, before_after, stain, surface_maps
+from orchestrator.stages.stain import COMPARISON_WIDTH, VARNISH, before_after, stain, surface_maps
 from orchestrator.stains import STAINS
 from tests.benchmarks.grain_measure import grain_kept
 from tests.wooden_scene import wooden_scene
@@ -100,6 +100,19 @@ def test_the_light_in_the_photo_stays(scene):
     before = linear_from_srgb(scene.photo_srgb)[board].mean(axis=(0, 2))
     after = linear_from_srgb(result.preview)[board].mean(axis=(0, 2))
     assert (after[-20:].mean() / after[:20].mean()) == pytest.approx(before[-20:].mean() / before[:20].mean(), rel=0.05)
+
+
+def test_a_lighter_stain_does_not_raise_what_varnish_mirrors():
+    """Of dark wood's light a part is mirrored; lighter wood is lighter by less than its own colour is."""
+    dark = wooden_scene(mean=(0.06, 0.035, 0.02))
+    result = stain(dark.photo_srgb, dark.maps, StainOptions(STAINS["natural-oak"].color), mask=dark.wood)
+    board = dark.wood == 255
+    own = dark.albedo_linear[board].mean(axis=0)
+    oak, before, after = (
+        linear_from_srgb(one)[board].mean(axis=0) for one in (result.albedo, dark.photo_srgb, result.preview)
+    )
+    assert after / before == pytest.approx((oak + VARNISH) / (own + VARNISH), rel=0.1)
+    assert (after / before < 0.9 * oak / own).all()
 
 
 def test_the_same_input_gives_the_same_bytes_however_it_is_cut(scene, walnut, monkeypatch):
