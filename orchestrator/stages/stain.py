@@ -32,8 +32,8 @@ SURFACE_EPSILON = 1e-3
 SAMPLE_ROWS = 384
 """The wood's colours are counted on this many rows, evenly spread: a million pixels of a 12-megapixel photo."""
 VARNISH = np.float32(0.02)
-"""Share of the light that wood mirrors whatever its colour: half of the 4 % of a varnish (Fresnel), as is taken to reach
-the camera in version 1 of ``intrinsic_decomposition``. It is much of what is seen of dark wood."""
+"""Share of the light that wood mirrors whatever its colour, much of what is seen of dark wood: half of the 4 % of a
+varnish (Fresnel), as is taken to reach the camera in version 1 of ``intrinsic_decomposition``."""
 COMPARISON_WIDTH, DIVIDER_WIDTH = 2048, 8
 """The before/after picture: at most this wide, with a white line between the two."""
 
