@@ -44,7 +44,7 @@ format: setup
 	$(BIN)/ruff format .
 
 proto: setup
-	$(BIN)/python -m orchestrator.api.generate
+	$(BIN)/python -m orchestrator.protocol.generate
 
 models: setup
 	$(BIN)/python -m export_models.export

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from orchestrator.domain import FloatMap
+from orchestrator.domain.images import FloatMap
 
 Mask = NDArray[np.bool_]
 

@@ -20,7 +20,7 @@ from orchestrator.errors import FailedPrecondition
 from orchestrator.inference.launch import TritonServer
 from orchestrator.inference.models import TritonModels
 from orchestrator.inference.profiles import pick
-from orchestrator.jobs.parts import Parts, open_stores
+from orchestrator.jobs.dependencies import Parts, open_stores
 from orchestrator.jobs.runner import Runner
 from orchestrator.rollout.follower import Follower
 from orchestrator.rollout.rollout import Rollout

@@ -9,9 +9,9 @@ from grpc.aio import ServicerContext
 
 from orchestrator.api import requests, responses
 from orchestrator.api.chunks import chunks_of, header_of
-from orchestrator.api.heartwood.v1 import asset_pb2, asset_pb2_grpc
 from orchestrator.api.servicer import Servicer, call, in_thread, stream
 from orchestrator.errors import InvalidInput
+from orchestrator.protocol.heartwood.v1 import asset_pb2, asset_pb2_grpc
 
 
 class AssetServicer(Servicer, asset_pb2_grpc.AssetServiceServicer):

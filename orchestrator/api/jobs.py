@@ -10,11 +10,11 @@ from typing import Any
 from grpc.aio import ServicerContext
 
 from orchestrator.api import requests, responses
-from orchestrator.api.heartwood.v1 import job_pb2, job_pb2_grpc, stain_pb2
 from orchestrator.api.servicer import Servicer, call, in_thread, stream
-from orchestrator.domain import JobState
+from orchestrator.domain.jobs import JobState
+from orchestrator.domain.stain_catalogue import STAINS
 from orchestrator.errors import InvalidInput
-from orchestrator.stains import STAINS
+from orchestrator.protocol.heartwood.v1 import job_pb2, job_pb2_grpc, stain_pb2
 
 WATCH_INTERVAL_S = 0.1
 

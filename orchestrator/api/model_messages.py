@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from orchestrator.api.heartwood.v1 import model_pb2
 from orchestrator.api.responses import stamp
+from orchestrator.domain.model_versions import DeployOptions, ModelStatus, ModelVersion, Report, Verdict, VersionState
 from orchestrator.errors import InvalidInput
-from orchestrator.model_versions import DeployOptions, ModelStatus, ModelVersion, Report, Verdict, VersionState
+from orchestrator.protocol.heartwood.v1 import model_pb2
 
 STATES = {
     VersionState.CHECKING: model_pb2.MODEL_VERSION_STATE_CHECKING,

@@ -16,12 +16,12 @@ from grpc.aio import ServicerContext
 from orchestrator.api import model_messages as messages
 from orchestrator.api.auth import Tokens
 from orchestrator.api.chunks import chunks_of, header_of
-from orchestrator.api.heartwood.v1 import model_pb2, model_pb2_grpc
 from orchestrator.api.servicer import Servicer, call, in_thread, stream
-from orchestrator.domain import Progress
+from orchestrator.domain.model_versions import ModelStatus
+from orchestrator.domain.progress import Progress
 from orchestrator.errors import Canceled, InvalidInput, PermissionDenied
-from orchestrator.jobs.control import Jobs
-from orchestrator.model_versions import ModelStatus
+from orchestrator.jobs.service import Jobs
+from orchestrator.protocol.heartwood.v1 import model_pb2, model_pb2_grpc
 from orchestrator.rollout.rollout import Rollout
 
 POLL_S = 0.1

@@ -12,7 +12,18 @@ from typing import Any, TypeVar
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from orchestrator.api.heartwood.v1 import (
+from orchestrator.domain.dimensions import Dimensions
+from orchestrator.domain.export import ExportOptions, MeshCodec, MeshFormat, Target, TextureCodec
+from orchestrator.domain.images import ImageFormat, SrgbColor
+from orchestrator.domain.quality import Quality
+from orchestrator.domain.reconstruct import Engine, Mode, Provider, ReconstructOptions
+from orchestrator.domain.render import Background, RenderOptions, VideoFormat
+from orchestrator.domain.segment import Box, Detector, Point, Prompt, SegmentOptions
+from orchestrator.domain.stain import Region, StainOptions
+from orchestrator.domain.stain_catalogue import STAINS
+from orchestrator.errors import InvalidInput
+from orchestrator.jobs.spec import JobRequest, Options, PipelineOptions, Priority
+from orchestrator.protocol.heartwood.v1 import (
     asset_pb2,
     export_pb2,
     job_pb2,
@@ -22,36 +33,6 @@ from orchestrator.api.heartwood.v1 import (
     segment_pb2,
     stain_pb2,
 )
-from orchestrator.domain import (
-    Box,
-    Detector,
-    ImageFormat,
-    Point,
-    Prompt,
-    Quality,
-    Region,
-    SegmentOptions,
-    SrgbColor,
-    StainOptions,
-)
-from orchestrator.errors import InvalidInput
-from orchestrator.jobs.spec import JobRequest, Options, PipelineOptions, Priority
-from orchestrator.models_3d import (
-    Background,
-    Dimensions,
-    Engine,
-    ExportOptions,
-    Format3D,
-    MeshCodec,
-    Mode,
-    Provider,
-    ReconstructOptions,
-    RenderOptions,
-    Target,
-    TextureCodec,
-    VideoFormat,
-)
-from orchestrator.stains import STAINS
 
 Value = TypeVar("Value")
 
@@ -120,13 +101,13 @@ VIDEOS = {
     render_pb2.VIDEO_FORMAT_GIF: VideoFormat.GIF,
 }
 MODEL_FORMATS = {
-    export_pb2.MODEL_FORMAT_GLB: Format3D.GLB,
-    export_pb2.MODEL_FORMAT_GLTF: Format3D.GLTF,
-    export_pb2.MODEL_FORMAT_FBX: Format3D.FBX,
-    export_pb2.MODEL_FORMAT_OBJ: Format3D.OBJ,
-    export_pb2.MODEL_FORMAT_STL: Format3D.STL,
-    export_pb2.MODEL_FORMAT_PLY: Format3D.PLY,
-    export_pb2.MODEL_FORMAT_USDZ: Format3D.USDZ,
+    export_pb2.MODEL_FORMAT_GLB: MeshFormat.GLB,
+    export_pb2.MODEL_FORMAT_GLTF: MeshFormat.GLTF,
+    export_pb2.MODEL_FORMAT_FBX: MeshFormat.FBX,
+    export_pb2.MODEL_FORMAT_OBJ: MeshFormat.OBJ,
+    export_pb2.MODEL_FORMAT_STL: MeshFormat.STL,
+    export_pb2.MODEL_FORMAT_PLY: MeshFormat.PLY,
+    export_pb2.MODEL_FORMAT_USDZ: MeshFormat.USDZ,
 }
 TARGETS = {
     export_pb2.EXPORT_TARGET_UNSPECIFIED: Target.WEB,

@@ -9,7 +9,19 @@ from typing import Any, TypeAlias
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from orchestrator.api import requests
-from orchestrator.api.heartwood.v1 import (
+from orchestrator.api.status import status
+from orchestrator.domain.assets import Asset
+from orchestrator.domain.dimensions import Dimensions
+from orchestrator.domain.export import ExportOptions, MeshFormat, Target
+from orchestrator.domain.jobs import JobState
+from orchestrator.domain.quality import Quality
+from orchestrator.domain.reconstruct import Mode, ReconstructOptions
+from orchestrator.domain.render import RenderOptions
+from orchestrator.domain.segment import Detector, SegmentOptions
+from orchestrator.domain.stain import StainOptions
+from orchestrator.jobs.artifacts import group_id
+from orchestrator.jobs.spec import Kind, Options, PipelineOptions, Priority, options_from_json, stage_options
+from orchestrator.protocol.heartwood.v1 import (
     asset_pb2,
     export_pb2,
     job_pb2,
@@ -18,19 +30,6 @@ from orchestrator.api.heartwood.v1 import (
     render_pb2,
     segment_pb2,
     stain_pb2,
-)
-from orchestrator.api.status import status
-from orchestrator.domain import Asset, Detector, JobState, Quality, SegmentOptions, StainOptions
-from orchestrator.jobs.artifacts import group_id
-from orchestrator.jobs.spec import Kind, Options, PipelineOptions, Priority, options_from_json, stage_options
-from orchestrator.models_3d import (
-    Dimensions,
-    ExportOptions,
-    Format3D,
-    Mode,
-    ReconstructOptions,
-    RenderOptions,
-    Target,
 )
 
 STAIN_FILES = {"height": "height_map"}
@@ -365,7 +364,7 @@ def _render_result(row: dict[str, Any], made: dict[str, Any], find: Find) -> ren
 
 def _export_result(row: dict[str, Any], made: dict[str, Any], find: Find) -> export_pb2.ExportResult:
     facts = made["facts"]
-    files = [(Format3D(name), _one(id, find)) for name, id in made["files"].items()]
+    files = [(MeshFormat(name), _one(id, find)) for name, id in made["files"].items()]
     return export_pb2.ExportResult(
         export_id=group_id(row["id"]),
         target=TARGET_NUMBERS[stage_options(row, Kind.EXPORT).target],

@@ -11,11 +11,18 @@ from grpc_reflection.v1alpha import reflection
 
 from orchestrator.api.assets import AssetServicer
 from orchestrator.api.auth import Tokens
-from orchestrator.api.heartwood.v1 import asset_pb2, asset_pb2_grpc, job_pb2, job_pb2_grpc, model_pb2, model_pb2_grpc
 from orchestrator.api.jobs import JobServicer
 from orchestrator.api.models import ModelServicer
 from orchestrator.errors import FailedPrecondition
-from orchestrator.jobs.control import Jobs
+from orchestrator.jobs.service import Jobs
+from orchestrator.protocol.heartwood.v1 import (
+    asset_pb2,
+    asset_pb2_grpc,
+    job_pb2,
+    job_pb2_grpc,
+    model_pb2,
+    model_pb2_grpc,
+)
 from orchestrator.rollout.rollout import Rollout
 from orchestrator.settings import Settings
 

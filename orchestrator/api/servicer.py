@@ -15,7 +15,7 @@ from grpc_status import rpc_status
 from orchestrator.api.auth import Tokens
 from orchestrator.api.status import grpc_code, status
 from orchestrator.errors import HeartwoodError, InvalidInput
-from orchestrator.jobs.control import Jobs
+from orchestrator.jobs.service import Jobs
 
 log = structlog.get_logger()
 

@@ -8,7 +8,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from orchestrator.domain import FloatMap, MaterialMaps
+from orchestrator.domain.images import FloatMap
+from orchestrator.domain.material_maps import MaterialMaps
 
 MIN_SHARE, MIN_HARDWARE_SHARE = 0.002, 0.0003
 """A region smaller than this share of the picture is noise of the model, not a component; handles are small."""

@@ -9,7 +9,8 @@ import openai
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from orchestrator.detect.vocabulary import COMPONENTS, MATERIALS, component_name, material_name
-from orchestrator.domain import Box, Detection, DetectorCost, Image, OpenAISettings, Prompt
+from orchestrator.domain.images import Image
+from orchestrator.domain.segment import Box, Detection, DetectorCost, OpenAISettings, Prompt
 from orchestrator.errors import DetectorFailed, DetectorUnavailable
 
 LONG_SIDE = 1024

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from orchestrator.domain import Box, Detection, Prompt, SegmentOptions
+from orchestrator.domain.segment import Box, Detection, Prompt, SegmentOptions
 from orchestrator.errors import InvalidInput
 
 MAX_PROMPTS, MAX_POINTS = 64, 256

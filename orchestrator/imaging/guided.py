@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from orchestrator.domain import FloatMap, Image
+from orchestrator.domain.images import FloatMap, Image
 
 RADIUS = 2
 """Half the window, in pixels of the small map. More blurs what the models resolved: with true normals at half size,

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from PIL import Image as Pillow
 from PIL import ImageCms, ImageFile, ImageOps, PngImagePlugin, UnidentifiedImageError
 
-from orchestrator.domain import Image, ImageFormat
+from orchestrator.domain.images import Image, ImageFormat
 from orchestrator.errors import InvalidInput
 
 MAX_BYTES = 50 << 20

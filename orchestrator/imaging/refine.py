@@ -5,7 +5,8 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from orchestrator.domain import Box, FloatMap, Image, Point
+from orchestrator.domain.images import FloatMap, Image
+from orchestrator.domain.segment import Box, Point
 from orchestrator.imaging.guided import GuidedMap, fit, upsample
 
 WORKING_SIDE = 480

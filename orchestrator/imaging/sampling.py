@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from orchestrator.domain import FloatMap
+from orchestrator.domain.images import FloatMap
 
 ROW = 4096
 """OpenCV's remap takes at most 32767 rows and columns."""

@@ -11,7 +11,7 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from orchestrator.domain import Progress
+from orchestrator.domain.progress import Progress
 
 STRIP_PIXELS = 160_000
 """One float32 plane of a strip is 640 kB: a strip's planes stay in the processor's cache."""

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image as Pillow
 
-from orchestrator.domain import FloatMap, Image
+from orchestrator.domain.images import FloatMap, Image
 from orchestrator.inference.letterbox import as_input, fill_square, shrink
 
 PHOTOS = tuple(sorted((Path(__file__).parent.parent / "demo_photos").glob("*.jpg")))

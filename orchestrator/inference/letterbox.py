@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from orchestrator.domain import FloatMap, Image
+from orchestrator.domain.images import FloatMap, Image
 
 BUCKETS = (512, 768, 1024)
 """Sides of the squares, in pixels."""

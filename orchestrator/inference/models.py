@@ -17,7 +17,8 @@ import numpy as np
 import tritonclient.grpc as triton
 from tritonclient.utils import InferenceServerException
 
-from orchestrator.domain import FloatMap, Image, MaterialMaps
+from orchestrator.domain.images import FloatMap, Image
+from orchestrator.domain.material_maps import MaterialMaps
 from orchestrator.errors import ModelFailed, ModelUnavailable
 from orchestrator.inference.letterbox import BUCKETS, fill_square, shrink
 from orchestrator.inference.versions import Answer, TritonVersions, turned

@@ -9,11 +9,11 @@ from collections.abc import Callable
 
 import numpy as np
 
-from orchestrator.domain import FloatMap
+from orchestrator.domain.images import FloatMap
+from orchestrator.domain.model_versions import ShadowReport
 from orchestrator.errors import HeartwoodError
-from orchestrator.inference.answers import difference
+from orchestrator.inference.output_checks import difference
 from orchestrator.inference.versions import Answer
-from orchestrator.model_versions import ShadowReport
 
 WAITING = 2
 """Requests that may wait for the candidate; each holds its picture and the answer to it. Others are let go."""

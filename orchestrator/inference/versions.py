@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from tritonclient.grpc import model_config_pb2
 from tritonclient.utils import InferenceServerException
 
-from orchestrator.domain import FloatMap
+from orchestrator.domain.images import FloatMap
 from orchestrator.errors import CandidateRefused, DeadlineExceeded, HeartwoodError, ModelFailed, ModelUnavailable
 
 PROBE_TIMEOUT_S = 5.0

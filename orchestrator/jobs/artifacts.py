@@ -6,8 +6,8 @@ import uuid
 from collections.abc import Mapping
 from typing import Any
 
-from orchestrator.domain import Asset
-from orchestrator.jobs.parts import Parts
+from orchestrator.domain.assets import Asset
+from orchestrator.jobs.dependencies import Parts
 
 NAMESPACE = uuid.UUID("6b0c7f5e-52fd-4d3a-9a2b-0d6a5b8f1f10")
 

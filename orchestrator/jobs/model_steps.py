@@ -10,23 +10,27 @@ from typing import Any
 
 import structlog
 
-from orchestrator.domain import Asset, MaterialMaps, Quality
+from orchestrator.domain.assets import Asset
+from orchestrator.domain.export import MEDIA_TYPES, ZIP, ExportOptions, MeshFormat, Target
+from orchestrator.domain.material_maps import MaterialMaps
+from orchestrator.domain.quality import Quality
+from orchestrator.domain.reconstruct import ReconstructOptions
+from orchestrator.domain.render import RenderOptions
 from orchestrator.errors import InvalidInput, NotFound
 from orchestrator.jobs.spec import Kind, digest, options_to_json
 from orchestrator.jobs.step import Step
-from orchestrator.models_3d import MEDIA_TYPES, ZIP, ExportOptions, Format3D, ReconstructOptions, RenderOptions, Target
 from orchestrator.stages import analysis, intake
-from orchestrator.stages.export import ExportResult, export, to_glb
-from orchestrator.stages.reconstruct import ReconstructPrograms, reconstruct, resolved_mode
-from orchestrator.stages.render import FRAME, WoodTexture, frame_size, join_frames, render_frames
-from orchestrator.stages.wood_texture import wood_texture
+from orchestrator.stages.export.export import ExportResult, export, to_glb
+from orchestrator.stages.reconstruct.reconstruct import ReconstructPrograms, reconstruct, resolved_mode
+from orchestrator.stages.render.turntable import FRAME, WoodTexture, frame_size, join_frames, render_frames
+from orchestrator.stages.render.wood_texture import wood_texture
 
 log = structlog.get_logger()
 
 REVISION = 2
 """Part of every key under which results are kept: raise it when a stage makes other files than before."""
 
-GLB = MEDIA_TYPES[Format3D.GLB]
+GLB = MEDIA_TYPES[MeshFormat.GLB]
 EXTRAS = {
     ".mp4": ("video/mp4", "video"),
     ".png": ("image/png", "preview"),
@@ -38,7 +42,7 @@ EXTRAS = {
 PREVIEW_SIZE, PREVIEW_VIEW = (1280, 960), 2
 """A preview has half of it; frame 2 of 36 shows the front and a side."""
 TEXTURE_MAPS = ("albedo", "roughness", "height", "wood_mask")
-BESIDE_MODEL = (Format3D.USDZ, Format3D.FBX)
+BESIDE_MODEL = (MeshFormat.USDZ, MeshFormat.FBX)
 """What a reconstruct job gives beside the GLB, as the gateway expects."""
 
 
@@ -291,7 +295,7 @@ def _exported(step: Step, source: Path, options: ExportOptions) -> ExportResult:
     )  # fmt: skip
 
 
-def _stored(step: Step, format: Format3D, path: Path) -> dict[str, Any]:
+def _stored(step: Step, format: MeshFormat, path: Path) -> dict[str, Any]:
     return step.store(path, ZIP if path.suffix == ".zip" else MEDIA_TYPES[format])
 
 

@@ -14,17 +14,20 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from orchestrator.domain import Image, ImageFormat, Quality, SegmentOptions, StainOptions
+from orchestrator.domain.images import Image, ImageFormat
+from orchestrator.domain.quality import Quality
+from orchestrator.domain.segment import SegmentOptions
+from orchestrator.domain.stain import StainOptions
 from orchestrator.errors import InvalidInput, NotFound
 from orchestrator.jobs import artifacts
-from orchestrator.jobs.parts import Parts
+from orchestrator.jobs.dependencies import Parts
 from orchestrator.jobs.progress import Reporter, Span, part
 from orchestrator.jobs.spec import Kind, digest, options_to_json
 from orchestrator.jobs.step import Step
 from orchestrator.stages import analysis as analysis_stage
 from orchestrator.stages import intake
-from orchestrator.stages.segment import SegmentResult, components_json, segment
-from orchestrator.stages.stain import stain, surface_maps
+from orchestrator.stages.segment.segment import SegmentResult, components_json, segment
+from orchestrator.stages.stain.stain import stain, surface_maps
 
 REVISION = 5
 """Part of every key under which results are kept: raise it when a stage, or a version of a model, makes other pixels

@@ -6,7 +6,7 @@ import time
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from orchestrator.domain import JobState
+from orchestrator.domain.jobs import JobState
 from orchestrator.errors import Canceled, DeadlineExceeded
 from orchestrator.store.records import Records
 

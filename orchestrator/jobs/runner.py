@@ -9,9 +9,9 @@ from typing import Any
 import structlog
 from dbos import DBOS, DBOSConfig, SetEnqueueOptions, SetWorkflowID
 
-from orchestrator.domain import JobState
-from orchestrator.jobs.control import Jobs
-from orchestrator.jobs.parts import Parts
+from orchestrator.domain.jobs import JobState
+from orchestrator.jobs.dependencies import Parts
+from orchestrator.jobs.service import Jobs
 from orchestrator.jobs.spec import Kind
 from orchestrator.jobs.webhook import Webhooks
 from orchestrator.jobs.workflows import APPLICATION_VERSION, Workflows

@@ -12,8 +12,12 @@ from typing import Any, TypeAlias
 
 from pydantic import TypeAdapter
 
-from orchestrator.domain import Quality, SegmentOptions, StainOptions
-from orchestrator.models_3d import ExportOptions, ReconstructOptions, RenderOptions
+from orchestrator.domain.export import ExportOptions
+from orchestrator.domain.quality import Quality
+from orchestrator.domain.reconstruct import ReconstructOptions
+from orchestrator.domain.render import RenderOptions
+from orchestrator.domain.segment import SegmentOptions
+from orchestrator.domain.stain import StainOptions
 
 
 class Kind(str, Enum):

@@ -10,10 +10,12 @@ from typing import Any
 
 import structlog
 
-from orchestrator.domain import JobState, Limits, Quality
+from orchestrator.domain.jobs import JobState
+from orchestrator.domain.limits import Limits
+from orchestrator.domain.quality import Quality
 from orchestrator.errors import Canceled
 from orchestrator.jobs import artifacts
-from orchestrator.jobs.parts import Parts
+from orchestrator.jobs.dependencies import Parts
 from orchestrator.jobs.progress import Reporter, Span
 from orchestrator.jobs.spec import Kind, stage_options
 

@@ -20,7 +20,7 @@ import structlog
 from dbos import DBOS, DBOSConfiguredInstance
 
 from orchestrator.errors import InvalidInput, ToolFailed
-from orchestrator.jobs.parts import Parts
+from orchestrator.jobs.dependencies import Parts
 
 log = structlog.get_logger()
 

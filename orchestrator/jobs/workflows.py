@@ -14,10 +14,10 @@ import structlog
 from dbos import DBOS, DBOSConfiguredInstance
 from dbos import error as dbos_error
 
-from orchestrator.domain import Failure, JobState
+from orchestrator.domain.jobs import Failure, JobState
 from orchestrator.errors import Canceled, HeartwoodError, InvalidInput
 from orchestrator.jobs import model_steps, photo_steps
-from orchestrator.jobs.parts import Parts
+from orchestrator.jobs.dependencies import Parts
 from orchestrator.jobs.photo_steps import PhotoStep
 from orchestrator.jobs.progress import WHOLE, Span, part
 from orchestrator.jobs.spec import Kind, PipelineOptions, options_from_json

@@ -8,14 +8,15 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from orchestrator.domain import FloatMap, Progress, part_of
+from orchestrator.domain.images import FloatMap
+from orchestrator.domain.model_versions import DeployOptions, Latency, ModelVersion, Report, ShadowReport, Verdict
+from orchestrator.domain.progress import Progress, subrange
 from orchestrator.errors import CandidateRefused, ModelFailed
-from orchestrator.inference.answers import TOLERANCE, check_outputs, difference
 from orchestrator.inference.golden import PHOTOS, golden_input, golden_inputs
 from orchestrator.inference.models import TritonModels
+from orchestrator.inference.output_checks import TOLERANCE, check_outputs, difference
 from orchestrator.inference.shadow import Shadow
 from orchestrator.inference.versions import Answer, Signature
-from orchestrator.model_versions import DeployOptions, Latency, ModelVersion, Report, ShadowReport, Verdict
 from orchestrator.rollout.evaluation import Evaluation
 
 TURNS = {512: 3, 768: 1, 1024: 1}
@@ -63,13 +64,13 @@ def check_candidate(pair: Pair, options: DeployOptions, evaluation: Evaluation |
     """
     shadowed = options.shadow_share > 0
     golden_end = 0.6 if shadowed else 1.0
-    latencies = warm_up(pair, part_of(progress, 0.0, 0.5 * golden_end))
-    differences = hold_against_golden(pair, part_of(progress, 0.5 * golden_end, golden_end))
+    latencies = warm_up(pair, subrange(progress, 0.0, 0.5 * golden_end))
+    differences = hold_against_golden(pair, subrange(progress, 0.5 * golden_end, golden_end))
     verdict = judge(differences, int(pair.serving), options, evaluation)
     report = Report(int(pair.serving), verdict, differences, latencies)
     if not shadowed:
         return report
-    shadow = hold_against_live(pair, options, part_of(progress, golden_end, 1.0))
+    shadow = hold_against_live(pair, options, subrange(progress, golden_end, 1.0))
     if verdict is Verdict.AGREES:
         judge(shadow.differences, int(pair.serving), options, evaluation)
     return replace(report, shadow=shadow)

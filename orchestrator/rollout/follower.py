@@ -14,9 +14,9 @@ from datetime import timedelta
 
 import structlog
 
+from orchestrator.domain.model_versions import ModelVersion, VersionState
 from orchestrator.errors import CandidateRefused, HeartwoodError, ModelUnavailable
 from orchestrator.inference.models import Serving, TritonModels
-from orchestrator.model_versions import ModelVersion, VersionState
 from orchestrator.store.blobs import Blobs
 from orchestrator.store.model_records import ModelRecords
 

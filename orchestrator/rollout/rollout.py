@@ -13,7 +13,15 @@ from pathlib import Path
 
 import structlog
 
-from orchestrator.domain import Progress, no_progress, part_of
+from orchestrator.domain.model_versions import (
+    MAX_VERSION,
+    DeployOptions,
+    ModelStatus,
+    ModelVersion,
+    Pointer,
+    VersionState,
+)
+from orchestrator.domain.progress import Progress, no_progress, subrange
 from orchestrator.errors import (
     Canceled,
     CandidateRefused,
@@ -26,14 +34,6 @@ from orchestrator.errors import (
 )
 from orchestrator.inference.models import MODELS, TritonModels
 from orchestrator.inference.onnx_file import check_onnx
-from orchestrator.model_versions import (
-    MAX_VERSION,
-    DeployOptions,
-    ModelStatus,
-    ModelVersion,
-    Pointer,
-    VersionState,
-)
 from orchestrator.rollout.candidate import Pair, check_candidate
 from orchestrator.rollout.evaluation import Evaluation
 from orchestrator.rollout.follower import OWNER, Follower
@@ -151,7 +151,7 @@ class Rollout:
         progress(0.05, f"loading version {version} beside version {serving.version}")
         triton.load(model, candidate.triton_name, version, data)
         pair = Pair(self._models, candidate, str(serving.version), signature)
-        report = check_candidate(pair, options, measured, part_of(progress, 0.2, 1.0))
+        report = check_candidate(pair, options, measured, subrange(progress, 0.2, 1.0))
         if not self._records.pass_candidate(model, candidate.version, report):
             raise CandidateRefused("its check took too long without a sign of life")
 

@@ -9,7 +9,9 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from orchestrator.domain import FloatMap, Image, MaterialMaps, MaterialModels, Quality
+from orchestrator.domain.images import FloatMap, Image
+from orchestrator.domain.material_maps import MaterialMaps, MaterialModels
+from orchestrator.domain.quality import Quality
 
 LONG_SIDE = {Quality.PREVIEW: 512, Quality.FINAL: 1024}
 """The models' working size, by quality: pixels of the longer side."""

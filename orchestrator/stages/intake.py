@@ -9,9 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image as Pillow
 
-from orchestrator.domain import Image, ImageFormat
-from orchestrator.imaging.model_files.check import MAX_BYTES as MAX_MODEL_BYTES
-from orchestrator.imaging.model_files.check import ModelFileInfo, check_model
+from orchestrator.domain.images import Image, ImageFormat
 from orchestrator.imaging.photo import (
     EXIF_IFD,
     FOCAL_LENGTH_35MM,
@@ -23,6 +21,8 @@ from orchestrator.imaging.photo import (
     probe_photo,
     read_photo,
 )
+from orchestrator.mesh_files.check import MAX_BYTES as MAX_MODEL_BYTES
+from orchestrator.mesh_files.check import ModelFileInfo, check_model
 
 __all__ = [
     "MAX_BYTES",

@@ -9,7 +9,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Engine, RowMapping
 
-from orchestrator.model_versions import ModelVersion, Pointer, Report, VersionState
+from orchestrator.domain.model_versions import ModelVersion, Pointer, Report, VersionState
 from orchestrator.store.schema import model_pointers, model_versions
 
 

@@ -10,7 +10,8 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Engine, RowMapping
 
-from orchestrator.domain import Asset, JobState
+from orchestrator.domain.assets import Asset
+from orchestrator.domain.jobs import JobState
 from orchestrator.store.schema import assets, cache, cache_sources, jobs, metadata
 
 ACTIVE = (JobState.QUEUED.value, JobState.RUNNING.value)

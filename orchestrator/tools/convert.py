@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from orchestrator.domain import DEFAULT_LIMITS, Limits, Progress, no_progress
+from orchestrator.domain.export import MeshFormat
+from orchestrator.domain.limits import DEFAULT_LIMITS, Limits
+from orchestrator.domain.progress import Progress, no_progress
 from orchestrator.errors import InvalidInput, ToolFailed
-from orchestrator.models_3d import Format3D
 from orchestrator.tools.blender import run_blender
 
 REFUSED, NOTE = "REFUSED ", "NOTE "
@@ -19,7 +20,7 @@ REFUSED, NOTE = "REFUSED ", "NOTE "
 
 def import_model(
     source: Path,
-    format: Format3D,
+    format: MeshFormat,
     target: Path,
     folder: Path,
     *,
@@ -37,7 +38,7 @@ def import_model(
         ToolFailed, DeadlineExceeded, Canceled: as ``run_blender``.
     """
     said: list[str] = []
-    job = {**_job(source, format, {Format3D.GLB: target}), "inside": str(folder.resolve())}
+    job = {**_job(source, format, {MeshFormat.GLB: target}), "inside": str(folder.resolve())}
     run_blender(
         "convert", job, folder, executable=executable, limits=limits, progress=progress, saw=said.append, threads=2
     )
@@ -51,7 +52,7 @@ def import_model(
 
 def export_models(
     base: Path,
-    targets: Mapping[Format3D, Path],
+    targets: Mapping[MeshFormat, Path],
     folder: Path,
     *,
     executable: str = "",
@@ -63,11 +64,11 @@ def export_models(
     Raises:
         ToolFailed, DeadlineExceeded, Canceled: as ``run_blender``. Targets that are there by then are whole.
     """
-    job = _job(base, Format3D.GLB, targets)
+    job = _job(base, MeshFormat.GLB, targets)
     run_blender("convert", job, folder, executable=executable, limits=limits, progress=progress, threads=2)
 
 
-def _job(source: Path, format: Format3D, targets: Mapping[Format3D, Path]) -> dict[str, object]:
+def _job(source: Path, format: MeshFormat, targets: Mapping[MeshFormat, Path]) -> dict[str, object]:
     return {
         "inside": str(source.resolve().parent),
         "source": str(source.resolve()),

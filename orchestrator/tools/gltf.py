@@ -14,9 +14,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from orchestrator.domain import DEFAULT_LIMITS, Limits, Progress, no_progress
+from orchestrator.domain.dimensions import MAX_SIZE_M, MIN_SIZE_M, Dimensions
+from orchestrator.domain.export import MeshCodec, TextureCodec
+from orchestrator.domain.limits import DEFAULT_LIMITS, Limits
+from orchestrator.domain.progress import Progress, no_progress
 from orchestrator.errors import InvalidInput, ToolFailed
-from orchestrator.models_3d import MAX_SIZE_M, MIN_SIZE_M, Dimensions, MeshCodec, TextureCodec
 from orchestrator.tools.node_packages import SOURCES, node_packages, node_program
 from orchestrator.tools.program import run_program
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from orchestrator.domain import DEFAULT_LIMITS, Limits, Progress, no_progress
+from orchestrator.domain.limits import DEFAULT_LIMITS, Limits
+from orchestrator.domain.progress import Progress, no_progress
 from orchestrator.errors import ToolFailed
 from orchestrator.tools.program import run_program
 

@@ -19,7 +19,8 @@ from typing import IO
 import psutil
 import structlog
 
-from orchestrator.domain import DEFAULT_LIMITS, Limits, Progress, no_progress
+from orchestrator.domain.limits import DEFAULT_LIMITS, Limits
+from orchestrator.domain.progress import Progress, no_progress
 from orchestrator.errors import DeadlineExceeded, ToolFailed
 
 log = structlog.get_logger()

@@ -20,7 +20,8 @@ import httpx2
 import numpy as np
 from pydantic import BaseModel, Field, ValidationError
 
-from orchestrator.domain import Image, Progress, no_progress
+from orchestrator.domain.images import Image
+from orchestrator.domain.progress import Progress, no_progress
 from orchestrator.errors import DeadlineExceeded, InvalidInput, ModelUnavailable, ToolFailed
 
 STEPS, STRUCTURE_GUIDANCE, LATENT_GUIDANCE = 25, 7.5, 3.0

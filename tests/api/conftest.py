@@ -4,9 +4,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from orchestrator.client import Heartwood
-from tests.pictures import jpeg, wood_photo
-from tests.running_service import RunningService
+from orchestrator.client.client import Heartwood
+from tests.support.pictures import jpeg, wood_photo
+from tests.support.running_service import RunningService
 
 
 @pytest.fixture(scope="session")

@@ -8,9 +8,9 @@ from collections.abc import Iterator
 import grpc
 import pytest
 
-from orchestrator.api.heartwood.v1 import asset_pb2
-from orchestrator.client import ApiError, Heartwood
-from tests.pictures import jpeg, wood_photo
+from orchestrator.client.client import ApiError, Heartwood
+from orchestrator.protocol.heartwood.v1 import asset_pb2
+from tests.support.pictures import jpeg, wood_photo
 
 Request = asset_pb2.UploadAssetRequest
 PHOTO = jpeg(wood_photo(200, 150, seed=20))

@@ -9,7 +9,8 @@ import grpc
 import pytest
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from orchestrator.api.heartwood.v1 import (
+from orchestrator.client.client import ApiError, Heartwood
+from orchestrator.protocol.heartwood.v1 import (
     asset_pb2,
     export_pb2,
     job_pb2,
@@ -19,10 +20,9 @@ from orchestrator.api.heartwood.v1 import (
     segment_pb2,
     stain_pb2,
 )
-from orchestrator.client import ApiError, Heartwood
-from tests.bad_photos import CORPUS
-from tests.pictures import jpeg, png, wood_photo
-from tests.running_service import RunningService
+from tests.support.bad_photos import CORPUS
+from tests.support.pictures import jpeg, png, wood_photo
+from tests.support.running_service import RunningService
 
 Change = Callable[[job_pb2.CreateJobRequest], None]
 

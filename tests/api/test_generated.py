@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from orchestrator.api.generate import HERE, generate
+from orchestrator.protocol.generate import HERE, generate
 
 
 def test_the_generated_code_is_not_stale(tmp_path: Path) -> None:

@@ -11,10 +11,10 @@ import grpc
 import numpy as np
 import pytest
 
-from orchestrator.api.heartwood.v1 import asset_pb2, job_pb2, segment_pb2, stain_pb2
-from orchestrator.client import ApiError, Heartwood
-from tests.pictures import jpeg, png, wood_box, wood_photo
-from tests.running_service import RunningService, wait_for
+from orchestrator.client.client import ApiError, Heartwood
+from orchestrator.protocol.heartwood.v1 import asset_pb2, job_pb2, segment_pb2, stain_pb2
+from tests.support.pictures import jpeg, png, wood_box, wood_photo
+from tests.support.running_service import RunningService, wait_for
 
 
 def picture(client: Heartwood, asset: object) -> np.ndarray:

@@ -13,12 +13,12 @@ import psutil
 import pytest
 from PIL import Image
 
-from orchestrator.api.heartwood.v1 import asset_pb2, export_pb2, job_pb2, render_pb2
-from orchestrator.client import ApiError, Heartwood
-from tests.bad_models import CORPUS
-from tests.models import HEIGHT_M, WIDTH_M, stool, write_stool
-from tests.pictures import jpeg, wood_photo
-from tests.running_service import RunningService, wait_for
+from orchestrator.client.client import ApiError, Heartwood
+from orchestrator.protocol.heartwood.v1 import asset_pb2, export_pb2, job_pb2, render_pb2
+from tests.support.bad_meshes import CORPUS
+from tests.support.meshes import HEIGHT_M, WIDTH_M, stool, write_stool
+from tests.support.pictures import jpeg, wood_photo
+from tests.support.running_service import RunningService, wait_for
 
 SMALL = render_pb2.RenderOptions(frames=12, width=192, height=128, seconds=2)
 

@@ -16,9 +16,9 @@ from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
 from orchestrator import errors
 from orchestrator.api.status import CODES
-from orchestrator.client import ApiError, Heartwood
-from tests.pictures import jpeg, wood_photo
-from tests.running_service import RunningService, wait_for
+from orchestrator.client.client import ApiError, Heartwood
+from tests.support.pictures import jpeg, wood_photo
+from tests.support.running_service import RunningService, wait_for
 
 
 def test_health_says_serving(service: RunningService) -> None:

@@ -35,18 +35,15 @@ from rich.table import Table
 from skimage.metrics import structural_similarity
 
 from export_models.dataset.package import furniture_folder
-from orchestrator.domain import Quality
+from orchestrator.domain.dimensions import Dimensions
+from orchestrator.domain.export import ExportOptions, MeshFormat, Target
+from orchestrator.domain.quality import Quality
+from orchestrator.domain.render import RenderOptions
 from orchestrator.errors import HeartwoodError
-from orchestrator.models_3d import Dimensions, ExportOptions, Format3D, RenderOptions, Target
-from orchestrator.stages.export import export, to_glb
-from orchestrator.stages.inspect_model import inspect
-from orchestrator.stages.render import render_frames
-from tests.benchmarks.furniture.catalogue import (
-    ARCHIVE_LICENSES,
-    Model,
-    read_catalogue,
-    unpack_model,
-)
+from orchestrator.stages.export.export import export, to_glb
+from orchestrator.stages.export.inspect import inspect
+from orchestrator.stages.render.turntable import render_frames
+from tests.benchmarks.furniture.catalogue import ARCHIVE_LICENSES, Model, read_catalogue, unpack_model
 from tests.benchmarks.report import Figure, report
 
 FURNITURE = re.compile(
@@ -104,7 +101,9 @@ def measure(archive: Path, model: Model, work: Path, pictures: Path) -> Row:
     with zipfile.ZipFile(source, "w") as zipped:
         for one in sorted(obj.parent.rglob("*")):
             zipped.write(one, one.relative_to(obj.parent))
-    options = ExportOptions(formats=tuple(Format3D), target=Target.WEB, dimensions=Dimensions(height_m=model.height_m))
+    options = ExportOptions(
+        formats=tuple(MeshFormat), target=Target.WEB, dimensions=Dimensions(height_m=model.height_m)
+    )
     started = time.monotonic()
     try:
         made = export(source, options, work / "out")
@@ -119,14 +118,14 @@ def measure(archive: Path, model: Model, work: Path, pictures: Path) -> Row:
     row.arkit, row.within_budget = bool(told["arkit"].get("passes")), told["budget"]["met"]
     row.triangles = (told["facts"]["base"]["triangles"], made.facts.triangles)
     plain = work / "out" / "work" / "imported.glb"
-    row.plain_bytes, row.web_bytes = plain.stat().st_size, made.files[Format3D.GLB].stat().st_size
+    row.plain_bytes, row.web_bytes = plain.stat().st_size, made.files[MeshFormat.GLB].stat().st_size
     base = told["facts"]["base"]
     corners = np.array([*base["low"], *base["high"]])
     for format, file in made.files.items():
         off = np.abs(bounds(file, format, work) - corners).max() / (corners[3:] - corners[:3]).max()
         if off > row.bounds:
             row.bounds, row.worst = float(off), format.value
-    views = [view(one, work / name) for name, one in (("plain", plain), ("web", made.files[Format3D.GLB]))]
+    views = [view(one, work / name) for name, one in (("plain", plain), ("web", made.files[MeshFormat.GLB]))]
     row.ssim = float(structural_similarity(*views, channel_axis=2))
     both = Image.fromarray(np.concatenate(views, axis=1))
     ImageDraw.Draw(both).text((8, 8), f"{row.name}  {row.smaller:.1f} x smaller  SSIM {row.ssim:.4f}", "black")
@@ -134,9 +133,9 @@ def measure(archive: Path, model: Model, work: Path, pictures: Path) -> Row:
     return row
 
 
-def bounds(file: Path, format: Format3D, work: Path) -> np.ndarray:
+def bounds(file: Path, format: MeshFormat, work: Path) -> np.ndarray:
     """The lower and the upper corner as a file's reader sees them, [6], metres, +Y up."""
-    if format in (Format3D.STL, Format3D.PLY):
+    if format in (MeshFormat.STL, MeshFormat.PLY):
         (left, front, bottom), (right, back, top) = trimesh.load_mesh(file).bounds  # +Z up
         return np.array([left, bottom, -back, right, top, -front])
     seen = inspect(file, work / f"again-{format.value}")

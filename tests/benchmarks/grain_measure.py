@@ -5,7 +5,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from orchestrator.domain import FloatMap, Image
+from orchestrator.domain.images import FloatMap, Image
 from orchestrator.imaging.color import linear_from_srgb, luminance
 
 HIGH_PASS_SIGMA = 5.0

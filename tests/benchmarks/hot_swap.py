@@ -22,14 +22,14 @@ from pathlib import Path
 import numpy as np
 import psutil
 
-from orchestrator.api.heartwood.v1 import job_pb2
-from orchestrator.client import ApiError, Heartwood
+from orchestrator.client.client import ApiError, Heartwood
 from orchestrator.errors import InvalidInput
-from tests import candidates
+from orchestrator.protocol.heartwood.v1 import job_pb2
 from tests.benchmarks.load import steady
 from tests.benchmarks.report import Figure, report
-from tests.pictures import jpeg, wood_photo
-from tests.running_service import RunningService
+from tests.support import candidates
+from tests.support.pictures import jpeg, wood_photo
+from tests.support.running_service import RunningService
 
 MODEL = "segmentation"
 SWAPS, EVERY_S, WARM_JOBS = 20, 3.0, 12

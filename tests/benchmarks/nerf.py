@@ -28,11 +28,11 @@ from numpy.typing import NDArray
 from PIL import Image
 from scipy.spatial import cKDTree
 
-from orchestrator.domain import Quality
-from orchestrator.imaging.cameras import Camera, Floats
-from orchestrator.imaging.mesh import Triangles
-from orchestrator.imaging.rasterize import depth_map
-from orchestrator.stages.nerf import EFFORT, surface_mesh, views_of
+from orchestrator.domain.quality import Quality
+from orchestrator.geometry.cameras import Camera, Floats
+from orchestrator.geometry.mesh import Triangles
+from orchestrator.geometry.rasterize import depth_map
+from orchestrator.stages.reconstruct.nerf import EFFORT, surface_mesh, views_of
 from orchestrator.tools.nerf import render_field, train_field
 from tests.benchmarks.orbit.photos import Orbit, render_orbit, ring
 from tests.benchmarks.report import Figure, report

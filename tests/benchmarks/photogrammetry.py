@@ -27,11 +27,12 @@ import trimesh
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
-from orchestrator.domain import Quality
-from orchestrator.imaging.cameras import Camera
-from orchestrator.imaging.rasterize import depth_map
-from orchestrator.models_3d import Dimensions, Mode, ReconstructOptions
-from orchestrator.stages.photogrammetry import photogrammetry, upright_cameras
+from orchestrator.domain.dimensions import Dimensions
+from orchestrator.domain.quality import Quality
+from orchestrator.domain.reconstruct import Mode, ReconstructOptions
+from orchestrator.geometry.cameras import Camera
+from orchestrator.geometry.rasterize import depth_map
+from orchestrator.stages.reconstruct.photogrammetry.photogrammetry import photogrammetry, upright_cameras
 from orchestrator.tools.colmap import Poses, read_poses
 from tests.benchmarks.orbit.photos import Orbit, render_orbit, ring
 from tests.benchmarks.report import Figure, report

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from orchestrator.domain import FloatMap, Image, SrgbColor
+from orchestrator.domain.images import FloatMap, Image, SrgbColor
 
 EPSILON = 1e-3
 

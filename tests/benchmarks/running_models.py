@@ -6,7 +6,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from orchestrator.domain import MaterialModels
+from orchestrator.domain.material_maps import MaterialModels
 from orchestrator.inference.models import TritonModels
 from orchestrator.service import local_triton
 from orchestrator.settings import load

@@ -21,14 +21,14 @@ import onnxruntime
 import tritonclient.grpc as grpcclient
 from tritonclient.utils import InferenceServerException, shared_memory
 
+from orchestrator.cli.bench_sweep import counts
 from orchestrator.errors import ToolFailed
 from orchestrator.inference.launch import TritonServer
 from orchestrator.inference.profiles import pick
-from orchestrator.model_bench import counts
 from orchestrator.settings import load
 from orchestrator.tools import perf_analyzer
 from tests.benchmarks.report import Figure, report
-from tests.candidates import newest
+from tests.support.candidates import newest
 
 MODEL, REQUESTS, ROUNDS = "intrinsic_decomposition", 48, 3
 

@@ -27,15 +27,16 @@ import cv2
 import numpy as np
 from PIL import Image as Pictures
 
-from orchestrator.domain import Image, Quality
-from orchestrator.imaging.cameras import Camera, Floats
-from orchestrator.models_3d import Mode, ReconstructedModel, ReconstructOptions
-from orchestrator.stages.single_image import single_image
+from orchestrator.domain.images import Image
+from orchestrator.domain.quality import Quality
+from orchestrator.domain.reconstruct import Mode, ReconstructedMesh, ReconstructOptions
+from orchestrator.geometry.cameras import Camera, Floats
+from orchestrator.stages.reconstruct.single_image.single_image import single_image
 from tests.benchmarks.furniture.catalogue import read_picks
 from tests.benchmarks.orbit.photos import Orbit, render_orbit
 from tests.benchmarks.report import Figure, report
 from tests.benchmarks.running_models import triton_models
-from tests.painted_mesh import Painted, model_of, overlap, picture, silhouette
+from tests.support.painted_mesh import Painted, model_of, overlap, picture, silhouette
 
 OTHER_VIEWS, VIEW_SIZE = 8, (400, 300)
 GIVEN_BOUND, OTHER_BOUND = ">= 0.95", ">= 0.6"
@@ -73,7 +74,7 @@ def aligned(model: Painted, estimated: Camera, true: Camera, true_middle: Floats
     return Painted((model.vertices - middle) @ turn.T * scale + place, model.triangles, model.uv, model.texture)
 
 
-def measured(orbit: Orbit, made: ReconstructedModel, seconds: float) -> tuple[Score, Painted, Camera]:
+def measured(orbit: Orbit, made: ReconstructedMesh, seconds: float) -> tuple[Score, Painted, Camera]:
     assert made.camera is not None
     model = model_of(made.glb)
     mask = np.asarray(Pictures.open(orbit.masks[0])) > 127

@@ -22,14 +22,17 @@ import numpy as np
 from skimage import data
 
 from export_models.metrics import mean_angular_error_deg, si_rmse
-from orchestrator.domain import Image, MaterialMaps, MaterialModels, Quality, StainOptions
+from orchestrator.domain.images import Image
+from orchestrator.domain.material_maps import MaterialMaps, MaterialModels
+from orchestrator.domain.quality import Quality
+from orchestrator.domain.stain import StainOptions
+from orchestrator.domain.stain_catalogue import STAINS
 from orchestrator.imaging.color import ciede2000, lab_from_linear, linear_from_color, linear_from_srgb
-from orchestrator.imaging.decomposition import Decomposition
 from orchestrator.imaging.refine import mask_from_map
-from orchestrator.imaging.wood import wood_probability
 from orchestrator.stages.analysis import LONG_SIDE
-from orchestrator.stages.stain import stain, surface_maps
-from orchestrator.stains import STAINS
+from orchestrator.stages.stain.decomposition import Decomposition
+from orchestrator.stages.stain.stain import stain, surface_maps
+from orchestrator.stages.stain.wood import wood_probability
 from tests.benchmarks.furniture.pictures import FurniturePicture, load
 from tests.benchmarks.grain_measure import EDGE, grain_kept
 from tests.benchmarks.recipe import recipe

@@ -30,10 +30,13 @@ import cv2
 import numpy as np
 from skimage import data
 
-from orchestrator.domain import Image, MaterialModels, Quality, StainOptions
+from orchestrator.domain.images import Image
+from orchestrator.domain.material_maps import MaterialModels
+from orchestrator.domain.quality import Quality
+from orchestrator.domain.stain import StainOptions
+from orchestrator.domain.stain_catalogue import STAINS
 from orchestrator.stages.analysis import LONG_SIDE, pack, unpack
-from orchestrator.stages.stain import stain, surface_maps
-from orchestrator.stains import STAINS
+from orchestrator.stages.stain.stain import stain, surface_maps
 from tests.benchmarks.recipe import recipe
 from tests.benchmarks.report import Figure, report
 from tests.benchmarks.running_models import triton_models

@@ -27,9 +27,9 @@ from orchestrator.inference.launch import TritonServer
 from orchestrator.inference.profiles import derive, pick
 from orchestrator.inference.versions import TritonVersions
 from orchestrator.settings import load as load_settings
-from tests import candidates
 from tests.benchmarks.load import steady
 from tests.benchmarks.report import Figure, report
+from tests.support import candidates
 
 MODEL, SIDE, SWAPS, EVERY_S, TIMEOUT_S = "segmentation", 256, 10, 2.0, 120.0
 Target = tuple[str, str]

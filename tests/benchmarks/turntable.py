@@ -22,9 +22,9 @@ import numpy as np
 from numpy.typing import NDArray
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
-from orchestrator.domain import Quality
-from orchestrator.models_3d import RenderOptions
-from orchestrator.stages.render import FRAME, render_frames, turntable_job
+from orchestrator.domain.quality import Quality
+from orchestrator.domain.render import RenderOptions
+from orchestrator.stages.render.turntable import FRAME, render_frames, turntable_job
 from orchestrator.tools.blender import run_blender
 from tests.benchmarks.furniture.models import furniture_glb
 from tests.benchmarks.report import Figure, report

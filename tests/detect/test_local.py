@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from orchestrator.detect import local
-from orchestrator.domain import MaterialMaps
-from tests.wooden_scene import wooden_scene
+from orchestrator.domain.material_maps import MaterialMaps
+from tests.support.wooden_scene import wooden_scene
 
 NAMES = ("background", "top", "leg", "seat", "hardware")
 SIDE = 200

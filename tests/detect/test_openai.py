@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 from orchestrator.detect.openai import detect
-from orchestrator.domain import OpenAISettings
+from orchestrator.domain.segment import OpenAISettings
 from orchestrator.errors import DetectorFailed, DetectorUnavailable
-from tests.pictures import wood_photo
+from tests.support.pictures import wood_photo
 
 KEY = "sk-secret-of-the-test"
 LEG = {"name": "Legs", "material": "Wood", "confidence": 0.9, "left": 0.1, "top": 0.5, "right": 0.2, "bottom": 1.3}

@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from orchestrator.imaging import guided
-from tests.wooden_scene import wooden_scene
+from tests.support.wooden_scene import wooden_scene
 
 
 def slanted_edge(height, width):

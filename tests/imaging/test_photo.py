@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from PIL import Image as Pillow
 
-from orchestrator.domain import ImageFormat
+from orchestrator.domain.images import ImageFormat
 from orchestrator.errors import InvalidInput
 from orchestrator.imaging.photo import MAX_BYTES, encode_image, probe_photo, read_photo
-from tests.bad_photos import CORPUS
+from tests.support.bad_photos import CORPUS
 
 
 @pytest.mark.parametrize("name", [name for name, case in CORPUS.items() if not case.refused])

@@ -6,7 +6,8 @@ import cv2
 import numpy as np
 import pytest
 
-from orchestrator.domain import Box, FloatMap, Image, Point
+from orchestrator.domain.images import FloatMap, Image
+from orchestrator.domain.segment import Box, Point
 from orchestrator.imaging.refine import mask_from_likelihood, mask_from_prompt
 
 

@@ -2,7 +2,7 @@ import threading
 
 import pytest
 
-from orchestrator.domain import no_progress
+from orchestrator.domain.progress import no_progress
 from orchestrator.errors import Canceled
 from orchestrator.imaging.strips import for_each_strip, strips
 

@@ -14,7 +14,7 @@ from tritonclient.utils import InferenceServerException
 from orchestrator.errors import ToolFailed
 from orchestrator.inference.launch import SHARED_MEMORY, TritonServer
 from orchestrator.settings import load
-from tests.running_service import wait_for
+from tests.support.running_service import wait_for
 
 SETTINGS = load()
 

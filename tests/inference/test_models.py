@@ -8,7 +8,7 @@ import pytest
 
 from orchestrator.errors import ModelUnavailable
 from orchestrator.inference.models import MODELS, Serving, TritonModels
-from tests.candidates import newest
+from tests.support.candidates import newest
 
 MODEL = "segmentation"
 

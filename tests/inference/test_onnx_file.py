@@ -13,7 +13,7 @@ from onnx import TensorProto, helper
 from orchestrator.errors import CandidateRefused
 from orchestrator.inference.onnx_file import check_onnx
 from orchestrator.inference.versions import Signature, Tensor
-from tests import candidates
+from tests.support import candidates
 
 MODEL = "intrinsic_decomposition"
 SIGNATURE = Signature(

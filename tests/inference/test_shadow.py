@@ -11,7 +11,7 @@ import pytest
 from orchestrator.errors import CandidateRefused
 from orchestrator.inference.shadow import WAITING, Shadow
 from orchestrator.inference.versions import Answer
-from tests.running_service import wait_for
+from tests.support.running_service import wait_for
 
 IMAGE = np.zeros((1, 3, 32, 32), np.float32)
 LIVE = Answer({"shading": np.linspace(0, 1, 3 * 32 * 32, dtype=np.float32).reshape(1, 3, 32, 32)}, 0.01)

@@ -9,12 +9,12 @@ from pathlib import Path
 import psutil
 import pytest
 
-from orchestrator.api.heartwood.v1 import job_pb2, render_pb2
-from orchestrator.client import Heartwood
-from orchestrator.results import STAIN_FILES
-from tests.models import write_stool
-from tests.pictures import jpeg, wood_photo
-from tests.running_service import RunningService, wait_for
+from orchestrator.cli.results import STAIN_FILES
+from orchestrator.client.client import Heartwood
+from orchestrator.protocol.heartwood.v1 import job_pb2, render_pb2
+from tests.support.meshes import write_stool
+from tests.support.pictures import jpeg, wood_photo
+from tests.support.running_service import RunningService, wait_for
 
 PHOTO = jpeg(wood_photo(3000, 2250, seed=40))
 

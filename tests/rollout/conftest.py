@@ -8,15 +8,15 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from orchestrator.client import Heartwood
+from orchestrator.client.client import Heartwood
 from orchestrator.errors import HeartwoodError
 from orchestrator.inference.models import TritonModels
 from orchestrator.rollout.follower import Follower
 from orchestrator.store.blobs import Blobs
 from orchestrator.store.model_records import ModelRecords
 from orchestrator.store.records import Records
-from tests.pictures import wood_photo
-from tests.running_service import RunningService, wait_for
+from tests.support.pictures import wood_photo
+from tests.support.running_service import RunningService, wait_for
 
 PAUSE_S = 0.1
 """Between two requests of the traffic."""

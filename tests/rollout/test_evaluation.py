@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
+from orchestrator.domain.model_versions import DeployOptions, Verdict
 from orchestrator.errors import CandidateRefused, InvalidInput
-from orchestrator.model_versions import DeployOptions, Verdict
 from orchestrator.rollout.candidate import judge
 from orchestrator.rollout.evaluation import MAX_BYTES, Evaluation
-from tests.candidates import evaluation
+from tests.support.candidates import evaluation
 
 FILE, MODEL = b"a network", "segmentation"
 GOOD = evaluation(MODEL, FILE)

@@ -12,15 +12,15 @@ import grpc
 import pytest
 from typer.testing import CliRunner
 
-from orchestrator.api.heartwood.v1 import job_pb2, model_pb2, stain_pb2
-from orchestrator.cli import app
-from orchestrator.client import ApiError, Heartwood
+from orchestrator.cli.main import app
+from orchestrator.client.client import ApiError, Heartwood
+from orchestrator.domain.model_versions import ModelVersion, VersionState
 from orchestrator.errors import InvalidInput
-from orchestrator.model_versions import ModelVersion, VersionState
-from tests import candidates
-from tests.pictures import jpeg, wood_photo
+from orchestrator.protocol.heartwood.v1 import job_pb2, model_pb2, stain_pb2
 from tests.rollout.conftest import Replica
-from tests.running_service import RunningService, wait_for
+from tests.support import candidates
+from tests.support.pictures import jpeg, wood_photo
+from tests.support.running_service import RunningService, wait_for
 
 MODEL = "intrinsic_decomposition"
 OLD = candidates.newest(MODEL)

@@ -10,8 +10,16 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from orchestrator.domain import Asset
-from orchestrator.model_versions import Latency, ModelVersion, Pointer, Report, ShadowReport, Verdict, VersionState
+from orchestrator.domain.assets import Asset
+from orchestrator.domain.model_versions import (
+    Latency,
+    ModelVersion,
+    Pointer,
+    Report,
+    ShadowReport,
+    Verdict,
+    VersionState,
+)
 from orchestrator.store.model_records import ModelRecords
 from orchestrator.store.records import Records
 

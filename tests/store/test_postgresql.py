@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from orchestrator.api.heartwood.v1 import job_pb2
-from tests.pictures import jpeg, wood_photo
-from tests.running_service import RunningService, wait_for
+from orchestrator.protocol.heartwood.v1 import job_pb2
+from tests.support.pictures import jpeg, wood_photo
+from tests.support.running_service import RunningService, wait_for
 
 
 def test_a_job_on_postgresql_survives_a_killed_service(postgresql: str, tmp_path: Path, triton_url: str) -> None:

@@ -7,7 +7,8 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from orchestrator.domain import Asset, JobState
+from orchestrator.domain.assets import Asset
+from orchestrator.domain.jobs import JobState
 from orchestrator.store.records import Records
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from orchestrator.imaging.cameras import Camera, Floats
+from orchestrator.geometry.cameras import Camera, Floats
 from orchestrator.tools.colmap_child.outlines import covered, misplaced
-from tests.imaging.armchair import cameras_around, photograph
+from tests.support.armchair import cameras_around, photograph
 
 SIZE = (200, 160)
 CAMERAS = cameras_around([360 * number / 12 for number in range(12)], SIZE)

@@ -12,12 +12,13 @@ import pytest
 import trimesh
 from PIL import Image
 
+from orchestrator.domain.dimensions import Dimensions
+from orchestrator.domain.export import MeshCodec, TextureCodec
 from orchestrator.errors import Canceled, InvalidInput, ToolFailed
-from orchestrator.models_3d import Dimensions, MeshCodec, TextureCodec
 from orchestrator.tools import node_packages
 from orchestrator.tools.base_glb import BaseModel, read_base
 from orchestrator.tools.gltf import Budget, look_into, normalise, optimise
-from tests.models import write_stool
+from tests.support.meshes import write_stool
 
 MODEST = (0.0005, 0.001, 0.002, 0.004, 0.008, 0.016, 0.032)
 

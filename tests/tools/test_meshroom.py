@@ -9,11 +9,12 @@ import psutil
 import pytest
 import trimesh
 
-from orchestrator.domain import Quality
+from orchestrator.domain.dimensions import Dimensions
+from orchestrator.domain.quality import Quality
+from orchestrator.domain.reconstruct import Engine, Mode, ReconstructedMesh, ReconstructOptions
 from orchestrator.errors import Canceled, ToolFailed
-from orchestrator.models_3d import Dimensions, Engine, Mode, ReconstructedModel, ReconstructOptions
-from orchestrator.stages.photogrammetry import photogrammetry
-from tests.imaging.armchair import write_photos
+from orchestrator.stages.reconstruct.photogrammetry.photogrammetry import photogrammetry
+from tests.support.armchair import write_photos
 
 PLAYED = Path(__file__).with_name("meshroom_batch")
 OPTIONS = ReconstructOptions(
@@ -21,7 +22,7 @@ OPTIONS = ReconstructOptions(
 )
 
 
-def make(folder: Path, heard: list[tuple[float, str]], *, program: str = str(PLAYED)) -> ReconstructedModel:
+def make(folder: Path, heard: list[tuple[float, str]], *, program: str = str(PLAYED)) -> ReconstructedMesh:
     photos, masks = write_photos([0, 20, 40], (80, 64), folder / "taken")
 
     def progress(fraction: float, message: str) -> None:

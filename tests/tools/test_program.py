@@ -11,10 +11,10 @@ from pathlib import Path
 import psutil
 import pytest
 
-from orchestrator.domain import Limits
+from orchestrator.domain.limits import Limits
 from orchestrator.errors import Canceled, DeadlineExceeded, ToolFailed
 from orchestrator.tools.program import _guarded, run_program
-from tests.running_service import wait_for
+from tests.support.running_service import wait_for
 
 
 def python(code: str) -> list[str]:

@@ -13,7 +13,7 @@ from PIL import Image
 
 from orchestrator.errors import Canceled, DeadlineExceeded, InvalidInput, ModelUnavailable, ToolFailed
 from orchestrator.tools.trellis import TrellisSettings, generate_glb, ready
-from tests.trellis_server import KEY, TrellisServer, made, said, trellis_server
+from tests.support.trellis_server import KEY, TrellisServer, made, said, trellis_server
 
 PHOTO = np.full((60, 100, 3), (200, 120, 40), np.uint8)
 MASK = np.zeros((60, 100), np.uint8)

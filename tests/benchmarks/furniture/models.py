@@ -6,7 +6,7 @@ import shutil
 from pathlib import Path
 
 from export_models.dataset.package import furniture_folder
-from orchestrator.stages.export import to_glb
+from orchestrator.stages.export.export import to_glb
 from tests.benchmarks.furniture.catalogue import read_catalogue, read_picks, unpack_model
 
 

@@ -1,0 +1,19 @@
+"""The progress callback that long work reports to."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeAlias
+
+Progress: TypeAlias = Callable[[float, str], None]
+
+"""Called with a fraction in [0, 1] and a message. Raises Canceled or DeadlineExceeded to stop the work."""
+
+
+def no_progress(fraction: float, message: str) -> None:
+    """Report to nobody."""
+
+
+def subrange(progress: Progress, start: float, end: float) -> Progress:
+    """The progress of work that covers [start, end] of the whole."""
+    return lambda fraction, message: progress(start + (end - start) * fraction, message)

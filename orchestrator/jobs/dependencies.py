@@ -1,0 +1,64 @@
+"""What jobs work with, put together once by what a person starts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from orchestrator.domain.material_maps import MaterialModels
+from orchestrator.domain.segment import OpenAISettings
+from orchestrator.settings import Settings
+from orchestrator.stages.reconstruct.reconstruct import TrellisSettings
+from orchestrator.store.blobs import Blobs
+from orchestrator.store.records import Records
+
+
+@dataclass(frozen=True)
+class Parts:
+    """The stores, the models and the settings of one running service."""
+
+    settings: Settings
+    records: Records
+    blobs: Blobs
+    models: MaterialModels
+
+    @property
+    def trellis(self) -> TrellisSettings | None:
+        """The image-to-3D server, or None where none is set up.
+
+        Raises:
+            InvalidInput: its address is none.
+        """
+        settings = self.settings
+        if not settings.trellis_url:
+            return None
+        key = settings.trellis_api_key.get_secret_value()
+        return TrellisSettings(settings.trellis_url, key, settings.trellis_timeout_s)
+
+    def work(self, job_id: str) -> Path:
+        """Where the programs of a job work; nothing there is needed once it has ended."""
+        return self.settings.root / "work" / job_id
+
+    @property
+    def openai(self) -> OpenAISettings | None:
+        """The vision endpoint, or None where no key is set."""
+        settings = self.settings
+        if not settings.openai_api_key.get_secret_value():
+            return None
+        return OpenAISettings(
+            base_url=settings.openai_base_url,
+            api_key=settings.openai_api_key.get_secret_value(),
+            model=settings.openai_model,
+            timeout_s=settings.openai_timeout_s,
+            max_retries=settings.openai_max_retries,
+            usd_per_million_input=settings.openai_usd_per_million_input,
+            usd_per_million_output=settings.openai_usd_per_million_output,
+        )
+
+
+def open_stores(settings: Settings) -> tuple[Records, Blobs]:
+    """Open the records and the blobs that the settings name."""
+    root: Path = settings.root
+    root.mkdir(parents=True, exist_ok=True, mode=0o700)
+    records = Records.open(settings.database_url, root / "heartwood.sqlite")
+    return records, Blobs.open(settings.blob_url, settings.blob_options, root / "blobs")

@@ -1,0 +1,34 @@
+import numpy as np
+import pytest
+
+from orchestrator.cli.contact_sheet import HEIGHT, PAPER, WIDTH, StainedPicture, contact_sheet
+from orchestrator.domain.stain import StainOptions
+from orchestrator.domain.stain_catalogue import STAINS
+from orchestrator.stages.stain.stain import stain, surface_maps
+from tests.support.wooden_scene import wooden_scene
+
+
+@pytest.mark.parametrize(("height", "width"), [(120, 180), (180, 120), (100, 100), (60, 300)])
+@pytest.mark.parametrize("count", [0, 1, 4, 6])
+def test_the_sheet_is_one_slide_for_any_shape_of_photo_and_number_of_stains(height, width, count):
+    scene = wooden_scene(height, width)
+    surface = surface_maps(scene.photo_srgb, scene.maps)
+    stained = [StainedPicture(one.label, one.color.hex, scene.photo_srgb) for one in list(STAINS.values())[:count]]
+    page = contact_sheet(scene.photo_srgb, scene.photo_srgb, scene.photo_srgb, surface, stained, title="A board")
+    assert page.shape == (HEIGHT, WIDTH, 3)
+    border = np.concatenate([page[:40].reshape(-1, 3), page[:, :30].reshape(-1, 3), page[:, -30:].reshape(-1, 3)])
+    assert np.all(border == PAPER)  # nothing runs off the page
+
+
+def test_the_sheet_shows_each_stain_and_its_swatch():
+    scene = wooden_scene(120, 180)
+    surface = surface_maps(scene.photo_srgb, scene.maps)
+    walnut = STAINS["walnut"]
+    result = stain(scene.photo_srgb, scene.maps, StainOptions(walnut.color))
+    without = contact_sheet(scene.photo_srgb, scene.photo_srgb, result.albedo, surface, [])
+    picture = StainedPicture(walnut.label, walnut.color.hex, result.preview)
+    page = contact_sheet(scene.photo_srgb, scene.photo_srgb, result.albedo, surface, [picture])
+    swatch = (walnut.color.red, walnut.color.green, walnut.color.blue)
+    drawn = np.any(page != without, axis=2)
+    assert drawn.mean() > 0.05
+    assert np.all(page == swatch, axis=2)[drawn].sum() > 400

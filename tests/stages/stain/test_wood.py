@@ -1,0 +1,64 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from orchestrator.domain.images import FloatMap
+from orchestrator.domain.material_maps import MaterialMaps
+from orchestrator.domain.stain import Region
+from orchestrator.stages.stain.wood import wood_probability
+
+HEIGHT, WIDTH = 60, 100
+
+
+def maps(foreground: FloatMap, wood: FloatMap) -> MaterialMaps:
+    plain = np.ones((HEIGHT, WIDTH), np.float32)
+    return MaterialMaps(
+        albedo_linear=np.dstack([plain] * 3),
+        shading_linear=np.dstack([plain] * 3),
+        normal=np.dstack([plain] * 3),
+        roughness=plain,
+        ambient_occlusion=plain,
+        depth=plain,
+        component=np.stack([1 - foreground, foreground]),
+        material=np.stack([wood, 1 - wood]),
+        component_names=("background", "body"),
+        material_names=("wood", "other"),
+    )
+
+
+@pytest.fixture
+def foreground() -> FloatMap:
+    """A piece in columns 20 to 60 of rows 10 to 50."""
+    piece = np.zeros((HEIGHT, WIDTH), np.float32)
+    piece[10:50, 20:60] = 1.0
+    return piece
+
+
+def test_a_shaded_side_that_the_piece_lost_is_wood_of_the_piece(foreground: FloatMap) -> None:
+    wood = foreground.copy()
+    wood[10:50, 60:70] = 0.9  # wood that goes on beyond the piece, for a fifth of the whole
+    found = wood_probability(maps(foreground, wood), Region.AUTO)
+    assert found[30, 65] > 0.9
+
+
+def test_a_wooden_floor_that_touches_the_piece_is_not_the_piece(foreground: FloatMap) -> None:
+    wood = foreground.copy()
+    wood[50:, :] = 0.9
+    found = wood_probability(maps(foreground, wood), Region.PIECE)
+    assert found[30, 40] > 0.9
+    assert (found[50:] == 0).all()
+
+
+def test_a_doubtful_part_of_a_wooden_piece_is_wood_and_of_a_cushion_is_not(foreground: FloatMap) -> None:
+    wooden, padded = foreground * 0.95, foreground * 0.05
+    for wood in (wooden, padded):
+        wood[20:25, 30:35] = 0.4
+    assert wood_probability(maps(foreground, wooden), Region.PIECE)[22, 32] > 0.5
+    assert wood_probability(maps(foreground, padded), Region.PIECE)[22, 32] < 0.1
+
+
+def test_without_a_piece_no_wood_is_its(foreground: FloatMap) -> None:
+    nothing = maps(np.zeros_like(foreground), foreground)
+    assert (wood_probability(nothing, Region.PIECE) == 0).all()
+    assert np.array_equal(wood_probability(nothing, Region.PICTURE), foreground)

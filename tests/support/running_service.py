@@ -1,0 +1,100 @@
+"""A real ``heartwood up`` in a child process, for tests that speak to it over gRPC."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from orchestrator.api.auth import add_token
+from orchestrator.client.client import Heartwood
+
+START_TIMEOUT_S = 60.0
+
+
+class RunningService:
+    """``heartwood up`` on a data folder and a free port. Settings are environment names without HEARTWOOD_."""
+
+    def __init__(self, data_dir: Path, triton_url: str = "", **settings: object) -> None:
+        self.data_dir = data_dir
+        self.log = data_dir / "test-service.log"
+        data_dir.mkdir(parents=True, exist_ok=True)
+        self._environment = {
+            **os.environ,
+            "HEARTWOOD_DATA_DIR": str(data_dir),
+            "HEARTWOOD_LISTEN": "127.0.0.1:0",
+            "HEARTWOOD_LOG_LEVEL": "info",
+            "HEARTWOOD_TRITON_URL": triton_url,
+            **{f"HEARTWOOD_{name.upper()}": str(value) for name, value in settings.items()},
+        }
+        self.start()
+
+    def start(self) -> None:
+        state = self.data_dir / "service.json"
+        state.unlink(missing_ok=True)
+        with self.log.open("ab") as output:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "orchestrator.cli", "up"],
+                env=self._environment,
+                stdout=output,
+                stderr=output,
+                start_new_session=True,
+            )
+        wait_for(lambda: state.exists() or self.process.poll() is not None, START_TIMEOUT_S)
+        assert state.exists(), self.log.read_text()
+        self.address: str = json.loads(state.read_text())["address"]
+
+    def token(self, tenant: str) -> str:
+        return add_token(self.data_dir / "tokens.json", tenant)
+
+    def client(self, tenant: str = "shop") -> Heartwood:
+        return Heartwood(self.address, self.token(tenant))
+
+    def kill(self) -> None:
+        """SIGKILL, as a power cut would."""
+        self.process.send_signal(signal.SIGKILL)
+        self.process.wait()
+
+    def stop(self) -> int:
+        """SIGTERM; return the exit code."""
+        self.process.terminate()
+        try:
+            return self.process.wait(60)
+        except subprocess.TimeoutExpired:
+            self.kill()
+            raise
+
+    def events(self, name: str) -> list[dict[str, Any]]:
+        """The log's structured lines of one event."""
+        lines = [line for line in self.log.read_text().splitlines() if line.startswith("{")]
+        return [event for event in map(json.loads, lines) if event.get("event") == name]
+
+    def children(self) -> list[int]:
+        """Process ids of the service's own children."""
+        found = []
+        for entry in Path("/proc").iterdir():
+            if entry.name.isdigit():
+                try:
+                    fields = (entry / "stat").read_text().rpartition(")")[2].split()
+                except OSError:
+                    continue
+                if int(fields[1]) == self.process.pid:
+                    found.append(int(entry.name))
+        return found
+
+
+def wait_for(condition: Callable[[], Any], timeout_s: float, every_s: float = 0.05) -> Any:
+    """Return the first true answer of ``condition``; fail when none came in time."""
+    end = time.monotonic() + timeout_s
+    while time.monotonic() < end:
+        answer = condition()
+        if answer:
+            return answer
+        time.sleep(every_s)
+    raise AssertionError(f"still not so after {timeout_s} s")
