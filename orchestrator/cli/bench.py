@@ -20,7 +20,7 @@ from orchestrator.inference.models import MODELS
 from orchestrator.settings import Settings
 from orchestrator.tools import perf_analyzer
 
-DEMO_PHOTOS = Path(__file__).with_name("demo_photos")
+DEMO_PHOTOS = Path(__file__).parent.parent / "demo_photos"
 MAX_SIDE, MAX_LEVEL = 2048, 1024
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode="rich")

@@ -21,7 +21,7 @@ from orchestrator.protocol.heartwood.v1 import stain_pb2
 from orchestrator.stages.stain.stain import SurfaceMaps
 
 SHOWN = ("natural-oak", "walnut", "cherry", "ebony")
-PHOTOS = Path(__file__).parent / "demo_photos"
+PHOTOS = Path(__file__).parent.parent / "demo_photos"
 ORBIT, PIECE = PHOTOS / "orbit", "chair-3d"
 SET_STAIN, SET_FRAMES, SET_RESOLUTION, SET_HEIGHT_M = "walnut", 24, "720x540", 0.95
 
