@@ -1,14 +1,22 @@
-"""Job states and failures."""
+"""Jobs as the database keeps them: states, priorities, failures and the job record."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from dataclasses import field as dataclass_field
-from enum import Enum
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import Enum, IntEnum
+from typing import TypeAlias
+
+from orchestrator.domain.quality import Quality
+from orchestrator.domain.segment import DetectorCost
+
+JsonObject: TypeAlias = Mapping[str, "JsonValue"]
+JsonValue: TypeAlias = str | int | float | bool | None | list["JsonValue"] | JsonObject
 
 
 class JobState(str, Enum):
-    """QUEUED → RUNNING → one of the last three, for good."""
+    """QUEUED, then RUNNING, then one of the three final states. A final state never changes."""
 
     QUEUED = "QUEUED"
     RUNNING = "RUNNING"
@@ -21,11 +29,64 @@ class JobState(str, Enum):
         return self in (JobState.SUCCEEDED, JobState.FAILED, JobState.CANCELED)
 
 
+class Priority(IntEnum):
+    """Jobs with a lower number start first."""
+
+    HIGH = 1
+    NORMAL = 100
+    LOW = 1000
+
+
 @dataclass(frozen=True)
 class Failure:
-    """Why a job failed, as the API tells it."""
+    """The reason why a job failed, as the API reports it."""
 
     reason: str
     message: str
     field: str = ""
-    facts: dict[str, str] = dataclass_field(default_factory=dict)
+    facts: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class JobRecord:
+    """One row of the table ``jobs``.
+
+    ``options`` and ``result`` are the JSON documents of the job's stages; ``jobs.job`` converts them to typed objects.
+    """
+
+    id: str
+    tenant: str
+    kind: str  # the name of a stage, or "pipeline"
+    state: JobState
+    upload_id: str
+    inputs: tuple[str, ...]  # asset ids of the photos, or of the mesh, at creation
+    options: JsonObject
+    quality: Quality
+    priority: Priority
+    fingerprint: str  # SHA-256 of the request: a repeated request_id must have the same one
+    create_time: datetime
+    request_id: str | None = None
+    deadline: datetime | None = None
+    labels: Mapping[str, str] = field(default_factory=dict)
+    webhook_url: str = ""
+    announced: bool = False  # the webhook has been enqueued
+    cancel_requested: bool = False
+    fraction: float = 0.0  # progress in [0, 1]
+    stage: str = ""  # the running step
+    message: str = ""
+    previews: tuple[str, ...] = ()  # asset ids, in order of appearance
+    result: JsonObject | None = None
+    failure: Failure | None = None
+    cost: DetectorCost | None = None
+    revision: int = 1  # incremented by every change of the row
+    start_time: datetime | None = None
+    end_time: datetime | None = None
+
+
+@dataclass(frozen=True)
+class JobRevision:
+    """What a watcher polls: whether the job has changed, and whether it has ended."""
+
+    revision: int
+    state: JobState
+    queue_position: int  # jobs that start before this one; 0 unless the job is queued

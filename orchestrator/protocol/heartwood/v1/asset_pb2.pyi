@@ -44,6 +44,8 @@ class _AssetKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_AssetKind.V
     """A turntable: MP4, WebM or GIF."""
     ASSET_KIND_FRAME: _AssetKind.ValueType  # 8
     """A frame of a turntable."""
+    ASSET_KIND_CUTOUT: _AssetKind.ValueType  # 9
+    """The piece on a transparent or coloured background, or its contact shadow."""
 
 class AssetKind(_AssetKind, metaclass=_AssetKindEnumTypeWrapper): ...
 
@@ -64,6 +66,8 @@ ASSET_KIND_VIDEO: AssetKind.ValueType  # 7
 """A turntable: MP4, WebM or GIF."""
 ASSET_KIND_FRAME: AssetKind.ValueType  # 8
 """A frame of a turntable."""
+ASSET_KIND_CUTOUT: AssetKind.ValueType  # 9
+"""The piece on a transparent or coloured background, or its contact shadow."""
 Global___AssetKind: _TypeAlias = AssetKind  # noqa: Y015
 
 @_typing.final

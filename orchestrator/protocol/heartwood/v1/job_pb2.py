@@ -24,6 +24,7 @@ _sym_db = _symbol_database.Default()
 
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 from google.rpc import status_pb2 as google_dot_rpc_dot_status__pb2
+from orchestrator.protocol.heartwood.v1 import cutout_pb2 as heartwood_dot_v1_dot_cutout__pb2
 from orchestrator.protocol.heartwood.v1 import export_pb2 as heartwood_dot_v1_dot_export__pb2
 from orchestrator.protocol.heartwood.v1 import pipeline_pb2 as heartwood_dot_v1_dot_pipeline__pb2
 from orchestrator.protocol.heartwood.v1 import reconstruct_pb2 as heartwood_dot_v1_dot_reconstruct__pb2
@@ -32,7 +33,7 @@ from orchestrator.protocol.heartwood.v1 import segment_pb2 as heartwood_dot_v1_d
 from orchestrator.protocol.heartwood.v1 import stain_pb2 as heartwood_dot_v1_dot_stain__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x16heartwood/v1/job.proto\x12\x0cheartwood.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17google/rpc/status.proto\x1a\x19heartwood/v1/export.proto\x1a\x1bheartwood/v1/pipeline.proto\x1a\x1eheartwood/v1/reconstruct.proto\x1a\x19heartwood/v1/render.proto\x1a\x1aheartwood/v1/segment.proto\x1a\x18heartwood/v1/stain.proto\"\xc4\x04\n\x07JobSpec\x12\x11\n\tupload_id\x18\x01 \x01(\t\x12/\n\x07segment\x18\x02 \x01(\x0b\x32\x1c.heartwood.v1.SegmentOptionsH\x00\x12+\n\x05stain\x18\x03 \x01(\x0b\x32\x1a.heartwood.v1.StainOptionsH\x00\x12\x37\n\x0breconstruct\x18\x04 \x01(\x0b\x32 .heartwood.v1.ReconstructOptionsH\x00\x12-\n\x06render\x18\x05 \x01(\x0b\x32\x1b.heartwood.v1.RenderOptionsH\x00\x12-\n\x06\x65xport\x18\x06 \x01(\x0b\x32\x1b.heartwood.v1.ExportOptionsH\x00\x12\x31\n\x08pipeline\x18\x07 \x01(\x0b\x32\x1d.heartwood.v1.PipelineOptionsH\x00\x12&\n\x07quality\x18\n \x01(\x0e\x32\x15.heartwood.v1.Quality\x12(\n\x08priority\x18\x0b \x01(\x0e\x32\x16.heartwood.v1.Priority\x12,\n\x08\x64\x65\x61\x64line\x18\x0c \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x13\n\x0bwebhook_url\x18\r \x01(\t\x12\x31\n\x06labels\x18\x0e \x03(\x0b\x32!.heartwood.v1.JobSpec.LabelsEntry\x1a-\n\x0bLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x42\x07\n\x05stage\"o\n\x08Progress\x12\r\n\x05stage\x18\x01 \x01(\t\x12\x10\n\x08\x66raction\x18\x02 \x01(\x02\x12\x0f\n\x07message\x18\x03 \x01(\t\x12\x16\n\x0equeue_position\x18\x04 \x01(\x05\x12\x19\n\x11preview_asset_ids\x18\x05 \x03(\t\"E\n\x04\x43ost\x12\x15\n\rprompt_tokens\x18\x01 \x01(\x03\x12\x19\n\x11\x63ompletion_tokens\x18\x02 \x01(\x03\x12\x0b\n\x03usd\x18\x03 \x01(\x01\"\xa1\x05\n\x03Job\x12\n\n\x02id\x18\x01 \x01(\t\x12%\n\x05state\x18\x02 \x01(\x0e\x32\x16.heartwood.v1.JobState\x12#\n\x04spec\x18\x03 \x01(\x0b\x32\x15.heartwood.v1.JobSpec\x12(\n\x08progress\x18\x04 \x01(\x0b\x32\x16.heartwood.v1.Progress\x12.\n\x07segment\x18\x05 \x01(\x0b\x32\x1b.heartwood.v1.SegmentResultH\x00\x12*\n\x05stain\x18\x06 \x01(\x0b\x32\x19.heartwood.v1.StainResultH\x00\x12\x36\n\x0breconstruct\x18\r \x01(\x0b\x32\x1f.heartwood.v1.ReconstructResultH\x00\x12,\n\x06render\x18\x0e \x01(\x0b\x32\x1a.heartwood.v1.RenderResultH\x00\x12,\n\x06\x65xport\x18\x0f \x01(\x0b\x32\x1a.heartwood.v1.ExportResultH\x00\x12\x30\n\x08pipeline\x18\x10 \x01(\x0b\x32\x1c.heartwood.v1.PipelineResultH\x00\x12!\n\x05\x65rror\x18\x07 \x01(\x0b\x32\x12.google.rpc.Status\x12 \n\x04\x63ost\x18\x08 \x01(\x0b\x32\x12.heartwood.v1.Cost\x12\x18\n\x10\x63\x61ncel_requested\x18\t \x01(\x08\x12/\n\x0b\x63reate_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nstart_time\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x0c \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x08\n\x06result\"K\n\x10\x43reateJobRequest\x12#\n\x04spec\x18\x01 \x01(\x0b\x32\x15.heartwood.v1.JobSpec\x12\x12\n\nrequest_id\x18\x02 \x01(\t\"3\n\x11\x43reateJobResponse\x12\x1e\n\x03job\x18\x01 \x01(\x0b\x32\x11.heartwood.v1.Job\"\x1f\n\rGetJobRequest\x12\x0e\n\x06job_id\x18\x01 \x01(\t\"0\n\x0eGetJobResponse\x12\x1e\n\x03job\x18\x01 \x01(\x0b\x32\x11.heartwood.v1.Job\"\xca\x01\n\x0fListJobsRequest\x12&\n\x06states\x18\x01 \x03(\x0e\x32\x16.heartwood.v1.JobState\x12\x39\n\x06labels\x18\x02 \x03(\x0b\x32).heartwood.v1.ListJobsRequest.LabelsEntry\x12\x11\n\tpage_size\x18\x03 \x01(\x05\x12\x12\n\npage_token\x18\x04 \x01(\t\x1a-\n\x0bLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"L\n\x10ListJobsResponse\x12\x1f\n\x04jobs\x18\x01 \x03(\x0b\x32\x11.heartwood.v1.Job\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"!\n\x0fWatchJobRequest\x12\x0e\n\x06job_id\x18\x01 \x01(\t\"2\n\x10WatchJobResponse\x12\x1e\n\x03job\x18\x01 \x01(\x0b\x32\x11.heartwood.v1.Job\"\"\n\x10\x43\x61ncelJobRequest\x12\x0e\n\x06job_id\x18\x01 \x01(\t\"3\n\x11\x43\x61ncelJobResponse\x12\x1e\n\x03job\x18\x01 \x01(\x0b\x32\x11.heartwood.v1.Job\"\"\n\x10\x44\x65leteJobRequest\x12\x0e\n\x06job_id\x18\x01 \x01(\t\"\x13\n\x11\x44\x65leteJobResponse\"\x13\n\x11ListStainsRequest\">\n\x12ListStainsResponse\x12(\n\x06stains\x18\x01 \x03(\x0b\x32\x18.heartwood.v1.NamedStain*\x99\x01\n\x08JobState\x12\x19\n\x15JOB_STATE_UNSPECIFIED\x10\x00\x12\x14\n\x10JOB_STATE_QUEUED\x10\x01\x12\x15\n\x11JOB_STATE_RUNNING\x10\x02\x12\x17\n\x13JOB_STATE_SUCCEEDED\x10\x03\x12\x14\n\x10JOB_STATE_FAILED\x10\x04\x12\x16\n\x12JOB_STATE_CANCELED\x10\x05*J\n\x07Quality\x12\x17\n\x13QUALITY_UNSPECIFIED\x10\x00\x12\x13\n\x0fQUALITY_PREVIEW\x10\x01\x12\x11\n\rQUALITY_FINAL\x10\x02*^\n\x08Priority\x12\x18\n\x14PRIORITY_UNSPECIFIED\x10\x00\x12\x10\n\x0cPRIORITY_LOW\x10\x01\x12\x13\n\x0fPRIORITY_NORMAL\x10\x02\x12\x11\n\rPRIORITY_HIGH\x10\x03\x32\xa4\x04\n\nJobService\x12L\n\tCreateJob\x12\x1e.heartwood.v1.CreateJobRequest\x1a\x1f.heartwood.v1.CreateJobResponse\x12\x43\n\x06GetJob\x12\x1b.heartwood.v1.GetJobRequest\x1a\x1c.heartwood.v1.GetJobResponse\x12I\n\x08ListJobs\x12\x1d.heartwood.v1.ListJobsRequest\x1a\x1e.heartwood.v1.ListJobsResponse\x12K\n\x08WatchJob\x12\x1d.heartwood.v1.WatchJobRequest\x1a\x1e.heartwood.v1.WatchJobResponse0\x01\x12L\n\tCancelJob\x12\x1e.heartwood.v1.CancelJobRequest\x1a\x1f.heartwood.v1.CancelJobResponse\x12L\n\tDeleteJob\x12\x1e.heartwood.v1.DeleteJobRequest\x1a\x1f.heartwood.v1.DeleteJobResponse\x12O\n\nListStains\x12\x1f.heartwood.v1.ListStainsRequest\x1a .heartwood.v1.ListStainsResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x16heartwood/v1/job.proto\x12\x0cheartwood.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17google/rpc/status.proto\x1a\x19heartwood/v1/cutout.proto\x1a\x19heartwood/v1/export.proto\x1a\x1bheartwood/v1/pipeline.proto\x1a\x1eheartwood/v1/reconstruct.proto\x1a\x19heartwood/v1/render.proto\x1a\x1aheartwood/v1/segment.proto\x1a\x18heartwood/v1/stain.proto\"\xf3\x04\n\x07JobSpec\x12\x11\n\tupload_id\x18\x01 \x01(\t\x12/\n\x07segment\x18\x02 \x01(\x0b\x32\x1c.heartwood.v1.SegmentOptionsH\x00\x12+\n\x05stain\x18\x03 \x01(\x0b\x32\x1a.heartwood.v1.StainOptionsH\x00\x12\x37\n\x0breconstruct\x18\x04 \x01(\x0b\x32 .heartwood.v1.ReconstructOptionsH\x00\x12-\n\x06render\x18\x05 \x01(\x0b\x32\x1b.heartwood.v1.RenderOptionsH\x00\x12-\n\x06\x65xport\x18\x06 \x01(\x0b\x32\x1b.heartwood.v1.ExportOptionsH\x00\x12\x31\n\x08pipeline\x18\x07 \x01(\x0b\x32\x1d.heartwood.v1.PipelineOptionsH\x00\x12-\n\x06\x63utout\x18\x08 \x01(\x0b\x32\x1b.heartwood.v1.CutoutOptionsH\x00\x12&\n\x07quality\x18\n \x01(\x0e\x32\x15.heartwood.v1.Quality\x12(\n\x08priority\x18\x0b \x01(\x0e\x32\x16.heartwood.v1.Priority\x12,\n\x08\x64\x65\x61\x64line\x18\x0c \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x13\n\x0bwebhook_url\x18\r \x01(\t\x12\x31\n\x06labels\x18\x0e \x03(\x0b\x32!.heartwood.v1.JobSpec.LabelsEntry\x1a-\n\x0bLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x42\x07\n\x05stage\"o\n\x08Progress\x12\r\n\x05stage\x18\x01 \x01(\t\x12\x10\n\x08\x66raction\x18\x02 \x01(\x02\x12\x0f\n\x07message\x18\x03 \x01(\t\x12\x16\n\x0equeue_position\x18\x04 \x01(\x05\x12\x19\n\x11preview_asset_ids\x18\x05 \x03(\t\"E\n\x04\x43ost\x12\x15\n\rprompt_tokens\x18\x01 \x01(\x03\x12\x19\n\x11\x63ompletion_tokens\x18\x02 \x01(\x03\x12\x0b\n\x03usd\x18\x03 \x01(\x01\"\xcf\x05\n\x03Job\x12\n\n\x02id\x18\x01 \x01(\t\x12%\n\x05state\x18\x02 \x01(\x0e\x32\x16.heartwood.v1.JobState\x12#\n\x04spec\x18\x03 \x01(\x0b\x32\x15.heartwood.v1.JobSpec\x12(\n\x08progress\x18\x04 \x01(\x0b\x32\x16.heartwood.v1.Progress\x12.\n\x07segment\x18\x05 \x01(\x0b\x32\x1b.heartwood.v1.SegmentResultH\x00\x12*\n\x05stain\x18\x06 \x01(\x0b\x32\x19.heartwood.v1.StainResultH\x00\x12\x36\n\x0breconstruct\x18\r \x01(\x0b\x32\x1f.heartwood.v1.ReconstructResultH\x00\x12,\n\x06render\x18\x0e \x01(\x0b\x32\x1a.heartwood.v1.RenderResultH\x00\x12,\n\x06\x65xport\x18\x0f \x01(\x0b\x32\x1a.heartwood.v1.ExportResultH\x00\x12\x30\n\x08pipeline\x18\x10 \x01(\x0b\x32\x1c.heartwood.v1.PipelineResultH\x00\x12,\n\x06\x63utout\x18\x11 \x01(\x0b\x32\x1a.heartwood.v1.CutoutResultH\x00\x12!\n\x05\x65rror\x18\x07 \x01(\x0b\x32\x12.google.rpc.Status\x12 \n\x04\x63ost\x18\x08 \x01(\x0b\x32\x12.heartwood.v1.Cost\x12\x18\n\x10\x63\x61ncel_requested\x18\t \x01(\x08\x12/\n\x0b\x63reate_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nstart_time\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x0c \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x08\n\x06result\"K\n\x10\x43reateJobRequest\x12#\n\x04spec\x18\x01 \x01(\x0b\x32\x15.heartwood.v1.JobSpec\x12\x12\n\nrequest_id\x18\x02 \x01(\t\"3\n\x11\x43reateJobResponse\x12\x1e\n\x03job\x18\x01 \x01(\x0b\x32\x11.heartwood.v1.Job\"\x1f\n\rGetJobRequest\x12\x0e\n\x06job_id\x18\x01 \x01(\t\"0\n\x0eGetJobResponse\x12\x1e\n\x03job\x18\x01 \x01(\x0b\x32\x11.heartwood.v1.Job\"\xca\x01\n\x0fListJobsRequest\x12&\n\x06states\x18\x01 \x03(\x0e\x32\x16.heartwood.v1.JobState\x12\x39\n\x06labels\x18\x02 \x03(\x0b\x32).heartwood.v1.ListJobsRequest.LabelsEntry\x12\x11\n\tpage_size\x18\x03 \x01(\x05\x12\x12\n\npage_token\x18\x04 \x01(\t\x1a-\n\x0bLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"L\n\x10ListJobsResponse\x12\x1f\n\x04jobs\x18\x01 \x03(\x0b\x32\x11.heartwood.v1.Job\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"!\n\x0fWatchJobRequest\x12\x0e\n\x06job_id\x18\x01 \x01(\t\"2\n\x10WatchJobResponse\x12\x1e\n\x03job\x18\x01 \x01(\x0b\x32\x11.heartwood.v1.Job\"\"\n\x10\x43\x61ncelJobRequest\x12\x0e\n\x06job_id\x18\x01 \x01(\t\"3\n\x11\x43\x61ncelJobResponse\x12\x1e\n\x03job\x18\x01 \x01(\x0b\x32\x11.heartwood.v1.Job\"\"\n\x10\x44\x65leteJobRequest\x12\x0e\n\x06job_id\x18\x01 \x01(\t\"\x13\n\x11\x44\x65leteJobResponse\"\x13\n\x11ListStainsRequest\">\n\x12ListStainsResponse\x12(\n\x06stains\x18\x01 \x03(\x0b\x32\x18.heartwood.v1.NamedStain*\x99\x01\n\x08JobState\x12\x19\n\x15JOB_STATE_UNSPECIFIED\x10\x00\x12\x14\n\x10JOB_STATE_QUEUED\x10\x01\x12\x15\n\x11JOB_STATE_RUNNING\x10\x02\x12\x17\n\x13JOB_STATE_SUCCEEDED\x10\x03\x12\x14\n\x10JOB_STATE_FAILED\x10\x04\x12\x16\n\x12JOB_STATE_CANCELED\x10\x05*J\n\x07Quality\x12\x17\n\x13QUALITY_UNSPECIFIED\x10\x00\x12\x13\n\x0fQUALITY_PREVIEW\x10\x01\x12\x11\n\rQUALITY_FINAL\x10\x02*^\n\x08Priority\x12\x18\n\x14PRIORITY_UNSPECIFIED\x10\x00\x12\x10\n\x0cPRIORITY_LOW\x10\x01\x12\x13\n\x0fPRIORITY_NORMAL\x10\x02\x12\x11\n\rPRIORITY_HIGH\x10\x03\x32\xa4\x04\n\nJobService\x12L\n\tCreateJob\x12\x1e.heartwood.v1.CreateJobRequest\x1a\x1f.heartwood.v1.CreateJobResponse\x12\x43\n\x06GetJob\x12\x1b.heartwood.v1.GetJobRequest\x1a\x1c.heartwood.v1.GetJobResponse\x12I\n\x08ListJobs\x12\x1d.heartwood.v1.ListJobsRequest\x1a\x1e.heartwood.v1.ListJobsResponse\x12K\n\x08WatchJob\x12\x1d.heartwood.v1.WatchJobRequest\x1a\x1e.heartwood.v1.WatchJobResponse0\x01\x12L\n\tCancelJob\x12\x1e.heartwood.v1.CancelJobRequest\x1a\x1f.heartwood.v1.CancelJobResponse\x12L\n\tDeleteJob\x12\x1e.heartwood.v1.DeleteJobRequest\x1a\x1f.heartwood.v1.DeleteJobResponse\x12O\n\nListStains\x12\x1f.heartwood.v1.ListStainsRequest\x1a .heartwood.v1.ListStainsResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -43,52 +44,52 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_JOBSPEC_LABELSENTRY']._serialized_options = b'8\001'
   _globals['_LISTJOBSREQUEST_LABELSENTRY']._loaded_options = None
   _globals['_LISTJOBSREQUEST_LABELSENTRY']._serialized_options = b'8\001'
-  _globals['_JOBSTATE']._serialized_start=2525
-  _globals['_JOBSTATE']._serialized_end=2678
-  _globals['_QUALITY']._serialized_start=2680
-  _globals['_QUALITY']._serialized_end=2754
-  _globals['_PRIORITY']._serialized_start=2756
-  _globals['_PRIORITY']._serialized_end=2850
-  _globals['_JOBSPEC']._serialized_start=268
-  _globals['_JOBSPEC']._serialized_end=848
-  _globals['_JOBSPEC_LABELSENTRY']._serialized_start=794
-  _globals['_JOBSPEC_LABELSENTRY']._serialized_end=839
-  _globals['_PROGRESS']._serialized_start=850
-  _globals['_PROGRESS']._serialized_end=961
-  _globals['_COST']._serialized_start=963
-  _globals['_COST']._serialized_end=1032
-  _globals['_JOB']._serialized_start=1035
-  _globals['_JOB']._serialized_end=1708
-  _globals['_CREATEJOBREQUEST']._serialized_start=1710
-  _globals['_CREATEJOBREQUEST']._serialized_end=1785
-  _globals['_CREATEJOBRESPONSE']._serialized_start=1787
-  _globals['_CREATEJOBRESPONSE']._serialized_end=1838
-  _globals['_GETJOBREQUEST']._serialized_start=1840
-  _globals['_GETJOBREQUEST']._serialized_end=1871
-  _globals['_GETJOBRESPONSE']._serialized_start=1873
-  _globals['_GETJOBRESPONSE']._serialized_end=1921
-  _globals['_LISTJOBSREQUEST']._serialized_start=1924
-  _globals['_LISTJOBSREQUEST']._serialized_end=2126
-  _globals['_LISTJOBSREQUEST_LABELSENTRY']._serialized_start=794
-  _globals['_LISTJOBSREQUEST_LABELSENTRY']._serialized_end=839
-  _globals['_LISTJOBSRESPONSE']._serialized_start=2128
-  _globals['_LISTJOBSRESPONSE']._serialized_end=2204
-  _globals['_WATCHJOBREQUEST']._serialized_start=2206
-  _globals['_WATCHJOBREQUEST']._serialized_end=2239
-  _globals['_WATCHJOBRESPONSE']._serialized_start=2241
-  _globals['_WATCHJOBRESPONSE']._serialized_end=2291
-  _globals['_CANCELJOBREQUEST']._serialized_start=2293
-  _globals['_CANCELJOBREQUEST']._serialized_end=2327
-  _globals['_CANCELJOBRESPONSE']._serialized_start=2329
-  _globals['_CANCELJOBRESPONSE']._serialized_end=2380
-  _globals['_DELETEJOBREQUEST']._serialized_start=2382
-  _globals['_DELETEJOBREQUEST']._serialized_end=2416
-  _globals['_DELETEJOBRESPONSE']._serialized_start=2418
-  _globals['_DELETEJOBRESPONSE']._serialized_end=2437
-  _globals['_LISTSTAINSREQUEST']._serialized_start=2439
-  _globals['_LISTSTAINSREQUEST']._serialized_end=2458
-  _globals['_LISTSTAINSRESPONSE']._serialized_start=2460
-  _globals['_LISTSTAINSRESPONSE']._serialized_end=2522
-  _globals['_JOBSERVICE']._serialized_start=2853
-  _globals['_JOBSERVICE']._serialized_end=3401
+  _globals['_JOBSTATE']._serialized_start=2645
+  _globals['_JOBSTATE']._serialized_end=2798
+  _globals['_QUALITY']._serialized_start=2800
+  _globals['_QUALITY']._serialized_end=2874
+  _globals['_PRIORITY']._serialized_start=2876
+  _globals['_PRIORITY']._serialized_end=2970
+  _globals['_JOBSPEC']._serialized_start=295
+  _globals['_JOBSPEC']._serialized_end=922
+  _globals['_JOBSPEC_LABELSENTRY']._serialized_start=868
+  _globals['_JOBSPEC_LABELSENTRY']._serialized_end=913
+  _globals['_PROGRESS']._serialized_start=924
+  _globals['_PROGRESS']._serialized_end=1035
+  _globals['_COST']._serialized_start=1037
+  _globals['_COST']._serialized_end=1106
+  _globals['_JOB']._serialized_start=1109
+  _globals['_JOB']._serialized_end=1828
+  _globals['_CREATEJOBREQUEST']._serialized_start=1830
+  _globals['_CREATEJOBREQUEST']._serialized_end=1905
+  _globals['_CREATEJOBRESPONSE']._serialized_start=1907
+  _globals['_CREATEJOBRESPONSE']._serialized_end=1958
+  _globals['_GETJOBREQUEST']._serialized_start=1960
+  _globals['_GETJOBREQUEST']._serialized_end=1991
+  _globals['_GETJOBRESPONSE']._serialized_start=1993
+  _globals['_GETJOBRESPONSE']._serialized_end=2041
+  _globals['_LISTJOBSREQUEST']._serialized_start=2044
+  _globals['_LISTJOBSREQUEST']._serialized_end=2246
+  _globals['_LISTJOBSREQUEST_LABELSENTRY']._serialized_start=868
+  _globals['_LISTJOBSREQUEST_LABELSENTRY']._serialized_end=913
+  _globals['_LISTJOBSRESPONSE']._serialized_start=2248
+  _globals['_LISTJOBSRESPONSE']._serialized_end=2324
+  _globals['_WATCHJOBREQUEST']._serialized_start=2326
+  _globals['_WATCHJOBREQUEST']._serialized_end=2359
+  _globals['_WATCHJOBRESPONSE']._serialized_start=2361
+  _globals['_WATCHJOBRESPONSE']._serialized_end=2411
+  _globals['_CANCELJOBREQUEST']._serialized_start=2413
+  _globals['_CANCELJOBREQUEST']._serialized_end=2447
+  _globals['_CANCELJOBRESPONSE']._serialized_start=2449
+  _globals['_CANCELJOBRESPONSE']._serialized_end=2500
+  _globals['_DELETEJOBREQUEST']._serialized_start=2502
+  _globals['_DELETEJOBREQUEST']._serialized_end=2536
+  _globals['_DELETEJOBRESPONSE']._serialized_start=2538
+  _globals['_DELETEJOBRESPONSE']._serialized_end=2557
+  _globals['_LISTSTAINSREQUEST']._serialized_start=2559
+  _globals['_LISTSTAINSREQUEST']._serialized_end=2578
+  _globals['_LISTSTAINSRESPONSE']._serialized_start=2580
+  _globals['_LISTSTAINSRESPONSE']._serialized_end=2642
+  _globals['_JOBSERVICE']._serialized_start=2973
+  _globals['_JOBSERVICE']._serialized_end=3521
 # @@protoc_insertion_point(module_scope)

@@ -10,6 +10,7 @@ from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from google.rpc import status_pb2 as _status_pb2
+from orchestrator.protocol.heartwood.v1 import cutout_pb2 as _cutout_pb2
 from orchestrator.protocol.heartwood.v1 import export_pb2 as _export_pb2
 from orchestrator.protocol.heartwood.v1 import pipeline_pb2 as _pipeline_pb2
 from orchestrator.protocol.heartwood.v1 import reconstruct_pb2 as _reconstruct_pb2
@@ -127,6 +128,7 @@ class JobSpec(_message.Message):
     RENDER_FIELD_NUMBER: _builtins.int
     EXPORT_FIELD_NUMBER: _builtins.int
     PIPELINE_FIELD_NUMBER: _builtins.int
+    CUTOUT_FIELD_NUMBER: _builtins.int
     QUALITY_FIELD_NUMBER: _builtins.int
     PRIORITY_FIELD_NUMBER: _builtins.int
     DEADLINE_FIELD_NUMBER: _builtins.int
@@ -151,6 +153,8 @@ class JobSpec(_message.Message):
     @_builtins.property
     def pipeline(self) -> _pipeline_pb2.PipelineOptions: ...
     @_builtins.property
+    def cutout(self) -> _cutout_pb2.CutoutOptions: ...
+    @_builtins.property
     def deadline(self) -> _timestamp_pb2.Timestamp:
         """The job fails with DEADLINE_EXCEEDED if it has not ended by then."""
 
@@ -168,17 +172,18 @@ class JobSpec(_message.Message):
         render: _render_pb2.RenderOptions | None = ...,
         export: _export_pb2.ExportOptions | None = ...,
         pipeline: _pipeline_pb2.PipelineOptions | None = ...,
+        cutout: _cutout_pb2.CutoutOptions | None = ...,
         quality: Global___Quality.ValueType = ...,
         priority: Global___Priority.ValueType = ...,
         deadline: _timestamp_pb2.Timestamp | None = ...,
         webhook_url: _builtins.str = ...,
         labels: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["deadline", b"deadline", "export", b"export", "pipeline", b"pipeline", "reconstruct", b"reconstruct", "render", b"render", "segment", b"segment", "stage", b"stage", "stain", b"stain"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["cutout", b"cutout", "deadline", b"deadline", "export", b"export", "pipeline", b"pipeline", "reconstruct", b"reconstruct", "render", b"render", "segment", b"segment", "stage", b"stage", "stain", b"stain"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["deadline", b"deadline", "export", b"export", "labels", b"labels", "pipeline", b"pipeline", "priority", b"priority", "quality", b"quality", "reconstruct", b"reconstruct", "render", b"render", "segment", b"segment", "stage", b"stage", "stain", b"stain", "upload_id", b"upload_id", "webhook_url", b"webhook_url"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cutout", b"cutout", "deadline", b"deadline", "export", b"export", "labels", b"labels", "pipeline", b"pipeline", "priority", b"priority", "quality", b"quality", "reconstruct", b"reconstruct", "render", b"render", "segment", b"segment", "stage", b"stage", "stain", b"stain", "upload_id", b"upload_id", "webhook_url", b"webhook_url"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_stage: _TypeAlias = _typing.Literal["segment", "stain", "reconstruct", "render", "export", "pipeline"]  # noqa: Y015
+    _WhichOneofReturnType_stage: _TypeAlias = _typing.Literal["segment", "stain", "reconstruct", "render", "export", "pipeline", "cutout"]  # noqa: Y015
     _WhichOneofArgType_stage: _TypeAlias = _typing.Literal["stage", b"stage"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_stage) -> _WhichOneofReturnType_stage | None: ...
 
@@ -264,6 +269,7 @@ class Job(_message.Message):
     RENDER_FIELD_NUMBER: _builtins.int
     EXPORT_FIELD_NUMBER: _builtins.int
     PIPELINE_FIELD_NUMBER: _builtins.int
+    CUTOUT_FIELD_NUMBER: _builtins.int
     ERROR_FIELD_NUMBER: _builtins.int
     COST_FIELD_NUMBER: _builtins.int
     CANCEL_REQUESTED_FIELD_NUMBER: _builtins.int
@@ -291,6 +297,8 @@ class Job(_message.Message):
     @_builtins.property
     def pipeline(self) -> _pipeline_pb2.PipelineResult: ...
     @_builtins.property
+    def cutout(self) -> _cutout_pb2.CutoutResult: ...
+    @_builtins.property
     def error(self) -> _status_pb2.Status:
         """Why it failed: code, message, ErrorInfo and, for bad input, BadRequest."""
 
@@ -315,6 +323,7 @@ class Job(_message.Message):
         render: _render_pb2.RenderResult | None = ...,
         export: _export_pb2.ExportResult | None = ...,
         pipeline: _pipeline_pb2.PipelineResult | None = ...,
+        cutout: _cutout_pb2.CutoutResult | None = ...,
         error: _status_pb2.Status | None = ...,
         cost: Global___Cost | None = ...,
         cancel_requested: _builtins.bool = ...,
@@ -322,11 +331,11 @@ class Job(_message.Message):
         start_time: _timestamp_pb2.Timestamp | None = ...,
         end_time: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["cost", b"cost", "create_time", b"create_time", "end_time", b"end_time", "error", b"error", "export", b"export", "pipeline", b"pipeline", "progress", b"progress", "reconstruct", b"reconstruct", "render", b"render", "result", b"result", "segment", b"segment", "spec", b"spec", "stain", b"stain", "start_time", b"start_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["cost", b"cost", "create_time", b"create_time", "cutout", b"cutout", "end_time", b"end_time", "error", b"error", "export", b"export", "pipeline", b"pipeline", "progress", b"progress", "reconstruct", b"reconstruct", "render", b"render", "result", b"result", "segment", b"segment", "spec", b"spec", "stain", b"stain", "start_time", b"start_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["cancel_requested", b"cancel_requested", "cost", b"cost", "create_time", b"create_time", "end_time", b"end_time", "error", b"error", "export", b"export", "id", b"id", "pipeline", b"pipeline", "progress", b"progress", "reconstruct", b"reconstruct", "render", b"render", "result", b"result", "segment", b"segment", "spec", b"spec", "stain", b"stain", "start_time", b"start_time", "state", b"state"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cancel_requested", b"cancel_requested", "cost", b"cost", "create_time", b"create_time", "cutout", b"cutout", "end_time", b"end_time", "error", b"error", "export", b"export", "id", b"id", "pipeline", b"pipeline", "progress", b"progress", "reconstruct", b"reconstruct", "render", b"render", "result", b"result", "segment", b"segment", "spec", b"spec", "stain", b"stain", "start_time", b"start_time", "state", b"state"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_result: _TypeAlias = _typing.Literal["segment", "stain", "reconstruct", "render", "export", "pipeline"]  # noqa: Y015
+    _WhichOneofReturnType_result: _TypeAlias = _typing.Literal["segment", "stain", "reconstruct", "render", "export", "pipeline", "cutout"]  # noqa: Y015
     _WhichOneofArgType_result: _TypeAlias = _typing.Literal["result", b"result"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_result) -> _WhichOneofReturnType_result | None: ...
 

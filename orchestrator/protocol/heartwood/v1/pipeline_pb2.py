@@ -22,6 +22,7 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from orchestrator.protocol.heartwood.v1 import cutout_pb2 as heartwood_dot_v1_dot_cutout__pb2
 from orchestrator.protocol.heartwood.v1 import export_pb2 as heartwood_dot_v1_dot_export__pb2
 from orchestrator.protocol.heartwood.v1 import reconstruct_pb2 as heartwood_dot_v1_dot_reconstruct__pb2
 from orchestrator.protocol.heartwood.v1 import render_pb2 as heartwood_dot_v1_dot_render__pb2
@@ -29,15 +30,15 @@ from orchestrator.protocol.heartwood.v1 import segment_pb2 as heartwood_dot_v1_d
 from orchestrator.protocol.heartwood.v1 import stain_pb2 as heartwood_dot_v1_dot_stain__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1bheartwood/v1/pipeline.proto\x12\x0cheartwood.v1\x1a\x19heartwood/v1/export.proto\x1a\x1eheartwood/v1/reconstruct.proto\x1a\x19heartwood/v1/render.proto\x1a\x1aheartwood/v1/segment.proto\x1a\x18heartwood/v1/stain.proto\"\xfc\x01\n\x0fPipelineOptions\x12-\n\x07segment\x18\x01 \x01(\x0b\x32\x1c.heartwood.v1.SegmentOptions\x12)\n\x05stain\x18\x02 \x01(\x0b\x32\x1a.heartwood.v1.StainOptions\x12\x35\n\x0breconstruct\x18\x03 \x01(\x0b\x32 .heartwood.v1.ReconstructOptions\x12+\n\x06render\x18\x04 \x01(\x0b\x32\x1b.heartwood.v1.RenderOptions\x12+\n\x06\x65xport\x18\x05 \x01(\x0b\x32\x1b.heartwood.v1.ExportOptions\"\xf6\x01\n\x0ePipelineResult\x12,\n\x07segment\x18\x01 \x01(\x0b\x32\x1b.heartwood.v1.SegmentResult\x12(\n\x05stain\x18\x02 \x01(\x0b\x32\x19.heartwood.v1.StainResult\x12\x34\n\x0breconstruct\x18\x03 \x01(\x0b\x32\x1f.heartwood.v1.ReconstructResult\x12*\n\x06render\x18\x04 \x01(\x0b\x32\x1a.heartwood.v1.RenderResult\x12*\n\x06\x65xport\x18\x05 \x01(\x0b\x32\x1a.heartwood.v1.ExportResultb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1bheartwood/v1/pipeline.proto\x12\x0cheartwood.v1\x1a\x19heartwood/v1/cutout.proto\x1a\x19heartwood/v1/export.proto\x1a\x1eheartwood/v1/reconstruct.proto\x1a\x19heartwood/v1/render.proto\x1a\x1aheartwood/v1/segment.proto\x1a\x18heartwood/v1/stain.proto\"\xa9\x02\n\x0fPipelineOptions\x12-\n\x07segment\x18\x01 \x01(\x0b\x32\x1c.heartwood.v1.SegmentOptions\x12)\n\x05stain\x18\x02 \x01(\x0b\x32\x1a.heartwood.v1.StainOptions\x12\x35\n\x0breconstruct\x18\x03 \x01(\x0b\x32 .heartwood.v1.ReconstructOptions\x12+\n\x06render\x18\x04 \x01(\x0b\x32\x1b.heartwood.v1.RenderOptions\x12+\n\x06\x65xport\x18\x05 \x01(\x0b\x32\x1b.heartwood.v1.ExportOptions\x12+\n\x06\x63utout\x18\x06 \x01(\x0b\x32\x1b.heartwood.v1.CutoutOptions\"\xa2\x02\n\x0ePipelineResult\x12,\n\x07segment\x18\x01 \x01(\x0b\x32\x1b.heartwood.v1.SegmentResult\x12(\n\x05stain\x18\x02 \x01(\x0b\x32\x19.heartwood.v1.StainResult\x12\x34\n\x0breconstruct\x18\x03 \x01(\x0b\x32\x1f.heartwood.v1.ReconstructResult\x12*\n\x06render\x18\x04 \x01(\x0b\x32\x1a.heartwood.v1.RenderResult\x12*\n\x06\x65xport\x18\x05 \x01(\x0b\x32\x1a.heartwood.v1.ExportResult\x12*\n\x06\x63utout\x18\x06 \x01(\x0b\x32\x1a.heartwood.v1.CutoutResultb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'orchestrator.protocol.heartwood.v1.pipeline_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_PIPELINEOPTIONS']._serialized_start=186
-  _globals['_PIPELINEOPTIONS']._serialized_end=438
-  _globals['_PIPELINERESULT']._serialized_start=441
-  _globals['_PIPELINERESULT']._serialized_end=687
+  _globals['_PIPELINEOPTIONS']._serialized_start=213
+  _globals['_PIPELINEOPTIONS']._serialized_end=510
+  _globals['_PIPELINERESULT']._serialized_start=513
+  _globals['_PIPELINERESULT']._serialized_end=803
 # @@protoc_insertion_point(module_scope)

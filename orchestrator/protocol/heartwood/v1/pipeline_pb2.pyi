@@ -5,6 +5,7 @@ isort:skip_file
 
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
+from orchestrator.protocol.heartwood.v1 import cutout_pb2 as _cutout_pb2
 from orchestrator.protocol.heartwood.v1 import export_pb2 as _export_pb2
 from orchestrator.protocol.heartwood.v1 import reconstruct_pb2 as _reconstruct_pb2
 from orchestrator.protocol.heartwood.v1 import render_pb2 as _render_pb2
@@ -34,6 +35,7 @@ class PipelineOptions(_message.Message):
     RECONSTRUCT_FIELD_NUMBER: _builtins.int
     RENDER_FIELD_NUMBER: _builtins.int
     EXPORT_FIELD_NUMBER: _builtins.int
+    CUTOUT_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def segment(self) -> _segment_pb2.SegmentOptions: ...
     @_builtins.property
@@ -46,6 +48,8 @@ class PipelineOptions(_message.Message):
     def render(self) -> _render_pb2.RenderOptions: ...
     @_builtins.property
     def export(self) -> _export_pb2.ExportOptions: ...
+    @_builtins.property
+    def cutout(self) -> _cutout_pb2.CutoutOptions: ...
     def __init__(
         self,
         *,
@@ -54,10 +58,11 @@ class PipelineOptions(_message.Message):
         reconstruct: _reconstruct_pb2.ReconstructOptions | None = ...,
         render: _render_pb2.RenderOptions | None = ...,
         export: _export_pb2.ExportOptions | None = ...,
+        cutout: _cutout_pb2.CutoutOptions | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["export", b"export", "reconstruct", b"reconstruct", "render", b"render", "segment", b"segment", "stain", b"stain"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["cutout", b"cutout", "export", b"export", "reconstruct", b"reconstruct", "render", b"render", "segment", b"segment", "stain", b"stain"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["export", b"export", "reconstruct", b"reconstruct", "render", b"render", "segment", b"segment", "stain", b"stain"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cutout", b"cutout", "export", b"export", "reconstruct", b"reconstruct", "render", b"render", "segment", b"segment", "stain", b"stain"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -72,6 +77,7 @@ class PipelineResult(_message.Message):
     RECONSTRUCT_FIELD_NUMBER: _builtins.int
     RENDER_FIELD_NUMBER: _builtins.int
     EXPORT_FIELD_NUMBER: _builtins.int
+    CUTOUT_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def segment(self) -> _segment_pb2.SegmentResult: ...
     @_builtins.property
@@ -82,6 +88,8 @@ class PipelineResult(_message.Message):
     def render(self) -> _render_pb2.RenderResult: ...
     @_builtins.property
     def export(self) -> _export_pb2.ExportResult: ...
+    @_builtins.property
+    def cutout(self) -> _cutout_pb2.CutoutResult: ...
     def __init__(
         self,
         *,
@@ -90,10 +98,11 @@ class PipelineResult(_message.Message):
         reconstruct: _reconstruct_pb2.ReconstructResult | None = ...,
         render: _render_pb2.RenderResult | None = ...,
         export: _export_pb2.ExportResult | None = ...,
+        cutout: _cutout_pb2.CutoutResult | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["export", b"export", "reconstruct", b"reconstruct", "render", b"render", "segment", b"segment", "stain", b"stain"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["cutout", b"cutout", "export", b"export", "reconstruct", b"reconstruct", "render", b"render", "segment", b"segment", "stain", b"stain"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["export", b"export", "reconstruct", b"reconstruct", "render", b"render", "segment", b"segment", "stain", b"stain"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cutout", b"cutout", "export", b"export", "reconstruct", b"reconstruct", "render", b"render", "segment", b"segment", "stain", b"stain"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
