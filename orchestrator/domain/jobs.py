@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from dataclasses import field as dataclass_field
 from datetime import datetime
 from enum import Enum, IntEnum
 from typing import TypeAlias
@@ -12,7 +13,7 @@ from orchestrator.domain.quality import Quality
 from orchestrator.domain.segment import DetectorCost
 
 JsonObject: TypeAlias = Mapping[str, "JsonValue"]
-JsonValue: TypeAlias = str | int | float | bool | None | list["JsonValue"] | JsonObject
+JsonValue: TypeAlias = str | int | float | bool | list["JsonValue"] | JsonObject | None
 
 
 class JobState(str, Enum):
@@ -44,7 +45,7 @@ class Failure:
     reason: str
     message: str
     field: str = ""
-    facts: dict[str, str] = field(default_factory=dict)
+    facts: dict[str, str] = dataclass_field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -67,7 +68,7 @@ class JobRecord:
     create_time: datetime
     request_id: str | None = None
     deadline: datetime | None = None
-    labels: Mapping[str, str] = field(default_factory=dict)
+    labels: Mapping[str, str] = dataclass_field(default_factory=dict)
     webhook_url: str = ""
     announced: bool = False  # the webhook has been enqueued
     cancel_requested: bool = False
