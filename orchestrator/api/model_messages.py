@@ -3,7 +3,14 @@
 from __future__ import annotations
 
 from orchestrator.api.responses import stamp
-from orchestrator.domain.model_versions import DeployOptions, ModelStatus, ModelVersion, Report, Verdict, VersionState
+from orchestrator.domain.model_versions import (
+    CandidateReport,
+    DeployOptions,
+    ModelStatus,
+    ModelVersion,
+    Verdict,
+    VersionState,
+)
 from orchestrator.errors import InvalidInput
 from orchestrator.protocol.heartwood.v1 import model_pb2
 
@@ -16,7 +23,7 @@ STATES = {
 VERDICTS = {
     Verdict.AGREES: model_pb2.MODEL_VERDICT_AGREES,
     Verdict.MEASURED_BETTER: model_pb2.MODEL_VERDICT_MEASURED_BETTER,
-    Verdict.ACCEPTED: model_pb2.MODEL_VERDICT_DIFFERENCE_ACCEPTED,
+    Verdict.DIFFERENCE_ACCEPTED: model_pb2.MODEL_VERDICT_DIFFERENCE_ACCEPTED,
 }
 
 
@@ -79,7 +86,7 @@ def _version(one: ModelVersion, *, serves: bool) -> model_pb2.ModelVersion:
     )
 
 
-def _report(report: Report) -> model_pb2.ModelReport:
+def _report(report: CandidateReport) -> model_pb2.ModelReport:
     shadow = report.shadow
     return model_pb2.ModelReport(
         against_version=report.against,

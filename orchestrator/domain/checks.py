@@ -7,12 +7,14 @@ import math
 from orchestrator.errors import InvalidInput
 
 
-def within(field: str, value: float, low: float, high: float) -> float:
-    """Return ``value``.
+def check_range(field: str, value: float, minimum: float, maximum: float) -> None:
+    """Check that ``value`` is a finite number in [``minimum``, ``maximum``].
+
+    Args:
+        field: path of the field as the API names it, such as ``stain.strength``.
 
     Raises:
-        InvalidInput: it is not a number in [low, high].
+        InvalidInput: the value is not finite or out of range.
     """
-    if not (math.isfinite(value) and low <= value <= high):
-        raise InvalidInput(field, f"{value} is not allowed; it must be a number from {low:g} to {high:g}")
-    return value
+    if not (math.isfinite(value) and minimum <= value <= maximum):
+        raise InvalidInput(field, f"{value} is not allowed; it must be a number from {minimum:g} to {maximum:g}")

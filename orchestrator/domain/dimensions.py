@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from orchestrator.domain.checks import within
+from orchestrator.domain.checks import check_range
 
 MIN_SIZE_M, MAX_SIZE_M = 0.01, 20.0
 
@@ -26,7 +26,7 @@ class Dimensions:
         for name in ("width_m", "height_m", "depth_m"):
             value = getattr(self, name)
             if value != 0.0:
-                within(f"{field}.{name}", value, MIN_SIZE_M, MAX_SIZE_M)
+                check_range(f"{field}.{name}", value, MIN_SIZE_M, MAX_SIZE_M)
 
 
 UNKNOWN_DIMENSIONS = Dimensions()

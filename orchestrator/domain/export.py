@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 
-from orchestrator.domain.checks import within
+from orchestrator.domain.checks import check_range
 from orchestrator.domain.dimensions import UNKNOWN_DIMENSIONS, Dimensions
 from orchestrator.errors import InvalidInput
 
@@ -82,5 +82,5 @@ class ExportOptions:
     def __post_init__(self) -> None:
         if not self.formats:
             raise InvalidInput("export.formats", "none is given; allowed are " + ", ".join(f.value for f in MeshFormat))
-        within("export.levels", self.levels, 1, 4)
+        check_range("export.levels", self.levels, 1, 4)
         self.dimensions.check("export.dimensions")

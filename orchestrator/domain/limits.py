@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Limits:
-    """What a run of a foreign program may use: the resident memory is that of the program and its children together."""
+    """Resource limits for one run of an external program."""
 
     time_s: float = 7200.0
-    memory_bytes: int = 8 << 30
+    memory_bytes: int = 8 << 30  # resident memory of the program and its children together
 
 
 DEFAULT_LIMITS = Limits()

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from dataclasses import field as dataclass_field
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import numpy as np
@@ -14,22 +13,23 @@ from orchestrator.domain.images import FloatMap, Image
 
 @dataclass(frozen=True)
 class MaterialMaps:
-    """What ``material_pipeline`` says of one photo, at model resolution, letterbox cut off.
+    """The model outputs for one photo, cropped to the photo.
 
-    All float32. h × w is the photo scaled so that its longer side is one of 512, 768, 1024.
+    All maps are float32. h × w is the size of the photo after it was scaled down for the models: its longer side is at
+    most 1024 pixels.
     """
 
     albedo_linear: FloatMap  # [h, w, 3] linear RGB in [0, 1]
     shading_linear: FloatMap  # [h, w, 3] linear, >= 0; albedo × shading = linear photo
-    normal: FloatMap  # [h, w, 3] unit, camera space: +X right, +Y up, +Z to the camera
+    normal: FloatMap  # [h, w, 3] unit, camera space: +X right, +Y up, +Z towards the camera
     roughness: FloatMap  # [h, w] in [0, 1]
-    ambient_occlusion: FloatMap  # [h, w] in [0, 1], 1 is open
+    ambient_occlusion: FloatMap  # [h, w] in [0, 1]; 1 is unoccluded
     depth: FloatMap  # [h, w] up to scale
     component: FloatMap  # [C, h, w] probabilities
     material: FloatMap  # [M, h, w] probabilities
     component_names: tuple[str, ...]
     material_names: tuple[str, ...]
-    model_versions: dict[str, str] = dataclass_field(default_factory=dict)
+    model_versions: dict[str, str] = field(default_factory=dict)
 
     @property
     def wood(self) -> FloatMap:
@@ -43,7 +43,7 @@ class MaterialMaps:
 
 
 class MaterialModels(Protocol):
-    """What the stages need of the models; ``inference.models.TritonModels`` is the real one."""
+    """The interface of the models for the stages; ``inference.models.TritonModels`` implements it."""
 
     def analyze(
         self,
@@ -53,20 +53,29 @@ class MaterialModels(Protocol):
         timeout_s: float | None = None,
         versions: Mapping[str, str] | None = None,
     ) -> MaterialMaps:
-        """Return the material maps of one photo, from these ``versions`` of the models or from those that serve.
+        """Return the material maps of one photo.
+
+        Args:
+            photo_srgb: [H, W, 3] uint8.
+            long_side: maximum length of the longer side, in pixels. A larger photo is scaled down.
+            versions: the version of each model to use, by model name. The default is the serving versions.
 
         Raises:
-            ModelUnavailable: the models do not answer at the moment.
-            ModelFailed: they answered with an error.
+            ModelUnavailable: a model is not available at the moment.
+            ModelFailed: a model returned an error or an invalid output.
             DeadlineExceeded: ``timeout_s`` passed.
         """
 
-    def versions(self, held: Mapping[str, str] | None = None) -> dict[str, str]:
-        """The version of each model that answers now: of ``held``, where it still answers, else the serving one.
+    def versions(self, pinned: Mapping[str, str] | None = None) -> dict[str, str]:
+        """Return the version of each model to use now.
+
+        Args:
+            pinned: the versions that a job started with. A pinned version is returned while it is still loaded;
+                otherwise the serving version replaces it.
 
         Raises:
-            ModelUnavailable: the models do not answer at the moment.
+            ModelUnavailable: a model is not available at the moment.
         """
 
     def ready(self) -> bool:
-        """Whether the models answer now."""
+        """Return whether all models are ready."""

@@ -1,4 +1,4 @@
-"""Versions of a model: what may be asked of a candidate, what was found of it, and which version serves."""
+"""The served models and their versions: the options and report of a candidate, and which version serves."""
 
 from __future__ import annotations
 
@@ -7,8 +7,15 @@ from datetime import datetime
 from enum import Enum
 from typing import Any
 
-from orchestrator.domain.checks import within
+from orchestrator.domain.checks import check_range
 from orchestrator.errors import InvalidInput
+
+MODELS = ("intrinsic_decomposition", "surface_estimation", "segmentation")
+"""The models whose versions an operator can replace."""
+PREPROCESS = "image_preprocess"
+"""The model that decodes and resizes photos."""
+PIPELINE = "material_pipeline"
+"""The ensemble of ``PREPROCESS`` and all ``MODELS``."""
 
 MAX_VERSION = 2**31 - 1
 MAX_SHADOW_REQUESTS = 10_000
@@ -16,7 +23,7 @@ MAX_SHADOW_S = 86_400.0
 
 
 class VersionState(str, Enum):
-    """CHECKING → READY or FAILED; READY → RETIRED. Which READY version serves is said by the model."""
+    """CHECKING → READY or FAILED; READY → RETIRED. The model's pointer names the READY version that serves."""
 
     CHECKING = "CHECKING"
     READY = "READY"
@@ -25,61 +32,57 @@ class VersionState(str, Enum):
 
 
 class Verdict(str, Enum):
-    """Why a candidate may answer as it does."""
+    """Why a candidate passed the comparison with the serving version."""
 
-    AGREES = "agrees"  # with the serving version, within the tolerance
-    MEASURED_BETTER = "measured better"  # by the evaluation that came with it
-    ACCEPTED = "difference accepted"  # the operator said so
+    AGREES = "agrees"  # its outputs are the same, within the tolerance
+    MEASURED_BETTER = "measured better"  # its outputs differ, and its evaluation shows better figures
+    DIFFERENCE_ACCEPTED = "difference accepted"  # its outputs differ, and the operator accepted that
 
 
 @dataclass(frozen=True)
 class DeployOptions:
-    """How a candidate is checked, and what follows."""
+    """How a candidate is checked, and whether it is promoted afterwards."""
 
     accept_difference: bool = False
     promote: bool = True
-    shadow_share: float = 0.0  # of the live requests; 0 asks for none
-    shadow_requests: int = 50  # so many must have been answered
-    shadow_timeout_s: float = 600.0  # in this time
+    shadow_share: float = 0.0  # share of the live requests that the candidate also receives; 0 disables this check
+    shadow_requests: int = 50  # number of live requests that the candidate must answer
+    shadow_timeout_s: float = 600.0  # time limit for these requests
 
     def __post_init__(self) -> None:
-        within("header.shadow_share", self.shadow_share, 0.0, 1.0)
+        check_range("header.shadow_share", self.shadow_share, 0.0, 1.0)
         if not 1 <= self.shadow_requests <= MAX_SHADOW_REQUESTS:
             allowed = f"allowed are 1 to {MAX_SHADOW_REQUESTS}"
             raise InvalidInput("header.shadow_requests", f"{self.shadow_requests} is not allowed; {allowed}")
-        within("header.shadow_timeout", self.shadow_timeout_s, 1.0, MAX_SHADOW_S)
+        check_range("header.shadow_timeout", self.shadow_timeout_s, 1.0, MAX_SHADOW_S)
 
 
 @dataclass(frozen=True)
 class Latency:
-    """Median milliseconds of one picture of ``side`` × ``side`` pixels, asked turn by turn."""
+    """Median latency of one square image, measured with alternating requests to both versions."""
 
-    side: int
+    side: int  # pixels
     candidate_ms: float
     serving_ms: float
 
 
 @dataclass(frozen=True)
 class ShadowReport:
-    """What a share of the live requests showed."""
+    """Comparison of both versions on live requests."""
 
     requests: int
-    differences: dict[str, float]
-    candidate_ms: float
-    serving_ms: float
+    differences: dict[str, float]  # as in CandidateReport
+    candidate_ms: float  # median
+    serving_ms: float  # median
 
 
 @dataclass(frozen=True)
-class Report:
-    """What was found of a candidate that passed.
+class CandidateReport:
+    """The check results of a candidate that passed."""
 
-    ``differences`` has, by output, the mean absolute difference from the serving version as a share of the spread of
-    the serving version's values.
-    """
-
-    against: int
+    against: int  # the serving version that it was compared with
     verdict: Verdict
-    differences: dict[str, float]
+    differences: dict[str, float]  # output name → mean difference; see inference.output_checks.difference
     latencies: tuple[Latency, ...]
     shadow: ShadowReport | None = None
 
@@ -87,13 +90,13 @@ class Report:
         return asdict(self)
 
     @classmethod
-    def from_json(cls, value: dict[str, Any]) -> Report:
+    def from_json(cls, value: dict[str, Any]) -> CandidateReport:
         shadow = value["shadow"]
         return cls(
             against=value["against"],
             verdict=Verdict(value["verdict"]),
             differences=value["differences"],
-            latencies=tuple(Latency(**one) for one in value["latencies"]),
+            latencies=tuple(Latency(**latency) for latency in value["latencies"]),
             shadow=ShadowReport(**shadow) if shadow else None,
         )
 
@@ -105,39 +108,43 @@ class ModelVersion:
     model: str
     version: int
     state: VersionState
-    sha256: str = ""  # empty for a version of the served repository
+    sha256: str = ""  # of the ONNX file; empty for a version in the model repository
     size_bytes: int = 0
-    reason: str = ""  # why it failed
-    operator: str = ""
-    report: Report | None = None
+    reason: str = ""  # why the check failed
+    operator: str = ""  # the tenant that deployed it
+    report: CandidateReport | None = None
     create_time: datetime | None = None
 
     @property
     def in_repository(self) -> bool:
-        """Whether it came with Triton's own repository."""
+        """Whether the version comes from the model repository of Triton."""
         return not self.sha256
 
     @property
     def triton_name(self) -> str:
-        """What Triton knows it by: the model's plain name, or one of its own that its number and content give."""
+        """The name under which Triton serves the version.
+
+        A version in the model repository has the plain model name. A deployed version has a name of its own, made of
+        the model name, the version and the file's hash, such as ``segmentation@2-1f0c9a3b``.
+        """
         return self.model if self.in_repository else f"{self.model}@{self.version}-{self.sha256[:8]}"
 
 
 @dataclass(frozen=True)
 class Pointer:
-    """Which version of a model serves. ``revision`` counts the changes; 0 is the repository's newest, never changed."""
+    """Which version of a model serves."""
 
     version: int
-    previous: int = 0  # what a rollback goes to; 0 is nothing
-    revision: int = 0
-    operator: str = ""
+    previous: int = 0  # the version that a rollback restores; 0 means none
+    revision: int = 0  # number of changes so far; 0 means that the newest version in the repository serves
+    operator: str = ""  # the tenant that made the last change
     change_time: datetime | None = None
 
 
 @dataclass(frozen=True)
 class ModelStatus:
-    """A model and everything known of its versions, newest first."""
+    """A model, its pointer, and its versions."""
 
     model: str
     pointer: Pointer
-    versions: tuple[ModelVersion, ...] = field(default_factory=tuple)
+    versions: tuple[ModelVersion, ...] = field(default_factory=tuple)  # newest first

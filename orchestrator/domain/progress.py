@@ -1,4 +1,4 @@
-"""The progress callback that long work reports to."""
+"""The progress callback of long-running work."""
 
 from __future__ import annotations
 
@@ -6,14 +6,13 @@ from collections.abc import Callable
 from typing import TypeAlias
 
 Progress: TypeAlias = Callable[[float, str], None]
-
-"""Called with a fraction in [0, 1] and a message. Raises Canceled or DeadlineExceeded to stop the work."""
+"""Called with the fraction done in [0, 1] and a message. Raises Canceled or DeadlineExceeded to stop the work."""
 
 
 def no_progress(fraction: float, message: str) -> None:
-    """Report to nobody."""
+    """Ignore the report."""
 
 
 def subrange(progress: Progress, start: float, end: float) -> Progress:
-    """The progress of work that covers [start, end] of the whole."""
+    """Return a callback for work that covers [``start``, ``end``] of the whole."""
     return lambda fraction, message: progress(start + (end - start) * fraction, message)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 
-from orchestrator.domain.checks import within
+from orchestrator.domain.checks import check_range
 from orchestrator.domain.dimensions import UNKNOWN_DIMENSIONS, Dimensions
 from orchestrator.errors import InvalidInput
 
@@ -58,7 +58,7 @@ class ReconstructOptions:
             raise InvalidInput(
                 "reconstruct.texture_size", f"{self.texture_size} is not allowed; allowed are {TEXTURE_SIZES}"
             )
-        within("reconstruct.max_triangles", self.max_triangles, 1_000, 2_000_000)
+        check_range("reconstruct.max_triangles", self.max_triangles, 1_000, 2_000_000)
 
 
 @dataclass(frozen=True)

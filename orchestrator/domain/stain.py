@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 
-from orchestrator.domain.checks import within
+from orchestrator.domain.checks import check_range
 from orchestrator.domain.images import ImageFormat, SrgbColor
 
 
@@ -34,6 +34,6 @@ class StainOptions:
     format: ImageFormat = ImageFormat.PNG
 
     def __post_init__(self) -> None:
-        within("stain.preserve_grain", self.preserve_grain, 0.0, 1.0)
-        within("stain.strength", self.strength, 0.0, 1.0)
-        within("stain.coats", self.coats, MIN_COATS, MAX_COATS)
+        check_range("stain.preserve_grain", self.preserve_grain, 0.0, 1.0)
+        check_range("stain.strength", self.strength, 0.0, 1.0)
+        check_range("stain.coats", self.coats, MIN_COATS, MAX_COATS)

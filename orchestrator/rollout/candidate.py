@@ -9,7 +9,14 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from orchestrator.domain.images import FloatMap
-from orchestrator.domain.model_versions import DeployOptions, Latency, ModelVersion, Report, ShadowReport, Verdict
+from orchestrator.domain.model_versions import (
+    CandidateReport,
+    DeployOptions,
+    Latency,
+    ModelVersion,
+    ShadowReport,
+    Verdict,
+)
 from orchestrator.domain.progress import Progress, subrange
 from orchestrator.errors import CandidateRefused, ModelFailed
 from orchestrator.inference.golden import PHOTOS, golden_input, golden_inputs
@@ -54,7 +61,7 @@ class Pair:
         return self.models.triton.ask(name, version, image, self.models.timeout_s)
 
 
-def check_candidate(pair: Pair, options: DeployOptions, evaluation: Evaluation | None, progress: Progress) -> Report:
+def check_candidate(pair: Pair, options: DeployOptions, evaluation: Evaluation | None, progress: Progress) -> CandidateReport:
     """Warm the candidate up, hold it against the golden inputs, and against live requests where that is asked for.
 
     Raises:
@@ -67,7 +74,7 @@ def check_candidate(pair: Pair, options: DeployOptions, evaluation: Evaluation |
     latencies = warm_up(pair, subrange(progress, 0.0, 0.5 * golden_end))
     differences = hold_against_golden(pair, subrange(progress, 0.5 * golden_end, golden_end))
     verdict = judge(differences, int(pair.serving), options, evaluation)
-    report = Report(int(pair.serving), verdict, differences, latencies)
+    report = CandidateReport(int(pair.serving), verdict, differences, latencies)
     if not shadowed:
         return report
     shadow = hold_against_live(pair, options, subrange(progress, golden_end, 1.0))
@@ -120,7 +127,7 @@ def judge(
     if not against:
         return Verdict.MEASURED_BETTER
     if options.accept_difference:
-        return Verdict.ACCEPTED
+        return Verdict.DIFFERENCE_ACCEPTED
     told = ", ".join(f"{name} by {value:.1%}" for name, value in far.items())
     raise CandidateRefused(
         f"it answers otherwise than version {serving} ({told} of the spread; {TOLERANCE:.0%} is the same), and "

@@ -9,7 +9,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Engine, RowMapping
 
-from orchestrator.domain.model_versions import ModelVersion, Pointer, Report, VersionState
+from orchestrator.domain.model_versions import CandidateReport, ModelVersion, Pointer, VersionState
 from orchestrator.store.schema import model_pointers, model_versions
 
 
@@ -62,7 +62,7 @@ class ModelRecords:
         """Say that a candidate is still worked on; False where it isn't a candidate any more."""
         return self._change_candidate(model, version, beat_time=datetime.now(UTC))
 
-    def pass_candidate(self, model: str, version: int, report: Report) -> bool:
+    def pass_candidate(self, model: str, version: int, report: CandidateReport) -> bool:
         """CHECKING → READY; False where it isn't a candidate any more."""
         return self._change_candidate(model, version, state=VersionState.READY.value, report=report.to_json())
 
@@ -165,6 +165,6 @@ def _version(row: RowMapping) -> ModelVersion:
         size_bytes=row["size_bytes"],
         reason=row["reason"],
         operator=row["operator"],
-        report=Report.from_json(row["report"]) if row["report"] else None,
+        report=CandidateReport.from_json(row["report"]) if row["report"] else None,
         create_time=row["create_time"],
     )

@@ -48,7 +48,7 @@ def test_what_differs_and_is_not_better_is_refused_unless_accepted(change: dict[
     measured = read({**GOOD, **change})
     with pytest.raises(CandidateRefused, match=reason):
         judge(FAR, 1, DeployOptions(), measured)
-    assert judge(FAR, 1, DeployOptions(accept_difference=True), measured) is Verdict.ACCEPTED
+    assert judge(FAR, 1, DeployOptions(accept_difference=True), measured) is Verdict.DIFFERENCE_ACCEPTED
 
 
 @pytest.mark.parametrize(("name", "value"), [("model", "surface_estimation"), ("sha256", "0" * 64)])

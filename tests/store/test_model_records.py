@@ -12,10 +12,10 @@ import sqlalchemy as sa
 
 from orchestrator.domain.assets import Asset
 from orchestrator.domain.model_versions import (
+    CandidateReport,
     Latency,
     ModelVersion,
     Pointer,
-    Report,
     ShadowReport,
     Verdict,
     VersionState,
@@ -23,7 +23,7 @@ from orchestrator.domain.model_versions import (
 from orchestrator.store.model_records import ModelRecords
 from orchestrator.store.records import Records
 
-REPORT = Report(
+REPORT = CandidateReport(
     1, Verdict.AGREES, {"albedo": 0.001}, (Latency(512, 80.0, 81.0),), ShadowReport(5, {"albedo": 0.002}, 90.0, 88.0)
 )
 
