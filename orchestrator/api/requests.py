@@ -14,11 +14,12 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from orchestrator.domain.dimensions import Dimensions
 from orchestrator.domain.export import ExportOptions, MeshCodec, MeshFormat, Target, TextureCodec
-from orchestrator.domain.images import ImageFormat, SrgbColor
+from orchestrator.domain.images import ImageFormat
 from orchestrator.domain.quality import Quality
 from orchestrator.domain.reconstruct import Engine, Mode, Provider, ReconstructOptions
 from orchestrator.domain.render import Background, RenderOptions, VideoFormat
 from orchestrator.domain.segment import Box, Detector, Point, Prompt, SegmentOptions
+from orchestrator.domain.srgb_color import SrgbColor
 from orchestrator.domain.stain import Region, StainOptions
 from orchestrator.domain.stain_catalogue import STAINS
 from orchestrator.errors import InvalidInput

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from enum import Enum
 
 from orchestrator.domain.checks import check_range
-from orchestrator.domain.images import ImageFormat, SrgbColor
+from orchestrator.domain.images import ImageFormat
+from orchestrator.domain.srgb_color import SrgbColor
 
 
 class Region(str, Enum):

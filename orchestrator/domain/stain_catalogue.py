@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from orchestrator.domain.images import SrgbColor
+from orchestrator.domain.srgb_color import SrgbColor
 
 
 @dataclass(frozen=True)

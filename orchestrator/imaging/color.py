@@ -6,7 +6,8 @@ import cv2
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from orchestrator.domain.images import FloatMap, Image, SrgbColor
+from orchestrator.domain.images import FloatMap, Image
+from orchestrator.domain.srgb_color import SrgbColor
 
 LINEAR_STEPS = 65535
 """Linear light is rounded to this many steps before it is looked up: the darkest sRGB step is 20 of them."""

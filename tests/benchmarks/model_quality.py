@@ -30,7 +30,7 @@ from export_models.dataset.samples import Sample, read
 from export_models.dataset.sheet import palette, strip
 from export_models.evaluate import Maps, Model, Scores, judge, photo_of, served_models
 from export_models.export import LEARNED, export
-from orchestrator.domain.images import SrgbColor
+from orchestrator.domain.srgb_color import SrgbColor
 from orchestrator.imaging.color import encode_srgb
 from tests.benchmarks.recipe import recipe
 from tests.benchmarks.report import Figure, report

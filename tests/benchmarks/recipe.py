@@ -11,7 +11,8 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from orchestrator.domain.images import FloatMap, Image, SrgbColor
+from orchestrator.domain.images import FloatMap, Image
+from orchestrator.domain.srgb_color import SrgbColor
 
 EPSILON = 1e-3
 

@@ -18,7 +18,7 @@ from export_models.baselines.intrinsic_decomposition import IntrinsicDecompositi
 from export_models.baselines.segmentation import COMPONENTS, MATERIALS, Segmentation
 from export_models.baselines.surface_estimation import SurfaceEstimation
 from export_models.metrics import si_rmse
-from orchestrator.domain.images import SrgbColor
+from orchestrator.domain.srgb_color import SrgbColor
 from orchestrator.imaging.color import srgb_from_linear
 from tests.benchmarks.recipe import recipe
 

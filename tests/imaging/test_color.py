@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrator.domain.images import SrgbColor
+from orchestrator.domain.srgb_color import SrgbColor
 from orchestrator.imaging.color import (
     ciede2000,
     color_from_linear,

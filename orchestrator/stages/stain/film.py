@@ -15,7 +15,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from orchestrator.domain.images import FloatMap, SrgbColor
+from orchestrator.domain.images import FloatMap
+from orchestrator.domain.srgb_color import SrgbColor
 from orchestrator.imaging.color import LINEAR_STEPS, LUMINANCE_WEIGHTS, linear_from_color
 
 DARKEST, LIGHTEST = 6e-4, 0.9

@@ -2,7 +2,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from orchestrator.domain.images import SrgbColor
+from orchestrator.domain.srgb_color import SrgbColor
 from orchestrator.imaging.color import ciede2000, lab_from_linear, linear_from_color, luminance
 from orchestrator.stages.stain.film import DARKEST, LIGHTEST, histogram, solve
 

@@ -3,7 +3,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from orchestrator.domain.images import SrgbColor
+from orchestrator.domain.srgb_color import SrgbColor
 from orchestrator.domain.stain import Region, StainOptions
 from orchestrator.domain.stain_catalogue import STAINS
 from orchestrator.errors import Canceled, InvalidInput, NoWoodFound
