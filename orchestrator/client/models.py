@@ -91,7 +91,7 @@ class Models:
                 if told is not None:
                     told(answer.fraction, answer.message)
         except grpc.RpcError as error:
-            raise ApiError.of_call(error) from None
+            raise ApiError.from_call(error) from None
         finally:
             call.cancel()  # Ctrl-C ends the check too; one that has ended stays as it is
         return deployed
