@@ -1,4 +1,4 @@
-"""The one Settings object: read once by what a person starts, then passed in. No other module reads the environment."""
+"""The settings of Heartwood. Commands read them once and pass them on; no other module reads the environment."""
 
 from __future__ import annotations
 
@@ -8,75 +8,115 @@ from typing import Any
 from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 
-CHECKOUT = Path(__file__).resolve().parent.parent
+PACKAGE = Path(__file__).resolve().parent
+BUNDLED = PACKAGE / "bundled"
+"""The models, Triton backends and profiles of an installed wheel. Absent from a checkout."""
+RESOURCES = BUNDLED if BUNDLED.is_dir() else PACKAGE.parent
 
 
 class Settings(BaseSettings):
-    """Every setting, its default and its meaning. Environment: ``HEARTWOOD_<NAME>``; or ``heartwood.toml``."""
+    """Every setting with its default and its meaning.
+
+    A setting is read from the environment variable ``HEARTWOOD_<NAME>``, or from ``heartwood.toml``.
+    """
 
     model_config = SettingsConfigDict(env_prefix="HEARTWOOD_", toml_file="heartwood.toml", extra="forbid", frozen=True)
 
-    data_dir: Path = Field(Path("~/.local/share/heartwood"), description="files, records, logs and tokens live here")
-    model_repository: Path = Field(CHECKOUT / "model_repository", description="what Triton serves")
-    triton_backends: Path = Field(CHECKOUT / "triton_config" / "backends", description="the Python-based backends")
-    triton_profiles: Path = Field(CHECKOUT / "triton_config" / "profiles", description="folder of the profiles")
+    data_dir: Path = Field(Path("~/.local/share/heartwood"), description="folder of files, records, logs and tokens")
+    model_repository: Path = Field(RESOURCES / "model_repository", description="model repository that Triton serves")
+    triton_backends: Path = Field(
+        RESOURCES / "triton_config" / "backends", description="folder of the Python-based Triton backends"
+    )
+    triton_profiles: Path = Field(RESOURCES / "triton_config" / "profiles", description="folder of the Triton profiles")
     triton_profile: str = Field(
-        "auto", description="cpu, gpu, tensorrt; auto looks at the machine; none changes nothing"
+        "auto", description="cpu, gpu or tensorrt; auto chooses by the hardware; none serves the configs unchanged"
     )
 
-    listen: str = Field("127.0.0.1:8500", description="where the gRPC service listens; port 0 picks a free one")
-    tls_certificate: Path | None = Field(None, description="PEM chain; needed to listen beyond loopback")
-    tls_key: Path | None = Field(None, description="PEM key of tls_certificate")
-    allow_plaintext: bool = Field(False, description="listen beyond loopback without TLS (behind a mesh or proxy)")
-    max_concurrent_rpcs: int = Field(256, ge=1, description="more are answered RESOURCE_EXHAUSTED")
-    drain_s: float = Field(20.0, ge=0, description="how long calls may finish after SIGTERM")
+    listen: str = Field("127.0.0.1:8500", description="host:port of the gRPC service; port 0 chooses a free port")
+    tls_certificate: Path | None = Field(None, description="PEM certificate chain; required to listen beyond loopback")
+    tls_key: Path | None = Field(None, description="PEM private key of tls_certificate")
+    allow_plaintext: bool = Field(
+        False, description="allow listening beyond loopback without TLS, such as behind a proxy"
+    )
+    max_concurrent_rpcs: int = Field(
+        256, ge=1, description="maximum concurrent calls; further calls fail with RESOURCE_EXHAUSTED"
+    )
+    drain_s: float = Field(20.0, ge=0, description="time that calls and jobs have to finish after SIGTERM")
 
-    triton_url: str = Field("", description="host:port of a running Triton's gRPC; empty starts the one from pip")
-    triton_timeout_s: float = Field(120.0, gt=0, description="the longest one inference may take")
+    triton_url: str = Field(
+        "", description="gRPC host:port of a running Triton; empty starts the Triton of the pip package"
+    )
+    triton_timeout_s: float = Field(120.0, gt=0, description="timeout of one inference")
 
     operators: tuple[str, ...] = Field(("local",), description="tenants that may deploy and promote models")
-    max_model_mb: int = Field(512, ge=1, le=1900, description="largest file of a model's version")
+    max_model_mb: int = Field(512, ge=1, le=1900, description="maximum file size of a model version")
 
-    database_url: str = Field("", description="SQLAlchemy URL of the records; empty is SQLite in data_dir")
-    dbos_database_url: str = Field("", description="database URL of the durable jobs; empty is SQLite in data_dir")
-    blob_url: str = Field("", description="file:///…, s3://bucket/prefix, gs://…, az://…; empty is data_dir/blobs")
-    blob_options: dict[str, str] = Field(default_factory=dict, description="options of the object store, as obstore")
+    database_url: str = Field("", description="SQLAlchemy URL of the records; empty: SQLite in data_dir")
+    dbos_database_url: str = Field("", description="database URL of the durable jobs; empty: SQLite in data_dir")
+    blob_url: str = Field("", description="file:///…, s3://bucket/prefix, gs://… or az://…; empty: data_dir/blobs")
+    blob_options: dict[str, str] = Field(
+        default_factory=dict, description="options of the object store, with the names that obstore uses"
+    )
 
-    workers: int = Field(2, ge=1, description="jobs that run at once in this process")
-    executor_id: str = Field("local", description="unique and stable for each replica; it recovers its own jobs")
-    job_timeout_s: float = Field(7200.0, gt=0, description="a job without a deadline may run this long")
-    max_active_jobs: int = Field(1000, ge=1, description="queued and running jobs a tenant may have")
-    max_photos: int = Field(200, ge=1, description="photos in one upload")
+    workers: int = Field(2, ge=1, description="jobs that run concurrently in this process")
+    executor_id: str = Field(
+        "local", description="unique and stable name of this replica; a replica recovers its own jobs"
+    )
+    job_timeout_s: float = Field(7200.0, gt=0, description="time limit of a job without a deadline")
+    max_active_jobs: int = Field(1000, ge=1, description="maximum queued and running jobs of one tenant")
+    max_photos: int = Field(200, ge=1, description="maximum photos in one upload")
 
-    render_processes: int = Field(1, ge=1, description="Blenders that share the frames of a turntable and the cores")
-    tool_memory_gb: int = Field(12, ge=1, description="resident memory that a foreign program may take")
-    blender: str = Field("", description="a blender executable; empty takes the bpy wheel")
-    ffmpeg: str = Field("", description="an ffmpeg executable; empty takes the one of imageio-ffmpeg")
-    meshroom: str = Field("", description="a meshroom_batch executable; empty looks for one on the path")
-    trellis_url: str = Field("", description="an image-to-3D server with TRELLIS NIM's requests; empty switches it off")
-    trellis_api_key: SecretStr = Field(SecretStr(""), description="sent to trellis_url as a bearer token")
-    trellis_timeout_s: float = Field(600.0, gt=0, description="a server that has just started loads its model first")
+    render_processes: int = Field(
+        1, ge=1, description="Blender processes that share the frames of a turntable and the CPU cores"
+    )
+    tool_memory_gb: int = Field(12, ge=1, description="maximum resident memory of an external program")
+    blender: str = Field("", description="path of a blender executable; empty uses the bpy wheel")
+    ffmpeg: str = Field("", description="path of an ffmpeg executable; empty uses the one in imageio-ffmpeg")
+    meshroom: str = Field("", description="path of a meshroom_batch executable; empty searches PATH")
+    trellis_url: str = Field(
+        "", description="URL of an image-to-3D server with the API of TRELLIS NIM; empty disables it"
+    )
+    trellis_api_key: SecretStr = Field(SecretStr(""), description="bearer token for trellis_url")
+    trellis_timeout_s: float = Field(
+        600.0, gt=0, description="timeout of one request; a server that has just started first loads its model"
+    )
 
-    openai_base_url: str = Field("https://api.openai.com/v1", description="any OpenAI-compatible endpoint")
-    openai_api_key: SecretStr = Field(SecretStr(""), description="empty switches the openai detector off")
+    openai_base_url: str = Field("https://api.openai.com/v1", description="URL of an OpenAI-compatible API")
+    openai_api_key: SecretStr = Field(SecretStr(""), description="API key; empty disables the openai detector")
     openai_model: str = Field("gpt-4.1-mini", description="a vision model with structured output")
-    openai_timeout_s: float = Field(60.0, gt=0)
-    openai_max_retries: int = Field(3, ge=0)
-    openai_usd_per_million_input: float = Field(0.40, ge=0, description="price, to record what a job cost")
-    openai_usd_per_million_output: float = Field(1.60, ge=0)
+    openai_timeout_s: float = Field(60.0, gt=0, description="timeout of one request")
+    openai_max_retries: int = Field(3, ge=0, description="retries of one request")
+    openai_usd_per_million_input: float = Field(0.40, ge=0, description="price in USD, used to record the cost of jobs")
+    openai_usd_per_million_output: float = Field(
+        1.60, ge=0, description="price in USD, used to record the cost of jobs"
+    )
 
-    webhook_secret: SecretStr = Field(SecretStr(""), description="signs webhooks (HMAC-SHA256); empty: not signed")
-    log_level: str = Field("warning", pattern="^(debug|info|warning|error)$")
+    webhook_secret: SecretStr = Field(
+        SecretStr(""), description="key that signs webhooks (HMAC-SHA256); empty: unsigned"
+    )
+    log_level: str = Field(
+        "warning", pattern="^(debug|info|warning|error)$", description="debug, info, warning or error"
+    )
 
     @property
     def root(self) -> Path:
-        """``data_dir``, absolute."""
+        """The absolute path of ``data_dir``."""
         return self.data_dir.expanduser().resolve()
 
     @property
     def tokens_file(self) -> Path:
-        """SHA-256 of each token and its tenant."""
+        """JSON: the SHA-256 of each token and its tenant."""
         return self.root / "tokens.json"
+
+    @property
+    def local_token_file(self) -> Path:
+        """The token of the tenant ``local``, which the commands on this machine use."""
+        return self.root / "local_token"
+
+    @property
+    def service_file(self) -> Path:
+        """JSON: address and process id of the running service. Absent while none runs."""
+        return self.root / "service.json"
 
     @classmethod
     def settings_customise_sources(
@@ -84,12 +124,18 @@ class Settings(BaseSettings):
         settings_cls: type[BaseSettings],
         init_settings: PydanticBaseSettingsSource,
         env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - the signature is pydantic's
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - required by pydantic
         file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         return init_settings, env_settings, TomlConfigSettingsSource(settings_cls)
 
 
 def load(**changes: Any) -> Settings:
-    """Read the settings: ``changes`` first, then the environment, then ``heartwood.toml`` in the working folder."""
+    """Read the settings.
+
+    ``changes`` take precedence over the environment, and the environment over ``heartwood.toml`` in the working folder.
+
+    Raises:
+        pydantic.ValidationError: a setting is unknown or has an invalid value.
+    """
     return Settings(**changes)

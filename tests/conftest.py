@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from orchestrator.inference.launch import TritonServer
-from orchestrator.service import local_triton
+from orchestrator.local_triton import local_triton
 from orchestrator.settings import load
 
 

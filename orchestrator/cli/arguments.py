@@ -1,4 +1,4 @@
-"""What the commands of the command line share: their arguments, the settings, and files on their way to the service."""
+"""Arguments that several commands share, the settings, and the conversion of argument values."""
 
 from __future__ import annotations
 
@@ -8,87 +8,86 @@ from typing import Annotated, Any
 
 import typer
 
-from orchestrator.cli.terminal import progress_bar
-from orchestrator.client.client import Heartwood
 from orchestrator.errors import InvalidInput
-from orchestrator.protocol.heartwood.v1 import asset_pb2, job_pb2
 from orchestrator.settings import Settings, load
 
-Photos = Annotated[list[Path], typer.Argument(help="Photos of one piece: JPEG, PNG, WebP or HEIC.", metavar="PHOTO…")]
-Model = Annotated[
-    Path, typer.Argument(help="GLB, glTF (zip), FBX, OBJ (zip), STL, PLY or USDZ.", metavar="MODEL", show_default=False)
+DEFAULT_OUT = Path("output")
+
+Photos = Annotated[
+    list[Path], typer.Argument(help="Photos of one piece of furniture: JPEG, PNG, WebP or HEIC.", metavar="PHOTO…")
+]
+MeshFile = Annotated[
+    Path,
+    typer.Argument(
+        help="3D model: GLB, glTF (zip), FBX, OBJ (zip), STL, PLY or USDZ.", metavar="MODEL", show_default=False
+    ),
 ]
 Out = Annotated[Path, typer.Option("--out", "-o", help="Folder for the results.")]
-Server = Annotated[str, typer.Option(help="host:port of a running service; default: this machine's own.")]
-Token = Annotated[str, typer.Option(help="Bearer token for --server.", envvar="HEARTWOOD_TOKEN")]
-Preview = Annotated[bool, typer.Option("--preview", help="Small and coarse, in seconds.")]
-WidthM = Annotated[float, typer.Option("--width-m", help="True width of the piece in metres.")]
-HeightM = Annotated[float, typer.Option("--height-m", help="True height of the piece in metres.")]
-DepthM = Annotated[float, typer.Option("--depth-m", help="True depth of the piece in metres.")]
+Preview = Annotated[bool, typer.Option("--preview", help="Low resolution, within seconds.")]
+Server = Annotated[
+    str, typer.Option(help="host:port of a running service. Default: the service on this machine.", show_default=False)
+]
+Token = Annotated[str, typer.Option(help="Bearer token for --server.", envvar="HEARTWOOD_TOKEN", show_default=False)]
+StainName = Annotated[
+    str, typer.Option("--stain", help="A named stain; `heartwood stains` lists them.", show_default=False)
+]
+StainColor = Annotated[
+    str, typer.Option("--color", help="Mean colour of the stained wood, '#RRGGBB'.", show_default=False)
+]
+WidthM = Annotated[float, typer.Option("--width-m", help="True width of the piece in metres.", show_default=False)]
+HeightM = Annotated[float, typer.Option("--height-m", help="True height of the piece in metres.", show_default=False)]
+DepthM = Annotated[float, typer.Option("--depth-m", help="True depth of the piece in metres.", show_default=False)]
 
 
 def read_settings(**changes: object) -> Settings:
-    """The settings, with ``changes`` on top.
+    """Read the settings; ``changes`` take precedence over the environment and ``heartwood.toml``.
 
     Raises:
-        InvalidInput: one of them is not allowed.
+        InvalidInput: a setting is unknown or has an invalid value.
     """
     try:
         return load(**changes)
     except ValueError as error:
-        # pydantic's list of what was wrong, without its links
+        # The first line counts the errors of pydantic; links to its documentation are of no use to the user.
         lines = [line for line in str(error).splitlines()[1:] if "errors.pydantic.dev" not in line]
         raise InvalidInput("settings", " ".join(line.strip() for line in lines)) from None
 
 
 def read_file(path: Path) -> bytes:
-    """The bytes of a file that the caller named.
+    """Read a file that the user named.
 
     Raises:
-        InvalidInput: it can't be read.
+        InvalidInput: the file cannot be read.
     """
     try:
         return path.read_bytes()
     except OSError as error:
-        raise InvalidInput(str(path), f"it can't be read: {error.strerror}") from None
+        raise InvalidInput(str(path), f"cannot read the file: {error.strerror}") from None
 
 
-def upload(
-    client: Heartwood,
-    paths: list[Path],
-    kind: asset_pb2.AssetKind.ValueType = asset_pb2.ASSET_KIND_PHOTO,
-) -> str:
-    """Upload files as one upload, with a bar; return its id."""
-    upload_id = ""
-    files = [(path, read_file(path)) for path in paths]
-    with progress_bar() as bar:
-        task = bar.add_task("upload", total=sum(len(data) for _, data in files), message="")
-        for path, data in files:
-            bar.update(task, message=path.name)
-            asset = client.upload_bytes(
-                data, path.name, upload_id=upload_id, kind=kind, sent=lambda size: bar.advance(task, size)
-            )
-            upload_id = asset.group_id
-    return upload_id
+def enum_values(enum: Any) -> dict[str, Any]:
+    """Return the values of a protobuf enum by their CLI names: without prefix, in lower case, without UNSPECIFIED."""
+    unspecified, *values = enum.DESCRIPTOR.values
+    prefix = unspecified.name.removesuffix("UNSPECIFIED")
+    return {value.name.removeprefix(prefix).lower(): value.number for value in values}
 
 
-def quality(preview: bool) -> job_pb2.Quality.ValueType:
-    """What ``--preview`` asks for."""
-    return job_pb2.QUALITY_PREVIEW if preview else job_pb2.QUALITY_FINAL
-
-
-def one_of(option: str, value: str, known: Mapping[str, int]) -> Any:
-    """The proto's number of a word.
+def choice(option: str, value: str, allowed: Mapping[str, Any]) -> Any:
+    """Return the entry of ``allowed`` that the user named.
 
     Raises:
-        InvalidInput: the word is not known.
+        InvalidInput: the name is unknown.
     """
-    if value not in known:
-        raise InvalidInput(option, f"{value!r} is not known; allowed are {', '.join(known)}")
-    return known[value]
+    if value not in allowed:
+        raise InvalidInput(option, f"{value!r} is unknown; allowed values are {', '.join(allowed)}")
+    return allowed[value]
 
 
-def words(enum: object, prefix: str) -> dict[str, int]:
-    """The words of a proto's enum, in lower case without their prefix, and their numbers; UNSPECIFIED is left out."""
-    names: list[tuple[str, int]] = enum.items()  # type: ignore[attr-defined]
-    return {name.removeprefix(prefix).lower(): number for name, number in names if number}
+def choices(option: str, text: str, allowed: Mapping[str, Any]) -> list[Any]:
+    """Return the entries of ``allowed`` that a comma-separated list names.
+
+    Raises:
+        InvalidInput: a name is unknown.
+    """
+    names = (name.strip().lower() for name in text.split(","))
+    return [choice(option, name, allowed) for name in names if name]

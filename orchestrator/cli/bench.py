@@ -12,7 +12,7 @@ from rich.table import Table
 
 from orchestrator.cli.arguments import read_file, read_settings
 from orchestrator.cli.bench_sweep import PIPELINE, Plan, Row, Tuning, own_triton, plot, points, sweep, write_csv
-from orchestrator.cli.terminal import clear_errors, console, progress_bar
+from orchestrator.cli.terminal import console, progress_bar
 from orchestrator.domain.images import Image
 from orchestrator.errors import InvalidInput
 from orchestrator.imaging.photo import read_photo
@@ -63,44 +63,43 @@ def models(
     [bold]heartwood bench models --delay-ms 0 --instances 2[/] tries settings before they go into a profile
     (triton_config/README.md tells which and why).
     """
-    with clear_errors():
-        settings = read_settings()
-        names = model or list(MODELS)
-        for name in names:
-            if name not in (*MODELS, PIPELINE):
-                raise InvalidInput("MODEL", f"{name!r} is not known; allowed are {', '.join((*MODELS, PIPELINE))}")
-        tuning = Tuning(instances, threads, delay_ms)
-        if triton and tuning != Tuning():
-            raise InvalidInput("--triton", "--instances, --threads and --delay-ms are for a Triton started here")
-        plans = [
-            Plan(
-                name,
-                version,
-                _side(pixels),
-                batch,
-                [int(level) for level in _levels("--concurrency", concurrency, whole=True)],
-                _levels("--rate", rate, whole=False),
-                requests,
-            )
-            for name in names
-            for pixels in side or [512]
-        ]
-        if not any(points(plan) for plan in plans):
-            raise InvalidInput("--concurrency", "nothing to measure; give levels such as 1,2,4,8, or --rate")
-        photos = _photos(photo or sorted(DEMO_PHOTOS.glob("*.jpg")))
-        program = perf_analyzer.find(settings.root / perf_analyzer.FOLDER)
-        rows: list[Row] = []
-        out.mkdir(parents=True, exist_ok=True)
-        with _triton(settings, triton, names, tuning) as url, progress_bar() as bar:
-            task = bar.add_task("bench", total=sum(map(points, plans)), message="")
-            for plan in plans:
-                for row in sweep(url, plan, tuning, photos, program, lambda said: bar.update(task, message=said)):
-                    rows.append(row)
-                    bar.advance(task)
-                    write_csv(rows, out / "models.csv")
-        console.print(_table(rows))
-        plot(rows, out / "models.png")
-        console.print(f"[green]look at[/] {out / 'models.png'}, figures in {out / 'models.csv'}")
+    settings = read_settings()
+    names = model or list(MODELS)
+    for name in names:
+        if name not in (*MODELS, PIPELINE):
+            raise InvalidInput("MODEL", f"{name!r} is not known; allowed are {', '.join((*MODELS, PIPELINE))}")
+    tuning = Tuning(instances, threads, delay_ms)
+    if triton and tuning != Tuning():
+        raise InvalidInput("--triton", "--instances, --threads and --delay-ms are for a Triton started here")
+    plans = [
+        Plan(
+            name,
+            version,
+            _side(pixels),
+            batch,
+            [int(level) for level in _levels("--concurrency", concurrency, whole=True)],
+            _levels("--rate", rate, whole=False),
+            requests,
+        )
+        for name in names
+        for pixels in side or [512]
+    ]
+    if not any(points(plan) for plan in plans):
+        raise InvalidInput("--concurrency", "nothing to measure; give levels such as 1,2,4,8, or --rate")
+    photos = _photos(photo or sorted(DEMO_PHOTOS.glob("*.jpg")))
+    program = perf_analyzer.find(settings.root / perf_analyzer.FOLDER)
+    rows: list[Row] = []
+    out.mkdir(parents=True, exist_ok=True)
+    with _triton(settings, triton, names, tuning) as url, progress_bar() as bar:
+        task = bar.add_task("bench", total=sum(map(points, plans)), message="")
+        for plan in plans:
+            for row in sweep(url, plan, tuning, photos, program, lambda said: bar.update(task, message=said)):
+                rows.append(row)
+                bar.advance(task)
+                write_csv(rows, out / "models.csv")
+    console.print(_table(rows))
+    plot(rows, out / "models.png")
+    console.print(f"[green]look at[/] {out / 'models.png'}, figures in {out / 'models.csv'}")
 
 
 @contextmanager

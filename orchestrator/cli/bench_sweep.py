@@ -19,9 +19,9 @@ from orchestrator.domain.images import Image, ImageFormat
 from orchestrator.errors import FailedPrecondition
 from orchestrator.imaging.photo import encode_image
 from orchestrator.inference.launch import TritonServer
-from orchestrator.inference.letterbox import as_input, fill_square, shrink
+from orchestrator.inference.letterbox import pad_to_square, shrink, to_model_input
 from orchestrator.inference.models import MODELS, PREPROCESS
-from orchestrator.inference.profiles import pick
+from orchestrator.inference.profiles import select_profile
 from orchestrator.settings import Settings
 from orchestrator.tools import perf_analyzer
 
@@ -97,7 +97,7 @@ def own_triton(settings: Settings, models: Sequence[str], tuning: Tuning) -> Ite
     """A Triton for the sweep alone, on free loopback ports; yields its address."""
     loaded = sorted({name for model in models for name in LOADED.get(model, (model,))})
     with tempfile.TemporaryDirectory(prefix="heartwood-bench-") as folder:
-        profile = pick(settings.triton_profiles, settings.triton_profile)
+        profile = select_profile(settings.triton_profiles, settings.triton_profile)
         fitted = tuned(profile, tuning, Path(folder) / "profile")
         with TritonServer(
             settings.model_repository,
@@ -133,9 +133,9 @@ def tuned(profile: Path | None, tuning: Tuning, folder: Path) -> Path | None:
 
 def requests_of(model: str, photos: Sequence[Image], side: int) -> list[perf_analyzer.Tensors]:
     """The inputs of one request for each photo (sRGB), as the service makes them."""
-    squares = [fill_square(shrink(photo, side), side) for photo in photos]
+    squares = [pad_to_square(shrink(photo, side), side) for photo in photos]
     if model != PIPELINE:
-        return [{"image": as_input(square)[0]} for square in squares]
+        return [{"image": to_model_input(square)[0]} for square in squares]
     size = np.array([side, side], np.int32)
     encoded = [encode_image(square, ImageFormat.PNG) for square in squares]
     return [{"encoded": np.frombuffer(one, np.uint8), "size": size} for one in encoded]

@@ -1,104 +1,155 @@
-"""The main job, shown: photos → masks, PBR maps, four stains; a picture set → a stained 3D model and its turntable."""
+"""``heartwood demo``: stains demo photos, and makes a stained 3D model from an orbit of photos."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
+import typer
 from PIL import Image as Pillow
 
-from orchestrator.cli import results
-from orchestrator.cli.commands_3d import pipeline_options
+from orchestrator.cli import run, segment, stain
+from orchestrator.cli.arguments import DEFAULT_OUT, Out, read_settings
 from orchestrator.cli.contact_sheet import StainedPicture, contact_sheet
-from orchestrator.cli.results_3d import save_pipeline
-from orchestrator.cli.terminal import console, follow
+from orchestrator.cli.export import FORMATS
+from orchestrator.cli.session import connect, follow
+from orchestrator.cli.terminal import console, print_saved
 from orchestrator.client.client import Heartwood
 from orchestrator.domain.images import Image
 from orchestrator.domain.stain_catalogue import STAINS
 from orchestrator.errors import FailedPrecondition
-from orchestrator.protocol.heartwood.v1 import stain_pb2
+from orchestrator.protocol.heartwood.v1 import (
+    export_pb2,
+    pipeline_pb2,
+    reconstruct_pb2,
+    render_pb2,
+    segment_pb2,
+    stain_pb2,
+)
+from orchestrator.settings import PACKAGE
 from orchestrator.stages.stain.stain import SurfaceMaps
 
-SHOWN = ("natural-oak", "walnut", "cherry", "ebony")
-PHOTOS = Path(__file__).parent.parent / "demo_photos"
-ORBIT, PIECE = PHOTOS / "orbit", "chair-3d"
-SET_STAIN, SET_FRAMES, SET_RESOLUTION, SET_HEIGHT_M = "walnut", 24, "720x540", 0.95
+DEMO_STAINS = ("natural-oak", "walnut", "cherry", "ebony")
+DEMO_PHOTOS = PACKAGE / "demo_photos"
+JPEG_QUALITY = 92
+CHAIR_FOLDER = "chair-3d"
+CHAIR_HEIGHT_M = 0.95
+CHAIR_PIPELINE = pipeline_pb2.PipelineOptions(
+    segment=segment_pb2.SegmentOptions(),
+    stain=stain_pb2.StainOptions(stain="walnut"),
+    reconstruct=reconstruct_pb2.ReconstructOptions(
+        mode=reconstruct_pb2.RECONSTRUCT_MODE_PHOTOGRAMMETRY,
+        dimensions=reconstruct_pb2.Dimensions(height_m=CHAIR_HEIGHT_M),
+    ),
+    render=render_pb2.RenderOptions(frames=24, width=720, height=540),
+    export=export_pb2.ExportOptions(
+        formats=[FORMATS["glb"], FORMATS["usdz"], FORMATS["fbx"]], target=export_pb2.EXPORT_TARGET_WEB, levels=1
+    ),
+)
 
 
-def run(client: Heartwood, photos: list[Path], out: Path) -> Iterator[Path]:
-    """Make everything for each photo below ``out``, then a model of the picture set; yield what to look at first.
+def demo(
+    photos: Annotated[
+        list[Path] | None,
+        typer.Argument(help="Photos to use instead of the demo photos.", metavar="[PHOTO…]", show_default=False),
+    ] = None,
+    out: Out = DEFAULT_OUT,
+) -> None:
+    """Process the demo photos.
+
+    Segments and stains four photos, and makes a stained 3D model of a chair. With photos of your own, segments and
+    stains only those.
+    """
+    with connect(read_settings()) as client:
+        for result in make_results(client, photos or [], out):
+            print_saved(result)
+
+
+def make_results(client: Heartwood, photos: list[Path], out: Path) -> Iterator[Path]:
+    """Process each photo into ``out``; yield the file to look at first.
+
+    Without ``photos``, process the demo photos and the photos of the chair.
 
     Raises:
-        FailedPrecondition: no photos are given and the demo's own can't be had.
+        FailedPrecondition: scikit-image, which contains one of the demo photos, is not installed.
     """
     out.mkdir(parents=True, exist_ok=True)
-    for photo in photos or _own_photos(out):
-        yield _show(client, photo, out)
+    for photo in photos or demo_photos(out):
+        yield make_contact_sheet(client, photo, out)
     if not photos:
-        yield _turn(client, out / PIECE)
+        yield make_turntable(client, out / CHAIR_FOLDER)
 
 
-def _turn(client: Heartwood, out: Path) -> Path:
-    """Make a stained 3D model, its turntable and its files of the picture set."""
-    console.rule("[bold]a picture set of a chair")
-    options = pipeline_options(SET_STAIN, "", "photogrammetry", SET_FRAMES, SET_RESOLUTION, "glb,usdz,fbx", "web")
-    options.reconstruct.dimensions.height_m = SET_HEIGHT_M
-    job = follow(client, client.run(client.upload(sorted(ORBIT.glob("*.jpg"))), options).id, "run")
-    for table in save_pipeline(client, job, out):
+def make_turntable(client: Heartwood, out: Path) -> Path:
+    """Run all stages on the photos of the chair; return the video of its turntable."""
+    console.rule("[bold]A chair from 26 photos")
+    upload = client.upload(sorted((DEMO_PHOTOS / "orbit").glob("*.jpg")))
+    job = follow(client, client.run(upload, CHAIR_PIPELINE).id, "run")
+    for table in run.save(client, job.pipeline, out):
         console.print(table)
     return out / "turntable" / "turntable.mp4"
 
 
-def _show(client: Heartwood, photo: Path, out: Path) -> Path:
+def make_contact_sheet(client: Heartwood, photo: Path, out: Path) -> Path:
+    """Segment a photo, make its PBR maps and stain it in four colours; return an image that shows all of it."""
     console.rule(f"[bold]{photo.stem}")
     folder = out / photo.stem
     upload = client.upload([photo])
-    segments = follow(client, client.segment(upload).id, "segment")
-    results.save_segments(client, segments.segment, folder / "segment")
-    console.print(results.segment_table(segments.segment))
-    untouched = client.stain(upload, color="#808080", options=stain_pb2.StainOptions(strength=0.0))
-    results.save_stains(client, follow(client, untouched.id, "PBR maps").stain, folder / "material")
+    segments = follow(client, client.segment(upload).id, "segment").segment
+    segment.save(client, segments, folder / "segment")
+    console.print(segment.table(segments))
+    unstained = client.stain(upload, options=run.stain_options("", ""))
+    stain.save(client, follow(client, unstained.id, "PBR maps").stain, folder / "material")
     stained = []
-    for name in SHOWN:
+    for name in DEMO_STAINS:
         job = follow(client, client.stain(upload, stain=name).id, name)
-        results.save_stains(client, job.stain, folder / name)
-        picture = _read(folder / name / "preview.png")
-        stained.append(StainedPicture(STAINS[name].label, STAINS[name].color.hex, picture))
+        stain.save(client, job.stain, folder / name)
+        preview = _read(folder / name / "preview.png")
+        stained.append(StainedPicture(STAINS[name].label, STAINS[name].color.hex, preview))
     material = folder / "material"
-    maps = SurfaceMaps(
-        normal=_read(material / "normal.png"),
-        roughness=_read(material / "roughness.png"),
-        ambient_occlusion=_read(material / "ambient_occlusion.png"),
-        height=np.asarray(Pillow.open(material / "height.png")).astype(np.uint16),
-        orm=_read(material / "orm.png"),
-        wood_mask=_read(material / "wood_mask.png"),
-    )
     sheet = contact_sheet(
         _read(material / "preview.png"),
         _read(folder / "segment" / "overlay.png"),
         _read(material / "albedo.png"),
-        maps,
+        _surface_maps(material),
         stained,
         title=photo.stem.replace("-", " ").replace("_", " ").capitalize(),
     )
     target = out / f"{photo.stem}.jpg"
-    Pillow.fromarray(sheet).save(target, quality=92)
+    Pillow.fromarray(sheet).save(target, quality=JPEG_QUALITY)
     return target
 
 
-def _own_photos(out: Path) -> list[Path]:
-    """scikit-image's photograph of a wooden table, and the path-traced pictures that come with Heartwood."""
+def demo_photos(out: Path) -> list[Path]:
+    """Return scikit-image's photo of a coffee table, written to ``out``, and the rendered photos in the package.
+
+    Raises:
+        FailedPrecondition: scikit-image is not installed.
+    """
     try:
         from skimage import data
     except ModuleNotFoundError:
         raise FailedPrecondition(
-            "the demo's photograph comes with scikit-image: pip install 'heartwood[local]', or name photos of your own"
+            "scikit-image, which contains one of the demo photos, is not installed: "
+            "run pip install 'heartwood[local]', or name photos of your own"
         ) from None
-    coffee = out / "coffee-table.png"
-    coffee_srgb: Image = data.coffee()  # type: ignore[no-untyped-call]
-    Pillow.fromarray(coffee_srgb).save(coffee)
-    return [coffee, *sorted(PHOTOS.glob("*.jpg"))]
+    coffee_table = out / "coffee-table.png"
+    photo_srgb: Image = data.coffee()  # type: ignore[no-untyped-call]
+    Pillow.fromarray(photo_srgb).save(coffee_table)
+    return [coffee_table, *sorted(DEMO_PHOTOS.glob("*.jpg"))]
+
+
+def _surface_maps(folder: Path) -> SurfaceMaps:
+    return SurfaceMaps(
+        normal=_read(folder / "normal.png"),
+        roughness=_read(folder / "roughness.png"),
+        ambient_occlusion=_read(folder / "ambient_occlusion.png"),
+        height=np.asarray(Pillow.open(folder / "height.png")).astype(np.uint16),
+        orm=_read(folder / "orm.png"),
+        wood_mask=_read(folder / "wood_mask.png"),
+    )
 
 
 def _read(path: Path) -> Image:

@@ -1,4 +1,4 @@
-"""Looks at what Heartwood needs on this machine, and says how to get what is missing."""
+"""``heartwood doctor``."""
 
 from __future__ import annotations
 
@@ -10,113 +10,153 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from orchestrator.client.client import ApiError, Heartwood
+import typer
+
+from orchestrator.cli.arguments import read_settings
+from orchestrator.cli.session import local_token, running_address
+from orchestrator.cli.terminal import EXIT_FAILED, console, plain_table
+from orchestrator.client.client import Heartwood
 from orchestrator.errors import HeartwoodError
 from orchestrator.inference.launch import find_triton
-from orchestrator.service import local_token, running_address
 from orchestrator.settings import Settings
 from orchestrator.tools.node_packages import HOW as INSTALL_NODE_PACKAGES
 from orchestrator.tools.node_packages import node_packages
-from orchestrator.tools.trellis import TrellisSettings
-from orchestrator.tools.trellis import ready as trellis_ready
 
 MIN_FREE_GB = 2
-MIN_SHM_MB = 256
-ASK_TIMEOUT_S = 10.0
-LOCAL = "pip install 'heartwood[local]'"
-TOOLS = (
-    ("COLMAP", "pycolmap", "pip install 'heartwood[tools]'"),
-    ("ffmpeg", "imageio_ffmpeg", "pip install 'heartwood[tools]'"),
-    ("USD", "pxr", "pip install 'heartwood[tools]'"),
-    ("torch", "torch", "for --mode nerf: pip install 'heartwood[nerf]'"),
+MIN_SHARED_MEMORY_MB = 256
+SERVICE_TIMEOUT_S = 10.0
+INSTALL_LOCAL = "pip install 'heartwood[local]'"
+INSTALL_TOOLS = "pip install 'heartwood[tools]'"
+SHARED_MEMORY_FOLDER = "/dev/shm"  # noqa: S108 - the folder of POSIX shared memory
+TRITON_MODULES = (
+    ("onnxruntime", "onnxruntime", INSTALL_LOCAL),
+    ("DALI", "nvidia.dali", INSTALL_LOCAL),
+)
+OPTIONAL_MODULES = (
+    ("COLMAP", "pycolmap", INSTALL_TOOLS),
+    ("ffmpeg", "imageio_ffmpeg", INSTALL_TOOLS),
+    ("USD", "pxr", INSTALL_TOOLS),
+    ("torch", "torch", "pip install 'heartwood[nerf]' (for --mode nerf)"),
 )
 BLENDER_LIBRARIES = "libgl1 libice6 libsm6 libx11-6 libxext6 libxfixes3 libxi6 libxkbcommon0 libxrender1 libxt6"
-"""Debian's packages of what Blender's wheel links against."""
+"""The Debian packages that the bpy wheel links against."""
 
 
 @dataclass(frozen=True)
 class Check:
-    """One thing looked at; ``needed`` ones decide the exit code."""
+    """The result of one check.
+
+    Attributes:
+        name: what was checked.
+        finding: what was found, such as a version or a path.
+        remedy: what to do if the check failed.
+        required: whether a failure makes the exit code 1.
+    """
 
     name: str
     ok: bool
-    found: str
+    finding: str
     remedy: str = ""
-    needed: bool = True
+    required: bool = True
+
+
+def doctor() -> None:
+    """Check what is installed and what is missing.
+
+    Prints how to install what is missing. The exit code is 1 if something required is missing.
+    """
+    results = list(checks(read_settings()))
+    rows = plain_table("", "component", "found", "remedy")
+    for check in results:
+        mark = "[green]✓" if check.ok else ("[red]✗" if check.required else "[yellow]–")
+        rows.add_row(mark, check.name, check.finding, "" if check.ok else check.remedy)
+    console.print(rows)
+    if any(check.required and not check.ok for check in results):
+        raise typer.Exit(EXIT_FAILED)
 
 
 def checks(settings: Settings) -> Iterator[Check]:
-    """Look at everything."""
+    """Run all checks."""
     version = ".".join(map(str, sys.version_info[:3]))
     yield Check("Python", sys.version_info[:2] == (3, 11), version, "install Python 3.11")
-    if settings.triton_url:
-        yield Check("Triton", True, f"external, {settings.triton_url}")
-    else:
-        yield _triton()
-        for name, module in (("onnxruntime", "onnxruntime"), ("DALI", "nvidia.dali")):
-            found = _importable(module)
-            yield Check(name, found, "installed" if found else "missing", LOCAL)
-        yield _shared_memory()
+    yield from _triton(settings)
     yield _blender()
-    for name, module, remedy in TOOLS:
-        found = _importable(module)
-        yield Check(name, found, "installed" if found else "missing", remedy, needed=False)
+    for name, module, remedy in OPTIONAL_MODULES:
+        yield _module(name, module, remedy, required=False)
     yield _gltf_tools()
     if settings.trellis_url:
-        server = TrellisSettings(settings.trellis_url, settings.trellis_api_key.get_secret_value())
-        answers = trellis_ready(server)
-        remedy = "start the server at HEARTWOOD_TRELLIS_URL"
-        yield Check("TRELLIS", answers, "ready" if answers else "no answer", remedy)
+        yield _trellis(settings)
     meshroom = settings.meshroom or shutil.which("meshroom_batch")
-    yield Check("Meshroom", bool(meshroom), meshroom or "none", "optional: COLMAP does the same", needed=False)
+    yield Check("Meshroom", bool(meshroom), meshroom or "none", "optional, an alternative to COLMAP", required=False)
     address = running_address(settings)
     yield _models(settings, address)
     yield _data_folder(settings)
-    yield Check("service", bool(address), address or "not running", "heartwood up", needed=False)
-    key = bool(settings.openai_api_key.get_secret_value())
-    found_key = f"{settings.openai_model} at {settings.openai_base_url}" if key else "no key"
-    yield Check("openai detector", key, found_key, "set HEARTWOOD_OPENAI_API_KEY", needed=False)
-    gpu = shutil.which("nvidia-smi") is not None
-    yield Check(
-        "NVIDIA GPU", gpu, "found" if gpu else "none", "optional: everything also runs on the CPU", needed=False
-    )
+    yield Check("service", bool(address), address or "not running", "heartwood up", required=False)
+    has_key = bool(settings.openai_api_key.get_secret_value())
+    endpoint = f"{settings.openai_model} at {settings.openai_base_url}" if has_key else "no API key"
+    yield Check("openai detector", has_key, endpoint, "set HEARTWOOD_OPENAI_API_KEY", required=False)
+    has_gpu = shutil.which("nvidia-smi") is not None
+    yield Check("NVIDIA GPU", has_gpu, "found" if has_gpu else "none", "optional, the CPU is enough", required=False)
+
+
+def _triton(settings: Settings) -> Iterator[Check]:
+    if settings.triton_url:
+        yield Check("Triton", True, f"external, {settings.triton_url}")
+        return
+    try:
+        yield Check("Triton", True, str(find_triton()))
+    except HeartwoodError as error:
+        yield Check("Triton", False, error.message, INSTALL_LOCAL)
+    for name, module, remedy in TRITON_MODULES:
+        yield _module(name, module, remedy)
+    yield _shared_memory()
 
 
 def _models(settings: Settings, address: str) -> Check:
-    """What the running service serves; else what is in the repository."""
-    hint = "run in a checkout, or set HEARTWOOD_MODEL_REPOSITORY"
-    if address:
-        try:
-            with Heartwood(address, local_token(settings), timeout_s=ASK_TIMEOUT_S) as client:
-                serving = [f"{model.name} {model.serving_version}" for model in client.models.list()]
-            return Check("models", True, f"serving {', '.join(serving)}", hint)
-        except ApiError as error:
-            return Check("models", False, f"the service does not tell: {error.message}", "see its log", needed=False)
-    found = sorted(path.parent.name for path in settings.model_repository.glob("*/config.pbtxt"))
-    return Check("models", bool(found), ", ".join(found) or f"none in {settings.model_repository}", hint)
-
-
-def _triton() -> Check:
+    """Check the models of the running service, or of the model repository if none runs."""
+    if not address:
+        names = sorted(path.parent.name for path in settings.model_repository.glob("*/config.pbtxt"))
+        finding = ", ".join(names) or f"none in {settings.model_repository}"
+        return Check("models", bool(names), finding, "set HEARTWOOD_MODEL_REPOSITORY to a model repository")
     try:
-        return Check("Triton", True, str(find_triton()))
+        with Heartwood(address, local_token(settings), timeout_s=SERVICE_TIMEOUT_S) as client:
+            versions = [f"{model.name} {model.serving_version}" for model in client.models.list()]
     except HeartwoodError as error:
-        return Check("Triton", False, error.message, LOCAL)
+        finding = f"the service at {address} failed: {error.message}"
+        return Check("models", False, finding, "read the log of the service", required=False)
+    return Check("models", True, f"serving {', '.join(versions)}")
 
 
 def _blender() -> Check:
     if not _importable("bpy"):
-        return Check("Blender", False, "missing", "pip install 'heartwood[tools]'", needed=False)
-    tried = subprocess.run([sys.executable, "-P", "-c", "import bpy"], capture_output=True, text=True, check=False)
-    found = "installed" if tried.returncode == 0 else (tried.stderr.strip().splitlines() or ["it crashed"])[-1]
-    return Check("Blender", tried.returncode == 0, found, f"apt-get install {BLENDER_LIBRARIES}", needed=False)
+        return Check("Blender", False, "missing", INSTALL_TOOLS, required=False)
+    imported = subprocess.run([sys.executable, "-P", "-c", "import bpy"], capture_output=True, text=True, check=False)
+    if imported.returncode == 0:
+        return Check("Blender", True, "installed", required=False)
+    last_line = (imported.stderr.strip().splitlines() or [f"exit code {imported.returncode}"])[-1]
+    return Check("Blender", False, last_line, f"apt-get install {BLENDER_LIBRARIES}", required=False)
 
 
 def _gltf_tools() -> Check:
     try:
         node_packages()
     except HeartwoodError as error:
-        return Check("glTF tools", False, error.message, INSTALL_NODE_PACKAGES, needed=False)
-    return Check("glTF tools", True, "installed", needed=False)
+        return Check("glTF tools", False, error.message, INSTALL_NODE_PACKAGES, required=False)
+    return Check("glTF tools", True, "installed", required=False)
+
+
+def _trellis(settings: Settings) -> Check:
+    from orchestrator.tools import trellis  # imports OpenCV, which the other checks do not need
+
+    server = trellis.TrellisSettings(settings.trellis_url, settings.trellis_api_key.get_secret_value())
+    ready = trellis.ready(server)
+    finding = f"ready at {settings.trellis_url}" if ready else f"no reply from {settings.trellis_url}"
+    return Check("TRELLIS", ready, finding, "start the server, or unset HEARTWOOD_TRELLIS_URL")
+
+
+def _module(name: str, module: str, remedy: str, *, required: bool = True) -> Check:
+    installed = _importable(module)
+    return Check(name, installed, "installed" if installed else "missing", remedy, required)
 
 
 def _importable(module: str) -> bool:
@@ -127,19 +167,22 @@ def _importable(module: str) -> bool:
 
 
 def _shared_memory() -> Check:
+    remedy = f"provide at least {MIN_SHARED_MEMORY_MB} MB in {SHARED_MEMORY_FOLDER} (docker run --shm-size=1g)"
     try:
-        stat = os.statvfs("/dev/shm")  # noqa: S108 - where POSIX shared memory lives
+        stat = os.statvfs(SHARED_MEMORY_FOLDER)
     except OSError:
-        return Check("shared memory", False, "no /dev/shm", "mount a tmpfs on /dev/shm (docker run --shm-size=1g)")
-    free = stat.f_bavail * stat.f_frsize >> 20
-    remedy = f"give /dev/shm at least {MIN_SHM_MB} MB (docker run --shm-size=1g)"
-    return Check("shared memory", free >= MIN_SHM_MB, f"{free} MB free in /dev/shm", remedy)
+        return Check("shared memory", False, f"no {SHARED_MEMORY_FOLDER}", remedy)
+    free_mb = stat.f_bavail * stat.f_frsize >> 20
+    return Check(
+        "shared memory", free_mb >= MIN_SHARED_MEMORY_MB, f"{free_mb} MB free in {SHARED_MEMORY_FOLDER}", remedy
+    )
 
 
 def _data_folder(settings: Settings) -> Check:
     root = settings.root
     existing = next(path for path in (root, *root.parents) if path.exists())
-    free = shutil.disk_usage(existing).free >> 30
+    free_gb = shutil.disk_usage(existing).free >> 30
     writable = os.access(existing, os.W_OK)
-    found = f"{root}, {free} GB free" + ("" if writable else ", not writable")
-    return Check("data folder", writable and free >= MIN_FREE_GB, found, "set HEARTWOOD_DATA_DIR to a folder with room")
+    finding = f"{root}, {free_gb} GB free" + ("" if writable else ", not writable")
+    remedy = f"set HEARTWOOD_DATA_DIR to a writable folder with {MIN_FREE_GB} GB free"
+    return Check("data folder", writable and free_gb >= MIN_FREE_GB, finding, remedy)

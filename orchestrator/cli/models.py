@@ -10,9 +10,9 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from rich.table import Table
 from rich.text import Text
 
-from orchestrator.cli.arguments import Server, Token, read_settings, words
+from orchestrator.cli.arguments import Server, Token, enum_values, read_settings
 from orchestrator.cli.session import connect
-from orchestrator.cli.terminal import clear_errors, console, progress_bar
+from orchestrator.cli.terminal import console, progress_bar
 from orchestrator.client.client import Heartwood
 from orchestrator.protocol.heartwood.v1 import model_pb2
 
@@ -27,8 +27,8 @@ against live requests. One that fails never serves, and is told why. The version
 
 [bold]heartwood models rollback segmentation[/] lets the version before serve again, at once."""
 
-STATES = {number: name for name, number in words(model_pb2.ModelVersionState, "MODEL_VERSION_STATE_").items()}
-VERDICTS = {number: name for name, number in words(model_pb2.ModelVerdict, "MODEL_VERDICT_").items()}
+STATES = {number: name for name, number in enum_values(model_pb2.ModelVersionState).items()}
+VERDICTS = {number: name for name, number in enum_values(model_pb2.ModelVerdict).items()}
 STYLES = {"serving": "green", "ready": "cyan", "checking": "yellow", "failed": "red", "retired": "dim"}
 
 app = typer.Typer(help=HELP, no_args_is_help=True, rich_markup_mode="rich")
@@ -40,7 +40,7 @@ Version = Annotated[int, typer.Argument(help="The version's number.", min=1)]
 @app.command("list")
 def list_models(server: Server = "", token: Token = "") -> None:
     """List the models: which version serves, and what a rollback would go to."""
-    with clear_errors(), connect(read_settings(), server, token) as client:
+    with connect(read_settings(), server, token) as client:
         found = client.models.list()
     table = Table("model", "serves", "rollback to", "ready", "changed", "by", box=None, header_style="bold")
     for model in found:
@@ -54,7 +54,7 @@ def list_models(server: Server = "", token: Token = "") -> None:
 @app.command()
 def status(model: Model, server: Server = "", token: Token = "") -> None:
     """Show a model's versions, what was found of each, and why one failed."""
-    with clear_errors(), connect(read_settings(), server, token) as client:
+    with connect(read_settings(), server, token) as client:
         _show(client.models.status(model))
 
 
@@ -87,7 +87,7 @@ def deploy(
     token: Token = "",
 ) -> None:
     """Upload a candidate, check it beside the version that serves, and promote it when it passes. Ctrl-C ends it."""
-    with clear_errors(), connect(read_settings(), server, token) as client:
+    with connect(read_settings(), server, token) as client:
         with progress_bar() as bar:
             task = bar.add_task(f"deploy {model}", total=1.0, message="uploading")
             changed = client.models.deploy(
@@ -107,21 +107,21 @@ def deploy(
 @app.command()
 def promote(model: Model, version: Version, server: Server = "", token: Token = "") -> None:
     """Let a ready version serve: everywhere, at once, unless another operator was faster."""
-    with clear_errors(), connect(read_settings(), server, token) as client:
+    with connect(read_settings(), server, token) as client:
         _show(client.models.promote(model, version, _seen(client, model)))
 
 
 @app.command()
 def rollback(model: Model, server: Server = "", token: Token = "") -> None:
     """Let the version serve again that served before. A second rollback undoes the first."""
-    with clear_errors(), connect(read_settings(), server, token) as client:
+    with connect(read_settings(), server, token) as client:
         _show(client.models.rollback(model, _seen(client, model)))
 
 
 @app.command()
 def retire(model: Model, version: Version, server: Server = "", token: Token = "") -> None:
     """Unload a version that does not serve, and delete its file; its memory is free again."""
-    with clear_errors(), connect(read_settings(), server, token) as client:
+    with connect(read_settings(), server, token) as client:
         _show(client.models.retire(model, version))
 
 

@@ -1,9 +1,10 @@
-"""What a person sees: progress bars, tables, colour swatches, and errors in one clear line."""
+"""Terminal output: tables, progress bars, colour swatches and one-line errors."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import typer
 from rich.console import Console
@@ -11,38 +12,53 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TaskProgressColumn
 from rich.table import Table
 from rich.text import Text
 
-from orchestrator.client.client import ApiError, Heartwood
 from orchestrator.errors import HeartwoodError
-from orchestrator.protocol.heartwood.v1 import job_pb2
+
+EXIT_FAILED = 1
+EXIT_INVALID_INPUT = 2
 
 console = Console()
-errors = Console(stderr=True)
-
-STATE_STYLES = {
-    job_pb2.JOB_STATE_QUEUED: "yellow",
-    job_pb2.JOB_STATE_RUNNING: "cyan",
-    job_pb2.JOB_STATE_SUCCEEDED: "green",
-    job_pb2.JOB_STATE_FAILED: "red",
-    job_pb2.JOB_STATE_CANCELED: "magenta",
-}
+error_console = Console(stderr=True)
 
 
 @contextmanager
-def clear_errors() -> Iterator[None]:
-    """End the program with one red line and exit code 1 (2 for bad input), never with a stack trace."""
+def one_line_errors() -> Iterator[None]:
+    """Report a ``HeartwoodError`` as one line, and exit with code 2 if it names an invalid field, otherwise with 1."""
     try:
         yield
-    except ApiError as error:
-        where = f"{error.field}: " if error.field and not error.message.startswith(error.field) else ""
-        errors.print(f"[bold red]error[/] {where}{error.message}", highlight=False)
-        raise typer.Exit(2 if error.field else 1) from None
     except HeartwoodError as error:
-        errors.print(f"[bold red]error[/] {error.message}", highlight=False)
-        raise typer.Exit(2 if error.reason == "INVALID_INPUT" else 1) from None
+        field = getattr(error, "field", "")
+        prefix = f"{field}: " if field and not error.message.startswith(field) else ""
+        line = Text.assemble(("error", "bold red"), f" {prefix}{error.message}")
+        error_console.print(line, soft_wrap=True)
+        raise typer.Exit(EXIT_INVALID_INPUT if field else EXIT_FAILED) from None
+
+
+def plain_table(*headings: str) -> Table:
+    """Return an empty table without borders."""
+    return Table(*headings, box=None, header_style="bold")
+
+
+def facts_table(subject: str, value: str) -> Table:
+    """Return an empty table of facts about one subject, a name and a value in each row."""
+    table = plain_table(subject, value)
+    table.columns[0].no_wrap = True
+    return table
+
+
+def print_results(table: Table, folder: Path) -> None:
+    """Print the table of a finished job and the folder of its files."""
+    console.print(table)
+    print_saved(folder)
+
+
+def print_saved(path: Path) -> None:
+    """Print where results were written."""
+    console.print(Text.assemble(("saved", "green"), f" {path}"))
 
 
 def progress_bar() -> Progress:
-    """The bar that every command uses."""
+    """Return the progress bar of all commands. Its tasks need the field ``message``."""
     return Progress(
         SpinnerColumn(),
         TextColumn("[bold]{task.description}"),
@@ -54,39 +70,11 @@ def progress_bar() -> Progress:
     )
 
 
-def follow(client: Heartwood, job_id: str, title: str) -> job_pb2.Job:
-    """Show a job's progress until it has ended; Ctrl-C cancels the job.
-
-    Raises:
-        ApiError: it failed or was canceled.
-    """
-    with progress_bar() as bar:
-        task = bar.add_task(title, total=1.0, message="queued")
-        try:
-            for job in client.watch(job_id):
-                queue = job.progress.queue_position
-                message = f"queued, {queue} before it" if queue else job.progress.message
-                bar.update(task, completed=job.progress.fraction, message=message)
-        except KeyboardInterrupt:
-            client.cancel(job_id)
-            raise
-    return client.wait(job_id)
-
-
 def swatch(color: str) -> Text:
-    """A block of ``color`` ("#RRGGBB") and its name."""
+    """Return a block of ``color`` ("#RRGGBB") followed by its name."""
     return Text.assemble(("    ", f"on {color}"), f" {color}")
 
 
-def jobs_table(jobs: list[job_pb2.Job]) -> Table:
-    """Jobs, one a row."""
-    table = Table("job", "kind", "state", "done", "created", "message", box=None, header_style="bold")
-    for job in jobs:
-        style = STATE_STYLES.get(job.state, "")
-        state = job_pb2.JobState.Name(job.state).removeprefix("JOB_STATE_")
-        created = job.create_time.ToDatetime().strftime("%Y-%m-%d %H:%M:%S")
-        message = job.error.message or job.progress.message
-        table.add_row(
-            job.id, job.spec.WhichOneof("stage"), Text(state, style), f"{job.progress.fraction:.0%}", created, message
-        )
-    return table
+def file_size(size_bytes: int) -> str:
+    """Format a size, such as "1.25 MB" or "380 kB"."""
+    return f"{size_bytes / 1e6:.2f} MB" if size_bytes >= 1e6 else f"{size_bytes / 1e3:.0f} kB"

@@ -50,7 +50,7 @@ def test_a_second_service_on_the_same_folder_is_refused(service: RunningService)
     command = [sys.executable, "-m", "orchestrator.cli", "up"]
     second = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60)
     assert second.returncode == 1
-    assert "another Heartwood runs" in second.stderr
+    assert "another Heartwood service" in second.stderr
 
 
 def _expect_an_end(client: Heartwood, job_id: str) -> None:

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 from orchestrator.domain.material_maps import MaterialModels
 from orchestrator.inference.models import TritonModels
-from orchestrator.service import local_triton
+from orchestrator.local_triton import local_triton
 from orchestrator.settings import load
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from orchestrator.cli.results import STAIN_FILES
+from orchestrator.cli.stain import FILES as STAIN_FILES
 from orchestrator.client.client import Heartwood
 from orchestrator.protocol.heartwood.v1 import job_pb2, render_pb2
 from tests.support.meshes import write_stool

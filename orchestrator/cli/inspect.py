@@ -1,0 +1,53 @@
+"""``heartwood inspect``."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+from rich.table import Table
+
+from orchestrator.cli.arguments import MeshFile, read_file, read_settings
+from orchestrator.cli.logs import configure_logs
+from orchestrator.cli.terminal import console, facts_table, file_size
+from orchestrator.stages.export.inspect import ModelFacts
+from orchestrator.stages.export.inspect import inspect as inspect_mesh
+from orchestrator.stages.intake import check_model_file
+
+
+def inspect(model: MeshFile) -> None:
+    """Show what the file of a 3D model contains.
+
+    Prints size, triangles, draw calls, materials, textures, dimensions and the size budgets of `heartwood export` that
+    the file meets. Runs without the service.
+    """
+    settings = read_settings()
+    configure_logs(settings.log_level)
+    data = read_file(model)
+    info = check_model_file(data, model.name, str(model))
+    with tempfile.TemporaryDirectory(prefix="heartwood-") as scratch:
+        source = Path(scratch) / f"source.{'zip' if info.archive else info.format.value}"
+        source.write_bytes(data)
+        facts = inspect_mesh(source, Path(scratch) / "work", blender=settings.blender)
+    console.print(table(facts, model.name))
+
+
+def table(facts: ModelFacts, name: str) -> Table:
+    """Return the facts about the file ``name``."""
+    rows = facts_table(name, file_size(facts.size_bytes))
+    size = facts.dimensions
+    rows.add_row(
+        "dimensions", f"{size.width_m:.3f} × {size.height_m:.3f} × {size.depth_m:.3f} m (width, height, depth)"
+    )
+    rows.add_row("triangles", f"{facts.triangles:,}")
+    rows.add_row("vertices", f"{facts.vertices:,}")
+    rows.add_row("draw calls", str(facts.draw_calls))
+    rows.add_row("materials", ", ".join(material.name for material in facts.materials) or "none")
+    for texture in facts.textures:
+        rows.add_row(
+            "texture",
+            f"{texture.name} {texture.width} × {texture.height}, {texture.format}, {file_size(texture.size_bytes)}",
+        )
+    rows.add_row("extensions", ", ".join(facts.extensions) or "none")
+    rows.add_row("meets the budgets of", ", ".join(target.value for target in facts.meets) or "none")
+    return rows

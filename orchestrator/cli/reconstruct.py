@@ -1,0 +1,97 @@
+"""``heartwood reconstruct``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.table import Table
+
+from orchestrator.cli.arguments import (
+    DEFAULT_OUT,
+    DepthM,
+    HeightM,
+    Out,
+    Photos,
+    Preview,
+    Server,
+    Token,
+    WidthM,
+    choice,
+    enum_values,
+    read_settings,
+)
+from orchestrator.cli.downloads import download
+from orchestrator.cli.session import connect, follow, quality, upload
+from orchestrator.cli.terminal import facts_table, print_results
+from orchestrator.client.client import Heartwood
+from orchestrator.protocol.heartwood.v1 import reconstruct_pb2
+
+FOLDER = "model"
+MODES = enum_values(reconstruct_pb2.ReconstructMode)
+ENGINES = enum_values(reconstruct_pb2.PhotogrammetryEngine)
+PROVIDERS = enum_values(reconstruct_pb2.SingleImageProvider)
+
+ModeName = Annotated[
+    str, typer.Option("--mode", help=f"{', '.join(MODES)}. auto selects photogrammetry for 8 photos or more.")
+]
+
+
+def reconstruct(
+    photos: Photos,
+    out: Out = DEFAULT_OUT,
+    mode: ModeName = "auto",
+    engine: Annotated[str, typer.Option(help=f"Photogrammetry program: {', '.join(ENGINES)}.")] = "colmap",
+    provider: Annotated[str, typer.Option(help=f"Method for single_image: {', '.join(PROVIDERS)}.")] = "local",
+    ordered: Annotated[
+        bool, typer.Option("--ordered", help="The photos are in order around the piece: match neighbours only.")
+    ] = False,
+    width_m: WidthM = 0.0,
+    height_m: HeightM = 0.0,
+    depth_m: DepthM = 0.0,
+    texture: Annotated[int, typer.Option(help="Texture side in pixels: 512, 1024, 2048 or 4096.")] = 2048,
+    triangles: Annotated[int, typer.Option(help="Maximum triangle count.")] = 200_000,
+    preview: Preview = False,
+    server: Server = "",
+    token: Token = "",
+) -> None:
+    """Make a 3D model from photos.
+
+    Saves the model as GLB, USDZ and FBX, and prints a report on the photos.
+    """
+    options = reconstruct_pb2.ReconstructOptions(
+        mode=choice("--mode", mode, MODES),
+        engine=choice("--engine", engine, ENGINES),
+        provider=choice("--provider", provider, PROVIDERS),
+        ordered=ordered,
+        dimensions=reconstruct_pb2.Dimensions(width_m=width_m, height_m=height_m, depth_m=depth_m),
+        texture_size=texture,
+        max_triangles=triangles,
+    )
+    with connect(read_settings(), server, token) as client:
+        job = client.reconstruct(upload(client, photos), options, quality=quality(preview))
+        result = follow(client, job.id, "reconstruct").reconstruct
+        save(client, result, out)
+    print_results(table(result), out)
+
+
+def save(client: Heartwood, result: reconstruct_pb2.ReconstructResult, folder: Path) -> None:
+    """Download the 3D model in all formats and its preview."""
+    download(client, [result.glb, result.usdz, result.fbx, result.preview, *result.extras], folder)
+
+
+def table(result: reconstruct_pb2.ReconstructResult) -> Table:
+    """Return facts about the 3D model and the report on the photos."""
+    facts = facts_table("model", result.model_id)
+    size = result.dimensions
+    report = result.report
+    facts.add_row("triangles", f"{result.triangles:,}")
+    facts.add_row("width, height, depth", f"{size.width_m:.3f} × {size.height_m:.3f} × {size.depth_m:.3f}")
+    facts.add_row("photos used", f"{len(report.used_photo_asset_ids)} of {report.photos}")
+    if report.points:
+        facts.add_row("reprojection error", f"{report.mean_reprojection_error_px:.2f} px, {report.points:,} points")
+        facts.add_row("coverage", f"{report.coverage_deg:.0f}° around the piece")
+    for advice in report.advice:
+        facts.add_row("advice", advice)
+    return facts

@@ -1,0 +1,62 @@
+"""``heartwood up``, ``heartwood triton`` and ``heartwood token``. Each imports only what it needs."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from typing import Annotated
+
+import typer
+
+from orchestrator.cli.arguments import read_settings
+from orchestrator.cli.terminal import console
+
+
+def up(
+    listen: Annotated[
+        str,
+        typer.Option(help="host:port of the gRPC API; port 0 chooses a free port.", metavar="ADDRESS"),
+    ] = "",
+    workers: Annotated[int, typer.Option(help="Jobs that run concurrently.", show_default=False)] = 0,
+    triton: Annotated[
+        str, typer.Option(help="gRPC host:port of a running Triton. Default: start one.", metavar="ADDRESS")
+    ] = "",
+) -> None:
+    """Run the service until Ctrl-C.
+
+    The service consists of Triton, the durable jobs and the gRPC API.
+    """
+    from orchestrator.cli.logs import configure_logs
+    from orchestrator.service import run
+
+    changes = {"listen": listen, "workers": workers, "triton_url": triton}
+    settings = read_settings(**{name: value for name, value in changes.items() if value})
+    configure_logs(settings.log_level)
+    run(settings, console.print)
+
+
+def triton() -> None:
+    """Run only Triton, with the models of Heartwood, until Ctrl-C.
+
+    Prints its addresses, for perf_analyzer and other Triton clients.
+    """
+    from orchestrator.local_triton import local_triton
+
+    with local_triton(read_settings()) as server:
+        console.print(f"gRPC     {server.url}\nHTTP     {server.http_url}\nmetrics  {server.metrics_url}")
+        stopping = threading.Event()
+        for signal_number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(signal_number, lambda *_: stopping.set())
+        stopping.wait()
+
+
+def token(
+    tenant: Annotated[str, typer.Argument(help="Owner of the jobs and files that the token gives access to.")],
+) -> None:
+    """Create a bearer token for a tenant and print it.
+
+    Only a hash of the token is stored. A running service accepts it immediately.
+    """
+    from orchestrator.api.auth import add_token
+
+    console.print(add_token(read_settings().tokens_file, tenant), highlight=False, soft_wrap=True)

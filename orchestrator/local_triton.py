@@ -1,0 +1,17 @@
+"""The Triton of the pip package, configured by the settings."""
+
+from __future__ import annotations
+
+from orchestrator.inference.launch import TritonServer
+from orchestrator.inference.profiles import select_profile
+from orchestrator.settings import Settings
+
+
+def local_triton(settings: Settings) -> TritonServer:
+    """Return a Triton server that is not started yet. Use it as a context manager to start and stop it."""
+    return TritonServer(
+        settings.model_repository,
+        settings.triton_backends,
+        settings.root / "triton",
+        profile=select_profile(settings.triton_profiles, settings.triton_profile),
+    )
