@@ -64,7 +64,7 @@ async def _serve(
     port = await server.start()
     host = settings.listen.rpartition(":")[0]
     _ensure_local_token(settings)
-    await server.tell_health(await asyncio.to_thread(models.ready))
+    await server.set_health(await asyncio.to_thread(models.ready))
     write_private(settings.service_file, json.dumps({"address": f"{host}:{port}", "pid": os.getpid()}))
     announce(f"Heartwood listens on {host}:{port}")
     stopping = asyncio.Event()
@@ -75,7 +75,7 @@ async def _serve(
         try:
             await asyncio.wait_for(stopping.wait(), HEALTH_INTERVAL_S)
         except TimeoutError:
-            await server.tell_health(await asyncio.to_thread(models.ready))
+            await server.set_health(await asyncio.to_thread(models.ready))
     announce("Stopping. Running calls and jobs may finish.")
     settings.service_file.unlink(missing_ok=True)
     await server.stop()

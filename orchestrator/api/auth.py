@@ -1,4 +1,4 @@
-"""Who calls: a bearer token names a tenant. The file keeps only the tokens' SHA-256."""
+"""Authentication: a bearer token identifies a tenant. The token file contains only SHA-256 hashes."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ TENANT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 
 
 class Tokens:
-    """The known tokens, read again when their file changes."""
+    """The tokens of a file, which is read again when it changes."""
 
     def __init__(self, file: Path) -> None:
         self._file = file
@@ -30,12 +30,14 @@ class Tokens:
         """
         scheme, _, token = authorization.partition(" ")
         if scheme.lower() != "bearer" or not token:
-            raise Unauthenticated("send the metadata 'authorization: Bearer TOKEN'; `heartwood token TENANT` makes one")
+            raise Unauthenticated(
+                "the metadata 'authorization: Bearer TOKEN' is missing; `heartwood token TENANT` creates a token"
+            )
         self._read()
-        # A dict look-up of a hash tells nothing of the token by its time.
+        # The time of a dict lookup by hash reveals nothing about the token.
         tenant = self._tenants.get(hashlib.sha256(token.strip().encode()).hexdigest())
         if tenant is None:
-            raise Unauthenticated("the bearer token is not known")
+            raise Unauthenticated("the bearer token is unknown; `heartwood token TENANT` creates one")
         return tenant
 
     def _read(self) -> None:
@@ -50,10 +52,10 @@ class Tokens:
 
 
 def add_token(file: Path, tenant: str) -> str:
-    """Make a token for ``tenant``, add its hash to ``file`` and return it; it can't be shown again.
+    """Create a token for ``tenant``, add its hash to ``file`` and return the token. It cannot be shown again.
 
     Raises:
-        InvalidInput: the tenant's name is not allowed.
+        InvalidInput: the name of the tenant is not allowed.
     """
     if not TENANT.fullmatch(tenant):
         raise InvalidInput("tenant", f"{tenant[:80]!r} is not allowed; use 1 to 63 letters, digits, '.', '_' and '-'")
@@ -65,7 +67,7 @@ def add_token(file: Path, tenant: str) -> str:
 
 
 def write_private(file: Path, text: str) -> None:
-    """Replace ``file`` at once, readable by its owner only."""
+    """Replace ``file`` atomically with a file that only its owner can read."""
     file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     scratch = file.with_name(f"{file.name}.{os.getpid()}.new")
     descriptor = os.open(scratch, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)

@@ -1,4 +1,4 @@
-"""Reads a file that a client streams: a message with the header, then the file in chunks."""
+"""Reads a file that a client streams: one header message, then chunks."""
 
 from __future__ import annotations
 
@@ -9,37 +9,37 @@ from orchestrator.errors import InvalidInput
 
 
 async def header_of(messages: AsyncIterator[Any]) -> Any:
-    """The header that the first message holds.
+    """The header, which the first message must contain.
 
     Raises:
-        InvalidInput: it holds none, or there is no message.
+        InvalidInput: the first message has no header, or there is no message.
     """
     async for message in messages:
         if message.WhichOneof("part") != "header":
-            raise InvalidInput("header", "the first message of an upload must hold the header")
+            raise InvalidInput("header", "the first message of an upload must contain the header")
         return message.header
-    raise InvalidInput("header", "the upload is empty; send a header, then chunks")
+    raise InvalidInput("header", "the stream is empty; send a header, then chunks")
 
 
-async def chunks_of(messages: AsyncIterator[Any], promised: int) -> AsyncIterator[bytes]:
-    """Yield the data of the chunks that follow the header.
+async def chunks_of(messages: AsyncIterator[Any], size_bytes: int) -> AsyncIterator[bytes]:
+    """Yield the data of the chunks after the header.
 
     Args:
-        promised: the bytes of the whole file, as the header says; 0 promises nothing.
+        size_bytes: size of the whole file according to the header; 0 if the header does not state it.
 
     Raises:
-        InvalidInput: they are out of order, or not what was promised.
+        InvalidInput: a chunk is out of order, or the size differs from the header.
     """
     size = 0
     async for message in messages:
         if message.WhichOneof("part") != "chunk":
-            raise InvalidInput("chunk", "each message after the first must hold a chunk")
+            raise InvalidInput("chunk", "each message after the first must contain a chunk")
         chunk = message.chunk
         if chunk.offset != size:
-            raise InvalidInput("chunk.offset", f"{chunk.offset} is out of order; the next chunk begins at {size}")
+            raise InvalidInput("chunk.offset", f"{chunk.offset} is out of order; the next chunk starts at {size}")
         size += len(chunk.data)
-        if promised and size > promised:
-            raise InvalidInput("chunk.data", f"more than the {promised} bytes that the header promised")
+        if size_bytes and size > size_bytes:
+            raise InvalidInput("chunk.data", f"the file is larger than the {size_bytes} bytes of the header")
         yield chunk.data
-    if promised and size != promised:
-        raise InvalidInput("header.size_bytes", f"{promised} were promised, {size} bytes came")
+    if size_bytes and size != size_bytes:
+        raise InvalidInput("header.size_bytes", f"the header states {size_bytes} bytes, but {size} bytes were received")

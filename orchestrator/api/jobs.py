@@ -1,80 +1,88 @@
-"""JobService: create, look at, watch, cancel and delete jobs."""
+"""``JobService``: creates, lists, watches, cancels and deletes jobs."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+import threading
+from collections.abc import AsyncIterator, Sequence
 from datetime import datetime
-from typing import Any
 
+from cachetools import LRUCache
 from grpc.aio import ServicerContext
 
-from orchestrator.api import requests, responses
+from orchestrator.api import fields, messages
+from orchestrator.api.auth import Tokens
 from orchestrator.api.servicer import Servicer, call, in_thread, stream
-from orchestrator.domain.jobs import JobState
+from orchestrator.domain.jobs import JobRecord
 from orchestrator.domain.stain_catalogue import STAINS
 from orchestrator.errors import InvalidInput
+from orchestrator.jobs.service import JobService
 from orchestrator.protocol.heartwood.v1 import job_pb2, job_pb2_grpc, stain_pb2
 
 WATCH_INTERVAL_S = 0.1
+CACHED_REPLIES = 2000
+"""Finished jobs whose replies are kept in memory, each of about 1 to 50 kB."""
 
 
 class JobServicer(Servicer, job_pb2_grpc.JobServiceServicer):
-    """See ``job.proto``."""
+    """Implements ``JobService`` of ``job.proto``."""
+
+    def __init__(self, jobs: JobService, tokens: Tokens) -> None:
+        super().__init__(jobs, tokens)
+        self._replies: LRUCache[tuple[str, int], job_pb2.Job] = LRUCache(CACHED_REPLIES)
+        self._replies_lock = threading.Lock()
 
     @call
     async def CreateJob(
         self, request: job_pb2.CreateJobRequest, _: ServicerContext, tenant: str
     ) -> job_pb2.CreateJobResponse:
-        asked = requests.job_request(request)
+        job = messages.read_job_request(request)
         try:
-            row = await in_thread(self.jobs.create, tenant, asked)
+            record = await in_thread(self.jobs.create, tenant, job)
         except InvalidInput as error:
-            raise requests.in_spec(error, request.spec.WhichOneof("stage")) from None
-        return job_pb2.CreateJobResponse(job=await self._job(tenant, row))
+            raise messages.from_request(error, job.kind) from None
+        return job_pb2.CreateJobResponse(job=await self._reply(tenant, record))
 
     @call
     async def GetJob(self, request: job_pb2.GetJobRequest, _: ServicerContext, tenant: str) -> job_pb2.GetJobResponse:
-        row = await in_thread(self.jobs.get, tenant, request.job_id)
-        return job_pb2.GetJobResponse(job=await self._job(tenant, row))
+        record = await in_thread(self.jobs.get, tenant, request.job_id)
+        return job_pb2.GetJobResponse(job=await self._reply(tenant, record))
 
     @call
     async def ListJobs(
         self, request: job_pb2.ListJobsRequest, _: ServicerContext, tenant: str
     ) -> job_pb2.ListJobsResponse:
-        size = requests.page_size(request.page_size)
-        states = requests.states(request.states)
-        before = _read_place(request.page_token)
-        rows = await in_thread(self.parts.records.list_jobs, tenant, states, dict(request.labels), before, size + 1)
+        size = fields.page_size(request.page_size)
+        states = [messages.STATES.read("states", number) for number in request.states]
+        before = _read_page_token(request.page_token)
+        records = await in_thread(self.jobs.page, tenant, states, dict(request.labels), before, size + 1)
+        page = records[:size]
         token = ""
-        if len(rows) > size:
-            last = rows[size - 1]
-            token = requests.page_token([last["create_time"].isoformat(), last["id"]])
-        return job_pb2.ListJobsResponse(
-            jobs=[await self._job(tenant, row) for row in rows[:size]], next_page_token=token
-        )
+        if len(records) > size:
+            token = fields.write_page_token([page[-1].create_time.isoformat(), page[-1].id])
+        return job_pb2.ListJobsResponse(jobs=await in_thread(self._replies_to, tenant, page), next_page_token=token)
 
     @stream
     async def WatchJob(
         self, request: job_pb2.WatchJobRequest, _: ServicerContext, tenant: str
     ) -> AsyncIterator[job_pb2.WatchJobResponse]:
-        seen: Any = None
+        sent = None
         while True:
-            row = await in_thread(self.jobs.get, tenant, request.job_id)
-            made = await self._job(tenant, row)
-            if made != seen:
-                yield job_pb2.WatchJobResponse(job=made)
-                seen = made
-            if JobState(row["state"]).is_final:
-                return
+            revision = await in_thread(self.jobs.revision, tenant, request.job_id)
+            if revision != sent:
+                record = await in_thread(self.jobs.get, tenant, request.job_id)
+                yield job_pb2.WatchJobResponse(job=await self._reply(tenant, record))
+                if record.state.is_final:
+                    return
+                sent = revision
             await asyncio.sleep(WATCH_INTERVAL_S)
 
     @call
     async def CancelJob(
         self, request: job_pb2.CancelJobRequest, _: ServicerContext, tenant: str
     ) -> job_pb2.CancelJobResponse:
-        row = await in_thread(self.jobs.cancel, tenant, request.job_id)
-        return job_pb2.CancelJobResponse(job=await self._job(tenant, row))
+        record = await in_thread(self.jobs.cancel, tenant, request.job_id)
+        return job_pb2.CancelJobResponse(job=await self._reply(tenant, record))
 
     @call
     async def DeleteJob(
@@ -96,24 +104,32 @@ class JobServicer(Servicer, job_pb2_grpc.JobServiceServicer):
             ]
         )
 
-    async def _job(self, tenant: str, row: dict[str, Any]) -> job_pb2.Job:
-        def make() -> job_pb2.Job:
-            records = self.parts.records
-            queued = row["state"] == JobState.QUEUED.value
-            position = records.queue_position(row) if queued else 0
-            return responses.job(row, position, lambda id: records.asset(tenant, id))
+    async def _reply(self, tenant: str, record: JobRecord) -> job_pb2.Job:
+        replies: list[job_pb2.Job] = await in_thread(self._replies_to, tenant, [record])
+        return replies[0]
 
-        made: job_pb2.Job = await in_thread(make)
-        return made
+    def _replies_to(self, tenant: str, records: Sequence[JobRecord]) -> list[job_pb2.Job]:
+        """The protos of jobs. Those of finished jobs come from memory unless the job's revision has changed."""
+        with self._replies_lock:
+            known = [(record.id, self._replies.get((record.id, record.revision))) for record in records]
+        replies = {id: reply for id, reply in known if reply is not None}
+        missing = [record for record in records if record.id not in replies]
+        for job in self.jobs.load(tenant, missing):
+            reply = messages.write_job(job)
+            replies[job.record.id] = reply
+            if job.record.state.is_final:
+                with self._replies_lock:
+                    self._replies[job.record.id, job.record.revision] = reply
+        return [replies[record.id] for record in records]
 
 
-def _read_place(token: str) -> tuple[datetime, str] | None:
-    values = requests.read_page_token(token, 2)
+def _read_page_token(token: str) -> tuple[datetime, str] | None:
+    values = fields.read_page_token(token, 2)
     if not values:
         return None
     try:
         return datetime.fromisoformat(values[0]), values[1]
     except ValueError:
         raise InvalidInput(
-            "page_token", "it is not one that this service gave; leave it empty for the first page"
+            "page_token", "it was not returned by this service; leave it empty for the first page"
         ) from None

@@ -1,37 +1,18 @@
-"""Reads and writes the protos of ``ModelService``."""
+"""Converts between the protos of ``ModelService`` and domain types."""
 
 from __future__ import annotations
 
-from orchestrator.api.responses import stamp
-from orchestrator.domain.model_versions import (
-    CandidateReport,
-    DeployOptions,
-    ModelStatus,
-    ModelVersion,
-    Verdict,
-    VersionState,
-)
+from orchestrator.api.fields import write_time
+from orchestrator.domain.model_versions import CandidateReport, DeployOptions, ModelStatus, ModelVersion
 from orchestrator.errors import InvalidInput
 from orchestrator.protocol.heartwood.v1 import model_pb2
 
-STATES = {
-    VersionState.CHECKING: model_pb2.MODEL_VERSION_STATE_CHECKING,
-    VersionState.READY: model_pb2.MODEL_VERSION_STATE_READY,
-    VersionState.FAILED: model_pb2.MODEL_VERSION_STATE_FAILED,
-    VersionState.RETIRED: model_pb2.MODEL_VERSION_STATE_RETIRED,
-}
-VERDICTS = {
-    Verdict.AGREES: model_pb2.MODEL_VERDICT_AGREES,
-    Verdict.MEASURED_BETTER: model_pb2.MODEL_VERDICT_MEASURED_BETTER,
-    Verdict.DIFFERENCE_ACCEPTED: model_pb2.MODEL_VERDICT_DIFFERENCE_ACCEPTED,
-}
-
 
 def deploy_options(header: model_pb2.DeployModelRequest.Header) -> DeployOptions:
-    """How the candidate is checked.
+    """Convert the options in the header of an upload. Absent values get the defaults of ``DeployOptions``.
 
     Raises:
-        InvalidInput: a value is not allowed.
+        InvalidInput: a value is out of range.
     """
     default = DeployOptions()
     timeout = header.shadow_timeout.ToTimedelta().total_seconds() if header.HasField("shadow_timeout") else None
@@ -45,20 +26,19 @@ def deploy_options(header: model_pb2.DeployModelRequest.Header) -> DeployOptions
 
 
 def revision(request: model_pb2.PromoteModelRequest | model_pb2.RollbackModelRequest) -> int | None:
-    """The revision as the caller saw it; None is any.
+    """Return the revision that the caller expects, or None if the request has none.
 
     Raises:
-        InvalidInput: it is below 0.
+        InvalidInput: the revision is negative.
     """
     if not request.HasField("revision"):
         return None
     if request.revision < 0:
-        raise InvalidInput("revision", f"{request.revision} is not allowed; give the model's revision, or none")
+        raise InvalidInput("revision", f"{request.revision} is not allowed; it must be at least 0, or absent")
     return request.revision
 
 
-def model(status: ModelStatus) -> model_pb2.Model:
-    """A model's proto."""
+def model_to_proto(status: ModelStatus) -> model_pb2.Model:
     pointer = status.pointer
     return model_pb2.Model(
         name=status.model,
@@ -66,35 +46,38 @@ def model(status: ModelStatus) -> model_pb2.Model:
         rollback_version=pointer.previous,
         revision=pointer.revision,
         operator=pointer.operator,
-        change_time=stamp(pointer.change_time),
-        versions=[_version(one, serves=one.version == pointer.version) for one in status.versions],
+        change_time=write_time(pointer.change_time),
+        versions=[_version_to_proto(version, serves=version.version == pointer.version) for version in status.versions],
     )
 
 
-def _version(one: ModelVersion, *, serves: bool) -> model_pb2.ModelVersion:
+def _version_to_proto(version: ModelVersion, *, serves: bool) -> model_pb2.ModelVersion:
+    state = "SERVING" if serves else version.state.name
     return model_pb2.ModelVersion(
-        version=one.version,
-        state=model_pb2.MODEL_VERSION_STATE_SERVING if serves else STATES[one.state],
-        reason=one.reason,
-        in_repository=one.in_repository,
-        triton_name=one.triton_name,
-        sha256=one.sha256,
-        size_bytes=one.size_bytes,
-        operator=one.operator,
-        create_time=stamp(one.create_time),
-        report=_report(one.report) if one.report else None,
+        version=version.version,
+        state=model_pb2.ModelVersionState.Value(f"MODEL_VERSION_STATE_{state}"),
+        reason=version.reason,
+        in_repository=version.in_repository,
+        triton_name=version.triton_name,
+        sha256=version.sha256,
+        size_bytes=version.size_bytes,
+        operator=version.operator,
+        create_time=write_time(version.create_time),
+        report=_report_to_proto(version.report) if version.report else None,
     )
 
 
-def _report(report: CandidateReport) -> model_pb2.ModelReport:
+def _report_to_proto(report: CandidateReport) -> model_pb2.ModelReport:
     shadow = report.shadow
     return model_pb2.ModelReport(
         against_version=report.against,
-        verdict=VERDICTS[report.verdict],
+        verdict=model_pb2.ModelVerdict.Value(f"MODEL_VERDICT_{report.verdict.name}"),
         differences=report.differences,
         latencies=[
-            model_pb2.ModelReport.Latency(side=one.side, candidate_ms=one.candidate_ms, serving_ms=one.serving_ms)
-            for one in report.latencies
+            model_pb2.ModelReport.Latency(
+                side=latency.side, candidate_ms=latency.candidate_ms, serving_ms=latency.serving_ms
+            )
+            for latency in report.latencies
         ],
         shadow=model_pb2.ModelReport.Shadow(
             requests=shadow.requests,

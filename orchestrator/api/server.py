@@ -1,4 +1,4 @@
-"""The gRPC server: services, health, reflection, TLS, and a graceful end."""
+"""The gRPC server: services, health, reflection, TLS and graceful shutdown."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from orchestrator.api.auth import Tokens
 from orchestrator.api.jobs import JobServicer
 from orchestrator.api.models import ModelServicer
 from orchestrator.errors import FailedPrecondition
-from orchestrator.jobs.service import Jobs
+from orchestrator.jobs.service import JobService
 from orchestrator.protocol.heartwood.v1 import (
     asset_pb2,
     asset_pb2_grpc,
@@ -35,9 +35,9 @@ SERVICES = (
 
 
 class Server:
-    """One listening server. ``health`` answers NOT_SERVING while the models don't answer, and while it drains."""
+    """One listening server. Its health is NOT_SERVING while the models do not respond and while it drains."""
 
-    def __init__(self, settings: Settings, jobs: Jobs, rollout: Rollout) -> None:
+    def __init__(self, settings: Settings, jobs: JobService, rollout: Rollout) -> None:
         self._settings = settings
         self._health = health.aio.HealthServicer()
         self._grpc = grpc.aio.server(
@@ -47,15 +47,15 @@ class Server:
         tokens = Tokens(settings.tokens_file)
         asset_pb2_grpc.add_AssetServiceServicer_to_server(AssetServicer(jobs, tokens), self._grpc)
         job_pb2_grpc.add_JobServiceServicer_to_server(JobServicer(jobs, tokens), self._grpc)
-        model_pb2_grpc.add_ModelServiceServicer_to_server(ModelServicer(jobs, tokens, rollout), self._grpc)
+        model_pb2_grpc.add_ModelServiceServicer_to_server(ModelServicer(jobs, tokens, rollout, settings), self._grpc)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._grpc)
         reflection.enable_server_reflection((*SERVICES, health.SERVICE_NAME, reflection.SERVICE_NAME), self._grpc)
 
     async def start(self) -> int:
-        """Listen, and return the port.
+        """Listen and return the port.
 
         Raises:
-            FailedPrecondition: the address is taken, or not loopback without TLS.
+            FailedPrecondition: the address is in use, or it is not loopback and TLS is off.
         """
         settings = self._settings
         host = settings.listen.rpartition(":")[0].strip("[]")
@@ -63,7 +63,7 @@ class Server:
         if credentials is None and not _is_loopback(host) and not settings.allow_plaintext:
             raise FailedPrecondition(
                 f"{settings.listen!r} is not loopback: set HEARTWOOD_TLS_CERTIFICATE and HEARTWOOD_TLS_KEY, "
-                "or HEARTWOOD_ALLOW_PLAINTEXT=true where something in front of the service does TLS"
+                "or HEARTWOOD_ALLOW_PLAINTEXT=true if a proxy in front of the service terminates TLS"
             )
         try:
             if credentials is None:
@@ -71,18 +71,20 @@ class Server:
             else:
                 port = self._grpc.add_secure_port(settings.listen, credentials)
         except RuntimeError:
-            raise FailedPrecondition(f"can't listen on {settings.listen!r}: the address is taken or not ours") from None
+            raise FailedPrecondition(
+                f"can't listen on {settings.listen!r}: the address is in use, or this machine does not have it"
+            ) from None
         await self._grpc.start()
         return port
 
-    async def tell_health(self, serving: bool) -> None:
-        """Tell load balancers whether to send calls."""
+    async def set_health(self, serving: bool) -> None:
+        """Report SERVING or NOT_SERVING to load balancers."""
         state = health_pb2.HealthCheckResponse.SERVING if serving else health_pb2.HealthCheckResponse.NOT_SERVING
         for name in ("", *SERVICES):
             await self._health.set(name, state)
 
     async def stop(self) -> None:
-        """Say NOT_SERVING, take no new calls, and let the running ones end within ``drain_s``."""
+        """Report NOT_SERVING, accept no new calls, and let running calls finish within ``drain_s``."""
         await self._health.enter_graceful_shutdown()
         await self._grpc.stop(self._settings.drain_s)
         await asyncio.sleep(0)

@@ -1,4 +1,4 @@
-"""What every call goes through: the caller's tenant, the error tree as a gRPC status, a line in the log."""
+"""The common path of every RPC: authentication, error mapping and logging."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ from grpc_status import rpc_status
 from orchestrator.api.auth import Tokens
 from orchestrator.api.status import grpc_code, status
 from orchestrator.errors import HeartwoodError, InvalidInput
-from orchestrator.jobs.service import Jobs
+from orchestrator.jobs.service import JobService
 
 log = structlog.get_logger()
 
 
 class Servicer:
-    """What the services share. Methods take (request, context, tenant); ``call`` and ``stream`` add the tenant."""
+    """Base class of the servicers. Their methods take (request, context, tenant); ``call`` and ``stream`` pass the
+    tenant."""
 
-    def __init__(self, jobs: Jobs, tokens: Tokens) -> None:
+    def __init__(self, jobs: JobService, tokens: Tokens) -> None:
         self.jobs = jobs
-        self.uploads = jobs.uploads
-        self.parts = jobs.parts
+        self.assets = jobs.assets
         self.tokens = tokens
 
     def tenant(self, context: ServicerContext) -> str:
-        """The caller's tenant.
+        """The tenant of the caller.
 
         Raises:
             Unauthenticated: the token is missing or unknown.
@@ -40,37 +40,37 @@ class Servicer:
 
 
 def call(method: Callable[..., Any]) -> Callable[..., Any]:
-    """A unary (or client-streaming) call."""
+    """Decorate an RPC with a single response."""
 
     @wraps(method)
     async def wrapped(self: Servicer, request: Any, context: ServicerContext) -> Any:
         started = time.monotonic()
         try:
-            answer = await method(self, request, context, self.tenant(context))
+            response = await method(self, request, context, self.tenant(context))
             log.info("rpc", method=method.__name__, ms=round(1000 * (time.monotonic() - started), 1))
-            return answer
-        except Exception as error:  # noqa: BLE001 - whatever it was, the caller gets a status and no trace
+            return response
+        except Exception as error:  # noqa: BLE001 - every error becomes a gRPC status, without a stack trace
             await _abort(context, method.__name__, error)
 
     return wrapped
 
 
 def stream(method: Callable[..., AsyncIterator[Any]]) -> Callable[..., AsyncIterator[Any]]:
-    """A server-streaming call."""
+    """Decorate an RPC that streams its responses."""
 
     @wraps(method)
     async def wrapped(self: Servicer, request: Any, context: ServicerContext) -> AsyncIterator[Any]:
         try:
-            async for answer in method(self, request, context, self.tenant(context)):
-                yield answer
-        except Exception as error:  # noqa: BLE001 - whatever it was, the caller gets a status and no trace
+            async for response in method(self, request, context, self.tenant(context)):
+                yield response
+        except Exception as error:  # noqa: BLE001 - every error becomes a gRPC status, without a stack trace
             await _abort(context, method.__name__, error)
 
     return wrapped
 
 
 async def in_thread(function: Callable[..., Any], *arguments: Any) -> Any:
-    """Run what blocks (database, disk) beside the event loop."""
+    """Run a blocking function (database, disk) outside the event loop."""
     return await asyncio.to_thread(function, *arguments)
 
 
@@ -79,11 +79,11 @@ async def _abort(context: ServicerContext, method: str, error: Exception) -> NoR
         raise error
     if isinstance(error, HeartwoodError):
         field = error.field if isinstance(error, InvalidInput) else ""
-        answer = status(error.reason, error.message, error.facts, field)
+        response = status(error.reason, error.message, error.facts, field)
         log.info("rpc_refused", method=method, reason=error.reason)
     else:
-        answer = status("INTERNAL", "the service failed; its log says why", {})
+        response = status("INTERNAL", "the call failed because of an internal error; see the log of the service", {})
         log.error("rpc_failed", method=method, exc_info=error)
-    details = rpc_status.to_status(answer)
-    await context.abort(grpc_code(answer.code), details.details, tuple(details.trailing_metadata))
+    details = rpc_status.to_status(response)
+    await context.abort(grpc_code(response.code), details.details, tuple(details.trailing_metadata))
     raise AssertionError("abort always raises")

@@ -1,4 +1,4 @@
-"""The one place where the error tree becomes a gRPC status, for calls and for failed jobs alike."""
+"""Maps the error hierarchy to gRPC statuses, for calls and for failed jobs."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ DOMAIN = "heartwood"
 CODES: dict[str, int] = {
     "INVALID_INPUT": code_pb2.INVALID_ARGUMENT,
     "NO_WOOD_FOUND": code_pb2.FAILED_PRECONDITION,
+    "NO_PIECE_FOUND": code_pb2.FAILED_PRECONDITION,
     "NOT_FOUND": code_pb2.NOT_FOUND,
     "FAILED_PRECONDITION": code_pb2.FAILED_PRECONDITION,
     "CHANGED_MEANWHILE": code_pb2.ABORTED,
@@ -30,11 +31,11 @@ CODES: dict[str, int] = {
     "CANCELED": code_pb2.CANCELLED,
     "INTERNAL": code_pb2.INTERNAL,
 }
-"""Reason → google.rpc.Code. A test holds that every reason of the error tree is here."""
+"""Reason → google.rpc.Code. A test checks that it contains every reason of the error hierarchy."""
 
 
 def status(reason: str, message: str, facts: dict[str, str], field: str = "") -> status_pb2.Status:
-    """Return the ``google.rpc.Status`` with ErrorInfo, and BadRequest where a field was wrong."""
+    """The ``google.rpc.Status`` with ErrorInfo, and with BadRequest if a field is invalid."""
     details: list[Any] = [error_details_pb2.ErrorInfo(reason=reason, domain=DOMAIN, metadata=facts)]
     if field:
         violation = error_details_pb2.BadRequest.FieldViolation(field=field, description=message, reason=reason)

@@ -1,4 +1,4 @@
-"""Stored files."""
+"""Files of a tenant."""
 
 from __future__ import annotations
 
@@ -9,18 +9,29 @@ from datetime import datetime
 
 
 @dataclass(frozen=True)
+class StoredFile:
+    """The content of a file in the blob store."""
+
+    sha256: str
+    size_bytes: int
+    media_type: str
+    width: int = 0  # px; 0 if the file is not an image
+    height: int = 0
+
+
+@dataclass(frozen=True)
 class Asset:
-    """One stored file of a tenant."""
+    """One file of a tenant, with a name and an id."""
 
     id: str
     tenant: str
-    group_id: str  # the upload, texture, mask set, model, render or export that it belongs to
-    kind: str  # photo, mask, texture, preview, document, model, video, frame
-    name: str  # photo.png, photo-0/albedo.png
+    group_id: str  # the upload that contains the file, or the group of the job that made it
+    kind: str  # photo, mask, texture, preview, document, model, video, frame or cutout
+    name: str  # such as photo.png or photo-0/albedo.png
     media_type: str
     size_bytes: int
     sha256: str
     width: int = 0
     height: int = 0
     create_time: datetime | None = None
-    model_versions: Mapping[str, str] = dataclass_field(default_factory=dict)  # model → version of what made it
+    model_versions: Mapping[str, str] = dataclass_field(default_factory=dict)  # of the models that contributed

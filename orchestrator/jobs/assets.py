@@ -1,37 +1,41 @@
-"""The files of a tenant: taken in after a look at what they are, listed, and deleted with all that came of them."""
+"""Uploads, reads and deletes the files of a tenant."""
 
 from __future__ import annotations
 
 import hashlib
 import re
 import uuid
-from datetime import UTC, datetime
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime, timedelta
 from pathlib import PurePosixPath, PureWindowsPath
 from typing import Any
 
 from orchestrator.domain.assets import Asset
 from orchestrator.errors import FailedPrecondition, InvalidInput, NotFound, ResourceExhausted
-from orchestrator.jobs.dependencies import Parts
+from orchestrator.jobs.dependencies import Dependencies
 from orchestrator.stages import intake
 
 UPLOAD_KINDS = ("photo", "mask", "model")
-MODEL_FILE = "model.glb"
-"""The name of the model that a reconstruct job makes; others of its group are the same in other formats."""
+RECONSTRUCTED_MESH = "model.glb"
+"""Name of the GLB that a reconstruct job makes. The other files of its group are the same mesh in other formats."""
+MAX_NAME = 120
 
 
-class Uploads:
-    """What the asset service does, on the stores."""
+class AssetService:
+    """The files of all tenants."""
 
-    def __init__(self, parts: Parts) -> None:
-        self.parts = parts
+    def __init__(self, dependencies: Dependencies) -> None:
+        self._settings = dependencies.settings
+        self._records = dependencies.records
+        self._blobs = dependencies.blobs
 
-    def expect(self, tenant: str, upload_id: str, kind: str, size_bytes: int) -> None:
-        """Refuse an upload that can't be taken before its bytes come.
+    def check_upload(self, tenant: str, upload_id: str, kind: str, size_bytes: int) -> None:
+        """Check an upload before its bytes are received.
 
         Raises:
             InvalidInput: the kind or the size is not allowed.
             NotFound: the tenant has no such upload.
-            ResourceExhausted: the upload is full.
+            ResourceExhausted: the upload has the maximum number of photos.
         """
         if kind not in UPLOAD_KINDS:
             raise InvalidInput("header.kind", f"{kind!r} can't be uploaded; allowed are PHOTO, MASK and MODEL")
@@ -39,28 +43,28 @@ class Uploads:
         if not 0 <= size_bytes <= most:
             raise InvalidInput("header.size_bytes", f"{size_bytes} is not allowed; a {kind} has at most {most} bytes")
         if upload_id and kind == "model":
-            raise InvalidInput("header.upload_id", "a model is an upload of its own; leave the id empty")
+            raise InvalidInput("header.upload_id", "a 3D model is an upload of its own; leave upload_id empty")
         if upload_id:
-            there = self.photos(tenant, upload_id)
-            if len(there) >= self.parts.settings.max_photos:
-                raise ResourceExhausted(f"the upload has {len(there)} photos already, which is the most it may have")
+            photos = self.photos(tenant, upload_id)
+            if len(photos) >= self._settings.max_photos:
+                raise ResourceExhausted(f"the upload has {len(photos)} photos, which is the maximum")
 
-    def add(self, tenant: str, upload_id: str, filename: str, kind: str, data: bytes, sha256: str = "") -> Asset:
-        """Keep one picture or model; an empty ``upload_id`` starts a new upload.
+    def upload(self, tenant: str, upload_id: str, filename: str, kind: str, data: bytes, sha256: str = "") -> Asset:
+        """Validate and store one photo, mask or mesh. An empty ``upload_id`` starts a new upload.
 
         Raises:
-            InvalidInput: it is nothing that Heartwood reads, or not what ``sha256`` promised.
+            InvalidInput: the file is not valid, or its hash is not ``sha256``.
         """
-        self.expect(tenant, upload_id, kind, len(data))
+        self.check_upload(tenant, upload_id, kind, len(data))
         actual = hashlib.sha256(data).hexdigest()
         if sha256 and sha256.lower() != actual:
             raise InvalidInput("header.sha256", f"{sha256[:64]!r} does not match the bytes received, {actual}")
-        name = _plain_name(filename, kind)
+        name = _safe_name(filename, kind)
         width = height = 0
         if kind == "model":
-            found = intake.check_model_file(data, name, "data")
-            media_type = found.media_type
-            name = f"{PurePosixPath(name).stem}.{'zip' if found.archive else found.format.value}"
+            mesh = intake.check_model_file(data, name, "data")
+            media_type = mesh.media_type
+            name = f"{PurePosixPath(name).stem}.{'zip' if mesh.archive else mesh.format.value}"
         else:
             info = intake.check_photo(data, "data")
             media_type, width, height = info.media_type, info.width, info.height
@@ -72,40 +76,42 @@ class Uploads:
             name=name,
             media_type=media_type,
             size_bytes=len(data),
-            sha256=self.parts.blobs.put(tenant, data),
+            sha256=self._blobs.put(tenant, data),
             width=width,
             height=height,
             create_time=datetime.now(UTC),
         )
-        self.parts.records.add_asset(asset)
-        # Somebody may have deleted the last asset of the same bytes between the two lines above.
-        self.parts.blobs.put(tenant, data)
+        self._records.add_asset(asset)
+        # A concurrent deletion of the last asset with the same bytes may have deleted the blob.
+        self._blobs.put(tenant, data)
         return asset
 
     def photos(self, tenant: str, upload_id: str) -> list[Asset]:
-        """The photos of an upload in the order they came.
+        """The photos of an upload in upload order.
 
         Raises:
             NotFound: the tenant has no such upload.
         """
-        found = [asset for kind in UPLOAD_KINDS for asset in self.parts.records.group(tenant, upload_id, kind)]
-        if not found:
+        assets = [asset for kind in UPLOAD_KINDS for asset in self._records.group(tenant, upload_id, kind)]
+        if not assets:
             raise NotFound("upload", upload_id)
-        return [asset for asset in found if asset.kind == "photo"]
+        return [asset for asset in assets if asset.kind == "photo"]
 
-    def model(self, tenant: str, model_id: str, field: str) -> Asset:
-        """The file of a model: the one uploaded, or the GLB that a job made.
+    def mesh(self, tenant: str, model_id: str, field: str) -> Asset:
+        """The file of a 3D model: the uploaded file, or the GLB that a job made.
 
         Raises:
-            InvalidInput: no id is given.
-            NotFound: the tenant has no such model.
+            InvalidInput: ``model_id`` is empty.
+            NotFound: the tenant has no such 3D model.
         """
         if not model_id:
-            raise InvalidInput(field, "it is empty; give the id of an uploaded model, or of one that a job made")
-        found = self.parts.records.group(tenant, model_id, "model")
-        if not found:
+            raise InvalidInput(field, "it is empty; set the id of an uploaded 3D model or of one that a job made")
+        meshes = self._records.group(tenant, model_id, "model")
+        if not meshes:
             raise NotFound("model", model_id)
-        return min(found, key=lambda asset: (asset.name != MODEL_FILE, asset.media_type != "model/gltf-binary"))
+        return min(
+            meshes, key=lambda asset: (asset.name != RECONSTRUCTED_MESH, asset.media_type != "model/gltf-binary")
+        )
 
     def get(self, tenant: str, asset_id: str) -> Asset:
         """The asset.
@@ -113,32 +119,49 @@ class Uploads:
         Raises:
             NotFound: the tenant has no such asset.
         """
-        asset = self.parts.records.asset(tenant, asset_id)
+        asset = self._records.asset(tenant, asset_id)
         if asset is None:
             raise NotFound("asset", asset_id)
         return asset
 
+    def page(self, tenant: str, group_id: str, kind: str, after: str, limit: int) -> list[Asset]:
+        """At most ``limit`` assets with an id greater than ``after``. Empty ``group_id`` or ``kind``: any."""
+        return self._records.list_assets(tenant, group_id, kind, after, limit)
+
+    def read(self, asset: Asset, offset: int) -> Iterator[bytes]:
+        """Yield the bytes of an asset from ``offset`` on, in chunks."""
+        return self._blobs.stream(asset.tenant, asset.sha256, offset, asset.size_bytes)
+
+    def sign(self, asset: Asset, lifetime: timedelta) -> str:
+        """A URL that reads the asset without a token.
+
+        Raises:
+            FailedPrecondition: the blob store is a local folder.
+        """
+        return self._blobs.sign(asset.tenant, asset.sha256, lifetime)
+
     def delete(self, tenant: str, asset_id: str) -> None:
-        """Forget the asset, and what was kept from its content.
+        """Delete an asset and the cached results of its content.
 
         Raises:
             NotFound: the tenant has no such asset.
-            FailedPrecondition: a job that has not ended works on it.
+            FailedPrecondition: an unfinished job uses it.
         """
         asset = self.get(tenant, asset_id)
-        for job in self.parts.records.active_jobs():
-            if asset_id in job["inputs"] or _named(job["options"], "mask_asset_id", asset_id):
-                raise FailedPrecondition(f"job {job['id']} works on this file; cancel it first", job=job["id"])
-        for sha256 in self.parts.records.delete_asset(asset):
-            self.parts.blobs.delete(tenant, sha256)
+        for job in self._records.active_jobs_of(tenant):
+            if asset_id in job.inputs or _uses_mask(job.options, asset_id):
+                raise FailedPrecondition(f"job {job.id} uses this file; cancel the job first", job=job.id)
+        for sha256 in self._records.delete_asset(asset):
+            self._blobs.delete(tenant, sha256)
 
 
-def _named(options: dict[str, Any], name: str, asset_id: str) -> bool:
-    """Whether the options of a job, or of a stage of its pipeline, name the file."""
-    stages = [options, *(stage for stage in options.values() if isinstance(stage, dict))]
-    return any(stage.get(name) == asset_id for stage in stages)
+def _uses_mask(options: Mapping[str, Any], asset_id: str) -> bool:
+    """Whether a job's options, or those of a stage of its pipeline, name the asset as a mask."""
+    stages = [options, *(stage for stage in options.values() if isinstance(stage, Mapping))]
+    return any(stage.get("mask_asset_id") == asset_id for stage in stages)
 
 
-def _plain_name(filename: str, kind: str) -> str:
+def _safe_name(filename: str, kind: str) -> str:
+    """The file name without folders and special characters."""
     name = PureWindowsPath(PurePosixPath(filename).name).name
-    return re.sub(r"[^\w .()+-]", "_", name)[:120].strip(" .") or kind
+    return re.sub(r"[^\w .()+-]", "_", name)[:MAX_NAME].strip(" .") or kind

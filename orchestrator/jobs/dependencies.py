@@ -1,4 +1,4 @@
-"""What jobs work with, put together once by what a person starts."""
+"""The stores, models and settings that jobs work with. The service creates them once at startup."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from orchestrator.store.records import Records
 
 
 @dataclass(frozen=True)
-class Parts:
-    """The stores, the models and the settings of one running service."""
+class Dependencies:
+    """The stores, models and settings of one running service."""
 
     settings: Settings
     records: Records
@@ -24,10 +24,10 @@ class Parts:
 
     @property
     def trellis(self) -> TrellisSettings | None:
-        """The image-to-3D server, or None where none is set up.
+        """The image-to-3D server, or None if none is configured.
 
         Raises:
-            InvalidInput: its address is none.
+            InvalidInput: the configured URL is invalid.
         """
         settings = self.settings
         if not settings.trellis_url:
@@ -35,13 +35,9 @@ class Parts:
         key = settings.trellis_api_key.get_secret_value()
         return TrellisSettings(settings.trellis_url, key, settings.trellis_timeout_s)
 
-    def work(self, job_id: str) -> Path:
-        """Where the programs of a job work; nothing there is needed once it has ended."""
-        return self.settings.root / "work" / job_id
-
     @property
     def openai(self) -> OpenAISettings | None:
-        """The vision endpoint, or None where no key is set."""
+        """The vision endpoint, or None if no API key is configured."""
         settings = self.settings
         if not settings.openai_api_key.get_secret_value():
             return None
@@ -54,6 +50,10 @@ class Parts:
             usd_per_million_input=settings.openai_usd_per_million_input,
             usd_per_million_output=settings.openai_usd_per_million_output,
         )
+
+    def work_folder(self, job_id: str) -> Path:
+        """The working folder of a job's programs. It is deleted when the job ends."""
+        return self.settings.root / "work" / job_id
 
 
 def open_stores(settings: Settings) -> tuple[Records, Blobs]:

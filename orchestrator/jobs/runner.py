@@ -1,35 +1,38 @@
-"""Runs the durable jobs of one process: the DBOS engine, its queue, and what picks up after a crash."""
+"""Runs the durable jobs of one process: the DBOS engine, its queues, and recovery after a crash or an upgrade."""
 
 from __future__ import annotations
 
 import shutil
 import threading
-from typing import Any
 
 import structlog
 from dbos import DBOS, DBOSConfig, SetEnqueueOptions, SetWorkflowID
 
-from orchestrator.domain.jobs import JobState
-from orchestrator.jobs.dependencies import Parts
-from orchestrator.jobs.service import Jobs
-from orchestrator.jobs.spec import Kind
-from orchestrator.jobs.webhook import Webhooks
-from orchestrator.jobs.workflows import APPLICATION_VERSION, Workflows
+from orchestrator.domain.jobs import JobRecord
+from orchestrator.jobs.dependencies import Dependencies
+from orchestrator.jobs.service import JobService
+from orchestrator.jobs.webhooks import Webhooks
+from orchestrator.jobs.workflow import APPLICATION_VERSION, JobWorkflow
 
 log = structlog.get_logger()
 
 QUEUE = "jobs"
+QUEUE_POLL_S = 0.1
 WEBHOOK_QUEUE = "webhooks"
+WEBHOOK_POLL_S = 0.5
+WEBHOOK_CONCURRENCY = 4
+WEBHOOK_ID = "webhook-"
+"""Prefix of the workflow id of a webhook. The job id follows."""
 SWEEP_INTERVAL_S = 1.0
 
 
 class Runner:
-    """Starts the engine, puts jobs on its queue, and stops it. One in a process, as DBOS is."""
+    """Starts the engine, enqueues jobs and stops the engine. There is one per process, as with DBOS itself."""
 
-    def __init__(self, parts: Parts) -> None:
-        self.parts = parts
-        settings = parts.settings
-        _ = parts.trellis  # an address that is none is the operator's error: told now, not to a caller
+    def __init__(self, dependencies: Dependencies) -> None:
+        self.dependencies = dependencies
+        settings = dependencies.settings
+        _ = dependencies.trellis  # Fails at startup if the TRELLIS URL is invalid.
         config: DBOSConfig = {
             "name": "heartwood",
             "system_database_url": settings.dbos_database_url or f"sqlite:///{settings.root / 'jobs.sqlite'}",
@@ -39,53 +42,72 @@ class Runner:
             "enable_otlp": False,
         }
         DBOS(config=config)
-        self._workflows = Workflows(parts)
-        self._webhooks = Webhooks(parts)
-        self.jobs = Jobs(parts, self)
+        self._workflow = JobWorkflow(dependencies)
+        self._webhooks = Webhooks(dependencies)
+        self.jobs = JobService(dependencies, self)
         self._stopping = threading.Event()
         self._sweeper = threading.Thread(target=self._sweep, name="job-sweeper", daemon=True)
 
     def start(self) -> None:
-        """Launch the engine: jobs that a crash interrupted go on at the step that was running."""
+        """Launch the engine. Interrupted jobs continue at the interrupted step."""
         DBOS.launch()
-        DBOS.register_queue(QUEUE, worker_concurrency=self.parts.settings.workers, polling_interval_sec=0.1)
-        DBOS.register_queue(WEBHOOK_QUEUE, worker_concurrency=4, polling_interval_sec=0.5)
-        active = self.parts.records.active_jobs()
-        self._clear_work({row["id"] for row in active})
-        for row in active:
-            if row["state"] == JobState.QUEUED.value:  # a crash may have come between record and queue
-                self.enqueue(row)
+        DBOS.register_queue(
+            QUEUE, worker_concurrency=self.dependencies.settings.workers, polling_interval_sec=QUEUE_POLL_S
+        )
+        DBOS.register_queue(WEBHOOK_QUEUE, worker_concurrency=WEBHOOK_CONCURRENCY, polling_interval_sec=WEBHOOK_POLL_S)
+        active = self.dependencies.records.active_jobs()
+        self._delete_work_folders(keep={job.id for job in active})
+        self._restart_older_workflows()
+        for job in active:
+            if DBOS.get_workflow_status(job.id) is None:  # a crash between the record and the queue, or an upgrade
+                self.enqueue(job)
         self._sweeper.start()
 
     def stop(self) -> None:
-        """Take no more jobs and let the running ones work for ``drain_s``; what is left resumes at the next start."""
+        """Stop after the running jobs have worked for ``drain_s``. Unfinished jobs resume at the next start."""
         self._stopping.set()
-        DBOS.destroy(workflow_completion_timeout_sec=int(self.parts.settings.drain_s))
+        DBOS.destroy(workflow_completion_timeout_sec=int(self.dependencies.settings.drain_s))
 
-    def enqueue(self, job: dict[str, Any]) -> None:
-        """Put a job on the queue; its id is the workflow's, so that doing so twice is harmless."""
-        workflow = getattr(self._workflows, Kind(job["kind"]).value)
-        with SetWorkflowID(job["id"]), SetEnqueueOptions(priority=job["priority"]):
-            DBOS.enqueue_workflow(QUEUE, workflow, job["id"])
+    def enqueue(self, job: JobRecord) -> None:
+        """Enqueue a job. The workflow id is the job id, so that enqueueing twice has no effect."""
+        with SetWorkflowID(job.id), SetEnqueueOptions(priority=int(job.priority)):
+            DBOS.enqueue_workflow(QUEUE, self._workflow.run, job.id)
 
     def drop(self, job_id: str) -> None:
-        """Take a job that has not begun off the queue."""
+        """Remove a job that has not started from the queue."""
         DBOS.cancel_workflow(job_id)
 
-    def _clear_work(self, active: set[str]) -> None:
-        """Take away what programs left of jobs that ended while this process was down."""
-        folder = self.parts.work("")
-        for left in folder.iterdir() if folder.is_dir() else ():
-            if left.name not in active:
-                shutil.rmtree(left, ignore_errors=True)
+    def _enqueue_webhook(self, job_id: str) -> None:
+        with SetWorkflowID(WEBHOOK_ID + job_id):
+            DBOS.enqueue_workflow(WEBHOOK_QUEUE, self._webhooks.deliver, job_id)
+
+    def _restart_older_workflows(self) -> None:
+        """Delete unfinished workflows of another version of this executor, and enqueue their webhooks again.
+
+        ``start`` enqueues their jobs. A restarted job reuses the cached results of its finished steps.
+        """
+        for workflow in DBOS.list_workflows(status=["PENDING", "ENQUEUED"], load_input=False, load_output=False):
+            is_ours = workflow.status == "ENQUEUED" or workflow.executor_id == self.dependencies.settings.executor_id
+            if workflow.app_version == APPLICATION_VERSION or not is_ours:
+                continue
+            log.info("workflow_restarted", workflow=workflow.workflow_id, version=workflow.app_version)
+            DBOS.delete_workflow(workflow.workflow_id)
+            if workflow.workflow_id.startswith(WEBHOOK_ID):
+                self._enqueue_webhook(workflow.workflow_id.removeprefix(WEBHOOK_ID))
+
+    def _delete_work_folders(self, keep: set[str]) -> None:
+        """Delete the working folders of jobs that ended while this process was down."""
+        folder = self.dependencies.work_folder("")
+        for path in folder.iterdir() if folder.is_dir() else ():
+            if path.name not in keep:
+                shutil.rmtree(path, ignore_errors=True)
 
     def _sweep(self) -> None:
         while not self._stopping.wait(SWEEP_INTERVAL_S):
             try:
                 self.jobs.expire()
-                for row in self.parts.records.jobs_to_announce():
-                    with SetWorkflowID(f"webhook-{row['id']}"):
-                        DBOS.enqueue_workflow(WEBHOOK_QUEUE, self._webhooks.deliver, row["id"])
-                    self.parts.records.mark_announced(row["id"])
+                for job in self.dependencies.records.jobs_to_announce():
+                    self._enqueue_webhook(job.id)
+                    self.dependencies.records.mark_announced(job.id)
             except Exception:
                 log.exception("sweep_failed")

@@ -1,217 +1,219 @@
-"""Create, look at, cancel and delete jobs: what the job service does."""
+"""Creates, reads, cancels and deletes jobs."""
 
 from __future__ import annotations
 
 import uuid
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
 from orchestrator.domain.assets import Asset
-from orchestrator.domain.export import ExportOptions
-from orchestrator.domain.jobs import Failure, JobState
-from orchestrator.domain.reconstruct import Provider, ReconstructOptions
-from orchestrator.domain.render import RenderOptions
-from orchestrator.domain.stain import StainOptions
+from orchestrator.domain.jobs import Failure, JobRecord, JobRevision, JobState
 from orchestrator.errors import AlreadyExists, FailedPrecondition, InvalidInput, NotFound, ResourceExhausted
-from orchestrator.jobs.assets import Uploads
-from orchestrator.jobs.dependencies import Parts
-from orchestrator.jobs.spec import JobRequest, Kind, Options, PipelineOptions, kind_of, options_to_json
-from orchestrator.jobs.webhook import check_webhook_url
-from orchestrator.stages.reconstruct.reconstruct import needed_photos, resolved_mode
-from orchestrator.stages.segment.segment import check_prompts
+from orchestrator.jobs.assets import AssetService
+from orchestrator.jobs.dependencies import Dependencies
+from orchestrator.jobs.job import Job
+from orchestrator.jobs.plan import PIPELINE, options_document, options_of, results_of
+from orchestrator.jobs.request import JobRequest
+from orchestrator.jobs.stage import JobInput, StageInput
+from orchestrator.jobs.stages import STAGES
+from orchestrator.jobs.webhooks import check_webhook_url
 
-MAX_LABELS, MAX_LABEL_KEY, MAX_LABEL_VALUE = 32, 63, 255
+MAX_LABELS = 32
+MAX_LABEL_KEY = 63
+MAX_LABEL_VALUE = 255
 MAX_REQUEST_ID = 128
 
 
 class Queue(Protocol):
-    """Where a job goes to be run; ``jobs.runner.Runner`` is the real one."""
+    """The queue of jobs to run. ``jobs.runner.Runner`` implements it."""
 
-    def enqueue(self, job: dict[str, Any]) -> None:
-        """Put the job on the queue; a job that is there already stays there once."""
+    def enqueue(self, job: JobRecord) -> None:
+        """Enqueue the job. Enqueueing it twice has no effect."""
 
     def drop(self, job_id: str) -> None:
-        """Take a queued job off."""
+        """Remove a job that has not started."""
 
 
-class Jobs:
-    """The jobs of every tenant. A job is given as its row (see ``store.schema``)."""
+class JobService:
+    """The jobs of all tenants."""
 
-    def __init__(self, parts: Parts, queue: Queue) -> None:
-        self.parts = parts
+    def __init__(self, dependencies: Dependencies, queue: Queue) -> None:
+        self.dependencies = dependencies
         self.queue = queue
-        self.uploads = Uploads(parts)
+        self.assets = AssetService(dependencies)
 
-    def create(self, tenant: str, request: JobRequest) -> dict[str, Any]:
-        """Queue a job, or return the one that the same ``request_id`` made before.
+    def create(self, tenant: str, request: JobRequest) -> JobRecord:
+        """Queue a job, or return the job that the same ``request_id`` created before.
 
         Raises:
             InvalidInput: a value of the request is not allowed.
-            NotFound: the upload, model or texture is not the tenant's.
-            AlreadyExists: the ``request_id`` came before with another request.
-            ResourceExhausted: the tenant has too many jobs that have not ended.
+            NotFound: the tenant has no such upload, mesh or texture set.
+            AlreadyExists: the ``request_id`` was used for a different request.
+            ResourceExhausted: the tenant has too many unfinished jobs.
         """
         if len(request.request_id) > MAX_REQUEST_ID:
             raise InvalidInput("request_id", f"{len(request.request_id)} characters; at most {MAX_REQUEST_ID}")
-        known = self.parts.records.job_of_request(tenant, request.request_id) if request.request_id else None
-        if known is None:
-            row = {**self._checked(tenant, request), "id": str(uuid.uuid4()), "tenant": tenant}
-            known, is_new = self.parts.records.add_job(row, self.parts.settings.max_active_jobs)
-            if not known:
-                most = self.parts.settings.max_active_jobs
+        records = self.dependencies.records
+        job = records.job_of_request(tenant, request.request_id) if request.request_id else None
+        if job is None:
+            most = self.dependencies.settings.max_active_jobs
+            job, is_new = records.add_job(self._new_record(tenant, request), most)
+            if job is None:
                 raise ResourceExhausted(
-                    f"{most} jobs are queued or running, the most that a tenant may have", most=most
+                    f"the tenant has {most} queued or running jobs, which is the maximum; wait until one has ended",
+                    most=most,
                 )
             if is_new:
-                self.queue.enqueue(known)
-                return known
-        if known["fingerprint"] != request.fingerprint:
+                self.queue.enqueue(job)
+                return job
+        if job.fingerprint != request.fingerprint:
             raise AlreadyExists(
-                f"request_id {request.request_id!r} was used for another request, job {known['id']}", job=known["id"]
+                f"request_id {request.request_id!r} was used for another request, job {job.id}", job=job.id
             )
-        return known
+        return job
 
-    def _checked(self, tenant: str, request: JobRequest) -> dict[str, Any]:
+    def get(self, tenant: str, job_id: str) -> JobRecord:
+        """The job.
+
+        Raises:
+            NotFound: the tenant has no such job.
+        """
+        job = self.dependencies.records.job(tenant, job_id)
+        if job is None:
+            raise NotFound("job", job_id)
+        return job
+
+    def page(
+        self,
+        tenant: str,
+        states: Sequence[JobState],
+        labels: Mapping[str, str],
+        before: tuple[datetime, str] | None,
+        limit: int,
+    ) -> list[JobRecord]:
+        """At most ``limit`` jobs, newest first, older than ``before`` (create_time, id)."""
+        return self.dependencies.records.list_jobs(tenant, states, dict(labels), before, limit)
+
+    def revision(self, tenant: str, job_id: str) -> JobRevision:
+        """The revision and state of the job, which is cheaper than the whole job.
+
+        Raises:
+            NotFound: the tenant has no such job.
+        """
+        revision = self.dependencies.records.job_revision(tenant, job_id)
+        if revision is None:
+            raise NotFound("job", job_id)
+        return revision
+
+    def load(self, tenant: str, records: Sequence[JobRecord]) -> list[Job]:
+        """Add options, results, files and queue positions to jobs, in a constant number of queries."""
+        queued = [record.id for record in records if record.state is JobState.QUEUED]
+        succeeded = [record.id for record in records if record.state is JobState.SUCCEEDED]
+        positions = self.dependencies.records.queue_positions(queued) if queued else {}
+        assets = self.dependencies.records.assets_of_jobs(tenant, succeeded) if succeeded else {}
+        return [
+            Job(
+                record,
+                options_of(record),
+                results_of(record) if record.state is JobState.SUCCEEDED else {},
+                assets,
+                positions.get(record.id, 0),
+            )
+            for record in records
+        ]
+
+    def cancel(self, tenant: str, job_id: str) -> JobRecord:
+        """Request the end of a job: a queued job ends at once, a running job when its work has stopped.
+
+        Raises:
+            NotFound: the tenant has no such job.
+        """
+        self.get(tenant, job_id)
+        records = self.dependencies.records
+        canceled = records.change_job(
+            job_id,
+            (JobState.QUEUED,),
+            state=JobState.CANCELED,
+            cancel_requested=True,
+            end_time=datetime.now(UTC),
+            message="canceled before it started",
+        )
+        if canceled:
+            self.queue.drop(job_id)
+        else:
+            records.change_job(job_id, (JobState.RUNNING,), cancel_requested=True)
+        return self.get(tenant, job_id)
+
+    def delete(self, tenant: str, job_id: str) -> None:
+        """Delete a finished job and its files.
+
+        Raises:
+            NotFound: the tenant has no such job.
+            FailedPrecondition: the job has not ended.
+        """
+        job = self.get(tenant, job_id)
+        if not job.state.is_final:
+            raise FailedPrecondition(f"the job is {job.state.value}; cancel it first", state=job.state.value)
+        for sha256 in self.dependencies.records.delete_job(tenant, job_id):
+            self.dependencies.blobs.delete(tenant, sha256)
+
+    def expire(self) -> None:
+        """Fail the queued jobs whose deadline has passed. Running jobs check their own deadline."""
+        now = datetime.now(UTC)
+        failure = Failure("DEADLINE_EXCEEDED", "the job's deadline passed before it could start")
+        for job in self.dependencies.records.expired_jobs(now):
+            if self.dependencies.records.change_job(
+                job.id, (JobState.QUEUED,), state=JobState.FAILED, end_time=now, failure=failure
+            ):
+                self.queue.drop(job.id)
+
+    def _new_record(self, tenant: str, request: JobRequest) -> JobRecord:
         now = datetime.now(UTC)
         if request.deadline is not None and request.deadline <= now:
             raise InvalidInput("deadline", f"{request.deadline.isoformat()} has passed; it is {now.isoformat()}")
         _check_labels(request.labels)
         if request.webhook_url:
             check_webhook_url(request.webhook_url, "webhook_url")
-        options, inputs = self._resolved(tenant, request)
-        return {
-            "kind": request.kind.value,
-            "state": JobState.QUEUED.value,
-            "upload_id": request.upload_id,
-            "inputs": [asset.id for asset in inputs],
-            "options": options_to_json(options),
-            "quality": request.quality.value,
-            "priority": int(request.priority),
-            "deadline": request.deadline,
-            "labels": dict(request.labels),
-            "webhook_url": request.webhook_url,
-            "request_id": request.request_id or None,
-            "fingerprint": request.fingerprint,
-            "create_time": now,
-        }
-
-    def _resolved(self, tenant: str, request: JobRequest) -> tuple[Options, list[Asset]]:
-        """The options with everything chosen that was left to us, and the files to work on."""
-        options = request.options
-        if isinstance(options, RenderOptions | ExportOptions):
-            field = f"{request.kind.value}.model_id"
-            if request.upload_id:
-                raise InvalidInput("upload_id", f"a {request.kind.value} job works on a model; name it in {field}")
-            self._check_texture(tenant, options)
-            return options, [self.uploads.model(tenant, options.model_id, field)]
-        photos = self.uploads.photos(tenant, request.upload_id)
-        if not photos:
-            raise InvalidInput("upload_id", f"upload {request.upload_id!r} holds no photo")
-        stages: dict[Kind, Any] = {kind_of(options): options}
-        if isinstance(options, PipelineOptions):
-            reconstruct = self._ready(options.reconstruct, len(photos))
-            options = replace(options, reconstruct=reconstruct)
-            stages = {kind: getattr(options, kind.value) for kind in options.stages}
-        elif isinstance(options, ReconstructOptions):
-            options = self._ready(options, len(photos))
-        sizes = [(photo.width, photo.height) for photo in photos]
-        if Kind.SEGMENT in stages:
-            check_prompts(stages[Kind.SEGMENT], sizes, openai=self.parts.openai)
-        if Kind.STAIN in stages:
-            self._check_mask(tenant, stages[Kind.STAIN], sizes)
-        if Kind.RENDER in stages:
-            self._check_texture(tenant, stages[Kind.RENDER])
-        return options, photos
-
-    def _ready(self, options: ReconstructOptions, photos: int) -> ReconstructOptions:
-        mode = resolved_mode(options.mode, photos)
-        needed = needed_photos(mode)
-        if photos < needed:
-            raise InvalidInput(
-                "reconstruct.mode", f"{mode.value} needs at least {needed} photos; the upload has {photos}"
-            )
-        if options.provider is Provider.TRELLIS and not self.parts.settings.trellis_url:
-            raise InvalidInput("reconstruct.provider", "'trellis' is not set up on this service; allowed is local")
-        return replace(options, mode=mode)
-
-    def _check_texture(self, tenant: str, options: RenderOptions | ExportOptions) -> None:
-        if isinstance(options, RenderOptions) and options.texture_id:
-            maps = self.parts.records.group(tenant, options.texture_id, "texture")
-            if not any(asset.name.startswith("photo-0/albedo.") for asset in maps):
-                raise NotFound("texture", options.texture_id)
-
-    def _check_mask(self, tenant: str, options: StainOptions, sizes: list[tuple[int, int]]) -> None:
-        if not options.mask_asset_id:
-            return
-        mask = self.parts.records.asset(tenant, options.mask_asset_id)
-        if mask is None:
-            raise NotFound("asset", options.mask_asset_id)
-        for width, height in sizes:
-            if (mask.width, mask.height) != (width, height):
-                raise InvalidInput(
-                    "stain.mask_asset_id",
-                    f"the mask is {mask.width}×{mask.height}; it must have the photo's size, {width}×{height}",
-                )
-
-    def get(self, tenant: str, job_id: str) -> dict[str, Any]:
-        """The job.
-
-        Raises:
-            NotFound: the tenant has no such job.
-        """
-        row = self.parts.records.job(tenant, job_id)
-        if row is None:
-            raise NotFound("job", job_id)
-        return row
-
-    def cancel(self, tenant: str, job_id: str) -> dict[str, Any]:
-        """Ask the job to stop: a queued one ends at once, a running one when its work has; an ended one stays.
-
-        Raises:
-            NotFound: the tenant has no such job.
-        """
-        self.get(tenant, job_id)
-        ended = self.parts.records.change_job(
-            job_id,
-            (JobState.QUEUED,),
-            state=JobState.CANCELED.value,
-            cancel_requested=True,
-            end_time=datetime.now(UTC),
-            message="canceled before it started",
+        inputs = self._inputs(tenant, request)
+        options = _checked_options(request, JobInput(self.dependencies, tenant, inputs))
+        return JobRecord(
+            id=str(uuid.uuid4()),
+            tenant=tenant,
+            kind=request.kind,
+            state=JobState.QUEUED,
+            upload_id=request.upload_id,
+            inputs=tuple(asset.id for asset in inputs),
+            options=options_document(request.kind, options),
+            quality=request.quality,
+            priority=request.priority,
+            deadline=request.deadline,
+            labels=dict(request.labels),
+            webhook_url=request.webhook_url,
+            request_id=request.request_id or None,
+            fingerprint=request.fingerprint,
+            create_time=now,
         )
-        if ended:
-            self.queue.drop(job_id)
-        else:
-            self.parts.records.change_job(job_id, (JobState.RUNNING,), cancel_requested=True)
-        return self.get(tenant, job_id)
 
-    def delete(self, tenant: str, job_id: str) -> None:
-        """Forget a job that has ended, and its files.
-
-        Raises:
-            NotFound: the tenant has no such job.
-            FailedPrecondition: it has not ended.
-        """
-        row = self.get(tenant, job_id)
-        if not JobState(row["state"]).is_final:
-            raise FailedPrecondition(f"the job is {row['state']}; cancel it first", state=row["state"])
-        for sha256 in self.parts.records.delete_job(tenant, job_id):
-            self.parts.blobs.delete(tenant, sha256)
-
-    def expire(self) -> None:
-        """Fail the queued jobs whose deadline has passed; a running job sees its own."""
-        now = datetime.now(UTC)
-        for row in self.parts.records.active_jobs():
-            if row["deadline"] is None or row["deadline"] > now or row["state"] != JobState.QUEUED.value:
-                continue
-            failure = Failure("DEADLINE_EXCEEDED", "the job's deadline passed before it could start")
-            values = {"state": JobState.FAILED.value, "end_time": now, "failure": failure.__dict__}
-            if self.parts.records.change_job(row["id"], (JobState.QUEUED,), **values):
-                self.queue.drop(row["id"])
+    def _inputs(self, tenant: str, request: JobRequest) -> tuple[Asset, ...]:
+        if request.kind != PIPELINE and STAGES[request.kind].input is StageInput.MESH:
+            field = f"{request.kind}.model_id"
+            if request.upload_id:
+                raise InvalidInput(
+                    "upload_id", f"a {request.kind} job works on a 3D model; leave upload_id empty and set {field}"
+                )
+            return (self.assets.mesh(tenant, request.options[request.kind].model_id, field),)
+        photos = self.assets.photos(tenant, request.upload_id)
+        if not photos:
+            raise InvalidInput("upload_id", f"the upload {request.upload_id!r} contains no photo")
+        return tuple(photos)
 
 
-def _check_labels(labels: dict[str, str]) -> None:
+def _checked_options(request: JobRequest, job: JobInput) -> dict[str, Any]:
+    return {name: STAGES[name].check(options, job) for name, options in request.options.items()}
+
+
+def _check_labels(labels: Mapping[str, str]) -> None:
     if len(labels) > MAX_LABELS:
         raise InvalidInput("labels", f"{len(labels)} labels; at most {MAX_LABELS} are allowed")
     for key, value in labels.items():

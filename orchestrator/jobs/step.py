@@ -1,124 +1,181 @@
-"""What one step of one job works with: the stores, its options, its share of the progress, its folder and logs."""
+"""One step of a job: its stores, its share of the progress, its folder, and the files that it publishes."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping
+import hashlib
+import json
+import uuid
+from collections.abc import Callable, Collection, Hashable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, TypeVar, cast
 
 import structlog
+from pydantic import TypeAdapter
 
-from orchestrator.domain.jobs import JobState
+from orchestrator.domain.assets import Asset, StoredFile
+from orchestrator.domain.jobs import JobRecord, JobState
 from orchestrator.domain.limits import Limits
 from orchestrator.domain.quality import Quality
-from orchestrator.errors import Canceled
-from orchestrator.jobs import artifacts
-from orchestrator.jobs.dependencies import Parts
+from orchestrator.errors import Canceled, NotFound
+from orchestrator.jobs.dependencies import Dependencies
+from orchestrator.jobs.documents import type_adapter
 from orchestrator.jobs.progress import Reporter, Span
-from orchestrator.jobs.spec import Kind, stage_options
 
 log = structlog.get_logger()
+Facts = TypeVar("Facts")
 
+NAMESPACE = uuid.UUID("6b0c7f5e-52fd-4d3a-9a2b-0d6a5b8f1f10")
+"""Asset and group ids are UUID 5 in this namespace, so that a repeated step publishes the same ids."""
 MAX_LOG_BYTES = 4 << 20
-"""Of a program's log, its end is kept: that is where it says why it failed."""
+"""Only the end of a longer program log is kept, because the reason for a failure is there."""
+
+
+@dataclass(frozen=True)
+class Cached(Generic[Facts]):
+    """What a step made and keeps in the cache: files by name, and facts about them."""
+
+    files: Mapping[str, StoredFile]
+    facts: Facts
 
 
 @dataclass(frozen=True)
 class Step:
     """One step of one job."""
 
-    parts: Parts
-    job: dict[str, Any]
+    dependencies: Dependencies
+    job: JobRecord
     name: str
     progress: Reporter
 
     @classmethod
     @contextmanager
-    def of(cls, parts: Parts, job_id: str, name: str, span: Span, about: str = "") -> Iterator[Step]:
-        """Open the step ``name``, which covers ``span`` of the job; what its programs logged is kept when it ends.
+    def open(cls, dependencies: Dependencies, job_id: str, name: str, span: Span, about: str = "") -> Iterator[Step]:
+        """Open the step ``name``, which covers ``span`` of the job's progress. Publishes program logs at the end.
 
         Args:
-            about: what it works on, for people, such as "photo 1 of 3".
+            about: what the step works on, for people, such as "photo 1 of 3".
         """
-        job = parts.records.job(None, job_id)
+        job = dependencies.records.job(None, job_id)
         if job is None:
             raise Canceled("the job was deleted")
-        step = cls(parts, job, name, Reporter(parts.records, job, name, span, parts.settings.job_timeout_s))
+        reporter = Reporter(dependencies.records, job, name, span, dependencies.settings.job_timeout_s)
+        step = cls(dependencies, job, name, reporter)
         step.progress(0.0, f"{about}: {name}" if about else name)
         log.info("step_started", job=job_id, step=name, about=about)
         try:
             yield step
         finally:
-            step.keep_logs()
+            step._publish_logs()
         log.info("step_finished", job=job_id, step=name, about=about)
 
     @property
     def tenant(self) -> str:
-        return str(self.job["tenant"])
+        return self.job.tenant
 
     @property
     def quality(self) -> Quality:
-        return Quality(self.job["quality"])
+        return self.job.quality
 
     @property
     def folder(self) -> Path:
-        """Where the step's programs work; it outlives a crash, and goes when the job has ended."""
-        made = self.parts.work(self.job["id"]) / self.name
-        made.mkdir(parents=True, exist_ok=True, mode=0o700)
-        return made
+        """The working folder of the step's programs. It survives a crash and is deleted when the job ends."""
+        path = self.dependencies.work_folder(self.job.id) / self.name
+        path.mkdir(parents=True, exist_ok=True, mode=0o700)
+        return path
 
     @property
     def limits(self) -> Limits:
-        """What the step's programs may use: the time that the job has left, and the memory of the settings."""
-        return Limits(self.progress.remaining_s(), self.parts.settings.tool_memory_gb << 30)
+        """Limits of the step's programs: the job's remaining time, and the memory of the settings."""
+        return Limits(self.progress.remaining_s(), self.dependencies.settings.tool_memory_gb << 30)
 
-    def options(self, stage: Kind) -> Any:
-        """The options of a stage of the job."""
-        return stage_options(self.job, stage)
-
-    def kept(self, key: str, sources: Collection[str], make: Callable[[], dict[str, Any]]) -> dict[str, Any]:
-        """What ``make`` made under ``key`` of ``sources`` before, or make it now; "blobs" lists the blobs it names."""
-        value = self.parts.records.cached(self.tenant, key)
-        if value is None:
-            value = make()
-            self.parts.records.keep(self.tenant, key, sources, value)
-        return value
-
-    def store(self, path: Path, media_type: str, width: int = 0, height: int = 0) -> dict[str, Any]:
-        """Keep a file; return what a record needs to name it."""
-        return artifacts.store(self.parts, self.tenant, path.read_bytes(), media_type, width, height)
-
-    def publish(self, name: str, stored: dict[str, Any], kind: str, versions: Mapping[str, str] | None = None) -> str:
-        """Make a kept file an asset of the job; return its id.
+    def cached(
+        self, key: str, sources: Collection[str], kind: type[Cached[Facts]], make: Callable[[], Cached[Facts]]
+    ) -> Cached[Facts]:
+        """Return the cached value of ``key``, or call ``make`` and cache its result.
 
         Args:
-            versions: the models' versions that had a part in it.
+            sources: SHA-256 of the files that the value depends on. Deleting one of them deletes the value.
         """
-        return artifacts.publish(self.parts, self.job, kind, name, stored, versions or {})
+        adapter: TypeAdapter[Cached[Facts]] = type_adapter(cast(Hashable, kind))
+        document = self.dependencies.records.cached(self.tenant, key)
+        if document is not None:
+            return adapter.validate_python(document)
+        value = make()
+        blobs = {file.sha256 for file in value.files.values()}
+        self.dependencies.records.keep(self.tenant, key, sources, blobs, adapter.dump_python(value, mode="json"))
+        return value
+
+    def store(self, data: bytes | Path, media_type: str, width: int = 0, height: int = 0) -> StoredFile:
+        """Store a file's bytes for the tenant."""
+        content = data.read_bytes() if isinstance(data, Path) else data
+        sha256 = self.dependencies.blobs.put(self.tenant, content)
+        return StoredFile(sha256, len(content), media_type, width, height)
+
+    def publish(self, name: str, file: StoredFile, kind: str, versions: Mapping[str, str] | None = None) -> str:
+        """Make a stored file an asset of the job and return its id.
+
+        Args:
+            versions: the model versions that contributed to it.
+        """
+        asset = Asset(
+            id=str(uuid.uuid5(NAMESPACE, f"{self.job.id}/{name}")),
+            tenant=self.tenant,
+            group_id=group_id(self.job.id),
+            kind=kind,
+            name=name,
+            model_versions=versions or {},
+            **asdict(file),
+        )
+        return self.dependencies.records.add_asset(asset, job_id=self.job.id).id
+
+    def asset(self, id: str) -> Asset:
+        """The tenant's asset.
+
+        Raises:
+            NotFound: it was deleted.
+        """
+        asset = self.dependencies.records.asset(self.tenant, id)
+        if asset is None:
+            raise NotFound("file", id)
+        return asset
+
+    def read(self, sha256: str) -> bytes:
+        """The bytes of a stored file."""
+        return self.dependencies.blobs.get(self.tenant, sha256)
 
     def fetch(self, sha256: str, target: Path) -> Path:
-        """Write a kept file to ``target``, unless it is there."""
+        """Write a stored file to ``target``, unless it exists."""
         if not target.exists():
             scratch = target.with_name(f".{target.name}.part")
-            scratch.write_bytes(self.parts.blobs.get(self.tenant, sha256))
+            scratch.write_bytes(self.read(sha256))
             scratch.replace(target)
         return target
 
     def show(self, asset_id: str) -> None:
-        """Tell watchers of a picture that they can show before the job is done."""
-        row = self.parts.records.job(None, self.job["id"])
-        if row is not None and asset_id not in row["previews"]:
-            self.parts.records.change_job(row["id"], (JobState.RUNNING,), previews=[*row["previews"], asset_id])
+        """Add a picture to the previews that watchers can show before the job ends."""
+        job = self.dependencies.records.job(None, self.job.id)
+        if job is not None and asset_id not in job.previews:
+            self.dependencies.records.change_job(job.id, (JobState.RUNNING,), previews=[*job.previews, asset_id])
 
-    def keep_logs(self) -> None:
-        """Publish the logs that programs left in the step's folder, without where on this machine they worked."""
-        here = self.parts.work(self.job["id"]) / self.name
-        for path in sorted(here.rglob("*.log")):
+    def _publish_logs(self) -> None:
+        """Publish the logs of the step's programs, without paths of this machine."""
+        folder = self.dependencies.work_folder(self.job.id) / self.name
+        root = str(self.dependencies.settings.root).encode()
+        for path in sorted(folder.rglob("*.log")):
             with path.open("rb") as file:
                 file.seek(max(0, path.stat().st_size - MAX_LOG_BYTES))
-                text = file.read().replace(str(self.parts.settings.root).encode(), b".")
+                text = file.read().replace(root, b".")
             if text:
-                stored = artifacts.store(self.parts, self.tenant, text, "text/plain")
-                self.publish(f"logs/{self.name}/{path.relative_to(here)}", stored, "document")
+                self.publish(f"logs/{self.name}/{path.relative_to(folder)}", self.store(text, "text/plain"), "document")
+
+
+def group_id(job_id: str) -> str:
+    """The group of a job's files: its texture_id, mask_set_id, model_id, render_id, export_id or cutout_id."""
+    return str(uuid.uuid5(NAMESPACE, f"{job_id}/group"))
+
+
+def digest(*values: Any) -> str:
+    """SHA-256 in hex of JSON values. It is the same in every process."""
+    return hashlib.sha256(json.dumps(values, sort_keys=True, separators=(",", ":")).encode()).hexdigest()

@@ -1,7 +1,7 @@
-"""Tells a caller's server that a job has ended: one signed POST, tried again for about an hour.
+"""Delivers webhooks: one signed POST per finished job, retried for about an hour.
 
-Only https to public addresses: the address is checked when connecting, so a name that changes its mind
-between two look-ups reaches nothing inside. Redirects are not followed.
+Only https URLs on public addresses are called. The address is checked when connecting, so that a name cannot resolve to
+a private address after the check (DNS rebinding). Redirects are not followed.
 """
 
 from __future__ import annotations
@@ -13,39 +13,42 @@ import ipaddress
 import json
 import socket
 import ssl
-from typing import Any
+from dataclasses import asdict
 from urllib.parse import urlsplit
 
 import structlog
 from dbos import DBOS, DBOSConfiguredInstance
 
+from orchestrator.domain.jobs import JobRecord
 from orchestrator.errors import InvalidInput, ToolFailed
-from orchestrator.jobs.dependencies import Parts
+from orchestrator.jobs.dependencies import Dependencies
 
 log = structlog.get_logger()
 
 TIMEOUT_S = 10.0
+MAX_URL = 2048
 SIGNATURE_HEADER = "Heartwood-Signature"
 ALLOWED = "allowed is https://HOST[:PORT]/PATH on a public address"
+PRIVATE_SUFFIXES = (".localhost", ".local", ".internal")
 
 
 def check_webhook_url(url: str, field: str) -> None:
-    """Refuse what can't be called, before the job is made.
+    """Check a webhook URL before the job is created.
 
     Raises:
-        InvalidInput: the URL is not https, carries a password, or names a private address.
+        InvalidInput: the URL is not https, contains a password, or names a private address.
     """
     try:
         parts = urlsplit(url)
         host, port = parts.hostname, parts.port
     except ValueError:
         raise InvalidInput(field, f"{url[:80]!r} is not a URL; {ALLOWED}") from None
-    if parts.scheme != "https" or not host or parts.username or parts.password or port == 0 or len(url) > 2048:
+    if parts.scheme != "https" or not host or parts.username or parts.password or port == 0 or len(url) > MAX_URL:
         raise InvalidInput(field, f"{url[:80]!r} is not allowed; {ALLOWED}")
     try:
         address = ipaddress.ip_address(host)
     except ValueError:
-        if host == "localhost" or host.endswith((".localhost", ".local", ".internal")):
+        if host == "localhost" or host.endswith(PRIVATE_SUFFIXES):
             raise InvalidInput(field, f"{host!r} is a private name; {ALLOWED}") from None
         return
     if not address.is_global:
@@ -56,27 +59,26 @@ def public_address(host: str, port: int) -> str:
     """Resolve ``host`` to a public address.
 
     Raises:
-        ToolFailed: it has none, or one of its addresses is private.
+        ToolFailed: the name does not resolve, or one of its addresses is private.
     """
     try:
-        found = {str(info[4][0]) for info in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)}
+        addresses = {str(info[4][0]) for info in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)}
     except OSError as error:
-        raise ToolFailed(f"webhook host {host!r} can't be resolved: {error.strerror}") from None
-    private = sorted(address for address in found if not ipaddress.ip_address(address).is_global)
-    if private or not found:
-        raise ToolFailed(f"webhook host {host!r} is not on a public address")
-    return sorted(found)[0]
+        raise ToolFailed(f"the webhook host {host!r} does not resolve: {error.strerror}") from None
+    if not addresses or not all(ipaddress.ip_address(address).is_global for address in addresses):
+        raise ToolFailed(f"the webhook host {host!r} is not on a public address")
+    return min(addresses)
 
 
 def post(url: str, body: bytes, secret: str, address: str | None = None, trust: ssl.SSLContext | None = None) -> int:
     """POST ``body`` to ``url`` and return the HTTP status.
 
     Args:
-        address: connect here instead of looking the name up (the name is still checked in the certificate).
-        trust: the certificates to trust; the system's by default.
+        address: connect to this address instead of resolving the name. The certificate must still match the name.
+        trust: the trusted certificates; default: those of the system.
 
     Raises:
-        ToolFailed: nobody answered.
+        ToolFailed: no connection, or no response.
     """
     parts = urlsplit(url)
     host, port = parts.hostname or "", parts.port or 443
@@ -91,22 +93,21 @@ def post(url: str, body: bytes, secret: str, address: str | None = None, trust: 
         connection.request("POST", (parts.path or "/") + (f"?{parts.query}" if parts.query else ""), body, headers)
         return connection.getresponse().status
     except (OSError, http.client.HTTPException) as error:
-        raise ToolFailed(f"webhook at {host}:{port} did not answer: {type(error).__name__}") from None
+        raise ToolFailed(f"the webhook at {host}:{port} did not respond: {type(error).__name__}") from None
     finally:
         connection.close()
 
 
-def notice(row: dict[str, Any]) -> bytes:
-    """The JSON that a webhook receives."""
-    end = row["end_time"].isoformat() if row["end_time"] else None
+def payload(job: JobRecord) -> bytes:
+    """The JSON body of a webhook."""
     document = {
-        "job_id": row["id"],
-        "kind": row["kind"],
-        "state": row["state"],
-        "upload_id": row["upload_id"],
-        "labels": row["labels"],
-        "error": row["failure"],
-        "end_time": end,
+        "job_id": job.id,
+        "kind": job.kind,
+        "state": job.state.value,
+        "upload_id": job.upload_id,
+        "labels": dict(job.labels),
+        "error": asdict(job.failure) if job.failure else None,
+        "end_time": job.end_time.isoformat() if job.end_time else None,
     }
     return json.dumps(document, sort_keys=True).encode()
 
@@ -115,24 +116,25 @@ def notice(row: dict[str, Any]) -> bytes:
 class Webhooks(DBOSConfiguredInstance):
     """The durable delivery of webhooks."""
 
-    def __init__(self, parts: Parts) -> None:
+    def __init__(self, dependencies: Dependencies) -> None:
         super().__init__("heartwood")
-        self.parts = parts
+        self.dependencies = dependencies
 
     @DBOS.workflow(name="webhook")
     def deliver(self, job_id: str) -> None:
-        """Tell the caller of one job; give up after the last try, with a line in the log."""
+        """Deliver the webhook of one job. After the last attempt the failure is logged."""
         try:
             self.send(job_id)
-        except Exception as error:  # noqa: BLE001 - the job itself has ended well; only the notice is lost
+        except Exception as error:  # noqa: BLE001 - the job has ended; only its webhook is lost
             log.warning("webhook_lost", job=job_id, error=str(error))
 
     @DBOS.step(retries_allowed=True, interval_seconds=2.0, backoff_rate=2.0, max_attempts=11)
     def send(self, job_id: str) -> None:
-        """POST once; any answer but 2xx is an error that is tried again."""
-        row = self.parts.records.job(None, job_id)
-        if row is None:
+        """POST once. Any status but 2xx is an error, which is retried."""
+        job = self.dependencies.records.job(None, job_id)
+        if job is None:
             return
-        status = post(row["webhook_url"], notice(row), self.parts.settings.webhook_secret.get_secret_value())
+        secret = self.dependencies.settings.webhook_secret.get_secret_value()
+        status = post(job.webhook_url, payload(job), secret)
         if not 200 <= status < 300:
-            raise ToolFailed(f"webhook answered {status}", status=status)
+            raise ToolFailed(f"the webhook responded with HTTP {status}", status=status)

@@ -1,0 +1,141 @@
+"""Reads single request fields, and writes assets and times."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
+
+from google.protobuf.duration_pb2 import Duration
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from orchestrator.domain.assets import Asset
+from orchestrator.domain.dimensions import UNKNOWN_DIMENSIONS, Dimensions
+from orchestrator.errors import InvalidInput
+from orchestrator.jobs.job import Job
+from orchestrator.protocol.heartwood.v1 import asset_pb2, reconstruct_pb2
+
+DEFAULT_PAGE = 100
+MAX_PAGE = 1000
+DEFAULT_LIFETIME = timedelta(hours=1)
+MIN_LIFETIME = timedelta(seconds=1)
+MAX_LIFETIME = timedelta(days=7)
+ASSET_KINDS: dict[int, str] = {
+    number: name.removeprefix("ASSET_KIND_").lower() for name, number in asset_pb2.AssetKind.items() if number
+}
+ASSET_KIND_NUMBERS = {kind: number for number, kind in ASSET_KINDS.items()}
+
+
+def required(field: str, text: str) -> str:
+    """The text, which must not be empty."""
+    if not text:
+        raise InvalidInput(field, "it is empty; a value is required")
+    return text
+
+
+def asset_kind(field: str, number: int, default: str) -> str:
+    """The asset kind of a proto number; ``default`` if it is unspecified."""
+    if number == asset_pb2.ASSET_KIND_UNSPECIFIED:
+        return default
+    if number not in ASSET_KINDS:
+        allowed = ", ".join(f"{number} ({kind.upper()})" for number, kind in ASSET_KINDS.items())
+        raise InvalidInput(field, f"{number} is not allowed; allowed are {allowed}")
+    return ASSET_KINDS[number]
+
+
+def page_size(number: int) -> int:
+    """The number of rows on a page."""
+    if not 0 <= number <= MAX_PAGE:
+        raise InvalidInput(
+            "page_size", f"{number} is not allowed; it must be from 1 to {MAX_PAGE}, or 0 for {DEFAULT_PAGE}"
+        )
+    return number or DEFAULT_PAGE
+
+
+def write_page_token(values: list[str]) -> str:
+    """An opaque token for the page that starts after ``values``."""
+    return base64.urlsafe_b64encode(json.dumps(values).encode()).decode()
+
+
+def read_page_token(token: str, count: int) -> list[str]:
+    """The ``count`` values of a page token; none if the token is empty."""
+    if not token:
+        return []
+    try:
+        values = json.loads(base64.urlsafe_b64decode(token.encode()))
+    except (binascii.Error, ValueError):
+        values = None
+    if not isinstance(values, list) or len(values) != count or not all(isinstance(value, str) for value in values):
+        raise InvalidInput("page_token", "it was not returned by this service; leave it empty for the first page")
+    return values
+
+
+def lifetime(duration: Duration | None) -> timedelta:
+    """The lifetime of a signed URL."""
+    if duration is None:
+        return DEFAULT_LIFETIME
+    value = timedelta(seconds=min(max(duration.seconds, -1), 10**9))
+    if not MIN_LIFETIME <= value <= MAX_LIFETIME:
+        raise InvalidInput("lifetime", f"{duration.seconds} s is not allowed; it must be from 1 s to 7 days")
+    return value
+
+
+def read_time(field: str, stamp: Timestamp) -> datetime:
+    """A time in UTC."""
+    try:
+        return stamp.ToDatetime(tzinfo=UTC)
+    except (ValueError, OverflowError):
+        raise InvalidInput(
+            field, f"{stamp.seconds} s is not a valid time; it must be seconds since 1970, before the year 10000"
+        ) from None
+
+
+def write_time(time: datetime | None) -> Timestamp | None:
+    """The proto of a time."""
+    if time is None:
+        return None
+    stamp = Timestamp()
+    stamp.FromDatetime(time)
+    return stamp
+
+
+def read_dimensions(message: reconstruct_pb2.Dimensions) -> Dimensions:
+    """The dimensions of a proto."""
+    return Dimensions(message.width_m, message.height_m, message.depth_m)
+
+
+def write_dimensions(size: Dimensions) -> reconstruct_pb2.Dimensions | None:
+    """The proto of dimensions; None if all are unknown."""
+    if size == UNKNOWN_DIMENSIONS:
+        return None
+    return reconstruct_pb2.Dimensions(width_m=size.width_m, height_m=size.height_m, depth_m=size.depth_m)
+
+
+def write_asset(asset: Asset) -> asset_pb2.Asset:
+    """The proto of an asset."""
+    return asset_pb2.Asset(
+        id=asset.id,
+        kind=ASSET_KIND_NUMBERS.get(asset.kind, asset_pb2.ASSET_KIND_UNSPECIFIED),  # type: ignore[arg-type]
+        group_id=asset.group_id,
+        name=asset.name,
+        media_type=asset.media_type,
+        size_bytes=asset.size_bytes,
+        sha256=asset.sha256,
+        width=asset.width,
+        height=asset.height,
+        create_time=write_time(asset.create_time),
+        model_versions=asset.model_versions,
+    )
+
+
+def write_file(id: str, job: Job) -> asset_pb2.Asset | None:
+    """The proto of a file of the job; None if the stage did not make it or it was deleted."""
+    asset = job.assets.get(id)
+    return write_asset(asset) if asset else None
+
+
+def write_files(ids: Iterable[str], job: Job) -> list[asset_pb2.Asset]:
+    """The protos of files of the job, without deleted ones."""
+    return [write_asset(job.assets[id]) for id in ids if id in job.assets]

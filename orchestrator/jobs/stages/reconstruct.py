@@ -1,0 +1,263 @@
+"""The reconstruct stage of a job: a textured mesh of the piece that the photos show."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from orchestrator.domain.assets import Asset, StoredFile
+from orchestrator.domain.dimensions import Dimensions
+from orchestrator.domain.export import MEDIA_TYPES, ExportOptions, MeshFormat, Target
+from orchestrator.domain.quality import Quality
+from orchestrator.domain.reconstruct import Mode, Provider, ReconstructOptions
+from orchestrator.domain.render import RenderOptions
+from orchestrator.domain.segment import SegmentOptions
+from orchestrator.errors import InvalidInput
+from orchestrator.jobs.documents import to_json
+from orchestrator.jobs.stage import JobInput, Stage, StageInput, StageRun
+from orchestrator.jobs.stages.export import write_formats
+from orchestrator.jobs.stages.segment import SegmentedPhoto, SegmentResult
+from orchestrator.jobs.stages.stain import StainResult
+from orchestrator.jobs.step import Cached, Step, digest
+from orchestrator.stages import analysis, intake
+from orchestrator.stages.reconstruct.reconstruct import (
+    ReconstructPrograms,
+    needed_photos,
+    reconstruct,
+    resolved_mode,
+)
+from orchestrator.stages.render.turntable import frame_size, render_frames
+
+REVISION = 2
+"""Part of the cache keys of this stage. Increment it when the stage changes its output."""
+
+GLB = MEDIA_TYPES[MeshFormat.GLB]
+EXTRAS = {
+    ".mp4": ("video/mp4", "video"),
+    ".png": ("image/png", "preview"),
+    ".jpg": ("image/jpeg", "preview"),
+    ".json": ("application/json", "document"),
+    ".txt": ("text/plain", "document"),
+}
+"""Media type and asset kind, by suffix, of the files that a reconstruction makes besides the mesh. The step publishes
+the logs."""
+PREVIEW_SIZE = (1280, 960)
+"""Width and height of the preview in pixels. A PREVIEW job halves them."""
+PREVIEW_FRAME = 2
+"""Frame 2 of 36 shows the front and one side."""
+EXTRA_FORMATS = (MeshFormat.USDZ, MeshFormat.FBX)
+"""Formats besides GLB that the gateway expects of every reconstruct job."""
+MASKS_ONLY = SegmentOptions(detect_components=False, detect_wood=False)
+"""A reconstruct job needs only the foreground masks."""
+
+
+@dataclass(frozen=True)
+class ReconstructResult:
+    """The result of the reconstruct stage. Files are asset ids."""
+
+    mode: Mode
+    photos: tuple[str, ...]  # asset ids of all photos
+    used_photos: tuple[int, ...]  # indices into ``photos``
+    points: int
+    mean_reprojection_error_px: float
+    coverage_deg: float
+    advice: tuple[str, ...]
+    vertices: int
+    triangles: int
+    dimensions: Dimensions
+    glb: str
+    preview: str
+    extras: tuple[str, ...]
+    usdz: str = ""
+    fbx: str = ""
+    model_versions: dict[str, str] | None = None
+
+
+@dataclass(frozen=True)
+class MeshFacts:
+    """What is cached about a reconstructed mesh besides its files."""
+
+    mode: Mode
+    used_photos: tuple[int, ...]
+    points: int
+    mean_reprojection_error_px: float
+    coverage_deg: float
+    advice: tuple[str, ...]
+    vertices: int
+    triangles: int
+    dimensions: Dimensions
+
+
+def run_reconstruct(run: StageRun[ReconstructOptions]) -> ReconstructResult:
+    """Build the mesh from the photos, or from their stained pictures, then write its files."""
+    segmented = run.result(SegmentResult)
+    assert segmented is not None  # noqa: S101 - the stage requires "segment"
+    stained = run.result(StainResult)
+    result = run.within(0.0, 0.9).step("reconstruct", build_mesh, run.options, segmented, stained)
+    return run.within(0.9, 1.0).step("convert", convert_mesh, result)
+
+
+def build_mesh(
+    step: Step, options: ReconstructOptions, segmented: SegmentResult, stained: StainResult | None
+) -> ReconstructResult:
+    """Build the mesh of the piece, in the colours of the stained pictures if there are any, and publish its files."""
+    photos = segmented.photos
+    originals = [step.asset(photo.photo_id) for photo in photos]
+    masks = [step.asset(photo.foreground) for photo in photos]
+    looks = [step.asset(photo.preview) for photo in stained.photos] if stained else originals
+    sources = [asset.sha256 for asset in originals]
+
+    def make() -> Cached[MeshFacts]:
+        images, mask_files, look_files = _write_inputs(step, originals, masks, looks)
+        settings = step.dependencies.settings
+        mesh = reconstruct(
+            images,
+            mask_files,
+            look_files,
+            analysis.unpack(step.read(photos[0].analysis)),
+            options,
+            step.quality,
+            step.folder / "model",
+            programs=ReconstructPrograms(settings.meshroom, step.dependencies.trellis),
+            limits=step.limits,
+            progress=step.progress,
+        )
+        files = {"model.glb": step.store(mesh.glb, GLB), "model-preview.png": _render_preview(step, mesh.glb)}
+        files |= {path.name: step.store(path, EXTRAS[path.suffix][0]) for path in mesh.extras if path.suffix in EXTRAS}
+        report = mesh.report
+        facts = MeshFacts(
+            mode=resolved_mode(options.mode, len(photos)),
+            used_photos=tuple(report.photos_used),
+            points=report.points,
+            mean_reprojection_error_px=report.mean_reprojection_error_px,
+            coverage_deg=report.coverage_deg,
+            advice=tuple(report.advice),
+            vertices=mesh.vertices,
+            triangles=mesh.triangles,
+            dimensions=mesh.dimensions,
+        )
+        return Cached(files, facts)
+
+    key = digest(
+        "model",
+        REVISION,
+        sources,
+        [asset.sha256 for asset in looks],
+        [mask.sha256 for mask in masks],
+        photos[0].analysis,
+        to_json(options),
+        step.quality,
+    )
+    cached = step.cached(key, sources, Cached[MeshFacts], make)
+    return _publish_mesh(step, cached, photos)
+
+
+def convert_mesh(step: Step, result: ReconstructResult) -> ReconstructResult:
+    """Write the mesh in the formats of ``EXTRA_FORMATS``."""
+    glb = step.asset(result.glb)
+
+    def make() -> Cached[None]:
+        source = step.fetch(glb.sha256, step.folder / "model.glb")
+        export = write_formats(step, source, ExportOptions(formats=EXTRA_FORMATS, target=Target.ORIGINAL))
+        return Cached({f"model.{format.value}": file for format, file in export.files.items()}, None)
+
+    cached = step.cached(digest("convert", REVISION, glb.sha256), [glb.sha256], Cached[None], make)
+    files = {name: step.publish(name, file, "model", result.model_versions) for name, file in cached.files.items()}
+    return replace(result, usdz=files.get("model.usdz", ""), fbx=files.get("model.fbx", ""))
+
+
+def check_options(options: ReconstructOptions, job: JobInput) -> ReconstructOptions:
+    """Resolve the mode AUTO; check the number of photos and that the provider is available."""
+    photos = len(job.assets)
+    mode = resolved_mode(options.mode, photos)
+    needed = needed_photos(mode)
+    if photos < needed:
+        raise InvalidInput("reconstruct.mode", f"{mode.value} needs at least {needed} photos; the upload has {photos}")
+    if options.provider is Provider.TRELLIS and not job.dependencies.settings.trellis_url:
+        raise InvalidInput(
+            "reconstruct.provider", "'trellis' is not configured on this service; the only allowed value is 'local'"
+        )
+    return replace(options, mode=mode)
+
+
+def _write_inputs(
+    step: Step, originals: list[Asset], masks: list[Asset], looks: list[Asset]
+) -> tuple[list[Path], list[Path], list[Path]]:
+    """Write the photos, their masks and, if the job stains, their stained pictures, all in the size of the masks."""
+    folder = step.folder / "inputs"
+    folder.mkdir(exist_ok=True)
+    images, mask_files, look_files = [], [], []
+    for index, (original, mask, look) in enumerate(zip(originals, masks, looks, strict=True)):
+        step.progress(0.0, f"reading photo {index + 1} of {len(originals)}")
+        data, size = step.read(original.sha256), (mask.width, mask.height)
+        photo = intake.read_photo(data).srgb
+        images.append(intake.write_photo(photo, data, folder / f"photo-{index:03d}.jpg", size))
+        mask_files.append(step.fetch(mask.sha256, folder / f"mask-{index:03d}.png"))
+        if look is not original:
+            stained = intake.read_map(step.read(look.sha256))
+            look_files.append(intake.write_photo(stained, data, folder / f"look-{index:03d}.jpg", size))
+    return images, mask_files, look_files
+
+
+def _publish_mesh(step: Step, cached: Cached[MeshFacts], photos: tuple[SegmentedPhoto, ...]) -> ReconstructResult:
+    versions = photos[0].model_versions
+    files = {
+        name: step.publish(name, file, "model" if name == "model.glb" else EXTRAS[Path(name).suffix][1], versions)
+        for name, file in cached.files.items()
+    }
+    step.show(files["model-preview.png"])
+    facts = cached.facts
+    return ReconstructResult(
+        mode=facts.mode,
+        photos=tuple(photo.photo_id for photo in photos),
+        used_photos=facts.used_photos,
+        points=facts.points,
+        mean_reprojection_error_px=facts.mean_reprojection_error_px,
+        coverage_deg=facts.coverage_deg,
+        advice=facts.advice,
+        vertices=facts.vertices,
+        triangles=facts.triangles,
+        dimensions=facts.dimensions,
+        glb=files.pop("model.glb"),
+        preview=files.pop("model-preview.png"),
+        extras=tuple(files.values()),
+        model_versions=versions,
+    )
+
+
+def _render_preview(step: Step, glb: Path) -> StoredFile:
+    """Render one view of the mesh in the studio."""
+    width, height = PREVIEW_SIZE
+    options = RenderOptions(width=width, height=height)
+    size = frame_size(options, Quality.PREVIEW)
+    rendered: list[StoredFile] = []
+
+    def keep(_: int, picture: Path) -> None:
+        rendered.append(step.store(picture, "image/png", *size))
+
+    render_frames(
+        glb,
+        [PREVIEW_FRAME],
+        options,
+        Quality.PREVIEW,
+        step.folder / "preview",
+        keep,
+        executable=step.dependencies.settings.blender,
+        limits=step.limits,
+        progress=lambda *_: step.progress(1.0, "preview"),
+    )
+    return rendered[0]
+
+
+RECONSTRUCT = Stage(
+    name="reconstruct",
+    options=ReconstructOptions,
+    result=ReconstructResult,
+    input=StageInput.PHOTOS,
+    weight=0.35,
+    uses_models=True,
+    run=run_reconstruct,
+    check=check_options,
+    requires={"segment": MASKS_ONLY},
+    output_mesh=lambda result: result.glb,
+)

@@ -1,0 +1,142 @@
+"""The durable workflow of a job: begin, run the stages, end. A finished step never runs again.
+
+The workflow id is the job id. Steps exchange ids, hashes and small typed results; images stay in the blob store.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import structlog
+from dbos import DBOS, DBOSConfiguredInstance
+from dbos import error as dbos_error
+
+from orchestrator.domain.jobs import Failure, JobState
+from orchestrator.domain.segment import DetectorCost
+from orchestrator.errors import Canceled, HeartwoodError, InvalidInput
+from orchestrator.jobs.dependencies import Dependencies
+from orchestrator.jobs.plan import PlannedStage, options_of, planned_stages, results_document
+from orchestrator.jobs.stage import StageRun, durable
+
+log = structlog.get_logger()
+
+APPLICATION_VERSION = "heartwood-jobs-4"
+"""DBOS recovers only workflows of its own version. Increment it when steps change their order, arguments or results:
+the runner then restarts unfinished jobs of the older version from their first step."""
+
+
+@dataclass(frozen=True)
+class BegunJob:
+    """The state of a job when it begins."""
+
+    inputs: tuple[str, ...]  # asset ids of the photos, or of the mesh
+    options: Mapping[str, Any]  # options of each requested stage, by name
+    versions: Mapping[str, str]  # model → version that the job uses, whatever is promoted later
+
+
+@DBOS.dbos_class("JobWorkflow")
+class JobWorkflow(DBOSConfiguredInstance):
+    """The workflow of all jobs of one service."""
+
+    def __init__(self, dependencies: Dependencies) -> None:
+        super().__init__("heartwood")
+        self.dependencies = dependencies
+
+    @DBOS.workflow(name="job")
+    def run(self, job_id: str) -> None:
+        """Run the stages of the job one after the other."""
+        try:
+            job = durable("begin", lambda: self._begin(job_id))
+            results = self._run_stages(job_id, job, planned_stages(job.options))
+            durable("succeed", lambda: self._succeed(job_id, results))
+        except Exception as error:  # noqa: BLE001 - any error ends the job with a reason
+            cause = _root_cause(error)
+            durable("fail", lambda: self._fail(job_id, cause))
+
+    def _run_stages(self, job_id: str, job: BegunJob, plan: list[PlannedStage]) -> list[tuple[PlannedStage, Any]]:
+        run: StageRun[Any] = StageRun(self.dependencies, job_id, job.inputs, job.versions, options=None)
+        results: list[tuple[PlannedStage, Any]] = []
+        for planned in plan:
+            stage = planned.stage
+            result = stage.run(run.of_stage(planned.options, planned.span, [result for _, result in results]))
+            if stage.output_mesh is not None:
+                run = run.with_mesh(stage.output_mesh(result))
+            results.append((planned, result))
+        return results
+
+    def _begin(self, job_id: str) -> BegunJob:
+        """QUEUED → RUNNING."""
+        records = self.dependencies.records
+        records.change_job(job_id, (JobState.QUEUED,), state=JobState.RUNNING, start_time=datetime.now(UTC))
+        job = records.job(None, job_id)
+        if job is None or job.state is not JobState.RUNNING:
+            raise Canceled("the job was canceled before it started")
+        options = options_of(job)
+        uses_models = any(planned.stage.uses_models for planned in planned_stages(options))
+        versions = self.dependencies.models.versions() if uses_models else {}
+        return BegunJob(job.inputs, options, versions)
+
+    def _succeed(self, job_id: str, results: list[tuple[PlannedStage, Any]]) -> None:
+        """RUNNING → SUCCEEDED."""
+        self._delete_work_folder(job_id)
+        requested = {planned.stage.name: result for planned, result in results if planned.requested}
+        changed = self.dependencies.records.change_job(
+            job_id,
+            (JobState.RUNNING,),
+            state=JobState.SUCCEEDED,
+            end_time=datetime.now(UTC),
+            result=results_document(requested),
+            cost=_total_cost([planned.stage.cost(result) for planned, result in results]),
+            fraction=1.0,
+            stage="done",
+            message="done",
+        )
+        log.info("job_ended", job=job_id, state="SUCCEEDED", changed=changed)
+
+    def _fail(self, job_id: str, error: BaseException) -> None:
+        """→ CANCELED or FAILED, with the reason."""
+        state = JobState.CANCELED if isinstance(error, Canceled) else JobState.FAILED
+        failure = failure_of(error)
+        if failure.reason == "INTERNAL":
+            log.error("job_failed", job=job_id, exc_info=error)
+        self._delete_work_folder(job_id)
+        changed = self.dependencies.records.change_job(
+            job_id,
+            (JobState.QUEUED, JobState.RUNNING),
+            state=state,
+            end_time=datetime.now(UTC),
+            failure=None if state is JobState.CANCELED else failure,
+            message=failure.message,
+        )
+        log.info("job_ended", job=job_id, state=state.value, reason=failure.reason, changed=changed)
+
+    def _delete_work_folder(self, job_id: str) -> None:
+        shutil.rmtree(self.dependencies.work_folder(job_id), ignore_errors=True)
+
+
+def failure_of(error: BaseException) -> Failure:
+    """What the caller learns about ``error``. The message of an unexpected error is not disclosed."""
+    if isinstance(error, InvalidInput):
+        return Failure(error.reason, error.message, error.field, error.facts)
+    if isinstance(error, HeartwoodError):
+        return Failure(error.reason, error.message, "", error.facts)
+    return Failure("INTERNAL", "the job failed because of an internal error; see the log of the service")
+
+
+def _root_cause(error: Exception) -> BaseException:
+    """The last error of a step whose retries are exhausted, or the error itself."""
+    if isinstance(error, dbos_error.DBOSMaxStepRetriesExceeded) and error.errors:
+        return error.errors[-1]
+    return error
+
+
+def _total_cost(costs: list[DetectorCost]) -> DetectorCost:
+    return DetectorCost(
+        prompt_tokens=sum(cost.prompt_tokens for cost in costs),
+        completion_tokens=sum(cost.completion_tokens for cost in costs),
+        usd=sum(cost.usd for cost in costs),
+    )
