@@ -28,7 +28,7 @@ from orchestrator.stages.reconstruct.reconstruct import (
 )
 from orchestrator.stages.render.turntable import frame_size, render_frames
 
-REVISION = 2
+REVISION = 3
 """Part of the cache keys of this stage. Increment it when the stage changes its output."""
 
 GLB = MEDIA_TYPES[MeshFormat.GLB]

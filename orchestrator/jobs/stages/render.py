@@ -25,7 +25,7 @@ from orchestrator.stages.render.wood_texture import wood_texture
 
 log = structlog.get_logger()
 
-REVISION = 2
+REVISION = 3
 """Part of the cache keys of this stage. Increment it when the stage changes its output."""
 TEXTURE_MAPS = ("albedo", "roughness", "height", "wood_mask")
 """Files of a stain job that replace the material of a mesh."""
