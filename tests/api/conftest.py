@@ -1,3 +1,5 @@
+"""Fixtures: a real service and a client."""
+
 from __future__ import annotations
 
 from collections.abc import Iterator
@@ -11,16 +13,16 @@ from tests.support.running_service import RunningService
 
 @pytest.fixture(scope="session")
 def service(tmp_path_factory: pytest.TempPathFactory, triton_url: str) -> Iterator[RunningService]:
-    """One service for all tests that leave it as they found it."""
-    running = RunningService(tmp_path_factory.mktemp("service"), triton_url)
-    yield running
-    assert running.stop() == 0, running.log.read_text()
+    """A service shared by all tests that do not change its state for others."""
+    running_service = RunningService(tmp_path_factory.mktemp("service"), triton_url)
+    yield running_service
+    assert running_service.stop() == 0, running_service.log.read_text()
 
 
 @pytest.fixture(scope="session")
 def client(service: RunningService) -> Iterator[Heartwood]:
-    with service.client("shop") as opened:
-        yield opened
+    with service.client("shop") as shop_client:
+        yield shop_client
 
 
 @pytest.fixture(scope="session")

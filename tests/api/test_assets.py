@@ -1,4 +1,4 @@
-"""The asset service over real gRPC: chunks in order, nothing half-written, deletion that means it."""
+"""AssetService over real gRPC."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def chunk(offset: int, data: bytes) -> Request:
     return Request(chunk=Request.Chunk(offset=offset, data=data))
 
 
-def test_a_photo_comes_back_as_it_was_sent(client: Heartwood) -> None:
+def test_a_photo_is_downloaded_unchanged(client: Heartwood) -> None:
     asset = client.upload_bytes(PHOTO, "../../etc/passwd\\x.jpg")
     assert b"".join(client.read(asset)) == PHOTO
     assert asset.sha256 == hashlib.sha256(PHOTO).hexdigest()
@@ -39,7 +39,7 @@ def test_a_photo_comes_back_as_it_was_sent(client: Heartwood) -> None:
     assert asset.name == "x.jpg"
 
 
-def test_a_download_goes_on_at_an_offset(client: Heartwood) -> None:
+def test_a_download_can_start_at_an_offset(client: Heartwood) -> None:
     asset = client.upload_bytes(PHOTO, "a.jpg")
     request = asset_pb2.DownloadAssetRequest(asset_id=asset.id, offset=1000)
     messages = list(client._assets.DownloadAsset(request, metadata=client._metadata))
@@ -66,7 +66,7 @@ def test_a_download_goes_on_at_an_offset(client: Heartwood) -> None:
         ([header()], "data"),
     ],
 )
-def test_a_broken_upload_is_refused_with_the_field_named(
+def test_an_invalid_upload_is_refused_with_its_field_and_stores_nothing(
     client: Heartwood, messages: list[Request], field: str
 ) -> None:
     before = len(list(client.list_assets()))
@@ -77,14 +77,14 @@ def test_a_broken_upload_is_refused_with_the_field_named(
     assert len(list(client.list_assets())) == before
 
 
-def test_more_bytes_than_a_photo_may_have_are_refused_while_they_come(client: Heartwood) -> None:
+def test_an_upload_over_the_size_limit_is_refused_before_its_end(client: Heartwood) -> None:
     piece = b"\xff" * (3 << 20)
     with pytest.raises(ApiError) as refused:
         send(client, header(), *(chunk(index * len(piece), piece) for index in range(20)))
     assert refused.value.code is grpc.StatusCode.INVALID_ARGUMENT
 
 
-def test_deleting_a_photo_deletes_its_bytes_only_when_nothing_else_has_them(client: Heartwood) -> None:
+def test_deleting_a_photo_keeps_bytes_that_another_asset_uses(client: Heartwood) -> None:
     first, second = client.upload_bytes(PHOTO, "1.jpg"), client.upload_bytes(PHOTO, "2.jpg")
     client.delete_asset(first.id)
     assert b"".join(client.read(second)) == PHOTO
@@ -94,14 +94,14 @@ def test_deleting_a_photo_deletes_its_bytes_only_when_nothing_else_has_them(clie
     assert gone.value.code is grpc.StatusCode.NOT_FOUND
 
 
-def test_a_local_folder_signs_no_urls_and_says_what_does(client: Heartwood) -> None:
+def test_signing_a_url_on_a_local_folder_fails_and_names_the_alternative(client: Heartwood) -> None:
     asset = client.upload_bytes(PHOTO, "s.jpg")
     with pytest.raises(ApiError, match="DownloadAsset") as refused:
         client.sign_url(asset.id)
     assert refused.value.code is grpc.StatusCode.FAILED_PRECONDITION
 
 
-def test_assets_are_listed_by_upload_in_pages(client: Heartwood) -> None:
+def test_list_assets_filters_by_upload_and_pages(client: Heartwood) -> None:
     group = client.upload_bytes(PHOTO, "1.jpg").group_id
     for name in ("2.jpg", "3.jpg"):
         client.upload_bytes(PHOTO, name, upload_id=group)

@@ -1,4 +1,4 @@
-"""Values that a caller may get wrong: each is INVALID_ARGUMENT with its field, and the service goes on."""
+"""Invalid requests: each is refused as INVALID_ARGUMENT with its field, and the service keeps serving."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from orchestrator.client.client import ApiError, Heartwood
 from orchestrator.protocol.heartwood.v1 import (
     asset_pb2,
+    cutout_pb2,
     export_pb2,
     job_pb2,
     pipeline_pb2,
@@ -54,8 +55,8 @@ def reconstruct(**fields: object) -> Change:
     return lambda request: request.spec.reconstruct.MergeFrom(reconstruct_pb2.ReconstructOptions(**fields))
 
 
-def on_model(change: Change) -> Change:
-    """A change of a job that works on a model, which has no upload."""
+def on_mesh(change: Change) -> Change:
+    """Apply ``change`` to a job that works on a 3D model and has no upload."""
 
     def changed(request: job_pb2.CreateJobRequest) -> None:
         request.spec.upload_id = ""
@@ -65,20 +66,25 @@ def on_model(change: Change) -> Change:
 
 
 def render(**fields: object) -> Change:
-    said = render_pb2.RenderOptions(**{"model_id": "any", **fields})
-    return on_model(lambda request: request.spec.render.MergeFrom(said))
+    options = render_pb2.RenderOptions(**{"model_id": "any", **fields})
+    return on_mesh(lambda request: request.spec.render.MergeFrom(options))
 
 
 def export(**fields: object) -> Change:
-    said = export_pb2.ExportOptions(**{"model_id": "any", **fields})
-    return on_model(lambda request: request.spec.export.MergeFrom(said))
+    options = export_pb2.ExportOptions(**{"model_id": "any", **fields})
+    return on_mesh(lambda request: request.spec.export.MergeFrom(options))
+
+
+def cutout(**fields: object) -> Change:
+    return lambda request: request.spec.cutout.MergeFrom(cutout_pb2.CutoutOptions(**fields))
 
 
 def pipeline(**fields: object) -> Change:
     return lambda request: request.spec.pipeline.MergeFrom(pipeline_pb2.PipelineOptions(**fields))
 
 
-NAN, INFINITE = float("nan"), float("inf")
+NAN = float("nan")
+INFINITE = float("inf")
 BAD: dict[str, tuple[Change, str]] = {
     "no stage": (lambda _: None, "spec.stage"),
     "no colour": (stain(), "spec.stain.target"),
@@ -131,7 +137,7 @@ BAD: dict[str, tuple[Change, str]] = {
         reconstruct(mode=reconstruct_pb2.RECONSTRUCT_MODE_PHOTOGRAMMETRY),
         "spec.reconstruct.mode",
     ),
-    "trellis that nobody set up": (
+    "trellis that is not configured": (
         reconstruct(provider=reconstruct_pb2.SINGLE_IMAGE_PROVIDER_TRELLIS),
         "spec.reconstruct.provider",
     ),
@@ -162,6 +168,11 @@ BAD: dict[str, tuple[Change, str]] = {
     "unknown mesh codec": (export(mesh_codec=9), "spec.export.mesh_codec"),
     "unknown texture codec": (export(texture_codec=9), "spec.export.texture_codec"),
     "many levels": (export(levels=9), "spec.export.levels"),
+    "cutout on a named colour": (cutout(background="red"), "spec.cutout.background"),
+    "cutout with a wide margin": (cutout(margin=0.6), "spec.cutout.margin"),
+    "cutout margin NaN": (cutout(margin=NAN), "spec.cutout.margin"),
+    "unknown cutout format": (cutout(format=9), "spec.cutout.format"),
+    "a pipeline's cutout margin": (pipeline(cutout={"margin": -1}), "spec.pipeline.cutout.margin"),
     "a pipeline's own model": (pipeline(render={"model_id": "any"}), "spec.pipeline.render.model_id"),
     "a pipeline's stain without colour": (pipeline(stain={}), "spec.pipeline.stain.target"),
     "a pipeline's frames": (pipeline(render={"frames": 5}), "spec.pipeline.render.frames"),
@@ -179,7 +190,7 @@ BAD: dict[str, tuple[Change, str]] = {
 
 
 @pytest.mark.parametrize("name", BAD)
-def test_a_bad_value_is_refused_with_its_field(client: Heartwood, upload_id: str, name: str) -> None:
+def test_an_invalid_value_is_refused_with_its_field(client: Heartwood, upload_id: str, name: str) -> None:
     change, field = BAD[name]
     request = job_pb2.CreateJobRequest(spec=job_pb2.JobSpec(upload_id=upload_id))
     change(request)
@@ -215,14 +226,14 @@ def test_a_mask_of_another_size_is_refused(client: Heartwood, upload_id: str) ->
 
 
 @pytest.mark.parametrize("name", [name for name, case in CORPUS.items() if case.refused])
-def test_a_bad_photo_is_refused_over_the_wire(client: Heartwood, name: str) -> None:
+def test_an_invalid_photo_is_refused_at_upload(client: Heartwood, name: str) -> None:
     with pytest.raises(ApiError) as refused:
         client.upload_bytes(CORPUS[name].data, name)
     assert refused.value.code is grpc.StatusCode.INVALID_ARGUMENT
     assert refused.value.field in ("data", "header.size_bytes")
 
 
-def test_odd_page_tokens_and_lifetimes_are_refused(client: Heartwood, upload_id: str) -> None:
+def test_invalid_page_tokens_and_lifetimes_are_refused(client: Heartwood, upload_id: str) -> None:
     for token in ("x", "W10=", "WyJhIl0=", "é"):
         with pytest.raises(ApiError) as refused:
             client._call(client._jobs.ListJobs, job_pb2.ListJobsRequest(page_token=token))
@@ -236,7 +247,7 @@ def test_odd_page_tokens_and_lifetimes_are_refused(client: Heartwood, upload_id:
     assert refused.value.field == "lifetime"
 
 
-def test_without_a_token_or_with_a_wrong_one_nothing_is_told(service: RunningService) -> None:
+def test_calls_without_a_valid_token_are_unauthenticated(service: RunningService) -> None:
     for token in ("", "wrong", "hw_" + "A" * 43):
         with Heartwood(service.address, token) as stranger, pytest.raises(ApiError) as refused:
             stranger.stains()
@@ -244,5 +255,5 @@ def test_without_a_token_or_with_a_wrong_one_nothing_is_told(service: RunningSer
         assert refused.value.reason == "UNAUTHENTICATED"
 
 
-def test_the_service_serves_after_all_of_this(client: Heartwood, upload_id: str) -> None:
+def test_the_service_still_serves_after_invalid_requests(client: Heartwood, upload_id: str) -> None:
     assert client.wait(client.stain(upload_id, stain="walnut").id).stain.photos

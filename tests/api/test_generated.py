@@ -1,4 +1,4 @@
-"""The generated code is what the protos say."""
+"""The generated protocol code matches the protos."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from pathlib import Path
 from orchestrator.protocol.generate import HERE, generate
 
 
-def test_the_generated_code_is_not_stale(tmp_path: Path) -> None:
+def test_generated_code_is_up_to_date(tmp_path: Path) -> None:
     generate(tmp_path)
-    made = {path.relative_to(tmp_path): path.read_text() for path in tmp_path.rglob("*.py*")}
+    generated = {path.relative_to(tmp_path): path.read_text() for path in tmp_path.rglob("*.py*")}
     committed = {
         path.relative_to(HERE): path.read_text()
         for path in (HERE / "heartwood").rglob("*.py*")
         if "__pycache__" not in path.parts
     }
-    assert made == committed, "run `make proto`"
+    assert generated == committed, "run `make proto`"

@@ -1,4 +1,4 @@
-"""Health, reflection, the error map, and how the server listens and ends."""
+"""Health, reflection, error codes, TLS, and start and stop of the server."""
 
 from __future__ import annotations
 
@@ -21,31 +21,31 @@ from tests.support.pictures import jpeg, wood_photo
 from tests.support.running_service import RunningService, wait_for
 
 
-def test_health_says_serving(service: RunningService) -> None:
+def test_health_is_serving(service: RunningService) -> None:
     with grpc.insecure_channel(service.address) as channel:
         health = health_pb2_grpc.HealthStub(channel)
         for name in ("", "heartwood.v1.JobService", "heartwood.v1.AssetService"):
-            answer = health.Check(health_pb2.HealthCheckRequest(service=name))
-            assert answer.status == health_pb2.HealthCheckResponse.SERVING
+            response = health.Check(health_pb2.HealthCheckRequest(service=name))
+            assert response.status == health_pb2.HealthCheckResponse.SERVING
 
 
 def test_reflection_lists_the_services(service: RunningService) -> None:
     with grpc.insecure_channel(service.address) as channel:
         stub = reflection_pb2_grpc.ServerReflectionStub(channel)
-        asked = iter([reflection_pb2.ServerReflectionRequest(list_services="")])
-        (answer,) = stub.ServerReflectionInfo(asked)
-    names = {one.name for one in answer.list_services_response.service}
+        requests = iter([reflection_pb2.ServerReflectionRequest(list_services="")])
+        (response,) = stub.ServerReflectionInfo(requests)
+    names = {service.name for service in response.list_services_response.service}
     assert {"heartwood.v1.JobService", "heartwood.v1.AssetService", "grpc.health.v1.Health"} <= names
 
 
 def test_every_error_has_a_grpc_code() -> None:
     def tree(kind: type[errors.HeartwoodError]) -> list[type[errors.HeartwoodError]]:
-        return [kind, *(one for child in kind.__subclasses__() for one in tree(child))]
+        return [kind, *(error for child in kind.__subclasses__() for error in tree(child))]
 
     assert {kind.reason for kind in tree(errors.HeartwoodError)} == set(CODES)
 
 
-def test_a_second_service_on_the_same_folder_is_refused(service: RunningService) -> None:
+def test_a_second_service_on_the_same_data_folder_is_refused(service: RunningService) -> None:
     environment = {**os.environ, "HEARTWOOD_DATA_DIR": str(service.data_dir), "HEARTWOOD_LISTEN": "127.0.0.1:0"}
     command = [sys.executable, "-m", "orchestrator.cli", "up"]
     second = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60)
@@ -53,23 +53,23 @@ def test_a_second_service_on_the_same_folder_is_refused(service: RunningService)
     assert "another Heartwood service" in second.stderr
 
 
-def _expect_an_end(client: Heartwood, job_id: str) -> None:
+def _wait_until_ended(client: Heartwood, job_id: str) -> None:
     with pytest.raises(ApiError):
         client.wait(job_id)
 
 
-def test_listening_beyond_loopback_needs_tls(tmp_path: Path, triton_url: str) -> None:
+def test_listening_beyond_loopback_requires_tls(tmp_path: Path, triton_url: str) -> None:
     with pytest.raises(AssertionError, match="HEARTWOOD_TLS_CERTIFICATE"):
         RunningService(tmp_path, triton_url, listen="0.0.0.0:0")
 
 
-def test_sigterm_drains_and_the_job_goes_on_at_the_next_start(tmp_path: Path, triton_url: str) -> None:
+def test_a_job_interrupted_by_sigterm_continues_at_the_next_start(tmp_path: Path, triton_url: str) -> None:
     service = RunningService(tmp_path, triton_url, drain_s=1)
     with service.client() as client:
         upload = client.upload_bytes(jpeg(wood_photo(4000, 3000, seed=30)), "large.jpg").group_id
         job = client.stain(upload, stain="walnut")
         wait_for(lambda: client.job(job.id).progress.fraction > 0, 30)
-        watching = threading.Thread(target=_expect_an_end, args=(client, job.id))
+        watching = threading.Thread(target=_wait_until_ended, args=(client, job.id))
         watching.start()
         assert service.stop() == 0
         watching.join(10)
@@ -80,11 +80,11 @@ def test_sigterm_drains_and_the_job_goes_on_at_the_next_start(tmp_path: Path, tr
     assert service.stop() == 0
 
 
-def test_tls_is_spoken_with_the_operators_certificate_and_nothing_in_plain(tmp_path: Path, triton_url: str) -> None:
+def test_with_a_certificate_the_server_accepts_only_tls(tmp_path: Path, triton_url: str) -> None:
     authority = trustme.CA()
-    made = authority.issue_cert("127.0.0.1")
-    made.private_key_pem.write_to_path(tmp_path / "key.pem")
-    for blob in made.cert_chain_pems:
+    certificate = authority.issue_cert("127.0.0.1")
+    certificate.private_key_pem.write_to_path(tmp_path / "key.pem")
+    for blob in certificate.cert_chain_pems:
         blob.write_to_path(tmp_path / "chain.pem", append=True)
     keys = {"tls_certificate": tmp_path / "chain.pem", "tls_key": tmp_path / "key.pem"}
     running = RunningService(tmp_path / "data", triton_url, **keys)

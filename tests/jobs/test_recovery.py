@@ -1,4 +1,4 @@
-"""A crash costs time, never work: the service or Triton may die at any moment."""
+"""Recovery of jobs after a crash of the service or of Triton."""
 
 from __future__ import annotations
 
@@ -28,38 +28,38 @@ def contents(job: job_pb2.Job) -> dict[str, str]:
 
 
 @pytest.fixture(scope="module")
-def undisturbed(tmp_path_factory: pytest.TempPathFactory, triton_url: str) -> dict[str, str]:
-    """The SHA-256 of every file of the job when nothing happens."""
-    service = RunningService(tmp_path_factory.mktemp("undisturbed"), triton_url)
+def uninterrupted(tmp_path_factory: pytest.TempPathFactory, triton_url: str) -> dict[str, str]:
+    """SHA-256 of every file of the job when nothing is interrupted."""
+    service = RunningService(tmp_path_factory.mktemp("uninterrupted"), triton_url)
     with service.client() as client:
-        made = contents(client.wait(start_stain(client)))
+        files = contents(client.wait(start_stain(client)))
     service.stop()
-    return made
+    return files
 
 
-@pytest.mark.parametrize("part", ["surface", "stain"])
-def test_a_job_killed_in_the_middle_ends_in_the_same_bytes_and_redoes_no_finished_step(
-    tmp_path: Path, triton_url: str, undisturbed: dict[str, str], part: str
+@pytest.mark.parametrize("step", ["surface", "stain"])
+def test_a_job_continues_after_a_crash_without_repeating_finished_steps(
+    tmp_path: Path, triton_url: str, uninterrupted: dict[str, str], step: str
 ) -> None:
     service = RunningService(tmp_path, triton_url)
     with service.client() as client:
         job_id = start_stain(client)
-        wait_for(lambda: any(event["step"] == part for event in service.events("step_started")), 60, 0.01)
+        wait_for(lambda: any(event["step"] == step for event in service.events("step_started")), 60, 0.01)
         service.kill()
     finished = {event["step"] for event in service.events("step_finished")}
-    assert part not in finished
+    assert step not in finished
     service.start()
     with service.client() as client:
         job = client.wait(job_id)
-    assert contents(job) == undisturbed
+    assert contents(job) == uninterrupted
     started = [event["step"] for event in service.events("step_started")]
     for name in finished:
-        assert started.count(name) == 1, f"{name} had finished and ran again"
-    assert started.count(part) == 2
+        assert started.count(name) == 1, f"step {name} had finished and was repeated"
+    assert started.count(step) == 2
     assert service.stop() == 0
 
 
-def test_no_finished_frame_is_rendered_twice_after_a_crash(tmp_path: Path, triton_url: str) -> None:
+def test_finished_frames_are_not_rendered_again_after_a_crash(tmp_path: Path, triton_url: str) -> None:
     service = RunningService(tmp_path / "data", triton_url)
     with service.client() as client:
         model_id = client.upload_model(write_stool(tmp_path / "stool.glb"))
@@ -68,7 +68,7 @@ def test_no_finished_frame_is_rendered_twice_after_a_crash(tmp_path: Path, trito
         wait_for(lambda: len(service.events("frame_rendered")) >= 3, 120, 0.01)
         blenders = psutil.Process(service.process.pid).children(recursive=True)
         service.kill()
-    wait_for(lambda: not any(one.is_running() for one in blenders), 15)  # they die with the service
+    wait_for(lambda: not any(process.is_running() for process in blenders), 15)  # they end with the service
     before = {event["frame"] for event in service.events("frame_rendered")}
     assert len(before) < 24
     service.start()
@@ -81,7 +81,7 @@ def test_no_finished_frame_is_rendered_twice_after_a_crash(tmp_path: Path, trito
     assert service.stop() == 0
 
 
-def test_triton_killed_under_a_running_job_costs_only_time(tmp_path: Path, undisturbed: dict[str, str]) -> None:
+def test_a_job_survives_a_crash_of_triton(tmp_path: Path, uninterrupted: dict[str, str]) -> None:
     service = RunningService(tmp_path)
     with service.client() as client:
         (triton,) = [pid for pid in service.children() if is_triton(pid)]
@@ -89,7 +89,7 @@ def test_triton_killed_under_a_running_job_costs_only_time(tmp_path: Path, undis
         wait_for(lambda: service.events("step_started"), 30, 0.01)
         os.kill(triton, signal.SIGKILL)
         job = client.wait(job_id)
-        assert contents(job) == undisturbed
+        assert contents(job) == uninterrupted
         assert triton not in service.children()
     assert service.stop() == 0
 
@@ -98,7 +98,7 @@ def is_triton(pid: int) -> bool:
     return b"tritonserver" in Path(f"/proc/{pid}/cmdline").read_bytes()
 
 
-def test_a_service_killed_leaves_no_triton_behind(tmp_path: Path) -> None:
+def test_triton_ends_when_the_service_is_killed(tmp_path: Path) -> None:
     service = RunningService(tmp_path)
     tritons = [pid for pid in service.children() if is_triton(pid)]
     assert tritons

@@ -1,4 +1,4 @@
-"""Webhooks reach https servers on public addresses, signed, and nothing else."""
+"""Webhooks are signed and reach only https servers on public addresses."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ import pytest
 import trustme
 
 from orchestrator.errors import InvalidInput, ToolFailed
-from orchestrator.jobs.webhook import SIGNATURE_HEADER, check_webhook_url, post, public_address
+from orchestrator.jobs.webhooks import SIGNATURE_HEADER, check_webhook_url, post, public_address
 
 
 class Receiver(BaseHTTPRequestHandler):
-    """Keeps what came; answers 204, or a redirect on /moved."""
+    """Records requests; responds with 204, or with a redirect on /moved."""
 
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers["Content-Length"]))
@@ -30,12 +30,12 @@ class Receiver(BaseHTTPRequestHandler):
         self.end_headers()
 
     def log_message(self, *_: object) -> None:
-        """Quiet."""
+        """Suppress the log of requests."""
 
 
 @pytest.fixture
 def receiver() -> Iterator[tuple[HTTPServer, ssl.SSLContext]]:
-    """A TLS server on loopback for the name hooks.example, and what trusts it."""
+    """A TLS server on loopback for the name hooks.example, and a context that trusts it."""
     authority = trustme.CA()
     server = HTTPServer(("127.0.0.1", 0), Receiver)
     server.received = []
@@ -50,7 +50,7 @@ def receiver() -> Iterator[tuple[HTTPServer, ssl.SSLContext]]:
     server.server_close()
 
 
-def test_the_notice_is_signed_and_arrives_once(receiver: tuple[HTTPServer, ssl.SSLContext]) -> None:
+def test_a_webhook_is_signed_and_delivered_once(receiver: tuple[HTTPServer, ssl.SSLContext]) -> None:
     server, trust = receiver
     url = f"https://hooks.example:{server.server_port}/done?shop=1"
     assert post(url, b"{}", "secret", address="127.0.0.1", trust=trust) == 204
@@ -69,13 +69,13 @@ def test_a_redirect_is_not_followed(receiver: tuple[HTTPServer, ssl.SSLContext])
 
 def test_a_certificate_for_another_name_is_refused(receiver: tuple[HTTPServer, ssl.SSLContext]) -> None:
     server, trust = receiver
-    with pytest.raises(ToolFailed, match="did not answer"):
+    with pytest.raises(ToolFailed, match="did not respond"):
         post(f"https://other.example:{server.server_port}/", b"{}", "", address="127.0.0.1", trust=trust)
     assert server.received == []
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "10.0.0.8", "169.254.169.254", "::1", "0.0.0.0"])
-def test_an_address_inside_is_refused_when_connecting(host: str) -> None:
+def test_a_private_address_is_refused_when_connecting(host: str) -> None:
     with pytest.raises(ToolFailed, match="not on a public address"):
         public_address(host, 443)
 
@@ -97,12 +97,12 @@ def test_an_address_inside_is_refused_when_connecting(host: str) -> None:
         "https://hooks.example/" + "a" * 2048,
     ],
 )
-def test_a_url_that_can_not_be_called_is_refused_before_the_job_is_made(url: str) -> None:
+def test_an_invalid_webhook_url_is_refused_before_the_job_is_created(url: str) -> None:
     with pytest.raises(InvalidInput) as caught:
         check_webhook_url(url, "webhook_url")
     assert caught.value.field == "webhook_url"
 
 
-def test_a_public_https_url_is_taken() -> None:
+def test_a_public_https_url_is_accepted() -> None:
     check_webhook_url("https://hooks.example:8443/heartwood?shop=1", "webhook_url")
     check_webhook_url("https://93.184.216.34/", "webhook_url")
