@@ -88,6 +88,20 @@ class NoWoodFound(HeartwoodError):
         )
 
 
+class NoPieceFound(HeartwoodError):
+    """The photo shows no piece of furniture, or a piece that is too small to cut out."""
+
+    reason = "NO_PIECE_FOUND"
+
+    def __init__(self, share: float, minimum: float) -> None:
+        super().__init__(
+            f"no piece of furniture was found: it covers {share:.2%} of the photo, at least {minimum:.1%} is needed; "
+            "send a photo that shows the piece larger",
+            share=f"{share:.5f}",
+            minimum=minimum,
+        )
+
+
 class Unauthenticated(HeartwoodError):
     """The bearer token is missing or unknown."""
 

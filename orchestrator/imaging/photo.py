@@ -218,16 +218,20 @@ def _looks_like(data: bytes) -> str:
     return "no picture"
 
 
+_BGR_ORDER = {3: [2, 1, 0], 4: [2, 1, 0, 3]}
+"""Channel order of OpenCV's encoders, by the number of channels."""
+
+
 def encode_image(image: Image | NDArray[np.uint16], format: ImageFormat) -> bytes:
     """Write a picture without any metadata but its colour space; the same input gives the same bytes.
 
     Args:
-        image: [H, W] or [H, W, 3] uint8, or [H, W] uint16 (always PNG: WebP has 8 bits).
+        image: [H, W], [H, W, 3] or [H, W, 4] (RGBA) uint8, or [H, W] uint16 (always PNG: WebP has 8 bits).
 
     Raises:
         InvalidInput: WebP can't hold a picture of this size.
     """
-    swapped = cv2.cvtColor(image, cv2.COLOR_RGB2BGR) if image.ndim == 3 else image
+    swapped = image if image.ndim == 2 else np.ascontiguousarray(image[..., _BGR_ORDER[image.shape[2]]])
     if format is ImageFormat.WEBP and image.dtype == np.uint8:
         if max(image.shape[:2]) > WEBP_MAX_SIDE:
             raise InvalidInput("stain.format", f"WebP holds at most {WEBP_MAX_SIDE} pixels a side; use PNG")

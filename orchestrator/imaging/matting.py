@@ -1,0 +1,193 @@
+"""Alpha mattes: the opacity of a piece at each pixel of its photo, and its colour without the background.
+
+Alpha and colours are estimated on sRGB values, not in linear light, because image viewers composite sRGB values.
+"""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from scipy.ndimage import gaussian_filter
+
+from orchestrator.domain.images import FloatMap, Image
+from orchestrator.domain.progress import Progress, no_progress
+from orchestrator.imaging.guided import fit
+from orchestrator.imaging.strips import Strip, for_each_strip, strips
+
+Mask = NDArray[np.bool_]
+
+BAND = 8
+CERTAIN_PIECE = 0.9
+CERTAIN_BACKGROUND = 0.1
+WINDOW_RADIUS = 4
+WINDOW_EPSILON = 1e-5
+KNOWN_WEIGHT = 100.0
+PRIOR_WEIGHT = 0.02
+COLOR_BINS = 24
+COLOR_SMOOTHING = 1.0
+ITERATIONS = 60
+TOLERANCE = 1e-5
+EDGE_RADIUS = 2
+EDGE_EPSILON = 1e-4
+CLEAR = 0.05
+OPAQUE = 0.95
+WIDE_BLUR = 0.05
+NARROW_BLUR = 0.004
+STRIP_PIXELS = 1_000_000
+
+
+def alpha_matte(photo_srgb: Image, likelihood: FloatMap, progress: Progress = no_progress) -> Image:
+    """Estimate the opacity of the piece.
+
+    Args:
+        photo_srgb: [H, W, 3] uint8.
+        likelihood: [h, w] in [0, 1], probability of the piece at model resolution.
+
+    Returns:
+        [H, W] uint8, 255 is opaque.
+    """
+    height, width = likelihood.shape
+    guide = cv2.resize(photo_srgb, (width, height), interpolation=cv2.INTER_AREA).astype(np.float32) / 255
+    fitted = fit(_solve_matte(guide, likelihood), photo_srgb, radius=EDGE_RADIUS, epsilon=EDGE_EPSILON)
+    alpha = np.empty(photo_srgb.shape[:2], np.uint8)
+
+    def write(strip: Strip) -> None:
+        values = fitted.rows(photo_srgb[strip.rows], strip.numbers)[0]
+        alpha[strip.rows] = np.rint(np.clip((values - CLEAR) / (OPAQUE - CLEAR), 0, 1) * 255)
+
+    for_each_strip(write, strips(*alpha.shape), progress, "edges of the piece")
+    return alpha
+
+
+def _solve_matte(guide: FloatMap, likelihood: FloatMap) -> FloatMap:
+    piece, background = _known(likelihood)
+    known = piece | background
+    prior = np.where(piece, 1.0, np.where(background, 0.0, _color_prior(guide, likelihood, piece, background)))
+    laplacian = _MattingLaplacian(guide)
+    weight = np.where(known, KNOWN_WEIGHT, PRIOR_WEIGHT).astype(np.float32)
+    return laplacian.solve(prior.astype(np.float32), weight)
+
+
+def _known(likelihood: FloatMap) -> tuple[Mask, Mask]:
+    kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * BAND + 1, 2 * BAND + 1))
+    piece = cv2.erode((likelihood > CERTAIN_PIECE).astype(np.uint8), kernel) > 0
+    background = cv2.erode((likelihood < CERTAIN_BACKGROUND).astype(np.uint8), kernel) > 0
+    return piece, background
+
+
+def _color_prior(guide: FloatMap, likelihood: FloatMap, piece: Mask, background: Mask) -> FloatMap:
+    lab = cv2.cvtColor(guide, cv2.COLOR_RGB2Lab) / np.array([100, 160, 160], np.float32)
+    bins = np.clip((lab + np.array([0, 0.5, 0.5], np.float32)) * COLOR_BINS, 0, COLOR_BINS - 1).astype(np.intp)
+    index = np.ravel_multi_index(tuple(bins[..., c] for c in range(3)), (COLOR_BINS,) * 3)
+
+    def density(region: Mask) -> NDArray[np.float64]:
+        counts = np.bincount(index[region], minlength=COLOR_BINS**3).reshape((COLOR_BINS,) * 3).astype(np.float64)
+        return gaussian_filter(counts / max(counts.sum(), 1), COLOR_SMOOTHING).ravel()
+
+    odds = density(piece) + 1e-7
+    other = density(background) + 1e-7
+    p = likelihood.astype(np.float64)
+    inside = (odds)[index] * np.clip(p, 0.05, 0.95)
+    outside = (other)[index] * np.clip(1 - p, 0.05, 0.95)
+    return (inside / (inside + outside)).astype(np.float32)
+
+
+class _MattingLaplacian:
+    """Matrix-free closed-form matting."""
+
+    def __init__(self, guide: FloatMap) -> None:
+        self._guide = guide
+        self._count = self._box(np.ones(guide.shape[:2], np.float32))
+        self._mean = self._average(guide)
+        rows = [(0, 0), (0, 1), (0, 2), (1, 1), (1, 2), (2, 2)]
+        products = np.dstack([guide[..., i] * guide[..., j] for i, j in rows])
+        covariance = self._average(products) - np.dstack([self._mean[..., i] * self._mean[..., j] for i, j in rows])
+        for diagonal in (0, 3, 5):
+            covariance[..., diagonal] += WINDOW_EPSILON
+        a, b, c, d, e, f = np.moveaxis(covariance.astype(np.float64), -1, 0)
+        cofactors = [d * f - e * e, c * e - b * f, b * e - c * d, a * f - c * c, b * c - a * e, a * d - b * b]
+        determinant = a * cofactors[0] + b * cofactors[1] + c * cofactors[2]
+        self._inverse = [(x / determinant).astype(np.float32) for x in cofactors]
+
+    def apply(self, alpha: FloatMap) -> FloatMap:
+        joint = self._average(np.dstack([self._guide * alpha[..., None], alpha]))
+        mean = joint[..., 3]
+        covariance = joint[..., :3] - self._mean * mean[..., None]
+        x, y, z = covariance[..., 0], covariance[..., 1], covariance[..., 2]
+        a, b, c, d, e, f = self._inverse
+        slopes = np.dstack([a * x + b * y + c * z, b * x + d * y + e * z, c * x + e * y + f * z])
+        offset = mean - (slopes * self._mean).sum(axis=2)
+        total = self._box(np.dstack([slopes, offset]))
+        return self._count * alpha - (total[..., :3] * self._guide).sum(axis=2) - total[..., 3]
+
+    def solve(self, target: FloatMap, weight: FloatMap) -> FloatMap:
+        weight = weight * self._count
+        diagonal = weight + self._count
+        alpha = target.copy()
+        residual = weight * target - (self.apply(alpha) + weight * alpha)
+        scaled = residual / diagonal
+        direction = scaled
+        error = float(np.vdot(residual, scaled))
+        limit = None
+        for _ in range(ITERATIONS):
+            if limit is None:
+                limit = error * TOLERANCE
+            if error <= limit:
+                break
+            image = self.apply(direction) + weight * direction
+            step = error / float(np.vdot(direction, image))
+            alpha = alpha + np.float32(step) * direction
+            residual = residual - np.float32(step) * image
+            scaled = residual / diagonal
+            before, error = error, float(np.vdot(residual, scaled))
+            direction = scaled + np.float32(error / before) * direction
+        return np.clip(alpha, 0, 1).astype(np.float32)
+
+    def _box(self, values: FloatMap) -> FloatMap:
+        size = (2 * WINDOW_RADIUS + 1, 2 * WINDOW_RADIUS + 1)
+        return np.asarray(cv2.boxFilter(values, -1, size, normalize=False, borderType=cv2.BORDER_CONSTANT), np.float32)
+
+    def _average(self, values: FloatMap) -> FloatMap:
+        return self._box(values) / (self._count if values.ndim == 2 else self._count[..., None])
+
+
+def foreground_colors(photo_srgb: Image, alpha: Image, progress: Progress = no_progress) -> Image:
+    """Estimate the piece's own colour at each pixel, free of the background (blur fusion, Forte 2021).
+
+    Returns:
+        [H, W, 3] uint8 sRGB.
+    """
+    height, width = alpha.shape
+    side = max(height, width)
+    wide, narrow = (max(3, round(share * side)) for share in (WIDE_BLUR, NARROW_BLUR))
+    out = photo_srgb.copy()
+    reach = wide // 2 + narrow // 2 + 2
+
+    def write(strip: Strip) -> None:
+        grown = strip.grown(reach)
+        inner = slice(strip.top - grown.top, strip.bottom - grown.top)
+        part = alpha[strip.rows]
+        if not ((part > 0) & (part < 255)).any():
+            return
+        photo = photo_srgb[grown.rows].astype(np.float32) / 255
+        opacity = (alpha[grown.rows].astype(np.float32) / 255)[..., None]
+        foreground, background = _blur_fusion(photo, photo, photo, opacity, wide)
+        foreground, _ = _blur_fusion(photo, foreground, background, opacity, narrow)
+        out[strip.rows] = np.rint(foreground[inner] * 255)
+
+    for_each_strip(write, strips(height, width, STRIP_PIXELS), progress, "colours of the piece")
+    return out
+
+
+def _blur_fusion(
+    photo: FloatMap, foreground: FloatMap, background: FloatMap, alpha: FloatMap, size: int
+) -> tuple[FloatMap, FloatMap]:
+    def blur(values: FloatMap) -> FloatMap:
+        return np.asarray(cv2.blur(values, (size, size)), np.float32)
+
+    share = blur(alpha)[..., None]
+    mean_foreground = blur(foreground * alpha) / (share + np.float32(1e-5))
+    mean_background = blur(background * (1 - alpha)) / (1 - share + np.float32(1e-5))
+    mixed = alpha * mean_foreground + (1 - alpha) * mean_background
+    return np.clip(mean_foreground + alpha * (photo - mixed), 0, 1), mean_background
