@@ -1,7 +1,10 @@
-"""Version 1 of ``surface_estimation``: shape, roughness, occlusion and depth of what a picture shows.
+"""Version 1 of ``surface_estimation``: estimates normals, roughness, ambient occlusion and depth in closed form.
 
-Cues of shape: outlines turn away from the camera (inflation, Johnston 2002), lines on upright faces slant with
-perspective, and photos of furniture look down a little at a floor before a wall.
+The normals combine three cues: outlines turn away from the camera (inflation, Johnston 2002), lines on upright faces
+slant in perspective, and photos of furniture show a floor and a wall from slightly above.
+
+Unless stated otherwise, the constants were chosen on the 14 images of the ``stain_quality`` benchmark. The model card
+states the quality on these images and on others. The effect of single constants is not recorded.
 """
 
 from __future__ import annotations
@@ -11,114 +14,138 @@ import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
 from export_models.baselines.filtering import (
+    content_frame,
     guided_from_grid,
     linear_from_srgb,
     luminance,
-    picture_frame,
-    places,
+    pixel_positions,
     shades_of_grey,
     smooth,
     to_grid,
 )
-from export_models.baselines.intrinsic_decomposition import GRID as LIGHT_GRID
-from export_models.baselines.intrinsic_decomposition import LIGHT_COLOR_SHARE, grid_light
+from export_models.baselines.intrinsic_decomposition import LIGHT_COLOR_SHARE, SHADING_GRID, grid_log_shading
 from export_models.baselines.segmentation import piece_and_wood
 
 INPUTS = ("image",)
 OUTPUTS = ("normal", "roughness", "ambient_occlusion", "depth")
 
 GRID = 128
-OUTLINE = 4
-"""Reach of the roundness of outlines, in grid cells: three box means of 2 × 4 + 1."""
-ROUND, SLANT, LYING, UP, TOWARDS = 2.4, 0.55, 0.3, 0.1, 0.68
-"""Weights of the cues of shape, by least squares on half of the benchmark's pictures, rounded; see the card."""
-FLOOR_FROM, FLOOR_TO = 0.55, 0.75
-"""Rows, as shares of the height, between which wall turns into floor where no piece stands."""
-FLOOR = (0.0, 0.94, 0.34)
-"""Normal of a floor that the camera looks down at by 20°."""
-WOOD_ROUGHNESS, OTHER_ROUGHNESS, SHINE = 0.5, 0.6, 0.15
-"""Varnished or oiled wood is near 0.5, cloth near 0.9 and paint near 0.45; polished spots are smoother by SHINE."""
-OCCLUSION = 0.6
-"""Share of a dip in log light that is taken to be occlusion, the rest being light that falls off."""
-EDGE_RADIUS, EDGE_EPSILON = 2, 0.01
+"""Side of the grid on which the maps are computed."""
+
+OUTLINE_RADIUS = 4
+"""Radius of ``smooth`` that rounds off the outline of the piece, in cells."""
+
+# Weights of the cues in the normal, fitted by least squares to the benchmark images and rounded; see the model card.
+INFLATION_WEIGHT = 2.4
+"""Slope at the outline of the piece."""
+SLANT_WEIGHT = 0.55
+"""Horizontal tilt where lines slant in perspective."""
+TOP_WEIGHT = 0.3
+"""Upward tilt where lines run across the image, as they do on a top."""
+UPWARD_BIAS = 0.1
+"""Upward tilt everywhere."""
+TOWARDS_CAMERA = 0.68
+"""Z component before normalisation."""
+
+FLOOR_START = 0.55
+"""Row, as a share of the height, at which the wall behind the piece starts to turn into floor."""
+FLOOR_END = 0.75
+"""Row, as a share of the height, at which only floor is left."""
+FLOOR_NORMAL = (0.0, 0.94, 0.34)
+"""Normal of a floor seen by a camera that looks down by 20°."""
+
+WOOD_ROUGHNESS = 0.5
+"""Roughness of varnished or oiled wood."""
+OTHER_ROUGHNESS = 0.6
+"""Roughness of everything else, between cloth (about 0.9) and paint (about 0.45)."""
+HIGHLIGHT_SMOOTHNESS = 0.15
+"""Largest decrease of the roughness at a highlight."""
+OCCLUSION_SHARE = 0.6
+"""Share of a local dip of log shading that is attributed to occlusion. The rest is falloff of the light."""
+
+EDGE_RADIUS = 2
+"""Window of the guided filter that brings the maps to full size, in cells."""
+EDGE_EPSILON = 0.01
+"""Variance of log luminance below which that filter treats a window as flat."""
 
 
 class SurfaceEstimation(nn.Module):
-    """Normals, roughness, ambient occlusion and depth."""
+    """Estimates normals, roughness, ambient occlusion and depth."""
 
     def forward(self, image: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Estimate the surface.
+        """Estimate the surface at each pixel.
 
         Args:
             image: [B, 3, H, W] float32 sRGB in [0, 1]; H and W multiples of 32.
 
         Returns:
-            normal [B, 3, H, W] unit, camera space (+X right, +Y up, +Z to the camera); roughness and
-            ambient_occlusion [B, 1, H, W] in [0, 1], 1 is rough and open; depth [B, 1, H, W] > 0, up to scale.
+            normal [B, 3, H, W] unit, camera space (+X right, +Y up, +Z towards the camera); roughness [B, 1, H, W] in
+            [0, 1], 1 is fully rough; ambient_occlusion [B, 1, H, W] in [0, 1], 1 is unoccluded; depth [B, 1, H, W]
+            > 0, up to scale.
         """
         linear = linear_from_srgb(image)
-        frame = picture_frame(image)
-        small = to_grid(linear, LIGHT_GRID, frame)
-        log_light = to_grid(grid_light(small, shades_of_grey(small, LIGHT_COLOR_SHARE)), GRID)
-        brightness, brightness_small = _log_luminance(linear), _log_luminance(to_grid(linear, GRID, frame))
-        piece, wood = (to_grid(found, GRID, frame) for found in piece_and_wood(image))
+        frame = content_frame(image)
+        linear_grid = to_grid(linear, SHADING_GRID, frame)
+        log_shading = to_grid(grid_log_shading(linear_grid, shades_of_grey(linear_grid, LIGHT_COLOR_SHARE)), GRID)
+        guide, guide_grid = _log_luminance(linear), _log_luminance(to_grid(linear, GRID, frame))
+        piece, wood = (to_grid(likelihood, GRID, frame) for likelihood in piece_and_wood(image))
 
         maps = torch.cat(
             [
-                _normal(brightness_small, piece),
-                _roughness(log_light, wood),
-                _ambient_occlusion(log_light),
+                _normal(guide_grid, piece),
+                _roughness(log_shading, wood),
+                _ambient_occlusion(log_shading),
                 _depth(piece),
             ],
             dim=1,
         )
-        full = guided_from_grid(maps, brightness_small, brightness, frame, EDGE_RADIUS, EDGE_EPSILON)
-        normal = torch.cat([full[:, :2], full[:, 2:3].clamp_min(0.05)], dim=1)
+        maps = guided_from_grid(maps, guide_grid, guide, frame, EDGE_RADIUS, EDGE_EPSILON)
+        normal = torch.cat([maps[:, :2], maps[:, 2:3].clamp_min(0.05)], dim=1)
         normal = normal / torch.sqrt((normal * normal).sum(dim=1, keepdim=True))
-        return normal, full[:, 3:4].clamp(0.05, 1.0), full[:, 4:5].clamp(0.0, 1.0), full[:, 5:6].clamp_min(0.05)
+        return normal, maps[:, 3:4].clamp(0.05, 1.0), maps[:, 4:5].clamp(0.0, 1.0), maps[:, 5:6].clamp_min(0.05)
 
 
-def _normal(brightness: Tensor, piece: Tensor) -> Tensor:
-    """[B, 3, GRID, GRID], about unit."""
-    outline_right, outline_down = _differences(smooth(piece, OUTLINE))
-    right, down = _differences(brightness)
+def _normal(log_luminance: Tensor, piece: Tensor) -> Tensor:
+    """Return [B, 3, GRID, GRID] normals of approximately unit length."""
+    outline_right, outline_down = _gradient(smooth(piece, OUTLINE_RADIUS))
+    right, down = _gradient(log_luminance)
     xx, yy, xy = smooth(right * right, 3), smooth(down * down, 3), smooth(right * down, 3)
     total = xx + yy + 1e-3
-    # Below the eye's level, horizontal lines rise to the side to which they recede, which their face looks to.
-    # A top is seen so flat that most lines on it, and both its edges, lie across the picture.
-    x = SLANT * (2.0 * xy / total) - ROUND * outline_right
-    y = UP - LYING * (xx - yy) / total + ROUND * outline_down
-    shape = F.normalize(torch.cat([x, y, torch.full_like(x, TOWARDS)], dim=1), dim=1)
-    row = places(piece)[:, :1]
-    floor = ((row - FLOOR_FROM) / (FLOOR_TO - FLOOR_FROM)).clamp(0.0, 1.0)
-    ground = torch.cat([row * 0.0, floor * FLOOR[1], 1.0 - floor + floor * FLOOR[2]], dim=1)
-    return piece * shape + (1.0 - piece) * F.normalize(ground, dim=1)
+    # Below eye level, a horizontal line rises towards the side to which it recedes; the face with the line is turned to
+    # that side. A top appears so flat that most of its lines and both of its edges run across the image.
+    x = SLANT_WEIGHT * (2.0 * xy / total) - INFLATION_WEIGHT * outline_right
+    y = UPWARD_BIAS - TOP_WEIGHT * (xx - yy) / total + INFLATION_WEIGHT * outline_down
+    piece_normal = F.normalize(torch.cat([x, y, torch.full_like(x, TOWARDS_CAMERA)], dim=1), dim=1)
+    row = pixel_positions(piece)[:, :1]
+    floor = ((row - FLOOR_START) / (FLOOR_END - FLOOR_START)).clamp(0.0, 1.0)
+    ground = torch.cat([row * 0.0, floor * FLOOR_NORMAL[1], 1.0 - floor + floor * FLOOR_NORMAL[2]], dim=1)
+    return piece * piece_normal + (1.0 - piece) * F.normalize(ground, dim=1)
 
 
-def _roughness(log_light: Tensor, wood: Tensor) -> Tensor:
-    """[B, 1, GRID, GRID]: the material's usual roughness, lowered where light peaks as it does on polish."""
-    peak = (log_light - smooth(log_light, 6) - 0.3).clamp(0.0, 1.0)
-    return OTHER_ROUGHNESS + (WOOD_ROUGHNESS - OTHER_ROUGHNESS) * wood - SHINE * peak
+def _roughness(log_shading: Tensor, wood: Tensor) -> Tensor:
+    """Return [B, 1, GRID, GRID]: the typical roughness of the material, lower where the shading has a highlight."""
+    highlight = (log_shading - smooth(log_shading, 6) - 0.3).clamp(0.0, 1.0)
+    return OTHER_ROUGHNESS + (WOOD_ROUGHNESS - OTHER_ROUGHNESS) * wood - HIGHLIGHT_SMOOTHNESS * highlight
 
 
-def _ambient_occlusion(log_light: Tensor) -> Tensor:
-    """[B, 1, GRID, GRID]: dips of the light below its surroundings at two scales, as in creases and under things."""
-    near = (log_light - smooth(log_light, 4)).clamp_max(0.0)
-    wide = (log_light - smooth(log_light, 14)).clamp_max(0.0)
-    return torch.exp(OCCLUSION * 0.5 * (near + wide))
+def _ambient_occlusion(log_shading: Tensor) -> Tensor:
+    """Return [B, 1, GRID, GRID] from dips of the shading at two scales, as in creases and below objects."""
+    narrow = (log_shading - smooth(log_shading, 4)).clamp_max(0.0)
+    wide = (log_shading - smooth(log_shading, 14)).clamp_max(0.0)
+    return torch.exp(OCCLUSION_SHARE * 0.5 * (narrow + wide))
 
 
 def _depth(piece: Tensor) -> Tensor:
-    """[B, 1, GRID, GRID]: a floor that comes nearer down to the lower border, a wall, and the piece before it."""
-    row = places(piece)[:, :1]
+    """Return [B, 1, GRID, GRID]: a floor that comes closer towards the lower border, a wall, and the piece between."""
+    row = pixel_positions(piece)[:, :1]
     ground = 1.0 / (0.5 + 0.5 * ((row - 0.35) / 0.65).clamp_min(0.0))
-    weight = (piece + 1e-4) * row**4  # it stands where its lower parts are
+    weight = (piece + 1e-4) * row**4  # the piece stands where its lowest parts are
     standing = (ground * weight).sum((2, 3), keepdim=True) / weight.sum((2, 3), keepdim=True)
     return piece * standing + (1.0 - piece) * ground
 
 
-def _differences(values: Tensor) -> tuple[Tensor, Tensor]:
-    """Rise of [B, 1, h, w] over two cells, to the right and down."""
+def _gradient(values: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the differences of [B, 1, h, w] over two cells, to the right and downwards."""
     padded = F.pad(values, (1, 1, 1, 1), mode="replicate")
     return padded[:, :, 1:-1, 2:] - padded[:, :, 1:-1, :-2], padded[:, :, 2:, 1:-1] - padded[:, :, :-2, 1:-1]
 
