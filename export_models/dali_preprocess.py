@@ -1,4 +1,4 @@
-"""``image_preprocess``: decode JPEG, PNG or WebP and resize, as one DALI pipeline that CPU and GPU run alike."""
+"""The model ``image_preprocess``: a DALI pipeline that decodes and resizes images, on a CPU or a GPU."""
 
 from __future__ import annotations
 
@@ -7,12 +7,17 @@ from typing import Any
 from nvidia import dali
 from nvidia.dali import fn, types
 
-MAX_BATCH, THREADS = 8, 2
+MAX_BATCH = 8
+THREADS = 2
 
 
 @dali.pipeline_def(batch_size=MAX_BATCH, num_threads=THREADS, device_id=None)  # type: ignore[untyped-decorator]
 def image_preprocess() -> Any:
-    """``encoded`` uint8 [N] and ``size`` int32 [2] (height, width) → ``image`` float32 [3, H, W] sRGB in [0, 1]."""
+    """Decode a JPEG, PNG or WebP file and resize it.
+
+    Inputs: ``encoded`` uint8 [N], the bytes of the file; ``size`` int32 [2], height and width of the result.
+    Output: ``image`` float32 [3, H, W], sRGB in [0, 1].
+    """
     encoded = fn.external_source(name="encoded", dtype=types.UINT8, ndim=1)
     size = fn.external_source(name="size", dtype=types.INT32, ndim=1)
     image = fn.decoders.image(encoded, device="cpu", output_type=types.RGB)
@@ -21,6 +26,6 @@ def image_preprocess() -> Any:
 
 
 def serialize() -> bytes:
-    """The pipeline as the bytes of ``model.dali``."""
+    """Return the pipeline as the content of ``model.dali``."""
     data: bytes = image_preprocess().serialize()
     return data

@@ -1,12 +1,14 @@
-"""How good are the models, on furniture that training never saw?
+"""Evaluate the models on rendered furniture that training never uses.
 
 python -m export_models.evaluate --data DIR [--split test] [--version 2] [--against 1] [--json FILE]
 
-Runs the ONNX files of ``model_repository`` with onnxruntime on the pictures of the split that
-``export_models.dataset.generate`` made, each photographed as a person would. Maps are judged on the piece, where light
-and colour can be told. Errors are means over pictures; classes are counted over all pixels of all pictures (mean over
-the classes that occur). With ``--against`` the other version is judged too, and ``evaluation.json`` is written beside
-each model of the first: what ``heartwood models deploy`` asks of a candidate that answers otherwise.
+Runs the ONNX files of a model repository with onnxruntime on the images of a split that
+`export_models.dataset.generate` wrote, each photographed by a simulated camera. Maps are evaluated on the piece, albedo
+and shading only where a photo determines them. Errors are means over images. Class metrics count all pixels of all
+images and are means over the classes that occur.
+
+With --against, a second version is evaluated too, and `evaluation.json` with the metrics of both is written next to
+each model of --version. `heartwood models deploy` requires it for a candidate whose outputs differ.
 """
 
 from __future__ import annotations
@@ -27,173 +29,219 @@ from numpy.typing import NDArray
 from export_models.baselines.segmentation import COMPONENTS, MATERIALS
 from export_models.dataset.photograph import photograph
 from export_models.dataset.samples import Sample, read
-from export_models.export import REPOSITORY
-from export_models.learning.batches import MIN_ALBEDO, colour_is_told
+from export_models.export import MODELS, REPOSITORY
+from export_models.learning.examples import MIN_ALBEDO, shading_is_measurable
 from export_models.metrics import iou, lmse, mae, mean_angular_error_deg, si_rmse
-from orchestrator.inference.letterbox import as_input
+from orchestrator.inference.letterbox import to_model_input
 
 Maps = dict[str, NDArray[np.float32]]
-"""The outputs of all models for one picture, [C, H, W] each, by name."""
-Model = Callable[[NDArray[np.uint8]], Maps]
-MIN_TOLD = 0.3
-"""Share of the piece that a picture needs to be judged on colour and light: black pieces show only their rim."""
+"""The outputs of all models for one image, [C, H, W] each, by name."""
+Predictor = Callable[[NDArray[np.uint8]], Maps]
+"""Computes the maps of a photo [H, W, 3] sRGB."""
+
+MIN_MEASURABLE_SHARE = 0.3
+"""Share of the piece on which albedo and shading must be measurable. Otherwise these metrics leave the image out: of a
+black piece, for example, only the rim could be evaluated."""
 WOOD = MATERIALS.index("wood")
-LOWER, HIGHER = "lower", "higher"
-FIGURES = {
+
+LOWER = "lower"
+HIGHER = "higher"
+METRICS = {
     "segmentation": dict.fromkeys(("foreground_iou", "wood_iou", "component_miou", "material_miou"), HIGHER),
     "intrinsic_decomposition": dict.fromkeys(
         ("albedo_si_rmse", "albedo_lmse", "shading_si_rmse", "shading_lmse"), LOWER
     ),
     "surface_estimation": dict.fromkeys(("normal_error_deg", "roughness_mae", "ambient_occlusion_mae"), LOWER),
 }
-"""What tells how good a model is, and which way is better."""
+"""The metrics of each model, and which direction is better."""
 
 
 @dataclass
 class Scores:
-    """Figures of each picture, and how often each true class was taken for each class."""
+    """Accumulates the metrics of one model version.
 
-    each: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
-    components: NDArray[np.int64] = field(default_factory=lambda: np.zeros((len(COMPONENTS),) * 2, np.int64))
-    materials: NDArray[np.int64] = field(default_factory=lambda: np.zeros((len(MATERIALS),) * 2, np.int64))
+    Attributes:
+        per_image: values of each metric that is a mean over images.
+        component_confusion: [C, C] number of pixels by true and predicted part.
+        material_confusion: [M, M] number of pixels by true and predicted material.
+    """
 
-    def figures(self) -> dict[str, float]:
-        """The means, and the mean IoU of parts and of materials."""
-        found = {name: float(np.mean(values)) for name, values in self.each.items()}
-        return found | {"component_miou": mean_iou(self.components), "material_miou": mean_iou(self.materials)}
+    per_image: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
+    component_confusion: NDArray[np.int64] = field(default_factory=lambda: _empty_confusion(len(COMPONENTS)))
+    material_confusion: NDArray[np.int64] = field(default_factory=lambda: _empty_confusion(len(MATERIALS)))
 
+    def add(self, sample: Sample, exposed: NDArray[np.float32], outputs: Maps) -> None:
+        """Add one image.
 
-def photo_of(sample: Sample) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
-    """The exposed light, linear and unclipped [H, W, 3], and the photo [H, W, 3] sRGB; the same each time."""
-    return photograph(sample.radiance, sample.albedo, np.random.default_rng(zlib.crc32(sample.name.encode())))
+        Args:
+            sample: the ground truth.
+            exposed: [H, W, 3] linear photo before clipping and noise, from ``simulate_photo``.
+            outputs: the predictions. Metrics of missing outputs are left out.
+        """
+        maps = {name: values.transpose(1, 2, 0) for name, values in outputs.items()}
+        self._add_intrinsics(sample, exposed, maps)
+        if "normal" in maps:
+            self._add_surface(sample, maps)
+        if "component" in maps:
+            self._add_classes(sample, maps)
 
+    def _add_intrinsics(self, sample: Sample, exposed: NDArray[np.float32], maps: Maps) -> None:
+        piece = sample.foreground
+        valid = piece & shading_is_measurable(sample.albedo, exposed, sample.material)
+        if valid.sum() < MIN_MEASURABLE_SHARE * piece.sum():
+            return
+        shading = np.where(valid[..., None], exposed / np.maximum(sample.albedo, MIN_ALBEDO), 0).astype(np.float32)
+        self.per_image["albedo_si_rmse"].append(si_rmse(maps["albedo"], sample.albedo, valid))
+        self.per_image["albedo_lmse"].append(lmse(maps["albedo"], sample.albedo, valid))
+        self.per_image["shading_si_rmse"].append(si_rmse(maps["shading"], shading, valid))
+        self.per_image["shading_lmse"].append(lmse(maps["shading"], shading, valid))
 
-def judge(sample: Sample, truth: NDArray[np.float32], found: Maps, scores: Scores) -> None:
-    """Add one picture to ``scores``."""
-    piece = sample.foreground
-    told = piece & colour_is_told(sample.albedo, truth, sample.material)
-    maps = {name: values.transpose(1, 2, 0) for name, values in found.items()}
-    add = scores.each
-    if told.sum() >= MIN_TOLD * piece.sum():
-        shading = np.where(told[..., None], truth / np.maximum(sample.albedo, MIN_ALBEDO), 0).astype(np.float32)
-        add["albedo_si_rmse"].append(si_rmse(maps["albedo"], sample.albedo, told))
-        add["albedo_lmse"].append(lmse(maps["albedo"], sample.albedo, told))
-        add["shading_si_rmse"].append(si_rmse(maps["shading"], shading, told))
-        add["shading_lmse"].append(lmse(maps["shading"], shading, told))
-    if "normal" in maps:
-        add["normal_error_deg"].append(mean_angular_error_deg(maps["normal"], sample.normal, piece))
-        add["roughness_mae"].append(mae(maps["roughness"][..., 0], sample.roughness, piece))
+    def _add_surface(self, sample: Sample, maps: Maps) -> None:
+        piece = sample.foreground
+        self.per_image["normal_error_deg"].append(mean_angular_error_deg(maps["normal"], sample.normal, piece))
+        self.per_image["roughness_mae"].append(mae(maps["roughness"][..., 0], sample.roughness, piece))
         if "ambient_occlusion" in maps:
-            add["ambient_occlusion_mae"].append(mae(maps["ambient_occlusion"][..., 0], sample.ambient_occlusion, piece))
-    if "component" in maps:
+            error = mae(maps["ambient_occlusion"][..., 0], sample.ambient_occlusion, piece)
+            self.per_image["ambient_occlusion_mae"].append(error)
+
+    def _add_classes(self, sample: Sample, maps: Maps) -> None:
+        piece = sample.foreground
         component, material = maps["component"].argmax(-1), maps["material"].argmax(-1)
-        add["foreground_iou"].append(iou(component > 0, piece))
+        self.per_image["foreground_iou"].append(iou(component > 0, piece))
         wood = piece & (sample.material == WOOD)
         if wood.any():
-            add["wood_iou"].append(iou((material == WOOD) & (component > 0), wood))
-        if sample.meta["source"].get("components", True):
-            count(scores.components, sample.component, component)
-        count(scores.materials, np.where(piece, sample.material, 0), material)
+            self.per_image["wood_iou"].append(iou((material == WOOD) & (component > 0), wood))
+        if sample.meta["source"].get("components", True):  # otherwise the parts of the model have no labels
+            count_pixels(self.component_confusion, sample.component, component)
+        count_pixels(self.material_confusion, np.where(piece, sample.material, 0), material)
+
+    def metrics(self) -> dict[str, float]:
+        """Return the mean of each metric over the images, and the mean IoU of parts and of materials."""
+        means = {name: float(np.mean(values)) for name, values in self.per_image.items()}
+        return means | {
+            "component_miou": mean_iou(self.component_confusion),
+            "material_miou": mean_iou(self.material_confusion),
+        }
 
 
-def count(confusion: NDArray[np.int64], truth: NDArray[np.uint8], found: NDArray[np.int64]) -> None:
-    """Add how often each true class was taken for each class."""
+def _empty_confusion(classes: int) -> NDArray[np.int64]:
+    return np.zeros((classes, classes), np.int64)
+
+
+def count_pixels(confusion: NDArray[np.int64], truth: NDArray[np.uint8], prediction: NDArray[np.int64]) -> None:
+    """Add the number of pixels of each true and predicted class to ``confusion``."""
     size = len(confusion)
-    confusion += np.bincount(truth.ravel().astype(int) * size + found.ravel(), minlength=size * size).reshape(
-        size, size
-    )
+    counts = np.bincount(truth.ravel().astype(int) * size + prediction.ravel(), minlength=size * size)
+    confusion += counts.reshape(size, size)
 
 
 def mean_iou(confusion: NDArray[np.int64]) -> float:
-    """Over the classes that truly occur, the first (the background) left out."""
-    shared = np.diag(confusion)
-    union = confusion.sum(0) + confusion.sum(1) - shared
+    """Return the mean IoU over the classes that occur in the truth, without the first (background or other)."""
+    intersection = np.diag(confusion)
+    union = confusion.sum(0) + confusion.sum(1) - intersection
     occurs = confusion.sum(1) > 0
     occurs[0] = False
-    return float((shared / np.maximum(union, 1))[occurs].mean()) if occurs.any() else 0.0
+    return float((intersection / np.maximum(union, 1))[occurs].mean()) if occurs.any() else 0.0
 
 
-def evaluate(model: Model, samples: Iterable[Sample]) -> Scores:
-    """Judge ``model`` on every picture."""
+def simulate_photo(sample: Sample) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
+    """Photograph a rendered image, identically on every call.
+
+    Returns:
+        exposed: [H, W, 3] linear, before clipping and noise.
+        photo: [H, W, 3] sRGB.
+    """
+    return photograph(sample.radiance, sample.albedo, np.random.default_rng(zlib.crc32(sample.name.encode())))
+
+
+def evaluate(predict: Predictor, samples: Iterable[Sample]) -> Scores:
+    """Evaluate a predictor on every image."""
     scores = Scores()
     for sample in samples:
-        truth, photo = photo_of(sample)
-        judge(sample, truth, model(photo), scores)
+        exposed, photo = simulate_photo(sample)
+        scores.add(sample, exposed, predict(photo))
     return scores
+
+
+def onnx_predictor(version: int, repository: Path = REPOSITORY) -> Predictor:
+    """Return a predictor that runs the ONNX files of one version of all models, on the CPU."""
+    sessions = [
+        onnxruntime.InferenceSession(
+            str(repository / model / str(version) / "model.onnx"), providers=["CPUExecutionProvider"]
+        )
+        for model in MODELS
+    ]
+
+    def predict(photo: NDArray[np.uint8]) -> Maps:
+        image = to_model_input(photo)
+        maps: Maps = {}
+        for session in sessions:
+            names = [output.name for output in session.get_outputs()]
+            outputs = session.run(names, {"image": image})
+            maps |= {name: value[0] for name, value in zip(names, outputs, strict=True)}
+        return maps
+
+    return predict
 
 
 def write_evaluations(
     repository: Path, version: int, against: int, split: str, candidate: dict[str, float], baseline: dict[str, float]
 ) -> list[Path]:
-    """Write ``evaluation.json`` beside each model of ``version``; return the files."""
-    written = []
-    for model, better in FIGURES.items():
+    """Write ``evaluation.json`` next to each model of ``version`` and return the files.
+
+    Args:
+        against: version with the metrics ``baseline``.
+        split: description of the images.
+        candidate, baseline: metrics by name.
+    """
+    files = []
+    for model, directions in METRICS.items():
         folder = repository / model / str(version)
         figures = {
-            name: {"candidate": round(candidate[name], 5), "baseline": round(baseline[name], 5), "better": way}
-            for name, way in better.items()
+            name: {"candidate": round(candidate[name], 5), "baseline": round(baseline[name], 5), "better": direction}
+            for name, direction in directions.items()
         }
-        told = {
+        evaluation = {
             "model": model,
             "sha256": hashlib.sha256((folder / "model.onnx").read_bytes()).hexdigest(),
             "against_version": against,
             "test_split": split,
             "figures": figures,
         }
-        written.append(folder / "evaluation.json")
-        written[-1].write_text(json.dumps(told, indent=2) + "\n", encoding="utf-8")
-    return written
-
-
-def served_models(version: int, repository: Path = REPOSITORY) -> Model:
-    """The ONNX files of one version, on the CPU."""
-    sessions = [
-        onnxruntime.InferenceSession(
-            str(repository / name / str(version) / "model.onnx"), providers=["CPUExecutionProvider"]
-        )
-        for name in ("segmentation", "intrinsic_decomposition", "surface_estimation")
-    ]
-
-    def run(photo: NDArray[np.uint8]) -> Maps:
-        image = as_input(photo)
-        found: Maps = {}
-        for session in sessions:
-            names = [output.name for output in session.get_outputs()]
-            found |= {name: value[0] for name, value in zip(names, session.run(names, {"image": image}), strict=True)}
-        return found
-
-    return run
+        file = folder / "evaluation.json"
+        file.write_text(json.dumps(evaluation, indent=2) + "\n", encoding="utf-8")
+        files.append(file)
+    return files
 
 
 def main() -> None:
-    """Command line."""
+    """Run the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--data", type=Path, required=True, help="folder with rendered images")
     parser.add_argument("--split", default="test", choices=("train", "validation", "test"))
-    parser.add_argument("--version", type=int, default=2)
-    parser.add_argument("--repository", type=Path, default=REPOSITORY)
-    parser.add_argument("--against", type=int, help="a version in --repository that it is to replace")
-    parser.add_argument("--json", type=Path)
-    chosen = parser.parse_args()
-    files = sorted(chosen.data.glob(f"{chosen.split}-*.npz"))
+    parser.add_argument("--version", type=int, default=2, help="version to evaluate (default: 2)")
+    parser.add_argument("--repository", type=Path, default=REPOSITORY, help="default: model_repository/")
+    parser.add_argument("--against", type=int, help="version in --repository that --version would replace")
+    parser.add_argument("--json", type=Path, help="file for the metrics of --version")
+    options = parser.parse_args()
+    files = sorted(options.data.glob(f"{options.split}-*.npz"))
     if not files:
-        parser.error(f"no pictures of the split {chosen.split!r} in {chosen.data}")
-    tried = [version for version in (chosen.version, chosen.against) if version is not None]
-    each = [
-        evaluate(served_models(version, chosen.repository), (read(file) for file in files)).figures()
-        for version in tried
+        parser.error(f"no images of the split {options.split!r} ({options.split}-*.npz) in {options.data}")
+    versions = [version for version in (options.version, options.against) if version is not None]
+    results = [
+        evaluate(onnx_predictor(version, options.repository), (read(file) for file in files)).metrics()
+        for version in versions
     ]
-    figures = each[0]
-    print(f"{'version':26} " + "  ".join(f"{version:8}" for version in tried))
-    for name in figures:
-        print(f"{name:26} " + "  ".join(f"{one[name]:8.4f}" for one in each))
-    if chosen.against is not None:
-        pieces = f"{len(files)} pictures of models by others that training never saw (split {chosen.split})"
-        for file in write_evaluations(chosen.repository, chosen.version, chosen.against, pieces, *each):
+    print(f"{'version':26} " + "  ".join(f"{version:8}" for version in versions))
+    for name in results[0]:
+        print(f"{name:26} " + "  ".join(f"{metrics[name]:8.4f}" for metrics in results))
+    if options.against is not None:
+        split = f"{len(files)} images of third-party furniture that training never uses (split {options.split})"
+        for file in write_evaluations(options.repository, options.version, options.against, split, *results):
             print(file)
-    if chosen.json:
-        facts = {"split": chosen.split, "pictures": len(files), "version": chosen.version, "figures": figures}
-        chosen.json.write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
+    if options.json:
+        facts = {"split": options.split, "pictures": len(files), "version": options.version, "figures": results[0]}
+        options.json.write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

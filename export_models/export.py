@@ -1,18 +1,19 @@
-"""Export the models into the repository, or fit the repository to a machine.
+"""Export the models to a model repository, or adapt a model repository to a machine.
 
 python -m export_models.export [MODEL…] [--version 1]
 python -m export_models.export --version 2 [--weights FILE]
 python -m export_models.export --profile gpu --out DIR
 
-Version 1 is closed form; version 2 needs weights that ``export_models.train`` learned: those of WEIGHTS, or one file.
+Version 1 is a closed-form method without weights. Version 2 is a network with weights from `export_models.train`: by
+default the committed ones, otherwise those of --weights.
 """
 
 from __future__ import annotations
 
 import argparse
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from types import ModuleType
 
 import onnx
 import onnxsim
@@ -21,66 +22,103 @@ from torch import Tensor, nn
 
 from export_models import dali_preprocess
 from export_models.baselines import intrinsic_decomposition, segmentation, surface_estimation
-from export_models.networks import furniture
+from export_models.networks import served_models
 from orchestrator.errors import InvalidInput
-from orchestrator.inference.profiles import derive, profiles
+from orchestrator.inference.profiles import apply_profile, list_profiles
 
 CHECKOUT = Path(__file__).resolve().parent.parent
-REPOSITORY, PROFILES = CHECKOUT / "model_repository", CHECKOUT / "triton_config" / "profiles"
+REPOSITORY = CHECKOUT / "model_repository"
+PROFILES = CHECKOUT / "triton_config" / "profiles"
+WEIGHTS = Path(__file__).with_name("weights")
 OPSET = 17
-EXAMPLE = (2, 3, 256, 320)
-"""Shape of the picture that is traced; batch, height and width stay free."""
+EXAMPLE_SHAPE = (2, 3, 256, 320)
+"""Shape of the image with which models are traced. Batch, height and width stay dynamic."""
 
 Axes = dict[int, str]
-"""Place and name of each free axis."""
+"""Name of each dynamic axis, by index."""
 
-NETWORKS: dict[str, tuple[type[nn.Module], ModuleType]] = {
-    "intrinsic_decomposition": (intrinsic_decomposition.IntrinsicDecomposition, intrinsic_decomposition),
-    "surface_estimation": (surface_estimation.SurfaceEstimation, surface_estimation),
-    "segmentation": (segmentation.Segmentation, segmentation),
+
+@dataclass(frozen=True)
+class ModelSource:
+    """The two versions of a model that takes ``image`` [B, 3, H, W].
+
+    Attributes:
+        inputs, outputs: their names, in the order of both modules.
+        closed_form: version 1.
+        learned: version 2.
+        weights: weights of version 2.
+    """
+
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+    closed_form: type[nn.Module]
+    learned: type[served_models.ServedModel]
+    weights: Path
+
+
+MODELS = {
+    "intrinsic_decomposition": ModelSource(
+        inputs=intrinsic_decomposition.INPUTS,
+        outputs=intrinsic_decomposition.OUTPUTS,
+        closed_form=intrinsic_decomposition.IntrinsicDecomposition,
+        learned=served_models.IntrinsicDecomposition,
+        weights=WEIGHTS / "light.pt",
+    ),
+    "surface_estimation": ModelSource(
+        inputs=surface_estimation.INPUTS,
+        outputs=surface_estimation.OUTPUTS,
+        closed_form=surface_estimation.SurfaceEstimation,
+        learned=served_models.SurfaceEstimation,
+        weights=WEIGHTS / "furniture.pt",
+    ),
+    "segmentation": ModelSource(
+        inputs=segmentation.INPUTS,
+        outputs=segmentation.OUTPUTS,
+        closed_form=segmentation.Segmentation,
+        learned=served_models.Segmentation,
+        weights=WEIGHTS / "furniture.pt",
+    ),
 }
-
-LEARNED: dict[str, type[furniture.Served]] = {
-    "intrinsic_decomposition": furniture.IntrinsicDecomposition,
-    "surface_estimation": furniture.SurfaceEstimation,
-    "segmentation": furniture.Segmentation,
-}
-LEARNT = Path(__file__).with_name("weights")
-WEIGHTS = {
-    "intrinsic_decomposition": LEARNT / "light.pt",
-    "surface_estimation": LEARNT / "furniture.pt",
-    "segmentation": LEARNT / "furniture.pt",
-}
-"""What version 2 of each model is cut from."""
+PREPROCESSING = "image_preprocess"
+"""Model without a network; it has version 1 only."""
 
 
-def network_of(model: str, version: int, weights: Path | None = None) -> nn.Module:
-    """The torch module of a model's version, ready to be asked.
+def load_network(model: str, version: int, weights: Path | None = None) -> nn.Module:
+    """Return a version of a model as a torch module in evaluation mode.
 
     Args:
-        weights: what version 2 learned: ``weights.pt`` of ``train``. None is that of WEIGHTS.
+        weights: weights of version 2, as ``train`` writes them. Default: the committed ones.
 
     Raises:
-        InvalidInput: ``weights`` are of another network.
+        InvalidInput: ``weights`` lack parameters of the network.
     """
+    source = MODELS[model]
     if version == 1:
-        return NETWORKS[model][0]().eval()
-    file, served = weights or WEIGHTS[model], LEARNED[model]()
-    known = torch.load(file, map_location="cpu", weights_only=True)
-    lacking = served.network.load_state_dict(known, strict=False).missing_keys
-    if lacking:
-        raise InvalidInput("weights", f"{file} has no {lacking[0]}, which {model} needs; train it with this version")
+        return source.closed_form().eval()
+    file, served = weights or source.weights, source.learned()
+    state = torch.load(file, map_location="cpu", weights_only=True)
+    missing = served.network.load_state_dict(state, strict=False).missing_keys
+    if missing:
+        raise InvalidInput(
+            "weights",
+            f"{file} lacks {len(missing)} parameters that {model} needs, such as {missing[0]!r}; "
+            "train the weights with the current network",
+        )
     return served.eval()
 
 
 def export_onnx(network: nn.Module, inputs: Sequence[str], outputs: Sequence[str], file: Path) -> None:
-    """Write a network of pictures as ONNX with free batch, height and width; simplify it, check it."""
-    free = {0: "batch", 2: "height", 3: "width"}
-    trace(network, (torch.rand(EXAMPLE),), dict.fromkeys(inputs, free), dict.fromkeys(outputs, free), file)
-    simple, same = onnxsim.simplify(onnx.load(str(file)))
-    if not same:
-        raise RuntimeError(f"{file.name}: simplified, it answers otherwise")
-    onnx.save(simple, str(file))
+    """Write a network of images as a simplified ONNX file with dynamic batch, height and width.
+
+    Raises:
+        RuntimeError: simplification changed the outputs.
+    """
+    dynamic = {0: "batch", 2: "height", 3: "width"}
+    trace(network, (torch.rand(EXAMPLE_SHAPE),), dict.fromkeys(inputs, dynamic), dict.fromkeys(outputs, dynamic), file)
+    simplified, is_equivalent = onnxsim.simplify(onnx.load(str(file)))
+    if not is_equivalent:
+        raise RuntimeError(f"{file}: onnxsim changed the outputs of the graph")
+    onnx.save(simplified, str(file))
     onnx.checker.check_model(str(file), full_check=True)
 
 
@@ -91,15 +129,15 @@ def trace(
     outputs: Mapping[str, Axes],
     file: Path,
 ) -> None:
-    """Write ``network`` as ONNX and check it.
+    """Write ``network`` as an ONNX file.
 
     Args:
-        examples: what it is traced with, in the order of ``inputs``.
-        inputs, outputs: by name the axes that stay free; all others are as in ``examples``.
+        examples: the inputs with which the network is traced, in the order of ``inputs``.
+        inputs, outputs: dynamic axes by name. All other axes have the sizes that ``examples`` give them.
     """
     file.parent.mkdir(parents=True, exist_ok=True)
     with torch.no_grad():
-        answers = network.eval()(*examples)
+        results = network.eval()(*examples)
         torch.onnx.export(
             network,
             examples,
@@ -110,53 +148,52 @@ def trace(
             opset_version=OPSET,
             dynamo=False,
         )
-    made = onnx.load(str(file))
-    for output, answer, axes in zip(made.graph.output, answers, outputs.values(), strict=True):
-        for place, size in enumerate(answer.shape):
-            if place not in axes:  # resized outputs lose it on the way
-                output.type.tensor_type.shape.dim[place].dim_value = size
-    onnx.save(made, str(file))
+    model = onnx.load(str(file))
+    for output, result, axes in zip(model.graph.output, results, outputs.values(), strict=True):
+        for axis, size in enumerate(result.shape):
+            if axis not in axes:  # the exporter loses the static sizes of resized outputs
+                output.type.tensor_type.shape.dim[axis].dim_value = size
+    onnx.save(model, str(file))
     onnx.checker.check_model(str(file), full_check=True)
 
 
 def export(model: str, repository: Path = REPOSITORY, version: int = 1, weights: Path | None = None) -> Path:
-    """Export one model by its name; return the file."""
+    """Export a version of a model to ``repository`` and return the file. ``weights`` as in ``load_network``."""
     folder = repository / model / str(version)
-    if model == "image_preprocess":
+    if model == PREPROCESSING:
         folder.mkdir(parents=True, exist_ok=True)
         file = folder / "model.dali"
         file.write_bytes(dali_preprocess.serialize())
         return file
-    _, module = NETWORKS[model]
-    export_onnx(network_of(model, version, weights), module.INPUTS, module.OUTPUTS, folder / "model.onnx")
-    return folder / "model.onnx"
+    source, file = MODELS[model], folder / "model.onnx"
+    export_onnx(load_network(model, version, weights), source.inputs, source.outputs, file)
+    return file
 
 
 def main() -> None:
-    """Command line."""
+    """Run the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    every = ["image_preprocess", *NETWORKS]
-    parser.add_argument("models", nargs="*", metavar="MODEL", help=f"one of {', '.join(every)}; default: all")
+    all_names = [PREPROCESSING, *MODELS]
+    parser.add_argument("models", nargs="*", metavar="MODEL", help=f"one of {', '.join(all_names)} (default: all)")
     parser.add_argument("--version", type=int, choices=(1, 2), default=1)
-    own = ", ".join(sorted({file.name for file in WEIGHTS.values()}))
-    parser.add_argument("--weights", type=Path, help=f"of version 2, one file for all (default: each its own of {own})")
-    parser.add_argument("--repository", type=Path, default=REPOSITORY)
-    parser.add_argument("--profile", choices=profiles(PROFILES), help="export nothing; write a fitted copy to --out")
-    parser.add_argument("--out", type=Path, help="a new folder for --profile, to be given to tritonserver")
-    chosen = parser.parse_args()
-    if chosen.profile:
-        if chosen.out is None:
+    parser.add_argument("--weights", type=Path, help="weights of version 2 (default: the committed ones)")
+    parser.add_argument("--repository", type=Path, default=REPOSITORY, help="default: model_repository/")
+    parser.add_argument("--profile", choices=list_profiles(PROFILES), help="write an adapted copy to --out instead")
+    parser.add_argument("--out", type=Path, help="new folder for --profile, the model repository for tritonserver")
+    options = parser.parse_args()
+    if options.profile:
+        if options.out is None:
             parser.error("--profile needs --out DIR")
         try:
-            print(derive(chosen.repository, PROFILES / chosen.profile, chosen.out))
+            print(apply_profile(options.repository, PROFILES / options.profile, options.out))
         except InvalidInput as error:
             parser.error(error.message)
         return
-    names = every if chosen.version == 1 else list(LEARNED)
-    for model in chosen.models or names:
-        if model not in names:
-            parser.error(f"{model!r} has no version {chosen.version}; allowed are {', '.join(names)}")
-        print(export(model, chosen.repository, chosen.version, chosen.weights))
+    available = all_names if options.version == 1 else list(MODELS)
+    for model in options.models or available:
+        if model not in available:
+            parser.error(f"{model!r} has no version {options.version}; allowed are {', '.join(available)}")
+        print(export(model, options.repository, options.version, options.weights))
 
 
 if __name__ == "__main__":

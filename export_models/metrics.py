@@ -1,4 +1,4 @@
-"""How far maps are from the truth. All take arrays of pixels; a mask [H, W] bool says which count."""
+"""Metrics of predicted maps. Each compares two arrays on the pixels of a mask [H, W]."""
 
 from __future__ import annotations
 
@@ -10,58 +10,57 @@ from orchestrator.domain.images import FloatMap
 Mask = NDArray[np.bool_]
 
 
-def si_rmse(found: FloatMap, truth: FloatMap, mask: Mask) -> float:
-    """Scale-invariant RMSE: root mean square error after the one factor that makes it least.
+def si_rmse(prediction: FloatMap, truth: FloatMap, mask: Mask) -> float:
+    """Return the scale-invariant RMSE: the root mean square error after the optimal scaling of the prediction.
 
-    Relative to the truth's root mean square, so that pictures of dark and of light pieces count alike:
-    0 is perfect, 1 is no better than black.
+    It is relative to the root mean square of the truth, so that images of dark and of light pieces have the same
+    weight. 0 is perfect; 1 is the error of a black prediction.
 
     Args:
-        found, truth: [H, W] or [H, W, C], linear; one factor for all channels.
+        prediction, truth: [H, W] or [H, W, C], linear. All channels share one scale.
     """
-    return float(np.sqrt(_scaled_square_error(found[mask], truth[mask])))
+    return float(np.sqrt(_scaled_square_error(prediction[mask], truth[mask])))
 
 
-def lmse(found: FloatMap, truth: FloatMap, mask: Mask, window: int = 20) -> float:
-    """Local mean squared error (Grosse et al. 2009): as ``si_rmse`` squared, with a factor for each window.
+def lmse(prediction: FloatMap, truth: FloatMap, mask: Mask, window: int = 20) -> float:
+    """Return the local mean squared error (Grosse et al. 2009): the square of ``si_rmse`` with a scale per window.
 
-    Windows overlap by half. Errors and energies are summed over windows before they are divided.
+    Windows overlap by half. Errors and energies are summed over the windows before the division.
     """
     error = energy = 0.0
     height, width = mask.shape
     for top in range(0, height - window + 1, window // 2):
         for left in range(0, width - window + 1, window // 2):
-            place = (slice(top, top + window), slice(left, left + window))
-            inside = mask[place]
+            area = (slice(top, top + window), slice(left, left + window))
+            inside = mask[area]
             if inside.any():
-                local_truth = truth[place][inside]
-                square = float(np.sum(np.square(local_truth, dtype=np.float64)))
-                error += _scaled_square_error(found[place][inside], local_truth) * square
-                energy += square
+                local_truth = truth[area][inside]
+                local_energy = float(np.sum(np.square(local_truth, dtype=np.float64)))
+                error += _scaled_square_error(prediction[area][inside], local_truth) * local_energy
+                energy += local_energy
     return error / max(energy, 1e-12)
 
 
-def mean_angular_error_deg(found: FloatMap, truth: FloatMap, mask: Mask) -> float:
-    """Mean angle in degrees between normals [H, W, 3]; they need not be unit."""
-    one, other = found[mask].astype(np.float64), truth[mask].astype(np.float64)
-    lengths = np.linalg.norm(one, axis=-1) * np.linalg.norm(other, axis=-1)
-    cosine = (one * other).sum(axis=-1) / np.maximum(lengths, 1e-12)
+def mean_angular_error_deg(prediction: FloatMap, truth: FloatMap, mask: Mask) -> float:
+    """Return the mean angle in degrees between vectors [H, W, 3] of any length."""
+    a, b = prediction[mask].astype(np.float64), truth[mask].astype(np.float64)
+    lengths = np.linalg.norm(a, axis=-1) * np.linalg.norm(b, axis=-1)
+    cosine = (a * b).sum(axis=-1) / np.maximum(lengths, 1e-12)
     return float(np.degrees(np.arccos(np.clip(cosine, -1.0, 1.0))).mean())
 
 
-def mae(found: FloatMap, truth: FloatMap, mask: Mask) -> float:
-    """Mean absolute error."""
-    return float(np.abs(found[mask] - truth[mask]).mean())
+def mae(prediction: FloatMap, truth: FloatMap, mask: Mask) -> float:
+    """Return the mean absolute error."""
+    return float(np.abs(prediction[mask] - truth[mask]).mean())
 
 
-def iou(found: Mask, truth: Mask) -> float:
-    """Intersection over union of two masks; 1 where both are empty."""
-    union = int((found | truth).sum())
-    return 1.0 if union == 0 else float((found & truth).sum() / union)
+def iou(prediction: Mask, truth: Mask) -> float:
+    """Return the intersection over union of two masks; 1 if both are empty."""
+    union = int((prediction | truth).sum())
+    return 1.0 if union == 0 else float((prediction & truth).sum() / union)
 
 
-def _scaled_square_error(found: FloatMap, truth: FloatMap) -> float:
-    one, other = found.astype(np.float64).ravel(), truth.astype(np.float64).ravel()
-    energy = float(other @ other)
-    factor = float(one @ other) / max(float(one @ one), 1e-12)
-    return float(np.square(factor * one - other).sum()) / max(energy, 1e-12)
+def _scaled_square_error(prediction: FloatMap, truth: FloatMap) -> float:
+    a, b = prediction.astype(np.float64).ravel(), truth.astype(np.float64).ravel()
+    scale = float(a @ b) / max(float(a @ a), 1e-12)
+    return float(np.square(scale * a - b).sum()) / max(float(b @ b), 1e-12)

@@ -1,4 +1,4 @@
-"""Hold every exported version of the models against its torch module: ``python -m export_models.parity``."""
+"""Compare every exported ONNX file with its torch module: ``python -m export_models.parity``."""
 
 from __future__ import annotations
 
@@ -11,60 +11,63 @@ import torch
 from numpy.typing import NDArray
 from skimage import data
 
-from export_models.export import NETWORKS, REPOSITORY, network_of
+from export_models.export import MODELS, REPOSITORY, load_network
 
 TOLERANCE = 1e-4
-"""The largest difference allowed, in each output's own units; logits are compared as the likelihoods they stand for."""
+"""Largest allowed difference, in the unit of each output. Logits are compared after the softmax."""
 LOGITS = ("component", "material")
 SHAPES = ((1, 256, 320), (3, 128, 96), (1, 512, 512))
-"""Batch, height, width; the first differs from what was traced in its batch, the others in all."""
+"""Batch, height and width of the images. The first differs from the traced shape in its batch, the others in all
+three."""
 
 Run = Callable[[str, int, NDArray[np.float32]], dict[str, NDArray[np.float32]]]
-"""Runs a version of a model."""
+"""Runs a version of a model on images [B, 3, H, W] and returns its outputs by name."""
 
 
-def versions(repository: Path = REPOSITORY) -> list[tuple[str, int]]:
-    """Every model and version that is in the repository."""
-    return [
-        (model, int(file.parent.name)) for model in NETWORKS for file in sorted(repository.glob(f"{model}/*/*.onnx"))
-    ]
+def exported_versions(repository: Path = REPOSITORY) -> list[tuple[str, int]]:
+    """Return every model and version with an ONNX file in the repository."""
+    return [(model, int(file.parent.name)) for model in MODELS for file in sorted(repository.glob(f"{model}/*/*.onnx"))]
 
 
-def pictures() -> Iterator[NDArray[np.float32]]:
-    """[B, 3, H, W] pieces of scikit-image's photograph: parity matters on pictures, and noise is none."""
+def parity_images() -> Iterator[NDArray[np.float32]]:
+    """Yield images [B, 3, H, W] made from a photograph of scikit-image, with another shift at each batch position.
+
+    Noise would not represent photographs: it gives larger differences (see the model cards).
+    """
     photo: NDArray[np.uint8] = data.coffee()  # type: ignore[no-untyped-call]
-    whole = torch.from_numpy(photo).permute(2, 0, 1)[None].float() / 255
+    image = torch.from_numpy(photo).permute(2, 0, 1)[None].float() / 255
     for batch, height, width in SHAPES:
-        turned = [torch.roll(whole, shift, dims=3) for shift in range(0, 40 * batch, 40)]
-        pieces = torch.nn.functional.interpolate(torch.cat(turned), (height, width), mode="area")
-        yield pieces.numpy()
+        shifted = [torch.roll(image, shift, dims=3) for shift in range(0, 40 * batch, 40)]
+        yield torch.nn.functional.interpolate(torch.cat(shifted), (height, width), mode="area").numpy()
 
 
-def with_torch(model: str, version: int, image: NDArray[np.float32]) -> dict[str, NDArray[np.float32]]:
-    """The outputs of the torch module."""
+def run_torch(model: str, version: int, image: NDArray[np.float32]) -> dict[str, NDArray[np.float32]]:
+    """Run the torch module."""
     with torch.no_grad():
-        outputs = network_of(model, version)(torch.from_numpy(image))
-    return {name: output.numpy() for name, output in zip(NETWORKS[model][1].OUTPUTS, outputs, strict=True)}
+        outputs = load_network(model, version)(torch.from_numpy(image))
+    return {name: output.numpy() for name, output in zip(MODELS[model].outputs, outputs, strict=True)}
 
 
-def with_onnxruntime(model: str, version: int, image: NDArray[np.float32]) -> dict[str, NDArray[np.float32]]:
-    """The outputs of the committed ONNX file, on the CPU."""
+def run_onnxruntime(model: str, version: int, image: NDArray[np.float32]) -> dict[str, NDArray[np.float32]]:
+    """Run the committed ONNX file on the CPU."""
     file = REPOSITORY / model / str(version) / "model.onnx"
     session = onnxruntime.InferenceSession(str(file), providers=["CPUExecutionProvider"])
     names = [output.name for output in session.get_outputs()]
     return dict(zip(names, session.run(names, {"image": image}), strict=True))
 
 
-def difference(model: str, version: int, one: Run, other: Run) -> float:
-    """The largest absolute difference over all outputs and pictures."""
-    worst = 0.0
-    for image in pictures():
-        first, second = _likelihoods(one(model, version, image)), _likelihoods(other(model, version, image))
-        worst = max(worst, *(float(np.abs(first[name] - second[name]).max()) for name in first))
-    return worst
+def max_difference(model: str, version: int, run: Run, reference: Run) -> float:
+    """Return the largest absolute difference over all outputs and images."""
+    largest = 0.0
+    for image in parity_images():
+        outputs = _with_likelihoods(run(model, version, image))
+        expected = _with_likelihoods(reference(model, version, image))
+        largest = max(largest, *(float(np.abs(outputs[name] - expected[name]).max()) for name in outputs))
+    return largest
 
 
-def _likelihoods(outputs: dict[str, NDArray[np.float32]]) -> dict[str, NDArray[np.float32]]:
+def _with_likelihoods(outputs: dict[str, NDArray[np.float32]]) -> dict[str, NDArray[np.float32]]:
+    """Replace logits by likelihoods."""
     return {
         name: torch.softmax(torch.from_numpy(values.copy()), dim=1).numpy() if name in LOGITS else values
         for name, values in outputs.items()
@@ -72,6 +75,7 @@ def _likelihoods(outputs: dict[str, NDArray[np.float32]]) -> dict[str, NDArray[n
 
 
 if __name__ == "__main__":
-    for name, number in versions():
-        found = difference(name, number, with_torch, with_onnxruntime)
-        print(f"{name:24} {number}  {found:.1e}  {'ok' if found <= TOLERANCE else f'more than {TOLERANCE}'}")
+    for name, number in exported_versions():
+        difference = max_difference(name, number, run_onnxruntime, run_torch)
+        verdict = "ok" if difference <= TOLERANCE else f"exceeds {TOLERANCE}"
+        print(f"{name:24} {number}  {difference:.1e}  {verdict}")

@@ -1,10 +1,11 @@
-"""Build TensorRT engines of the ONNX models, on a machine with the GPU that will serve them.
+"""Build TensorRT engines from the ONNX models, on a machine with the GPU that will serve them.
 
 python -m export_models.tensorrt [MODEL…] --out DIR [--version 1] [--precision fp16|fp32]
 
-DIR becomes a model repository for that GPU: ``model.plan`` in place of ``model.onnx``, and what the profile
-``triton_config/profiles/tensorrt`` says. Written against TensorRT 10 and 11: precision is in the graph ("strongly
-typed"), since 11 has no other way. Where there is no TensorRT or no GPU, all but the building is done and checked.
+Writes a model repository to DIR, with `model.plan` in place of `model.onnx`, adapted by the profile
+`triton_config/profiles/tensorrt`. Works with TensorRT 10 and 11. The networks are strongly typed: the precision is part
+of the graph, because TensorRT 11 has no other way to set it. Without TensorRT or a GPU, the command prepares and checks
+everything except the engines, and then fails.
 """
 
 from __future__ import annotations
@@ -17,131 +18,113 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, NamedTuple
 
 import onnx
 from google.protobuf import text_format
 from tritonclient.grpc import model_config_pb2
 
-from export_models.export import LEARNED, NETWORKS, PROFILES, REPOSITORY
+from export_models.export import MODELS, PROFILES, REPOSITORY
+from export_models.half_precision import to_half_precision
 from orchestrator.errors import FailedPrecondition, HeartwoodError, InvalidInput, ToolFailed
 from orchestrator.inference.letterbox import BUCKETS
-from orchestrator.inference.profiles import derive
+from orchestrator.inference.profiles import apply_profile
 
 PROFILE = PROFILES / "tensorrt"
-BATCHES = (1, 4, 8)
-"""Smallest, usual and largest batch; a model's ``max_batch_size`` may lower them."""
+MIN_BATCH = 1
+OPTIMAL_BATCH = 4
+"""Batch for which the kernels are selected."""
+MAX_BATCH = 8
+"""Largest batch. The ``max_batch_size`` of a model may lower all three."""
 WORKSPACE_GIB = 4.0
-HALF_OPERATORS = frozenset({"Conv", "ConvTranspose", "Gemm", "MatMul"})
-"""What FP16 computes faster; sums, logarithms and differences of near numbers stay in FP32."""
-HALF_FOLLOWERS = frozenset({"Relu", "Clip", "Add", "Concat"})
-"""What stays in FP16 where all that it takes is in FP16 already."""
 PRECISIONS = ("fp16", "fp32")
-_FREE = {(0, rank) for rank in range(1, 6)} | {(2, 4), (3, 4)}
-"""Place and rank of the sizes that a profile can say: the batch, and the sides of pictures."""
+BOUNDED_AXES = {(0, rank) for rank in range(1, 6)} | {(2, 4), (3, 4)}
+"""Index and rank of the dynamic axes with known bounds: the batch, and height and width of images."""
 
 Dims = tuple[int | None, ...]
-"""None is a size that is free."""
-Shapes = dict[str, tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]]]
-"""By input: its smallest, usual and largest shape, one optimisation profile."""
+"""Shape with None for dynamic axes."""
+
+
+class ShapeRange(NamedTuple):
+    """Range of the shape of an input in an optimisation profile."""
+
+    minimum: tuple[int, ...]
+    optimum: tuple[int, ...]
+    maximum: tuple[int, ...]
+
+
+OptimizationProfile = dict[str, ShapeRange]
+"""The shape range of each input, by name."""
 
 
 @dataclass(frozen=True)
-class Engine:
-    """One plan to be built.
+class EngineSource:
+    """What the builder needs for one engine.
 
     Attributes:
-        graph: the ONNX model, in the precision of the plan.
-        profiles: one for each size bucket, or only one where no size is free.
+        name: model and version, for messages.
+        graph: serialized ONNX model in the precision of the engine.
+        profiles: one per size bucket, or a single one if only the batch is dynamic.
     """
 
     name: str
     graph: bytes
-    profiles: list[Shapes]
+    profiles: list[OptimizationProfile]
 
 
-def inputs_of(graph: onnx.ModelProto) -> dict[str, Dims]:
-    """What the graph takes; initializers are no inputs."""
-    known = {weight.name for weight in graph.graph.initializer}
+def graph_inputs(model: onnx.ModelProto) -> dict[str, Dims]:
+    """Return the shapes of the inputs, without initializers."""
+    initializers = {weight.name for weight in model.graph.initializer}
     return {
         value.name: tuple(
             dim.dim_value if dim.HasField("dim_value") else None for dim in value.type.tensor_type.shape.dim
         )
-        for value in graph.graph.input
-        if value.name not in known
+        for value in model.graph.input
+        if value.name not in initializers
     }
 
 
-def size_profiles(inputs: dict[str, Dims], max_batch: int) -> list[Shapes]:
-    """One optimisation profile for each bucket; a free first size is the batch, a free third and fourth the side.
+def optimization_profiles(inputs: dict[str, Dims], max_batch: int) -> list[OptimizationProfile]:
+    """Return one optimisation profile per size bucket.
+
+    A dynamic axis 0 is the batch. Dynamic axes 2 and 3 of a tensor of rank 4 are the side of the bucket.
 
     Raises:
-        InvalidInput: another size is free, and nothing says how large it gets.
+        InvalidInput: another axis is dynamic, so that its range is unknown.
     """
     for name, dims in inputs.items():
-        for place in (place for place, size in enumerate(dims) if size is None and (place, len(dims)) not in _FREE):
-            raise InvalidInput("models", f"size {place} of input {name!r} {dims} is free; only batch and sides may be")
-    batches = [min(batch, max_batch) for batch in BATCHES]
-    profiles: list[Shapes] = []
+        for axis, size in enumerate(dims):
+            if size is None and (axis, len(dims)) not in BOUNDED_AXES:
+                raise InvalidInput(
+                    "models", f"axis {axis} of input {name!r} {dims} is dynamic; only batch, height and width may be"
+                )
+    batches = [min(batch, max_batch) for batch in (MIN_BATCH, OPTIMAL_BATCH, MAX_BATCH)]
+    profiles: list[OptimizationProfile] = []
     for side in BUCKETS:
-        shapes: Shapes = {}
+        profile: OptimizationProfile = {}
         for name, dims in inputs.items():
-            least, best, most = (
-                tuple(size if size is not None else (side if place else batch) for place, size in enumerate(dims))
+            shapes = (
+                tuple(size if size is not None else (side if axis else batch) for axis, size in enumerate(dims))
                 for batch in batches
             )
-            shapes[name] = (least, best, most)
-        if shapes not in profiles:
-            profiles.append(shapes)
+            profile[name] = ShapeRange(*shapes)
+        if profile not in profiles:
+            profiles.append(profile)
     return profiles
 
 
-def half_precision(graph: onnx.ModelProto) -> onnx.ModelProto:
-    """The graph with its convolutions and products in FP16; what goes in and out stays FP32, as the config says."""
-    from onnxruntime.transformers.float16 import convert_float_to_float16  # both slow to load, so only where asked for
-    from onnxruntime.transformers.onnx_model import OnnxModel
-
-    halves: set[str] = set()
-    keep: list[str] = []
-    for place, node in enumerate(graph.graph.node):
-        node.name = node.name or f"node {place}"
-        taken = node.input[:1] if node.op_type == "Clip" else node.input  # its bounds are constants
-        if node.op_type in HALF_OPERATORS or (node.op_type in HALF_FOLLOWERS and halves.issuperset(taken)):
-            halves.update(node.output)
-        else:
-            keep.append(node.name)
-    converted: onnx.ModelProto = convert_float_to_float16(
-        graph, keep_io_types=True, op_block_list=[], node_block_list=keep
-    )
-    del converted.graph.value_info[:]  # it calls outputs of different sizes alike, and onnxruntime believes it
-    rounded = {
-        node.output[0]: node.input[0] for node in converted.graph.node if _casts_to(node, onnx.TensorProto.FLOAT16)
-    }
-    for node in converted.graph.node:
-        if _casts_to(node, onnx.TensorProto.FLOAT) and node.input[0] in rounded:  # FP32 to FP16 and back: only a loss
-            node.input[0], node.op_type = rounded[node.input[0]], "Identity"
-            del node.attribute[:]
-    OnnxModel(converted).topological_sort()
-    onnx.checker.check_model(converted)
-    return converted
-
-
-def _casts_to(node: onnx.NodeProto, kind: int) -> bool:
-    return node.op_type == "Cast" and node.attribute[0].i == kind
-
-
-def prepare(file: Path, precision: str, max_batch: int) -> Engine:
-    """All that comes before the builder, for ``MODEL/VERSION/model.onnx``."""
-    graph = onnx.load(str(file))
-    profiles = size_profiles(inputs_of(graph), max_batch)
+def prepare_engine(file: Path, precision: str, max_batch: int) -> EngineSource:
+    """Prepare ``MODEL/VERSION/model.onnx`` for the builder."""
+    model = onnx.load(str(file))
+    profiles = optimization_profiles(graph_inputs(model), max_batch)
     if precision == "fp16":
-        graph = half_precision(graph)
+        model = to_half_precision(model)
     name = f"{file.parent.parent.name}, version {file.parent.name}"
-    return Engine(name, graph.SerializeToString(), profiles)
+    return EngineSource(name, model.SerializeToString(), profiles)
 
 
 def load_tensorrt() -> Any:
-    """The module.
+    """Import the module ``tensorrt``.
 
     Raises:
         FailedPrecondition: it is not installed, or its libraries do not load.
@@ -150,66 +133,73 @@ def load_tensorrt() -> Any:
         return importlib.import_module("tensorrt")
     except (ImportError, OSError) as error:
         raise FailedPrecondition(
-            f"TensorRT is not to be had here ({error}); pip install tensorrt-cu12, or run this in NVIDIA's TensorRT "
-            "container of the same month as the Triton container that will serve the engines"
+            f"TensorRT is not available ({error}); run `pip install tensorrt-cu12`, or use NVIDIA's TensorRT container "
+            "of the same release as the Triton container that will serve the engines"
         ) from error
 
 
-def build_plan(engine: Engine, trt: Any, timing_cache: Path, workspace_gib: float) -> bytes:
-    """Build one engine; how fast each kernel was is read from and added to ``timing_cache``.
+def build_plan(source: EngineSource, trt: Any, timing_cache: Path, workspace_gib: float) -> bytes:
+    """Build one engine and return the content of ``model.plan``.
 
     Args:
-        trt: the module ``tensorrt``, 10 or 11.
+        trt: the module ``tensorrt``, version 10 or 11.
+        timing_cache: file with measured kernel times; read if it exists, and updated.
+        workspace_gib: GPU memory that a kernel may use.
 
     Raises:
-        FailedPrecondition: there is no GPU that TensorRT can use.
-        ToolFailed: TensorRT refuses the graph or cannot build it; its own words are told.
+        FailedPrecondition: TensorRT cannot use a GPU.
+        ToolFailed: TensorRT rejects the graph or cannot build the engine; the message contains TensorRT's errors.
     """
-    told: list[str] = []
-    logger = _logger(trt, told)
+    errors: list[str] = []
+    logger = _error_logger(trt, errors)
     try:
         builder = trt.Builder(logger)
-    except (TypeError, RuntimeError) as error:  # what pybind11 makes of a builder that is null
-        raise FailedPrecondition(f"TensorRT can use no GPU here: {'; '.join(told) or error}") from error
+    except (TypeError, RuntimeError) as error:  # pybind11 raises these if the native builder is null
+        raise FailedPrecondition(f"TensorRT cannot use a GPU: {'; '.join(errors) or error}") from error
     network = builder.create_network(1 << int(trt.NetworkDefinitionCreationFlag.STRONGLY_TYPED))
     parser = trt.OnnxParser(network, logger)
-    if not parser.parse(engine.graph):
-        words = [str(parser.get_error(index)) for index in range(parser.num_errors)]
-        raise ToolFailed(f"TensorRT's parser refuses {engine.name}: {'; '.join(words or told)}")
+    if not parser.parse(source.graph):
+        reasons = [str(parser.get_error(index)) for index in range(parser.num_errors)]
+        raise ToolFailed(f"TensorRT's parser rejects {source.name}: {'; '.join(reasons or errors)}")
     config = builder.create_builder_config()
     config.set_memory_pool_limit(trt.MemoryPoolType.WORKSPACE, int(workspace_gib * 2**30))
-    config.clear_flag(trt.BuilderFlag.TF32)  # 10 bits are too few for what stays in FP32
-    for shapes in engine.profiles:
+    config.clear_flag(trt.BuilderFlag.TF32)  # its 10-bit mantissa is too inaccurate for the nodes that stay in FP32
+    for shapes in source.profiles:
         profile = builder.create_optimization_profile()
-        for name, (least, best, most) in shapes.items():
-            profile.set_shape(name, least, best, most)
+        for name, shape_range in shapes.items():
+            profile.set_shape(name, *shape_range)
         config.add_optimization_profile(profile)
-    known = timing_cache.read_bytes() if timing_cache.exists() else b""
-    cache = config.create_timing_cache(known)
-    if not config.set_timing_cache(cache, False):  # another GPU's or another TensorRT's
-        cache = config.create_timing_cache(b"")
-        config.set_timing_cache(cache, False)
+    _set_timing_cache(config, timing_cache)
     plan = builder.build_serialized_network(network, config)
     if plan is None:
-        raise ToolFailed(f"TensorRT could not build {engine.name}: {'; '.join(told) or 'it does not say why'}")
+        raise ToolFailed(f"TensorRT cannot build {source.name}: {'; '.join(errors) or 'it reports no reason'}")
     timing_cache.write_bytes(config.get_timing_cache().serialize())
     return bytes(plan)
 
 
-def _logger(trt: Any, told: list[str]) -> Any:
-    class Errors(trt.ILogger):  # type: ignore[misc]
+def _set_timing_cache(config: Any, file: Path) -> None:
+    """Use the timing cache in ``file``, or an empty one if that is of another GPU or version of TensorRT."""
+    cache = config.create_timing_cache(file.read_bytes() if file.exists() else b"")
+    if not config.set_timing_cache(cache, False):
+        config.set_timing_cache(config.create_timing_cache(b""), False)
+
+
+def _error_logger(trt: Any, errors: list[str]) -> Any:
+    """Return a TensorRT logger that appends error messages to ``errors``."""
+
+    class ErrorLogger(trt.ILogger):  # type: ignore[misc]
         def __init__(self) -> None:
             trt.ILogger.__init__(self)
 
         def log(self, severity: Any, message: str) -> None:
             if severity in (trt.ILogger.INTERNAL_ERROR, trt.ILogger.ERROR):
-                told.append(message)
+                errors.append(message)
 
-    return Errors()
+    return ErrorLogger()
 
 
 def onnx_models(repository: Path) -> list[str]:
-    """Names of the models that have an ONNX file."""
+    """Return the names of the models with an ONNX file."""
     return sorted({file.parent.parent.name for file in repository.glob("*/*/model.onnx")})
 
 
@@ -222,120 +212,141 @@ def build(
     timing_cache: Path | None = None,
     workspace_gib: float = WORKSPACE_GIB,
 ) -> Path:
-    """Write ``out``: ``repository`` with plans for ``models``, fitted by the profile ``tensorrt``.
+    """Write a copy of ``repository`` with engines for ``models`` to ``out``, adapted by the profile ``tensorrt``.
 
     Args:
-        models: by default Heartwood's own, which are sent squares of the bucket sizes and nothing else.
-        version: the only one to build and to keep; by default all that are there.
-        precision: ``fp16`` or ``fp32``; by default that of ``default_precision``.
+        models: default: Heartwood's own models, which receive only squares of the bucket sizes.
+        version: the only version to build and to keep; default: all.
+        precision: ``fp16`` or ``fp32``; default: see ``default_precision``.
+        timing_cache: see ``build_plan``; default: next to ``out``.
 
     Raises:
-        InvalidInput: a model or version is not there, or ``out`` is.
-        FailedPrecondition, ToolFailed: as ``build_plan``. Nothing is written then but the timing cache.
+        InvalidInput: a model or version does not exist, or ``out`` exists.
+        FailedPrecondition, ToolFailed: see ``build_plan``. Nothing but the timing cache is written then.
     """
-    known = onnx_models(repository)
+    available = onnx_models(repository)
     for model in models:
-        if model not in known:
-            raise InvalidInput("models", f"{model!r} has no ONNX file; allowed are {', '.join(known)}")
+        if model not in available:
+            raise InvalidInput("models", f"{model!r} has no ONNX file; allowed are {', '.join(available)}")
     if out.exists():
-        raise InvalidInput("out", f"{out.name!r} is there already; name a new folder")
+        raise InvalidInput("out", f"{out.name!r} exists already; name a new folder")
     out.parent.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(dir=out.parent, prefix=f".{out.name}.") as folder:
         staged = Path(shutil.copytree(repository, Path(folder) / "models"))
-        engines = [
-            (file, prepare(file, precision or default_precision(file), _max_batch(file)))
-            for model in models or [model for model in known if model in NETWORKS]
-            for file in _versions(staged / model, version)
-        ]
-        for _, engine in engines:
-            print(_described(engine))
+        sources = {
+            file: prepare_engine(file, precision or default_precision(file), _max_batch(file))
+            for model in models or [model for model in available if model in MODELS]
+            for file in _select_versions(staged / model, version)
+        }
+        for source in sources.values():
+            print(_description(source))
         trt = load_tensorrt()
-        counts: dict[str, int] = {}
-        for file, engine in engines:
-            plan = build_plan(engine, trt, timing_cache or out.with_suffix(".timing"), workspace_gib)
+        for file, source in sources.items():
+            plan = build_plan(source, trt, timing_cache or out.with_suffix(".timing"), workspace_gib)
             file.with_name("model.plan").write_bytes(plan)
             file.unlink()
-            model = file.parent.parent.name
-            counts[model] = min(counts.get(model, len(engine.profiles)), len(engine.profiles))
-        for model in counts:
-            config = _config(staged / model)
-            config.backend = "tensorrt"
-            _write(staged / model, config)
-        derived = derive(staged, PROFILE, Path(folder) / "derived")
-        for model, count in counts.items():
-            config = _config(derived / model)
-            for group in config.instance_group:
-                group.profile[:] = [str(index) for index in range(count)]
-            _write(derived / model, config)
-        return derived.rename(out)
+        profile_counts = _profile_counts(sources)
+        for model in profile_counts:
+            _set_backend(staged / model)
+        adapted = apply_profile(staged, PROFILE, Path(folder) / "adapted")
+        for model, count in profile_counts.items():
+            _set_profiles(adapted / model, count)
+        return adapted.rename(out)
 
 
 def default_precision(file: Path) -> str:
-    """FP32 for version 1's formulas, which need it, and for networks that say so; else FP16."""
+    """Return the precision of ``MODEL/VERSION/model.onnx``: FP32 for version 1 and where FP16 is too inaccurate."""
     model, version = file.parent.parent.name, file.parent.name
-    learned = LEARNED.get(model)
-    return "fp32" if version == "1" or (learned is not None and learned.full_precision) else "fp16"
+    requires_fp32 = version == "1" or (model in MODELS and MODELS[model].learned.requires_fp32)
+    return "fp32" if requires_fp32 else "fp16"
 
 
-def _versions(model: Path, version: int | None) -> list[Path]:
-    """The ONNX files to build; where one version is named, the others leave the copy."""
+def _select_versions(model: Path, version: int | None) -> list[Path]:
+    """Return the ONNX files to build. If ``version`` is given, remove all other versions from the copy."""
     files = sorted(model.glob("*/model.onnx"))
     if version is None:
         return files
     if not (model / str(version) / "model.onnx").exists():
-        there = ", ".join(file.parent.name for file in files)
-        raise InvalidInput("version", f"{model.name} has no version {version}; allowed are {there}")
+        available = ", ".join(file.parent.name for file in files)
+        raise InvalidInput("version", f"{model.name} has no version {version}; allowed are {available}")
     for file in files:
         if file.parent.name != str(version):
             shutil.rmtree(file.parent)
     return [model / str(version) / "model.onnx"]
 
 
-def _config(model: Path) -> Any:
+def _profile_counts(sources: dict[Path, EngineSource]) -> dict[str, int]:
+    """Return the number of optimisation profiles that all versions of a model have."""
+    counts: dict[str, int] = {}
+    for file, source in sources.items():
+        model = file.parent.parent.name
+        counts[model] = min(counts.get(model, len(source.profiles)), len(source.profiles))
+    return counts
+
+
+def _set_backend(model: Path) -> None:
+    config = _read_config(model)
+    config.backend = "tensorrt"
+    _write_config(model, config)
+
+
+def _set_profiles(model: Path, count: int) -> None:
+    """Let every instance group use the optimisation profiles 0 to ``count`` - 1."""
+    config = _read_config(model)
+    for group in config.instance_group:
+        group.profile[:] = [str(index) for index in range(count)]
+    _write_config(model, config)
+
+
+def _read_config(model: Path) -> Any:
     return text_format.Parse((model / "config.pbtxt").read_text(encoding="utf-8"), model_config_pb2.ModelConfig())
 
 
-def _write(model: Path, config: Any) -> None:
+def _write_config(model: Path, config: Any) -> None:
     (model / "config.pbtxt").write_text(text_format.MessageToString(config), encoding="utf-8")
 
 
 def _max_batch(file: Path) -> int:
-    return max(1, int(_config(file.parent.parent).max_batch_size))
+    return max(1, int(_read_config(file.parent.parent).max_batch_size))
 
 
-def _described(engine: Engine) -> str:
-    lines = [f"{engine.name}: {len(engine.graph) / 1e6:.1f} MB"]
-    for index, shapes in enumerate(engine.profiles):
-        sizes = (f"{name} {' … '.join('×'.join(map(str, shape)) for shape in three)}" for name, three in shapes.items())
-        lines.append(f"  profile {index}: {', '.join(sizes)}")
+def _description(source: EngineSource) -> str:
+    lines = [f"{source.name}: {len(source.graph) / 1e6:.1f} MB"]
+    for index, profile in enumerate(source.profiles):
+        inputs = (
+            f"{name} {' … '.join('×'.join(map(str, shape)) for shape in shape_range)}"
+            for name, shape_range in profile.items()
+        )
+        lines.append(f"  profile {index}: {', '.join(inputs)}")
     return "\n".join(lines)
 
 
 def main() -> None:
-    """Command line."""
+    """Run the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("models", nargs="*", metavar="MODEL", help=f"default: {', '.join(NETWORKS)}")
-    parser.add_argument("--version", type=int, help="build and keep only this one (default: all that are there)")
-    parser.add_argument("--precision", choices=PRECISIONS, help="default: fp32 for formulas, fp16 for all else")
-    parser.add_argument("--repository", type=Path, default=REPOSITORY)
-    parser.add_argument("--out", type=Path, required=True, help="a new folder, to be given to tritonserver")
-    parser.add_argument("--timing-cache", type=Path, help="default: beside --out; makes the next build faster")
-    parser.add_argument("--workspace-gib", type=float, default=WORKSPACE_GIB, help="GPU memory a kernel may use")
-    chosen = parser.parse_args()
+    parser.add_argument("models", nargs="*", metavar="MODEL", help=f"default: {', '.join(MODELS)}")
+    parser.add_argument("--version", type=int, help="build and keep only this version (default: all)")
+    parser.add_argument(
+        "--precision", choices=PRECISIONS, help="default: fp32 for version 1 and intrinsic_decomposition, else fp16"
+    )
+    parser.add_argument("--repository", type=Path, default=REPOSITORY, help="default: model_repository/")
+    parser.add_argument("--out", type=Path, required=True, help="new folder, the model repository for tritonserver")
+    parser.add_argument("--timing-cache", type=Path, help="speeds up the next build (default: next to --out)")
+    parser.add_argument("--workspace-gib", type=float, default=WORKSPACE_GIB, help="GPU memory that a kernel may use")
+    options = parser.parse_args()
     try:
-        print(
-            build(
-                chosen.out,
-                chosen.models,
-                chosen.version,
-                chosen.precision,
-                chosen.repository,
-                chosen.timing_cache,
-                chosen.workspace_gib,
-            )
+        out = build(
+            options.out,
+            options.models,
+            options.version,
+            options.precision,
+            options.repository,
+            options.timing_cache,
+            options.workspace_gib,
         )
     except HeartwoodError as error:
         sys.exit(f"{parser.prog}: {error.message}")
+    print(out)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,8 @@
-"""How wrong each head is. Means over the pixels that count, those of the piece above others.
+"""The loss of each output of the network.
 
-Every loss is near 1 for a network that knows nothing.
+Losses are means over the valid pixels, with more weight on the piece than on the rest (PIECE_WEIGHT). Each is scaled to
+about 1 for uninformative predictions. In every loss, ``prediction`` [B, C, H, W] is the raw output of a head, upsampled
+to the size of the batch.
 """
 
 from __future__ import annotations
@@ -12,161 +14,197 @@ import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
 from export_models.baselines.filtering import linear_from_srgb
-from export_models.learning.batches import IGNORE, Batch
-from export_models.networks.furniture import enlarged, log_light
+from export_models.learning.batches import Batch
+from export_models.learning.examples import IGNORED_CLASS
+from export_models.networks.shading import resize_like, upsample_log_shading
 
-SCALES = 4
-"""Sizes at which gradients are compared, each half as large as the one before."""
+GRADIENT_SCALES = 4
+"""Number of scales at which gradients are compared, each half the size of the previous one."""
 VARIANCE_SHARE = 0.85
-"""Share of the squared mean that is forgiven: all of it would leave the level untold (Eigen et al. 2014 take half)."""
+"""Share of the squared mean error that the scale-invariant loss ignores. At 1 the level of the shading would be
+undetermined; Eigen et al. (2014) use 0.5."""
 SMOOTHING = 1.0
+"""Added to numerator and denominator of Dice and IoU, which keeps them defined for absent classes."""
 PIECE_WEIGHT = 4.0
-"""Of a pixel on the piece, for light and surface; one beside it has 1. It covers a quarter of a picture, or less."""
+"""Weight of a pixel on the piece in the losses of shading and surface; other pixels have weight 1. The piece covers a
+quarter of an image or less."""
+MAX_CLASS_WEIGHT = 12.0
+"""Largest weight of a rare class."""
+DISTANCE_WEIGHT = 0.5
+"""Weight of the distance between unit vectors in the loss of normals, next to 1 − cosine."""
+SURFACE_WEIGHT = 4
+"""Factor of the absolute error of roughness and ambient occlusion, which lie in [0, 1]."""
+DEPTH_WEIGHT = 3
+"""Factor of the absolute error of log depth."""
 
 
-def losses(found: dict[str, Tensor], batch: Batch) -> dict[str, Tensor]:
-    """Return the loss of each head that ``found`` [B, C, H / 2, W / 2] has an answer of, at the size of the batch."""
-    return {name: LOSSES[name](large(name, values, batch["image"]), batch) for name, values in found.items()}
+def losses(predictions: dict[str, Tensor], batch: Batch) -> dict[str, Tensor]:
+    """Return the loss of each output in ``predictions`` [B, C, H / 2, W / 2]."""
+    return {
+        name: LOSSES[name](full_size(name, prediction, batch["image"]), batch)
+        for name, prediction in predictions.items()
+    }
 
 
-def large(name: str, values: Tensor, image: Tensor) -> Tensor:
-    """The raw ``values`` [B, C, H / 2, W / 2] of a head at the size of ``image``, light along its edges, as served."""
+def full_size(name: str, prediction: Tensor, image: Tensor) -> Tensor:
+    """Upsample a raw output [B, C, H / 2, W / 2] to the size of ``image`` as the served model does."""
     if name in ("shading", "light"):
-        return log_light(linear_from_srgb(image), linear_from_srgb(F.avg_pool2d(image, 2)), values)
-    return enlarged(values, image)
+        return upsample_log_shading(prediction, linear_from_srgb(F.avg_pool2d(image, 2)), linear_from_srgb(image))
+    return resize_like(prediction, image)
 
 
-def component(found: Tensor, batch: Batch) -> Tensor:
-    """Cross entropy over the parts, and Dice of piece against background (Milletari et al. 2016)."""
-    parts = classes(found, batch["component"])
-    counts = (batch["piece"] >= 0).to(found.dtype)
-    piece = (1 - torch.softmax(found, 1)[:, :1]) * counts
-    truth = batch["piece"].clamp_min(0)
-    shared, whole = (piece * truth).sum((1, 2, 3)), (piece + truth * counts).sum((1, 2, 3))
-    dice = 1 - (2 * shared + SMOOTHING) / (whole + SMOOTHING)
-    known = F.binary_cross_entropy((piece * counts).clamp(1e-5, 1 - 1e-5), truth, weight=counts)
-    return parts + dice.mean() + known
+def component_loss(prediction: Tensor, batch: Batch) -> Tensor:
+    """Class loss over the parts, plus Dice loss (Milletari et al. 2016) and cross entropy of piece and background."""
+    parts = class_loss(prediction, batch["component"])
+    valid = (batch["foreground"] >= 0).to(prediction.dtype)
+    piece = (1 - torch.softmax(prediction, 1)[:, :1]) * valid
+    target = batch["foreground"].clamp_min(0)
+    intersection, total = (piece * target).sum((1, 2, 3)), (piece + target * valid).sum((1, 2, 3))
+    dice = 1 - (2 * intersection + SMOOTHING) / (total + SMOOTHING)
+    entropy = F.binary_cross_entropy((piece * valid).clamp(1e-5, 1 - 1e-5), target, weight=valid)
+    return parts + dice.mean() + entropy
 
 
-def material(found: Tensor, batch: Batch) -> Tensor:
-    return classes(found, batch["material"])
+def material_loss(prediction: Tensor, batch: Batch) -> Tensor:
+    """Class loss over the materials."""
+    return class_loss(prediction, batch["material"])
 
 
-def classes(found: Tensor, truth: Tensor) -> Tensor:
-    """Cross entropy, each class weighted by the root of how rare it is in the batch, and one minus the mean IoU.
+def class_loss(prediction: Tensor, target: Tensor) -> Tensor:
+    """Weighted cross entropy plus 1 − mean IoU.
 
-    Likelihoods take the place of sets in the latter (Rahman and Wang 2016), over the classes that the batch shows.
-    """
-    count, counts = found.shape[1], truth != IGNORE
-    seen = torch.bincount(truth[counts], minlength=count)[:count].to(found.dtype)
-    weight = torch.where(seen > 0, (seen.sum() / (seen + 1)).sqrt(), torch.zeros_like(seen)).clamp_max(12.0)
-    known = F.log_softmax(found, 1)
-    entropy = F.nll_loss(known, truth, weight, ignore_index=IGNORE)
-    likely = known.exp() * counts[:, None]
-    among = truth.where(counts, 0)  # what does not count adds a likelihood of 0 there
-    shared = torch.zeros_like(seen).index_add(0, among.flatten(), likely.gather(1, among[:, None]).flatten())
-    iou = (shared + SMOOTHING) / (likely.sum((0, 2, 3)) + seen - shared + SMOOTHING)
-    return entropy + 1 - iou[seen > 0].mean()
-
-
-def shading(found: Tensor, batch: Batch) -> Tensor:
-    """Scale-invariant error of log light (Eigen et al. 2014) and of its gradients (Li and Snavely 2018, CGIntrinsics).
-
-    Log albedo is log picture less log light, so that its error is the same. The logarithm weighs what is dark, so that
-    the errors of linear light and albedo by which a model is judged (``metrics.si_rmse``, on the piece) come beside it.
-    """
-    counts, heavy = batch["light_counts"].to(found.dtype), heaviness(batch)
-    difference = (found - batch["light"]) * counts
-    weight = counts * heavy
-    area = weight.sum((1, 2, 3)).clamp_min(1.0) * found.shape[1]
-    square = (weight * difference.square()).sum((1, 2, 3)) / area
-    mean = (weight * difference).sum((1, 2, 3)) / area
-    logarithmic = (square - VARIANCE_SHARE * mean.square()).mean() + gradients(difference, counts, heavy)
-    linear, piece = linear_from_srgb(batch["image"]), counts * batch["piece"].clamp_min(0)
-    light, truth = found.exp(), batch["light"].exp()
-    return logarithmic + si_rmse(light, truth, piece) + si_rmse(linear / light, linear / truth, piece)
-
-
-def si_rmse(found: Tensor, truth: Tensor, counts: Tensor) -> Tensor:
-    """``metrics.si_rmse`` of [B, C, H, W] where ``counts`` [B, 1, H, W]: the sine between the two; mean over B."""
-    found, truth = found * counts, truth * counts
-    shared, one, other = ((a * b).sum((1, 2, 3)) for a, b in ((found, truth), (found, found), (truth, truth)))
-    sine = torch.sqrt((1 - shared.square() / (one * other).clamp_min(1e-8)).clamp_min(0) + 1e-4)
-    shown = (counts.sum((1, 2, 3)) > 0).to(found.dtype)
-    return (sine * shown).sum() / shown.sum().clamp_min(1.0)
-
-
-def heaviness(batch: Batch) -> Tensor:
-    """[B, 1, H, W] how much each pixel weighs."""
-    return 1 + (PIECE_WEIGHT - 1) * batch["piece"].clamp_min(0)
-
-
-def gradients(difference: Tensor, counts: Tensor, heavy: Tensor) -> Tensor:
-    """Weighted mean of the absolute gradient of a difference, at several sizes.
+    The weight of a class is the root of its rarity in the batch. The IoU is that of likelihoods instead of sets (Rahman
+    and Wang 2016), over the classes that occur in the batch.
 
     Args:
-        difference: [B, C, H, W], 0 where it does not count.
-        counts: [B, 1, H, W] 1 where it counts, else 0.
-        heavy: [B, 1, H, W] weight of each pixel.
+        prediction: [B, C, H, W] logits.
+        target: [B, H, W] class, or IGNORED_CLASS.
+    """
+    class_count, valid = prediction.shape[1], target != IGNORED_CLASS
+    pixels = torch.bincount(target[valid], minlength=class_count)[:class_count].to(prediction.dtype)
+    rarity = torch.where(pixels > 0, (pixels.sum() / (pixels + 1)).sqrt(), torch.zeros_like(pixels))
+    log_likelihood = F.log_softmax(prediction, 1)
+    entropy = F.nll_loss(log_likelihood, target, rarity.clamp_max(MAX_CLASS_WEIGHT), ignore_index=IGNORED_CLASS)
+    likelihood = log_likelihood.exp() * valid[:, None]
+    index = target.where(valid, 0)  # ignored pixels have likelihood 0 and add nothing to class 0
+    intersection = torch.zeros_like(pixels).index_add(
+        0, index.flatten(), likelihood.gather(1, index[:, None]).flatten()
+    )
+    iou = (intersection + SMOOTHING) / (likelihood.sum((0, 2, 3)) + pixels - intersection + SMOOTHING)
+    return entropy + 1 - iou[pixels > 0].mean()
+
+
+def shading_loss(prediction: Tensor, batch: Batch) -> Tensor:
+    """Error of log shading, plus the evaluation metrics of linear shading and albedo.
+
+    The error of log shading is scale-invariant (Eigen et al. 2014) and includes gradients (Li and Snavely 2018,
+    CGIntrinsics). It is also the error of log albedo, because log albedo is log image − log shading. The logarithm
+    emphasises dark areas, so the metrics by which the model is evaluated are added: ``metrics.si_rmse`` on the piece.
+    """
+    valid, weight = batch["shading_valid"].to(prediction.dtype), pixel_weights(batch)
+    difference = (prediction - batch["log_shading"]) * valid
+    valid_weight = valid * weight
+    area = valid_weight.sum((1, 2, 3)).clamp_min(1.0) * prediction.shape[1]
+    square = (valid_weight * difference.square()).sum((1, 2, 3)) / area
+    mean = (valid_weight * difference).sum((1, 2, 3)) / area
+    log_error = (square - VARIANCE_SHARE * mean.square()).mean() + gradient_loss(difference, valid, weight)
+    linear, piece = linear_from_srgb(batch["image"]), valid * batch["foreground"].clamp_min(0)
+    shading, target = prediction.exp(), batch["log_shading"].exp()
+    return log_error + si_rmse(shading, target, piece) + si_rmse(linear / shading, linear / target, piece)
+
+
+def si_rmse(prediction: Tensor, target: Tensor, valid: Tensor) -> Tensor:
+    """Return a differentiable ``metrics.si_rmse``, averaged over the batch.
+
+    The scale-invariant RMSE of two vectors is the sine of the angle between them.
+
+    Args:
+        prediction, target: [B, C, H, W].
+        valid: [B, 1, H, W] 1 on valid pixels, else 0. Images without a valid pixel are left out.
+    """
+    prediction, target = prediction * valid, target * valid
+    product, prediction_energy, target_energy = (
+        (a * b).sum((1, 2, 3)) for a, b in ((prediction, target), (prediction, prediction), (target, target))
+    )
+    square_cosine = product.square() / (prediction_energy * target_energy).clamp_min(1e-8)
+    sine = torch.sqrt((1 - square_cosine).clamp_min(0) + 1e-4)
+    has_valid = (valid.sum((1, 2, 3)) > 0).to(prediction.dtype)
+    return (sine * has_valid).sum() / has_valid.sum().clamp_min(1.0)
+
+
+def pixel_weights(batch: Batch) -> Tensor:
+    """Return the weight of each pixel, [B, 1, H, W]."""
+    return 1 + (PIECE_WEIGHT - 1) * batch["foreground"].clamp_min(0)
+
+
+def gradient_loss(difference: Tensor, valid: Tensor, weight: Tensor) -> Tensor:
+    """Return the weighted mean of the absolute gradient of ``difference``, summed over GRADIENT_SCALES scales.
+
+    Args:
+        difference: [B, C, H, W], 0 on invalid pixels.
+        valid: [B, 1, H, W] 1 on valid pixels, else 0.
+        weight: [B, 1, H, W].
     """
     total = difference.new_zeros(())
-    for _ in range(SCALES):
-        right = counts[..., :, 1:] * counts[..., :, :-1] * heavy[..., :, 1:]
-        down = counts[..., 1:, :] * counts[..., :-1, :] * heavy[..., 1:, :]
-        across = ((difference[..., :, 1:] - difference[..., :, :-1]).abs() * right).sum()
-        along = ((difference[..., 1:, :] - difference[..., :-1, :]).abs() * down).sum()
-        total = (
-            total + across / (right.sum() * difference.shape[1] + 1) + along / (down.sum() * difference.shape[1] + 1)
-        )
-        share = F.avg_pool2d(counts, 2)
-        difference = F.avg_pool2d(difference * counts, 2) / share.clamp_min(0.25)
-        counts = (share > 0.99).to(difference.dtype)
-        difference, heavy = difference * counts, F.avg_pool2d(heavy, 2)
+    channels = difference.shape[1]
+    for _ in range(GRADIENT_SCALES):
+        weight_right = valid[..., :, 1:] * valid[..., :, :-1] * weight[..., :, 1:]
+        weight_down = valid[..., 1:, :] * valid[..., :-1, :] * weight[..., 1:, :]
+        right = ((difference[..., :, 1:] - difference[..., :, :-1]).abs() * weight_right).sum()
+        down = ((difference[..., 1:, :] - difference[..., :-1, :]).abs() * weight_down).sum()
+        total = total + right / (weight_right.sum() * channels + 1) + down / (weight_down.sum() * channels + 1)
+        valid_share = F.avg_pool2d(valid, 2)
+        difference = F.avg_pool2d(difference * valid, 2) / valid_share.clamp_min(0.25)
+        valid = (valid_share > 0.99).to(difference.dtype)
+        difference, weight = difference * valid, F.avg_pool2d(weight, 2)
     return total
 
 
-def normal(found: Tensor, batch: Batch) -> Tensor:
-    """One minus the cosine, and where it is small the angle itself, which keeps its slope near zero."""
-    counts = batch["surface_counts"].to(found.dtype)
-    length = torch.sqrt(found.square().sum(1, keepdim=True) + 1e-6)
-    cosine = (found * batch["normal"]).sum(1, keepdim=True) / length
-    chord = torch.sqrt((2 - 2 * cosine).clamp_min(0) + 1e-4)  # length between the two ends, about the angle
-    weight = counts * heaviness(batch)
-    return (weight * (1 - cosine + 0.5 * chord)).sum() / weight.sum().clamp_min(1.0)
+def normal_loss(prediction: Tensor, batch: Batch) -> Tensor:
+    """1 − cosine of the angle, plus the distance between the unit vectors, whose gradient stays large at small angles."""
+    valid = batch["surface_valid"].to(prediction.dtype)
+    length = torch.sqrt(prediction.square().sum(1, keepdim=True) + 1e-6)
+    cosine = (prediction * batch["normal"]).sum(1, keepdim=True) / length
+    distance = torch.sqrt((2 - 2 * cosine).clamp_min(0) + 1e-4)
+    weight = valid * pixel_weights(batch)
+    return (weight * (1 - cosine + DISTANCE_WEIGHT * distance)).sum() / weight.sum().clamp_min(1.0)
 
 
-def roughness(found: Tensor, batch: Batch) -> Tensor:
-    return absolute(torch.sigmoid(found), batch["roughness"], batch)
+def roughness_loss(prediction: Tensor, batch: Batch) -> Tensor:
+    """Absolute error of roughness."""
+    return absolute_error(torch.sigmoid(prediction), batch["roughness"], batch)
 
 
-def ambient_occlusion(found: Tensor, batch: Batch) -> Tensor:
-    return absolute(torch.sigmoid(found), batch["ambient_occlusion"], batch)
+def ambient_occlusion_loss(prediction: Tensor, batch: Batch) -> Tensor:
+    """Absolute error of ambient occlusion."""
+    return absolute_error(torch.sigmoid(prediction), batch["ambient_occlusion"], batch)
 
 
-def absolute(found: Tensor, truth: Tensor, batch: Batch) -> Tensor:
-    """Mean absolute error; ×4, as the values lie within 1."""
-    weight = batch["surface_counts"].to(found.dtype) * heaviness(batch)
-    return 4 * (weight * (found - truth).abs()).sum() / weight.sum().clamp_min(1.0)
+def absolute_error(prediction: Tensor, target: Tensor, batch: Batch) -> Tensor:
+    """Return SURFACE_WEIGHT times the weighted mean absolute error of [B, 1, H, W] in [0, 1]."""
+    weight = batch["surface_valid"].to(prediction.dtype) * pixel_weights(batch)
+    return SURFACE_WEIGHT * (weight * (prediction - target).abs()).sum() / weight.sum().clamp_min(1.0)
 
 
-def depth(found: Tensor, batch: Batch) -> Tensor:
-    """Error of log depth after the best shift of each picture, and of its gradients (Ranftl et al. 2020, MiDaS)."""
-    counts, heavy = batch["surface_counts"].to(found.dtype), heaviness(batch)
-    difference = found - batch["depth"]
-    weight = counts * heavy
+def depth_loss(prediction: Tensor, batch: Batch) -> Tensor:
+    """Error of log depth after removal of each image's mean error, plus its gradients (Ranftl et al. 2020, MiDaS)."""
+    valid, pixel_weight = batch["surface_valid"].to(prediction.dtype), pixel_weights(batch)
+    difference = prediction - batch["log_depth"]
+    weight = valid * pixel_weight
     area = weight.sum((1, 2, 3), keepdim=True).clamp_min(1.0)
-    difference = (difference - (difference * weight).sum((1, 2, 3), keepdim=True) / area) * counts
-    off = (weight * difference.abs()).sum((1, 2, 3), keepdim=True) / area
-    return 3 * off.mean() + gradients(difference, counts, heavy)
+    difference = (difference - (difference * weight).sum((1, 2, 3), keepdim=True) / area) * valid
+    error = (weight * difference.abs()).sum((1, 2, 3), keepdim=True) / area
+    return DEPTH_WEIGHT * error.mean() + gradient_loss(difference, valid, pixel_weight)
 
 
 LOSSES: dict[str, Callable[[Tensor, Batch], Tensor]] = {
-    "component": component,
-    "material": material,
-    "shading": shading,
-    "light": shading,
-    "normal": normal,
-    "roughness": roughness,
-    "ambient_occlusion": ambient_occlusion,
-    "depth": depth,
+    "component": component_loss,
+    "material": material_loss,
+    "shading": shading_loss,
+    "light": shading_loss,
+    "normal": normal_loss,
+    "roughness": roughness_loss,
+    "ambient_occlusion": ambient_occlusion_loss,
+    "depth": depth_loss,
 }
+"""The loss of each head, and of ``light``, by name."""

@@ -1,1 +1,1 @@
-"""Fetch larger public models, and convert them for Triton: ``python -m export_models.pull list | NAME``."""
+"""Download larger public models and convert them for Triton: ``python -m export_models.pull list | NAME``."""

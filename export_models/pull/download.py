@@ -1,4 +1,4 @@
-"""One large file over https: capped, resumable, and nothing but the file that was meant."""
+"""Downloads one large file over HTTPS: resumable, limited to its expected size, and verified by its SHA-256."""
 
 from __future__ import annotations
 
@@ -9,86 +9,92 @@ import httpx2
 
 from orchestrator.errors import InvalidInput, ToolFailed
 
-CHUNK = 1 << 20
+CHUNK_BYTES = 1 << 20
 TIMEOUT_SECONDS = 60.0
-"""For a connection and for each piece of the answer, not for the whole."""
+"""Timeout of the connection and of each read, not of the whole download."""
 
 
 def check(file: Path, size: int, sha256: str) -> Path:
-    """``file``, if it is the one that was meant.
+    """Return ``file`` if it has the expected size in bytes and SHA-256.
 
     Raises:
-        InvalidInput: its size or its SHA-256 is another.
+        InvalidInput: the size or the hash differs.
     """
-    found = file.stat().st_size
-    if found != size:
-        raise InvalidInput("file", f"{file.name} has {found} bytes, and must have {size}")
+    actual_size = file.stat().st_size
+    if actual_size != size:
+        raise InvalidInput("file", f"{file.name} has {actual_size} bytes; expected {size}")
     with file.open("rb") as stream:
         digest = hashlib.file_digest(stream, "sha256").hexdigest()
     if digest != sha256:
-        raise InvalidInput("file", f"{file.name} has the SHA-256 {digest}, and must have {sha256}")
+        raise InvalidInput("file", f"{file.name} has the SHA-256 {digest}; expected {sha256}")
     return file
 
 
 def fetch(url: str, target: Path, size: int, sha256: str, client: httpx2.Client | None = None) -> Path:
-    """Download to ``target``, which appears only whole and right; a part file beside it is gone on with.
+    """Download ``url`` to ``target``, or verify ``target`` if it exists.
+
+    The download goes to a ``.part`` file, from which an interrupted download resumes. ``target`` is created only after
+    the verification.
 
     Args:
-        size: in bytes; nothing beyond it is read.
+        size: expected size in bytes; nothing beyond it is read.
 
     Raises:
-        InvalidInput: the address, or one that it leads to, is not https.
-        ToolFailed: the connection ended early: what came is kept, and the next call goes on from there. Or the server
-            refuses, or what came is another file: that is removed.
+        InvalidInput: the URL, or one that it redirects to, is not HTTPS. Or ``target`` exists and differs.
+        ToolFailed: the connection ended early, in which case the next call resumes. Or the server reported an error.
+            Or the file differs, in which case it is removed.
     """
     if target.exists():
         return check(target, size, sha256)
     target.parent.mkdir(parents=True, exist_ok=True)
     part = target.with_name(f"{target.name}.part")
     digest = hashlib.sha256()
-    have = 0
+    received = 0
     if part.exists() and part.stat().st_size <= size:
         with part.open("rb") as stream:
-            while piece := stream.read(CHUNK):
-                digest.update(piece)
-                have += len(piece)
-    if have < size:
-        with client or httpx2.Client(timeout=TIMEOUT_SECONDS) as web:
-            have, digest = _receive(web, url, part, size, have, digest)
+            while chunk := stream.read(CHUNK_BYTES):
+                digest.update(chunk)
+                received += len(chunk)
+    if received < size:
+        with client or httpx2.Client(timeout=TIMEOUT_SECONDS) as http:
+            digest = _receive(http, url, part, size, received, digest)
     if digest.hexdigest() != sha256:
         part.unlink()
-        raise ToolFailed(f"{url} has the SHA-256 {digest.hexdigest()}, and must have {sha256}; it was thrown away")
+        raise ToolFailed(f"{url} has the SHA-256 {digest.hexdigest()}; expected {sha256}; the download was deleted")
     return part.rename(target)
 
 
 def _receive(
-    web: httpx2.Client, url: str, part: Path, size: int, have: int, digest: hashlib._Hash
-) -> tuple[int, hashlib._Hash]:
-    """Append what is missing to ``part``."""
-    web.event_hooks["request"].append(_only_https)
-    headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={have}-"} if have else {})
+    http: httpx2.Client, url: str, part: Path, size: int, received: int, digest: hashlib._Hash
+) -> hashlib._Hash:
+    """Append the bytes from ``received`` on to ``part`` and return the digest of the whole file."""
+    http.event_hooks["request"].append(_require_https)
+    headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={received}-"} if received else {})
     try:
-        with web.stream("GET", url, headers=headers, follow_redirects=True) as answer:
-            if answer.status_code not in (200, 206):
-                raise ToolFailed(f"{url} answered {answer.status_code}")
-            if answer.status_code == 200:  # the server sends all of it, whatever was asked
-                have, digest = 0, hashlib.sha256()
-            elif not answer.headers.get("Content-Range", "").startswith(f"bytes {have}-"):
-                raise ToolFailed(f"{url} sent {answer.headers.get('Content-Range')!r} for bytes {have} and on")
-            with part.open("ab" if have else "wb") as stream:
-                for piece in answer.iter_bytes():
-                    have += len(piece)
-                    if have > size:
-                        raise ToolFailed(f"{url} sends more than {size} bytes")
-                    digest.update(piece)
-                    stream.write(piece)
+        with http.stream("GET", url, headers=headers, follow_redirects=True) as response:
+            if response.status_code not in (200, 206):
+                raise ToolFailed(f"{url} returned HTTP status {response.status_code}")
+            if response.status_code == 200:  # the server ignores the range and sends the whole file
+                received, digest = 0, hashlib.sha256()
+            elif not response.headers.get("Content-Range", "").startswith(f"bytes {received}-"):
+                content_range = response.headers.get("Content-Range")
+                raise ToolFailed(f"{url} returned the range {content_range!r} instead of bytes {received}-")
+            with part.open("ab" if received else "wb") as stream:
+                for chunk in response.iter_bytes():
+                    received += len(chunk)
+                    if received > size:
+                        raise ToolFailed(f"{url} returned more than the expected {size} bytes")
+                    digest.update(chunk)
+                    stream.write(chunk)
     except httpx2.HTTPError as error:
-        raise ToolFailed(f"{url}: {error} after {have} of {size} bytes; call again to go on") from error
-    if have < size:
-        raise ToolFailed(f"{url} ended after {have} of {size} bytes; call again to go on")
-    return have, digest
+        raise ToolFailed(
+            f"download of {url} failed after {received} of {size} bytes: {error}; run the command again to resume"
+        ) from error
+    if received < size:
+        raise ToolFailed(f"{url} ended after {received} of {size} bytes; run the command again to resume")
+    return digest
 
 
-def _only_https(request: httpx2.Request) -> None:
+def _require_https(request: httpx2.Request) -> None:
     if request.url.scheme != "https":
-        raise InvalidInput("url", f"{request.url} is not https")
+        raise InvalidInput("url", f"{request.url} is not HTTPS")

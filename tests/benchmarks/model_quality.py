@@ -1,15 +1,15 @@
-"""How good are the models on furniture that training never saw, version 2 beside version 1 and the simple recipe?
+"""Quality of the models on rendered furniture that training never uses: version 2, version 1 and the simple recipe.
 
 python -m tests.benchmarks.model_quality [--pictures DIR] [--count 124] [--json FILE] [--sheet FILE]
 
-The pictures are rendered first where they are not there yet: models by others of the test split, each from several
-sides in other surfaces, rooms and lights, photographed as people do (noise, JPEG, wrong white balance and exposure).
-Version 1 is the ONNX files of ``model_repository``, version 2 what ``export_models.export`` makes of the weights, if
-they serve yet or not; onnxruntime runs them. Colour, light, shape and roughness are judged on the piece. ``--sheet``
-writes the best, the median and the worst picture of version 2 with what each version found.
+The images show third-party furniture of the test split, each piece from several sides with other surfaces, rooms and
+lights, photographed by a simulated camera (noise, JPEG, errors of white balance and exposure). Missing images are
+rendered first. Version 1 is evaluated from the ONNX files of `model_repository`, version 2 from a fresh export of the
+committed weights, both with onnxruntime. Albedo, shading, normals and roughness are evaluated on the piece. --sheet
+writes the best, the median and the worst image of version 2, each with the ground truth and both versions.
 
-scikit-image's photographs follow as a check on real pictures, where no truth is known: what share of some places, told
-by eye, is wood or is the piece.
+A photograph of scikit-image serves as a check without ground truth: the share of wood at positions that were labelled
+by eye.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ from skimage import data
 from export_models.baselines.segmentation import COMPONENTS, MATERIALS
 from export_models.dataset.samples import Sample, read
 from export_models.dataset.sheet import palette, strip
-from export_models.evaluate import Maps, Model, Scores, judge, photo_of, served_models
-from export_models.export import LEARNED, export
+from export_models.evaluate import Maps, Predictor, Scores, onnx_predictor, simulate_photo
+from export_models.export import MODELS, export
 from orchestrator.domain.srgb_color import SrgbColor
 from orchestrator.imaging.color import encode_srgb
 from tests.benchmarks.recipe import recipe
@@ -37,31 +37,94 @@ from tests.benchmarks.report import Figure, report
 
 PICTURES = Path("output/test_pictures")
 TILE_PX = 200
+MIN_ALBEDO = 0.02
+"""Albedo to which smaller values are raised before a division by it."""
 WOOD = MATERIALS.index("wood")
-BELOW_V1 = {"albedo_si_rmse": 0.6, "albedo_lmse": 0.6, "shading_si_rmse": 0.7, "shading_lmse": 0.7}
-"""Version 2 must be at most this share of version 1."""
-COFFEE = {"table, left": (260, 40), "table, right": (360, 520), "table, below": (385, 250)}
-"""Rows and columns of wood in ``skimage.data.coffee()``; cup and saucer are not."""
-NOT_WOOD = {"coffee": (150, 330), "saucer": (260, 470), "cup": (250, 270)}
+
+MAX_RATIO_TO_V1 = {"albedo_si_rmse": 0.6, "albedo_lmse": 0.6, "shading_si_rmse": 0.7, "shading_lmse": 0.7}
+"""Bound of the error of version 2, as a ratio to that of version 1."""
+MIN_SCORES = {"foreground_iou": 0.93, "wood_iou": 0.80, "material_miou": 0.60, "component_miou": 0.50}
+"""Bound of each IoU of version 2."""
+MAX_NORMAL_ERROR_DEG = 20.0
+MAX_NORMAL_RATIO_TO_V1 = 0.65
+MAX_ROUGHNESS_MAE = 0.15
+
+COFFEE_WOOD = {"table, left": (260, 40), "table, right": (360, 520), "table, below": (385, 250)}
+"""Row and column of positions on wood in ``skimage.data.coffee()``."""
+COFFEE_OTHER = {"coffee": (150, 330), "saucer": (260, 470), "cup": (250, 270)}
+"""Row and column of positions on other materials."""
+NEIGHBOURHOOD_PX = 8
+"""Half the side of the square around a position in which pixels are counted."""
 
 
-def recipe_model(photo: NDArray[np.uint8]) -> Maps:
-    """The recipe's maps; it knows neither parts nor materials."""
-    made = recipe(photo, SrgbColor(120, 80, 50))
+def recipe_predictor(photo: NDArray[np.uint8]) -> Maps:
+    """Return the maps of the recipe, which has no parts and materials."""
+    result = recipe(photo, SrgbColor(120, 80, 50))
     return {
-        "albedo": made.albedo_linear.transpose(2, 0, 1),
-        "shading": np.repeat(made.shading_linear[None], 3, 0),
-        "normal": made.normal.transpose(2, 0, 1),
-        "roughness": made.roughness[None],
+        "albedo": result.albedo_linear.transpose(2, 0, 1),
+        "shading": np.repeat(result.shading_linear[None], 3, 0),
+        "normal": result.normal.transpose(2, 0, 1),
+        "roughness": result.roughness[None],
     }
 
 
-def tiles(sample: Sample, models: dict[str, Model]) -> NDArray[np.uint8]:
-    """[rows × TILE_PX, 7 × TILE_PX, 3] the truth and what each version found."""
-    truth, photo = photo_of(sample)
-    shading = truth / np.maximum(sample.albedo, 0.02)
+def evaluate_all(samples: list[Sample], predictors: dict[str, Predictor]) -> dict[str, Scores]:
+    """Evaluate each predictor on all images."""
+    scores = {name: Scores() for name in predictors}
+    for number, sample in enumerate(samples, start=1):
+        exposed, photo = simulate_photo(sample)
+        for name, predict in predictors.items():
+            scores[name].add(sample, exposed, predict(photo))
+        if number % 20 == 0:
+            print(f"[{number}/{len(samples)}]", flush=True)
+    return scores
+
+
+def rendered_figures(scores: dict[str, Scores]) -> list[Figure]:
+    """Return the metrics of version 2 with their bounds, then those of version 1 and of the recipe."""
+    v2, v1, simple = (scores[name].metrics() for name in ("version 2", "version 1", "recipe"))
+    figures = [Figure(name, v2[name], "", f"<= {ratio * v1[name]:.4g}") for name, ratio in MAX_RATIO_TO_V1.items()]
+    normal_bound = min(MAX_NORMAL_ERROR_DEG, MAX_NORMAL_RATIO_TO_V1 * v1["normal_error_deg"])
+    figures.append(Figure("normal_error_deg", v2["normal_error_deg"], "°", f"<= {normal_bound:.4g}"))
+    figures.append(Figure("roughness_mae", v2["roughness_mae"], "", f"<= {MAX_ROUGHNESS_MAE}"))
+    figures += [Figure(name, v2[name], "", f">= {bound}") for name, bound in MIN_SCORES.items()]
+    for label, metrics in (("version 1", v1), ("recipe", simple)):
+        figures += [
+            Figure(f"{name}, {label}", value, "") for name, value in metrics.items() if name in v2 and value > 0
+        ]
+    return figures
+
+
+def photograph_figures(predict: Predictor, label: str) -> list[Figure]:
+    """Return the share of predicted wood at the labelled positions of ``skimage.data.coffee()``."""
+    photo: NDArray[np.uint8] = data.coffee()
+    height, width = (side // 32 * 32 for side in photo.shape[:2])
+    wood = predict(np.ascontiguousarray(photo[:height, :width]))["material"].argmax(0) == WOOD
+
+    def wood_share(positions: dict[str, tuple[int, int]]) -> float:
+        inside = [(row, column) for row, column in positions.values() if row < height and column < width]
+        return float(np.mean([_neighbourhood(wood, row, column).mean() for row, column in inside]))
+
+    return [
+        Figure(f"coffee (a photograph): wood found on wood, {label}", wood_share(COFFEE_WOOD), ""),
+        Figure(f"coffee (a photograph): wood found beside it, {label}", wood_share(COFFEE_OTHER), ""),
+    ]
+
+
+def _neighbourhood(values: NDArray[np.bool_], row: int, column: int) -> NDArray[np.bool_]:
+    rows = slice(max(row - NEIGHBOURHOOD_PX, 0), row + NEIGHBOURHOOD_PX)
+    return values[rows, max(column - NEIGHBOURHOOD_PX, 0) : column + NEIGHBOURHOOD_PX]
+
+
+def comparison_rows(sample: Sample, predictors: dict[str, Predictor]) -> NDArray[np.uint8]:
+    """Return [rows × TILE_PX, 7 × TILE_PX, 3]: a row of tiles of the ground truth, then one per predictor.
+
+    The albedo of a prediction is scaled to the median of the true albedo on the piece.
+    """
+    exposed, photo = simulate_photo(sample)
+    shading = exposed / np.maximum(sample.albedo, MIN_ALBEDO)
     rows = [
-        line(
+        tile_row(
             photo,
             sample.albedo,
             shading,
@@ -72,20 +135,27 @@ def tiles(sample: Sample, models: dict[str, Model]) -> NDArray[np.uint8]:
             sample.foreground,
         )
     ]
-    for model in models.values():
-        maps = {name: values.transpose(1, 2, 0) for name, values in model(photo).items()}
+    for predict in predictors.values():
+        maps = {name: values.transpose(1, 2, 0) for name, values in predict(photo).items()}
         component, material = (maps[name].argmax(-1).astype(np.uint8) for name in ("component", "material"))
-        scale = np.median(sample.albedo[sample.foreground]) / max(
-            float(np.median(maps["albedo"][sample.foreground])), 1e-4
-        )
+        median = float(np.median(maps["albedo"][sample.foreground]))
+        scale = np.median(sample.albedo[sample.foreground]) / max(median, 1e-4)
         rows.append(
-            line(photo, np.clip(maps["albedo"] * scale, 0, 1), maps["shading"] / scale, maps["normal"],
-                 maps["roughness"][..., 0], component, material, component > 0)
-        )  # fmt: skip
+            tile_row(
+                photo,
+                np.clip(maps["albedo"] * scale, 0, 1),
+                maps["shading"] / scale,
+                maps["normal"],
+                maps["roughness"][..., 0],
+                component,
+                material,
+                component > 0,
+            )
+        )
     return np.vstack(rows)
 
 
-def line(
+def tile_row(
     photo: NDArray[np.uint8],
     albedo: NDArray[np.float32],
     shading: NDArray[np.float32],
@@ -95,104 +165,66 @@ def line(
     material: NDArray[np.uint8],
     piece: NDArray[np.bool_],
 ) -> NDArray[np.uint8]:
-    bright = max(float(np.percentile(shading[piece], 97)) if piece.any() else 1.0, 1e-6)
-    pictures = [
+    """Return [TILE_PX, 7 × TILE_PX, 3]: the photo and its maps side by side."""
+    brightest = max(float(np.percentile(shading[piece], 97)) if piece.any() else 1.0, 1e-6)
+    tiles = [
         photo.astype(np.float32) / 255,
         encode_srgb(albedo),
-        encode_srgb(shading / bright),
+        encode_srgb(shading / brightest),
         (normal + 1) / 2,
         np.repeat(roughness[..., None], 3, -1),
         palette(len(COMPONENTS))[component],
         palette(len(MATERIALS))[np.where(piece, material, 0)],
     ]
-    return strip(pictures, TILE_PX)
+    return strip(tiles, TILE_PX)
 
 
-def measure(samples: list[Sample], models: dict[str, Model]) -> dict[str, Scores]:
-    """The scores of each model over all pictures."""
-    scores = {name: Scores() for name in models}
-    for number, sample in enumerate(samples, start=1):
-        truth, photo = photo_of(sample)
-        for name, model in models.items():
-            judge(sample, truth, model(photo), scores[name])
-        if number % 20 == 0:
-            print(f"[{number}/{len(samples)}]", flush=True)
-    return scores
-
-
-def figures_of(scores: dict[str, Scores]) -> list[Figure]:
-    """What the issue asks for, each beside version 1 and the recipe."""
-    two, one, simple = (scores[name].figures() for name in ("version 2", "version 1", "recipe"))
-    rows = []
-    for name, share in BELOW_V1.items():
-        rows.append(Figure(name, two[name], "", f"<= {share * one[name]:.4g}"))
-    rows.append(
-        Figure("normal_error_deg", two["normal_error_deg"], "°", f"<= {min(20.0, 0.65 * one['normal_error_deg']):.4g}")
-    )
-    rows.append(Figure("roughness_mae", two["roughness_mae"], "", "<= 0.15"))
-    for name, bound in (
-        ("foreground_iou", 0.93),
-        ("wood_iou", 0.80),
-        ("material_miou", 0.60),
-        ("component_miou", 0.50),
-    ):
-        rows.append(Figure(name, two[name], "", f">= {bound}"))
-    for label, known in (("version 1", one), ("recipe", simple)):
-        rows += [Figure(f"{name}, {label}", value, "") for name, value in known.items() if name in two and value > 0]
-    return rows
-
-
-def on_a_photograph(model: Model, label: str) -> list[Figure]:
-    """Places of ``skimage.data.coffee()`` that are wood, and that are not."""
-    photo: NDArray[np.uint8] = data.coffee()
-    height, width = (side // 32 * 32 for side in photo.shape[:2])
-    found = model(np.ascontiguousarray(photo[:height, :width]))["material"].argmax(0) == WOOD
-
-    def share(places: dict[str, tuple[int, int]]) -> float:
-        inside = [(row, column) for row, column in places.values() if row < height and column < width]
-        return float(
-            np.mean(
-                [found[max(row - 8, 0) : row + 8, max(column - 8, 0) : column + 8].mean() for row, column in inside]
-            )
-        )
-
-    return [
-        Figure(f"coffee (a photograph): wood found on wood, {label}", share(COFFEE), ""),
-        Figure(f"coffee (a photograph): wood found beside it, {label}", share(NOT_WOOD), ""),
-    ]
-
-
-def rendered(split: str, count: int, folder: Path) -> list[Sample]:
-    """The first ``count`` pictures of ``split``, rendered into ``folder`` where they are not there yet."""
+def render(split: str, count: int, folder: Path) -> list[Sample]:
+    """Return the first ``count`` images of ``split``. Missing images are rendered into ``folder``."""
     generate = [sys.executable, "-m", "export_models.dataset.generate", "--split", split, "--size", "384"]
     subprocess.run([*generate, "--count", str(count), "--out", str(folder)], check=True)
     return [read(file) for file in sorted(folder.glob(f"{split}-*.npz"))[:count]]
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--pictures", type=Path, default=PICTURES, help=f"where they are kept (default {PICTURES})")
-    parser.add_argument("--count", type=int, default=124, help="pictures, in turn of each test model")
-    parser.add_argument("--json", type=Path)
-    parser.add_argument("--sheet", type=Path)
-    arguments = parser.parse_args()
-    samples = rendered("test", arguments.count, arguments.pictures)
+def export_version_2() -> Predictor:
+    """Export the committed weights and return their predictor."""
     with tempfile.TemporaryDirectory() as folder:
-        for model in LEARNED:
+        for model in MODELS:
             export(model, Path(folder), version=2)
-        learned = served_models(2, Path(folder))
-    models: dict[str, Model] = {"version 1": served_models(1), "version 2": learned, "recipe": recipe_model}
-    scores = measure(samples, models)
-    figures = figures_of(scores)
+        return onnx_predictor(2, Path(folder))
+
+
+def write_sheet(file: Path, samples: list[Sample], scores: dict[str, Scores], predictors: dict[str, Predictor]) -> None:
+    """Write the best, the median and the worst image by the normals of version 2."""
+    order = np.argsort(scores["version 2"].per_image["normal_error_deg"])
+    selected = [samples[order[index]] for index in (0, len(order) // 2, -1)]
+    versions = {name: predictors[name] for name in ("version 1", "version 2")}
+    sheet = np.vstack([comparison_rows(sample, versions) for sample in selected])
+    Image.fromarray(sheet).save(file, quality=88)
+    print(f"best, median and worst image, with rows for ground truth, version 1 and version 2: {file}")
+
+
+def main() -> None:
+    """Run the command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--pictures", type=Path, default=PICTURES, help=f"folder of the images (default: {PICTURES})")
+    parser.add_argument("--count", type=int, default=124, help="number of images, taken in turn from each test piece")
+    parser.add_argument("--json", type=Path)
+    parser.add_argument("--sheet", type=Path, help="JPEG file for the best, the median and the worst image")
+    options = parser.parse_args()
+    samples = render("test", options.count, options.pictures)
+    predictors: dict[str, Predictor] = {
+        "version 1": onnx_predictor(1),
+        "version 2": export_version_2(),
+        "recipe": recipe_predictor,
+    }
+    scores = evaluate_all(samples, predictors)
+    figures = rendered_figures(scores)
     for label in ("version 1", "version 2"):
-        figures += on_a_photograph(models[label], label)
-    report("model_quality", figures, arguments.json)
-    if arguments.sheet:
-        order = np.argsort(scores["version 2"].each["normal_error_deg"])
-        shown = [samples[order[at]] for at in (0, len(order) // 2, -1)]
-        both = {name: models[name] for name in ("version 1", "version 2")}
-        Image.fromarray(np.vstack([tiles(sample, both) for sample in shown])).save(arguments.sheet, quality=88)
-        print(f"best, median and worst, each as it is, by version 1 and by version 2: {arguments.sheet}")
+        figures += photograph_figures(predictors[label], label)
+    report("model_quality", figures, options.json)
+    if options.sheet:
+        write_sheet(options.sheet, samples, scores, predictors)
 
 
 if __name__ == "__main__":

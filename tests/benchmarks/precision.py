@@ -1,9 +1,11 @@
-"""Do FP16 or INT8 win on a CPU? ``python -m tests.benchmarks.precision [--pictures DIR] [--count N] [--json FILE]``
+"""Accuracy, speed and size of the models on a CPU in FP32, FP16 and INT8.
 
-The models of ``--version``, exported whether they serve yet or not, as they are (FP32), with convolutions in FP16 as
-TensorRT gets them, and with convolutions in INT8 (onnxruntime's static quantisation: weights per channel, activations
-calibrated on pictures of the split validation). Accuracy on pictures of the split test; time on one core at 512², turn
-by turn in one run. Pictures are rendered first where they are not there yet.
+python -m tests.benchmarks.precision [--pictures DIR] [--count N] [--version 2] [--json FILE]
+
+FP16 is the mixed precision that TensorRT gets: convolutions and matrix products in FP16. INT8 is onnxruntime's static
+quantisation of convolutions: weights per channel, activations calibrated on images of the validation split. Accuracy is
+measured on images of the test split, time on one core at 512², with the precisions in turn in one run. Missing images
+are rendered first.
 """
 
 from __future__ import annotations
@@ -22,100 +24,111 @@ from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantTy
 from onnxruntime.quantization.shape_inference import quant_pre_process
 
 from export_models.dataset.samples import Sample
-from export_models.evaluate import FIGURES, evaluate, photo_of, served_models
+from export_models.evaluate import METRICS, evaluate, onnx_predictor, simulate_photo
 from export_models.export import export
-from export_models.tensorrt import half_precision
-from orchestrator.inference.letterbox import as_input
-from tests.benchmarks.model_quality import PICTURES, rendered
+from export_models.half_precision import to_half_precision
+from orchestrator.inference.letterbox import to_model_input
+from tests.benchmarks.model_quality import PICTURES, render
 from tests.benchmarks.report import Figure, report
 
-CALIBRATION, SIDE, ROUNDS = 16, 512, 7
+PRECISIONS = ("fp32", "fp16", "int8")
+CALIBRATION_IMAGES = 16
+TIMED_SIDE_PX = 512
+TIMED_ROUNDS = 7
 
 
-class Photos(CalibrationDataReader):
-    """Photos one by one, as the models take them."""
+class CalibrationPhotos(CalibrationDataReader):
+    """The photos of ``samples`` as model inputs, one at a time."""
 
     def __init__(self, samples: list[Sample]) -> None:
-        self.images: Iterator[NDArray[np.float32]] = (as_input(photo_of(sample)[1]) for sample in samples)
+        self.images: Iterator[NDArray[np.float32]] = (to_model_input(simulate_photo(sample)[1]) for sample in samples)
 
     def get_next(self) -> dict[str, NDArray[np.float32]] | None:
         image = next(self.images, None)
         return None if image is None else {"image": image}
 
 
-def file_of(repository: Path, model: str, version: int) -> Path:
+def onnx_file(repository: Path, model: str, version: int) -> Path:
+    """Return the path of a model version in a repository."""
     return repository / model / str(version) / "model.onnx"
 
 
-def make(precision: str, source: Path, target: Path, calibration: list[Sample]) -> None:
-    """Write the model ``source`` in ``precision`` as ``target``."""
+def convert(precision: str, source: Path, target: Path, calibration: list[Sample]) -> None:
+    """Write the FP32 model ``source`` in ``precision`` (``fp16`` or ``int8``) to ``target``."""
     target.parent.mkdir(parents=True)
     if precision == "fp16":
-        onnx.save(half_precision(onnx.load(str(source))), str(target))
-    else:
-        prepared = target.with_name("prepared.onnx")
-        quant_pre_process(str(source), str(prepared), skip_symbolic_shape=True)
-        quantize_static(
-            str(prepared),
-            str(target),
-            Photos(calibration),
-            quant_format=QuantFormat.QDQ,
-            op_types_to_quantize=["Conv"],
-            per_channel=True,
-            activation_type=QuantType.QUInt8,
-            weight_type=QuantType.QInt8,
-        )
-        prepared.unlink()
+        onnx.save(to_half_precision(onnx.load(str(source))), str(target))
+        return
+    prepared = target.with_name("prepared.onnx")
+    quant_pre_process(str(source), str(prepared), skip_symbolic_shape=True)
+    quantize_static(
+        str(prepared),
+        str(target),
+        CalibrationPhotos(calibration),
+        quant_format=QuantFormat.QDQ,
+        op_types_to_quantize=["Conv"],
+        per_channel=True,
+        activation_type=QuantType.QUInt8,
+        weight_type=QuantType.QInt8,
+    )
+    prepared.unlink()
 
 
-def seconds(repositories: dict[str, Path], model: str, version: int) -> dict[str, float]:
-    """The median time of one picture on one core, the precisions in turn."""
+def median_seconds(repositories: dict[str, Path], model: str, version: int) -> dict[str, float]:
+    """Return the median time of one image on one core for each precision, measured in turn."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
-    image = np.random.default_rng(0).random((1, 3, SIDE, SIDE), np.float32)
+    image = np.random.default_rng(0).random((1, 3, TIMED_SIDE_PX, TIMED_SIDE_PX), np.float32)
     sessions = {
         precision: onnxruntime.InferenceSession(
-            str(file_of(folder, model, version)), options, providers=["CPUExecutionProvider"]
+            str(onnx_file(folder, model, version)), options, providers=["CPUExecutionProvider"]
         )
         for precision, folder in repositories.items()
     }
-    taken: dict[str, list[float]] = {precision: [] for precision in sessions}
-    for _ in range(ROUNDS):
+    seconds: dict[str, list[float]] = {precision: [] for precision in sessions}
+    for _ in range(TIMED_ROUNDS):
         for precision, session in sessions.items():
             started = time.perf_counter()
             session.run(None, {"image": image})
-            taken[precision].append(time.perf_counter() - started)
-    return {precision: float(np.median(times)) for precision, times in taken.items()}
+            seconds[precision].append(time.perf_counter() - started)
+    return {precision: float(np.median(times)) for precision, times in seconds.items()}
+
+
+def measure(repositories: dict[str, Path], version: int, test: list[Sample]) -> list[Figure]:
+    """Return time, size and accuracy of each model in each precision."""
+    metrics = {
+        precision: evaluate(onnx_predictor(version, folder), test).metrics()
+        for precision, folder in repositories.items()
+    }
+    figures: list[Figure] = []
+    for model, names in METRICS.items():
+        seconds = median_seconds(repositories, model, version)
+        for precision, folder in repositories.items():
+            size = onnx_file(folder, model, version).stat().st_size
+            figures.append(Figure(f"{model}, {precision}: time to fp32", seconds[precision] / seconds["fp32"], "×"))
+            figures.append(Figure(f"{model}, {precision}: file", size / 1e6, "MB"))
+            figures += [Figure(f"{model}, {precision}: {name}", metrics[precision][name]) for name in names]
+    return figures
 
 
 def main() -> None:
+    """Run the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--pictures", type=Path, default=PICTURES, help=f"where they are kept (default {PICTURES})")
-    parser.add_argument("--count", type=int, default=62, help="test pictures")
+    parser.add_argument("--pictures", type=Path, default=PICTURES, help=f"folder of the images (default: {PICTURES})")
+    parser.add_argument("--count", type=int, default=62, help="number of test images (default: 62)")
     parser.add_argument("--version", type=int, choices=(1, 2), default=2)
     parser.add_argument("--json", type=Path)
-    chosen = parser.parse_args()
-    test = rendered("test", chosen.count, chosen.pictures)
-    calibration = rendered("validation", CALIBRATION, chosen.pictures)
-    figures: list[Figure] = []
+    options = parser.parse_args()
+    test = render("test", options.count, options.pictures)
+    calibration = render("validation", CALIBRATION_IMAGES, options.pictures)
     with tempfile.TemporaryDirectory() as scratch:
-        repositories = {precision: Path(scratch) / precision for precision in ("fp32", "fp16", "int8")}
-        for model in FIGURES:
-            exported = export(model, repositories["fp32"], chosen.version)
+        repositories = {precision: Path(scratch) / precision for precision in PRECISIONS}
+        for model in METRICS:
+            exported = export(model, repositories["fp32"], options.version)
             for precision in ("fp16", "int8"):
-                make(precision, exported, file_of(repositories[precision], model, chosen.version), calibration)
-        found = {
-            name: evaluate(served_models(chosen.version, folder), test).figures()
-            for name, folder in repositories.items()
-        }
-        for model, better in FIGURES.items():
-            taken = seconds(repositories, model, chosen.version)
-            for precision, folder in repositories.items():
-                size = file_of(folder, model, chosen.version).stat().st_size
-                figures.append(Figure(f"{model}, {precision}: time to fp32", taken[precision] / taken["fp32"], "×"))
-                figures.append(Figure(f"{model}, {precision}: file", size / 1e6, "MB"))
-                figures += [Figure(f"{model}, {precision}: {name}", found[precision][name]) for name in better]
-    report("precision", figures, chosen.json)
+                convert(precision, exported, onnx_file(repositories[precision], model, options.version), calibration)
+        figures = measure(repositories, options.version, test)
+    report("precision", figures, options.json)
 
 
 if __name__ == "__main__":

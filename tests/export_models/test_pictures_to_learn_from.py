@@ -14,8 +14,9 @@ from export_models.dataset.generate import shared_out
 from export_models.dataset.photograph import photograph
 from export_models.dataset.samples import Sample
 from export_models.export import CHECKOUT
-from export_models.learning.batches import IGNORE, collated, example, mirrored, on_device, recoloured
-from export_models.learning.losses import classes
+from export_models.learning.batches import collate, mirror, to_device
+from export_models.learning.examples import IGNORED_CLASS, make_example, recolor_parts
+from export_models.learning.losses import class_loss
 
 LIE = """
 import json, numpy as np
@@ -71,13 +72,13 @@ def test_a_camera_takes_out_most_of_the_lights_colour(light: tuple[float, float,
 def test_the_loss_of_classes_is_nothing_for_the_truth_and_pixels_that_do_not_count_do_not() -> None:
     truth = torch.randint(0, 5, (2, 16, 16), generator=torch.Generator().manual_seed(0))
     sure = 20.0 * torch.nn.functional.one_hot(truth, 5).permute(0, 3, 1, 2).float()
-    assert float(classes(sure, truth)) < 0.01
+    assert float(class_loss(sure, truth)) < 0.01
     ignored = truth.clone()
-    ignored[:, :8] = IGNORE
+    ignored[:, :8] = IGNORED_CLASS
     wrong_there = sure.clone()
     wrong_there[:, :, :8] = -wrong_there[:, :, :8]
-    assert float(classes(wrong_there, ignored)) < 0.01
-    assert float(classes(wrong_there, truth)) > 1.0
+    assert float(class_loss(wrong_there, ignored)) < 0.01
+    assert float(class_loss(wrong_there, truth)) > 1.0
 
 
 def test_parts_in_other_colours_stand_in_the_same_light() -> None:
@@ -85,7 +86,7 @@ def test_parts_in_other_colours_stand_in_the_same_light() -> None:
     albedo = random.uniform(0.05, 0.9, (32, 32, 3)).astype(np.float32)
     light = random.uniform(0.2, 2.0, (32, 32, 3)).astype(np.float32)
     part = np.repeat(np.arange(4), 8)[:, None].repeat(32, 1)
-    radiance, changed = recoloured(albedo * light, albedo, part, random)
+    radiance, changed = recolor_parts(albedo * light, albedo, part, random)
     assert np.allclose(radiance / changed, light, rtol=1e-4)
     assert changed.max() <= 0.95 + 1e-6
     assert all(np.abs(changed[part == one] / albedo[part == one] - 1).mean() > 0.02 for one in range(4))
@@ -103,13 +104,13 @@ def slanted(side: int) -> Sample:
 
 def test_a_batch_in_a_mirror_is_the_same_scene_the_other_way_round() -> None:
     random = np.random.default_rng(5)
-    batch = on_device(collated([example(slanted(48), 32, random) for _ in range(3)]), torch.device("cpu"))
-    seen = mirrored(batch)
+    batch = to_device(collate([make_example(slanted(48), 32, random) for _ in range(3)]), torch.device("cpu"))
+    seen = mirror(batch)
     assert batch["image"].min() >= 0
     assert batch["image"].max() <= 1
     assert torch.equal(seen["component"], batch["component"].flip(-1))
-    on_piece = (batch["piece"] > 0).expand_as(batch["normal"])
+    on_piece = (batch["foreground"] > 0).expand_as(batch["normal"])
     assert float(batch["normal"][:, :1][on_piece[:, :1]].mean()) > 0.5  # to the right
     assert float(seen["normal"][:, :1][on_piece[:, :1].flip(-1)].mean()) < -0.5  # to the left
-    twice = mirrored(seen)
+    twice = mirror(seen)
     assert all(torch.equal(twice[name], values) for name, values in batch.items())

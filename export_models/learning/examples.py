@@ -1,0 +1,173 @@
+"""Training examples: random crops of rendered images, recoloured and photographed by a simulated camera."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from export_models.baselines.segmentation import MATERIALS
+from export_models.dataset.photograph import highest, lowest, photograph
+from export_models.dataset.samples import Sample
+from export_models.dataset.surfaces import MAX_ALBEDO
+from orchestrator.inference.letterbox import pad_to_square
+
+IGNORED_CLASS = 255
+"""Class of pixels that the loss ignores."""
+GLASS = MATERIALS.index("glass")
+
+MIN_ALBEDO = 0.02
+"""Albedo below which a surface is too dark to separate albedo from shading."""
+MIN_EXPOSED = 0.004
+"""Linear pixel value below which noise dominates."""
+MAX_EXPOSED = 0.97
+"""Linear pixel value above which a photo may be clipped."""
+MAX_DEPTH_M = 60.0
+"""Depth in metres beyond which a pixel counts as background without a surface."""
+MIN_DEPTH_M = 0.05
+"""Depth in metres to which smaller values are raised before the logarithm."""
+
+# Augmentation. Not tuned, unless stated otherwise.
+WHOLE_SHARE = 0.5
+"""Share of the examples that show the whole image."""
+MIN_CROP = 0.55
+"""Smallest side of a crop, as a share of the side of the image."""
+LETTERBOX_SHARE = 0.35
+"""Share of the examples that are not square. They are padded to a square as the service does: below or on the right,
+by repetition of the edge."""
+MIN_ASPECT = 0.55
+"""Smallest ratio of the shorter to the longer side of these examples."""
+RECOLORED_SHARE = 0.5
+"""Share of the examples whose parts get other colours than in the rendering."""
+LIGHTNESS_SPREAD = 0.35
+"""Standard deviation of the log gain that a recoloured part gets in all channels."""
+HUE_SPREAD = 0.1
+"""Standard deviation of the additional log gain that it gets in each channel."""
+
+
+@dataclass(frozen=True)
+class Example:
+    """One input of the network and its ground truth; arrays are [C, H, W] with H = W unless stated otherwise."""
+
+    image: NDArray[np.uint8]  # sRGB
+    log_shading: NDArray[np.float32]  # log of linear photo / albedo, before clipping
+    shading_valid: NDArray[np.bool_]  # [1, H, W]
+    normal: NDArray[np.float32]
+    surface_valid: NDArray[np.bool_]  # [1, H, W] a surface nearer than MAX_DEPTH_M
+    roughness: NDArray[np.float32]
+    ambient_occlusion: NDArray[np.float32]
+    log_depth: NDArray[np.float32]  # log of metres
+    component: NDArray[np.uint8]  # [H, W]
+    foreground: NDArray[np.int8]  # [1, H, W] 1 on the piece, 0 on the background, -1 on padding
+    material: NDArray[np.uint8]  # [H, W]
+
+
+@dataclass(frozen=True)
+class Crop:
+    """A window of a rendered image, and the size of the photo that shows it. All values are in pixels."""
+
+    top: int
+    left: int
+    height: int
+    width: int
+    rows: int
+    columns: int
+    is_shrunk: bool
+
+    def smooth(self, values: NDArray[Any]) -> NDArray[np.float32]:
+        """Cut out and resample continuous values."""
+        return self._resized(values, cv2.INTER_AREA if self.is_shrunk else cv2.INTER_LINEAR)
+
+    def nearest(self, values: NDArray[Any]) -> NDArray[np.float32]:
+        """Cut out and resample classes, or values that must not be mixed."""
+        return self._resized(values, cv2.INTER_NEAREST)
+
+    def _resized(self, values: NDArray[Any], interpolation: int) -> NDArray[np.float32]:
+        window = values[self.top : self.top + self.height, self.left : self.left + self.width].astype(np.float32)
+        return np.asarray(cv2.resize(window, (self.columns, self.rows), interpolation=interpolation), np.float32)
+
+
+def random_crop(full: int, side: int, random: np.random.Generator) -> Crop:
+    """Draw a crop of an image of ``full``² pixels, shown in a photo whose longer side is ``side``."""
+    longer = full if random.random() < WHOLE_SHARE else int(full * random.uniform(MIN_CROP, 1.0))
+    ratio = random.uniform(MIN_ASPECT, 1.0) if random.random() < LETTERBOX_SHARE else 1.0
+    shares = (1.0, ratio) if random.random() < 0.5 else (ratio, 1.0)
+    height, width = (int(longer * share) for share in shares)
+    rows, columns = (int(side * share) for share in shares)
+    top, left = int(random.integers(full - height + 1)), int(random.integers(full - width + 1))
+    return Crop(top, left, height, width, rows, columns, is_shrunk=side < longer)
+
+
+def make_example(sample: Sample, side: int, random: np.random.Generator) -> Example:
+    """Draw one training example of ``side``² pixels from a rendered image."""
+    crop = random_crop(sample.component.shape[0], side, random)
+    radiance, albedo = crop.smooth(sample.radiance), crop.smooth(sample.albedo)
+    classes = [crop.nearest(values).astype(np.uint8) for values in (sample.component, sample.material)]
+    if random.random() < RECOLORED_SHARE:
+        part = classes[0].astype(int) * len(MATERIALS) + classes[1]
+        radiance, albedo = recolor_parts(radiance, albedo, part, random)
+    exposed, photo = photograph(radiance, albedo, random)
+
+    exposed, photo, albedo = (pad_to_square(values, side) for values in (exposed, photo, albedo))
+    normal = pad_to_square(crop.smooth(sample.normal), side)
+    depth = pad_to_square(crop.nearest(sample.depth), side)
+    component, material = (pad_to_square(values, side) for values in classes)
+
+    normal_length = np.linalg.norm(normal, axis=-1, keepdims=True)
+    has_surface = (normal_length[..., 0] > 0.5) & (depth > 0) & (depth < MAX_DEPTH_M)
+    measurable = shading_is_measurable(albedo, exposed, material)
+    in_photo = np.pad(np.ones((crop.rows, crop.columns), bool), ((0, side - crop.rows), (0, side - crop.columns)))
+    foreground = np.where(in_photo, component > 0, -1).astype(np.int8)
+    material = np.where(component > 0, material, np.uint8(0))
+    if not sample.meta["source"].get("components", True):  # a model whose parts have no labels
+        component = np.where(component > 0, np.uint8(IGNORED_CLASS), component)
+    log_shading = np.log(np.maximum(exposed, MIN_EXPOSED) / np.maximum(albedo, MIN_ALBEDO))
+    return Example(
+        image=photo.transpose(2, 0, 1),
+        log_shading=log_shading.transpose(2, 0, 1),
+        shading_valid=(measurable & in_photo)[None],
+        normal=(normal / np.maximum(normal_length, 1e-6)).transpose(2, 0, 1),
+        surface_valid=(has_surface & in_photo)[None],
+        roughness=pad_to_square(crop.smooth(sample.roughness), side)[None],
+        ambient_occlusion=pad_to_square(crop.smooth(sample.ambient_occlusion), side)[None],
+        log_depth=np.log(np.clip(depth, MIN_DEPTH_M, MAX_DEPTH_M))[None],
+        component=np.where(in_photo, component, np.uint8(IGNORED_CLASS)),
+        foreground=foreground[None],
+        material=np.where(in_photo, material, np.uint8(IGNORED_CLASS)),
+    )
+
+
+def recolor_parts(
+    radiance: NDArray[np.float32], albedo: NDArray[np.float32], part: NDArray[np.int_], random: np.random.Generator
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Change the lightness and slightly the hue of each part, under the same light.
+
+    Args:
+        radiance, albedo: [H, W, 3] linear.
+        part: [H, W] index of the part at each pixel, ≥ 0.
+
+    Returns:
+        The new radiance and albedo. The albedo is at most MAX_ALBEDO.
+    """
+    count = int(part.max()) + 1
+    lightness = random.normal(0.0, LIGHTNESS_SPREAD, (count, 1))
+    gains = np.exp(lightness + random.normal(0.0, HUE_SPREAD, (count, 3)))
+    gain = np.minimum(gains[part], MAX_ALBEDO / np.maximum(highest(albedo), MIN_ALBEDO)[..., None])
+    return np.asarray(radiance * gain, np.float32), np.asarray(albedo * gain, np.float32)
+
+
+def shading_is_measurable(
+    albedo: NDArray[np.float32], exposed: NDArray[np.float32], material: NDArray[Any]
+) -> NDArray[np.bool_]:
+    """Return [H, W]: where a photo determines albedo and shading. It does not on black, clipped or glass surfaces.
+
+    Args:
+        albedo: [H, W, 3] linear.
+        exposed: [H, W, 3] linear photo before clipping and noise.
+        material: [H, W] index into MATERIALS.
+    """
+    in_range = (lowest(albedo) > MIN_ALBEDO) & (lowest(exposed) > MIN_EXPOSED) & (highest(exposed) < MAX_EXPOSED)
+    return np.asarray(in_range & (material != GLASS))
