@@ -1,46 +1,50 @@
-"""Triton backend ``dali`` in Python: runs the serialized pipeline ``<version>/model.dali`` on the CPU.
+"""Python-based Triton backend ``dali``: runs the serialized pipeline ``<version>/model.dali`` on the CPU.
 
-It answers to the same ``config.pbtxt`` as NVIDIA's ``dali_backend``. Each input of the model is an external source
-of that name; the pipeline's outputs are the model's outputs in the order of its config. Of its parameters it reads
-``num_threads``.
+It accepts the same ``config.pbtxt`` as NVIDIA's ``dali_backend``. Each input of the model is the external source of the
+same name. The outputs of the pipeline are the outputs of the model, in the order of the config. The only supported
+parameter is ``num_threads``.
 """
 
 import json
 import os
 import sys
 
-# The stub that runs this file is an isolated Python: it is told of the environment's packages, and does not look.
+# Triton's stub runs Python in isolated mode, which ignores PYTHONPATH. Add the packages of the environment here.
 sys.path[:0] = [path for path in os.environ.get("PYTHONPATH", "").split(os.pathsep) if path]
 
 import numpy as np
 import nvidia.dali as dali
 import triton_python_backend_utils as pb_utils
 
-MAX_BATCH, THREADS = 8, 2
+DEFAULT_MAX_BATCH = 8
+DEFAULT_THREADS = 2
 
 
 class TritonPythonModel:
+    """One instance of a pipeline."""
+
     @staticmethod
     def auto_complete_config(auto_complete_model_config):
-        """A pipeline's file does not name its inputs' types, so the config must, as for NVIDIA's own backend."""
+        """Add the batch size. Inputs and outputs must be declared, because a serialized pipeline has no types."""
         config = auto_complete_model_config.as_dict()
         if not config.get("input") or not config.get("output"):
-            raise ValueError(f"model {config.get('name')!r}: name the inputs and outputs in config.pbtxt")
+            raise ValueError(f"model {config.get('name')!r}: config.pbtxt must declare the inputs and outputs")
         if not config.get("max_batch_size"):
-            auto_complete_model_config.set_max_batch_size(MAX_BATCH)
+            auto_complete_model_config.set_max_batch_size(DEFAULT_MAX_BATCH)
         return auto_complete_model_config
 
     def initialize(self, args):
+        """Load the pipeline."""
         config = json.loads(args["model_config"])
         self.batch = config["max_batch_size"]
-        self.inputs = [one["name"] for one in config["input"]]
-        self.outputs = [one["name"] for one in config["output"]]
+        self.inputs = [tensor["name"] for tensor in config["input"]]
+        self.outputs = [tensor["name"] for tensor in config["output"]]
         threads = config.get("parameters", {}).get("num_threads", {}).get("string_value")
-        self.threads = int(threads or THREADS)
+        self.threads = int(threads or DEFAULT_THREADS)
         file = config.get("default_model_filename") or "model.dali"
         path = os.path.join(args["model_repository"], str(args["model_version"]), file)
-        with open(path, "rb") as opened:
-            self.definition = opened.read()
+        with open(path, "rb") as stream:
+            self.definition = stream.read()
         self.pipeline = self._build()
 
     def _build(self):
@@ -55,48 +59,51 @@ class TritonPythonModel:
         )
 
     def execute(self, requests):
-        """Decode what Triton hands over together; a picture that can't be decoded fails only its own request."""
+        """Run all requests as batches. A request with an image that cannot be decoded does not affect the others."""
         responses = [None] * len(requests)
         samples = []
-        for place, request in enumerate(requests):
+        for index, request in enumerate(requests):
             try:
                 arrays = [pb_utils.get_input_tensor_by_name(request, name).as_numpy() for name in self.inputs]
-                samples += [(place, [array[row] for array in arrays]) for row in range(arrays[0].shape[0])]
+                samples += [(index, [array[row] for array in arrays]) for row in range(arrays[0].shape[0])]
             except Exception as error:
-                responses[place] = _failed(error)
-        results = {place: [] for place in range(len(requests))}
+                responses[index] = _error_response(error)
+        results = {index: [] for index in range(len(requests))}
         for start in range(0, len(samples), self.batch):
             self._run(samples[start : start + self.batch], results, responses)
-        for place in range(len(requests)):
-            if responses[place] is None:
-                rows = results[place]
+        for index in range(len(requests)):
+            if responses[index] is None:
+                rows = results[index]
                 tensors = [
-                    pb_utils.Tensor(name, np.stack([row[index] for row in rows]))
-                    for index, name in enumerate(self.outputs)
+                    pb_utils.Tensor(name, np.stack([row[position] for row in rows]))
+                    for position, name in enumerate(self.outputs)
                 ]
-                responses[place] = pb_utils.InferenceResponse(output_tensors=tensors)
+                responses[index] = pb_utils.InferenceResponse(output_tensors=tensors)
         return responses
 
     def _run(self, samples, results, responses):
+        """Run one batch; append the outputs of each sample to the ``results`` of its request."""
         try:
-            for index, name in enumerate(self.inputs):
-                self.pipeline.feed_input(name, [np.ascontiguousarray(arrays[index]) for _, arrays in samples])
+            for position, name in enumerate(self.inputs):
+                self.pipeline.feed_input(name, [np.ascontiguousarray(arrays[position]) for _, arrays in samples])
             outputs = self.pipeline.run()
         except Exception as error:
-            self.pipeline = self._build()  # a pipeline that failed can't run again
+            self.pipeline = self._build()  # a pipeline cannot run again after an error
             if len(samples) == 1:
-                responses[samples[0][0]] = _failed(error)
+                responses[samples[0][0]] = _error_response(error)
                 return
-            for sample in samples:
+            for sample in samples:  # one of them failed; run them separately
                 self._run([sample], results, responses)
             return
-        for row, (place, _) in enumerate(samples):
-            results[place].append([np.array(output.at(row)) for output in outputs])
+        for row, (index, _) in enumerate(samples):
+            results[index].append([np.array(output.at(row)) for output in outputs])
 
     def finalize(self):
+        """Release the pipeline."""
         self.pipeline = None
 
 
-def _failed(error):
-    text = str(error).strip().splitlines()
-    return pb_utils.InferenceResponse(error=pb_utils.TritonError(text[0] if text else type(error).__name__))
+def _error_response(error):
+    """Return an error response with the first line of the message; DALI appends a stack trace."""
+    lines = str(error).strip().splitlines()
+    return pb_utils.InferenceResponse(error=pb_utils.TritonError(lines[0] if lines else type(error).__name__))

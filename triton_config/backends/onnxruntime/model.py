@@ -1,6 +1,6 @@
-"""Triton backend ``onnxruntime`` in Python: serves ``<version>/model.onnx`` with the onnxruntime that pip installed.
+"""Python-based Triton backend ``onnxruntime``: serves ``<version>/model.onnx`` with the onnxruntime from pip.
 
-It answers to the same ``config.pbtxt`` as Triton's own C++ backend of that name. Parameters that it reads, as there:
+It accepts the same ``config.pbtxt`` as Triton's C++ backend of that name, including the parameters
 ``intra_op_thread_count`` and ``inter_op_thread_count``.
 """
 
@@ -9,14 +9,16 @@ import os
 import sys
 from collections import defaultdict
 
-# The stub that runs this file is an isolated Python: it is told of the environment's packages, and does not look.
+# Triton's stub runs Python in isolated mode, which ignores PYTHONPATH. Add the packages of the environment here.
 sys.path[:0] = [path for path in os.environ.get("PYTHONPATH", "").split(os.pathsep) if path]
 
 import numpy as np
 import onnxruntime
 import triton_python_backend_utils as pb_utils
 
-PROVIDERS = ("TensorrtExecutionProvider", "CUDAExecutionProvider", "CPUExecutionProvider")
+CPU_PROVIDER = "CPUExecutionProvider"
+GPU_PROVIDERS = ("TensorrtExecutionProvider", "CUDAExecutionProvider", CPU_PROVIDER)
+"""Execution providers of GPU instances, in order of preference."""
 TYPES = {
     "tensor(float)": "TYPE_FP32",
     "tensor(float16)": "TYPE_FP16",
@@ -27,123 +29,134 @@ TYPES = {
     "tensor(bool)": "TYPE_BOOL",
 }
 DEFAULT_MAX_BATCH = 4
-"""What Triton's own backend takes for a model with a free first dimension and no max_batch_size."""
-
-
-def model_file(repository, version, config):
-    return os.path.join(repository, str(version), config.get("default_model_filename") or "model.onnx")
+"""Batch size of a model with a dynamic first dimension and no ``max_batch_size``; the default of the C++ backend."""
 
 
 class TritonPythonModel:
+    """One instance of a model."""
+
     @staticmethod
     def auto_complete_config(auto_complete_model_config):
-        """Report the graph's inputs and outputs, and dynamic batching where its first dimension is free."""
+        """Add missing inputs and outputs from the graph, and dynamic batching if its first dimension is dynamic."""
         config = auto_complete_model_config.as_dict()
         folder = _model_folder()
         versions = sorted(int(name) for name in os.listdir(folder) if name.isdigit())
-        session = onnxruntime.InferenceSession(
-            model_file(folder, versions[-1], config), providers=["CPUExecutionProvider"]
-        )
+        session = onnxruntime.InferenceSession(_model_file(folder, versions[-1], config), providers=[CPU_PROVIDER])
         tensors = [*session.get_inputs(), *session.get_outputs()]
-        batched = all(tensor.shape and not isinstance(tensor.shape[0], int) for tensor in tensors)
-        if batched:
+        is_batched = all(tensor.shape and not isinstance(tensor.shape[0], int) for tensor in tensors)
+        if is_batched:
             if not config.get("max_batch_size"):
                 auto_complete_model_config.set_max_batch_size(DEFAULT_MAX_BATCH)
             if not config.get("dynamic_batching"):
                 auto_complete_model_config.set_dynamic_batching()
-        # A config may know more than the graph (a channel count that tracing left open), so what it names stands.
-        named = {tensor["name"] for tensor in [*config.get("input", []), *config.get("output", [])]}
+        # Declared tensors stay as they are: a config may be more specific than the graph, for example where tracing
+        # left a number of channels dynamic.
+        declared = {tensor["name"] for tensor in [*config.get("input", []), *config.get("output", [])]}
         for tensor in session.get_inputs():
-            if tensor.name not in named:
-                auto_complete_model_config.add_input(_described(tensor, batched))
+            if tensor.name not in declared:
+                auto_complete_model_config.add_input(_tensor_config(tensor, is_batched))
         for tensor in session.get_outputs():
-            if tensor.name not in named:
-                auto_complete_model_config.add_output(_described(tensor, batched))
+            if tensor.name not in declared:
+                auto_complete_model_config.add_output(_tensor_config(tensor, is_batched))
         return auto_complete_model_config
 
     def initialize(self, args):
+        """Load the model."""
         config = json.loads(args["model_config"])
-        self.batched = config.get("max_batch_size", 0) > 0
+        self.is_batched = config.get("max_batch_size", 0) > 0
         parameters = {name: value["string_value"] for name, value in config.get("parameters", {}).items()}
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = int(parameters.get("intra_op_thread_count", 0))
         options.inter_op_num_threads = int(parameters.get("inter_op_thread_count", 0))
+        preferred = GPU_PROVIDERS if args["model_instance_kind"] == "GPU" else (CPU_PROVIDER,)
         available = onnxruntime.get_available_providers()
-        wanted = PROVIDERS if args["model_instance_kind"] == "GPU" else PROVIDERS[-1:]
         device = {"device_id": int(args["model_instance_device_id"])}
-        providers = [(name, {} if name == "CPUExecutionProvider" else device) for name in wanted if name in available]
-        path = model_file(args["model_repository"], args["model_version"], config)
+        providers = [(name, {} if name == CPU_PROVIDER else device) for name in preferred if name in available]
+        path = _model_file(args["model_repository"], args["model_version"], config)
         self.session = onnxruntime.InferenceSession(path, options, providers=providers)
         self.inputs = [tensor.name for tensor in self.session.get_inputs()]
         self.outputs = [tensor.name for tensor in self.session.get_outputs()]
 
     def execute(self, requests):
-        """Run requests of one shape together; a request that fails does so alone."""
+        """Run requests of the same shapes as one batch. A request that fails does not affect the others."""
         responses = [None] * len(requests)
         groups = defaultdict(list)
-        for place, request in enumerate(requests):
+        for index, request in enumerate(requests):
             try:
-                arrays = [_array(request, name) for name in self.inputs]
-                wanted = tuple(name for name in self.outputs if name in request.requested_output_names())
-                shapes = tuple(array.shape[1:] if self.batched else array.shape for array in arrays)
-                key = (shapes, wanted) if self.batched else place
-                groups[key].append((place, arrays, wanted))
+                arrays = [_input_array(request, name) for name in self.inputs]
+                requested = tuple(name for name in self.outputs if name in request.requested_output_names())
+                shapes = tuple(array.shape[1:] for array in arrays)
+                key = (shapes, requested) if self.is_batched else index
+                groups[key].append((index, arrays, requested))
             except Exception as error:
-                responses[place] = _failed(error)
-        for members in groups.values():
-            self._run(members, responses)
+                responses[index] = _error_response(error)
+        for group in groups.values():
+            self._run(group, responses)
         return responses
 
-    def _run(self, members, responses):
-        wanted = members[0][2]
-        feeds = {
-            name: np.concatenate([arrays[index] for _, arrays, _ in members])
-            if len(members) > 1
-            else members[0][1][index]
-            for index, name in enumerate(self.inputs)
-        }
+    def _run(self, group, responses):
+        """Run the requests of ``group`` together and store their responses."""
+        requested = group[0][2]
         try:
-            results = self.session.run(list(wanted), feeds)
+            results = self.session.run(list(requested), self._feeds(group))
         except Exception as error:
-            if len(members) == 1:
-                responses[members[0][0]] = _failed(error)
+            if len(group) == 1:
+                responses[group[0][0]] = _error_response(error)
                 return
-            for member in members:  # find the one that broke the batch
+            for member in group:  # one of them failed; run them separately
                 self._run([member], responses)
             return
         start = 0
-        for place, arrays, _ in members:
-            count = arrays[0].shape[0] if self.batched else None
-            part = slice(start, start + count) if self.batched else slice(None)
+        for index, arrays, _ in group:
+            count = arrays[0].shape[0] if self.is_batched else None
+            rows = slice(start, start + count) if self.is_batched else slice(None)
             tensors = [
-                pb_utils.Tensor(name, np.ascontiguousarray(result[part]))
-                for name, result in zip(wanted, results, strict=True)
+                pb_utils.Tensor(name, np.ascontiguousarray(result[rows]))
+                for name, result in zip(requested, results, strict=True)
             ]
-            responses[place] = pb_utils.InferenceResponse(output_tensors=tensors)
+            responses[index] = pb_utils.InferenceResponse(output_tensors=tensors)
             start += count or 0
 
+    def _feeds(self, group):
+        """Return the inputs of all requests by name, concatenated along the batch."""
+        if len(group) == 1:
+            return dict(zip(self.inputs, group[0][1], strict=True))
+        return {
+            name: np.concatenate([arrays[position] for _, arrays, _ in group])
+            for position, name in enumerate(self.inputs)
+        }
+
     def finalize(self):
+        """Release the model."""
         self.session = None
 
 
-def _array(request, name):
+def _model_file(repository, version, config):
+    return os.path.join(repository, str(version), config.get("default_model_filename") or "model.onnx")
+
+
+def _model_folder():
+    """Return the folder of the model during auto-completion.
+
+    Triton does not pass it to ``auto_complete_config``, but the first argument of the stub process is a file in one of
+    the version folders.
+    """
+    with open("/proc/self/cmdline", "rb") as cmdline:
+        return os.path.dirname(os.path.dirname(cmdline.read().decode().split("\0")[1]))
+
+
+def _input_array(request, name):
     tensor = pb_utils.get_input_tensor_by_name(request, name)
     if tensor is None:
         raise ValueError(f"input {name!r} is missing")
     return tensor.as_numpy()
 
 
-def _failed(error):
-    return pb_utils.InferenceResponse(error=pb_utils.TritonError(str(error)))
-
-
-def _described(tensor, batched):
-    shape = tensor.shape[1:] if batched else tensor.shape
+def _tensor_config(tensor, is_batched):
+    shape = tensor.shape[1:] if is_batched else tensor.shape
     dims = [size if isinstance(size, int) else -1 for size in shape]
     return {"name": tensor.name, "data_type": TYPES[tensor.type], "dims": dims}
 
 
-def _model_folder():
-    """Auto-completion is not told of the model's folder; the stub's first argument is a file in one of its versions."""
-    with open("/proc/self/cmdline", "rb") as opened:
-        return os.path.dirname(os.path.dirname(opened.read().decode().split("\0")[1]))
+def _error_response(error):
+    return pb_utils.InferenceResponse(error=pb_utils.TritonError(str(error)))
