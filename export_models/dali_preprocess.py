@@ -6,6 +6,7 @@ from typing import Any
 
 from nvidia import dali
 from nvidia.dali import fn, types
+from nvidia.dali._utils import dali_trace
 
 MAX_BATCH = 8
 THREADS = 2
@@ -26,6 +27,7 @@ def image_preprocess() -> Any:
 
 
 def serialize() -> bytes:
-    """Return the pipeline as the content of ``model.dali``."""
+    """Return the pipeline as the content of ``model.dali``, identical on every machine."""
+    dali_trace.set_tracing(enabled=False)  # otherwise DALI stores the path of this file and its lines in the pipeline
     data: bytes = image_preprocess().serialize()
     return data
