@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from dataclasses import field as dataclass_field
 from datetime import datetime
 from enum import Enum, IntEnum
-from typing import TypeAlias
+from typing import TypeAlias, TypedDict
 
 from orchestrator.domain.quality import Quality
 from orchestrator.domain.segment import DetectorCost
@@ -91,3 +91,19 @@ class JobRevision:
     revision: int
     state: JobState
     queue_position: int  # jobs that start before this one; 0 unless the job is queued
+
+
+class JobChange(TypedDict, total=False):
+    """The fields of a job that may change after its creation."""
+
+    state: JobState
+    start_time: datetime
+    end_time: datetime
+    cancel_requested: bool
+    fraction: float
+    stage: str
+    message: str
+    previews: Sequence[str]
+    result: JsonObject
+    failure: Failure | None
+    cost: DetectorCost

@@ -1,4 +1,7 @@
-"""The tables. Times are UTC; ``revision`` counts a job's changes, so that a watcher sees each."""
+"""The tables of the records database. All times are UTC.
+
+The migrations in ``store/migrations`` create these tables; a test compares the two.
+"""
 
 from __future__ import annotations
 
@@ -10,9 +13,12 @@ from sqlalchemy.engine import Dialect
 
 metadata = sa.MetaData()
 
+REVISION = "0002"
+"""The newest revision in ``store/migrations/versions``."""
+
 
 class Time(sa.TypeDecorator[datetime]):
-    """An aware UTC datetime in and out, also on SQLite, which forgets the zone."""
+    """A timezone-aware UTC datetime. SQLite does not store the zone, so it is added when a value is read."""
 
     impl = sa.DateTime(timezone=True)
     cache_ok = True
@@ -40,7 +46,7 @@ assets = sa.Table(
     sa.Column("height", sa.Integer, nullable=False),
     sa.Column("job_id", sa.String, nullable=False),
     sa.Column("create_time", Time, nullable=False),
-    sa.Column("model_versions", sa.JSON),  # model → version of what made it; none for what no model made
+    sa.Column("model_versions", sa.JSON),  # model name → version that produced the file; empty or NULL: no model did
     sa.Index("assets_by_group", "tenant", "group_id"),
     sa.Index("assets_by_content", "tenant", "sha256"),
     sa.Index("assets_by_job", "job_id"),
@@ -55,7 +61,7 @@ cache = sa.Table(
     sa.Column("create_time", Time, nullable=False),
 )
 
-cache_sources = sa.Table(  # the contents that a kept result was made of: it goes with the first of them that goes
+cache_sources = sa.Table(  # the files that a cached value was computed from; deleting any of them deletes the value
     "cache_sources",
     metadata,
     sa.Column("tenant", sa.String, primary_key=True),
@@ -64,41 +70,56 @@ cache_sources = sa.Table(  # the contents that a kept result was made of: it goe
     sa.Index("cache_by_source", "tenant", "source_sha256"),
 )
 
+cache_blobs = sa.Table(  # the blobs that a cached value refers to
+    "cache_blobs",
+    metadata,
+    sa.Column("tenant", sa.String, primary_key=True),
+    sa.Column("key", sa.String, primary_key=True),
+    sa.Column("sha256", sa.String, primary_key=True),
+    sa.Index("cache_by_blob", "tenant", "sha256"),
+)
+
 jobs = sa.Table(
     "jobs",
     metadata,
     sa.Column("id", sa.String, primary_key=True),
     sa.Column("tenant", sa.String, nullable=False),
     sa.Column("kind", sa.String, nullable=False),
-    sa.Column("state", sa.String, nullable=False, index=True),
+    sa.Column("state", sa.String, nullable=False),
     sa.Column("upload_id", sa.String, nullable=False),
-    sa.Column("inputs", sa.JSON, nullable=False),  # ids of the photos, or of the model, when the job was created
+    sa.Column("inputs", sa.JSON, nullable=False),  # asset ids of the photos, or of the mesh, at creation
     sa.Column("options", sa.JSON, nullable=False),
     sa.Column("quality", sa.String, nullable=False),
     sa.Column("priority", sa.Integer, nullable=False),
     sa.Column("deadline", Time),
     sa.Column("labels", sa.JSON, nullable=False),
     sa.Column("webhook_url", sa.String, nullable=False),
-    sa.Column("announced", sa.Boolean, nullable=False, default=False),  # its webhook is on the queue
+    sa.Column("announced", sa.Boolean, nullable=False, default=False),  # the webhook has been enqueued
     sa.Column("request_id", sa.String),
     sa.Column("fingerprint", sa.String, nullable=False),
     sa.Column("cancel_requested", sa.Boolean, nullable=False, default=False),
     sa.Column("fraction", sa.Float, nullable=False, default=0.0),
     sa.Column("stage", sa.String, nullable=False, default=""),
     sa.Column("message", sa.String, nullable=False, default=""),
-    sa.Column("previews", sa.JSON, nullable=False, default=list),  # asset ids, as they appear
-    sa.Column("result", sa.JSON),
-    sa.Column("failure", sa.JSON),
+    sa.Column("previews", sa.JSON, nullable=False, default=list),  # asset ids, in order of appearance
+    sa.Column("result", sa.JSON(none_as_null=True)),
+    sa.Column("failure", sa.JSON(none_as_null=True)),
     sa.Column("cost", sa.JSON, nullable=False, default=dict),
-    sa.Column("revision", sa.Integer, nullable=False, default=1),
+    sa.Column("revision", sa.Integer, nullable=False, default=1),  # incremented by every change of the row
     sa.Column("create_time", Time, nullable=False),
     sa.Column("start_time", Time),
     sa.Column("end_time", Time),
     sa.UniqueConstraint("tenant", "request_id"),
     sa.Index("jobs_by_age", "tenant", "create_time", "id"),
+    sa.Index("jobs_by_state", "tenant", "state", "create_time", "id"),
+    sa.Index("jobs_by_queue_order", "state", "priority", "create_time"),
+    sa.Index("jobs_by_deadline", "state", "deadline"),
 )
+UNANNOUNCED = sa.and_(jobs.c.webhook_url != sa.literal_column("''"), jobs.c.announced.is_(False))
+"""Jobs whose webhook has not been enqueued. Written with literals, so that SQLite can use the index."""
+sa.Index("jobs_to_announce", jobs.c.id, sqlite_where=UNANNOUNCED, postgresql_where=UNANNOUNCED)
 
-model_versions = sa.Table(  # the versions that operators deployed; the repository's own are known by Triton
+model_versions = sa.Table(  # the versions that operators deployed; those in model_repository/ have no row
     "model_versions",
     metadata,
     sa.Column("model", sa.String, primary_key=True),
@@ -109,9 +130,9 @@ model_versions = sa.Table(  # the versions that operators deployed; the reposito
     sa.Column("report", sa.JSON),
     sa.Column("reason", sa.String, nullable=False, default=""),
     sa.Column("operator", sa.String, nullable=False),
-    sa.Column("executor_id", sa.String, nullable=False),  # the replica that checks it
+    sa.Column("executor_id", sa.String, nullable=False),  # the replica that evaluates the candidate
     sa.Column("create_time", Time, nullable=False),
-    sa.Column("beat_time", Time, nullable=False),  # when that replica last said that it works on it
+    sa.Column("beat_time", Time, nullable=False),  # last heartbeat of that replica
 )
 sa.Index(
     "one_candidate_a_model",
@@ -121,7 +142,7 @@ sa.Index(
     postgresql_where=model_versions.c.state == "CHECKING",
 )
 
-model_pointers = sa.Table(  # which version serves; a model without a row is served by the repository's newest
+model_pointers = sa.Table(  # the serving version; without a row, the newest in model_repository/ serves
     "model_pointers",
     metadata,
     sa.Column("model", sa.String, primary_key=True),

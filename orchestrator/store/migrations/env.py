@@ -1,0 +1,11 @@
+"""Runs the migrations on the connection that ``orchestrator.store.database`` provides; executed by Alembic."""
+
+from __future__ import annotations
+
+from alembic import context
+
+from orchestrator.store.schema import metadata
+
+context.configure(connection=context.config.attributes["connection"], target_metadata=metadata)
+with context.begin_transaction():
+    context.run_migrations()
