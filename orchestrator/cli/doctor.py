@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes.util
 import importlib.util
 import os
 import shutil
@@ -9,6 +10,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import typer
 
@@ -17,7 +19,7 @@ from orchestrator.cli.session import local_token, running_address
 from orchestrator.cli.terminal import EXIT_FAILED, console, plain_table
 from orchestrator.client.client import Heartwood
 from orchestrator.errors import HeartwoodError
-from orchestrator.inference.launch import find_triton
+from orchestrator.inference.launch import LIBPYTHON, find_triton
 from orchestrator.settings import Settings
 from orchestrator.tools.node_packages import HOW as INSTALL_NODE_PACKAGES
 from orchestrator.tools.node_packages import node_packages
@@ -109,6 +111,7 @@ def _triton(settings: Settings) -> Iterator[Check]:
         yield Check("Triton", False, error.message, INSTALL_LOCAL)
     for name, module, remedy in TRITON_MODULES:
         yield _module(name, module, remedy)
+    yield _libpython()
     yield _shared_memory()
 
 
@@ -164,6 +167,13 @@ def _importable(module: str) -> bool:
         return importlib.util.find_spec(module) is not None
     except ModuleNotFoundError:
         return False
+
+
+def _libpython() -> Check:
+    """Check for the library that Triton's Python backend needs; Debian's python3.11 package does not contain it."""
+    name = LIBPYTHON.removeprefix("lib").partition(".so")[0]
+    found = (Path(sys.base_prefix) / "lib" / LIBPYTHON).exists() or ctypes.util.find_library(name) is not None
+    return Check("libpython", found, "installed" if found else "missing", f"apt-get install lib{name}")
 
 
 def _shared_memory() -> Check:
