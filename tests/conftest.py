@@ -1,3 +1,5 @@
+"""Fixtures that the tests of several packages share."""
+
 from __future__ import annotations
 
 from collections.abc import Iterator
@@ -11,11 +13,12 @@ from orchestrator.settings import load
 
 @pytest.fixture(scope="session")
 def triton(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TritonServer]:
-    """The real Triton, with the committed models."""
+    """A Triton with the committed models, for the whole test session."""
     with local_triton(load(data_dir=tmp_path_factory.mktemp("triton"))) as server:
         yield server
 
 
 @pytest.fixture(scope="session")
 def triton_url(triton: TritonServer) -> str:
+    """gRPC host:port of the session's Triton."""
     return triton.url

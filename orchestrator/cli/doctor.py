@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import typer
+from rich.text import Text
 
 from orchestrator.cli.arguments import read_settings
 from orchestrator.cli.session import local_token, running_address
@@ -71,7 +72,7 @@ def doctor() -> None:
     rows = plain_table("", "component", "found", "remedy")
     for check in results:
         mark = "[green]✓" if check.ok else ("[red]✗" if check.required else "[yellow]–")
-        rows.add_row(mark, check.name, check.finding, "" if check.ok else check.remedy)
+        rows.add_row(mark, check.name, Text(check.finding), Text("" if check.ok else check.remedy))
     console.print(rows)
     if any(check.required and not check.ok for check in results):
         raise typer.Exit(EXIT_FAILED)

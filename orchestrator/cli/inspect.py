@@ -6,6 +6,7 @@ import tempfile
 from pathlib import Path
 
 from rich.table import Table
+from rich.text import Text
 
 from orchestrator.cli.arguments import MeshFile, read_file, read_settings
 from orchestrator.cli.logs import configure_logs
@@ -42,12 +43,10 @@ def table(facts: ModelFacts, name: str) -> Table:
     rows.add_row("triangles", f"{facts.triangles:,}")
     rows.add_row("vertices", f"{facts.vertices:,}")
     rows.add_row("draw calls", str(facts.draw_calls))
-    rows.add_row("materials", ", ".join(material.name for material in facts.materials) or "none")
+    rows.add_row("materials", Text(", ".join(material.name for material in facts.materials) or "none"))
     for texture in facts.textures:
-        rows.add_row(
-            "texture",
-            f"{texture.name} {texture.width} × {texture.height}, {texture.format}, {file_size(texture.size_bytes)}",
-        )
+        size_px = f"{texture.width} × {texture.height}"
+        rows.add_row("texture", Text(f"{texture.name} {size_px}, {texture.format}, {file_size(texture.size_bytes)}"))
     rows.add_row("extensions", ", ".join(facts.extensions) or "none")
     rows.add_row("meets the budgets of", ", ".join(target.value for target in facts.meets) or "none")
     return rows

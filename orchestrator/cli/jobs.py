@@ -63,6 +63,6 @@ def table(jobs: Iterable[job_pb2.Job]) -> Table:
             Text(state, STATE_STYLES[state]),
             f"{job.progress.fraction:.0%}",
             created,
-            job.error.message or job.progress.message,
+            Text(job.error.message or job.progress.message),
         )
     return rows

@@ -1,4 +1,4 @@
-"""A real ``heartwood up`` in a child process, for tests that speak to it over gRPC."""
+"""A real ``heartwood up`` in a child process, for tests that call its gRPC API."""
 
 from __future__ import annotations
 
@@ -19,7 +19,13 @@ START_TIMEOUT_S = 60.0
 
 
 class RunningService:
-    """``heartwood up`` on a data folder and a free port. Settings are environment names without HEARTWOOD_."""
+    """``heartwood up`` on a free port.
+
+    Args:
+        data_dir: the data folder of the service.
+        triton_url: gRPC host:port of a running Triton; empty lets the service start its own.
+        settings: further settings by their names in ``orchestrator.settings``.
+    """
 
     def __init__(self, data_dir: Path, triton_url: str = "", **settings: object) -> None:
         self.data_dir = data_dir
@@ -57,12 +63,12 @@ class RunningService:
         return Heartwood(self.address, self.token(tenant))
 
     def kill(self) -> None:
-        """SIGKILL, as a power cut would."""
+        """Send SIGKILL, to simulate a crash."""
         self.process.send_signal(signal.SIGKILL)
         self.process.wait()
 
     def stop(self) -> int:
-        """SIGTERM; return the exit code."""
+        """Send SIGTERM, wait for the end of the process, and return its exit code."""
         self.process.terminate()
         try:
             return self.process.wait(60)
@@ -71,13 +77,13 @@ class RunningService:
             raise
 
     def events(self, name: str) -> list[dict[str, Any]]:
-        """The log's structured lines of one event."""
+        """Return the log events with this name."""
         lines = [line for line in self.log.read_text().splitlines() if line.startswith("{")]
         return [event for event in map(json.loads, lines) if event.get("event") == name]
 
     def children(self) -> list[int]:
-        """Process ids of the service's own children."""
-        found = []
+        """Return the process ids of the direct children of the service."""
+        pids = []
         for entry in Path("/proc").iterdir():
             if entry.name.isdigit():
                 try:
@@ -85,16 +91,20 @@ class RunningService:
                 except OSError:
                     continue
                 if int(fields[1]) == self.process.pid:
-                    found.append(int(entry.name))
-        return found
+                    pids.append(int(entry.name))
+        return pids
 
 
-def wait_for(condition: Callable[[], Any], timeout_s: float, every_s: float = 0.05) -> Any:
-    """Return the first true answer of ``condition``; fail when none came in time."""
+def wait_for(condition: Callable[[], Any], timeout_s: float, interval_s: float = 0.05) -> Any:
+    """Call ``condition`` until it returns a true value, and return that value.
+
+    Raises:
+        AssertionError: it returned none within ``timeout_s``.
+    """
     end = time.monotonic() + timeout_s
     while time.monotonic() < end:
-        answer = condition()
-        if answer:
-            return answer
-        time.sleep(every_s)
-    raise AssertionError(f"still not so after {timeout_s} s")
+        value = condition()
+        if value:
+            return value
+        time.sleep(interval_s)
+    raise AssertionError(f"the condition was still false after {timeout_s} s")
