@@ -174,7 +174,7 @@ def guided_fit(guide: Tensor, values: Tensor, radius: int, epsilon: float) -> tu
     Args:
         guide: [B, 1, H, W].
         values: [B, C, H, W].
-        radius: half the window.
+        radius: radius of the window.
         epsilon: variance of the guide below which a window counts as flat.
 
     Returns:
@@ -204,7 +204,7 @@ def guided_from_grid(
         guide_grid: [B, 1, n, n], the guide on the grid of ``values``.
         guide: [B, 1, H, W].
         frame: [B, 4], position of the grid in ``guide``.
-        radius: half the window, in cells of the grid.
+        radius: radius of the window, in cells of the grid.
         epsilon: variance of the guide below which a window counts as flat.
     """
     slope, offset = guided_fit(guide_grid, values, radius, epsilon)

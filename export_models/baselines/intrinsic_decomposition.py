@@ -59,12 +59,12 @@ GREY_BRIGHTNESS_SIGMA = 0.25
 among them brightness has to separate surfaces."""
 
 SHADING_RADIUS = 4
-"""Window of the edge-preserving filter for the final shading, in cells of the shading grid."""
+"""Radius of the guided filter that smooths the final shading, in cells of the shading grid."""
 SHADING_EPSILON = 0.05
-"""Variance of log luminance of that filter. Steps of more than 22 % (√0.05) are treated as faces and shadows and stay
-in the shading; smaller ones are treated as grain."""
+"""Variance of log luminance below which that filter treats a window as flat. Steps of more than 22 % (√0.05) are
+treated as faces and shadows and stay in the shading; smaller ones are treated as grain."""
 UPSAMPLING_RADIUS = 2
-"""Window of the guided filter that brings the shading to full size, in cells of the shading grid."""
+"""Radius of the guided filter that brings the shading to full size, in cells of the shading grid."""
 UPSAMPLING_EPSILON = 0.02
 """Variance of log luminance below which that filter treats a window as flat."""
 

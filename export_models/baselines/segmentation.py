@@ -72,14 +72,14 @@ SIMILARITY_GAIN = 6.0
 DISTANCE_GAIN = 0.5
 """Weight of the border distance in the log odds of the piece."""
 EDGE_RADIUS = 2
-"""Window of the guided filter for the piece, in cells of the foreground grid."""
+"""Radius of the guided filter for the piece, in cells of the foreground grid."""
 EDGE_EPSILON = 1e-4
 """Variance of the guide below which that filter treats a window as flat."""
 
 WOOD_GRID = 256
 """Side of the grid on which wood is found."""
 WOOD_RADIUS = 3
-"""Window of the guided filter for wood, in cells of the wood grid."""
+"""Radius of the guided filter for wood, in cells of the wood grid."""
 WOOD_EPSILON = 1e-3
 """Variance of the guide below which that filter treats a window as flat."""
 LIGHT_COLOR_SHARE = 0.15
@@ -101,8 +101,8 @@ MAX_WOOD_LUMINANCE = 0.75
 """Luminance of lit maple. Lighter areas are white under a warm light."""
 
 GRAIN_GAIN = 12.0
-"""Slope of the decision that a position is wood because about half of the similar positions have grain. It makes smooth
-areas of a grained board wood as well."""
+"""Slope of the decision on grain. A position counts as grained if more than half of the similar positions are, so that
+the smooth areas of a grained board count too."""
 GRAIN_STRENGTH = 0.02
 """Gradient of log luminance per cell, along one direction, above which texture is grain rather than noise."""
 

@@ -64,7 +64,7 @@ OCCLUSION_SHARE = 0.6
 """Share of a local dip of log shading that is attributed to occlusion. The rest is falloff of the light."""
 
 EDGE_RADIUS = 2
-"""Window of the guided filter that brings the maps to full size, in cells."""
+"""Radius of the guided filter that brings the maps to full size, in cells."""
 EDGE_EPSILON = 0.01
 """Variance of log luminance below which that filter treats a window as flat."""
 
