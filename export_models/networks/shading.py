@@ -31,8 +31,9 @@ LOG_OFFSET = 0.01
 """Added to linear values before the logarithm; below it, the chromaticity of an 8-bit photo is noise."""
 
 UPSAMPLING_RADIUS = 1
-"""Radius of the guided filter: its window has 3 × 3 pixels of the network's output. A wider window moves wood grain into
-the shading. On the validation images, it lowers the correlation of the albedo with the true grain from 0.66 to 0.61."""
+"""Radius of the guided filter: its window has 3 × 3 pixels of the network's output. A wider window moves wood grain
+into the shading. On the validation images, it lowers the correlation of the albedo with the true grain from 0.66 to
+0.61."""
 UPSAMPLING_EPSILON = 0.005
 """Variance of log colour below which the guided filter treats a window as flat. Not tuned."""
 

@@ -48,8 +48,9 @@ class RepositoryEntry:
     """A model to write.
 
     Attributes:
-        network: takes ``inputs`` and returns ``outputs``, both in order.
-        examples: a batch of two of each input. The first is traced; both are compared with torch afterwards.
+        network: takes ``inputs`` and returns ``outputs``, in the given order.
+        examples: two examples of each input, as a batch. The network is traced with the first; ONNX and torch are
+            compared on both.
         limits: paragraph of the model card on use and limits.
     """
 
