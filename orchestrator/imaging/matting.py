@@ -12,7 +12,7 @@ from scipy.ndimage import gaussian_filter
 
 from orchestrator.domain.images import FloatMap, Image
 from orchestrator.domain.progress import Progress, no_progress
-from orchestrator.imaging.guided import fit
+from orchestrator.imaging import guided
 from orchestrator.imaging.strips import Strip, for_each_strip, strips
 
 Mask = NDArray[np.bool_]
@@ -32,9 +32,10 @@ EDGE_RADIUS = 2
 EDGE_EPSILON = 1e-4
 CLEAR = 0.05
 OPAQUE = 0.95
-WIDE_BLUR = 0.05
-NARROW_BLUR = 0.004
-STRIP_PIXELS = 1_000_000
+COLOR_SIDE = 1024
+SMALL_SIDE = 32
+SMALL_ROUNDS = 10
+ROUNDS = 2
 
 
 def alpha_matte(photo_srgb: Image, likelihood: FloatMap, progress: Progress = no_progress) -> Image:
@@ -49,7 +50,7 @@ def alpha_matte(photo_srgb: Image, likelihood: FloatMap, progress: Progress = no
     """
     height, width = likelihood.shape
     guide = cv2.resize(photo_srgb, (width, height), interpolation=cv2.INTER_AREA).astype(np.float32) / 255
-    fitted = fit(_solve_matte(guide, likelihood), photo_srgb, radius=EDGE_RADIUS, epsilon=EDGE_EPSILON)
+    fitted = guided.fit(_solve_matte(guide, likelihood), photo_srgb, radius=EDGE_RADIUS, epsilon=EDGE_EPSILON)
     alpha = np.empty(photo_srgb.shape[:2], np.uint8)
 
     def write(strip: Strip) -> None:
@@ -153,41 +154,63 @@ class _MattingLaplacian:
 
 
 def foreground_colors(photo_srgb: Image, alpha: Image, progress: Progress = no_progress) -> Image:
-    """Estimate the piece's own colour at each pixel, free of the background (blur fusion, Forte 2021).
+    """Estimate the piece's own colour at each pixel, free of the background.
 
     Returns:
         [H, W, 3] uint8 sRGB.
     """
     height, width = alpha.shape
-    side = max(height, width)
-    wide, narrow = (max(3, round(share * side)) for share in (WIDE_BLUR, NARROW_BLUR))
-    out = photo_srgb.copy()
-    reach = wide // 2 + narrow // 2 + 2
+    scale = min(1.0, COLOR_SIDE / max(height, width))
+    size = (max(1, round(width * scale)), max(1, round(height * scale)))
+    small_photo = cv2.resize(photo_srgb, size, interpolation=cv2.INTER_AREA).astype(np.float32) / 255
+    small_alpha = cv2.resize(alpha, size, interpolation=cv2.INTER_AREA).astype(np.float32) / 255
+    both = _smooth_colors(small_photo, small_alpha)
+    fitted = guided.smooth(both, photo_srgb)
+    out = np.zeros_like(photo_srgb)
 
     def write(strip: Strip) -> None:
-        grown = strip.grown(reach)
-        inner = slice(strip.top - grown.top, strip.bottom - grown.top)
-        part = alpha[strip.rows]
-        if not ((part > 0) & (part < 255)).any():
-            return
-        photo = photo_srgb[grown.rows].astype(np.float32) / 255
-        opacity = (alpha[grown.rows].astype(np.float32) / 255)[..., None]
-        foreground, background = _blur_fusion(photo, photo, photo, opacity, wide)
-        foreground, _ = _blur_fusion(photo, foreground, background, opacity, narrow)
-        out[strip.rows] = np.rint(foreground[inner] * 255)
+        photo = photo_srgb[strip.rows].astype(np.float32) / 255
+        opacity = (alpha[strip.rows].astype(np.float32) / 255)[..., None]
+        planes = np.moveaxis(fitted.rows(photo_srgb[strip.rows], strip.numbers), 0, -1)
+        foreground, background = planes[..., :3], planes[..., 3:]
+        rest = photo - opacity * foreground - (1 - opacity) * background
+        foreground = foreground + rest * opacity / (opacity**2 + (1 - opacity) ** 2)
+        out[strip.rows] = np.rint(np.clip(foreground, 0, 1) * 255)
 
-    for_each_strip(write, strips(height, width, STRIP_PIXELS), progress, "colours of the piece")
+    for_each_strip(write, strips(height, width), progress, "colours of the piece")
     return out
 
 
-def _blur_fusion(
-    photo: FloatMap, foreground: FloatMap, background: FloatMap, alpha: FloatMap, size: int
-) -> tuple[FloatMap, FloatMap]:
-    def blur(values: FloatMap) -> FloatMap:
-        return np.asarray(cv2.blur(values, (size, size)), np.float32)
+def _smooth_colors(photo: FloatMap, alpha: FloatMap) -> FloatMap:
+    """Fast multi-level foreground estimation (Germer et al. 2020)."""
+    height, width = alpha.shape
+    levels = max(1, int(np.ceil(np.log2(max(height, width)))))
+    colors = np.zeros((1, 1, 6), np.float32)
+    colors[..., :3] = (photo * alpha[..., None]).sum((0, 1)) / max(float(alpha.sum()), 1e-6)
+    colors[..., 3:] = (photo * (1 - alpha)[..., None]).sum((0, 1)) / max(float((1 - alpha).sum()), 1e-6)
+    for level in range(levels + 1):
+        size = (max(1, round(width ** (level / levels))), max(1, round(height ** (level / levels))))
+        colors = cv2.resize(colors, size, interpolation=cv2.INTER_LINEAR).reshape(size[1], size[0], 6)
+        small_photo = cv2.resize(photo, size, interpolation=cv2.INTER_AREA).reshape(size[1], size[0], 3)
+        small_alpha = cv2.resize(alpha, size, interpolation=cv2.INTER_AREA).reshape(size[1], size[0])
+        rounds = SMALL_ROUNDS if max(size) <= SMALL_SIDE else ROUNDS
+        colors = _relaxed(small_photo, small_alpha, colors, rounds)
+    return colors
 
-    share = blur(alpha)[..., None]
-    mean_foreground = blur(foreground * alpha) / (share + np.float32(1e-5))
-    mean_background = blur(background * (1 - alpha)) / (1 - share + np.float32(1e-5))
-    mixed = alpha * mean_foreground + (1 - alpha) * mean_background
-    return np.clip(mean_foreground + alpha * (photo - mixed), 0, 1), mean_background
+
+def _relaxed(photo: FloatMap, alpha: FloatMap, colors: FloatMap, rounds: int) -> FloatMap:
+    height, width = alpha.shape
+    padded = np.pad(alpha, 1, mode="edge")
+    places = [(slice(y, y + height), slice(x, x + width)) for y, x in ((0, 1), (2, 1), (1, 0), (1, 2))]
+    weights = [1e-5 + np.abs(alpha - padded[place]) for place in places]
+    total = sum(weights)
+    front, mixed, back = alpha**2 + total, alpha * (1 - alpha), (1 - alpha) ** 2 + total
+    determinant = front * back - mixed**2
+    front, mixed, back = ((x / determinant)[..., None] for x in (front, mixed, back))
+    seen = np.dstack([photo * alpha[..., None], photo * (1 - alpha)[..., None]])
+    for _ in range(rounds):
+        around = np.pad(colors, ((1, 1), (1, 1), (0, 0)), mode="edge")
+        right = seen + sum(weight[..., None] * around[place] for weight, place in zip(weights, places, strict=True))
+        first, second = right[..., :3], right[..., 3:]
+        colors = np.clip(np.dstack([back * first - mixed * second, front * second - mixed * first]), 0, 1)
+    return colors.astype(np.float32)

@@ -26,12 +26,13 @@ VISIBLE = 13
 
 SHADOW_SIDE = 512
 RIM = 2
-LOWER_SHARE = 0.45
-REACH = 0.35
+LOWER_SHARE = 0.4
+REACH = 0.28
 NOISE_MARGIN = 2.0
 NOISE_CLEAR = 0.06
 NOISE_BUSY = 0.15
-HUE_TOLERANCE = 0.12
+HUE_TOLERANCE = 0.04
+HUE_PER_DARKNESS = 0.11
 FIT_ROUNDS = 12
 MIN_SHADOW = 0.03
 
@@ -125,9 +126,16 @@ def contact_shadow(photo_srgb: Image, alpha: Image) -> Image | None:
     residual, noise, trust = _ground_residual(log_light, visible, cover)
     if trust == 0:
         return None
+    residual = np.dstack([_smoothed(residual[..., channel], visible) for channel in range(3)])
     change = residual.mean(axis=2)
     hue = np.abs(residual - change[..., None]).max(axis=2)
-    darkness = np.clip(-change - NOISE_MARGIN * noise, 0, None) * np.clip(2 - hue / HUE_TOLERANCE, 0, 1)
+    darkness = np.clip(-change - NOISE_MARGIN * noise, 0, None)
+    likeness = np.clip((1.6 - hue / (HUE_TOLERANCE + HUE_PER_DARKNESS * darkness)) / 0.6, 0, 1)
+    foreign = visible & ((hue > 2 * HUE_TOLERANCE + 1.5 * HUE_PER_DARKNESS * darkness) | (change > 0.25))
+    foreign = cv2.morphologyEx(foreign.astype(np.uint8), cv2.MORPH_OPEN, np.ones((3, 3), np.uint8))
+    above = np.maximum.accumulate(foreign[::-1], axis=0)[::-1].astype(np.float32)
+    above = cv2.GaussianBlur(cv2.dilate(above, np.ones((5, 5), np.uint8)), (0, 0), 6.0, sigmaY=2.0)
+    darkness *= likeness * (1 - above)
     darkness = _filled(darkness.astype(np.float32), visible) * nearness * np.float32(trust)
     darkness = cv2.GaussianBlur(darkness, (0, 0), 1.0)
     opacity = 1.0 - encode_srgb(np.exp(-darkness))
@@ -135,6 +143,12 @@ def contact_shadow(photo_srgb: Image, alpha: Image) -> Image | None:
         return None
     large = cv2.resize(opacity.astype(np.float32), (width, height), interpolation=cv2.INTER_CUBIC)
     return np.asarray(np.rint(np.clip(large, 0, 1) * 255), np.uint8)
+
+
+def _smoothed(values: FloatMap, known: Mask) -> FloatMap:
+    weight = known.astype(np.float32)
+    total = cv2.GaussianBlur(values * weight, (0, 0), 1.0)
+    return total / np.maximum(cv2.GaussianBlur(weight, (0, 0), 1.0), 1e-3)
 
 
 def _nearness(cover: Mask) -> FloatMap:
