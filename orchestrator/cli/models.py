@@ -1,4 +1,4 @@
-"""The commands that look at the models' versions and replace them: ``heartwood models …``."""
+"""``heartwood models``."""
 
 from __future__ import annotations
 
@@ -7,90 +7,96 @@ from typing import Annotated
 
 import typer
 from google.protobuf.timestamp_pb2 import Timestamp
-from rich.table import Table
 from rich.text import Text
 
 from orchestrator.cli.arguments import Server, Token, enum_values, read_settings
 from orchestrator.cli.session import connect
-from orchestrator.cli.terminal import console, progress_bar
-from orchestrator.client.client import Heartwood
+from orchestrator.cli.terminal import console, plain_table, progress_bar
 from orchestrator.protocol.heartwood.v1 import model_pb2
 
-HELP = """Look at the models' versions, and replace the one that serves while requests go on.
+HELP = """List, deploy and promote versions of the served models.
 
-A candidate is loaded beside the version that serves, warmed up, and held against golden inputs and, with --shadow,
-against live requests. One that fails never serves, and is told why. The version before stays loaded until `retire`.
+A new version is uploaded as a candidate. It is loaded beside the serving version, warmed up, and compared with it on
+golden inputs and, with --shadow, on live requests. A candidate that fails a check never serves, and its status contains
+the reason. The replaced version stays loaded until it is retired.
 
-[bold]heartwood models deploy segmentation new/2[/] checks new/2/model.onnx, then lets it serve.
+[bold]heartwood models deploy segmentation new/2[/] checks new/2/model.onnx and promotes it if it passes.
 
-[bold]heartwood models status segmentation[/] shows what serves, what is ready, and what failed and why.
+[bold]heartwood models status segmentation[/] shows all versions, and why a version failed.
 
-[bold]heartwood models rollback segmentation[/] lets the version before serve again, at once."""
+[bold]heartwood models rollback segmentation[/] makes the previous version serve again."""
 
 STATES = {number: name for name, number in enum_values(model_pb2.ModelVersionState).items()}
-VERDICTS = {number: name for name, number in enum_values(model_pb2.ModelVerdict).items()}
-STYLES = {"serving": "green", "ready": "cyan", "checking": "yellow", "failed": "red", "retired": "dim"}
+VERDICTS = {number: name.replace("_", " ") for name, number in enum_values(model_pb2.ModelVerdict).items()}
+STATE_STYLES = {"serving": "green", "ready": "cyan", "checking": "yellow", "failed": "red", "retired": "dim"}
 
 app = typer.Typer(help=HELP, no_args_is_help=True, rich_markup_mode="rich")
 
-Model = Annotated[str, typer.Argument(help="segmentation, intrinsic_decomposition or surface_estimation.")]
-Version = Annotated[int, typer.Argument(help="The version's number.", min=1)]
+ModelName = Annotated[
+    str, typer.Argument(help="segmentation, intrinsic_decomposition or surface_estimation.", metavar="MODEL")
+]
+Version = Annotated[int, typer.Argument(help="Version number.", min=1)]
 
 
 @app.command("list")
 def list_models(server: Server = "", token: Token = "") -> None:
-    """List the models: which version serves, and what a rollback would go to."""
+    """List the models with their serving versions and their rollback versions."""
     with connect(read_settings(), server, token) as client:
-        found = client.models.list()
-    table = Table("model", "serves", "rollback to", "ready", "changed", "by", box=None, header_style="bold")
-    for model in found:
-        ready = [str(one.version) for one in model.versions if STATES[one.state] == "ready"]
-        changed = _at(model.change_time) if model.revision else "never"
+        models = client.models.list()
+    table = plain_table("model", "serving", "rollback to", "ready", "changed", "by")
+    for model in models:
+        ready = [str(version.version) for version in model.versions if STATES[version.state] == "ready"]
+        changed = _format_time(model.change_time) if model.revision else "never"
         rollback_to = str(model.rollback_version or "–")
         table.add_row(model.name, str(model.serving_version), rollback_to, ", ".join(ready), changed, model.operator)
     console.print(table)
 
 
 @app.command()
-def status(model: Model, server: Server = "", token: Token = "") -> None:
-    """Show a model's versions, what was found of each, and why one failed."""
+def status(model: ModelName, server: Server = "", token: Token = "") -> None:
+    """Show all versions of a model with their check results."""
     with connect(read_settings(), server, token) as client:
-        _show(client.models.status(model))
+        _print_model(client.models.status(model))
 
 
 @app.command()
 def deploy(
-    model: Model,
+    model: ModelName,
     candidate: Annotated[
         Path,
         typer.Argument(
-            help="An ONNX file, or a folder with model.onnx and, if it has one, evaluation.json.", show_default=False
+            help="An ONNX file, or a folder with model.onnx and optionally evaluation.json.", show_default=False
         ),
     ],
     version: Annotated[
-        int, typer.Option(help="Its number; default: the folder's name where that is one, else the next.")
+        int,
+        typer.Option(help="Version number. Default: the folder's name if it is a number, otherwise the next number."),
     ] = 0,
-    promote: Annotated[bool, typer.Option(help="Let it serve when it passes, or leave it ready.")] = True,
+    promote: Annotated[bool, typer.Option(help="Promote the candidate if it passes the checks.")] = True,
     accept_difference: Annotated[
         bool,
         typer.Option(
             "--accept-difference",
-            help="Let it pass though it answers otherwise than the serving version and is not measured better.",
+            help="Accept outputs that differ from the serving version without an evaluation that shows better figures.",
         ),
     ] = False,
     shadow: Annotated[
-        float, typer.Option(help="Share of the live requests that it also gets, 0 to 1; its answers are only checked.")
+        float,
+        typer.Option(help="Share of live requests, 0 to 1, that are also sent to the candidate for comparison."),
     ] = 0.0,
-    shadow_requests: Annotated[int, typer.Option(help="So many live requests must have been checked …")] = 50,
-    shadow_timeout: Annotated[float, typer.Option(help="… in so many seconds.")] = 600.0,
+    shadow_requests: Annotated[int, typer.Option(help="Number of live requests that the candidate must answer.")] = 50,
+    shadow_timeout: Annotated[float, typer.Option(help="Time limit for these requests, in seconds.")] = 600.0,
     server: Server = "",
     token: Token = "",
 ) -> None:
-    """Upload a candidate, check it beside the version that serves, and promote it when it passes. Ctrl-C ends it."""
+    """Upload a candidate, check it beside the serving version, and promote it if it passes.
+
+    Ctrl-C ends the check.
+    """
     with connect(read_settings(), server, token) as client:
         with progress_bar() as bar:
             task = bar.add_task(f"deploy {model}", total=1.0, message="uploading")
-            changed = client.models.deploy(
+            deployed = client.models.deploy(
                 model,
                 candidate,
                 version=version,
@@ -99,59 +105,70 @@ def deploy(
                 shadow_share=shadow,
                 shadow_requests=shadow_requests,
                 shadow_timeout_s=shadow_timeout,
-                told=lambda fraction, message: bar.update(task, completed=fraction, message=message),
+                on_progress=lambda fraction, message: bar.update(task, completed=fraction, message=message),
             )
-        _show(changed)
+        _print_model(deployed)
 
 
 @app.command()
-def promote(model: Model, version: Version, server: Server = "", token: Token = "") -> None:
-    """Let a ready version serve: everywhere, at once, unless another operator was faster."""
+def promote(model: ModelName, version: Version, server: Server = "", token: Token = "") -> None:
+    """Make a ready version serve.
+
+    Fails without a change if another operator changes the model at the same time.
+    """
     with connect(read_settings(), server, token) as client:
-        _show(client.models.promote(model, version, _seen(client, model)))
+        revision = client.models.status(model).revision
+        _print_model(client.models.promote(model, version, revision))
 
 
 @app.command()
-def rollback(model: Model, server: Server = "", token: Token = "") -> None:
-    """Let the version serve again that served before. A second rollback undoes the first."""
+def rollback(model: ModelName, server: Server = "", token: Token = "") -> None:
+    """Make the previous version serve again. A second rollback undoes the first."""
     with connect(read_settings(), server, token) as client:
-        _show(client.models.rollback(model, _seen(client, model)))
+        revision = client.models.status(model).revision
+        _print_model(client.models.rollback(model, revision))
 
 
 @app.command()
-def retire(model: Model, version: Version, server: Server = "", token: Token = "") -> None:
-    """Unload a version that does not serve, and delete its file; its memory is free again."""
+def retire(model: ModelName, version: Version, server: Server = "", token: Token = "") -> None:
+    """Unload a version that does not serve, and delete its file. Frees its memory."""
     with connect(read_settings(), server, token) as client:
-        _show(client.models.retire(model, version))
+        _print_model(client.models.retire(model, version))
 
 
-def _seen(client: Heartwood, model: str) -> int:
-    return client.models.status(model).revision
-
-
-def _at(time: Timestamp) -> str:
-    return time.ToDatetime().strftime("%Y-%m-%d %H:%M:%S")
-
-
-def _show(model: model_pb2.Model) -> None:
-    back = f", a rollback goes to version {model.rollback_version}" if model.rollback_version else ""
-    console.print(f"[bold]{model.name}[/]: version [green]{model.serving_version}[/] serves{back}")
-    table = Table("version", "state", "deployed", "by", "found", box=None, header_style="bold")
-    for one in model.versions:
-        state = STATES[one.state]
-        made = "in the repository" if one.in_repository else _at(one.create_time)
-        table.add_row(str(one.version), Text(state, STYLES[state]), made, one.operator, one.reason or _found(one))
+def _print_model(model: model_pb2.Model) -> None:
+    rollback_version = f", rollback to version {model.rollback_version}" if model.rollback_version else ""
+    console.print(f"[bold]{model.name}[/]: version [green]{model.serving_version}[/] serves{rollback_version}")
+    table = plain_table("version", "state", "deployed", "by", "check results")
+    for version in model.versions:
+        state = STATES[version.state]
+        deployed = "in the repository" if version.in_repository else _format_time(version.create_time)
+        table.add_row(
+            str(version.version),
+            Text(state, STATE_STYLES[state]),
+            deployed,
+            version.operator,
+            Text(version.reason or _format_report(version)),
+        )
     console.print(table)
 
 
-def _found(one: model_pb2.ModelVersion) -> str:
-    if not one.HasField("report"):
+def _format_report(version: model_pb2.ModelVersion) -> str:
+    """Return the check results of a version as lines of text, or an empty string if it was not checked."""
+    if not version.HasField("report"):
         return ""
-    report = one.report
-    lines = [f"{VERDICTS[report.verdict].replace('_', ' ')}, held against version {report.against_version}"]
-    lines.append(", ".join(f"{name} {value:.2%} off" for name, value in sorted(report.differences.items())))
-    lines += [f"{at.side}²: {at.candidate_ms:.0f} ms, was {at.serving_ms:.0f} ms" for at in report.latencies]
+    report = version.report
+    against = f"version {report.against_version}"
+    differences = ", ".join(f"{name} {value:.2%}" for name, value in sorted(report.differences.items()))
+    lines = [f"{VERDICTS[report.verdict]}, compared with {against}", f"mean difference: {differences}"]
+    for latency in report.latencies:
+        lines.append(f"{latency.side}²: {latency.candidate_ms:.0f} ms ({against}: {latency.serving_ms:.0f} ms)")
     if report.HasField("shadow"):
-        seen = report.shadow
-        lines.append(f"{seen.requests} live requests: {seen.candidate_ms:.0f} ms, was {seen.serving_ms:.0f} ms")
+        shadow = report.shadow
+        latencies = f"{shadow.candidate_ms:.0f} ms ({against}: {shadow.serving_ms:.0f} ms)"
+        lines.append(f"{shadow.requests} live requests: {latencies}")
     return "\n".join(lines)
+
+
+def _format_time(time: Timestamp) -> str:
+    return time.ToDatetime().strftime("%Y-%m-%d %H:%M:%S")

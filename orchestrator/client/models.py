@@ -1,10 +1,11 @@
-"""What an operator's client does with the models' versions: ``Heartwood(…).models``."""
+"""Manages the versions of the served models, for operators: ``Heartwood(…).models``."""
 
 from __future__ import annotations
 
 import hashlib
 import os
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,14 +16,13 @@ from orchestrator.client.errors import ApiError
 from orchestrator.errors import InvalidInput
 from orchestrator.protocol.heartwood.v1 import model_pb2, model_pb2_grpc
 
-CHUNK = 1 << 20
-MODEL_FILE, EVALUATION_FILE = "model.onnx", "evaluation.json"
-
-Told = Callable[[float, str], None]
+CHUNK_BYTES = 1 << 20
+MODEL_FILE = "model.onnx"
+EVALUATION_FILE = "evaluation.json"
 
 
 class Models:
-    """Looks at the models' versions and replaces them. Every method raises ``ApiError``."""
+    """Lists models and replaces their serving versions. Every method raises ``ApiError`` if the call fails."""
 
     def __init__(self, stub: model_pb2_grpc.ModelServiceStub, metadata: Any, call: Callable[..., Any]) -> None:
         self._stub = stub
@@ -30,14 +30,14 @@ class Models:
         self._call = call
 
     def list(self) -> list[model_pb2.Model]:
-        """Every model."""
+        """Return all models."""
         return list(self._call(self._stub.ListModels, model_pb2.ListModelsRequest()).models)
 
     def status(self, model: str) -> model_pb2.Model:
-        """A model and all of its versions."""
+        """Return a model with all of its versions."""
         request = model_pb2.GetModelStatusRequest(model=model)
-        found: model_pb2.Model = self._call(self._stub.GetModelStatus, request).model
-        return found
+        response: model_pb2.GetModelStatusResponse = self._call(self._stub.GetModelStatus, request)
+        return response.model
 
     def deploy(
         self,
@@ -50,87 +50,116 @@ class Models:
         shadow_share: float = 0.0,
         shadow_requests: int = 50,
         shadow_timeout_s: float = 600.0,
-        told: Told | None = None,
+        on_progress: Callable[[float, str], None] | None = None,
     ) -> model_pb2.Model:
-        """Upload a candidate, have it checked, and promoted when it passes.
+        """Upload a candidate and wait until the service has checked it and, unless disabled, promoted it.
+
+        An exception in ``on_progress``, such as KeyboardInterrupt, ends the deployment on the service as well.
 
         Args:
-            candidate: an ONNX file, or a folder with ``model.onnx`` and, if it has one, ``evaluation.json``. A folder
-                whose name is a number gives the version's, unless ``version`` does.
-            told: called with the fraction done and what is being done.
+            candidate: an ONNX file, or a folder with ``model.onnx`` and optionally ``evaluation.json``.
+            version: number of the new version. 0 uses the name of the candidate's folder if that is a number, and
+                one more than the newest version otherwise.
+            promote: make the candidate serve if it passes the checks. Otherwise it becomes READY.
+            accept_difference: accept outputs that differ from those of the serving version.
+            shadow_share: share of the live requests, from 0 to 1, that the candidate also receives. Its outputs are
+                only compared.
+            shadow_requests: number of live requests that the candidate must answer, if the share is above 0.
+            shadow_timeout_s: time limit for these requests, in seconds.
+            on_progress: called with the fraction done in [0, 1] and a message.
 
         Raises:
-            InvalidInput: the candidate is not there.
+            InvalidInput: the candidate does not exist or cannot be read.
         """
-        file, evaluation, number = find_candidate(Path(candidate))
-        data = _read(file)
+        source = find_candidate(Path(candidate))
+        data = _read(source.model_file)
         header = model_pb2.DeployModelRequest.Header(
             model=model,
-            version=version or number,
+            version=version or source.version,
             size_bytes=len(data),
             sha256=hashlib.sha256(data).hexdigest(),
-            evaluation_json=_read(evaluation) if evaluation else b"",
+            evaluation_json=_read(source.evaluation_file) if source.evaluation_file else b"",
             accept_difference=accept_difference,
             no_promote=not promote,
             shadow_share=shadow_share,
             shadow_requests=shadow_requests,
             shadow_timeout=Duration(nanos=int(1e9 * (shadow_timeout_s % 1)), seconds=int(shadow_timeout_s)),
         )
-
-        def messages() -> Iterator[model_pb2.DeployModelRequest]:
-            yield model_pb2.DeployModelRequest(header=header)
-            for offset in range(0, len(data), CHUNK):
-                chunk = model_pb2.DeployModelRequest.Chunk(offset=offset, data=data[offset : offset + CHUNK])
-                yield model_pb2.DeployModelRequest(chunk=chunk)
-
-        call = self._stub.DeployModel(messages(), metadata=self._metadata)
+        call = self._stub.DeployModel(_upload_requests(header, data), metadata=self._metadata)
         deployed = model_pb2.Model()
         try:
-            for answer in call:
-                deployed = answer.model
-                if told is not None:
-                    told(answer.fraction, answer.message)
+            for response in call:
+                deployed = response.model
+                if on_progress is not None:
+                    on_progress(response.fraction, response.message)
         except grpc.RpcError as error:
             raise ApiError.from_call(error) from None
         finally:
-            call.cancel()  # Ctrl-C ends the check too; one that has ended stays as it is
+            call.cancel()  # has no effect on a call that is complete
         return deployed
 
     def promote(self, model: str, version: int, revision: int | None = None) -> model_pb2.Model:
-        """Let a ready version serve; ``revision`` is the model's as the caller saw it, None takes any."""
+        """Make a READY version serve.
+
+        Args:
+            revision: the model's revision that the caller read. The call fails with reason CHANGED_MEANWHILE if the
+                model has another revision now. None skips this check.
+        """
         request = model_pb2.PromoteModelRequest(model=model, version=version, revision=revision)
-        changed: model_pb2.Model = self._call(self._stub.PromoteModel, request).model
-        return changed
+        response: model_pb2.PromoteModelResponse = self._call(self._stub.PromoteModel, request)
+        return response.model
 
     def rollback(self, model: str, revision: int | None = None) -> model_pb2.Model:
-        """Let the version serve again that served before."""
+        """Make the version serve that served before the last change. See ``promote`` for ``revision``."""
         request = model_pb2.RollbackModelRequest(model=model, revision=revision)
-        changed: model_pb2.Model = self._call(self._stub.RollbackModel, request).model
-        return changed
+        response: model_pb2.RollbackModelResponse = self._call(self._stub.RollbackModel, request)
+        return response.model
 
     def retire(self, model: str, version: int) -> model_pb2.Model:
         """Unload a version that does not serve, and delete its file."""
         request = model_pb2.RetireModelRequest(model=model, version=version)
-        changed: model_pb2.Model = self._call(self._stub.RetireModel, request).model
-        return changed
+        response: model_pb2.RetireModelResponse = self._call(self._stub.RetireModel, request)
+        return response.model
 
 
-def find_candidate(candidate: Path) -> tuple[Path, Path | None, int]:
-    """The ONNX file, the evaluation where there is one, and the version that the folder's name gives (0: none).
+@dataclass(frozen=True)
+class CandidateFiles:
+    """The files of a candidate on this machine."""
+
+    model_file: Path
+    evaluation_file: Path | None
+    version: int  # the name of the folder, if that is a number; otherwise 0
+
+
+def find_candidate(candidate: Path) -> CandidateFiles:
+    """Find the files of a candidate; see ``Models.deploy``.
 
     Raises:
         InvalidInput: there is no ONNX file.
     """
     file = candidate / MODEL_FILE if candidate.is_dir() else candidate
     if not file.is_file():
-        raise InvalidInput(str(candidate), f"there is no file {file}; name an ONNX file or a folder with {MODEL_FILE}")
+        raise InvalidInput(
+            str(candidate), f"there is no file {file}; name an ONNX file, or a folder that contains {MODEL_FILE}"
+        )
     evaluation = file.with_name(EVALUATION_FILE)
-    folder = file.parent.resolve().name
-    return file, evaluation if evaluation.is_file() else None, int(folder) if folder.isdecimal() else 0
+    folder_name = file.parent.resolve().name
+    return CandidateFiles(
+        file, evaluation if evaluation.is_file() else None, int(folder_name) if folder_name.isdecimal() else 0
+    )
+
+
+def _upload_requests(
+    header: model_pb2.DeployModelRequest.Header, data: bytes
+) -> Iterator[model_pb2.DeployModelRequest]:
+    yield model_pb2.DeployModelRequest(header=header)
+    for offset in range(0, len(data), CHUNK_BYTES):
+        chunk = model_pb2.DeployModelRequest.Chunk(offset=offset, data=data[offset : offset + CHUNK_BYTES])
+        yield model_pb2.DeployModelRequest(chunk=chunk)
 
 
 def _read(path: Path) -> bytes:
     try:
         return path.read_bytes()
     except OSError as error:
-        raise InvalidInput(str(path), f"it can't be read: {error.strerror}") from None
+        raise InvalidInput(str(path), f"the file cannot be read: {error.strerror}") from None

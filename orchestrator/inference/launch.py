@@ -1,4 +1,4 @@
-"""Start, supervise and stop the ``tritonserver`` that the nvidia-pytriton wheel carries. No container, no root."""
+"""Starts, supervises and stops the ``tritonserver`` of the nvidia-pytriton wheel. Needs no container and no root."""
 
 from __future__ import annotations
 
@@ -22,25 +22,31 @@ from types import TracebackType
 import structlog
 
 from orchestrator.errors import ToolFailed
-from orchestrator.inference.profiles import derive
+from orchestrator.inference.profiles import apply_profile
 
 log = structlog.get_logger()
 
 REMEDY = "install it with: pip install 'heartwood[local]'"
 START_TIMEOUT_S = 120.0
 STOP_TIMEOUT_S = 15.0
-FIRST_BACKOFF_S, MAX_BACKOFF_S = 0.5, 30.0
-STEADY_S = 60.0
-"""A server that ran this long starts again with the first backoff."""
+POLL_S = 0.05
+FIRST_BACKOFF_S = 0.5
+"""Delay before the first restart. Each further restart doubles it."""
+MAX_BACKOFF_S = 30.0
+STABLE_AFTER_S = 60.0
+"""A server that ran this long is restarted with the first backoff again."""
 MAX_LOG_BYTES = 10 << 20
-SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 - where POSIX shared memory lives
-
-PREFIX = "heartwood"
-"""Folders and shared memory of a server are named PREFIX-PID-…, so that what a crash left can be told."""
+"""Size at which the log is rotated when the server starts."""
+SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 - the standard location of POSIX shared memory
+LIBPYTHON = f"libpython{sys.version_info.major}.{sys.version_info.minor}.so.1.0"
+"""The library that Triton's Python stubs link to."""
+NAME_PREFIX = "heartwood"
+"""Folders and shared memory of a server are named PREFIX-PID-ID, so that the leftovers of a crash can be identified."""
+INHERITED_VARIABLES = ("PATH", "HOME", "LANG", "TMPDIR", "CUDA_VISIBLE_DEVICES", "OMP_NUM_THREADS")
 
 
 def find_triton() -> Path:
-    """The wheel's ``tritonserver`` folder (bin/, backends/, python_backend_stubs/).
+    """Return the ``tritonserver`` folder of the wheel (bin/, backends/, python_backend_stubs/).
 
     Raises:
         ToolFailed: the wheel is not installed.
@@ -50,19 +56,20 @@ def find_triton() -> Path:
         raise ToolFailed(f"Triton is not installed; {REMEDY}")
     folder = Path(next(iter(spec.submodule_search_locations))) / "tritonserver"
     if not (folder / "bin" / "tritonserver").exists():
-        raise ToolFailed(f"the nvidia-pytriton wheel holds no tritonserver; {REMEDY}")
+        raise ToolFailed(f"the installed nvidia-pytriton wheel contains no tritonserver; {REMEDY}")
     return folder
 
 
 class TritonServer:
-    """One supervised server on free loopback ports, which it keeps over restarts.
+    """A supervised Triton on free loopback ports. It keeps its ports when it is restarted.
 
     Args:
         repository: the model repository.
-        backends: the Python-based backends, one folder each.
-        workdir: its log and its assembled backend folder are kept here.
-        profile: a folder of ``triton_config/profiles``; its copy of the repository is what is served.
-        models: what to load; everything in the repository by default.
+        backends: folder of the Python-based backends, one subfolder each.
+        workdir: folder for the log and the assembled backends.
+        profile: a folder of ``triton_config/profiles``. The server then uses a copy of the repository with this
+            profile applied.
+        models: the models to load; ``*`` means all.
     """
 
     def __init__(
@@ -79,8 +86,9 @@ class TritonServer:
         self._workdir = workdir.resolve()
         self._profile = profile
         self._models = tuple(models)
-        self._region = f"{PREFIX}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
+        self._instance_name = f"{NAME_PREFIX}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
         self._process: subprocess.Popen[bytes] | None = None
+        self._supervisor: threading.Thread | None = None
         self._stopping = threading.Event()
         self._ready = threading.Event()
         self._failure: ToolFailed | None = None
@@ -100,12 +108,12 @@ class TritonServer:
 
     @property
     def metrics_url(self) -> str:
-        """Prometheus metrics."""
+        """URL of the Prometheus metrics."""
         return f"http://127.0.0.1:{self.metrics_port}/metrics"
 
     @property
     def pid(self) -> int:
-        """The process id of the server that runs now; 0 where none does."""
+        """Process id of the running server, or 0."""
         return self._process.pid if self._process is not None and self._process.poll() is None else 0
 
     def __enter__(self) -> TritonServer:
@@ -118,89 +126,95 @@ class TritonServer:
         """Start the server and wait until every model is ready.
 
         Raises:
-            ToolFailed: it is not installed, a model does not load, or it took too long; the message ends with
-                the last lines of its log.
+            ToolFailed: Triton is not installed, a model cannot be loaded, or the timeout passed. The message contains
+                the last relevant lines of the log.
         """
         command = self._command()
-        # The thread lives as long as the server: the kernel kills the server when the thread that started it ends.
+        # The kernel kills the server when the thread that started it ends, so this thread runs as long as the server.
         self._supervisor = threading.Thread(target=self._supervise, args=(command,), name="triton", daemon=True)
         self._supervisor.start()
-        end = time.monotonic() + timeout_s
-        while time.monotonic() < end and self._failure is None:
-            if self._ready.wait(0.05):
+        deadline = time.monotonic() + timeout_s
+        while time.monotonic() < deadline and self._failure is None:
+            if self._ready.wait(POLL_S):
                 return self
-        failure = self._failure or ToolFailed(f"Triton was not ready after {timeout_s:.0f} s: {self._last_words()}")
+        failure = self._failure or ToolFailed(f"Triton was not ready within {timeout_s:.0f} s: {self._log_tail()}")
         self.stop()
         raise failure
 
     def stop(self) -> None:
-        """End the server and its backends, and remove its shared memory; harmless when it has ended."""
+        """Stop the server and its backends and remove its files. Has no effect if it is stopped already."""
         self._stopping.set()
-        process = self._process
-        if process is not None:
-            _end(process)
-        supervisor = getattr(self, "_supervisor", None)
-        if supervisor is not None:
-            supervisor.join(STOP_TIMEOUT_S)
-        self._clear_shared_memory()
+        if self._process is not None:
+            _terminate(self._process)
+        if self._supervisor is not None:
+            self._supervisor.join(STOP_TIMEOUT_S)
+        self._remove_shared_memory()
+        for folder in (self._backends_folder, self._repository_folder):
+            shutil.rmtree(folder, ignore_errors=True)
 
     def _supervise(self, command: list[str]) -> None:
+        """Run the server, and restart it with exponential backoff whenever it dies."""
         backoff = FIRST_BACKOFF_S
         while not self._stopping.is_set():
             started = time.monotonic()
             code = self._run_once(command)
             if self._stopping.is_set():
                 return
-            if not self._ready.is_set():  # it never came up: trying again would not help
-                self._failure = ToolFailed(f"Triton ended with code {code}: {self._last_words()}", code=code)
+            if not self._ready.is_set():  # a server that never became ready would fail again
+                self._failure = ToolFailed(f"Triton ended with code {code}: {self._log_tail()}", code=code)
                 return
-            backoff = FIRST_BACKOFF_S if time.monotonic() - started > STEADY_S else backoff
+            backoff = FIRST_BACKOFF_S if time.monotonic() - started > STABLE_AFTER_S else backoff
             log.warning("triton_died", code=code, restart_in_s=backoff)
-            self._clear_shared_memory()
+            self._remove_shared_memory()
             if self._stopping.wait(backoff):
                 return
             backoff = min(backoff * 2, MAX_BACKOFF_S)
             self.restarts += 1
 
     def _run_once(self, command: list[str]) -> int:
+        """Run the server until it ends; return its exit code."""
         if self.log_file.exists() and self.log_file.stat().st_size > MAX_LOG_BYTES:
             self.log_file.replace(self.log_file.with_suffix(".old.log"))
         with self.log_file.open("ab") as output:
             self._process = process = subprocess.Popen(
                 command,
                 cwd=self._workdir,
-                env=self._environment(),
+                env=_environment(),
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
                 start_new_session=True,
             )
         if self._stopping.is_set():
-            _end(process)
+            _terminate(process)
         while process.poll() is None and not self._ready.is_set():
-            if self._answers():
+            if self._is_ready():
                 self._ready.set()
-            time.sleep(0.05)
+            time.sleep(POLL_S)
         code = process.wait()
-        _end(process)  # its stubs
+        _terminate(process)  # ends the stub processes of the Python backend
         return code
 
-    def _answers(self) -> bool:
+    def _is_ready(self) -> bool:
         try:
-            with urllib.request.urlopen(f"http://{self.http_url}/v2/health/ready", timeout=1) as answer:
-                return bool(answer.status == 200)
+            with urllib.request.urlopen(f"http://{self.http_url}/v2/health/ready", timeout=1) as response:
+                return bool(response.status == 200)
         except (urllib.error.URLError, OSError):
             return False
 
     def _command(self) -> list[str]:
+        """Prepare the folders of the server and return its command line."""
         triton = find_triton()
         self._workdir.mkdir(parents=True, exist_ok=True)
-        _clear_after_crashes(self._workdir)
-        folder = self._assemble_backends(triton)
+        _remove_leftovers(self._workdir)
+        self._assemble_backends(triton)
+        repository = self._repository
+        if self._profile is not None:
+            repository = apply_profile(repository, self._profile, self._repository_folder)
         command = [
             str(triton / "bin" / "tritonserver"),
-            f"--model-repository={self._fitted_repository()}",
-            f"--backend-directory={folder}",
+            f"--model-repository={repository}",
+            f"--backend-directory={self._backends_folder}",
             "--model-control-mode=explicit",
             *(f"--load-model={model}" for model in self._models),
             f"--grpc-port={self.grpc_port}",
@@ -209,15 +223,23 @@ class TritonServer:
             "--grpc-address=127.0.0.1",
             "--http-address=127.0.0.1",
             "--metrics-address=127.0.0.1",
-            f"--backend-config=python,shm-region-prefix-name={self._region}",
+            f"--backend-config=python,shm-region-prefix-name={self._instance_name}",
         ]
         setpriv = shutil.which("setpriv")
         return [setpriv, "--pdeathsig", "KILL", "--", *command] if setpriv else command
 
-    def _assemble_backends(self, triton: Path) -> Path:
-        """A backend folder: the wheel's ``python`` with this interpreter's stub, and ours beside it."""
-        folder = self._workdir / f"backends-{self._region}"
-        python = folder / "python"
+    @property
+    def _backends_folder(self) -> Path:
+        return self._workdir / f"backends-{self._instance_name}"
+
+    @property
+    def _repository_folder(self) -> Path:
+        """Folder of the repository copy that a profile requires."""
+        return self._workdir / f"models-{self._instance_name}"
+
+    def _assemble_backends(self, triton: Path) -> None:
+        """Create the backend folder: the wheel's ``python`` with the stub of this interpreter, and our backends."""
+        python = self._backends_folder / "python"
         shutil.copytree(triton / "backends" / "python", python)
         version = f"{sys.version_info.major}.{sys.version_info.minor}"
         stub = triton / "python_backend_stubs" / version / "triton_python_backend_stub"
@@ -226,51 +248,48 @@ class TritonServer:
         shutil.copy2(stub, python)
         for backend in sorted(self._backends.iterdir()):
             if (backend / "model.py").exists():
-                shutil.copytree(backend, folder / backend.name, ignore=shutil.ignore_patterns("__pycache__"))
-        return folder
+                target = self._backends_folder / backend.name
+                shutil.copytree(backend, target, ignore=shutil.ignore_patterns("__pycache__"))
 
-    def _fitted_repository(self) -> Path:
-        if self._profile is None:
-            return self._repository
-        return derive(self._repository, self._profile, self._workdir / f"models-{self._region}")
-
-    def _environment(self) -> dict[str, str]:
-        """This interpreter's packages for the stubs, the wheel's libraries for the server, no secrets."""
-        kept = ("PATH", "HOME", "LANG", "TMPDIR", "CUDA_VISIBLE_DEVICES", "OMP_NUM_THREADS")
-        environment = {name: os.environ[name] for name in kept if name in os.environ}
-        libraries = find_triton().parent.parent / "nvidia_pytriton.libs"
-        environment["LD_LIBRARY_PATH"] = f"{libraries}:{os.environ.get('LD_LIBRARY_PATH', '')}".rstrip(":")
-        environment["PYTHONPATH"] = os.pathsep.join(path for path in sys.path if path.endswith("site-packages"))
-        environment["PYTHONHOME"] = sys.base_prefix
-        return environment
-
-    def _last_words(self) -> str:
+    def _log_tail(self) -> str:
+        """Return the last three lines of the log that report an error, or its last three lines."""
         try:
             lines = self.log_file.read_text(errors="replace").splitlines()
         except OSError:
-            return "no log"
-        wanted = [line for line in lines if line.startswith("E") or "rror" in line][-3:] or lines[-3:]
-        return " | ".join(line.strip() for line in wanted)[-800:] or "an empty log"
+            return "there is no log"
+        relevant = [line for line in lines if line.startswith("E") or "rror" in line][-3:] or lines[-3:]
+        return " | ".join(line.strip() for line in relevant)[-800:] or "the log is empty"
 
-    def _clear_shared_memory(self) -> None:
-        for region in SHARED_MEMORY.glob(f"{self._region}*"):
+    def _remove_shared_memory(self) -> None:
+        for region in SHARED_MEMORY.glob(f"{self._instance_name}*"):
             region.unlink(missing_ok=True)
-        if self._stopping.is_set():
-            for folder in ("backends", "models"):
-                shutil.rmtree(self._workdir / f"{folder}-{self._region}", ignore_errors=True)
 
 
-def _clear_after_crashes(workdir: Path) -> None:
-    """Remove the folders and the shared memory of servers whose owner is gone."""
-    for parent, pattern in ((workdir, f"*-{PREFIX}-*"), (SHARED_MEMORY, f"{PREFIX}-*")):
-        for left in parent.glob(pattern):
-            owner = re.search(rf"{PREFIX}-(\d+)-", left.name)
+def _environment() -> dict[str, str]:
+    """Return the server's environment: the wheel's libraries, this interpreter's packages, and no secrets."""
+    environment = {name: os.environ[name] for name in INHERITED_VARIABLES if name in os.environ}
+    libraries = [str(find_triton().parent.parent / "nvidia_pytriton.libs")]
+    interpreter_libraries = Path(sys.base_prefix) / "lib"
+    if (interpreter_libraries / LIBPYTHON).exists():  # a Python outside the system's folders, such as one from uv
+        libraries.append(str(interpreter_libraries))
+    libraries += filter(None, [os.environ.get("LD_LIBRARY_PATH")])
+    environment["LD_LIBRARY_PATH"] = os.pathsep.join(libraries)
+    environment["PYTHONPATH"] = os.pathsep.join(path for path in sys.path if path.endswith("site-packages"))
+    environment["PYTHONHOME"] = sys.base_prefix
+    return environment
+
+
+def _remove_leftovers(workdir: Path) -> None:
+    """Remove folders and shared memory of servers whose Heartwood process no longer exists."""
+    for parent, pattern in ((workdir, f"*-{NAME_PREFIX}-*"), (SHARED_MEMORY, f"{NAME_PREFIX}-*")):
+        for path in parent.glob(pattern):
+            owner = re.search(rf"{NAME_PREFIX}-(\d+)-", path.name)
             if owner and not Path(f"/proc/{owner[1]}").exists():
-                shutil.rmtree(left, ignore_errors=True) if left.is_dir() else left.unlink(missing_ok=True)
+                shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink(missing_ok=True)
 
 
-def _end(process: subprocess.Popen[bytes]) -> None:
-    """SIGTERM, then SIGKILL, to the process group that ``process`` leads."""
+def _terminate(process: subprocess.Popen[bytes]) -> None:
+    """Send SIGTERM to ``process``, wait, then send SIGKILL to the whole process group that it leads."""
     if process.poll() is None:
         process.send_signal(signal.SIGTERM)
         try:
@@ -286,11 +305,12 @@ def _end(process: subprocess.Popen[bytes]) -> None:
 
 
 def _free_ports(count: int) -> list[int]:
+    """Return free loopback ports. All sockets are open at the same time, so the ports differ."""
     sockets = [socket.socket() for _ in range(count)]
     try:
-        for one in sockets:
-            one.bind(("127.0.0.1", 0))
-        return [int(one.getsockname()[1]) for one in sockets]
+        for item in sockets:
+            item.bind(("127.0.0.1", 0))
+        return [int(item.getsockname()[1]) for item in sockets]
     finally:
-        for one in sockets:
-            one.close()
+        for item in sockets:
+            item.close()

@@ -1,4 +1,4 @@
-"""Photos as the models take them: in one of a few square sizes, so that Triton can batch them."""
+"""Resizes and pads photos to one of a few square sizes, so that Triton can batch requests for different photos."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 from orchestrator.domain.images import FloatMap, Image
 
 BUCKETS = (512, 768, 1024)
-"""Sides of the squares, in pixels."""
+"""Sides of the square inputs, in pixels."""
 
 
 def shrink(photo_srgb: Image, long_side: int) -> Image:
-    """The photo with its longer side at most ``long_side``, by area averaging; it is never enlarged."""
+    """Scale the photo down by area averaging until its longer side is at most ``long_side``. Never enlarges."""
     height, width = photo_srgb.shape[:2]
     scale = long_side / max(height, width)
     if scale >= 1:
@@ -24,12 +24,19 @@ def shrink(photo_srgb: Image, long_side: int) -> Image:
     return np.asarray(cv2.resize(photo_srgb, size, interpolation=cv2.INTER_AREA), np.uint8)
 
 
-def fill_square(photo: NDArray[Any], side: int) -> NDArray[Any]:
-    """The photo, or a map of it, in the upper left of a square; what fills it up repeats the edge. Same type."""
+def pad_to_square(photo: NDArray[Any], side: int) -> NDArray[Any]:
+    """Pad a photo or a map on the right and at the bottom by repeating its edge pixels.
+
+    Args:
+        photo: [h, w] or [h, w, C] of any dtype, h and w at most ``side``.
+
+    Returns:
+        [side, side] or [side, side, C] of the same dtype.
+    """
     height, width = photo.shape[:2]
     return np.asarray(cv2.copyMakeBorder(photo, 0, side - height, 0, side - width, cv2.BORDER_REPLICATE))
 
 
-def as_input(photo_srgb: Image) -> FloatMap:
-    """[1, 3, H, W] float32, sRGB in [0, 1]."""
+def to_model_input(photo_srgb: Image) -> FloatMap:
+    """Convert [H, W, 3] uint8 to [1, 3, H, W] float32 in [0, 1]."""
     return np.ascontiguousarray(photo_srgb.transpose(2, 0, 1)[None], np.float32) / np.float32(255)

@@ -1,7 +1,8 @@
-"""The models behind Triton: one call gives every map of a photo, each from the version that serves.
+"""Runs the material models on Triton: one call returns all maps of a photo.
 
-The photo is decoded by Triton once, then all models are asked side by side, each under the name of its serving version.
-That is what moves traffic: an operator's promotion changes a name here, and nothing on Triton (docs/operating.md).
+Triton decodes the photo once. Requests to the three models then run concurrently. Each request addresses the Triton
+name of the model's serving version. A promotion changes only the name used here; it loads and unloads nothing on
+Triton (docs/operating.md).
 """
 
 from __future__ import annotations
@@ -15,54 +16,54 @@ from typing import Protocol
 import cv2
 import numpy as np
 import tritonclient.grpc as triton
+from scipy.special import softmax
 from tritonclient.utils import InferenceServerException
 
 from orchestrator.domain.images import FloatMap, Image
 from orchestrator.domain.material_maps import MaterialMaps
+from orchestrator.domain.model_versions import MODELS, PREPROCESS
 from orchestrator.errors import ModelFailed, ModelUnavailable
-from orchestrator.inference.letterbox import BUCKETS, fill_square, shrink
-from orchestrator.inference.versions import Answer, TritonVersions, turned
+from orchestrator.inference.letterbox import BUCKETS, pad_to_square, shrink
+from orchestrator.inference.triton_client import InferenceResult, TritonClient, to_heartwood_error
 
-PREPROCESS = "image_preprocess"
 OUTPUTS = {
     "intrinsic_decomposition": {"albedo": 3, "shading": 3},
     "surface_estimation": {"normal": 3, "roughness": 1, "ambient_occlusion": 1, "depth": 1},
     "segmentation": {"component": 0, "material": 0},
 }
-"""Model → output → channels; 0 is as many as the segmentation model has classes."""
-MODELS = tuple(OUTPUTS)
+"""Model → output → number of channels; 0 means one channel per class of the segmentation model."""
 
 
 @dataclass(frozen=True)
-class Serving:
-    """What the operators decided: the version of each model that answers, and which versions they deployed.
+class ServingVersions:
+    """The operators' decisions: which version of each model serves, and which versions are deployed.
 
-    A model that is not in ``promoted`` is served by the newest version of the repository.
+    The newest version in the repository serves a model that is not in ``promoted``.
     """
 
-    promoted: Mapping[str, str] = field(default_factory=dict)
-    deployed: Mapping[tuple[str, str], str] = field(default_factory=dict)  # model and version → Triton name
+    promoted: Mapping[str, str] = field(default_factory=dict)  # model → version
+    deployed: Mapping[tuple[str, str], str] = field(default_factory=dict)  # (model, version) → Triton name
 
-    def name(self, model: str, version: str) -> str:
-        """The Triton name of a version."""
+    def triton_name(self, model: str, version: str) -> str:
+        """Return the Triton name of a version."""
         return self.deployed.get((model, version), model)
 
 
-class Watcher(Protocol):
-    """Sees what a model answered to live requests; ``inference.shadow.Shadow`` is the one there is."""
+class TrafficObserver(Protocol):
+    """Receives live requests with their results; ``inference.shadow.ShadowTraffic`` implements it."""
 
-    def offer(self, image: FloatMap, answer: Answer) -> None:
-        """Take the request or leave it, at once."""
+    def observe(self, image: FloatMap, result: InferenceResult) -> None:
+        """Accept or ignore one request. Must return immediately."""
 
 
 class TritonModels:
-    """The models of one Triton at ``url`` (gRPC host:port). Safe from many threads."""
+    """The material models on the Triton at ``url`` (gRPC host:port). Thread-safe."""
 
     def __init__(self, url: str, *, timeout_s: float = 60.0) -> None:
-        self.triton = TritonVersions(url)
+        self.triton = TritonClient(url)
         self.timeout_s = timeout_s
-        self._serving = Serving()
-        self._watchers: dict[str, Watcher] = {}
+        self._serving = ServingVersions()
+        self._observers: dict[str, TrafficObserver] = {}
         self._lock = threading.Lock()
         self._classes: dict[str, tuple[str, ...]] = {}
 
@@ -71,49 +72,56 @@ class TritonModels:
         self.triton.close()
 
     @property
-    def serving(self) -> Serving:
-        """What is followed now."""
+    def serving(self) -> ServingVersions:
+        """The versions that serve now."""
         return self._serving
 
-    def follow(self, serving: Serving) -> None:
-        """Let these versions answer from the next photo on; photos that are on their way end with theirs."""
+    def set_serving(self, serving: ServingVersions) -> None:
+        """Change the serving versions. Running requests finish with the versions that they started with."""
         self._serving = serving
 
-    def watch(self, model: str, watcher: Watcher | None) -> None:
-        """Show ``watcher`` each live request of a model and its answer; None ends that."""
-        if watcher is None:
-            self._watchers.pop(model, None)
+    def set_observer(self, model: str, observer: TrafficObserver | None) -> None:
+        """Pass every live request of ``model`` and its result to ``observer``; None stops this."""
+        if observer is None:
+            self._observers.pop(model, None)
         else:
-            self._watchers[model] = watcher
+            self._observers[model] = observer
 
     def ready(self) -> bool:
-        """Whether every model's serving version answers now."""
+        """Return whether the serving version of every model is ready."""
         serving = self._serving
         versions = {model: serving.promoted.get(model, "") for model in MODELS}
         return self.triton.ready(PREPROCESS) and all(
-            self.triton.ready(serving.name(model, version), version) for model, version in versions.items()
+            self.triton.ready(serving.triton_name(model, version), version) for model, version in versions.items()
         )
 
-    def versions(self, held: Mapping[str, str] | None = None) -> dict[str, str]:
-        """The version of each model that answers now: of ``held``, where it still answers, else the serving one.
+    def versions(self, pinned: Mapping[str, str] | None = None) -> dict[str, str]:
+        """Return the version of each model to use now.
+
+        Args:
+            pinned: the versions that a job started with. A pinned version is returned while it is still loaded;
+                otherwise the serving version replaces it.
 
         Raises:
-            ModelUnavailable: one of them does not answer at the moment.
+            ModelUnavailable: a serving version is not available.
         """
-        return {model: self._version(model, (held or {}).get(model, "")) for model in MODELS}
+        return {model: self._version(model, (pinned or {}).get(model, "")) for model in MODELS}
 
-    def _version(self, model: str, held: str) -> str:
+    def _version(self, model: str, pinned: str) -> str:
         serving = self._serving
-        wanted = [version for version in (held, serving.promoted.get(model, "")) if version]
-        if wanted and (model, wanted[0]) in serving.deployed:
-            return wanted[0]
-        there = self.triton.repository(model)
-        for version in wanted:
-            if version in there or (model, version) in serving.deployed:
+        candidates = [version for version in (pinned, serving.promoted.get(model, "")) if version]
+        if candidates and (model, candidates[0]) in serving.deployed:
+            return candidates[0]
+        in_repository = self.triton.repository_versions(model)
+        for version in candidates:
+            if version in in_repository or (model, version) in serving.deployed:
                 return version
-        if model in serving.promoted or not there:
-            raise ModelUnavailable(f"the serving version of {model} does not answer at the moment", model=model)
-        return there[-1]
+        if model in serving.promoted or not in_repository:
+            raise ModelUnavailable(
+                f"the serving version of model {model!r} is not available on Triton at the moment; try again later",
+                model=model,
+            )
+        return in_repository[-1]
 
     def analyze(
         self,
@@ -123,33 +131,27 @@ class TritonModels:
         timeout_s: float | None = None,
         versions: Mapping[str, str] | None = None,
     ) -> MaterialMaps:
-        """Return the material maps of ``photo_srgb`` [H, W, 3] uint8, its longer side at most ``long_side``.
+        """Return the material maps of one photo.
 
-        The photo is shrunk by area averaging, never enlarged; what fills the square up repeats the photo's edge.
+        The photo is scaled down, padded to the next bucket size, and the maps are cropped back to the photo.
 
         Args:
-            versions: the version of each model to ask, as ``versions`` gave them; default: those that serve now.
+            photo_srgb: [H, W, 3] uint8.
+            long_side: maximum length of the longer side, in pixels. A larger photo is scaled down by area averaging.
+            versions: the version of each model to use, by model name. The default is the serving versions.
 
         Raises:
-            ModelUnavailable: Triton or a model on it does not answer at the moment.
-            ModelFailed: the answer is an error, not finite, or of another shape than asked for.
+            ModelUnavailable: Triton or a model is not available.
+            ModelFailed: a model returned an error, non-finite values, or an unexpected shape.
             DeadlineExceeded: ``timeout_s`` passed.
         """
-        asked = dict(versions or self.versions())
+        versions = dict(versions or self.versions())
         component_names, material_names = self._class_names()
         small = shrink(photo_srgb, long_side)
         height, width = small.shape[:2]
-        bucket = next(size for size in BUCKETS if size >= max(height, width))
-        outputs = self._ask_all(fill_square(small, bucket), asked, timeout_s or self.timeout_s)
-        maps: dict[str, FloatMap] = {}
-        for name, channels in (item for of_model in OUTPUTS.values() for item in of_model.items()):
-            whole = outputs.get(name)
-            if whole is None or whole.shape[2:] != (bucket, bucket) or (channels and whole.shape[1] != channels):
-                raise ModelFailed(f"{name} has the shape {None if whole is None else whole.shape}", output=name)
-            cut = np.ascontiguousarray(whole[0, :, :height, :width], dtype=np.float32)
-            if not np.isfinite(cut).all():
-                raise ModelFailed(f"{name} holds values that are not finite", output=name)
-            maps[name] = cut
+        bucket = next(side for side in BUCKETS if side >= max(height, width))
+        outputs = self._infer_all(pad_to_square(small, bucket), versions, timeout_s or self.timeout_s)
+        maps = _checked_and_cropped(outputs, bucket, height, width)
         return MaterialMaps(
             albedo_linear=maps["albedo"].transpose(1, 2, 0),
             shading_linear=maps["shading"].transpose(1, 2, 0),
@@ -157,32 +159,36 @@ class TritonModels:
             roughness=maps["roughness"][0],
             ambient_occlusion=maps["ambient_occlusion"][0],
             depth=maps["depth"][0],
-            component=softmax(maps["component"]),
-            material=softmax(maps["material"]),
+            component=softmax(maps["component"], axis=0),
+            material=softmax(maps["material"], axis=0),
             component_names=component_names,
             material_names=material_names,
-            model_versions=asked,
+            model_versions=versions,
         )
 
-    def _ask_all(self, square_srgb: Image, versions: Mapping[str, str], timeout_s: float) -> dict[str, FloatMap]:
-        end = time.monotonic() + timeout_s
+    def _infer_all(self, square_srgb: Image, versions: Mapping[str, str], timeout_s: float) -> dict[str, FloatMap]:
+        """Run all models on [S, S, 3] uint8; return every output as [1, C, S, S] by name."""
+        deadline = time.monotonic() + timeout_s
         serving = self._serving
-        image = self._preprocessed(square_srgb, timeout_s)
-        left_s = max(0.001, end - time.monotonic())
-        coming = {
-            model: self.triton.start(serving.name(model, versions[model]), versions[model], image, left_s, tuple(names))
-            for model, names in OUTPUTS.items()
+        image = self._preprocess(square_srgb, timeout_s)
+        remaining_s = max(0.001, deadline - time.monotonic())
+        futures = {
+            model: self.triton.infer_async(
+                serving.triton_name(model, versions[model]), versions[model], image, remaining_s, tuple(channels)
+            )
+            for model, channels in OUTPUTS.items()
         }
         outputs: dict[str, FloatMap] = {}
-        for model, future in coming.items():
-            answer = future.result()
-            outputs.update(answer.outputs)
-            watcher = self._watchers.get(model)
-            if watcher is not None and versions[model] == serving.promoted.get(model, versions[model]):
-                watcher.offer(image, answer)
+        for model, future in futures.items():
+            result = future.result()
+            outputs.update(result.outputs)
+            observer = self._observers.get(model)
+            if observer is not None and versions[model] == serving.promoted.get(model, versions[model]):
+                observer.observe(image, result)
         return outputs
 
-    def _preprocessed(self, square_srgb: Image, timeout_s: float) -> FloatMap:
+    def _preprocess(self, square_srgb: Image, timeout_s: float) -> FloatMap:
+        """Return [1, 3, S, S] float32 in [0, 1], decoded by the preprocessing model."""
         bgr = cv2.cvtColor(square_srgb, cv2.COLOR_RGB2BGR)
         encoded = cv2.imencode(".png", bgr, [cv2.IMWRITE_PNG_COMPRESSION, 1])[1].reshape(1, -1)
         size = np.array([square_srgb.shape[:2]], np.int32)
@@ -193,12 +199,13 @@ class TritonModels:
         inputs[0].set_data_from_numpy(encoded)
         inputs[1].set_data_from_numpy(size)
         try:
-            answer = self.triton.client.infer(PREPROCESS, inputs, client_timeout=timeout_s)
+            response = self.triton.grpc_client.infer(PREPROCESS, inputs, client_timeout=timeout_s)
         except InferenceServerException as error:
-            raise turned(error, timeout_s) from None
-        return np.asarray(answer.as_numpy("image"), np.float32)
+            raise to_heartwood_error(error, PREPROCESS, timeout_s, encoded.shape) from None
+        return np.asarray(response.as_numpy("image"), np.float32)
 
     def _class_names(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """Return the component and material classes, which the config of the segmentation model lists."""
         with self._lock:
             if not self._classes:
                 config = self.triton.config("segmentation")
@@ -208,7 +215,26 @@ class TritonModels:
             return self._classes["component"], self._classes["material"]
 
 
-def softmax(logits: FloatMap, axis: int = 0) -> FloatMap:
-    """Probabilities over one axis."""
-    shifted = np.exp(logits - logits.max(axis=axis, keepdims=True))
-    return np.asarray(shifted / shifted.sum(axis=axis, keepdims=True), np.float32)
+def _checked_and_cropped(outputs: Mapping[str, FloatMap], side: int, height: int, width: int) -> dict[str, FloatMap]:
+    """Check every output and crop it from [1, C, side, side] to [C, height, width].
+
+    Raises:
+        ModelFailed: an output is missing, has an unexpected shape, or is not finite.
+    """
+    maps: dict[str, FloatMap] = {}
+    for model, model_outputs in OUTPUTS.items():
+        for name, channels in model_outputs.items():
+            output = outputs.get(name)
+            if output is None:
+                raise ModelFailed(f"model {model!r} did not return the output {name!r}", output=name)
+            if output.shape[2:] != (side, side) or (channels and output.shape[1] != channels):
+                expected = f"[1, {channels or 'classes'}, {side}, {side}]"
+                raise ModelFailed(
+                    f"model {model!r} returned {name!r} with the shape {list(output.shape)}; expected {expected}",
+                    output=name,
+                )
+            cropped = np.ascontiguousarray(output[0, :, :height, :width], dtype=np.float32)
+            if not np.isfinite(cropped).all():
+                raise ModelFailed(f"model {model!r} returned {name!r} with values that are not finite", output=name)
+            maps[name] = cropped
+    return maps

@@ -1,4 +1,4 @@
-"""Looks at an ONNX file before anything loads it: whole, self-contained, of known operators, the model's tensors."""
+"""Checks an ONNX file before it is loaded: it is complete and self-contained, and has known operators and tensors."""
 
 from __future__ import annotations
 
@@ -9,80 +9,92 @@ import onnx
 from google.protobuf.message import DecodeError
 
 from orchestrator.errors import CandidateRefused
-from orchestrator.inference.versions import Signature, Tensor
+from orchestrator.inference.triton_client import Signature, TensorSpec
 
 DOMAINS = frozenset({"", "ai.onnx", "com.microsoft"})
-"""Operators of the standard, and those that every onnxruntime brings. Others would need a library of the sender's."""
-BATCH_RANK = 4
+"""Operator domains that every onnxruntime supports. An operator of another domain needs a custom library."""
+RANK = 4
+"""Number of dimensions of every input and output: [B, C, H, W]."""
 TYPES = {onnx.TensorProto.FLOAT: "TYPE_FP32"}
+"""ONNX element type → data type in a Triton config."""
 
 
 def check_onnx(data: bytes, signature: Signature) -> None:
-    """Let a file pass that can be served in the place of the model's other versions.
+    """Check that a file can be served in place of the model's other versions.
 
     Raises:
-        CandidateRefused: it is no whole ONNX file, names other files, uses operators of unknown domains, or has other
-            inputs and outputs.
+        CandidateRefused: the file is not valid ONNX, refers to other files, uses operators of an unknown domain, or
+            has other inputs or outputs than ``signature``.
     """
     try:
         model = onnx.load_model_from_string(data)
     except (DecodeError, ValueError):
-        raise CandidateRefused("it is not a whole ONNX file") from None
-    known = DOMAINS | {function.domain for function in model.functions}
+        raise CandidateRefused("the file is not a complete ONNX file") from None
+    _check_graphs(model)
+    try:
+        onnx.checker.check_model(model)
+    except (onnx.checker.ValidationError, ValueError) as error:
+        raise CandidateRefused(f"the file is not valid ONNX: {str(error).strip().splitlines()[0][:200]}") from None
+    weights = {tensor.name for tensor in model.graph.initializer}
+    inputs = [value for value in model.graph.input if value.name not in weights]
+    _check_tensors("input", inputs, signature.inputs)
+    _check_tensors("output", list(model.graph.output), signature.outputs)
+
+
+def _check_graphs(model: Any) -> None:
+    """Check that all weights are in the file and all operators are of a known domain."""
+    known_domains = DOMAINS | {function.domain for function in model.functions}
     for graph in _graphs(model):
         for tensor in _tensors(graph):
             if tensor.data_location == onnx.TensorProto.EXTERNAL or tensor.external_data:
                 raise CandidateRefused(
-                    f"its tensor {tensor.name[:60]!r} lies in another file; save the model with its weights inside"
+                    f"tensor {tensor.name[:60]!r} is stored in another file; save the model with embedded weights"
                 )
         for node in graph.node:
-            if node.domain not in known:
+            if node.domain not in known_domains:
                 allowed = ", ".join(sorted(domain or "ai.onnx" for domain in DOMAINS - {""}))
                 raise CandidateRefused(
-                    f"its operator {node.op_type[:60]!r} is of the domain {node.domain[:60]!r}; allowed are {allowed}"
+                    f"operator {node.op_type[:60]!r} is of the domain {node.domain[:60]!r}; allowed are {allowed}"
                 )
-    try:
-        onnx.checker.check_model(model)
-    except (onnx.checker.ValidationError, ValueError) as error:
-        raise CandidateRefused(f"it is not valid ONNX: {str(error).strip().splitlines()[0][:200]}") from None
-    weights = {tensor.name for tensor in model.graph.initializer}
-    _check_tensors("input", [one for one in model.graph.input if one.name not in weights], signature.inputs)
-    _check_tensors("output", list(model.graph.output), signature.outputs)
 
 
-def _check_tensors(kind: str, found: list[Any], wanted: tuple[Tensor, ...]) -> None:
-    names, allowed = sorted(one.name for one in found), sorted(one.name for one in wanted)
-    if names != allowed:
-        raise CandidateRefused(f"its {kind}s are {', '.join(names) or 'none'}; they must be {', '.join(allowed)}")
-    described = {one.name: one.type.tensor_type for one in found}
-    for tensor in wanted:
-        given = described[tensor.name]
-        if TYPES.get(given.elem_type) != tensor.data_type:
-            raise CandidateRefused(f"its {kind} {tensor.name} is not of {tensor.data_type}")
-        sizes = [one.dim_value if one.HasField("dim_value") else -1 for one in given.shape.dim]
-        if len(sizes) != BATCH_RANK or sizes[0] != -1:
-            raise CandidateRefused(f"its {kind} {tensor.name} has the shape {sizes}; it must be [any batch, C, H, W]")
-        for size, served in zip(sizes[1:], tensor.dims, strict=True):
-            if size != served and size != -1:
-                expected = [-1, *tensor.dims]
-                raise CandidateRefused(
-                    f"its {kind} {tensor.name} has the shape {sizes}; it must be {expected}, where -1 is any size"
-                )
+def _check_tensors(kind: str, values: list[Any], expected: tuple[TensorSpec, ...]) -> None:
+    """Compare the inputs or outputs of the graph (ValueInfoProto) with those of the model."""
+    names, expected_names = sorted(value.name for value in values), sorted(tensor.name for tensor in expected)
+    if names != expected_names:
+        raise CandidateRefused(
+            f"the {kind}s are {', '.join(names) or 'none'}; they must be {', '.join(expected_names)}"
+        )
+    types = {value.name: value.type.tensor_type for value in values}
+    for tensor in expected:
+        tensor_type = types[tensor.name]
+        if TYPES.get(tensor_type.elem_type) != tensor.data_type:
+            raise CandidateRefused(f"{kind} {tensor.name} is not of type {tensor.data_type}")
+        shape = [dim.dim_value if dim.HasField("dim_value") else -1 for dim in tensor_type.shape.dim]
+        if len(shape) != RANK or shape[0] != -1:
+            raise CandidateRefused(
+                f"{kind} {tensor.name} has the shape {shape}; it must be [B, C, H, W] with a free batch size"
+            )
+        if any(size not in (allowed, -1) for size, allowed in zip(shape[1:], tensor.dims, strict=True)):
+            raise CandidateRefused(
+                f"{kind} {tensor.name} has the shape {shape}; it must be {[-1, *tensor.dims]}, where -1 is any size"
+            )
 
 
 def _graphs(model: Any) -> Iterator[Any]:
-    """The model's graph and functions, and every graph inside them."""
-    waiting: list[Any] = [model.graph, *model.functions]
-    while waiting:
-        graph = waiting.pop()
+    """Yield the graph and the functions of a model, and all graphs nested in them."""
+    pending: list[Any] = [model.graph, *model.functions]
+    while pending:
+        graph = pending.pop()
         yield graph
         for node in graph.node:
             for attribute in node.attribute:
-                waiting += [attribute.g] if attribute.HasField("g") else []
-                waiting += attribute.graphs
+                pending += [attribute.g] if attribute.HasField("g") else []
+                pending += attribute.graphs
 
 
 def _tensors(graph: Any) -> Iterator[Any]:
+    """Yield all constant tensors of one graph."""
     yield from getattr(graph, "initializer", ())
     for sparse in getattr(graph, "sparse_initializer", ()):
         yield from (sparse.values, sparse.indices)

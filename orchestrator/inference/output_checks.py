@@ -1,91 +1,104 @@
-"""What a model may answer: shapes, finite numbers and ranges of each output, and how far two answers are apart."""
+"""Checks the outputs of a model version, and measures how much the outputs of two versions differ."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
 import numpy as np
+from scipy.special import softmax
 
 from orchestrator.domain.images import FloatMap
 from orchestrator.errors import CandidateRefused
-from orchestrator.inference.models import softmax
-from orchestrator.inference.versions import Signature
+from orchestrator.inference.triton_client import Signature
 
-SLACK = 1e-3
-"""By how much a value may leave its range: float rounding, also in FP16."""
-TOLERANCE = 0.02
-"""A mean difference of at most this share of an output's spread counts as the same answer."""
+RANGE_SLACK = 1e-3
+"""Distance by which a value may exceed its range. Allows for float rounding, also in FP16. Not tuned."""
+UNIT_LENGTH_SLACK = 10 * RANGE_SLACK
+"""Deviation from length 1 that a normal may have. Not tuned."""
+MAX_DIFFERENCE = 0.02
+"""Two versions agree if ``difference`` is at most this for every output. Not tuned; the tests assert that outputs
+rounded to FP16 differ by less than a tenth of it."""
 MIN_SPREAD = 0.05
-"""An output that is nearly constant is held against this spread."""
+"""Lower bound for the spread that a difference is divided by, so that a nearly constant output does not turn rounding
+errors into large differences. Not tuned."""
 LOGITS = ("component", "material")
 
 
-def _within(low: float, high: float) -> Callable[[FloatMap], str]:
+def _in_range(minimum: float, maximum: float) -> Callable[[FloatMap], str]:
     def check(values: FloatMap) -> str:
-        least, most = float(values.min()), float(values.max())
-        if low - SLACK <= least and most <= high + SLACK:
+        lowest, highest = float(values.min()), float(values.max())
+        if minimum - RANGE_SLACK <= lowest and highest <= maximum + RANGE_SLACK:
             return ""
-        allowed = f"at least {low:g}" if high == np.inf else f"from {low:g} to {high:g}"
-        return f"holds values from {least:.4g} to {most:.4g}; allowed are values {allowed}"
+        allowed = f"at least {minimum:g}" if maximum == np.inf else f"from {minimum:g} to {maximum:g}"
+        return f"has values from {lowest:.4g} to {highest:.4g}; allowed are values {allowed}"
 
     return check
 
 
-def _unit(values: FloatMap) -> str:
-    lengths = np.linalg.norm(values, axis=1)
-    worst = float(np.abs(lengths - 1).max())
-    return "" if worst <= 10 * SLACK else f"holds vectors whose length is off 1 by up to {worst:.4g}"
+def _unit_length(values: FloatMap) -> str:
+    deviation = float(np.abs(np.linalg.norm(values, axis=1) - 1).max())
+    if deviation <= UNIT_LENGTH_SLACK:
+        return ""
+    return f"has vectors whose length deviates from 1 by up to {deviation:.4g}; allowed is {UNIT_LENGTH_SLACK:g}"
 
 
 def _positive(values: FloatMap) -> str:
-    least = float(values.min())
-    return "" if least > 0 else f"holds values down to {least:.4g}; all must be above 0"
+    lowest = float(values.min())
+    return "" if lowest > 0 else f"has values down to {lowest:.4g}; all values must be above 0"
 
 
-RANGES: Mapping[str, Callable[[FloatMap], str]] = {
-    "albedo": _within(0, 1),
-    "shading": _within(0, np.inf),
-    "normal": _unit,
-    "roughness": _within(0, 1),
-    "ambient_occlusion": _within(0, 1),
+RANGE_CHECKS: Mapping[str, Callable[[FloatMap], str]] = {
+    "albedo": _in_range(0, 1),
+    "shading": _in_range(0, np.inf),
+    "normal": _unit_length,
+    "roughness": _in_range(0, 1),
+    "ambient_occlusion": _in_range(0, 1),
     "depth": _positive,
 }
-"""Output → what is wrong with its values, or "". Logits need only be finite."""
+"""Output → check of its values, which returns the violation or an empty string. Logits need only be finite."""
 
 
 def check_outputs(outputs: Mapping[str, FloatMap], signature: Signature, side: int) -> None:
-    """Let an answer to one picture of ``side`` × ``side`` pass that could be served.
+    """Check the outputs of a candidate for one image of ``side`` × ``side`` pixels.
 
     Raises:
-        CandidateRefused: an output is missing, of another shape, not finite or out of its range.
+        CandidateRefused: an output is missing, has an unexpected shape, is not finite or is out of its range.
     """
     for tensor in signature.outputs:
         values = outputs.get(tensor.name)
-        wanted = (1, *(side if size < 0 else size for size in tensor.dims))
-        if values is None or values.shape != wanted:
-            found = "is missing" if values is None else f"has the shape {values.shape}"
-            raise CandidateRefused(f"its {tensor.name} {found}; it must have {wanted}", output=tensor.name)
+        expected = (1, *(side if size < 0 else size for size in tensor.dims))
+        if values is None or values.shape != expected:
+            actual = "is missing" if values is None else f"has the shape {values.shape}"
+            raise CandidateRefused(f"output {tensor.name} {actual}; expected is {expected}", output=tensor.name)
         if not np.isfinite(values).all():
             share = float(1 - np.isfinite(values).mean())
-            raise CandidateRefused(f"its {tensor.name} is not finite in {share:.1%} of the values", output=tensor.name)
-        wrong = RANGES[tensor.name](values) if tensor.name in RANGES else ""
-        if wrong:
-            raise CandidateRefused(f"its {tensor.name} {wrong}", output=tensor.name)
+            raise CandidateRefused(
+                f"output {tensor.name} is not finite in {share:.1%} of the values", output=tensor.name
+            )
+        violation = RANGE_CHECKS[tensor.name](values) if tensor.name in RANGE_CHECKS else ""
+        if violation:
+            raise CandidateRefused(f"output {tensor.name} {violation}", output=tensor.name)
 
 
 def difference(name: str, candidate: FloatMap, serving: FloatMap) -> float:
-    """The mean absolute difference, as a share of the spread (1st to 99th percentile) of the serving answer.
+    """Return how much the candidate's output ``name`` differs from that of the serving version.
 
-    Logits are compared as likelihoods, depth after its scale, which is free.
+    For logits this is the mean total variation distance between the class probabilities. For every other output it is
+    the mean absolute difference divided by the spread (1st to 99th percentile) of the serving version's values. Depth
+    is divided by its median first, because its scale is arbitrary.
+
+    Args:
+        candidate: [B, C, H, W].
+        serving: [B, C, H, W].
     """
-    one, other = (_comparable(name, values) for values in (candidate, serving))
+    candidate, serving = _normalized(name, candidate), _normalized(name, serving)
     if name in LOGITS:
-        return float(np.abs(one - other).sum(axis=1).mean() / 2)  # the share of likelihood that went elsewhere
-    low, high = np.percentile(other, (1, 99))
-    return float(np.abs(one - other).mean() / max(high - low, MIN_SPREAD))
+        return float(np.abs(candidate - serving).sum(axis=1).mean() / 2)
+    low, high = np.percentile(serving, (1, 99))
+    return float(np.abs(candidate - serving).mean() / max(high - low, MIN_SPREAD))
 
 
-def _comparable(name: str, values: FloatMap) -> FloatMap:
+def _normalized(name: str, values: FloatMap) -> FloatMap:
     if name in LOGITS:
-        return softmax(values, axis=1)
+        return np.asarray(softmax(values, axis=1), np.float32)
     return np.asarray(values / np.median(values), np.float32) if name == "depth" else values

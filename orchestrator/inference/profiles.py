@@ -1,12 +1,14 @@
-"""Fits a model repository to a machine: the committed configs, and on top of each what a profile says.
+"""Adapts a model repository to a machine: merges a profile into the committed model configs.
 
-A profile is a folder of ``triton_config/profiles/``: per backend one file ``BACKEND.pbtxt``, a partial ModelConfig.
+A profile is a folder in ``triton_config/profiles/``. Its files ``BACKEND.pbtxt`` are partial ModelConfigs, each of
+which is merged into the config of every model of that backend.
 """
 
 from __future__ import annotations
 
 import os
 import shutil
+from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 
@@ -16,51 +18,95 @@ from tritonclient.grpc import model_config_pb2
 from orchestrator.errors import InvalidInput
 
 MAX_CPU_INSTANCES = 4
-"""Each instance holds the activations of a whole batch: at 1024² and batch 8 about 2 GB."""
+"""Limits memory: each instance holds the activations of a whole batch, about 2 GB at 1024² and batch 8."""
+TUNED_BACKEND = "onnxruntime"
 
 
-def pick(folder: Path, name: str) -> Path | None:
-    """The profile's folder: ``auto`` is ``gpu`` where onnxruntime can use one, else ``cpu``; ``none`` is None."""
+@dataclass(frozen=True)
+class Tuning:
+    """Settings that override those of a profile for the ONNX models; None keeps the profile's setting."""
+
+    instances: int | None = None  # instances of each model
+    threads: int | None = None  # threads of each instance
+    delay_ms: float | None = None  # time that a request may wait to be batched with others
+
+    def __str__(self) -> str:
+        settings = (("instances", self.instances), ("threads", self.threads), ("delay ms", self.delay_ms))
+        return ", ".join(f"{name} {value:g}" for name, value in settings if value is not None)
+
+
+def select_profile(folder: Path, name: str) -> Path | None:
+    """Return the folder of a profile.
+
+    ``auto`` selects ``gpu`` if there is a GPU that onnxruntime can use, and ``cpu`` otherwise. ``none`` returns None.
+    """
     if name == "none":
         return None
     if name == "auto":
-        name = "gpu" if shutil.which("nvidia-smi") and _installed("onnxruntime-gpu") else "cpu"
+        name = "gpu" if shutil.which("nvidia-smi") and _is_installed("onnxruntime-gpu") else "cpu"
     return folder / name
 
 
-def _installed(distribution: str) -> bool:
+def _is_installed(distribution: str) -> bool:
     try:
         return bool(metadata.version(distribution))
     except metadata.PackageNotFoundError:
         return False
 
 
-def profiles(folder: Path) -> list[str]:
-    """The profiles that there are."""
+def list_profiles(folder: Path) -> list[str]:
+    """Return the names of the profiles in ``folder``."""
     return sorted(path.name for path in folder.iterdir() if path.is_dir())
 
 
-def derive(repository: Path, profile: Path, target: Path) -> Path:
-    """Copy ``repository`` to ``target``, each config merged with what ``profile`` says of its backend.
+def apply_profile(repository: Path, profile: Path, target: Path) -> Path:
+    """Copy ``repository`` to ``target`` and merge ``profile`` into the configs of the copy.
 
-    A CPU instance group without a count gets one instance a core, at most 4.
+    A CPU instance group without a count gets one instance per core, at most MAX_CPU_INSTANCES.
 
     Raises:
-        InvalidInput: there is no such profile, or ``target`` is there already.
+        InvalidInput: the profile does not exist, or ``target`` exists already.
     """
     if not profile.is_dir():
-        known = ", ".join(profiles(profile.parent))
+        known = ", ".join(list_profiles(profile.parent))
         raise InvalidInput("profile", f"{profile.name!r} is not known; allowed are {known}")
     if target.exists():
-        raise InvalidInput("out", f"{target.name!r} is there already; name a new folder")
+        raise InvalidInput("out", f"{target.name!r} exists already; name a new folder")
     shutil.copytree(repository, target)
-    for config in sorted(target.glob("*/config.pbtxt")):
-        model = text_format.Parse(config.read_text(encoding="utf-8"), model_config_pb2.ModelConfig())
-        change = profile / f"{model.backend}.pbtxt"
-        if change.exists():
-            model.MergeFrom(text_format.Parse(change.read_text(encoding="utf-8"), model_config_pb2.ModelConfig()))
-            for group in model.instance_group:
+    for config_file in sorted(target.glob("*/config.pbtxt")):
+        config = _read_config(config_file)
+        overrides = profile / f"{config.backend}.pbtxt"
+        if overrides.exists():
+            config.MergeFrom(_read_config(overrides))
+            for group in config.instance_group:
                 if group.kind == model_config_pb2.ModelInstanceGroup.KIND_CPU and not group.count:
                     group.count = min(os.cpu_count() or 1, MAX_CPU_INSTANCES)
-            config.write_text(text_format.MessageToString(model), encoding="utf-8")
+            config_file.write_text(text_format.MessageToString(config), encoding="utf-8")
     return target
+
+
+def tune_profile(profile: Path | None, tuning: Tuning, folder: Path) -> Path | None:
+    """Write a profile to ``folder`` that is ``profile`` with ``tuning`` applied, and return ``folder``.
+
+    Returns ``profile`` itself if ``tuning`` changes nothing.
+    """
+    if tuning == Tuning():
+        return profile
+    overrides = profile / f"{TUNED_BACKEND}.pbtxt" if profile else None
+    config = _read_config(overrides) if overrides and overrides.exists() else model_config_pb2.ModelConfig()
+    if tuning.instances is not None:
+        if not config.instance_group:
+            config.instance_group.add(kind=model_config_pb2.ModelInstanceGroup.KIND_CPU)
+        for group in config.instance_group:
+            group.count = tuning.instances
+    if tuning.threads is not None:
+        config.parameters["intra_op_thread_count"].string_value = str(tuning.threads)
+    if tuning.delay_ms is not None:
+        config.dynamic_batching.max_queue_delay_microseconds = round(1000 * tuning.delay_ms)
+    folder.mkdir(parents=True)
+    (folder / f"{TUNED_BACKEND}.pbtxt").write_text(text_format.MessageToString(config), encoding="utf-8")
+    return folder
+
+
+def _read_config(file: Path) -> model_config_pb2.ModelConfig:
+    return text_format.Parse(file.read_text(encoding="utf-8"), model_config_pb2.ModelConfig())

@@ -1,4 +1,7 @@
-"""Sends a share of the live requests also to a candidate, beside the road: its answers are only looked at."""
+"""Shadow traffic: sends a share of the live requests to a candidate as well, off the request path.
+
+The candidate's outputs are only compared with those of the serving version. Callers never receive them.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,7 @@ import queue
 import random
 import threading
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -13,31 +17,46 @@ from orchestrator.domain.images import FloatMap
 from orchestrator.domain.model_versions import ShadowReport
 from orchestrator.errors import HeartwoodError
 from orchestrator.inference.output_checks import difference
-from orchestrator.inference.versions import Answer
+from orchestrator.inference.triton_client import InferenceResult
 
-WAITING = 2
-"""Requests that may wait for the candidate; each holds its picture and the answer to it. Others are let go."""
+MAX_QUEUED = 2
+"""Maximum number of requests that wait for the candidate. Each one holds its image and result in memory; further
+requests are skipped. Not tuned."""
 POLL_S = 0.2
 
 
-class Shadow:
-    """Watches one model's live requests until ``wanted`` answers of the candidate were looked at.
+@dataclass(frozen=True)
+class _Comparison:
+    """The comparison of both versions on one request."""
 
-    ``ask`` gives the candidate's answer to a picture, and raises what is wrong with it.
+    differences: dict[str, float]
+    candidate_ms: float
+    serving_ms: float
+
+
+class ShadowTraffic:
+    """Observes the live requests of one model until the candidate has answered ``required`` of them.
+
+    A context manager: its worker thread runs from enter to exit.
+
+    Args:
+        infer: runs the candidate on an image, and raises HeartwoodError if its outputs are invalid.
+        share: share of the live requests to use, from 0 to 1.
+        required: number of comparisons to make.
     """
 
-    def __init__(self, ask: Callable[[FloatMap], Answer], *, share: float, wanted: int) -> None:
-        self._ask = ask
+    def __init__(self, infer: Callable[[FloatMap], InferenceResult], *, share: float, required: int) -> None:
+        self._infer = infer
         self._share = share
-        self._wanted = wanted
-        self._waiting: queue.Queue[tuple[FloatMap, Answer]] = queue.Queue(WAITING)
-        self._random = random.Random()  # noqa: S311 - which requests are looked at is no secret
+        self._required = required
+        self._queue: queue.Queue[tuple[FloatMap, InferenceResult]] = queue.Queue(MAX_QUEUED)
+        self._random = random.Random()  # noqa: S311 - sampling requests needs no cryptographic randomness
         self._stop = threading.Event()
-        self._seen: list[tuple[dict[str, float], float, float]] = []
+        self._comparisons: list[_Comparison] = []
         self._failure: HeartwoodError | None = None
         self._thread = threading.Thread(target=self._work, name="shadow", daemon=True)
 
-    def __enter__(self) -> Shadow:
+    def __enter__(self) -> ShadowTraffic:
         self._thread.start()
         return self
 
@@ -45,45 +64,46 @@ class Shadow:
         self._stop.set()
         self._thread.join()
 
-    def offer(self, image: FloatMap, answer: Answer) -> None:
-        """Take the request or leave it, at once."""
+    def observe(self, image: FloatMap, result: InferenceResult) -> None:
+        """Queue a live request for comparison, or skip it. Returns immediately."""
         if self._random.random() >= self._share or self._stop.is_set():
             return
         try:
-            self._waiting.put_nowait((image, answer))
+            self._queue.put_nowait((image, result))
         except queue.Full:
             return
 
     @property
     def count(self) -> int:
-        """How many answers were looked at."""
-        return len(self._seen)
+        """Number of requests compared so far."""
+        return len(self._comparisons)
 
     @property
     def failure(self) -> HeartwoodError | None:
-        """What was wrong with the candidate's answer, or None so far."""
+        """The error of the candidate that ended the comparison, if any."""
         return self._failure
 
     def report(self) -> ShadowReport:
-        """What was seen: mean differences, median milliseconds."""
-        names = self._seen[0][0]
+        """Return the mean differences and the median latencies. At least one request must have been compared."""
+        comparisons = self._comparisons
+        names = comparisons[0].differences
         return ShadowReport(
-            requests=len(self._seen),
-            differences={name: float(np.mean([one[0][name] for one in self._seen])) for name in names},
-            candidate_ms=float(np.median([one[1] for one in self._seen])),
-            serving_ms=float(np.median([one[2] for one in self._seen])),
+            requests=len(comparisons),
+            differences={name: float(np.mean([item.differences[name] for item in comparisons])) for name in names},
+            candidate_ms=float(np.median([item.candidate_ms for item in comparisons])),
+            serving_ms=float(np.median([item.serving_ms for item in comparisons])),
         )
 
     def _work(self) -> None:
-        while not self._stop.is_set() and self._failure is None and len(self._seen) < self._wanted:
+        while not self._stop.is_set() and self.count < self._required:
             try:
-                image, live = self._waiting.get(timeout=POLL_S)
+                image, live = self._queue.get(timeout=POLL_S)
             except queue.Empty:
                 continue
             try:
-                mine = self._ask(image)
+                candidate = self._infer(image)
             except HeartwoodError as error:
                 self._failure = error
                 return
-            differences = {name: difference(name, mine.outputs[name], live.outputs[name]) for name in live.outputs}
-            self._seen.append((differences, 1000 * mine.seconds, 1000 * live.seconds))
+            differences = {name: difference(name, candidate.outputs[name], live.outputs[name]) for name in live.outputs}
+            self._comparisons.append(_Comparison(differences, 1000 * candidate.seconds, 1000 * live.seconds))

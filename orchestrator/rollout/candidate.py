@@ -1,4 +1,4 @@
-"""The checks that a candidate goes through while it is loaded beside the version that serves."""
+"""Checks a candidate while it is loaded beside the serving version."""
 
 from __future__ import annotations
 
@@ -21,142 +21,153 @@ from orchestrator.domain.progress import Progress, subrange
 from orchestrator.errors import CandidateRefused, ModelFailed
 from orchestrator.inference.golden import PHOTOS, golden_input, golden_inputs
 from orchestrator.inference.models import TritonModels
-from orchestrator.inference.output_checks import TOLERANCE, check_outputs, difference
-from orchestrator.inference.shadow import Shadow
-from orchestrator.inference.versions import Answer, Signature
+from orchestrator.inference.output_checks import MAX_DIFFERENCE, check_outputs, difference
+from orchestrator.inference.shadow import ShadowTraffic
+from orchestrator.inference.triton_client import InferenceResult, Signature
 from orchestrator.rollout.evaluation import Evaluation
 
-TURNS = {512: 3, 768: 1, 1024: 1}
-"""Side → turns of each version, after one that warms the candidate up. So few are for a first look, not a benchmark."""
+TIMED_REQUESTS = {512: 3, 768: 1, 1024: 1}
+"""Side in pixels → number of timed requests per version, after one warm-up request. These few requests only show
+gross differences in speed; they do not replace a benchmark."""
+GOLDEN_END = 0.6
+"""Share of the progress that warm-up and golden inputs take if live requests follow."""
 SHADOW_POLL_S = 0.2
 
 
 @dataclass(frozen=True)
-class Pair:
-    """A loaded candidate and the version that it is held against."""
+class Comparison:
+    """A loaded candidate, and the serving version that it is compared with."""
 
     models: TritonModels
     candidate: ModelVersion
-    serving: str
+    serving_version: str
     signature: Signature
 
-    def ask_candidate(self, image: FloatMap) -> Answer:
-        """Its answer, which is of the right shape, finite and in range.
+    def infer_candidate(self, image: FloatMap) -> InferenceResult:
+        """Run the candidate on [1, 3, S, S] and check its outputs.
 
         Raises:
-            CandidateRefused: it is not, or there is none.
+            CandidateRefused: inference failed, or the outputs are invalid.
         """
         try:
-            answer = self._ask(self.candidate.triton_name, str(self.candidate.version), image)
+            result = self._infer(self.candidate.triton_name, str(self.candidate.version), image)
         except ModelFailed as error:
-            raise CandidateRefused(f"it does not answer: {error.message}") from None
-        check_outputs(answer.outputs, self.signature, image.shape[-1])
-        return answer
+            raise CandidateRefused(error.message) from None
+        check_outputs(result.outputs, self.signature, image.shape[-1])
+        return result
 
-    def ask_serving(self, image: FloatMap) -> Answer:
-        """The answer of the version that serves."""
-        return self._ask(self.models.serving.name(self.candidate.model, self.serving), self.serving, image)
+    def infer_serving(self, image: FloatMap) -> InferenceResult:
+        """Run the serving version."""
+        name = self.models.serving.triton_name(self.candidate.model, self.serving_version)
+        return self._infer(name, self.serving_version, image)
 
-    def _ask(self, name: str, version: str, image: FloatMap) -> Answer:
-        return self.models.triton.ask(name, version, image, self.models.timeout_s)
+    def _infer(self, name: str, version: str, image: FloatMap) -> InferenceResult:
+        return self.models.triton.infer(name, version, image, self.models.timeout_s)
 
 
-def check_candidate(pair: Pair, options: DeployOptions, evaluation: Evaluation | None, progress: Progress) -> CandidateReport:
-    """Warm the candidate up, hold it against the golden inputs, and against live requests where that is asked for.
+def check_candidate(
+    comparison: Comparison, options: DeployOptions, evaluation: Evaluation | None, progress: Progress
+) -> CandidateReport:
+    """Warm up the candidate and compare it on the golden inputs and, if requested, on live requests.
 
     Raises:
-        CandidateRefused: it failed one of it.
-        ModelUnavailable: Triton, or the version that serves, does not answer.
-        Canceled: ``progress`` says so.
+        CandidateRefused: the candidate failed a check.
+        ModelUnavailable: Triton or the serving version is not available.
+        Canceled: raised by ``progress``.
     """
-    shadowed = options.shadow_share > 0
-    golden_end = 0.6 if shadowed else 1.0
-    latencies = warm_up(pair, subrange(progress, 0.0, 0.5 * golden_end))
-    differences = hold_against_golden(pair, subrange(progress, 0.5 * golden_end, golden_end))
-    verdict = judge(differences, int(pair.serving), options, evaluation)
-    report = CandidateReport(int(pair.serving), verdict, differences, latencies)
-    if not shadowed:
+    uses_shadow = options.shadow_share > 0
+    golden_end = GOLDEN_END if uses_shadow else 1.0
+    serving_version = int(comparison.serving_version)
+    latencies = warm_up(comparison, subrange(progress, 0.0, 0.5 * golden_end))
+    differences = compare_on_golden_inputs(comparison, subrange(progress, 0.5 * golden_end, golden_end))
+    verdict = decide_verdict(differences, serving_version, options, evaluation)
+    report = CandidateReport(serving_version, verdict, differences, latencies)
+    if not uses_shadow:
         return report
-    shadow = hold_against_live(pair, options, subrange(progress, golden_end, 1.0))
+    shadow = compare_on_live_requests(comparison, options, subrange(progress, golden_end, 1.0))
     if verdict is Verdict.AGREES:
-        judge(shadow.differences, int(pair.serving), options, evaluation)
+        decide_verdict(shadow.differences, serving_version, options, evaluation)
     return replace(report, shadow=shadow)
 
 
-def warm_up(pair: Pair, progress: Progress) -> tuple[Latency, ...]:
-    """Ask the candidate at every size that photos are brought to, and time it turn by turn with the serving version."""
-    found = []
-    for place, (side, count) in enumerate(TURNS.items()):
-        progress(place / len(TURNS), f"warming up at {side} × {side}")
-        image = golden_input(PHOTOS[place % len(PHOTOS)], side)
-        pair.ask_candidate(image)
-        turns = [(pair.ask_candidate(image).seconds, pair.ask_serving(image).seconds) for _ in range(count)]
-        candidate_ms, serving_ms = 1000 * np.median(turns, axis=0)
-        found.append(Latency(side, float(candidate_ms), float(serving_ms)))
-    return tuple(found)
+def warm_up(comparison: Comparison, progress: Progress) -> tuple[Latency, ...]:
+    """Run the candidate at every size that photos are padded to, and time both versions with alternating requests."""
+    latencies = []
+    for index, (side, count) in enumerate(TIMED_REQUESTS.items()):
+        progress(index / len(TIMED_REQUESTS), f"warming up at {side} × {side}")
+        image = golden_input(PHOTOS[index % len(PHOTOS)], side)
+        comparison.infer_candidate(image)
+        seconds = [
+            (comparison.infer_candidate(image).seconds, comparison.infer_serving(image).seconds) for _ in range(count)
+        ]
+        candidate_ms, serving_ms = 1000 * np.median(seconds, axis=0)
+        latencies.append(Latency(side, float(candidate_ms), float(serving_ms)))
+    return tuple(latencies)
 
 
-def hold_against_golden(pair: Pair, progress: Progress) -> dict[str, float]:
-    """By output, the mean difference from the serving version over the golden inputs."""
-    found: dict[str, list[float]] = defaultdict(list)
+def compare_on_golden_inputs(comparison: Comparison, progress: Progress) -> dict[str, float]:
+    """Return the mean difference of every output over the golden inputs."""
+    differences: dict[str, list[float]] = defaultdict(list)
     inputs = list(golden_inputs())
-    for place, (name, image) in enumerate(inputs):
-        progress(place / len(inputs), f"golden input {name}")
+    for index, (name, image) in enumerate(inputs):
+        progress(index / len(inputs), f"golden input {name}")
         try:
-            mine = pair.ask_candidate(image).outputs
+            candidate = comparison.infer_candidate(image).outputs
         except CandidateRefused as error:
             raise CandidateRefused(f"on the golden input {name}: {error.message}", **error.facts) from None
-        theirs = pair.ask_serving(image).outputs
-        for output, values in mine.items():
-            found[output].append(difference(output, values, theirs[output]))
-    return {output: float(np.mean(values)) for output, values in found.items()}
+        serving = comparison.infer_serving(image).outputs
+        for output, values in candidate.items():
+            differences[output].append(difference(output, values, serving[output]))
+    return {output: float(np.mean(values)) for output, values in differences.items()}
 
 
-def judge(
-    differences: dict[str, float], serving: int, options: DeployOptions, evaluation: Evaluation | None
+def decide_verdict(
+    differences: dict[str, float], serving_version: int, options: DeployOptions, evaluation: Evaluation | None
 ) -> Verdict:
-    """Why the candidate may answer as it does.
+    """Return why the candidate may replace the serving version.
 
     Raises:
-        CandidateRefused: it differs, is not measured better, and the operator did not accept it.
+        CandidateRefused: its outputs differ, its evaluation does not show that it is better, and the operator did not
+            accept the difference.
     """
-    far = {name: value for name, value in differences.items() if value > TOLERANCE}
-    if not far:
+    exceeding = {name: value for name, value in differences.items() if value > MAX_DIFFERENCE}
+    if not exceeding:
         return Verdict.AGREES
-    against = "no evaluation came with it" if evaluation is None else evaluation.say_no(serving)
-    if not against:
+    objection = "there is no evaluation" if evaluation is None else evaluation.objection(serving_version)
+    if not objection:
         return Verdict.MEASURED_BETTER
     if options.accept_difference:
         return Verdict.DIFFERENCE_ACCEPTED
-    told = ", ".join(f"{name} by {value:.1%}" for name, value in far.items())
+    listed = ", ".join(f"{name} by {value:.1%}" for name, value in exceeding.items())
     raise CandidateRefused(
-        f"it answers otherwise than version {serving} ({told} of the spread; {TOLERANCE:.0%} is the same), and "
-        f"{against}. If it is meant to differ, give an evaluation.json in which it is better, or accept the difference"
+        f"the outputs differ from version {serving_version} ({listed} of the spread; at most {MAX_DIFFERENCE:.0%} is "
+        f"allowed), and {objection}; if the difference is intended, provide an evaluation.json with better figures, or "
+        "accept the difference"
     )
 
 
-def hold_against_live(pair: Pair, options: DeployOptions, progress: Progress) -> ShadowReport:
-    """Send a share of this process's live requests also to the candidate, until enough were answered.
+def compare_on_live_requests(comparison: Comparison, options: DeployOptions, progress: Progress) -> ShadowReport:
+    """Send a share of the live requests of this process to the candidate as well, until it has answered enough.
 
     Raises:
-        CandidateRefused: an answer was wrong, or too few requests came.
+        CandidateRefused: its outputs were invalid, or there were too few live requests.
     """
-    end = time.monotonic() + options.shadow_timeout_s
-    wanted = options.shadow_requests
-    shadow = Shadow(pair.ask_candidate, share=options.shadow_share, wanted=wanted)
-    with shadow:
-        pair.models.watch(pair.candidate.model, shadow)
+    deadline = time.monotonic() + options.shadow_timeout_s
+    required = options.shadow_requests
+    model = comparison.candidate.model
+    with ShadowTraffic(comparison.infer_candidate, share=options.shadow_share, required=required) as shadow:
+        comparison.models.set_observer(model, shadow)
         try:
-            while shadow.count < wanted:
-                progress(shadow.count / wanted, f"shadow: {shadow.count} of {wanted} live requests")
+            while shadow.count < required:
+                progress(shadow.count / required, f"shadow: {shadow.count} of {required} live requests")
                 if shadow.failure is not None:
                     raise CandidateRefused(f"on a live request: {shadow.failure.message}", **shadow.failure.facts)
-                if time.monotonic() > end:
+                if time.monotonic() > deadline:
                     raise CandidateRefused(
-                        f"only {shadow.count} of {wanted} live requests came in {options.shadow_timeout_s:.0f} s; "
-                        "ask for fewer, a larger share or more time"
+                        f"only {shadow.count} of {required} live requests arrived in {options.shadow_timeout_s:.0f} s; "
+                        "reduce the number of requests, or increase the share or the timeout"
                     )
                 time.sleep(SHADOW_POLL_S)
         finally:
-            pair.models.watch(pair.candidate.model, None)
+            comparison.models.set_observer(model, None)
         return shadow.report()

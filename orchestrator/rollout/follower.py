@@ -1,7 +1,7 @@
-"""Keeps one process's models as the database says: what is ready is loaded, and what was promoted answers.
+"""Keeps the models of one process in sync with the database: loads READY versions and applies promotions.
 
-Triton forgets deployed versions when it restarts, and an operator may have spoken to another process of the service;
-so the database is read again and again, and what is missing on Triton is loaded from the blob store.
+Triton loses deployed versions when it restarts, and an operator may promote a version through another process of the
+service. The database is therefore polled, and versions that Triton does not have are loaded from the blob store.
 """
 
 from __future__ import annotations
@@ -16,96 +16,102 @@ import structlog
 
 from orchestrator.domain.model_versions import ModelVersion, VersionState
 from orchestrator.errors import CandidateRefused, HeartwoodError, ModelUnavailable
-from orchestrator.inference.models import Serving, TritonModels
+from orchestrator.inference.models import ServingVersions, TritonModels
 from orchestrator.store.blobs import Blobs
 from orchestrator.store.model_records import ModelRecords
 
 log = structlog.get_logger()
 
-OWNER = "@models"
-"""Whose blobs the versions are; no tenant's name may begin like this."""
-INTERVAL_S = 0.5
-"""How often the database is read: a promotion is followed within it, and the time of a load where one is missing."""
-SILENT_FOR = timedelta(minutes=10)
-"""A candidate of a replica that is silent for so long is nobody's: twice the time that Triton may load."""
-RELOAD_AFTER_S = 10.0
-"""A version that could not be loaded is tried again after it."""
+MODEL_TENANT = "@models"
+"""Tenant of the blobs of deployed versions. Names of real tenants cannot contain @."""
+POLL_INTERVAL_S = 0.5
+"""Interval at which the database is polled. A promotion takes effect within it, plus the load time if the version is
+not loaded yet."""
+HEARTBEAT_TIMEOUT = timedelta(minutes=10)
+"""Without a heartbeat for this long, a candidate is orphaned. Twice the timeout for loading a model."""
+RETRY_LOAD_AFTER_S = 10.0
+"""Delay before another attempt to load a version that could not be loaded."""
 
 
 class Follower:
-    """Follows the promotions on one Triton."""
+    """Applies the database's versions and pointers to one Triton."""
 
     def __init__(self, records: ModelRecords, blobs: Blobs, models: TritonModels, executor_id: str) -> None:
         self._records = records
         self._blobs = blobs
         self._models = models
         self._executor_id = executor_id
-        self._sync = threading.Lock()
-        self._retry: dict[str, float] = {}
+        self._sync_lock = threading.Lock()
+        self._retry_times: dict[str, float] = {}  # Triton name → time.monotonic() of the next attempt to load it
         self._stopping = threading.Event()
-        self._keeper = threading.Thread(target=self._keep, name="model-follower", daemon=True)
+        self._thread = threading.Thread(target=self._poll, name="model-follower", daemon=True)
 
     def start(self) -> None:
-        """Load what the database says that serves or is ready, follow it, and go on following it."""
-        self._drop(self._records.abandoned(self._executor_id, SILENT_FOR))
+        """Sync with the database once, then keep syncing in a thread."""
+        self._fail_orphaned(self._records.orphaned_candidates(self._executor_id, HEARTBEAT_TIMEOUT))
         self.sync()
-        self._keeper.start()
+        self._thread.start()
 
     def stop(self) -> None:
-        """Follow no more; what is loaded stays so."""
+        """Stop syncing. Loaded versions stay loaded."""
         self._stopping.set()
-        if self._keeper.is_alive():
-            self._keeper.join()
+        if self._thread.is_alive():
+            self._thread.join()
 
     def sync(self) -> None:
-        """Load what is ready and not loaded, then let the promoted versions answer."""
-        with self._sync:
+        """Load all READY versions, then make the promoted versions serve."""
+        with self._sync_lock:
             pointers = self._records.pointers()
             ready = self._records.versions(states=[VersionState.READY])
-            for one in ready:
-                self._ensure_loaded(one)
-            self._models.follow(
-                Serving(
+            for version in ready:
+                self._ensure_loaded(version)
+            self._models.set_serving(
+                ServingVersions(
                     promoted={model: str(pointer.version) for model, pointer in pointers.items()},
-                    deployed={(one.model, str(one.version)): one.triton_name for one in ready},
+                    deployed={(version.model, str(version.version)): version.triton_name for version in ready},
                 )
             )
 
-    def remove(self, one: ModelVersion) -> None:
-        """Unload a version, and delete its file where no other version has the same."""
+    def remove(self, version: ModelVersion) -> None:
+        """Unload a version, and delete its file unless another version uses the same file."""
         try:
-            self._models.triton.unload(one.triton_name)
-        except HeartwoodError:
-            log.warning("model_not_unloaded", model=one.model, version=one.version)
-        used = self._records.versions(states=[VersionState.READY, VersionState.CHECKING])
-        if all(other.sha256 != one.sha256 for other in used):
-            self._blobs.delete(OWNER, one.sha256)
+            self._models.triton.unload(version.triton_name)
+        except HeartwoodError as error:
+            log.warning("model_not_unloaded", model=version.model, version=version.version, error=error.message)
+        in_use = self._records.versions(states=[VersionState.READY, VersionState.CHECKING])
+        if all(other.sha256 != version.sha256 for other in in_use):
+            self._blobs.delete(MODEL_TENANT, version.sha256)
 
-    def _keep(self) -> None:
-        while not self._stopping.wait(INTERVAL_S):
+    def _poll(self) -> None:
+        while not self._stopping.wait(POLL_INTERVAL_S):
             try:
-                self._drop(self._records.abandoned("", SILENT_FOR))
+                self._fail_orphaned(self._records.orphaned_candidates("", HEARTBEAT_TIMEOUT))
                 self.sync()
             except Exception:
                 log.exception("model_sync_failed")
 
-    def _ensure_loaded(self, one: ModelVersion) -> None:
-        name = one.triton_name
-        if self._models.triton.ready(name) or time.monotonic() < self._retry.get(name, 0.0):
+    def _ensure_loaded(self, version: ModelVersion) -> None:
+        """Load a version unless it is ready. Errors are logged, and the load is tried again later."""
+        name = version.triton_name
+        if self._models.triton.ready(name) or time.monotonic() < self._retry_times.get(name, 0.0):
             return
         try:
-            data = self._blobs.get(OWNER, one.sha256)
-            if hashlib.sha256(data).hexdigest() != one.sha256:
-                raise CandidateRefused("its file has changed in the store")
-            self._models.triton.load(one.model, name, str(one.version), data)
-            log.info("model_loaded", model=one.model, version=one.version)
+            data = self._blobs.get(MODEL_TENANT, version.sha256)
+            sha256 = hashlib.sha256(data).hexdigest()
+            if sha256 != version.sha256:
+                raise CandidateRefused(
+                    f"the stored file is corrupt: its SHA-256 is {sha256}, expected is {version.sha256}"
+                )
+            self._models.triton.load(version.model, name, str(version.version), data)
+            log.info("model_loaded", model=version.model, version=version.version)
         except ModelUnavailable:
-            return  # Triton is away: the next round tries again
+            return  # the next poll tries again
         except HeartwoodError as error:
-            self._retry[name] = time.monotonic() + RELOAD_AFTER_S
-            log.error("model_not_loaded", model=one.model, version=one.version, reason=error.message)
+            self._retry_times[name] = time.monotonic() + RETRY_LOAD_AFTER_S
+            log.error("model_not_loaded", model=version.model, version=version.version, reason=error.message)
 
-    def _drop(self, abandoned: Iterable[ModelVersion]) -> None:
-        for one in abandoned:
-            if self._records.fail(one.model, one.version, "the service that checked it stopped"):
-                self.remove(one)
+    def _fail_orphaned(self, candidates: Iterable[ModelVersion]) -> None:
+        for candidate in candidates:
+            reason = "the check was interrupted: the service that ran it stopped; deploy the version again"
+            if self._records.mark_failed(candidate.model, candidate.version, reason):
+                self.remove(candidate)

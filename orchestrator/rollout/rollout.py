@@ -1,7 +1,7 @@
-"""Replaces the models' versions while requests go on: what ``ModelService`` does.
+"""Replaces the serving version of a model without interrupting requests; implements ``ModelService``.
 
-A candidate is kept in the blob store, loaded beside the version that serves, checked, and promoted by one write to the
-database, which every process of the service follows (``rollout.follower``).
+A candidate is stored as a blob, loaded beside the serving version, and checked. One conditional write to the database
+promotes it. Every process of the service follows the database (``rollout.follower``).
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import structlog
 
 from orchestrator.domain.model_versions import (
     MAX_VERSION,
+    MODELS,
     DeployOptions,
     ModelStatus,
     ModelVersion,
@@ -32,22 +33,38 @@ from orchestrator.errors import (
     ModelUnavailable,
     NotFound,
 )
-from orchestrator.inference.models import MODELS, TritonModels
+from orchestrator.inference.models import TritonModels
 from orchestrator.inference.onnx_file import check_onnx
-from orchestrator.rollout.candidate import Pair, check_candidate
+from orchestrator.rollout.candidate import Comparison, check_candidate
 from orchestrator.rollout.evaluation import Evaluation
-from orchestrator.rollout.follower import OWNER, Follower
+from orchestrator.rollout.follower import MODEL_TENANT, Follower
 from orchestrator.store.blobs import Blobs
 from orchestrator.store.model_records import ModelRecords
 
 log = structlog.get_logger()
 
-BEAT_S = 5.0
-"""How often the check of a candidate says that it still goes on."""
+HEARTBEAT_INTERVAL_S = 5.0
+"""Minimum time between two heartbeats of a candidate that is being checked."""
+
+
+class _Heartbeat:
+    """A progress callback that also records heartbeats of a candidate."""
+
+    def __init__(self, records: ModelRecords, candidate: ModelVersion, progress: Progress) -> None:
+        self._records = records
+        self._candidate = candidate
+        self._progress = progress
+        self._last = time.monotonic()
+
+    def report(self, fraction: float, message: str) -> None:
+        if time.monotonic() - self._last > HEARTBEAT_INTERVAL_S:
+            self._last = time.monotonic()
+            self._records.heartbeat(self._candidate.model, self._candidate.version)
+        self._progress(fraction, message)
 
 
 class Rollout:
-    """The versions of every model, on one Triton."""
+    """Lists, deploys, promotes and retires model versions on one Triton."""
 
     def __init__(
         self, records: ModelRecords, blobs: Blobs, models: TritonModels, follower: Follower, executor_id: str
@@ -57,34 +74,35 @@ class Rollout:
         self._models = models
         self._follower = follower
         self._executor_id = executor_id
-        self._change = threading.Lock()
-
-    # ---- look
+        self._pointer_lock = threading.Lock()
 
     def models(self) -> list[ModelStatus]:
-        """Every model."""
+        """Return the status of every model."""
         return [self.status(model) for model in MODELS]
 
     def status(self, model: str) -> ModelStatus:
-        """A model, and its versions, newest first.
+        """Return a model with its pointer and its versions.
 
         Raises:
-            NotFound: there is no such model.
-            ModelUnavailable: Triton or the model's plain name does not answer at the moment.
+            NotFound: the model does not exist.
+            ModelUnavailable: Triton or the model is not available.
         """
-        _check_model(model)
-        repository = [int(version) for version in self._models.triton.repository(model)]
+        if model not in MODELS:
+            raise NotFound("model", model[:80])
+        in_repository = [int(version) for version in self._models.triton.repository_versions(model)]
         deployed = self._records.versions(model)
-        known = {one.version for one in deployed}
-        own = [ModelVersion(model, version, VersionState.READY) for version in repository if version not in known]
-        versions = sorted([*deployed, *own], key=lambda one: one.version, reverse=True)
+        deployed_numbers = {version.version for version in deployed}
+        repository_versions = [
+            ModelVersion(model, number, VersionState.READY)
+            for number in in_repository
+            if number not in deployed_numbers
+        ]
+        versions = sorted([*deployed, *repository_versions], key=lambda version: version.version, reverse=True)
         pointer = self._records.pointers().get(model)
         if pointer is None:
-            older = repository[-2] if len(repository) > 1 else 0
-            pointer = Pointer(repository[-1] if repository else 0, older)
+            previous = in_repository[-2] if len(in_repository) > 1 else 0
+            pointer = Pointer(in_repository[-1] if in_repository else 0, previous)
         return ModelStatus(model, pointer, tuple(versions))
-
-    # ---- change
 
     def deploy(
         self,
@@ -96,192 +114,196 @@ class Rollout:
         operator: str,
         progress: Progress = no_progress,
     ) -> ModelStatus:
-        """Check a candidate beside the version that serves; promote it when it passes, unless told otherwise.
+        """Check a candidate beside the serving version and, unless ``options`` says otherwise, promote it.
 
         Args:
-            version: 0 takes the number after the newest.
-            file: its ONNX file.
-            evaluation: its ``evaluation.json``, or nothing.
+            version: number of the new version; 0 means one more than the newest.
+            file: the candidate's ONNX file.
+            evaluation: the contents of its ``evaluation.json``; empty if it has none.
 
         Raises:
-            NotFound: there is no such model.
-            InvalidInput: the number or the evaluation is not allowed.
-            FailedPrecondition: the number is taken, or another candidate of the model is being checked.
-            CandidateRefused: it failed a check. It is unloaded and its file is gone; the status tells the reason.
-            ChangedMeanwhile: it passed, and is ready; but somebody else changed what serves, so it was not promoted.
+            NotFound: the model does not exist.
+            InvalidInput: the version number or the evaluation is invalid.
+            FailedPrecondition: the version number is in use, or another candidate of the model is being checked.
+            CandidateRefused: the candidate failed a check. It is unloaded, its file is deleted, and its status
+                contains the reason.
+            ChangedMeanwhile: the candidate passed and is READY, but it was not promoted, because another operator
+                changed the serving version in the meantime.
         """
         before = self.status(model)
         data = file.read_bytes()
         candidate = ModelVersion(
             model=model,
-            version=_free_number(version, before),
+            version=_free_version(version, before),
             state=VersionState.CHECKING,
             sha256=hashlib.sha256(data).hexdigest(),
             size_bytes=len(data),
             operator=operator,
         )
-        if not self._records.claim(candidate, self._executor_id):
-            raise FailedPrecondition(_why_taken(self.status(model), candidate.version))
+        if not self._records.add_candidate(candidate, self._executor_id):
+            raise FailedPrecondition(_describe_conflict(self.status(model), candidate.version))
         log.info("candidate", model=model, version=candidate.version, operator=operator)
         try:
-            self._check(candidate, data, evaluation, options, before.pointer, self._beating(candidate, progress))
+            heartbeat = _Heartbeat(self._records, candidate, progress)
+            self._check(candidate, data, evaluation, options, before.pointer, heartbeat.report)
         except BaseException as error:
             self._refuse(candidate, error)
             raise
         self._follower.sync()
         if not options.promote:
             return self.status(model)
-        return self._move(before, candidate.version, operator)
+        return self._move_pointer(before, candidate.version, operator)
 
     def _check(
         self,
         candidate: ModelVersion,
         data: bytes,
-        evaluation: bytes,
+        evaluation_json: bytes,
         options: DeployOptions,
         serving: Pointer,
         progress: Progress,
     ) -> None:
         triton, model, version = self._models.triton, candidate.model, str(candidate.version)
-        progress(0.0, "looking at the file")
-        measured = Evaluation.read(evaluation, model, candidate.sha256) if evaluation else None
+        progress(0.0, "checking the file")
+        evaluation = Evaluation.read(evaluation_json, model, candidate.sha256) if evaluation_json else None
         signature = triton.signature(model)
         check_onnx(data, signature)
-        self._blobs.put(OWNER, data)
+        self._blobs.put(MODEL_TENANT, data)
         progress(0.05, f"loading version {version} beside version {serving.version}")
         triton.load(model, candidate.triton_name, version, data)
-        pair = Pair(self._models, candidate, str(serving.version), signature)
-        report = check_candidate(pair, options, measured, subrange(progress, 0.2, 1.0))
-        if not self._records.pass_candidate(model, candidate.version, report):
-            raise CandidateRefused("its check took too long without a sign of life")
-
-    def _beating(self, candidate: ModelVersion, progress: Progress) -> Progress:
-        last = time.monotonic()
-
-        def report(fraction: float, message: str) -> None:
-            nonlocal last
-            if time.monotonic() - last > BEAT_S:
-                last = time.monotonic()
-                self._records.beat(candidate.model, candidate.version)
-            progress(fraction, message)
-
-        return report
+        comparison = Comparison(self._models, candidate, str(serving.version), signature)
+        report = check_candidate(comparison, options, evaluation, subrange(progress, 0.2, 1.0))
+        if not self._records.mark_ready(model, candidate.version, report):
+            raise CandidateRefused("the check was given up, because it sent no heartbeat for too long; deploy again")
 
     def _refuse(self, candidate: ModelVersion, error: BaseException) -> None:
-        told = error.message if isinstance(error, HeartwoodError) else "the service failed; its log says why"
-        reason = "the deploy was canceled" if isinstance(error, Canceled) else told
+        """Record why the candidate failed, unload it and delete its file."""
+        if isinstance(error, Canceled):
+            reason = "the deployment was canceled"
+        elif isinstance(error, HeartwoodError):
+            reason = error.message
+        else:
+            reason = "internal error; see the log of the service"
         log.warning("candidate_refused", model=candidate.model, version=candidate.version, reason=reason)
-        self._records.fail(candidate.model, candidate.version, reason)
+        self._records.mark_failed(candidate.model, candidate.version, reason)
         self._follower.remove(candidate)
 
     def promote(self, model: str, version: int, revision: int | None, operator: str) -> ModelStatus:
-        """Let a ready version serve, everywhere and at once.
+        """Make a READY version serve in all processes of the service.
 
         Args:
-            revision: of the model as the caller saw it; None takes it as it is now.
+            revision: the model's revision that the caller read; None skips this check.
 
         Raises:
-            NotFound: there is no such model or version.
-            FailedPrecondition: the version is not ready, or serves already.
-            ChangedMeanwhile: somebody else changed what serves.
+            NotFound: the model or the version does not exist.
+            FailedPrecondition: the version is not READY, or serves already.
+            ModelUnavailable: the version is not loaded at the moment.
+            ChangedMeanwhile: the model has another revision now.
         """
-        return self._move(self._seen(model, revision), version, operator)
+        return self._move_pointer(self._status_at(model, revision), version, operator)
 
     def rollback(self, model: str, revision: int | None, operator: str) -> ModelStatus:
-        """Let the version serve again that served before; a second rollback undoes the first.
+        """Make the version serve that served before the last change. A second rollback undoes the first.
 
         Raises:
-            NotFound: there is no such model.
-            FailedPrecondition: there is nothing to go back to.
-            ChangedMeanwhile: somebody else changed what serves.
+            NotFound: the model does not exist.
+            FailedPrecondition: there is no previous version.
+            ModelUnavailable: the previous version is not loaded at the moment.
+            ChangedMeanwhile: the model has another revision now.
         """
-        seen = self._seen(model, revision)
-        if not seen.pointer.previous:
-            raise FailedPrecondition(f"{model} has no version to go back to; version {seen.pointer.version} serves")
-        return self._move(seen, seen.pointer.previous, operator)
+        status = self._status_at(model, revision)
+        if not status.pointer.previous:
+            raise FailedPrecondition(
+                f"{model} has no previous version to roll back to; version {status.pointer.version} serves"
+            )
+        return self._move_pointer(status, status.pointer.previous, operator)
 
     def retire(self, model: str, version: int) -> ModelStatus:
-        """Unload a deployed version that does not serve, and forget its file; its number is not used again.
+        """Unload a deployed version that does not serve, and delete its file. Its number cannot be used again.
 
         Raises:
-            NotFound: there is no such model or version.
-            FailedPrecondition: it serves, is part of the repository, or is not ready.
+            NotFound: the model or the version does not exist.
+            FailedPrecondition: the version serves, is in the model repository, or is not READY.
         """
-        one = _version(self.status(model), version)
-        if one.in_repository:
+        target = _find_version(self.status(model), version)
+        if target.in_repository:
             raise FailedPrecondition(
-                f"version {version} of {model} is part of the served repository; take it out there"
+                f"version {version} of {model} is part of the model repository; to remove it, delete its folder there"
             )
-        with self._change:
+        with self._pointer_lock:
             if not self._records.retire(model, version):
-                serves = self.status(model).pointer.version == version
-                state = "serves; promote another first" if serves else f"is {one.state.value}"
-                raise FailedPrecondition(f"version {version} of {model} {state}")
+                if self.status(model).pointer.version == version:
+                    raise FailedPrecondition(f"version {version} of {model} serves; promote another version first")
+                raise FailedPrecondition(f"version {version} of {model} is {target.state.value}; it must be READY")
         self._follower.sync()
-        self._follower.remove(one)
+        self._follower.remove(target)
         return self.status(model)
 
-    def _seen(self, model: str, revision: int | None) -> ModelStatus:
-        seen = self.status(model)
-        if revision is not None and revision != seen.pointer.revision:
-            raise _changed(seen)
-        return seen
+    def _status_at(self, model: str, revision: int | None) -> ModelStatus:
+        """Return the status, and check that the model still has the revision that the caller read."""
+        status = self.status(model)
+        if revision is not None and revision != status.pointer.revision:
+            raise _changed_meanwhile(status)
+        return status
 
-    def _move(self, seen: ModelStatus, version: int, operator: str) -> ModelStatus:
-        model = seen.model
-        one = _version(self.status(model), version)
-        if one.state is not VersionState.READY:
-            reason = f": {one.reason}" if one.reason else ""
-            raise FailedPrecondition(f"version {version} of {model} is {one.state.value}{reason}")
-        if seen.pointer.version == version:
+    def _move_pointer(self, expected: ModelStatus, version: int, operator: str) -> ModelStatus:
+        """Make ``version`` serve, unless the pointer has changed since ``expected`` was read."""
+        model = expected.model
+        target = _find_version(self.status(model), version)
+        if target.state is not VersionState.READY:
+            reason = f" ({target.reason})" if target.reason else ""
+            raise FailedPrecondition(f"version {version} of {model} is {target.state.value}{reason}; it must be READY")
+        if expected.pointer.version == version:
             raise FailedPrecondition(f"version {version} of {model} serves already")
-        if not self._models.triton.ready(one.triton_name, str(version)):
-            raise ModelUnavailable(f"version {version} of {model} does not answer at the moment", model=model)
-        with self._change:
-            if not self._records.move(model, seen.pointer, version, operator):
-                raise _changed(self.status(model))
+        if not self._models.triton.ready(target.triton_name, str(version)):
+            raise ModelUnavailable(
+                f"version {version} of {model} is not loaded on Triton at the moment; try again later", model=model
+            )
+        with self._pointer_lock:
+            if not self._records.move_pointer(model, expected.pointer, version, operator):
+                raise _changed_meanwhile(self.status(model))
         self._follower.sync()
-        log.info("model_promoted", model=model, version=version, before=seen.pointer.version, operator=operator)
+        log.info("model_promoted", model=model, version=version, before=expected.pointer.version, operator=operator)
         return self.status(model)
 
 
-def _check_model(model: str) -> None:
-    if model not in MODELS:
-        raise NotFound("model", model[:80])
-
-
-def _version(status: ModelStatus, version: int) -> ModelVersion:
-    for one in status.versions:
-        if one.version == version:
-            return one
+def _find_version(status: ModelStatus, version: int) -> ModelVersion:
+    for candidate in status.versions:
+        if candidate.version == version:
+            return candidate
     raise NotFound("version", f"{status.model} {version}")
 
 
-def _free_number(asked: int, status: ModelStatus) -> int:
-    if not 0 <= asked <= MAX_VERSION:
-        raise InvalidInput("header.version", f"{asked} is not allowed; it must be from 0 to {MAX_VERSION}")
-    taken = {one.version: one for one in status.versions}
-    number = asked or max(taken, default=0) + 1
-    if number in taken and taken[number].state is not VersionState.FAILED:
-        raise FailedPrecondition(_why_taken(status, number))
+def _free_version(requested: int, status: ModelStatus) -> int:
+    """Return the number of a new version; see ``Rollout.deploy``."""
+    if not 0 <= requested <= MAX_VERSION:
+        raise InvalidInput("header.version", f"{requested} is not allowed; it must be from 0 to {MAX_VERSION}")
+    by_number = {version.version: version for version in status.versions}
+    number = requested or max(by_number, default=0) + 1
+    if number in by_number and by_number[number].state is not VersionState.FAILED:
+        raise FailedPrecondition(_describe_conflict(status, number))
     return number
 
 
-def _why_taken(status: ModelStatus, version: int) -> str:
-    for one in status.versions:
-        if one.state is VersionState.CHECKING:
-            return f"version {one.version} of {status.model} is being checked for {one.operator!r}; wait for its end"
+def _describe_conflict(status: ModelStatus, version: int) -> str:
+    """Return why a candidate with this number cannot be added."""
+    for other in status.versions:
+        if other.state is VersionState.CHECKING:
+            return (
+                f"version {other.version} of {status.model}, deployed by {other.operator!r}, is being checked; "
+                "wait until the check ends"
+            )
     newest = status.versions[0].version if status.versions else 0
-    return f"{status.model} has a version {version} already; the next free number is {newest + 1}"
+    return f"{status.model} already has a version {version}; the next free number is {newest + 1}"
 
 
-def _changed(now: ModelStatus) -> ChangedMeanwhile:
-    pointer = now.pointer
-    by = f" by {pointer.operator!r}" if pointer.operator else ""
+def _changed_meanwhile(status: ModelStatus) -> ChangedMeanwhile:
+    pointer = status.pointer
+    changed_by = f" by {pointer.operator!r}" if pointer.operator else ""
     return ChangedMeanwhile(
-        f"{now.model} was changed{by} meanwhile: version {pointer.version} serves now (revision {pointer.revision}); "
-        "look at its status, then decide again",
-        model=now.model,
+        f"{status.model} was changed{changed_by} in the meantime: version {pointer.version} serves now (revision "
+        f"{pointer.revision}); read its status and decide again",
+        model=status.model,
         version=pointer.version,
         revision=pointer.revision,
     )

@@ -1,8 +1,8 @@
-"""Runs one of our Blender scripts on a JSON job: with the ``bpy`` wheel, or with a ``blender`` executable.
+"""Runs Blender scripts on a JSON job, with the ``bpy`` wheel or with a ``blender`` executable.
 
-Blender is GPL and may crash, so it is only ever a process of its own. A script is a ``.py`` file in
-``orchestrator/tools/blender_scripts/``; its last argument is the job's file. It tells of progress by printing lines
-``PROGRESS <fraction in [0, 1]> <message>``, and may print others; what it makes, it writes where its job says.
+Blender is licensed under the GPL and may crash, so it always runs in a process of its own. A script is a ``.py`` file
+in ``blender_scripts/``. Its last argument is the path of the job file, and it writes its results to the paths in the
+job. It reports progress by printing lines ``PROGRESS <fraction in [0, 1]> <message>``.
 """
 
 from __future__ import annotations
@@ -21,7 +21,9 @@ from orchestrator.errors import ToolFailed
 from orchestrator.tools.program import run_program
 
 SCRIPTS = Path(__file__).with_name("blender_scripts")
-LINE = re.compile(r"^PROGRESS (\d+(?:\.\d+)?) (.*)$")
+PROGRESS_LINE = re.compile(r"^PROGRESS (\d+(?:\.\d+)?) (.*)$")
+SAFE_OPTIONS = ("--background", "--factory-startup", "--disable-autoexec", "--python-exit-code", "1")
+"""Options of the executable that disable add-ons, startup files, and scripts inside of opened files."""
 
 
 def run_blender(
@@ -32,38 +34,39 @@ def run_blender(
     executable: str = "",
     limits: Limits = DEFAULT_LIMITS,
     progress: Progress = no_progress,
-    saw: Callable[[str], None] = lambda line: None,  # noqa: ARG005
+    on_line: Callable[[str], None] = lambda line: None,  # noqa: ARG005
     threads: int = 0,
 ) -> None:
-    """Run ``blender_scripts/SCRIPT.py`` on ``job`` in ``folder``; ``saw`` gets every line that it prints.
+    """Run ``blender_scripts/SCRIPT.py`` on ``job`` in ``folder``.
 
     Args:
-        executable: a ``blender`` program; empty takes the bpy wheel of this Python.
-        threads: how many Blender may use; 0 means all.
+        job: the script's parameters, which are written to ``folder/SCRIPT.json``. Paths become strings.
+        executable: a ``blender`` program; empty means the ``bpy`` wheel.
+        on_line: called with every line that Blender prints. Names in an input file can influence lines, so they are
+            untrusted.
+        threads: number of CPU threads; 0 means all.
 
     Raises:
-        ToolFailed: Blender is not installed, or the script failed; with its last words.
+        ToolFailed: Blender is not installed, or the script failed. The message contains its last output.
         DeadlineExceeded: ``limits.time_s`` passed.
-        Canceled: ``progress`` said so.
+        Canceled: raised by ``progress``.
     """
     folder.mkdir(parents=True, exist_ok=True)
     job_file = folder / f"{script}.json"
-    job_file.write_text(json.dumps({**job, "threads": threads}), encoding="utf-8")
+    job_file.write_text(json.dumps({**job, "threads": threads}, default=str), encoding="utf-8")
 
     def read_line(line: str) -> tuple[float, str] | None:
-        saw(line)
-        match = LINE.match(line)
+        on_line(line)
+        match = PROGRESS_LINE.match(line)
         return (min(float(match[1]), 1.0), match[2]) if match else None
 
-    command = [*_blender(executable, SCRIPTS / f"{script}.py"), job_file]
+    command = [*_blender_command(executable, SCRIPTS / f"{script}.py"), job_file]
     run_program("blender", command, folder, limits=limits, read_line=read_line, progress=progress)
 
 
-def _blender(executable: str, script: Path) -> list[str | Path]:
+def _blender_command(executable: str, script: Path) -> list[str | Path]:
     if executable:
-        # Factory settings: no add-on, no start-up file and no script of the user's or of a file's is run.
-        safe = ["--background", "--factory-startup", "--disable-autoexec", "--python-exit-code", "1"]
-        return [executable, *safe, "--python", script, "--"]
+        return [executable, *SAFE_OPTIONS, "--python", script, "--"]
     if importlib.util.find_spec("bpy") is None:
-        raise ToolFailed("Blender is not installed: pip install 'heartwood[tools]'")
+        raise ToolFailed("Blender is not installed; install it with: pip install 'heartwood[tools]'")
     return [sys.executable, "-P", script]

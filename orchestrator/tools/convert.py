@@ -40,7 +40,7 @@ def import_model(
     said: list[str] = []
     job = {**_job(source, format, {MeshFormat.GLB: target}), "inside": str(folder.resolve())}
     run_blender(
-        "convert", job, folder, executable=executable, limits=limits, progress=progress, saw=said.append, threads=2
+        "convert", job, folder, executable=executable, limits=limits, progress=progress, on_line=said.append, threads=2
     )
     for line in said:
         if line.startswith(REFUSED):

@@ -1,4 +1,4 @@
-"""Joins frames to videos with ffmpeg: the one that ``imageio-ffmpeg`` brings, or any other executable."""
+"""Encodes frames as videos with ffmpeg, either the executable of ``imageio-ffmpeg`` or another one."""
 
 from __future__ import annotations
 
@@ -12,43 +12,57 @@ from orchestrator.domain.progress import Progress, no_progress
 from orchestrator.errors import ToolFailed
 from orchestrator.tools.program import run_program
 
-TOLD = re.compile(r"^(\w+)=\s*(\S*)$")
-"""A line of ``-progress``: such as ``frame=12``."""
+PROGRESS_LINE = re.compile(r"^(\w+)=\s*(\S*)$")
+"""A line of ffmpeg's ``-progress`` output, such as ``frame=12``."""
+PROGRESS_OPTIONS = (
+    "-hide_banner", "-loglevel", "error", "-nostdin", "-y", "-nostats", "-progress", "pipe:1"
+)  # fmt: skip
 GIF_WIDTH = 720
-"""A GIF has no compression worth the name: wider ones weigh tens of megabytes."""
+"""Maximum width of a GIF. GIF compresses poorly; wider files have tens of megabytes."""
 
 
 def mp4(frames: str, rate: float, size: tuple[int, int]) -> list[str]:
-    """Arguments for H.264, 4:2:0, index first, so that a browser starts before the file is there.
+    """Return the arguments for an MP4 with H.264 and 4:2:0 chroma. Transparent pixels become white.
 
-    Transparent parts become white.
+    The index is at the start of the file, so that a browser can play it before the download is complete. The colours
+    are converted to BT.709 and tagged as such. Players guess the matrix of untagged videos, and brown turns orange.
 
     Args:
-        frames: ffmpeg's pattern of PNG files in the target's folder, such as ``frame-%03d.png``, counted from 0.
-        rate: frames a second.
+        frames: ffmpeg's pattern of PNG files, relative to the folder of the target and counted from 0, such as
+            ``frame-%03d.png``.
+        rate: frames per second.
         size: width and height of the frames, both even.
     """
-    white = f"color=white:s={size[0]}x{size[1]}:r={rate:g}[back];[back][0:v]overlay=shortest=1,format=yuv420p"
-    # BT.709 said and meant: players otherwise guess, and browns turn orange.
-    matrix = (
-        "scale=out_color_matrix=bt709:out_range=tv,setparams=color_primaries=bt709:color_trc=bt709:colorspace=bt709"
-    )
+    on_white = f"color=white:s={size[0]}x{size[1]}:r={rate:g}[back];[back][0:v]overlay=shortest=1,format=yuv420p"
+    bt709 = "scale=out_color_matrix=bt709:out_range=tv,setparams=color_primaries=bt709:color_trc=bt709:colorspace=bt709"
     codec = ["-c:v", "libx264", "-preset", "slow", "-crf", "18", "-movflags", "+faststart"]
-    return [*_read(frames, rate), "-filter_complex", f"{white},{matrix}", *codec]
+    return [*_input(frames, rate), "-filter_complex", f"{on_white},{bt709}", *codec]
 
 
 def webm(frames: str, rate: float, *, alpha: bool) -> list[str]:
-    """Arguments for VP9, with the frames' alpha where they have one; the others as in ``mp4``."""
+    """Return the arguments for a WebM with VP9.
+
+    Args:
+        frames: see ``mp4``.
+        rate: frames per second.
+        alpha: keep the alpha channel of the frames.
+    """
     codec = ["-c:v", "libvpx-vp9", "-crf", "24", "-b:v", "0", "-row-mt", "1", "-deadline", "good", "-cpu-used", "3"]
-    return [*_read(frames, rate), *codec, "-pix_fmt", "yuva420p" if alpha else "yuv420p", "-auto-alt-ref", "0"]
+    return [*_input(frames, rate), *codec, "-pix_fmt", "yuva420p" if alpha else "yuv420p", "-auto-alt-ref", "0"]
 
 
 def gif(frames: str, rate: float, *, alpha: bool) -> list[str]:
-    """Arguments for an endless GIF with a palette of its own frames, at most GIF_WIDTH wide; as in ``mp4``."""
-    small = f"scale='min({GIF_WIDTH},iw)':-2:flags=lanczos,split[a][b]"
+    """Return the arguments for an endless GIF, at most GIF_WIDTH wide, with one palette for all frames.
+
+    Args:
+        frames: see ``mp4``.
+        rate: frames per second.
+        alpha: reserve a palette entry for transparent pixels.
+    """
+    scaled = f"scale='min({GIF_WIDTH},iw)':-2:flags=lanczos,split[a][b]"
     palette = f"[a]palettegen=stats_mode=full:reserve_transparent={int(alpha)}[p]"
-    used = "[b][p]paletteuse=dither=sierra2_4a:diff_mode=rectangle"
-    return [*_read(frames, rate), "-filter_complex", f"{small};{palette};{used}", "-loop", "0"]
+    dithered = "[b][p]paletteuse=dither=sierra2_4a:diff_mode=rectangle"
+    return [*_input(frames, rate), "-filter_complex", f"{scaled};{palette};{dithered}", "-loop", "0"]
 
 
 def run_ffmpeg(
@@ -60,43 +74,56 @@ def run_ffmpeg(
     limits: Limits = DEFAULT_LIMITS,
     progress: Progress = no_progress,
 ) -> None:
-    """Run ffmpeg on ``arguments`` in the folder of ``target``, which it replaces.
+    """Run ffmpeg with ``arguments`` in the folder of ``target``, and replace ``target``.
 
     Args:
-        frames: how many it will write, so that its count of them tells the progress; 0 where nobody knows.
+        frames: number of frames of the video, for the progress; 0 if it is not known.
+        executable: an ffmpeg program; empty means that of ``imageio-ffmpeg``.
 
     Raises:
-        ToolFailed: it is not installed, or failed; with its last words.
-        DeadlineExceeded, Canceled: as ``run_program``.
+        ToolFailed: ffmpeg is not installed, or failed. The message contains its last output.
+        DeadlineExceeded, Canceled: see ``run_program``.
     """
-    quiet = ["-hide_banner", "-loglevel", "error", "-nostdin", "-y", "-nostats", "-progress", "pipe:1"]
-    written = 0
+    command = [executable or bundled_ffmpeg(), *PROGRESS_OPTIONS, *arguments, target.name]
+    run_program(
+        "ffmpeg",
+        command,
+        target.parent,
+        limits=limits,
+        read_line=_FrameCounter(frames).read_line,
+        progress=progress,
+    )
 
-    def read_line(line: str) -> tuple[float, str] | None:
-        nonlocal written
-        match = TOLD.match(line)
+
+class _FrameCounter:
+    """Converts ffmpeg's progress lines. Only some of them contain the number of encoded frames."""
+
+    def __init__(self, total: int) -> None:
+        self._total = total
+        self._encoded = 0
+
+    def read_line(self, line: str) -> tuple[float, str] | None:
+        match = PROGRESS_LINE.match(line)
         if match is None:
             return None
-        written = int(match[2]) if match[1] == "frame" else written
-        return min(written / frames, 1.0) if frames else 0.0, f"frame {written} of {frames}"
-
-    command = [executable or bundled_ffmpeg(), *quiet, *arguments, target.name]
-    log = target.parent / "ffmpeg.log"
-    run_program("ffmpeg", command, target.parent, log_file=log, limits=limits, read_line=read_line, progress=progress)
+        if match[1] == "frame":
+            self._encoded = int(match[2])
+        fraction = min(self._encoded / self._total, 1.0) if self._total else 0.0
+        return fraction, f"frame {self._encoded} of {self._total}"
 
 
 def bundled_ffmpeg() -> str:
-    """The executable that ``imageio-ffmpeg`` brings.
+    """Return the path of the executable of ``imageio-ffmpeg``.
 
     Raises:
         ToolFailed: the package is not installed.
     """
     if importlib.util.find_spec("imageio_ffmpeg") is None:
-        raise ToolFailed("ffmpeg is not installed: pip install 'heartwood[tools]'")
+        raise ToolFailed("ffmpeg is not installed; install it with: pip install 'heartwood[tools]'")
     import imageio_ffmpeg
 
     return str(imageio_ffmpeg.get_ffmpeg_exe())
 
 
-def _read(frames: str, rate: float) -> list[str]:
+def _input(frames: str, rate: float) -> list[str]:
     return ["-framerate", f"{rate:g}", "-start_number", "0", "-i", frames]

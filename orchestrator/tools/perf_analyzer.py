@@ -1,4 +1,7 @@
-"""Triton's own load generator: found, or fetched with pip and apt's tools, and run."""
+"""Runs perf_analyzer, Triton's load generator, and fetches it with pip and apt-get if it is not installed.
+
+It is not started through ``tools.program``, because that removes network access, and perf_analyzer must reach Triton.
+"""
 
 from __future__ import annotations
 
@@ -23,21 +26,22 @@ WHEELS = """\
 tritonclient==2.41.0 --hash=sha256:cf4ed5df836fa99937678a9fd852f86ba05c7b83656dd0a540e20afdb9ab4629
 nvidia-cuda-runtime-cu12==12.6.77 --hash=sha256:ba3b56a4f896141e25e19ab287cd71e52a6a0f4b29d0d31609f60e3b4d5219b7
 """
-"""The last client whose wheel holds the program, and the CUDA runtime that it is linked with; only these very files."""
+"""The last tritonclient wheel that contains perf_analyzer, and the CUDA runtime that it is linked against."""
 FOLDER = Path("tools", "perf_analyzer")
-"""Where it is kept below the data folder."""
+"""Folder of the fetched program, relative to the data folder."""
 DEBIAN_LIBRARY = "libb64-0d"
-WHEELS_BINARY = Path("tritonclient-2.41.0.data/data/bin/perf_analyzer")
+BINARY_IN_WHEEL = Path("tritonclient-2.41.0.data/data/bin/perf_analyzer")
+LIBRARY_FILES = ("libcudart.so.12", "libb64.so.0d")
 OUTPUT_BYTES = 256 << 20
-"""Shared memory for each output of a request: 13 classes at 1024² and batch 4 take 218 MB."""
+"""Shared memory for each output of a request. The largest output, 13 classes at 1024² and batch 4, takes 218 MB."""
 TIMEOUT_S = 900.0
-WINDOWS = (1, 4, 16)
-"""Times as many requests in a window, tried in turn."""
-UNSTABLE = "Failed to obtain stable measurement"
-REMEDY = "put one on the PATH: it is in NVIDIA's container tritonserver:YY.MM-py3-sdk"
+WINDOW_FACTORS = (1, 4, 16)
+"""Factors on the number of requests per measurement window, tried in turn until the measurements are stable."""
+UNSTABLE_MESSAGE = "Failed to obtain stable measurement"
+REMEDY = "put perf_analyzer on the PATH; NVIDIA's container tritonserver:YY.MM-py3-sdk contains it"
 
 Tensors = Mapping[str, NDArray[Any]]
-"""One request's inputs by name, without the batch."""
+"""The inputs of one request by name, without the batch dimension."""
 
 
 @dataclass(frozen=True)
@@ -50,12 +54,13 @@ class Program:
 
 @dataclass(frozen=True)
 class Load:
-    """What is sent, and where.
+    """The target and the size of the requests.
 
     Args:
-        url: gRPC host:port of the Triton.
-        version: 0 leaves it to Triton.
-        requests: how many a window of measuring holds.
+        url: gRPC host:port of a Triton on this machine.
+        version: 0 lets Triton choose the version.
+        batch: images per request.
+        requests: requests per measurement window.
     """
 
     url: str
@@ -67,7 +72,10 @@ class Load:
 
 @dataclass(frozen=True)
 class Measured:
-    """What came back: inferences a second (pictures, not requests) and milliseconds."""
+    """Throughput in images per second and latencies in milliseconds.
+
+    Queue and compute times are means per request, measured by the server.
+    """
 
     per_s: float
     p50_ms: float
@@ -79,29 +87,29 @@ class Measured:
 
 
 def find(folder: Path) -> Program:
-    """The ``perf_analyzer`` on the PATH, or the wheel's, unpacked into ``folder`` with the libraries that it needs.
+    """Return the ``perf_analyzer`` on the PATH, or fetch it into ``folder`` with the libraries that it needs.
 
     Raises:
-        ToolFailed: neither can be had.
+        ToolFailed: it is not on the PATH and cannot be fetched.
     """
     installed = shutil.which("perf_analyzer")
     if installed:
         return Program(Path(installed))
-    binary = folder / WHEELS_BINARY
+    binary = folder / BINARY_IN_WHEEL
     try:
         if not binary.exists():
             _fetch(folder)
     except (OSError, subprocess.SubprocessError) as error:
-        raise ToolFailed(f"perf_analyzer could not be fetched ({type(error).__name__}); {REMEDY}") from error
-    libraries = {path.parent.resolve() for name in ("libcudart.so.12", "libb64.so.0d") for path in folder.rglob(name)}
-    return Program(binary.resolve(), os.pathsep.join(map(str, sorted(libraries))))
+        raise ToolFailed(f"perf_analyzer cannot be fetched ({type(error).__name__}); {REMEDY}") from error
+    library_folders = {path.parent.resolve() for name in LIBRARY_FILES for path in folder.rglob(name)}
+    return Program(binary.resolve(), os.pathsep.join(map(str, sorted(library_folders))))
 
 
 def _fetch(folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
-    wanted = folder / "wheels.txt"
-    wanted.write_text(WHEELS, encoding="ascii")
-    pip = [sys.executable, "-m", "pip", "download", "-q", "--no-deps", "-d", str(folder), "-r", str(wanted)]
+    requirements = folder / "wheels.txt"
+    requirements.write_text(WHEELS, encoding="ascii")
+    pip = [sys.executable, "-m", "pip", "download", "-q", "--no-deps", "-d", str(folder), "-r", str(requirements)]
     subprocess.run(pip, check=True, timeout=600, capture_output=True)
     apt_get, dpkg_deb = shutil.which("apt-get") or "", shutil.which("dpkg-deb") or ""
     subprocess.run([apt_get, "download", DEBIAN_LIBRARY], cwd=folder, check=True, timeout=300, capture_output=True)
@@ -110,27 +118,32 @@ def _fetch(folder: Path) -> None:
     for wheel in folder.glob("*.whl"):
         with zipfile.ZipFile(wheel) as archive:
             archive.extractall(folder)
-    (folder / WHEELS_BINARY).chmod(0o755)
+    (folder / BINARY_IN_WHEEL).chmod(0o755)
 
 
 def write_inputs(requests: Sequence[Tensors], file: Path) -> None:
-    """Write the requests that are sent in turn, as perf_analyzer's input data."""
-
-    def told(values: NDArray[Any]) -> dict[str, Any]:
-        return {"content": {"b64": base64.b64encode(values.tobytes()).decode()}, "shape": list(values.shape)}
-
-    data = [{name: told(values) for name, values in tensors.items()} for tensors in requests]
+    """Write the input data file. perf_analyzer sends these requests in turn."""
+    data = [{name: _to_json(values) for name, values in tensors.items()} for tensors in requests]
     file.write_text(json.dumps({"data": data}), encoding="ascii")
 
 
-def run(program: Program, load: Load, inputs: Path, *, concurrency: int = 0, rate: float = 0.0) -> Measured:
-    """Send ``inputs`` with ``concurrency`` requests on their way at any time, or ``rate`` requests a second.
+def _to_json(values: NDArray[Any]) -> dict[str, Any]:
+    return {"content": {"b64": base64.b64encode(values.tobytes()).decode()}, "shape": list(values.shape)}
 
-    Pictures and answers go through system shared memory, so Triton must be on this machine. Where windows differ too
-    much for a figure, as on a busy machine, longer ones are tried.
+
+def run(program: Program, load: Load, inputs: Path, *, concurrency: int = 0, rate: float = 0.0) -> Measured:
+    """Measure the latency and throughput of one model under a steady load.
+
+    Inputs and outputs are passed in system shared memory, so Triton must run on this machine. If the measurements are
+    unstable, as on a busy machine, longer measurement windows are tried.
+
+    Args:
+        inputs: a file of ``write_inputs``.
+        concurrency: number of requests in flight at any time; 0 uses ``rate``.
+        rate: requests per second.
 
     Raises:
-        ToolFailed: it ended without a figure; with its last words.
+        ToolFailed: perf_analyzer ended without a measurement. The message contains its last output.
     """
     level = ["--concurrency-range", str(concurrency)] if concurrency else ["--request-rate-range", f"{rate:g}"]
     command = [str(program.binary), "-m", load.model, "-i", "grpc", "-u", load.url, "-b", str(load.batch)]
@@ -141,36 +154,37 @@ def run(program: Program, load: Load, inputs: Path, *, concurrency: int = 0, rat
         command += ["-x", str(load.version)]
     table = inputs.with_suffix(".csv")
     table.unlink(missing_ok=True)
-    for longer in WINDOWS:
-        said = _run(program, [*command, "--measurement-request-count", str(longer * load.requests), "-f", str(table)])
+    for factor in WINDOW_FACTORS:
+        window = ["--measurement-request-count", str(factor * load.requests)]
+        output = _run(program, [*command, *window, "-f", str(table)])
         if table.exists():
-            return _measured(table)
-        if UNSTABLE not in said:
+            return _read_table(table)
+        if UNSTABLE_MESSAGE not in output:
             break
-    raise ToolFailed(f"perf_analyzer gave no figure: {said[-500:]}", tool="perf_analyzer")
+    raise ToolFailed(f"perf_analyzer ended without a measurement: {output[-500:]}", tool="perf_analyzer")
 
 
 def _run(program: Program, command: list[str]) -> str:
-    """Run it to its end; return what it said."""
+    """Run perf_analyzer and return its output."""
     environment = {"PATH": os.environ.get("PATH", ""), "LD_LIBRARY_PATH": program.libraries}
     try:
-        done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=TIMEOUT_S)
+        result = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=TIMEOUT_S)
     except (OSError, subprocess.TimeoutExpired) as error:
-        raise ToolFailed(f"perf_analyzer did not end: {error}", tool="perf_analyzer") from error
-    return (done.stdout + done.stderr).strip()
+        raise ToolFailed(f"perf_analyzer did not run to its end: {error}", tool="perf_analyzer") from error
+    return (result.stdout + result.stderr).strip()
 
 
-def _measured(table: Path) -> Measured:
-    """The one line of the CSV that perf_analyzer wrote; its times are microseconds."""
+def _read_table(table: Path) -> Measured:
+    """Read the CSV file of perf_analyzer, which has one row. Its times are in microseconds."""
     (row,) = csv.DictReader(table.read_text(encoding="utf-8").splitlines())
-    found = {name: float(value) for name, value in row.items() if value}
-    computed = ("Server Compute Input", "Server Compute Infer", "Server Compute Output")
+    values = {name: float(value) for name, value in row.items() if value}
+    compute = ("Server Compute Input", "Server Compute Infer", "Server Compute Output")
     return Measured(
-        found["Inferences/Second"],
-        p50_ms=found["p50 latency"] / 1000,
-        p90_ms=found["p90 latency"] / 1000,
-        p95_ms=found["p95 latency"] / 1000,
-        p99_ms=found["p99 latency"] / 1000,
-        queue_ms=found.get("Server Queue", 0.0) / 1000,
-        compute_ms=sum(found.get(name, 0.0) for name in computed) / 1000,
+        values["Inferences/Second"],
+        p50_ms=values["p50 latency"] / 1000,
+        p90_ms=values["p90 latency"] / 1000,
+        p95_ms=values["p95 latency"] / 1000,
+        p99_ms=values["p99 latency"] / 1000,
+        queue_ms=values.get("Server Queue", 0.0) / 1000,
+        compute_ms=sum(values.get(name, 0.0) for name in compute) / 1000,
     )

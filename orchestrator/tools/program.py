@@ -1,4 +1,4 @@
-"""Runs a foreign program: in its own folder, within limits, with a log and progress, and without survivors."""
+"""Runs an external program in its own folder, with resource limits, a log and progress, and ends all its processes."""
 
 from __future__ import annotations
 
@@ -26,15 +26,24 @@ from orchestrator.errors import DeadlineExceeded, ToolFailed
 log = structlog.get_logger()
 
 ReadLine = Callable[[str], tuple[float, str] | None]
-"""Reads one line of a program's output: (fraction in [0, 1], message) where it tells of progress, else None."""
+"""Parses one line of a program's output. Returns (fraction in [0, 1], message) if the line reports progress."""
 
-KEPT_ENVIRONMENT = ("PATH", "LANG", "CUDA_VISIBLE_DEVICES", "NVIDIA_VISIBLE_DEVICES", "LD_LIBRARY_PATH")
-POLL_S, GRACE_S, MEMORY_POLL_S = 0.2, 3.0, 1.0
-LAST_LINES, MAX_LOG_BYTES, MAX_LINE_BYTES = 8, 64 << 20, 64 << 10
+INHERITED_VARIABLES = ("PATH", "LANG", "CUDA_VISIBLE_DEVICES", "NVIDIA_VISIBLE_DEVICES", "LD_LIBRARY_PATH")
+POLL_S = 0.2
+"""Interval at which output is read and progress is reported."""
+MEMORY_POLL_S = 1.0
+READER_TIMEOUT_S = 3.0
+"""Time limit for reading the remaining output after the program has ended."""
+KEPT_LINES = 8
+"""Number of output lines that are kept for the error message."""
+MAX_LOG_BYTES = 64 << 20
+"""Maximum size of the log. Further output is read and discarded."""
+MAX_LINE_BYTES = 64 << 10
+"""Longer lines are split."""
 MAX_FILE_BYTES = 8 << 30
-"""The largest file that a program may write; a photogrammetry of 200 photos writes 2 GB at most."""
+"""Maximum size of a file that a program may write. Photogrammetry of 200 photos writes at most 2 GB."""
 PATH = re.compile(r"(?<![\w.])/(?:[^\s/'\":]+/)+([^\s/'\":]*)")
-"""An absolute path and, in it, the name of the file."""
+"""An absolute path. The group is the file name in it."""
 
 
 def run_program(
@@ -48,134 +57,208 @@ def run_program(
     read_line: ReadLine = lambda line: None,  # noqa: ARG005
     progress: Progress = no_progress,
 ) -> None:
-    """Run ``command`` in ``folder`` until it has ended; nothing that it started is alive afterwards.
+    """Run ``command`` in ``folder`` until it ends. When this function returns or raises, all its processes have ended.
 
-    The program sees no secret of ours (a short list of the environment, ``environment`` on top), a home and a temp
-    folder inside ``folder``, and, where the system lets us take them away, no network, no other processes and no
-    privileges. Its output goes to ``log_file`` (``folder/NAME.log`` by default) and, line by line, to ``read_line``:
-    what a file that it reads makes it print is in there too, so a line is never to be trusted.
+    The program gets a short list of environment variables and no secrets. Its home and temporary folders are inside
+    ``folder``. As far as the system supports it, the program has no network, sees no other processes and has no
+    privileges.
+
+    Its output is written to the log and passed line by line to ``read_line``. An input file can influence the output,
+    so ``read_line`` must treat lines as untrusted.
+
+    Args:
+        name: name of the program in messages and in the log.
+        log_file: default is ``folder/NAME.log``.
+        environment: further environment variables.
 
     Raises:
-        ToolFailed: it could not be started, ended with a code other than 0, or outgrew its memory; with its last words.
+        ToolFailed: the program did not start, exited with a code other than 0, or exceeded its memory limit. The
+            message contains its last output.
         DeadlineExceeded: ``limits.time_s`` passed.
-        Canceled: ``progress`` said so. It is asked at least every 0.2 s.
+        Canceled: raised by ``progress``, which is called at least every 0.2 s.
     """
-    for inside in ("home", "tmp"):
-        (folder / inside).mkdir(parents=True, exist_ok=True)
+    for subfolder in ("home", "tmp"):
+        (folder / subfolder).mkdir(parents=True, exist_ok=True)
     if shutil.which(command[0]) is None:
-        raise ToolFailed(f"{name} could not be started: {Path(command[0]).name} is not there", tool=name)
-    started = time.monotonic()
-    lines: queue.SimpleQueue[str] = queue.SimpleQueue()
+        raise ToolFailed(f"{name} could not be started: {Path(command[0]).name} was not found", tool=name)
+    full_command = [*_sandbox(), *(str(argument) for argument in command)]
+    full_environment = _environment(folder, environment or {})
     try:
-        written = (log_file or folder / f"{name}.log").open("ab")
-        process = subprocess.Popen(
-            [*_guarded(), *(str(part) for part in command)],
+        run = _Run(name, full_command, folder, log_file or folder / f"{name}.log", full_environment, read_line)
+    except OSError as error:
+        raise ToolFailed(f"{name} could not be started: {error.strerror}", tool=name) from None
+    try:
+        run.wait(limits, progress)
+    finally:
+        run.end()
+    run.finish(progress)
+
+
+class _Run:
+    """A running program, and what its output has reported so far.
+
+    Raises:
+        OSError: the log cannot be opened, or the program cannot be started.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        command: Sequence[str],
+        folder: Path,
+        log_file: Path,
+        environment: Mapping[str, str],
+        read_line: ReadLine,
+    ) -> None:
+        self._name = name
+        self._read_line = read_line
+        self._lines: queue.SimpleQueue[str] = queue.SimpleQueue()
+        self._last_lines: list[str] = []
+        self._progress = (0.0, f"{name} is running")
+        log_output = log_file.open("ab")
+        self._started = time.monotonic()
+        self._process = subprocess.Popen(
+            command,
             cwd=folder,
-            env=_environment(folder, environment or {}),
+            env=environment,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
-    except OSError as error:
-        raise ToolFailed(f"{name} could not be started: {error.strerror}", tool=name) from None
-    log.info("tool_started", tool=name, pid=process.pid)
-    reader = threading.Thread(target=_read, args=(process.stdout, written, lines), name=f"{name}-log", daemon=True)
-    reader.start()
-    last: list[str] = []
-    said = (0.0, f"{name} is running")
-
-    def look() -> None:
-        nonlocal last, said
-        for line in _drained(lines):
-            told = read_line(line)
-            said = told or said
-            if told is None and line.strip():  # what only tells of progress does not say why it failed
-                last = [*last, line][-LAST_LINES:]
-
-    next_look = started + MEMORY_POLL_S
-    try:
-        while process.poll() is None:
-            look()
-            progress(*said)
-            now = time.monotonic()
-            if now - started > limits.time_s:
-                raise DeadlineExceeded(f"{name} was not done within {limits.time_s:.0f} s", tool=name)
-            if now >= next_look:
-                next_look = now + MEMORY_POLL_S
-                _check_memory(name, process.pid, limits.memory_bytes)
-            with suppress(subprocess.TimeoutExpired):
-                process.wait(POLL_S)
-    finally:
-        end_group(process)
-        reader.join(GRACE_S)
-        log.info("tool_ended", tool=name, pid=process.pid, code=process.returncode)
-    look()
-    if process.returncode != 0:
-        raise ToolFailed(
-            f"{name} ended with {_code(process.returncode)}: {_words(last)}",
-            tool=name,
-            code=process.returncode,
+        log.info("tool_started", tool=name, pid=self._process.pid)
+        self._reader = threading.Thread(
+            target=_read_output, args=(self._process.stdout, log_output, self._lines), name=f"{name}-log", daemon=True
         )
-    progress(*said)
+        self._reader.start()
+
+    def wait(self, limits: Limits, progress: Progress) -> None:
+        """Report progress and enforce the limits until the program ends."""
+        next_memory_check = self._started + MEMORY_POLL_S
+        while self._process.poll() is None:
+            self._process_lines()
+            progress(*self._progress)
+            now = time.monotonic()
+            if now - self._started > limits.time_s:
+                raise DeadlineExceeded(
+                    f"{self._name} did not finish within its time limit of {limits.time_s:.0f} s", tool=self._name
+                )
+            if now >= next_memory_check:
+                next_memory_check = now + MEMORY_POLL_S
+                _check_memory(self._name, self._process.pid, limits.memory_bytes)
+            with suppress(subprocess.TimeoutExpired):
+                self._process.wait(POLL_S)
+
+    def end(self) -> None:
+        """End all processes of the program, and read its remaining output."""
+        _kill_group(self._process)
+        self._reader.join(READER_TIMEOUT_S)
+        log.info("tool_ended", tool=self._name, pid=self._process.pid, code=self._process.returncode)
+
+    def finish(self, progress: Progress) -> None:
+        """Report the last progress.
+
+        Raises:
+            ToolFailed: the exit code is not 0.
+        """
+        self._process_lines()
+        code = self._process.returncode
+        if code != 0:
+            raise ToolFailed(
+                f"{self._name} ended with {_describe_code(code)}: {_printable(self._last_lines)}",
+                tool=self._name,
+                code=code,
+            )
+        progress(*self._progress)
+
+    def _process_lines(self) -> None:
+        """Process the output that has arrived. Lines that report progress are not kept for the error message."""
+        with suppress(queue.Empty):
+            while True:
+                line = self._lines.get_nowait()
+                reported = self._read_line(line)
+                if reported is not None:
+                    self._progress = reported
+                elif line.strip():
+                    self._last_lines = [*self._last_lines, line][-KEPT_LINES:]
 
 
-def end_group(process: subprocess.Popen[bytes]) -> None:
-    """SIGKILL to the process group that ``process`` leads: all of it works in a folder of its own, which goes too."""
+def _kill_group(process: subprocess.Popen[bytes]) -> None:
+    """Send SIGKILL to the process group that ``process`` leads."""
     with suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
     process.wait()
 
 
 @cache
-def _guarded() -> tuple[str, ...]:
-    """What stands before the command, as much of it as the system has.
+def _sandbox() -> tuple[str, ...]:
+    """Return the command prefix that restricts a program, with as many restrictions as the system supports.
 
-    Limits on files; a user namespace, in which no network is there; death with its parent; a process namespace, whose
-    first process takes all others with it, also those that left the group; and no privileges in any of these.
+    1. ``limit_files`` limits the size of files and disables core dumps.
+    2. ``no_network`` creates a user namespace and an empty network namespace.
+    3. ``die_with_parent`` kills the program when Heartwood dies.
+    4. ``own_processes`` creates a process namespace. Its first process takes all others with it when it ends, including
+       those that left the process group.
+    5. ``drop_privileges`` removes all capabilities in these namespaces.
     """
     prlimit, setpriv, unshare = (shutil.which(name) for name in ("prlimit", "setpriv", "unshare"))
-    limited = [prlimit, f"--fsize={MAX_FILE_BYTES}", "--core=0", "--"] if prlimit else []
-    mortal = [setpriv, "--pdeathsig", "KILL", "--"] if setpriv else []
-    choices: list[list[str]] = []
+    limit_files = [prlimit, f"--fsize={MAX_FILE_BYTES}", "--core=0", "--"] if prlimit else []
+    die_with_parent = [setpriv, "--pdeathsig", "KILL", "--"] if setpriv else []
     if setpriv and unshare:
-        user = [unshare, "--user", "--map-current-user", "--net", "--keep-caps", "--"]
-        processes = [unshare, "--pid", "--fork", "--kill-child=KILL", "--mount-proc", "--"]
-        powerless = [setpriv, "--no-new-privs", "--bounding-set=-all", "--ambient-caps=-all", "--inh-caps=-all", "--"]
-        choices = [
-            [*limited, *user, *mortal, *processes, *powerless],
-            [*limited, *user[:-2], "--", *mortal],  # new credentials would forget a death signal that stood before
+        network_namespace = [unshare, "--user", "--map-current-user", "--net"]
+        own_processes = [unshare, "--pid", "--fork", "--kill-child=KILL", "--mount-proc", "--"]
+        drop_privileges = [
+            setpriv, "--no-new-privs", "--bounding-set=-all", "--ambient-caps=-all", "--inh-caps=-all", "--"
+        ]  # fmt: skip
+        # A change of credentials resets the parent death signal, so die_with_parent follows the user namespace.
+        prefixes = [
+            [
+                *limit_files,
+                *network_namespace,
+                "--keep-caps",
+                "--",
+                *die_with_parent,
+                *own_processes,
+                *drop_privileges,
+            ],
+            [*limit_files, *network_namespace, "--", *die_with_parent],
         ]
-    for guards in choices:
-        with suppress(OSError, subprocess.TimeoutExpired):
-            if subprocess.run([*guards, "true"], capture_output=True, check=False, timeout=10).returncode == 0:
-                return tuple(guards)
-    log.warning("tools_have_network", why="this system allows no user namespaces")
-    return (*limited, *mortal)
+        for prefix in prefixes:
+            if _works(prefix):
+                return tuple(prefix)
+    log.warning("tools_have_network", reason="this system does not allow user namespaces")
+    return (*limit_files, *die_with_parent)
+
+
+def _works(prefix: Sequence[str]) -> bool:
+    """Return whether the command prefix can start a program on this system."""
+    with suppress(OSError, subprocess.TimeoutExpired):
+        return subprocess.run([*prefix, "true"], capture_output=True, check=False, timeout=10).returncode == 0
+    return False
 
 
 def _environment(folder: Path, more: Mapping[str, str]) -> dict[str, str]:
-    kept = {name: os.environ[name] for name in KEPT_ENVIRONMENT if name in os.environ}
-    return {**kept, "HOME": str(folder / "home"), "TMPDIR": str(folder / "tmp"), **more}
+    inherited = {name: os.environ[name] for name in INHERITED_VARIABLES if name in os.environ}
+    return {**inherited, "HOME": str(folder / "home"), "TMPDIR": str(folder / "tmp"), **more}
 
 
-def _read(output: IO[bytes], written: IO[bytes], lines: queue.SimpleQueue[str]) -> None:
-    """Drain the program's output to its end: it would hang on a full pipe."""
-    with output, written:
-        for raw in _split(iter(lambda: os.read(output.fileno(), 65536), b"")):
-            lines.put(raw.decode(errors="replace"))
-            with suppress(OSError):  # a full disk costs the log, not the work
-                if written.tell() < MAX_LOG_BYTES:
-                    written.write(raw + b"\n")
-                    written.flush()
+def _read_output(output: IO[bytes], log_output: IO[bytes], lines: queue.SimpleQueue[str]) -> None:
+    """Read the program's output to its end, so that the program never blocks on a full pipe."""
+    with output, log_output:
+        for line in _split_lines(iter(lambda: os.read(output.fileno(), 65536), b"")):
+            lines.put(line.decode(errors="replace"))
+            with suppress(OSError):  # a full disk must not stop the program
+                if log_output.tell() < MAX_LOG_BYTES:
+                    log_output.write(line + b"\n")
+                    log_output.flush()
 
 
-def _split(pieces: Iterable[bytes]) -> Iterable[bytes]:
-    """Lines of at most MAX_LINE_BYTES; progress bars end theirs with a carriage return."""
+def _split_lines(chunks: Iterable[bytes]) -> Iterable[bytes]:
+    """Yield lines of at most MAX_LINE_BYTES. A carriage return, as progress bars use it, also ends a line."""
     rest = b""
-    for piece in pieces:
-        *whole, rest = (rest + piece).replace(b"\r", b"\n").split(b"\n")
-        yield from whole
+    for chunk in chunks:
+        *complete, rest = (rest + chunk).replace(b"\r", b"\n").split(b"\n")
+        yield from complete
         while len(rest) > MAX_LINE_BYTES:
             yield rest[:MAX_LINE_BYTES]
             rest = rest[MAX_LINE_BYTES:]
@@ -183,35 +266,35 @@ def _split(pieces: Iterable[bytes]) -> Iterable[bytes]:
         yield rest
 
 
-def _drained(lines: queue.SimpleQueue[str]) -> Iterable[str]:
-    while True:
-        try:
-            yield lines.get_nowait()
-        except queue.Empty:
-            return
-
-
 def _check_memory(name: str, pid: int, limit: int) -> None:
+    """Check the resident memory of a process and its children.
+
+    Raises:
+        ToolFailed: it exceeds ``limit`` bytes.
+    """
     used = 0
     with suppress(psutil.NoSuchProcess):
         parent = psutil.Process(pid)
-        for one in (parent, *parent.children(recursive=True)):
+        for process in (parent, *parent.children(recursive=True)):
             with suppress(psutil.NoSuchProcess):
-                used += one.memory_info().rss
+                used += process.memory_info().rss
     if used > limit:
-        raise ToolFailed(f"{name} took {used >> 20} MB of memory; it may take {limit >> 20} MB", tool=name)
+        raise ToolFailed(
+            f"{name} used {used >> 20} MB of memory; its limit is {limit >> 20} MB (HEARTWOOD_TOOL_MEMORY_GB)",
+            tool=name,
+        )
 
 
-def _code(code: int) -> str:
+def _describe_code(code: int) -> str:
     if code >= 0:
         return f"code {code}"
     try:
         return f"signal {signal.Signals(-code).name}"
-    except ValueError:  # a real-time signal has no name
+    except ValueError:  # real-time signals have no name
         return f"signal {-code}"
 
 
-def _words(last: list[str]) -> str:
-    """The program's last words, as plain text, without where on this machine it worked."""
-    words = " | ".join(PATH.sub(r"\1", line.strip()) for line in last[-3:])
-    return "".join(letter for letter in words if letter.isprintable())[-400:] or "no output"
+def _printable(lines: list[str]) -> str:
+    """Return the last lines of output without control characters and without the folders of paths."""
+    text = " | ".join(PATH.sub(r"\1", line.strip()) for line in lines[-3:])
+    return "".join(character for character in text if character.isprintable())[-400:] or "no output"

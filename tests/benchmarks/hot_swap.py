@@ -99,7 +99,7 @@ def deploy_broken(service: Service, folder: Path, refused: list[str]) -> None:
     broken = {
         "not finite": candidates.not_finite(MODEL, "material"),
         "wrong shape": candidates.wrong_shape(MODEL, "material"),
-        "cut off": candidates.same(MODEL, "material")[:50_000],
+        "cut off": candidates.equivalent(MODEL, "material")[:50_000],
     }
     folders = [candidates.write(folder / name, data) for name, data in broken.items()] + [folder / "missing"]
     for each in folders:

@@ -24,11 +24,11 @@ from tritonclient.utils import InferenceServerException, shared_memory
 from orchestrator.cli.bench_sweep import counts
 from orchestrator.errors import ToolFailed
 from orchestrator.inference.launch import TritonServer
-from orchestrator.inference.profiles import pick
+from orchestrator.inference.profiles import select_profile
 from orchestrator.settings import load
 from orchestrator.tools import perf_analyzer
 from tests.benchmarks.report import Figure, report
-from tests.support.candidates import newest
+from tests.support.candidates import newest_version
 
 MODEL, REQUESTS, ROUNDS = "intrinsic_decomposition", 48, 3
 
@@ -158,7 +158,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--json", type=Path)
     parser.add_argument("--profile", default="auto", help="cpu, gpu, tensorrt, auto or none")
-    parser.add_argument("--version", type=int, default=newest(MODEL), help="default: the newest in the repository")
+    parser.add_argument("--version", type=int, default=newest_version(MODEL), help="default: the newest in the repository")
     chosen = parser.parse_args()
     settings = load()
     session = onnxruntime.InferenceSession(
@@ -166,7 +166,7 @@ def main() -> None:
         providers=["CPUExecutionProvider"],
     )
     figures = []
-    profile = pick(settings.triton_profiles, chosen.profile)
+    profile = select_profile(settings.triton_profiles, chosen.profile)
     with (
         tempfile.TemporaryDirectory() as folder,
         TritonServer(

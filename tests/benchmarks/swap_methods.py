@@ -24,7 +24,7 @@ from tritonclient.utils import InferenceServerException
 
 from orchestrator.errors import HeartwoodError
 from orchestrator.inference.launch import TritonServer
-from orchestrator.inference.profiles import derive, pick
+from orchestrator.inference.profiles import apply_profile, select_profile
 from orchestrator.inference.versions import TritonVersions
 from orchestrator.settings import load as load_settings
 from tests.benchmarks.load import steady
@@ -42,9 +42,9 @@ class Bench:
     def __init__(self, triton: TritonVersions, repository: Path) -> None:
         self.triton = triton
         self.folder = repository / MODEL
-        self.old = str(candidates.newest(MODEL))
+        self.old = str(candidates.newest_version(MODEL))
         self.new = str(int(self.old) + 1)
-        self.network = candidates.same(MODEL, "material")
+        self.network = candidates.equivalent(MODEL, "material")
         self.image = np.random.default_rng(0).random((1, 3, SIDE, SIDE), np.float32)
         self.target: Target = (MODEL, self.old)
         self._numbers = count(int(self.new) + 1)
@@ -192,10 +192,10 @@ def main() -> None:
 
 def measure(name: str, way: Callable[[Bench], list[Callable[[], object]]]) -> list[Figure]:
     settings = load_settings()
-    profile = pick(settings.triton_profiles, "cpu")
+    profile = select_profile(settings.triton_profiles, "cpu")
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
-        repository = derive(settings.model_repository, profile, folder / "models") if profile else folder
+        repository = apply_profile(settings.model_repository, profile, folder / "models") if profile else folder
         with TritonServer(repository, settings.triton_backends, folder / "triton", models=[MODEL]) as server:
             bench = Bench(TritonVersions(server.url), repository)
             bench.capacity()

@@ -1,4 +1,4 @@
-"""``heartwood bench models``: real sweeps with Triton's own load generator, and settings that reach the server."""
+"""``heartwood bench models`` runs real sweeps with Triton's perf_analyzer."""
 
 from __future__ import annotations
 
@@ -6,19 +6,13 @@ import csv
 from pathlib import Path
 
 import pytest
-from google.protobuf import text_format
 from PIL import Image
-from tritonclient.grpc import model_config_pb2
 from typer.testing import CliRunner
 
-from orchestrator.cli.bench_sweep import Tuning, tuned
 from orchestrator.cli.main import app
 from orchestrator.errors import ToolFailed
 from orchestrator.inference.launch import TritonServer
-from orchestrator.settings import load
 from orchestrator.tools import perf_analyzer
-
-PROFILES = load().triton_profiles
 
 
 @pytest.fixture(scope="module")
@@ -32,16 +26,17 @@ def data_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def bench(*arguments: object, data_dir: Path = Path("unused")) -> tuple[int, str]:
-    found = CliRunner().invoke(
+    """Run the command; return its exit code and its output."""
+    result = CliRunner().invoke(
         app, ["bench", "models", *map(str, arguments)], env={"HEARTWOOD_DATA_DIR": str(data_dir), "COLUMNS": "200"}
     )
-    return found.exit_code, " ".join(found.output.split())
+    return result.exit_code, " ".join(result.output.split())
 
 
-def test_a_sweep_ends_in_figures_and_a_plot(data_dir: Path, triton: TritonServer, tmp_path: Path) -> None:
+def test_sweep_writes_figures_and_a_plot(data_dir: Path, triton: TritonServer, tmp_path: Path) -> None:
     options = ["--triton", triton.url, "--side", 64, "--requests", 8, "--concurrency", "1,2", "--out", tmp_path]
-    code, said = bench("intrinsic_decomposition", *options, data_dir=data_dir)
-    assert code == 0, said
+    code, output = bench("intrinsic_decomposition", *options, data_dir=data_dir)
+    assert code == 0, output
     rows = list(csv.DictReader((tmp_path / "models.csv").open(encoding="utf-8")))
     assert [row["mode"] for row in rows] == ["concurrency", "concurrency", "rate", "rate", "rate"]
     for row in rows:
@@ -51,14 +46,16 @@ def test_a_sweep_ends_in_figures_and_a_plot(data_dir: Path, triton: TritonServer
         assert plot.width > 800
 
 
-def test_photos_of_ones_own_go_through_the_ensemble(data_dir: Path, triton: TritonServer, tmp_path: Path) -> None:
+def test_sweep_sends_the_users_photos_through_the_ensemble(
+    data_dir: Path, triton: TritonServer, tmp_path: Path
+) -> None:
     Image.new("RGB", (90, 60), "peru").save(tmp_path / "own.jpg")
     options = ["--triton", triton.url, "--side", 64, "--requests", 8, "--concurrency", "1", "--rate", "5"]
-    code, said = bench(
+    code, output = bench(
         "material_pipeline", *options, "--photo", tmp_path / "own.jpg", "--out", tmp_path / "new", data_dir=data_dir
     )
-    assert code == 0, said
-    assert "5 requests/s" in said
+    assert code == 0, output
+    assert "5 requests/s" in output
 
 
 @pytest.mark.parametrize(
@@ -74,19 +71,8 @@ def test_photos_of_ones_own_go_through_the_ensemble(data_dir: Path, triton: Trit
         (["--photo", "no-such-file.jpg"], "no-such-file.jpg"),
     ],
 )
-def test_what_is_not_allowed_is_named(arguments: list[str], field: str, tmp_path: Path) -> None:
-    code, said = bench(*arguments, "--out", tmp_path / "out")
+def test_invalid_argument_is_named_and_nothing_is_written(arguments: list[str], field: str, tmp_path: Path) -> None:
+    code, output = bench(*arguments, "--out", tmp_path / "out")
     assert code == 2
-    assert field in said
+    assert field in output
     assert not (tmp_path / "out").exists()
-
-
-def test_settings_that_are_tried_stand_above_the_profile(tmp_path: Path) -> None:
-    folder = tuned(PROFILES / "cpu", Tuning(instances=3, delay_ms=5), tmp_path / "profile")
-    assert folder is not None
-    text = (folder / "onnxruntime.pbtxt").read_text(encoding="utf-8")
-    config = text_format.Parse(text, model_config_pb2.ModelConfig())
-    assert [group.count for group in config.instance_group] == [3]
-    assert config.dynamic_batching.max_queue_delay_microseconds == 5000
-    assert config.parameters["intra_op_thread_count"].string_value == "1"  # as the profile says
-    assert tuned(PROFILES / "cpu", Tuning(), tmp_path / "unused") == PROFILES / "cpu"

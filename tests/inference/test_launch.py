@@ -1,4 +1,4 @@
-"""The launcher: Triton comes back when it dies, and leaves nothing behind when it is stopped."""
+"""The launcher restarts a Triton that died and removes everything when it stops."""
 
 from __future__ import annotations
 
@@ -19,11 +19,12 @@ from tests.support.running_service import wait_for
 SETTINGS = load()
 
 
-def server(workdir: Path) -> TritonServer:
+def small_server(workdir: Path) -> TritonServer:
+    """A server that loads only the preprocessing model."""
     return TritonServer(SETTINGS.model_repository, SETTINGS.triton_backends, workdir, models=["image_preprocess"])
 
 
-def serves(triton: TritonServer) -> bool:
+def is_ready(triton: TritonServer) -> bool:
     with grpcclient.InferenceServerClient(triton.url) as client:
         try:
             return bool(client.is_model_ready("image_preprocess"))
@@ -31,39 +32,41 @@ def serves(triton: TritonServer) -> bool:
             return False
 
 
-def test_a_killed_triton_comes_back_on_the_same_port_and_a_stopped_one_leaves_nothing(tmp_path: Path) -> None:
-    with server(tmp_path) as triton:
-        first = triton.pid
-        group = os.getpgid(first)
-        os.kill(first, signal.SIGKILL)
-        wait_for(lambda: triton.pid not in (0, first) and triton.restarts == 1, 20)
-        wait_for(lambda: serves(triton), 30)
-        second = triton.pid
-        region = triton._region
-    for number in (group, second):
+def test_killed_triton_restarts_on_the_same_port_and_stop_leaves_no_process_or_memory(tmp_path: Path) -> None:
+    with small_server(tmp_path) as triton:
+        first_pid = triton.pid
+        first_group = os.getpgid(first_pid)
+        os.kill(first_pid, signal.SIGKILL)
+        wait_for(lambda: triton.pid not in (0, first_pid) and triton.restarts == 1, 20)
+        wait_for(lambda: is_ready(triton), 30)
+        second_pid = triton.pid
+        region = triton._instance_name
+    for group in (first_group, second_pid):
         with pytest.raises(ProcessLookupError):
-            os.killpg(number, 0)
+            os.killpg(group, 0)
     assert not list(SHARED_MEMORY.glob(f"{region}*"))
 
 
-def test_what_a_killed_heartwood_left_is_cleared_by_the_next(tmp_path: Path) -> None:
-    gone = subprocess.Popen(["true"])
-    gone.wait()
-    left = [tmp_path / f"backends-heartwood-{gone.pid}-0", SHARED_MEMORY / f"heartwood-{gone.pid}-0-region"]
-    left[0].mkdir()
-    left[1].touch()
-    with server(tmp_path):
-        assert not any(path.exists() for path in left)
+def test_start_removes_what_a_killed_heartwood_left(tmp_path: Path) -> None:
+    dead = subprocess.Popen(["true"])
+    dead.wait()
+    folder = tmp_path / f"backends-heartwood-{dead.pid}-0"
+    region = SHARED_MEMORY / f"heartwood-{dead.pid}-0-region"
+    folder.mkdir()
+    region.touch()
+    with small_server(tmp_path):
+        assert not folder.exists()
+        assert not region.exists()
 
 
-def test_two_servers_run_side_by_side(tmp_path: Path) -> None:
-    with server(tmp_path / "a") as one, server(tmp_path / "b") as other:
-        assert one.url != other.url
-        for each in (one, other):
-            assert serves(each)
+def test_two_servers_run_at_the_same_time(tmp_path: Path) -> None:
+    with small_server(tmp_path / "a") as first, small_server(tmp_path / "b") as second:
+        assert first.url != second.url
+        assert is_ready(first)
+        assert is_ready(second)
 
 
-def test_a_model_that_does_not_load_is_told_with_the_log(tmp_path: Path) -> None:
+def test_model_that_cannot_be_loaded_raises_with_the_log(tmp_path: Path) -> None:
     model = tmp_path / "models" / "broken"
     (model / "1").mkdir(parents=True)
     (model / "1" / "model.onnx").write_bytes(b"not an onnx file")

@@ -1,4 +1,4 @@
-"""A file that can't take the place of a model's other versions is refused before anything loads it."""
+"""A file that cannot replace a model's other versions is refused before it is loaded."""
 
 from __future__ import annotations
 
@@ -12,38 +12,40 @@ from onnx import TensorProto, helper
 
 from orchestrator.errors import CandidateRefused
 from orchestrator.inference.onnx_file import check_onnx
-from orchestrator.inference.versions import Signature, Tensor
+from orchestrator.inference.triton_client import Signature, TensorSpec
 from tests.support import candidates
 
 MODEL = "intrinsic_decomposition"
 SIGNATURE = Signature(
-    (Tensor("image", "TYPE_FP32", (3, -1, -1)),),
-    (Tensor("albedo", "TYPE_FP32", (3, -1, -1)), Tensor("shading", "TYPE_FP32", (3, -1, -1))),
+    (TensorSpec("image", "TYPE_FP32", (3, -1, -1)),),
+    (TensorSpec("albedo", "TYPE_FP32", (3, -1, -1)), TensorSpec("shading", "TYPE_FP32", (3, -1, -1))),
 )
-FREE = ("batch", 3, "height", "width")
+ANY_SIZE = ("batch", 3, "height", "width")
 
 
-def small(
-    output: tuple[str | int, ...] = FREE, kind: int = TensorProto.FLOAT, nodes: list[onnx.NodeProto] | None = None
+def small_network(
+    albedo_shape: tuple[str | int, ...] = ANY_SIZE,
+    albedo_type: int = TensorProto.FLOAT,
+    nodes: list[onnx.NodeProto] | None = None,
 ) -> bytes:
-    """A network of two nodes with the model's tensors."""
-    made = [helper.make_node("Identity", ["image"], [name]) for name in ("albedo", "shading")]
+    """A network of two Identity nodes (or ``nodes``) with the tensors of the model."""
+    identities = [helper.make_node("Identity", ["image"], [name]) for name in ("albedo", "shading")]
     outputs = [
-        helper.make_tensor_value_info("albedo", kind, output),
-        helper.make_tensor_value_info("shading", TensorProto.FLOAT, FREE),
+        helper.make_tensor_value_info("albedo", albedo_type, albedo_shape),
+        helper.make_tensor_value_info("shading", TensorProto.FLOAT, ANY_SIZE),
     ]
-    image = helper.make_tensor_value_info("image", TensorProto.FLOAT, FREE)
-    graph = helper.make_graph(nodes or made, "small", [image], outputs)
+    image = helper.make_tensor_value_info("image", TensorProto.FLOAT, ANY_SIZE)
+    graph = helper.make_graph(nodes or identities, "small", [image], outputs)
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8).SerializeToString()
 
 
-def hidden(domain: str) -> bytes:
-    """An operator of ``domain`` in the branch of an If."""
+def operator_in_branch(domain: str) -> bytes:
+    """A network with an operator of ``domain`` in the branch of an If node."""
     branch = helper.make_graph(
         [helper.make_node("Secret", ["image"], ["inner"], domain=domain)],
         "branch",
         [],
-        [helper.make_tensor_value_info("inner", TensorProto.FLOAT, FREE)],
+        [helper.make_tensor_value_info("inner", TensorProto.FLOAT, ANY_SIZE)],
     )
     true = helper.make_tensor("true", TensorProto.BOOL, [], [True])
     nodes = [
@@ -51,43 +53,46 @@ def hidden(domain: str) -> bytes:
         helper.make_node("If", ["yes"], ["albedo"], then_branch=branch, else_branch=branch),
         helper.make_node("Identity", ["image"], ["shading"]),
     ]
-    return small(nodes=nodes)
+    return small_network(nodes=nodes)
 
 
 REFUSED: dict[str, tuple[Callable[[], bytes], str]] = {
-    "empty": (lambda: b"", "its inputs are none|not valid ONNX"),
-    "cut off": (lambda: candidates.original(MODEL).SerializeToString()[:9000], "not a whole ONNX file"),
-    "external weights": (lambda: candidates.with_weights_elsewhere(MODEL, "/etc/passwd"), "lies in another file"),
-    "unknown operators": (lambda: candidates.with_operator(MODEL, "albedo", "evil"), "of the domain 'evil'"),
-    "unknown operators in a branch": (lambda: hidden("evil"), "of the domain 'evil'"),
-    "another model": (lambda: candidates.original("segmentation").SerializeToString(), "its outputs are component"),
-    "channels": (lambda: small(("batch", 4, "height", "width")), r"has the shape \[-1, 4, -1, -1\]"),
-    "one size": (lambda: small(("batch", 3, 64, 64)), r"has the shape \[-1, 3, 64, 64\]"),
-    "one batch": (lambda: small((1, 3, "height", "width")), "any batch"),
-    "rank": (lambda: small(("batch", 3)), "any batch"),
-    "type": (lambda: small(kind=TensorProto.DOUBLE), "not of TYPE_FP32"),
+    "empty": (lambda: b"", "the inputs are none|not valid ONNX"),
+    "truncated": (lambda: candidates.original(MODEL).SerializeToString()[:9000], "not a complete ONNX file"),
+    "external weights": (
+        lambda: candidates.with_external_weights(MODEL, "/etc/passwd"),
+        "is stored in another file",
+    ),
+    "unknown domain": (lambda: candidates.with_operator(MODEL, "albedo", "evil"), "of the domain 'evil'"),
+    "unknown domain in a branch": (lambda: operator_in_branch("evil"), "of the domain 'evil'"),
+    "another model": (lambda: candidates.original("segmentation").SerializeToString(), "the outputs are component"),
+    "channels": (lambda: small_network(("batch", 4, "height", "width")), r"has the shape \[-1, 4, -1, -1\]"),
+    "fixed size": (lambda: small_network(("batch", 3, 64, 64)), r"has the shape \[-1, 3, 64, 64\]"),
+    "fixed batch": (lambda: small_network((1, 3, "height", "width")), "a free batch size"),
+    "rank": (lambda: small_network(("batch", 3)), "a free batch size"),
+    "type": (lambda: small_network(albedo_type=TensorProto.DOUBLE), "not of type TYPE_FP32"),
 }
 
 
 @pytest.mark.parametrize("name", REFUSED)
-def test_what_can_not_serve_is_refused(name: str) -> None:
-    make, reason = REFUSED[name]
+def test_file_that_cannot_be_served_is_refused(name: str) -> None:
+    make_file, reason = REFUSED[name]
     with pytest.raises(CandidateRefused, match=reason):
-        check_onnx(make(), SIGNATURE)
+        check_onnx(make_file(), SIGNATURE)
 
 
-def test_a_version_of_the_model_passes() -> None:
-    check_onnx(candidates.same(MODEL, "albedo"), SIGNATURE)
-    check_onnx(small(), SIGNATURE)
+def test_valid_version_of_the_model_passes() -> None:
+    check_onnx(candidates.equivalent(MODEL, "albedo"), SIGNATURE)
+    check_onnx(small_network(), SIGNATURE)
 
 
 @settings(max_examples=60, deadline=None)
 @given(st.data())
-def test_no_damage_makes_anything_but_a_refusal(data: st.DataObject) -> None:
-    whole = bytearray(small())
+def test_corrupted_file_raises_only_candidate_refused(data: st.DataObject) -> None:
+    content = bytearray(small_network())
     for _ in range(data.draw(st.integers(1, 4))):
-        whole[data.draw(st.integers(0, len(whole) - 1))] = data.draw(st.integers(0, 255))
+        content[data.draw(st.integers(0, len(content) - 1))] = data.draw(st.integers(0, 255))
     try:
-        check_onnx(bytes(whole), SIGNATURE)
-    except CandidateRefused as refused:
-        assert refused.message  # noqa: PT017 - it may also pass, where the damage does not matter
+        check_onnx(bytes(content), SIGNATURE)
+    except CandidateRefused as error:
+        assert error.message  # noqa: PT017 - the check may also pass, if the changed bytes do not matter

@@ -19,12 +19,12 @@ from tests.support.pictures import wood_photo
 from tests.support.running_service import RunningService, wait_for
 
 PAUSE_S = 0.1
-"""Between two requests of the traffic."""
+"""Pause between two requests of the traffic."""
 
 
 @pytest.fixture(scope="session")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningService]:
-    """A service with a Triton of its own, whose models these tests replace."""
+    """A service with its own Triton, because these tests replace the models."""
     running = RunningService(tmp_path_factory.mktemp("rollout"))
     yield running
     assert running.stop() == 0, running.log.read_text()
@@ -32,67 +32,68 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningService
 
 @pytest.fixture(scope="session")
 def operator(service: RunningService) -> Iterator[Heartwood]:
-    with service.client("local") as opened:
-        yield opened
+    """A client of an operator."""
+    with service.client("local") as client:
+        yield client
 
 
-def triton_of(service: RunningService) -> str:
-    """Where the service's own Triton listens, as it told last."""
+def triton_url(service: RunningService) -> str:
+    """Return the address of the service's Triton, which the service logs when it starts."""
     return re.findall(r"serves the models on (\S+)", service.log.read_text())[-1]
 
 
 @dataclass
 class Traffic:
-    """What live requests of another process of the service came to."""
+    """The outcomes of live requests through another process of the service."""
 
     failures: list[str] = field(default_factory=list)
     versions: list[str] = field(default_factory=list)
 
-    def until(self, version: str) -> None:
-        """Wait until a request was answered by ``version``."""
-        seen = len(self.versions)
-        wait_for(lambda: version in self.versions[seen:], 30)
+    def wait_for_version(self, version: str) -> None:
+        """Wait until ``version`` has processed a request."""
+        start = len(self.versions)
+        wait_for(lambda: version in self.versions[start:], 30)
 
 
 class Replica:
-    """A second process of the service, as far as the models go: on the same database and the same Triton."""
+    """A second process of the service, reduced to its models. It uses the same database and the same Triton."""
 
     def __init__(self, service: RunningService) -> None:
         self.records = Records.open("", service.data_dir / "heartwood.sqlite")
-        self.versions = ModelRecords(self.records.engine)
-        self.models = TritonModels(triton_of(service))
+        self.model_records = ModelRecords(self.records.engine)
+        self.models = TritonModels(triton_url(service))
         blobs = Blobs.open("", {}, service.data_dir / "blobs")
-        self.follower = Follower(self.versions, blobs, self.models, "replica")
+        self.follower = Follower(self.model_records, blobs, self.models, "replica")
 
     @contextmanager
     def traffic(self, model: str) -> Iterator[Traffic]:
-        """One request after the other while the block runs; none may fail."""
-        seen, over, photo = Traffic(), threading.Event(), wood_photo(256, 192)
+        """Send one request after the other while the block runs. The test fails if a request fails."""
+        traffic, stop, photo = Traffic(), threading.Event(), wood_photo(256, 192)
 
-        def work() -> None:
-            while not over.is_set():
+        def send_requests() -> None:
+            while not stop.is_set():
                 try:
-                    seen.versions.append(self.models.analyze(photo).model_versions[model])
+                    traffic.versions.append(self.models.analyze(photo).model_versions[model])
                 except HeartwoodError as error:
-                    seen.failures.append(repr(error))
-                over.wait(PAUSE_S)
+                    traffic.failures.append(repr(error))
+                stop.wait(PAUSE_S)
 
-        thread = threading.Thread(target=work)
+        thread = threading.Thread(target=send_requests)
         thread.start()
         try:
-            wait_for(lambda: seen.versions or seen.failures, 30)
-            yield seen
+            wait_for(lambda: traffic.versions or traffic.failures, 30)
+            yield traffic
         finally:
-            over.set()
+            stop.set()
             thread.join()
-        assert seen.failures == []
+        assert traffic.failures == []
 
 
 @pytest.fixture(scope="session")
 def replica(service: RunningService) -> Iterator[Replica]:
-    made = Replica(service)
-    made.follower.start()
-    yield made
-    made.follower.stop()
-    made.models.close()
-    made.records.close()
+    replica = Replica(service)
+    replica.follower.start()
+    yield replica
+    replica.follower.stop()
+    replica.models.close()
+    replica.records.close()

@@ -1,4 +1,4 @@
-"""A model's version is replaced while requests go on: none fails, and a candidate that fails a check never serves."""
+"""Replacing a model version fails no request, and a candidate that fails a check never serves."""
 
 from __future__ import annotations
 
@@ -23,78 +23,83 @@ from tests.support.pictures import jpeg, wood_photo
 from tests.support.running_service import RunningService, wait_for
 
 MODEL = "intrinsic_decomposition"
-OLD = candidates.newest(MODEL)
+OLD = candidates.newest_version(MODEL)
 NEW = OLD + 1
-SERVING, READY = model_pb2.MODEL_VERSION_STATE_SERVING, model_pb2.MODEL_VERSION_STATE_READY
-FAILED, RETIRED = model_pb2.MODEL_VERSION_STATE_FAILED, model_pb2.MODEL_VERSION_STATE_RETIRED
+SERVING = model_pb2.MODEL_VERSION_STATE_SERVING
+READY = model_pb2.MODEL_VERSION_STATE_READY
+FAILED = model_pb2.MODEL_VERSION_STATE_FAILED
+RETIRED = model_pb2.MODEL_VERSION_STATE_RETIRED
 
 BROKEN: dict[str, tuple[Callable[[], bytes], str]] = {
     "not finite": (lambda: candidates.not_finite(MODEL, "albedo"), "albedo is not finite"),
     "wrong shape": (lambda: candidates.wrong_shape(MODEL, "shading"), "shading has the shape"),
-    "cut off": (lambda: candidates.same(MODEL, "albedo")[:50_000], "not a whole ONNX file"),
-    "no ONNX": (lambda: b"a letter to the operator", "not a whole ONNX file"),
-    "an output missing": (lambda: candidates.other_outputs(MODEL), "its outputs are albedo"),
+    "truncated": (lambda: candidates.equivalent(MODEL, "albedo")[:50_000], "not a complete ONNX file"),
+    "not ONNX": (lambda: b"a letter to the operator", "not a complete ONNX file"),
+    "missing output": (lambda: candidates.missing_output(MODEL), "the outputs are albedo"),
     "unknown operator": (lambda: candidates.with_operator(MODEL, "albedo", "my.shop"), "domain 'my.shop'"),
-    "weights elsewhere": (lambda: candidates.with_weights_elsewhere(MODEL, "../../token"), "lies in another file"),
+    "external weights": (
+        lambda: candidates.with_external_weights(MODEL, "../../token"),
+        "is stored in another file",
+    ),
 }
 
 
 def states(operator: Heartwood) -> dict[int, int]:
-    return {one.version: one.state for one in operator.models.status(MODEL).versions}
+    return {version.version: version.state for version in operator.models.status(MODEL).versions}
 
 
-def job(client: Heartwood, seed: int) -> job_pb2.Job:
-    """The PBR maps of a small board whose colour stays as it is."""
+def run_job(client: Heartwood, seed: int) -> job_pb2.Job:
+    """Make the PBR maps of a small board whose colour stays the same."""
     upload = client.upload_bytes(jpeg(wood_photo(320, 240, seed)), "board.jpg").group_id
-    as_it_is = stain_pb2.StainOptions(strength=0.0)
-    made = client.stain(upload, color="#808080", options=as_it_is, quality=job_pb2.QUALITY_PREVIEW)
-    return client.wait(made.id)
+    unchanged = stain_pb2.StainOptions(strength=0.0)
+    job = client.stain(upload, color="#808080", options=unchanged, quality=job_pb2.QUALITY_PREVIEW)
+    return client.wait(job.id)
 
 
-def test_only_operators_see_and_change_the_models(service: RunningService) -> None:
+def test_only_operators_may_list_and_change_models(service: RunningService) -> None:
     with service.client("shop") as shop:
         for call in (shop.models.list, lambda: shop.models.rollback(MODEL), lambda: shop.models.retire(MODEL, OLD)):
-            with pytest.raises(ApiError) as refused:
+            with pytest.raises(ApiError) as denied:
                 call()
-            assert refused.value.code is grpc.StatusCode.PERMISSION_DENIED
+            assert denied.value.code is grpc.StatusCode.PERMISSION_DENIED
     with Heartwood(service.address, "hw_nobody") as nobody, pytest.raises(ApiError) as unknown:
         nobody.models.list()
     assert unknown.value.code is grpc.StatusCode.UNAUTHENTICATED
 
 
-def test_deploy_promote_and_roll_back_under_traffic_fail_no_request(
+def test_deploy_promote_and_rollback_under_traffic_fail_no_request(
     operator: Heartwood, replica: Replica, tmp_path: Path
 ) -> None:
-    told: list[tuple[float, str]] = []
-    folder = candidates.write(tmp_path / str(NEW), candidates.same(MODEL, "albedo"))
+    reports: list[tuple[float, str]] = []
+    folder = candidates.write(tmp_path / str(NEW), candidates.equivalent(MODEL, "albedo"))
     assert operator.models.status(MODEL).revision == 0
     with replica.traffic(MODEL) as traffic:
-        made = operator.models.deploy(MODEL, folder, told=lambda *seen: told.append(seen))
-        traffic.until(str(NEW))
-        assert (made.serving_version, made.rollback_version, made.revision) == (NEW, OLD, 1)
-        back = operator.models.rollback(MODEL)
-        traffic.until(str(OLD))
-        assert (back.serving_version, back.rollback_version) == (OLD, NEW)
+        deployed = operator.models.deploy(MODEL, folder, on_progress=lambda *report: reports.append(report))
+        traffic.wait_for_version(str(NEW))
+        assert (deployed.serving_version, deployed.rollback_version, deployed.revision) == (NEW, OLD, 1)
+        rolled_back = operator.models.rollback(MODEL)
+        traffic.wait_for_version(str(OLD))
+        assert (rolled_back.serving_version, rolled_back.rollback_version) == (OLD, NEW)
         assert operator.models.promote(MODEL, NEW).serving_version == NEW
-        traffic.until(str(NEW))
-    now = states(operator)
-    assert (now[OLD], now[NEW]) == (READY, SERVING)
-    fractions = [fraction for fraction, _ in told]
+        traffic.wait_for_version(str(NEW))
+    current = states(operator)
+    assert (current[OLD], current[NEW]) == (READY, SERVING)
+    fractions = [fraction for fraction, _ in reports]
     assert fractions == sorted(fractions)
-    assert any("golden" in message for _, message in told)
-    report = made.versions[0].report
+    assert any("golden" in message for _, message in reports)
+    report = deployed.versions[0].report
     assert report.verdict == model_pb2.MODEL_VERDICT_AGREES
-    assert [one.side for one in report.latencies] == [512, 768, 1024]
+    assert [latency.side for latency in report.latencies] == [512, 768, 1024]
 
 
 @pytest.mark.parametrize("name", BROKEN)
-def test_a_broken_candidate_never_serves_disturbs_nobody_and_says_why(
+def test_broken_candidate_is_refused_with_the_reason_and_never_serves(
     operator: Heartwood, replica: Replica, tmp_path: Path, name: str
 ) -> None:
-    make, reason = BROKEN[name]
+    make_file, reason = BROKEN[name]
     before = operator.models.status(MODEL)
     with replica.traffic(MODEL) as traffic, pytest.raises(ApiError) as refused:
-        operator.models.deploy(MODEL, candidates.write(tmp_path / "candidate", make()))
+        operator.models.deploy(MODEL, candidates.write(tmp_path / "candidate", make_file()))
     assert refused.value.code is grpc.StatusCode.FAILED_PRECONDITION
     assert refused.value.reason == "CANDIDATE_REFUSED"
     assert reason in refused.value.message
@@ -110,7 +115,7 @@ def test_a_broken_candidate_never_serves_disturbs_nobody_and_says_why(
         operator.models.promote(MODEL, newest.version)
 
 
-def test_what_is_no_candidate_is_not_sent(operator: Heartwood, tmp_path: Path) -> None:
+def test_missing_or_empty_candidate_and_unknown_model_are_rejected(operator: Heartwood, tmp_path: Path) -> None:
     with pytest.raises(InvalidInput, match=r"there is no file .*model\.onnx"):
         operator.models.deploy(MODEL, tmp_path)
     (tmp_path / "model.onnx").touch()
@@ -128,9 +133,9 @@ def test_ending_the_call_ends_the_check(operator: Heartwood, replica: Replica, t
             raise KeyboardInterrupt
 
     before = operator.models.status(MODEL)
-    folder = candidates.write(tmp_path, candidates.same(MODEL, "shading"))
+    folder = candidates.write(tmp_path, candidates.equivalent(MODEL, "shading"))
     with pytest.raises(KeyboardInterrupt):
-        operator.models.deploy(MODEL, folder, told=interrupt)
+        operator.models.deploy(MODEL, folder, on_progress=interrupt)
     wait_for(lambda: operator.models.status(MODEL).versions[0].state == FAILED, 30)
     after = operator.models.status(MODEL)
     assert "canceled" in after.versions[0].reason
@@ -138,68 +143,68 @@ def test_ending_the_call_ends_the_check(operator: Heartwood, replica: Replica, t
     wait_for(lambda: not replica.models.triton.ready(after.versions[0].triton_name), 10)
 
 
-def test_a_better_network_passes_golden_and_live_requests_and_makes_files_of_its_own(
+def test_candidate_measured_better_passes_all_checks_and_serves_new_jobs(
     operator: Heartwood, service: RunningService, tmp_path: Path
 ) -> None:
-    data = candidates.raised(MODEL, "shading", 1.5)
+    data = candidates.with_power(MODEL, "shading", 1.5)
     folder = candidates.write(tmp_path / "better", data, candidates.evaluation(MODEL, data, against=NEW))
-    over = threading.Event()
+    stop = threading.Event()
     with service.client("shop") as shop:
-        before = job(shop, seed=1)
+        before = run_job(shop, seed=1)
 
-        def live() -> None:
+        def send_live_requests() -> None:
             seed = 100
-            while not over.is_set():
-                job(shop, seed := seed + 1)
+            while not stop.is_set():
+                run_job(shop, seed := seed + 1)
 
-        thread = threading.Thread(target=live)
+        thread = threading.Thread(target=send_live_requests)
         thread.start()
         try:
             shadow = {"shadow_share": 1.0, "shadow_requests": 2, "shadow_timeout_s": 60}
-            made = operator.models.deploy(MODEL, folder, promote=False, **shadow)
+            deployed = operator.models.deploy(MODEL, folder, promote=False, **shadow)
         finally:
-            over.set()
+            stop.set()
             thread.join()
-        newest = made.versions[0]
-        assert (newest.state, made.serving_version) == (READY, NEW)
+        newest = deployed.versions[0]
+        assert (newest.state, deployed.serving_version) == (READY, NEW)
         assert newest.report.verdict == model_pb2.MODEL_VERDICT_MEASURED_BETTER
         assert newest.report.shadow.requests == 2
         assert newest.report.shadow.differences["shading"] > 0.02
         operator.models.promote(MODEL, newest.version)
-        after = job(shop, seed=1)
+        after = run_job(shop, seed=1)
     assert before.stain.model_versions[MODEL] == str(NEW)
     assert after.stain.model_versions[MODEL] == str(newest.version)
-    for one, version in ((before, NEW), (after, newest.version)):
-        assert one.stain.photos[0].albedo.model_versions[MODEL] == str(version)
+    for job, version in ((before, NEW), (after, newest.version)):
+        assert job.stain.photos[0].albedo.model_versions[MODEL] == str(version)
     assert before.stain.photos[0].albedo.sha256 != after.stain.photos[0].albedo.sha256
     operator.models.rollback(MODEL)
-    with pytest.raises(ApiError, match="serves; promote another first"):
+    with pytest.raises(ApiError, match="serves; promote another version first"):
         operator.models.retire(MODEL, NEW)
     retired = operator.models.retire(MODEL, newest.version)
     assert retired.versions[0].state == RETIRED
     assert retired.rollback_version == 0
-    with pytest.raises(ApiError, match="no version to go back to"):
+    with pytest.raises(ApiError, match="no previous version to roll back to"):
         operator.models.rollback(MODEL)
 
 
-def test_of_two_operators_the_second_is_told(operator: Heartwood) -> None:
-    seen = operator.models.promote(MODEL, OLD)
-    first = operator.models.promote(MODEL, NEW, seen.revision)
+def test_second_of_two_concurrent_operators_gets_changed_meanwhile(operator: Heartwood) -> None:
+    read = operator.models.promote(MODEL, OLD)
+    first = operator.models.promote(MODEL, NEW, read.revision)
     with pytest.raises(ApiError, match=f"version {NEW} serves now") as late:
-        operator.models.rollback(MODEL, seen.revision)
+        operator.models.rollback(MODEL, read.revision)
     assert late.value.code is grpc.StatusCode.ABORTED
     assert late.value.reason == "CHANGED_MEANWHILE"
     with pytest.raises(ApiError, match="changed"):
-        operator.models.promote(MODEL, OLD, 0)  # as one who saw the model before anybody had changed it
+        operator.models.promote(MODEL, OLD, 0)  # the revision before any change
     assert operator.models.status(MODEL) == first
 
 
-def test_the_command_line_shows_and_changes_what_serves(operator: Heartwood, service: RunningService) -> None:
-    def heartwood(*words: str, code: int = 0) -> str:
-        place = ["--server", service.address, "--token", service.token("local")]
-        done = CliRunner().invoke(app, ["models", *words, *place], env={"COLUMNS": "200"})
-        assert done.exit_code == code, done.output
-        return done.output
+def test_cli_lists_and_changes_the_serving_version(operator: Heartwood, service: RunningService) -> None:
+    def heartwood(*arguments: str, code: int = 0) -> str:
+        server = ["--server", service.address, "--token", service.token("local")]
+        result = CliRunner().invoke(app, ["models", *arguments, *server], env={"COLUMNS": "200"})
+        assert result.exit_code == code, result.output
+        return result.output
 
     assert MODEL in heartwood("list")
     assert f"version {OLD} serves" in heartwood("promote", MODEL, str(OLD))
@@ -210,26 +215,26 @@ def test_the_command_line_shows_and_changes_what_serves(operator: Heartwood, ser
     assert operator.models.status(MODEL).serving_version == NEW
 
 
-def test_a_killed_triton_and_a_killed_service_come_back_with_what_was_promoted(
+def test_promoted_version_serves_again_after_triton_and_the_service_were_killed(
     operator: Heartwood, service: RunningService, replica: Replica
 ) -> None:
     before = operator.models.status(MODEL)
     assert before.serving_version == NEW
-    own = before.versions[[one.version for one in before.versions].index(NEW)].triton_name
+    (triton_name,) = (version.triton_name for version in before.versions if version.version == NEW)
     (triton,) = [pid for pid in service.children() if b"tritonserver" in Path(f"/proc/{pid}/cmdline").read_bytes()]
     os.kill(triton, signal.SIGKILL)
-    wait_for(lambda: not replica.models.triton.ready(own), 10)
-    wait_for(lambda: replica.models.triton.ready(own), 60)
+    wait_for(lambda: not replica.models.triton.ready(triton_name), 10)
+    wait_for(lambda: replica.models.triton.ready(triton_name), 60)
     replica.follower.stop()
     checking = ModelVersion(MODEL, 99, VersionState.CHECKING, sha256="0" * 64, operator="local")
-    assert replica.versions.claim(checking, "local")  # as if the kill came in the middle of a check
+    assert replica.model_records.add_candidate(checking, "local")  # simulates a kill during a check
     service.kill()
     service.start()
-    with service.client("local") as again:
-        after = again.models.status(MODEL)
+    with service.client("local") as client:
+        after = client.models.status(MODEL)
         assert (after.serving_version, after.rollback_version) == (NEW, OLD)
         assert after.revision == before.revision
         assert (after.versions[0].version, after.versions[0].state) == (99, FAILED)
         assert "stopped" in after.versions[0].reason
-        assert job(again, seed=7).stain.model_versions[MODEL] == str(NEW)
-        assert again.models.rollback(MODEL).serving_version == OLD
+        assert run_job(client, seed=7).stain.model_versions[MODEL] == str(NEW)
+        assert client.models.rollback(MODEL).serving_version == OLD

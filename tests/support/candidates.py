@@ -1,4 +1,4 @@
-"""Candidates that tests deploy, made from the newest committed version: the same network, another, and broken ones."""
+"""Candidates that tests deploy, made from the newest committed version of a model: valid, changed and broken ones."""
 
 from __future__ import annotations
 
@@ -17,24 +17,28 @@ from orchestrator.settings import load
 REPOSITORY = load().model_repository
 
 
-def newest(model: str) -> int:
-    """The repository's newest version of a model."""
+def newest_version(model: str) -> int:
+    """Return the newest version of a model in the repository."""
     return max(int(folder.name) for folder in (REPOSITORY / model).iterdir() if folder.name.isdecimal())
 
 
 def original(model: str) -> Any:
-    """The network of the newest version."""
-    return onnx.load(str(REPOSITORY / model / str(newest(model)) / "model.onnx"))
+    """Return the network of the newest version, as a ModelProto."""
+    return onnx.load(str(REPOSITORY / model / str(newest_version(model)) / "model.onnx"))
 
 
-def changed(model: str, output: str, nodes: Callable[[str, str], list[Any]]) -> bytes:
-    """The network with ``nodes(inside, output)`` between what made ``output`` and its name."""
+def with_nodes(model: str, output: str, make_nodes: Callable[[str, str], list[Any]]) -> bytes:
+    """Return the network with nodes appended to ``output``.
+
+    Args:
+        make_nodes: called with the names of the original and of the new output; returns the nodes between them.
+    """
     network = original(model)
-    inside = f"{output}__inside"
+    inner = f"{output}__inner"
     for node in network.graph.node:
         for names in (node.input, node.output):
-            names[:] = [inside if name == output else name for name in names]
-    network.graph.node.extend(nodes(inside, output))
+            names[:] = [inner if name == output else name for name in names]
+    network.graph.node.extend(make_nodes(inner, output))
     return network.SerializeToString()
 
 
@@ -42,51 +46,65 @@ def constant(name: str, value: Any, dtype: Any = np.float32) -> Any:
     return helper.make_node("Constant", [], [name], value=numpy_helper.from_array(np.asarray(value, dtype)))
 
 
-def same(model: str, output: str, note: str = "") -> bytes:
-    """The same answers from another file."""
-    return changed(model, output, lambda a, b: [helper.make_node("Identity", [a], [b], name=f"same{note}")])
+def equivalent(model: str, output: str) -> bytes:
+    """Return another file with the same outputs."""
+    return with_nodes(
+        model, output, lambda inner, outer: [helper.make_node("Identity", [inner], [outer], name="equivalent")]
+    )
 
 
-def raised(model: str, output: str, power: float) -> bytes:
-    """Another network: ``output`` to the ``power``."""
-    return changed(model, output, lambda a, b: [constant("k", power), helper.make_node("Pow", [a, "k"], [b])])
+def with_power(model: str, output: str, exponent: float) -> bytes:
+    """Return a network that raises ``output`` to the power of ``exponent``."""
+    return with_nodes(
+        model,
+        output,
+        lambda inner, outer: [constant("exponent", exponent), helper.make_node("Pow", [inner, "exponent"], [outer])],
+    )
 
 
 def not_finite(model: str, output: str) -> bytes:
-    return changed(model, output, lambda a, b: [constant("k", np.nan), helper.make_node("Mul", [a, "k"], [b])])
+    """Return a network whose ``output`` is NaN."""
+    return with_nodes(
+        model, output, lambda inner, outer: [constant("nan", np.nan), helper.make_node("Mul", [inner, "nan"], [outer])]
+    )
 
 
 def wrong_shape(model: str, output: str) -> bytes:
-    """Half of the height, which the file does not tell: its sizes are free."""
+    """Return a network whose ``output`` lacks 32 rows. The file declares any size, so only running it shows this."""
     names = ["start", "end", "axis"]
     values = [constant(name, [value], np.int64) for name, value in zip(names, (0, -32, 2), strict=True)]
-    return changed(model, output, lambda a, b: [*values, helper.make_node("Slice", [a, *names], [b])])
+    return with_nodes(
+        model, output, lambda inner, outer: [*values, helper.make_node("Slice", [inner, *names], [outer])]
+    )
 
 
-def other_outputs(model: str) -> bytes:
+def missing_output(model: str) -> bytes:
+    """Return a network without the last output."""
     network = original(model)
     network.graph.output.pop()
     return network.SerializeToString()
 
 
 def with_operator(model: str, output: str, domain: str) -> bytes:
+    """Return a network with an operator of ``domain``."""
     network = onnx.load_model_from_string(
-        changed(model, output, lambda a, b: [helper.make_node("Anything", [a], [b], domain=domain)])
+        with_nodes(model, output, lambda inner, outer: [helper.make_node("Anything", [inner], [outer], domain=domain)])
     )
     network.opset_import.append(helper.make_opsetid(domain, 1))
     return network.SerializeToString()
 
 
-def with_weights_elsewhere(model: str, location: str) -> bytes:
+def with_external_weights(model: str, location: str) -> bytes:
+    """Return a network with a tensor that is stored in the file ``location``."""
     network = original(model)
-    weights = TensorProto(name="far", data_type=TensorProto.FLOAT, dims=[1], data_location=TensorProto.EXTERNAL)
+    weights = TensorProto(name="external", data_type=TensorProto.FLOAT, dims=[1], data_location=TensorProto.EXTERNAL)
     weights.external_data.add(key="location", value=location)
     network.graph.initializer.append(weights)
     return network.SerializeToString()
 
 
 def write(folder: Path, data: bytes, evaluation: dict[str, Any] | None = None) -> Path:
-    """A folder as ``heartwood models deploy`` takes it."""
+    """Write a candidate folder as ``heartwood models deploy`` expects it."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "model.onnx").write_bytes(data)
     if evaluation is not None:
@@ -95,11 +113,11 @@ def write(folder: Path, data: bytes, evaluation: dict[str, Any] | None = None) -
 
 
 def evaluation(model: str, data: bytes, *, against: int = 1, candidate: float = 0.6) -> dict[str, Any]:
-    """An evaluation of ``data`` against a baseline of 0.5, where more is better."""
+    """Return an evaluation of ``data`` with one figure, whose baseline is 0.5 and where higher is better."""
     return {
         "model": model,
         "sha256": hashlib.sha256(data).hexdigest(),
         "against_version": against,
-        "test_split": "a split that this test made up",
+        "test_split": "a split invented for this test",
         "figures": {"iou": {"candidate": candidate, "baseline": 0.5, "better": "higher"}},
     }

@@ -1,4 +1,4 @@
-"""Cut a board out of a stained photo: the largest rectangle that is all wood, to lay over the wood of a 3D model."""
+"""Cuts a board out of a stained photo: the largest rectangle of wood, to be used as the texture of a 3D model."""
 
 from __future__ import annotations
 
@@ -14,21 +14,24 @@ from orchestrator.errors import NoWoodFound
 from orchestrator.stages.render.turntable import WoodTexture
 
 SEARCH_SIDE_PX = 256
-"""The rectangle is looked for at this size: its edges then lie within half a percent of the photo."""
+"""The rectangle is searched in a mask scaled down to this size, so its edges are accurate to half a percent of the
+photo."""
 MIN_SHARE = 0.002
-"""Of the photo: a smaller board repeats so often over a piece that it looks like a pattern."""
+"""Minimum area of the board as a share of the photo. A smaller board repeats so often on a piece that the repetition
+is visible. Not tuned."""
 
 
 def wood_texture(maps: dict[str, Image], width_m: float, materials: tuple[str, ...], folder: Path) -> WoodTexture:
-    """Write the board's maps into ``folder``.
+    """Find the board in a stained photo and write its maps to ``folder``.
 
     Args:
-        maps: ``albedo`` [H, W, 3] sRGB, ``roughness``, ``height`` and ``wood_mask`` [H, W] uint8, of one stained photo.
-        width_m: how wide the whole photo is in truth.
-        materials: names of the model's materials that the board replaces; none means the one that covers most of it.
+        maps: the maps of one stained photo: ``albedo`` [H, W, 3] uint8 sRGB; ``roughness``, ``height`` and
+            ``wood_mask`` [H, W] uint8.
+        width_m: physical width of the whole photo.
+        materials: names of the materials of the 3D model to replace; empty means the one that covers the largest area.
 
     Raises:
-        NoWoodFound: no board in the photo is large enough.
+        NoWoodFound: the largest board is smaller than MIN_SHARE of the photo.
     """
     left, top, right, bottom = largest_rectangle(maps["wood_mask"] > 127)
     height, width = maps["wood_mask"].shape
@@ -49,29 +52,34 @@ def wood_texture(maps: dict[str, Image], width_m: float, materials: tuple[str, .
 
 
 def largest_rectangle(mask: NDArray[np.bool_]) -> tuple[int, int, int, int]:
-    """Left, top, right and bottom (exclusive) of the largest upright rectangle inside ``mask`` [H, W].
+    """Return left, top, right and bottom (exclusive) of the largest axis-aligned rectangle inside ``mask`` [H, W].
 
-    The histogram method: for each row, the heights of the columns of set pixels above it, and the largest rectangle
-    under them with a stack. Empty (all zero) where nothing is set.
+    All four are 0 if no pixel is set. Each row is treated as a histogram of the number of set pixels above each column.
+    The largest rectangle under a histogram is found with a stack, in linear time.
     """
     height, width = mask.shape
     scale = min(1.0, SEARCH_SIDE_PX / max(height, width))
     size = (max(1, round(width * scale)), max(1, round(height * scale)))
-    # Only pixels that are wood all through count, so that the enlarged rectangle holds nothing else.
+    # A pixel of the small mask counts only if all of its original pixels are set.
     small = cv2.resize(mask.astype(np.float32), size, interpolation=cv2.INTER_AREA) > 0.999
-    best, found = 0, (0, 0, 0, 0)
-    columns = np.zeros(size[0] + 1, np.int64)  # the last stays 0 and empties the stack
+    largest_area, largest = 0, (0, 0, 0, 0)
+    heights = np.zeros(size[0] + 1, np.int64)  # the last stays 0, so that every row empties the stack
     for row in range(size[1]):
-        columns[:-1] = np.where(small[row], columns[:-1] + 1, 0)
-        stack: list[tuple[int, int]] = []
-        for column, tall in enumerate(columns.tolist()):
+        heights[:-1] = np.where(small[row], heights[:-1] + 1, 0)
+        stack: list[tuple[int, int]] = []  # (first column, height) of open rectangles, in order of height
+        for column, column_height in enumerate(heights.tolist()):
             start = column
-            while stack and stack[-1][1] >= tall:
-                start, before = stack.pop()
-                if before * (column - start) > best:
-                    best = before * (column - start)
-                    found = (start, row + 1 - before, column, row + 1)
-            stack.append((start, tall))
-    left, top, right, bottom = found
-    across, down = width / size[0], height / size[1]
-    return (int(np.ceil(left * across)), int(np.ceil(top * down)), int(right * across), int(bottom * down))
+            while stack and stack[-1][1] >= column_height:
+                start, open_height = stack.pop()
+                if open_height * (column - start) > largest_area:
+                    largest_area = open_height * (column - start)
+                    largest = (start, row + 1 - open_height, column, row + 1)
+            stack.append((start, column_height))
+    left, top, right, bottom = largest
+    scale_x, scale_y = width / size[0], height / size[1]
+    return (
+        int(np.ceil(left * scale_x)),
+        int(np.ceil(top * scale_y)),
+        int(right * scale_x),
+        int(bottom * scale_y),
+    )

@@ -1,0 +1,184 @@
+"""Measures the latency and throughput of a served model over concurrencies and request rates, with perf_analyzer."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tritonclient.grpc as triton
+
+from orchestrator.domain.images import Image, ImageFormat
+from orchestrator.domain.model_versions import MODELS, PIPELINE, PREPROCESS
+from orchestrator.imaging.photo import encode_image
+from orchestrator.inference.launch import TritonServer
+from orchestrator.inference.letterbox import pad_to_square, shrink, to_model_input
+from orchestrator.inference.profiles import Tuning, tune_profile
+from orchestrator.tools import perf_analyzer
+
+DEFAULT_RATE_SHARES = (0.5, 0.75, 0.9)
+"""Request rates to measure if a plan names none, as shares of the highest throughput at any concurrency."""
+DEPENDENCIES = {PIPELINE: (*MODELS, PREPROCESS)}
+"""Models that Triton must load as well to serve a model."""
+
+
+@dataclass(frozen=True)
+class SweepPlan:
+    """The measurements to make for one model.
+
+    Args:
+        version: 0 means the newest version in the repository.
+        side: side of the square images, in pixels.
+        batch: images per request.
+        concurrencies: numbers of requests in flight.
+        rates: requests per second; empty means ``DEFAULT_RATE_SHARES`` of the highest throughput.
+        requests: requests per measurement window.
+        tuning: the settings of the Triton being measured, for the report.
+    """
+
+    model: str
+    version: int
+    side: int
+    batch: int
+    concurrencies: Sequence[int]
+    rates: Sequence[float]
+    requests: int
+    tuning: Tuning
+
+    @property
+    def point_count(self) -> int:
+        """Number of measurements in the sweep."""
+        default_rates = len(DEFAULT_RATE_SHARES) if self.concurrencies else 0
+        return len(self.concurrencies) + (len(self.rates) or default_rates)
+
+
+@dataclass(frozen=True)
+class SweepPoint:
+    """One measurement of a sweep."""
+
+    plan: SweepPlan
+    mode: str  # "concurrency" or "rate"
+    level: float  # requests in flight, or requests per second
+    mean_batch: float  # images per execution of the model; 0 if it was not executed
+    measured: perf_analyzer.Measured
+
+    def csv_row(self) -> dict[str, str | int | float]:
+        plan = self.plan
+        figures = {"mean_batch": self.mean_batch} | asdict(self.measured)
+        return {
+            "model": plan.model,
+            "version": plan.version,
+            "side": plan.side,
+            "batch": plan.batch,
+            "tuning": str(plan.tuning),
+            "mode": self.mode,
+            "level": self.level,
+            **{name: round(value, 3) for name, value in figures.items()},
+        }
+
+
+@dataclass(frozen=True)
+class InferenceCounts:
+    """Triton's counters of a model since it was loaded."""
+
+    images: int
+    executions: int  # each execution processes one batch
+
+    def mean_batch_since(self, earlier: InferenceCounts) -> float:
+        """Return the mean number of images per execution; 0 if there was none."""
+        executions = self.executions - earlier.executions
+        return (self.images - earlier.images) / executions if executions else 0.0
+
+
+def inference_counts(client: Any, model: str, version: int) -> InferenceCounts:
+    """Read the counters of a model; version 0 adds up all versions."""
+    stats = client.get_inference_statistics(model, str(version or "")).model_stats
+    return InferenceCounts(sum(item.inference_count for item in stats), sum(item.execution_count for item in stats))
+
+
+@contextmanager
+def tuned_triton(
+    repository: Path, backends: Path, profile: Path | None, models: Sequence[str], tuning: Tuning
+) -> Iterator[str]:
+    """Run a Triton with ``models`` on free loopback ports while the block runs; yield its gRPC host:port.
+
+    Args:
+        profile: a folder of ``triton_config/profiles``, which ``tuning`` overrides; None for no profile.
+    """
+    loaded = sorted({name for model in models for name in (model, *DEPENDENCIES.get(model, ()))})
+    with tempfile.TemporaryDirectory(prefix="heartwood-bench-") as folder:
+        tuned = tune_profile(profile, tuning, Path(folder) / "profile")
+        with TritonServer(repository, backends, Path(folder) / "triton", profile=tuned, models=loaded) as server:
+            yield server.url
+
+
+def sweep(
+    url: str,
+    plan: SweepPlan,
+    photos: Sequence[Image],
+    program: perf_analyzer.Program,
+    on_start: Callable[[str], None],
+) -> Iterator[SweepPoint]:
+    """Make the measurements of ``plan`` one after the other.
+
+    Args:
+        url: gRPC host:port of a Triton on this machine.
+        photos: [H, W, 3] uint8 sRGB each; the requests contain them in turn.
+        on_start: called with a description of each measurement before it starts.
+
+    Raises:
+        ToolFailed: a measurement failed.
+    """
+    with triton.InferenceServerClient(url) as client, tempfile.TemporaryDirectory(prefix="heartwood-bench-") as folder:
+        inputs = Path(folder) / "inputs.json"
+        perf_analyzer.write_inputs(request_inputs(plan.model, photos, plan.side), inputs)
+        measurement = _Measurement(client, url, plan, program, inputs, on_start)
+        best_requests_per_s = 0.0
+        for concurrency in plan.concurrencies:
+            point = measurement.at_concurrency(concurrency)
+            best_requests_per_s = max(best_requests_per_s, point.measured.per_s / plan.batch)
+            yield point
+        default_rates = [float(f"{share * best_requests_per_s:.3g}") for share in DEFAULT_RATE_SHARES]
+        for rate in plan.rates or (default_rates if best_requests_per_s else []):
+            yield measurement.at_rate(rate)
+
+
+@dataclass(frozen=True)
+class _Measurement:
+    """Makes single measurements of one plan."""
+
+    client: Any
+    url: str
+    plan: SweepPlan
+    program: perf_analyzer.Program
+    inputs: Path
+    on_start: Callable[[str], None]
+
+    def at_concurrency(self, concurrency: int) -> SweepPoint:
+        return self._measure("concurrency", concurrency, concurrency=concurrency)
+
+    def at_rate(self, rate: float) -> SweepPoint:
+        return self._measure("rate", rate, rate=rate)
+
+    def _measure(self, mode: str, level: float, *, concurrency: int = 0, rate: float = 0.0) -> SweepPoint:
+        plan = self.plan
+        self.on_start(f"{plan.model} {plan.side}², {mode} {level:g}")
+        load = perf_analyzer.Load(self.url, plan.model, plan.version, plan.batch, plan.requests)
+        before = inference_counts(self.client, plan.model, plan.version)
+        measured = perf_analyzer.run(self.program, load, self.inputs, concurrency=concurrency, rate=rate)
+        after = inference_counts(self.client, plan.model, plan.version)
+        return SweepPoint(plan, mode, level, after.mean_batch_since(before), measured)
+
+
+def request_inputs(model: str, photos: Sequence[Image], side: int) -> list[perf_analyzer.Tensors]:
+    """Return the inputs of one request per photo, prepared in the same way as by ``inference.models``."""
+    squares = [pad_to_square(shrink(photo, side), side) for photo in photos]
+    if model != PIPELINE:
+        return [{"image": to_model_input(square)[0]} for square in squares]
+    size = np.array([side, side], np.int32)
+    encoded = [encode_image(square, ImageFormat.PNG) for square in squares]
+    return [{"encoded": np.frombuffer(data, np.uint8), "size": size} for data in encoded]

@@ -1,0 +1,235 @@
+"""A Triton client that loads, calls and unloads individual versions of a model.
+
+A version that an operator deploys gets a Triton name of its own, such as ``segmentation@2-1f0c9a3b``, and is loaded
+from memory through Triton's load API. Nothing is written into the model repository. This has two advantages: it works
+when the repository is read-only or on another machine, and a broken candidate cannot prevent a server from starting.
+Versions in the repository keep the plain model name. The suffix of a deployed name is the start of the file's SHA-256,
+so a name that is ready always refers to the right file.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import tritonclient.grpc as triton
+from google.protobuf import json_format
+from numpy.typing import NDArray
+from tritonclient.grpc import model_config_pb2
+from tritonclient.utils import InferenceServerException
+
+from orchestrator.domain.images import FloatMap
+from orchestrator.errors import CandidateRefused, DeadlineExceeded, HeartwoodError, ModelFailed, ModelUnavailable
+
+PROBE_TIMEOUT_S = 5.0
+"""Timeout of metadata, config and readiness calls."""
+LOAD_TIMEOUT_S = 300.0
+"""Timeout of load and unload calls."""
+MODEL_FILE = "model.onnx"
+UNAVAILABLE_MESSAGES = (
+    "is not ready",
+    "unknown model",
+    "unknown version",
+    "no available versions",
+    "not found",
+    "exiting",
+    "Failed to process",
+)
+"""Substrings of Triton's error messages that mean that a model is not available at the moment."""
+
+
+@dataclass(frozen=True)
+class TensorSpec:
+    """An input or output in a model config."""
+
+    name: str
+    data_type: str  # such as TYPE_FP32
+    dims: tuple[int, ...]  # without the batch dimension; -1 is any size
+
+
+@dataclass(frozen=True)
+class Signature:
+    """The inputs and outputs that every version of a model has."""
+
+    inputs: tuple[TensorSpec, ...]
+    outputs: tuple[TensorSpec, ...]
+
+
+@dataclass(frozen=True)
+class InferenceResult:
+    """The outputs of one request."""
+
+    outputs: dict[str, FloatMap]  # output name → [B, C, H, W]
+    seconds: float
+
+
+class TritonClient:
+    """A client for the Triton at ``url`` (gRPC host:port). Thread-safe."""
+
+    def __init__(self, url: str) -> None:
+        self.grpc_client = triton.InferenceServerClient(url)
+
+    def close(self) -> None:
+        """Close the connection."""
+        self.grpc_client.close()
+
+    def repository_versions(self, model: str) -> list[str]:
+        """Return the versions in the model repository that are ready, oldest first.
+
+        Raises:
+            ModelUnavailable: Triton or the model is not available.
+        """
+        try:
+            metadata = self.grpc_client.get_model_metadata(model, client_timeout=PROBE_TIMEOUT_S)
+        except InferenceServerException as error:
+            raise to_heartwood_error(error, model, PROBE_TIMEOUT_S) from None
+        return sorted(metadata.versions, key=int)
+
+    def config(self, model: str) -> Any:
+        """Return the ModelConfig that Triton uses, with its defaults filled in.
+
+        Raises:
+            ModelUnavailable: Triton or the model is not available.
+        """
+        try:
+            return self.grpc_client.get_model_config(model, client_timeout=PROBE_TIMEOUT_S).config
+        except InferenceServerException as error:
+            raise to_heartwood_error(error, model, PROBE_TIMEOUT_S) from None
+
+    def signature(self, model: str) -> Signature:
+        """Return the inputs and outputs of a model.
+
+        Raises:
+            ModelUnavailable: Triton or the model is not available.
+        """
+        config = self.config(model)
+        return Signature(_tensor_specs(config.input), _tensor_specs(config.output))
+
+    def ready(self, name: str, version: str = "") -> bool:
+        """Return whether a model version is loaded and ready; an empty version means any."""
+        try:
+            return bool(self.grpc_client.is_model_ready(name, version, client_timeout=PROBE_TIMEOUT_S))
+        except InferenceServerException:
+            return False
+
+    def load(self, model: str, name: str, version: str, onnx: bytes) -> None:
+        """Load a version under the Triton name ``name``, with the config of ``model``. Other versions stay loaded.
+
+        Raises:
+            CandidateRefused: Triton cannot load the file.
+            ModelUnavailable: Triton is not available.
+        """
+        config = model_config_pb2.ModelConfig()
+        config.CopyFrom(self.config(model))
+        config.name = name
+        config.version_policy.Clear()
+        config.version_policy.all.SetInParent()
+        config.default_model_filename = MODEL_FILE
+        text = json_format.MessageToJson(config, preserving_proto_field_name=True)
+        files = {f"file:{version}/{MODEL_FILE}": onnx}
+        try:
+            self.grpc_client.load_model(name, config=text, files=files, client_timeout=LOAD_TIMEOUT_S)
+        except InferenceServerException as error:
+            if _is_unavailable(error):
+                raise ModelUnavailable("Triton is not available at the moment; try again later") from None
+            raise CandidateRefused(f"Triton cannot load the file: {_first_line(error)}") from None
+
+    def unload(self, name: str) -> None:
+        """Unload a deployed version. Triton completes running requests and rejects new ones.
+
+        Raises:
+            ModelUnavailable: Triton is not available.
+        """
+        try:
+            self.grpc_client.unload_model(name, client_timeout=LOAD_TIMEOUT_S)
+        except InferenceServerException as error:
+            raise to_heartwood_error(error, name, LOAD_TIMEOUT_S) from None
+
+    def infer(self, name: str, version: str, image: FloatMap, timeout_s: float) -> InferenceResult:
+        """Run a model version and wait for its outputs.
+
+        Args:
+            image: [B, 3, H, W] float32, sRGB in [0, 1].
+
+        Raises:
+            ModelUnavailable: the model is not available.
+            ModelFailed: the model returned an error.
+            DeadlineExceeded: ``timeout_s`` passed.
+        """
+        return self.infer_async(name, version, image, timeout_s).result()
+
+    def infer_async(
+        self, name: str, version: str, image: FloatMap, timeout_s: float, outputs: Sequence[str] = ()
+    ) -> Future[InferenceResult]:
+        """Start a request and return a future, whose ``result()`` raises the errors of ``infer``.
+
+        Args:
+            image: [B, 3, H, W] float32, sRGB in [0, 1].
+            outputs: names of the outputs to return; empty means all.
+        """
+        tensor = triton.InferInput("image", list(image.shape), "FP32")
+        tensor.set_data_from_numpy(image)
+        requested = [triton.InferRequestedOutput(output) for output in outputs] or None
+        future: Future[InferenceResult] = Future()
+        started = time.perf_counter()
+
+        def on_response(result: Any, error: InferenceServerException | None) -> None:  # named by tritonclient
+            if error is not None:
+                future.set_exception(to_heartwood_error(error, name, timeout_s, image.shape))
+                return
+            names = [output.name for output in result.get_response().outputs]
+            values = {output: _as_float32(result.as_numpy(output)) for output in names}
+            future.set_result(InferenceResult(values, time.perf_counter() - started))
+
+        try:
+            self.grpc_client.async_infer(
+                name, [tensor], on_response, model_version=version, outputs=requested, client_timeout=timeout_s
+            )
+        except InferenceServerException as error:
+            future.set_exception(to_heartwood_error(error, name, timeout_s, image.shape))
+        return future
+
+
+def to_heartwood_error(
+    error: InferenceServerException, model: str, timeout_s: float, input_shape: Sequence[int] = ()
+) -> HeartwoodError:
+    """Convert the error of a Triton call to Heartwood's error hierarchy.
+
+    Args:
+        model: Triton name of the model that was called.
+        input_shape: shape of the input tensor, for the message; empty if the call had none.
+    """
+    if "DEADLINE_EXCEEDED" in str(error.status() or ""):
+        return DeadlineExceeded(f"model {model!r} did not answer within {timeout_s:.1f} s")
+    if _is_unavailable(error):
+        return ModelUnavailable(f"model {model!r} is not available on Triton at the moment; try again later")
+    request = f"the input (shape {list(input_shape)})" if input_shape else "the request"
+    return ModelFailed(f"inference failed: model {model!r} rejected {request}: {_first_line(error)}")
+
+
+def _is_unavailable(error: InferenceServerException) -> bool:
+    status = str(error.status() or "")
+    message = str(error.message() or "")
+    return "UNAVAILABLE" in status or "CANCELLED" in status or any(text in message for text in UNAVAILABLE_MESSAGES)
+
+
+def _first_line(error: InferenceServerException) -> str:
+    """Return the first line of Triton's message, with absolute paths replaced by an ellipsis."""
+    lines = str(error.message() or "").strip().splitlines() or ["no reason given"]
+    return re.sub(r"(?<!\w)/[\w./@+-]+", "…", lines[0])[:300]
+
+
+def _tensor_specs(tensors: Any) -> tuple[TensorSpec, ...]:
+    return tuple(
+        TensorSpec(tensor.name, model_config_pb2.DataType.Name(tensor.data_type), tuple(tensor.dims))
+        for tensor in tensors
+    )
+
+
+def _as_float32(values: NDArray[Any]) -> FloatMap:
+    return np.asarray(values, np.float32)
