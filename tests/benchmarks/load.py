@@ -1,4 +1,4 @@
-"""Requests at a steady rate, whatever becomes of those before: a stall counts for all that wait."""
+"""Generates requests at a steady rate, independent of how long earlier requests take (an open-loop load)."""
 
 from __future__ import annotations
 
@@ -9,21 +9,26 @@ from concurrent.futures import ThreadPoolExecutor
 from itertools import count
 
 
-def steady(rate: float, request: Callable[[float], object], work: Callable[[], object], at_once: int) -> None:
-    """Call ``request`` ``rate`` times a second until ``work`` has been done beside it.
+def steady_load(
+    rate: float, request: Callable[[float], object], work: Callable[[], object], max_concurrency: int
+) -> None:
+    """Call ``request`` at a steady rate in threads while ``work`` runs in another thread.
 
     Args:
-        request: is given the time of ``time.monotonic`` at which it was due.
-        at_once: how many may be on their way.
+        rate: requests per second.
+        request: called with the time, as ``time.monotonic``, at which the request was due. A latency that is measured
+            from this time includes the delay that a stall causes to all waiting requests.
+        work: the load ends when this function returns.
+        max_concurrency: maximum number of requests in flight.
     """
-    beside = threading.Thread(target=work)
-    beside.start()
-    with ThreadPoolExecutor(at_once) as pool:
+    work_thread = threading.Thread(target=work)
+    work_thread.start()
+    with ThreadPoolExecutor(max_concurrency) as pool:
         started = time.monotonic()
         for number in count():
             due = started + number / rate
             time.sleep(max(0.0, due - time.monotonic()))
-            if not beside.is_alive():
+            if not work_thread.is_alive():
                 break
             pool.submit(request, due)
-    beside.join()
+    work_thread.join()

@@ -1,4 +1,4 @@
-"""The models behind a real Triton, for as long as a benchmark runs."""
+"""The models on a real Triton, for benchmarks."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from orchestrator.settings import load
 
 @contextmanager
 def triton_models() -> Iterator[MaterialModels]:
-    """Start the Triton from pip on this checkout's model repository."""
+    """Run Triton with the model repository of this checkout while the block runs; yield its models."""
     with tempfile.TemporaryDirectory() as folder:
         settings = load(data_dir=folder)
         with local_triton(settings) as server:

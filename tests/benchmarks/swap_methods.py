@@ -1,8 +1,10 @@
-"""How traffic can move from one version to another: ``python -m tests.benchmarks.swap_methods [--json FILE]``.
+"""Compares methods of moving traffic from one model version to another.
 
-``segmentation`` at 256² on the Triton from pip, a fresh one for each way, requests at half of what it can do, counted
-from when they are due, and ten swaps while they go on. The new version is the same network from another file. What it
-found decided how ``orchestrator.rollout`` works.
+python -m tests.benchmarks.swap_methods [--json FILE]
+
+Each method runs on a new Triton from pip with ``segmentation`` at 256². Requests are sent at half of the capacity, and
+their latency is measured from the time at which they were due. Meanwhile the method swaps the version ten times. The
+new version is the same network in another file. ``orchestrator.rollout`` uses the method that did best.
 """
 
 from __future__ import annotations
@@ -25,79 +27,88 @@ from tritonclient.utils import InferenceServerException
 from orchestrator.errors import HeartwoodError
 from orchestrator.inference.launch import TritonServer
 from orchestrator.inference.profiles import apply_profile, select_profile
-from orchestrator.inference.versions import TritonVersions
+from orchestrator.inference.triton_client import TritonClient
 from orchestrator.settings import load as load_settings
-from tests.benchmarks.load import steady
+from tests.benchmarks.load import steady_load
 from tests.benchmarks.report import Figure, report
 from tests.support import candidates
 
-MODEL, SIDE, SWAPS, EVERY_S, TIMEOUT_S = "segmentation", 256, 10, 2.0, 120.0
+MODEL = "segmentation"
+OUTPUT = "material"
+SIDE = 256
+SWAPS = 10
+SWAP_INTERVAL_S = 2.0
+TIMEOUT_S = 120.0
+CAPACITY_REQUESTS = 40
+CAPACITY_CONCURRENCY = 4
+MAX_CONCURRENCY = 64
+
 Target = tuple[str, str]
 """Triton name and version; an empty version is the newest."""
+Swap = Callable[[], object]
 
 
-class Bench:
-    """One Triton on a repository of its own, and what the ways of swapping do to it."""
+class SwapBench:
+    """A Triton with its own model repository, and the operations that the methods consist of."""
 
-    def __init__(self, triton: TritonVersions, repository: Path) -> None:
+    def __init__(self, triton: TritonClient, repository: Path) -> None:
         self.triton = triton
-        self.folder = repository / MODEL
+        self.model_folder = repository / MODEL
         self.old = str(candidates.newest_version(MODEL))
         self.new = str(int(self.old) + 1)
-        self.network = candidates.equivalent(MODEL, "material")
+        self.network = candidates.equivalent(MODEL, OUTPUT)
         self.image = np.random.default_rng(0).random((1, 3, SIDE, SIDE), np.float32)
         self.target: Target = (MODEL, self.old)
         self._numbers = count(int(self.new) + 1)
 
-    def ask(self) -> None:
-        self.triton.start(*self.target, self.image, TIMEOUT_S, ("material",)).result()
+    def infer(self) -> None:
+        """Send one request to the target."""
+        self.triton.infer_async(*self.target, self.image, TIMEOUT_S, (OUTPUT,)).result()
 
     def capacity(self) -> float:
-        requests = 40
+        """Return the requests per second at a constant concurrency."""
         started = time.monotonic()
-        with ThreadPoolExecutor(4) as pool:
-            list(pool.map(lambda _: self.ask(), range(requests)))
-        return requests / (time.monotonic() - started)
-
-    # ---- the ways, each one swap
+        with ThreadPoolExecutor(CAPACITY_CONCURRENCY) as pool:
+            list(pool.map(lambda _: self.infer(), range(CAPACITY_REQUESTS)))
+        return CAPACITY_REQUESTS / (time.monotonic() - started)
 
     def serve_only(self, version: str) -> None:
-        """One name, its version policy rewritten, and the model loaded again."""
+        """Reload the model with a version policy that names one version."""
         config = model_config_pb2.ModelConfig()
         config.CopyFrom(self.triton.config(MODEL))
         config.version_policy.Clear()
         config.version_policy.specific.versions.append(int(version))
         text = json_format.MessageToJson(config, preserving_proto_field_name=True)
-        self.triton.client.load_model(MODEL, config=text)
+        self.triton.grpc_client.load_model(MODEL, config=text)
 
-    def add_or_remove(self) -> None:
-        """One name, the version's folder put there or taken away, and the model loaded again."""
-        version = self.folder / self.new
-        if version.exists():
-            shutil.rmtree(version)
+    def toggle_version_folder(self) -> None:
+        """Add the folder of the new version to the repository, or remove it, and reload the model."""
+        folder = self.model_folder / self.new
+        if folder.exists():
+            shutil.rmtree(folder)
         else:
-            version.mkdir()
-            (version / "model.onnx").write_bytes(self.network)
-        self.triton.client.load_model(MODEL)
+            folder.mkdir()
+            (folder / "model.onnx").write_bytes(self.network)
+        self.triton.grpc_client.load_model(MODEL)
 
-    def point(self, target: Target) -> None:
-        """Both are loaded: only the caller's pointer moves."""
+    def set_target(self, target: Target) -> None:
+        """Send requests to another version that is loaded already."""
         self.target = target
 
-    def deploy(self) -> None:
-        """A name of its own: load the next, warm it up, point at it, unload the one before."""
+    def replace_deployed_version(self) -> None:
+        """Load a version under its own name, warm it up, send requests to it, and unload the one before."""
         number, before = str(next(self._numbers)), self.target
         name = f"{MODEL}@{number}"
         self.triton.load(MODEL, name, number, self.network)
-        self.triton.ask(name, number, self.image, TIMEOUT_S)
+        self.triton.infer(name, number, self.image, TIMEOUT_S)
         self.target = (name, number)
         if before[0] != MODEL:
             self.triton.unload(before[0])
 
 
 @dataclass
-class Load:
-    """What became of the requests of one way, and of its swaps."""
+class Outcome:
+    """The requests and swaps of one method."""
 
     seconds: list[float] = field(default_factory=list)
     failed: list[str] = field(default_factory=list)
@@ -105,109 +116,110 @@ class Load:
     failed_swaps: list[str] = field(default_factory=list)
 
 
-def under_load(bench: Bench, rate: float, swaps: Sequence[Callable[[], object]]) -> Load:
-    """Send requests at ``rate`` a second until all swaps are done."""
-    load = Load()
+def run_under_load(bench: SwapBench, rate: float, swaps: Sequence[Swap]) -> Outcome:
+    """Send ``rate`` requests per second until all swaps are done."""
+    outcome = Outcome()
 
     def request(due: float) -> None:
         try:
-            bench.ask()
-            load.seconds.append(time.monotonic() - due)
+            bench.infer()
+            outcome.seconds.append(time.monotonic() - due)
         except HeartwoodError as error:
-            load.failed.append(error.message)
+            outcome.failed.append(error.message)
 
-    def swap() -> None:
-        for one in swaps:
+    def run_swaps() -> None:
+        for swap in swaps:
             started = time.monotonic()
             try:
-                one()
-                load.swap_seconds.append(time.monotonic() - started)
+                swap()
+                outcome.swap_seconds.append(time.monotonic() - started)
             except (HeartwoodError, InferenceServerException) as error:
-                load.failed_swaps.append(str(error))
-            time.sleep(max(0.0, EVERY_S - (time.monotonic() - started)))
+                outcome.failed_swaps.append(str(error))
+            time.sleep(max(0.0, SWAP_INTERVAL_S - (time.monotonic() - started)))
 
-    steady(rate, request, swap, at_once=64)
-    return load
-
-
-# ---- the ways: each readies its Triton and gives the swaps
+    steady_load(rate, request, run_swaps, MAX_CONCURRENCY)
+    return outcome
 
 
-def no_swap(_: Bench) -> list[Callable[[], object]]:
+# ---- the methods: each prepares its Triton and returns the swaps
+
+
+def no_swap(_: SwapBench) -> list[Swap]:
     return [lambda: None] * SWAPS
 
 
-def version_policy(bench: Bench) -> list[Callable[[], object]]:
-    bench.add_or_remove()
-    bench.point((MODEL, ""))
+def version_policy(bench: SwapBench) -> list[Swap]:
+    bench.toggle_version_folder()
+    bench.set_target((MODEL, ""))
     bench.serve_only(bench.old)
     versions = cycle((bench.new, bench.old))
     return [lambda: bench.serve_only(next(versions))] * SWAPS
 
 
-def folder_beside(bench: Bench) -> list[Callable[[], object]]:
-    return [bench.add_or_remove] * SWAPS
+def version_folder(bench: SwapBench) -> list[Swap]:
+    return [bench.toggle_version_folder] * SWAPS
 
 
-def version_numbers(bench: Bench) -> list[Callable[[], object]]:
-    bench.add_or_remove()
-    return _to_and_fro(bench, (MODEL, bench.old), (MODEL, bench.new))
+def version_numbers(bench: SwapBench) -> list[Swap]:
+    bench.toggle_version_folder()
+    return _alternate(bench, (MODEL, bench.old), (MODEL, bench.new))
 
 
-def own_names(bench: Bench) -> list[Callable[[], object]]:
+def own_names(bench: SwapBench) -> list[Swap]:
     own = (f"{MODEL}@{bench.new}", bench.new)
     bench.triton.load(MODEL, *own, bench.network)
-    return _to_and_fro(bench, (MODEL, bench.old), own)
+    return _alternate(bench, (MODEL, bench.old), own)
 
 
-def own_names_loaded_each_time(bench: Bench) -> list[Callable[[], object]]:
-    return [bench.deploy] * SWAPS
+def own_names_loaded_each_time(bench: SwapBench) -> list[Swap]:
+    return [bench.replace_deployed_version] * SWAPS
 
 
-def _to_and_fro(bench: Bench, one: Target, other: Target) -> list[Callable[[], object]]:
-    for target in (other, one):
-        bench.point(target)
+def _alternate(bench: SwapBench, first: Target, second: Target) -> list[Swap]:
+    """Warm up two loaded versions, and return swaps that alternate between them."""
+    for target in (second, first):
+        bench.set_target(target)
         bench.capacity()
-    targets = cycle((other, one))
-    return [lambda: bench.point(next(targets))] * SWAPS
+    targets = cycle((second, first))
+    return [lambda: bench.set_target(next(targets))] * SWAPS
 
 
-WAYS = {
+METHODS = {
     "no swap": no_swap,
     "one name, both loaded, requests name the version": version_numbers,
     "own names, both loaded, a pointer": own_names,
     "own names, each loaded, warmed up and unloaded": own_names_loaded_each_time,
-    "one name, folder added or removed": folder_beside,
+    "one name, folder added or removed": version_folder,
     "one name, version policy rewritten": version_policy,
 }
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--json", type=Path)
-    chosen = parser.parse_args()
-    figures = [figure for name, way in WAYS.items() for figure in measure(name, way)]
-    report("ways to swap a version under load", figures, chosen.json)
+    arguments = parser.parse_args()
+    figures = [figure for name, method in METHODS.items() for figure in measure(name, method)]
+    report("ways to swap a version under load", figures, arguments.json)
 
 
-def measure(name: str, way: Callable[[Bench], list[Callable[[], object]]]) -> list[Figure]:
+def measure(name: str, method: Callable[[SwapBench], list[Swap]]) -> list[Figure]:
     settings = load_settings()
     profile = select_profile(settings.triton_profiles, "cpu")
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
         repository = apply_profile(settings.model_repository, profile, folder / "models") if profile else folder
         with TritonServer(repository, settings.triton_backends, folder / "triton", models=[MODEL]) as server:
-            bench = Bench(TritonVersions(server.url), repository)
+            bench = SwapBench(TritonClient(server.url), repository)
             bench.capacity()
             rate = bench.capacity() / 2
-            load = under_load(bench, rate, way(bench))
+            outcome = run_under_load(bench, rate, method(bench))
             crashes = server.restarts
     return [
-        Figure(f"{name}: failed", len(load.failed), f"of {len(load.failed) + len(load.seconds)}"),
-        Figure(f"{name}: p50", 1000 * float(np.percentile(load.seconds, 50)), "ms"),
-        Figure(f"{name}: p99", 1000 * float(np.percentile(load.seconds, 99)), "ms"),
-        Figure(f"{name}: a swap takes", 1000 * float(np.mean(load.swap_seconds or [np.nan])), "ms"),
-        Figure(f"{name}: failed swaps, crashes of Triton", len(load.failed_swaps) + crashes, "together"),
+        Figure(f"{name}: failed", len(outcome.failed), f"of {len(outcome.failed) + len(outcome.seconds)}"),
+        Figure(f"{name}: p50", 1000 * float(np.percentile(outcome.seconds, 50)), "ms"),
+        Figure(f"{name}: p99", 1000 * float(np.percentile(outcome.seconds, 99)), "ms"),
+        Figure(f"{name}: a swap takes", 1000 * float(np.mean(outcome.swap_seconds or [np.nan])), "ms"),
+        Figure(f"{name}: failed swaps, crashes of Triton", len(outcome.failed_swaps) + crashes, "together"),
     ]
 
 

@@ -1,10 +1,10 @@
-"""What a frame of a turntable costs, and how near it comes to one of 512 samples.
+"""Measures the cost of a turntable frame, and its similarity to a reference with 512 samples.
 
 python -m tests.benchmarks.turntable [--json FILE] [--pictures DIR]
 
-Beside ours stands the plain way: 128 samples, no denoiser, Blender's own choice of light sampling, the scene built anew
-for each frame, each in a Blender of its own. All of them render the same rig at 960 × 540 in one run; all seconds are
-from start to end. The reference has 512 samples and no denoiser. ``--pictures`` keeps it, and the frames to look at.
+The baseline renders plainly: 128 samples, no denoiser, Blender's own light sampling, and a new Blender process for each
+frame. All methods render the same scene at 960 × 540 in one run. Times are wall-clock times and include the start of
+Blender. The reference has 512 samples and no denoiser. ``--pictures`` keeps the reference and the compared frames.
 """
 
 from __future__ import annotations
@@ -13,9 +13,8 @@ import argparse
 import tempfile
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
@@ -24,27 +23,33 @@ from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
 from orchestrator.domain.quality import Quality
 from orchestrator.domain.render import RenderOptions
-from orchestrator.stages.render.turntable import FRAME, render_frames, turntable_job
+from orchestrator.stages.render.turntable import FRAME, TurntableJob, render_frames, turntable_job
 from orchestrator.tools.blender import run_blender
 from tests.benchmarks.furniture.models import furniture_glb
 from tests.benchmarks.report import Figure, report
 
 PIECES = ("cushion_chair", "television_cabinet", "round_table")
 OPTIONS = RenderOptions(width=960, height=540)
-VIEW = 2
-"""The frame that is compared: three quarters from the front."""
-PLAIN = {"threshold": 0.0, "min_samples": 0, "denoise": False, "persistent": False, "light_tree": True}
-PLAIN_FRAMES, FINAL_FRAMES, PREVIEW_FRAMES = (VIEW, 11), (VIEW, 8, 14, 20, 26, 32), tuple(range(VIEW, 36, 3))
-"""Fewer than a job's 36, so that the start of our processes counts more here than there."""
+COMPARED_FRAME = 2
+"""A three-quarter view from the front."""
+REFERENCE_SAMPLES = 512
+BASELINE_SAMPLES = 128
+
+# Frames to render. There are fewer than the 36 of a job, so the start of Blender weighs more in our figures than in
+# practice. The baseline starts a process per frame in any case.
+BASELINE_FRAMES = (COMPARED_FRAME, 11)
+FINAL_FRAMES = (COMPARED_FRAME, 8, 14, 20, 26, 32)
+PREVIEW_FRAMES = tuple(range(COMPARED_FRAME, 36, 3))
 
 Picture = NDArray[np.uint8]
+"""[H, W, 3] BGR."""
 
 
 @dataclass(frozen=True)
-class Way:
-    """How one way of rendering did on one piece."""
+class Measured:
+    """The figures of one method on one piece."""
 
-    seconds: float  # a frame
+    seconds: float  # per frame
     psnr_db: float
     ssim: float
 
@@ -52,84 +57,89 @@ class Way:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--json", type=Path)
-    parser.add_argument("--pictures", type=Path, help="folder that keeps models, reference and frames")
+    parser.add_argument("--pictures", type=Path, help="folder that keeps the 3D models, the references and the frames")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="heartwood-") as scratch:
         measured = [measure(name, (arguments.pictures or Path(scratch)) / name) for name in PIECES]
     figures = []
-    for way in ("plain", "final", "preview"):
+    for method in ("plain", "final", "preview"):
         figures += [
-            Figure(f"{way}, a frame", mean(measured, way, "seconds"), "s"),
-            Figure(f"{way}, PSNR to 512 samples", mean(measured, way, "psnr_db"), "dB"),
-            Figure(f"{way}, SSIM to 512 samples", mean(measured, way, "ssim")),
+            Figure(f"{method}, a frame", mean(measured, method, "seconds"), "s"),
+            Figure(f"{method}, PSNR to 512 samples", mean(measured, method, "psnr_db"), "dB"),
+            Figure(f"{method}, SSIM to 512 samples", mean(measured, method, "ssim")),
         ]
-    plain, gain = (
-        mean(measured, "plain", "seconds"),
-        [ways["final"].psnr_db - ways["plain"].psnr_db for ways in measured],
-    )
+    plain_seconds = mean(measured, "plain", "seconds")
+    gains_db = [methods["final"].psnr_db - methods["plain"].psnr_db for methods in measured]
+    worst_ssim = min(methods["preview"].ssim for methods in measured)
     figures += [
-        Figure("final, times faster than plain", plain / mean(measured, "final", "seconds"), "", ">= 5"),
-        Figure("final, PSNR above plain, mean", float(np.mean(gain)), "dB", "> 0"),
-        Figure("final, PSNR above plain, worst piece", min(gain), "dB", "> 0"),
-        Figure("preview, times faster than plain", plain / mean(measured, "preview", "seconds"), "", ">= 12"),
-        Figure("preview, SSIM, worst piece", min(ways["preview"].ssim for ways in measured), "", ">= 0.93"),
+        Figure("final, times faster than plain", plain_seconds / mean(measured, "final", "seconds"), "", ">= 5"),
+        Figure("final, PSNR above plain, mean", float(np.mean(gains_db)), "dB", "> 0"),
+        Figure("final, PSNR above plain, worst piece", min(gains_db), "dB", "> 0"),
+        Figure("preview, times faster than plain", plain_seconds / mean(measured, "preview", "seconds"), "", ">= 12"),
+        Figure("preview, SSIM, worst piece", worst_ssim, "", ">= 0.93"),
     ]
     report("turntable", figures, arguments.json)
 
 
-def mean(measured: Sequence[dict[str, Way]], way: str, figure: str) -> float:
-    return float(np.mean([getattr(ways[way], figure) for ways in measured]))
+def mean(measured: Sequence[dict[str, Measured]], method: str, figure: str) -> float:
+    return float(np.mean([getattr(methods[method], figure) for methods in measured]))
 
 
-def measure(name: str, folder: Path) -> dict[str, Way]:
-    """Render one piece in every way; keep the compared frames in ``folder``."""
+def measure(name: str, folder: Path) -> dict[str, Measured]:
+    """Render one piece with every method; keep the compared frames in ``folder``."""
     folder.mkdir(parents=True, exist_ok=True)
-    model = furniture_glb(name, folder)
-    reference = folder / "reference.png"
-    if not reference.exists():
-        plain_frames(model, (VIEW,), 512, 1, folder / "reference", reference)
-    truth = read(reference)
-    ways = {}
+    mesh = furniture_glb(name, folder)
+    reference_file = folder / "reference.png"
+    if not reference_file.exists():
+        render_plainly(mesh, (COMPARED_FRAME,), REFERENCE_SAMPLES, 1, folder / "reference", reference_file)
+    reference = read(reference_file)
+    measured = {}
     picture = folder / "plain.png"
-    seconds = plain_frames(model, PLAIN_FRAMES, 128, 2, folder / "plain", picture)
-    ways["plain"] = compare(seconds, read(picture), truth)
+    seconds = render_plainly(mesh, BASELINE_FRAMES, BASELINE_SAMPLES, 2, folder / "plain", picture)
+    measured["plain"] = compare(seconds, read(picture), reference)
     for quality, frames in ((Quality.FINAL, FINAL_FRAMES), (Quality.PREVIEW, PREVIEW_FRAMES)):
         picture = folder / f"{quality.value}.png"
-        seconds = our_frames(model, frames, quality, folder / quality.value, picture)
-        ways[quality.value] = compare(seconds, read(picture), truth)
-    print(name, ways, flush=True)
-    return ways
+        seconds = render_with_stage(mesh, frames, quality, folder / quality.value, picture)
+        measured[quality.value] = compare(seconds, read(picture), reference)
+    print(name, measured, flush=True)
+    return measured
 
 
-def plain_frames(model: Path, frames: Sequence[int], samples: int, seed: int, folder: Path, target: Path) -> float:
-    """Render the plain way; keep frame VIEW as ``target``; return the seconds a frame."""
-    job: dict[str, Any] = turntable_job(model, OPTIONS, Quality.FINAL) | PLAIN | {"samples": samples, "seed": seed}
+def render_plainly(mesh: Path, frames: Sequence[int], samples: int, seed: int, folder: Path, target: Path) -> float:
+    """Render with the baseline method; copy the compared frame to ``target``; return the seconds per frame."""
+    job = plain_job(turntable_job(mesh, frames, OPTIONS, Quality.FINAL), samples, seed)
     started = time.monotonic()
     for number in frames:
-        run_blender("turntable", job | {"frames": [number]}, folder)
+        run_blender("turntable", asdict(replace(job, frames=(number,))), folder)
     seconds = (time.monotonic() - started) / len(frames)
-    (folder / (FRAME % VIEW)).replace(target)
+    (folder / (FRAME % COMPARED_FRAME)).replace(target)
     return seconds
 
 
-def our_frames(model: Path, frames: Sequence[int], quality: Quality, folder: Path, target: Path) -> float:
-    """Render with the stage; keep frame VIEW as ``target``; return the seconds a frame, with everything."""
+def plain_job(job: TurntableJob, samples: int, seed: int) -> TurntableJob:
+    return replace(
+        job, samples=samples, seed=seed, threshold=0.0, min_samples=0, denoise=False, persistent=False, light_tree=True
+    )
 
-    def made(number: int, picture: Path) -> None:
-        if number == VIEW:
-            target.write_bytes(picture.read_bytes())
+
+def render_with_stage(mesh: Path, frames: Sequence[int], quality: Quality, folder: Path, target: Path) -> float:
+    """Render with the stage; copy the compared frame to ``target``; return the seconds per frame."""
+
+    def on_frame(number: int, image: Path) -> None:
+        if number == COMPARED_FRAME:
+            target.write_bytes(image.read_bytes())
 
     started = time.monotonic()
-    render_frames(model, frames, OPTIONS, quality, folder, made)
+    render_frames(mesh, frames, OPTIONS, quality, folder, on_frame)
     return (time.monotonic() - started) / len(frames)
 
 
-def compare(seconds: float, picture: Picture, truth: Picture) -> Way:
-    """Compare at the truth's size."""
-    if picture.shape != truth.shape:
-        picture = cv2.resize(picture, truth.shape[1::-1], interpolation=cv2.INTER_CUBIC)
-    psnr = peak_signal_noise_ratio(truth, picture)
-    return Way(seconds, float(psnr), float(structural_similarity(truth, picture, channel_axis=2)))
+def compare(seconds: float, picture: Picture, reference: Picture) -> Measured:
+    """Compare at the size of the reference."""
+    if picture.shape != reference.shape:
+        picture = cv2.resize(picture, reference.shape[1::-1], interpolation=cv2.INTER_CUBIC)
+    psnr = peak_signal_noise_ratio(reference, picture)
+    return Measured(seconds, float(psnr), float(structural_similarity(reference, picture, channel_axis=2)))
 
 
 def read(path: Path) -> Picture:
