@@ -1,4 +1,21 @@
-"""Random, plausible furniture with true component labels."""
+"""Generates random, plausible pieces of furniture with exact part labels.
+
+Coordinates are in metres with +X right, +Y back and +Z up; the piece stands on z = 0 and faces -Y.
+
+Naming in this package:
+
+- A function named after a kind, such as ``chair``, generates a complete ``Piece``.
+- ``build_...`` adds all parts of one design to a ``PieceBuilder``; ``add_...`` adds some of them.
+- Other functions, such as ``board`` or ``pad``, return a ``Solid``.
+- ``t`` is a thickness. ``x`` and ``y`` without further qualification are half the width and half the depth; ``sx`` and
+  ``sy`` are the signs of a corner, -1 or 1.
+- ``under`` is the height of the underside of a top or a seat.
+- Adjoining parts overlap by about 1 mm, so that no gap shows between them.
+- Dictionaries of options map each option to its relative weight, see ``piece.pick``. Weights and dimension ranges
+  aim at furniture that a shop could sell; they are not tuned.
+
+The random draws and their order define which piece a seed makes. Changing them changes every data set.
+"""
 
 from __future__ import annotations
 
@@ -34,5 +51,5 @@ KINDS: dict[str, Callable[[np.random.Generator], Piece]] = {
 
 
 def make_piece(kind: str, seed: int) -> Piece:
-    """Make one piece; the same seed makes the same piece, on every machine with the same numpy."""
+    """Generate one piece of ``kind``. The same seed and NumPy version give the same piece on every machine."""
     return KINDS[kind](np.random.default_rng([seed, *kind.encode()]))

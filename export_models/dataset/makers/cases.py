@@ -1,4 +1,4 @@
-"""Case goods: the carcass, its compartments and what it stands on."""
+"""Case goods: the carcass, its compartments with their fronts, and the stand below."""
 
 from __future__ import annotations
 
@@ -6,209 +6,209 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from export_models.dataset.makers.fronts import Look, Span, door, drawer_front
-from export_models.dataset.makers.legs import four_legs
+from export_models.dataset.makers.fronts import FrontStyle, Span, add_door, add_drawer_front
+from export_models.dataset.makers.legs import add_four_legs
 from export_models.dataset.makers.outlines import rounded_rectangle
-from export_models.dataset.makers.piece import Bench
-from export_models.dataset.makers.solids import bar, board, slab
-from export_models.dataset.makers.stands import plinth, sled
+from export_models.dataset.makers.piece import PieceBuilder
+from export_models.dataset.makers.solids import bar, board, extrude
+from export_models.dataset.makers.stands import add_plinth, add_sled
 
-STANDS = {"legs": 4, "plinth": 2, "floor": 2, "bracket": 1, "steel": 1.5, "sled": 1}
+STAND_STYLES = {"legs": 4, "plinth": 2, "floor": 2, "bracket": 1, "steel": 1.5, "sled": 1}
+LOW_LEG_STYLES = {"block": 1, "cone": 3, "bun": 1, "splayed": 2, "tapered": 2, "turned": 1}
+HIGH_LEG_STYLES = {"tapered": 2, "splayed": 2, "square": 1, "turned": 1, "cabriole": 1}
 
 
 @dataclass(frozen=True)
 class Case:
-    """A box of boards: outer size, metres."""
+    """A box of boards; outer dimensions in metres."""
 
     x: Span
     y: Span  # front, back
     z: Span
-    thick: float
+    thickness: float  # of the boards
     role: str = "wood"
 
 
 @dataclass(frozen=True)
-class Cell:
-    """The opening of one compartment."""
+class Opening:
+    """The opening of a case or of one of its compartments, between the boards."""
 
     x: Span
     z: Span
 
 
-def carcass(bench: Bench, case: Case, *, back: bool = True) -> Cell:
-    """Sides, bottom, top and perhaps a back; returns the opening."""
-    (x0, x1), (y0, y1), (z0, z1), t = case.x, case.y, case.z, case.thick
+def add_carcass(builder: PieceBuilder, case: Case, *, back: bool = True) -> Opening:
+    """Add sides, bottom, top and optionally a back; return the opening between them."""
+    (x0, x1), (y0, y1), (z0, z1), t = case.x, case.y, case.z, case.thickness
     for x in (x0, x1 - t):
-        bench.put("body", case.role, board((x, y0, z0), (x + t, y1, z1), grain=(0, 0, 1)))
+        builder.add("body", case.role, board((x, y0, z0), (x + t, y1, z1), grain=(0, 0, 1)))
     for z in (z0, z1 - t):
-        level = board((x0 + t - 0.001, y0 + 0.0005, z), (x1 - t + 0.001, y1, z + t), grain=(1, 0, 0))
-        bench.put("body", case.role, level)
+        horizontal = board((x0 + t - 0.001, y0 + 0.0005, z), (x1 - t + 0.001, y1, z + t), grain=(1, 0, 0))
+        builder.add("body", case.role, horizontal)
     if back:
-        role = bench.pick((case.role, case.role, "panel"))
+        role = builder.pick((case.role, case.role, "panel"))
         low, high = (x0 + t - 0.004, y1 - 0.012, z0 + t - 0.004), (x1 - t + 0.004, y1 - 0.004, z1 - t + 0.004)
-        bench.put("body", role, board(low, high, grain=(0, 0, 1)))
-    return Cell((x0 + t, x1 - t), (z0 + t, z1 - t))
+        builder.add("body", role, board(low, high, grain=(0, 0, 1)))
+    return Opening((x0 + t, x1 - t), (z0 + t, z1 - t))
 
 
-def columns(bench: Bench, case: Case, cell: Cell, shares: list[float]) -> list[Cell]:
-    """Part a cell by upright boards."""
-    return [Cell(span, cell.z) for span in _parted(bench, case, cell, shares, 0, "body")]
+def split_columns(builder: PieceBuilder, case: Case, opening: Opening, shares: list[float]) -> list[Opening]:
+    """Divide an opening by vertical boards into columns of the relative widths ``shares``, from left to right."""
+    return [Opening(span, opening.z) for span in _split(builder, case, opening, shares, 0, "body")]
 
 
-def rows(bench: Bench, case: Case, cell: Cell, shares: list[float], *, component: str = "body") -> list[Cell]:
-    """Part a cell by level boards, from below."""
-    return [Cell(cell.x, span) for span in _parted(bench, case, cell, shares, 1, component)]
+def split_rows(
+    builder: PieceBuilder, case: Case, opening: Opening, shares: list[float], *, component: str = "body"
+) -> list[Opening]:
+    """Divide an opening by horizontal boards into rows of the relative heights ``shares``, from the bottom up."""
+    return [Opening(opening.x, span) for span in _split(builder, case, opening, shares, 1, component)]
 
 
-def _parted(bench: Bench, case: Case, cell: Cell, shares: list[float], axis: int, component: str) -> list[Span]:
-    low, high = (cell.x, cell.z)[axis]
-    t = case.thick
+def _split(
+    builder: PieceBuilder, case: Case, opening: Opening, shares: list[float], axis: int, component: str
+) -> list[Span]:
+    low, high = (opening.x, opening.z)[axis]
+    t = case.thickness
     free = high - low - t * (len(shares) - 1)
-    spans, at = [], low
+    y = case.y[0] + 0.001, case.y[1] - 0.006
+    spans, start = [], low
     for i, share in enumerate(shares):
-        end = at + free * share / sum(shares)
-        spans.append((at, end))
+        end = start + free * share / sum(shares)
+        spans.append((start, end))
         if i < len(shares) - 1:
-            y = case.y[0] + 0.001, case.y[1] - 0.006
             if axis == 0:
-                solid = board((end, y[0], cell.z[0] - 0.001), (end + t, y[1], cell.z[1] + 0.001), grain=(0, 0, 1))
+                board_low, board_high = (end, y[0], opening.z[0] - 0.001), (end + t, y[1], opening.z[1] + 0.001)
+                divider = board(board_low, board_high, grain=(0, 0, 1))
             else:
-                solid = board((cell.x[0] - 0.001, y[0], end), (cell.x[1] + 0.001, y[1], end + t), grain=(1, 0, 0))
-            bench.put(component, case.role, solid)
-        at = end + t
+                board_low, board_high = (opening.x[0] - 0.001, y[0], end), (opening.x[1] + 0.001, y[1], end + t)
+                divider = board(board_low, board_high, grain=(1, 0, 0))
+            builder.add(component, case.role, divider)
+        start = end + t
     return spans
 
 
-def front_of(look: Look, case: Case, cell: Cell) -> tuple[Span, Span, float]:
-    """Where a front over a cell lies: its x, its z and the y of its face."""
-    out = -look.gap if look.inset else case.thick / 2 - look.gap / 2
-    face = case.y[0] + 0.001 if look.inset else case.y[0] - look.thick + 0.0006
-    return (cell.x[0] - out, cell.x[1] + out), (cell.z[0] - out, cell.z[1] + out), face
+def _front_extent(fronts: FrontStyle, case: Case, opening: Opening) -> tuple[Span, Span, float]:
+    """Return the x and z extents and the face of a front that closes an opening."""
+    overlap = -fronts.gap if fronts.inset else case.thickness / 2 - fronts.gap / 2
+    face = case.y[0] + 0.001 if fronts.inset else case.y[0] - fronts.thickness + 0.0006
+    x = (opening.x[0] - overlap, opening.x[1] + overlap)
+    z = (opening.z[0] - overlap, opening.z[1] + overlap)
+    return x, z, face
 
 
-def put_drawers(bench: Bench, look: Look, case: Case, cell: Cell, shares: list[float]) -> None:
-    """A stack of drawers, from below, one over the other."""
-    x, z, face = front_of(look, case, cell)
-    total = z[1] - z[0] - look.gap * (len(shares) - 1)
-    at = z[0]
-    if look.inset and len(shares) > 1:
-        behind = case.y[0] + look.thick + 0.002
-        low, high = (
-            (cell.x[0] - 0.001, behind, cell.z[0] - 0.001),
-            (cell.x[1] + 0.001, behind + 0.006, cell.z[1] + 0.001),
-        )
-        bench.put("body", case.role, board(low, high))
+def add_drawers(builder: PieceBuilder, fronts: FrontStyle, case: Case, opening: Opening, shares: list[float]) -> None:
+    """Add a stack of drawers of the relative heights ``shares``, from the bottom up."""
+    x, z, face = _front_extent(fronts, case, opening)
+    total = z[1] - z[0] - fronts.gap * (len(shares) - 1)
+    if fronts.inset and len(shares) > 1:  # a board behind the gaps, so that one cannot look into the case
+        y = case.y[0] + fronts.thickness + 0.002
+        low = (opening.x[0] - 0.001, y, opening.z[0] - 0.001)
+        builder.add("body", case.role, board(low, (opening.x[1] + 0.001, y + 0.006, opening.z[1] + 0.001)))
+    start = z[0]
     for share in shares:
-        end = at + total * share / sum(shares)
-        drawer_front(
-            bench, x, (at, end), face, look.thick, look.handles, style=look.drawer, role=look.role, edge=look.edge
+        end = start + total * share / sum(shares)
+        add_drawer_front(
+            builder,
+            x,
+            (start, end),
+            face,
+            fronts.thickness,
+            fronts.handles,
+            style=fronts.drawer_style,
+            role=fronts.role,
+            bevel=fronts.bevel,
         )
-        at = end + look.gap
+        start = end + fronts.gap
 
 
-def put_doors(bench: Bench, look: Look, case: Case, cell: Cell, *, style: str | None = None) -> None:
-    """One door, or two where the opening is wide; behind glass there are shelves."""
-    x, z, face = front_of(look, case, cell)
-    kind = style or look.door
+def add_doors(
+    builder: PieceBuilder, fronts: FrontStyle, case: Case, opening: Opening, *, style: str | None = None
+) -> None:
+    """Add one door, or two to a wide opening, and shelves behind doors that one can see through."""
+    x, z, face = _front_extent(fronts, case, opening)
+    style = style or fronts.door_style
     if x[1] - x[0] > 0.62:
         middle = (x[0] + x[1]) / 2
-        door(bench, look, (x[0], middle - look.gap / 2), z, face, hinge="left", style=kind)
-        door(bench, look, (middle + look.gap / 2, x[1]), z, face, hinge="right", style=kind)
+        add_door(builder, fronts, (x[0], middle - fronts.gap / 2), z, face, hinge="left", style=style)
+        add_door(builder, fronts, (middle + fronts.gap / 2, x[1]), z, face, hinge="right", style=style)
     else:
-        door(bench, look, x, z, face, hinge=bench.pick(("left", "right")), style=kind)
-    if kind in ("glass", "muntins", "louvre"):
-        put_shelves(bench, case, cell, max(1, round((cell.z[1] - cell.z[0]) / 0.36) - 1), set_back=look.thick + 0.01)
+        add_door(builder, fronts, x, z, face, hinge=builder.pick(("left", "right")), style=style)
+    if style in ("glass", "muntins", "louvre"):
+        count = max(1, round((opening.z[1] - opening.z[0]) / 0.36) - 1)
+        add_shelves(builder, case, opening, count, set_back=fronts.thickness + 0.01)
 
 
-def put_shelves(bench: Bench, case: Case, cell: Cell, count: int, *, set_back: float = 0.006) -> None:
-    """Boards at even heights."""
-    t = min(case.thick, 0.02)
-    for z in np.linspace(*cell.z, count + 2)[1:-1]:
-        low = (cell.x[0] - 0.001, case.y[0] + set_back, z - t / 2)
-        bench.put("shelf", case.role, board(low, (cell.x[1] + 0.001, case.y[1] - 0.006, z + t / 2), grain=(1, 0, 0)))
+def add_shelves(builder: PieceBuilder, case: Case, opening: Opening, count: int, *, set_back: float = 0.006) -> None:
+    """Add ``count`` shelves at equal distances, ``set_back`` metres behind the front of the case."""
+    t = min(case.thickness, 0.02)
+    for z in np.linspace(*opening.z, count + 2)[1:-1]:
+        low = (opening.x[0] - 0.001, case.y[0] + set_back, z - t / 2)
+        high = (opening.x[1] + 0.001, case.y[1] - 0.006, z + t / 2)
+        builder.add("shelf", case.role, board(low, high, grain=(1, 0, 0)))
 
 
-def put_sliding(bench: Bench, look: Look, case: Case, cell: Cell) -> None:
-    """Two sliding doors, one behind the other, with round or long finger pulls."""
-    middle, lap, t = (cell.x[0] + cell.x[1]) / 2, 0.03, 0.014
-    z = cell.z[0] + 0.003, cell.z[1] - 0.003
-    for i, x in enumerate(((cell.x[0] + 0.001, middle + lap), (middle - lap, cell.x[1] - 0.001))):
+def add_sliding_doors(builder: PieceBuilder, fronts: FrontStyle, case: Case, opening: Opening) -> None:
+    """Add two sliding doors, one behind the other, with finger pulls."""
+    middle, overlap, t = (opening.x[0] + opening.x[1]) / 2, 0.03, 0.014
+    z = opening.z[0] + 0.003, opening.z[1] - 0.003
+    for i, x in enumerate(((opening.x[0] + 0.001, middle + overlap), (middle - overlap, opening.x[1] - 0.001))):
         face = case.y[0] + 0.006 + i * (t + 0.003)
-        bench.put("door", look.role, board((x[0], face, z[0]), (x[1], face + t, z[1]), bevel=0.001))
-        pull = x[0] + 0.05 if i == 0 else x[1] - 0.05
-        tall = min(0.07, 0.3 * (z[1] - z[0]))
-        plate = slab(rounded_rectangle(0.026, tall, 0.0129), 0.003, plane="xz", bevel=0.0008)
-        bench.put("hardware", "fitting", plate.moved(pull, face + 0.001, (z[0] + z[1]) / 2))
+        builder.add("door", fronts.role, board((x[0], face, z[0]), (x[1], face + t, z[1]), bevel=0.001))
+        pull_x = x[0] + 0.05 if i == 0 else x[1] - 0.05
+        pull_height = min(0.07, 0.3 * (z[1] - z[0]))
+        plate = extrude(rounded_rectangle(0.026, pull_height, 0.0129), 0.003, plane="xz", bevel=0.0008)
+        builder.add("hardware", "fitting", plate.moved(pull_x, face + 0.001, (z[0] + z[1]) / 2))
 
 
-def top_board(bench: Bench, case: Case, *, over: float, thick: float, role: str | None = None) -> None:
-    """A board of its own on the carcass, that stands out at the front and the sides."""
-    low = (case.x[0] - over, case.y[0] - over, case.z[1] - 0.001)
-    edge = bench.pick((0.002, 0.004, min(0.009, 0.4 * thick)))
-    solid = board(low, (case.x[1] + over, case.y[1], case.z[1] + thick), bevel=edge, grain=(1, 0, 0))
-    bench.put("top", role or bench.pick({case.role: 4, "wood2": 1.5, "stone": 0.4}), solid)
+def add_top_board(builder: PieceBuilder, case: Case, *, overhang: float, thickness: float) -> None:
+    """Add a separate board on a carcass that projects by ``overhang`` at the front and the sides."""
+    low = (case.x[0] - overhang, case.y[0] - overhang, case.z[1] - 0.001)
+    high = (case.x[1] + overhang, case.y[1], case.z[1] + thickness)
+    bevel = builder.pick((0.002, 0.004, min(0.009, 0.4 * thickness)))
+    role = builder.pick({case.role: 4, "wood2": 1.5, "stone": 0.4})
+    builder.add("top", role, board(low, high, bevel=bevel, grain=(1, 0, 0)))
 
 
-def cornice(bench: Bench, case: Case) -> None:
-    """Two stepped mouldings round the top of a tall piece."""
-    for i, (over, tall) in enumerate(((0.012, 0.03), (0.035, 0.022))):
+def add_cornice(builder: PieceBuilder, case: Case) -> None:
+    """Add two stepped mouldings around the top of a tall piece."""
+    for i, (overhang, height) in enumerate(((0.012, 0.03), (0.035, 0.022))):
         z = case.z[1] - 0.001 + 0.029 * i
-        bench.put(
-            "frame",
-            case.role,
-            board((case.x[0] - over, case.y[0] - over, z), (case.x[1] + over, case.y[1], z + tall), bevel=0.008),
-        )
+        low = (case.x[0] - overhang, case.y[0] - overhang, z)
+        moulding = board(low, (case.x[1] + overhang, case.y[1], z + height), bevel=0.008)
+        builder.add("frame", case.role, moulding)
 
 
-def stand(bench: Bench, case: Case, style: str) -> None:
-    """Carry a case whose underside is at ``case.z[0]``; ``floor`` wants that to be 0."""
-    height, x, depth = case.z[0], case.x[1], (case.y[1] - case.y[0]) / 2
+def add_stand(builder: PieceBuilder, case: Case, style: str) -> None:
+    """Add one of ``STAND_STYLES`` under a case. For ``floor`` the case must stand at z = 0."""
+    height, x, y = case.z[0], case.x[1], (case.y[1] - case.y[0]) / 2
     middle = (case.y[0] + case.y[1]) / 2
-    first = len(bench.parts)
-    inset = bench.between(0.0, 0.05)
+    first = len(builder.parts)
+    inset = builder.uniform(0.0, 0.05)
     if style == "legs":
-        kind = bench.pick(
-            {"block": 1, "cone": 3, "bun": 1, "splayed": 2, "tapered": 2, "turned": 1}
-            if height < 0.2
-            else {"tapered": 2, "splayed": 2, "square": 1, "turned": 1, "cabriole": 1}
-        )
-        thick = bench.between(0.035, 0.055) if kind not in ("bun",) else 0.06
-        four_legs(bench, kind, (x - inset, depth - inset), height, thick)
+        leg_style = builder.pick(LOW_LEG_STYLES if height < 0.2 else HIGH_LEG_STYLES)
+        thickness = builder.uniform(0.035, 0.055) if leg_style != "bun" else 0.06
+        add_four_legs(builder, leg_style, (x - inset, y - inset), height, thickness)
     elif style == "bracket":
-        four_legs(bench, "bracket", (x, depth), height, 0.04)
-        bench.put(
-            "leg",
-            case.role,
-            board((-x + 0.02, -depth + 0.004, 0.8 * height), (x - 0.02, -depth + 0.02, height + 0.001)),
-        )
+        add_four_legs(builder, "bracket", (x, y), height, 0.04)
+        skirt = board((-x + 0.02, -y + 0.004, 0.8 * height), (x - 0.02, -y + 0.02, height + 0.001))
+        builder.add("leg", case.role, skirt)
     elif style == "steel":
-        four_legs(bench, bench.pick(("tube", "hairpin", "flat_steel")), (x - 0.05, depth - 0.05), height, 0.04)
+        leg_style = builder.pick(("tube", "hairpin", "flat_steel"))
+        add_four_legs(builder, leg_style, (x - 0.05, y - 0.05), height, 0.04)
     elif style == "sled":
-        sled(
-            bench,
-            (x - 0.06, depth - 0.03),
-            height + 0.001,
-            (0.022, 0.022),
-            role=bench.pick(("metal", "wood")),
-        )
+        role = builder.pick(("metal", "wood"))
+        add_sled(builder, (x - 0.06, y - 0.03), height + 0.001, (0.022, 0.022), role=role)
         for sy in (-1, 1):
-            bench.put(
-                "leg",
-                bench.parts[-1].role,
-                bar(
-                    (-x + 0.06, sy * (depth - 0.06), height - 0.011),
-                    (x - 0.06, sy * (depth - 0.06), height - 0.011),
-                    0.022,
-                ),
-            )
+            start, end = (-x + 0.06, sy * (y - 0.06), height - 0.011), (x - 0.06, sy * (y - 0.06), height - 0.011)
+            builder.add("leg", role, bar(start, end, 0.022))
     elif style == "plinth":
-        plinth(bench, (x, depth), height, bench.between(0.005, 0.05))
+        add_plinth(builder, (x, y), height, builder.uniform(0.005, 0.05))
     shift = np.array([0, middle, 0], np.float32)
-    bench.parts[first:] = [replace(part, vertices=part.vertices + shift) for part in bench.parts[first:]]
+    builder.parts[first:] = [replace(part, vertices=part.vertices + shift) for part in builder.parts[first:]]
 
 
-def stand_height(bench: Bench, style: str, legs: Span = (0.1, 0.2)) -> float:
-    """How high a stand lifts the case."""
-    return {"floor": 0.0, "plinth": bench.between(0.04, 0.1), "bracket": bench.between(0.09, 0.14)}.get(
-        style, bench.between(*legs)
+def draw_stand_height(builder: PieceBuilder, style: str, legs: Span = (0.1, 0.2)) -> float:
+    """Draw the height of the case's underside on a stand. ``legs`` is the range for legs, steel and sled."""
+    return {"floor": 0.0, "plinth": builder.uniform(0.04, 0.1), "bracket": builder.uniform(0.09, 0.14)}.get(
+        style, builder.uniform(*legs)
     )

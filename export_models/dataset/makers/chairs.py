@@ -1,169 +1,212 @@
-"""Chairs whose hind legs run on as back posts, Windsor chairs and bentwood chairs."""
+"""Chairs with back posts, Windsor chairs and bentwood chairs; ``moulded_chairs`` has the other designs."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from export_models.dataset.makers.backs import FILLINGS, leaned, post_back, rail
-from export_models.dataset.makers.legs import leaning, leg_maker, turned_between, turning
-from export_models.dataset.makers.moulded_chairs import cantilever_chair, office_chair, parsons_chair, shell_chair
+from export_models.dataset.makers.backs import FILLING_STYLES, add_post_back, rail, reclined
+from export_models.dataset.makers.legs import leaning_bar, leg_factory, turned_bar, turned_profile
+from export_models.dataset.makers.moulded_chairs import (
+    build_cantilever_chair,
+    build_office_chair,
+    build_parsons_chair,
+    build_shell_chair,
+)
 from export_models.dataset.makers.outlines import ellipse, rounded_rectangle, spline
-from export_models.dataset.makers.piece import Bench, Piece
-from export_models.dataset.makers.solids import bar, board, slab, sweep
-from export_models.dataset.makers.stands import stretchers
+from export_models.dataset.makers.piece import Piece, PieceBuilder
+from export_models.dataset.makers.solids import bar, board, extrude, sweep
+from export_models.dataset.makers.stands import add_stretchers
 from export_models.dataset.makers.upholstery import pad, piping
 
 DESIGNS = {"post": 8, "windsor": 2, "shell": 3, "parsons": 2, "cantilever": 1, "bentwood": 1, "office": 1}
+SEAT_STYLES = {"board": 3, "pad": 3, "inset": 2, "cane": 1}
+SEAT_THICKNESSES = {"board": 0.02, "pad": 0.05, "inset": 0.015, "cane": 0.012}
+"""Height in metres of each seat style above the rails."""
 
 
 def chair(rng: np.random.Generator) -> Piece:
-    """A chair to sit at a table on; some have light arms."""
-    bench = Bench(rng)
-    width, depth = bench.between(0.40, 0.50), bench.between(0.39, 0.46)
-    seat, back = bench.between(0.43, 0.475), bench.between(0.36, 0.55)
-    make = {
-        "post": post_chair, "windsor": windsor_chair, "shell": shell_chair, "parsons": parsons_chair,
-        "cantilever": cantilever_chair, "bentwood": bentwood_chair, "office": office_chair,
-    }[bench.pick(DESIGNS)]  # fmt: skip
-    make(bench, width, depth, seat, back)
-    return bench.piece("chair")
+    """Generate a dining or office chair; some have light arms."""
+    builder = PieceBuilder(rng)
+    width, depth = builder.uniform(0.40, 0.50), builder.uniform(0.39, 0.46)
+    seat, back = builder.uniform(0.43, 0.475), builder.uniform(0.36, 0.55)
+    build = {
+        "post": build_post_chair,
+        "windsor": build_windsor_chair,
+        "shell": build_shell_chair,
+        "parsons": build_parsons_chair,
+        "cantilever": build_cantilever_chair,
+        "bentwood": build_bentwood_chair,
+        "office": build_office_chair,
+    }[builder.pick(DESIGNS)]
+    build(builder, width, depth, seat, back)
+    return builder.build("chair")
 
 
-def post_chair(bench: Bench, width: float, depth: float, seat: float, back: float, *, arms: bool | None = None) -> None:
-    """Four legs under rails, a back between posts; ``arms`` None leaves them to chance."""
-    t = bench.between(0.03, 0.044)
-    style = bench.pick({"square": 3, "tapered": 3, "turned": 2})
-    kind = bench.pick({"board": 3, "pad": 3, "inset": 2, "cane": 1})
-    under = seat - {"board": 0.02, "pad": 0.05, "inset": 0.015, "cane": 0.012}[kind]
+def build_post_chair(
+    builder: PieceBuilder, width: float, depth: float, seat: float, back: float, *, arms: bool | None = None
+) -> None:
+    """Build a chair with a framed seat, whose hind legs continue as back posts.
+
+    Args:
+        seat: height of the seat.
+        back: height of the back above the seat.
+        arms: whether to add arms; None draws it.
+    """
+    t = builder.uniform(0.03, 0.044)
+    style = builder.pick({"square": 3, "tapered": 3, "turned": 2})
+    seat_style = builder.pick(SEAT_STYLES)
+    under = seat - SEAT_THICKNESSES[seat_style]
     x, y = width / 2 - t / 2, depth / 2 - t / 2
-    front = leg_maker(bench, style, under, t)
+    front_leg = leg_factory(builder, style, under, t)
     for sx in (-1, 1):
-        for component, role, solid in front(sx, -1):
-            bench.put(component, role or "wood", solid.moved(sx * x, -y))
-    splay = bench.between(0.0, 0.06)
-    bench.pair("leg", "wood", leaning((x, y + splay, 0), (x, y, under), [0.8 * t, t]))
-    place, height = leaned(bench.between(5, 13), y, under), seat - under + back
-    section = "round" if bench.chance(0.3) else "board"
+        for component, role, solid in front_leg(sx, -1):
+            builder.add(component, role, solid.moved(sx * x, -y))
+    splay = builder.uniform(0.0, 0.06)
+    builder.add_pair("leg", "wood", leaning_bar((x, y + splay, 0), (x, y, under), [0.8 * t, t]))
+    place, height = reclined(builder.uniform(5, 13), y, under), seat - under + back
+    section = "round" if builder.chance(0.3) else "rectangle"
     sizes = [(0.85 * t, t), (0.85 * t, t), (0.76 * t, 0.6 * t)]
     post = sweep([(0, 0, -0.004), (0, 0, 0.4 * height), (0, 0, height + 0.012)], sizes, section=section, sides=14)
-    bench.put("frame", "wood", place(post.moved(x=x)), place(post.moved(x=-x)))
-    post_back(
-        bench, bench.pick(FILLINGS), 2 * x - 0.85 * t, height, min(0.022, 0.6 * t), place, start=seat - under + 0.05
-    )
-    rails(bench, (x, y), under - 0.002, bench.between(0.045, 0.075))
-    framed_seat(bench, kind, (width, depth), under, seat)
-    if bench.chance(0.45) and style in ("square", "tapered"):
-        stretchers(bench, (x, y), bench.between(0.12, 0.2), (0.018, 0.026), kind=bench.pick(("box", "H", "side")))
-    if bench.chance(0.15) if arms is None else arms:
-        _light_arms(bench, (x, y), seat, under, t, height)
+    builder.add("frame", "wood", place(post.moved(x=x)), place(post.moved(x=-x)))
+    filling, rail_thickness = builder.pick(FILLING_STYLES), min(0.022, 0.6 * t)
+    add_post_back(builder, filling, 2 * x - 0.85 * t, height, rail_thickness, place, start=seat - under + 0.05)
+    add_rails(builder, (x, y), under - 0.002, builder.uniform(0.045, 0.075))
+    add_framed_seat(builder, seat_style, (width, depth), under, seat)
+    if builder.chance(0.45) and style in ("square", "tapered"):
+        stretcher_height = builder.uniform(0.12, 0.2)
+        kind = builder.pick(("box", "H", "side"))
+        add_stretchers(builder, (x, y), stretcher_height, (0.018, 0.026), kind=kind)
+    if builder.chance(0.15) if arms is None else arms:
+        _add_light_arms(builder, (x, y), seat, under, t, height)
 
 
-def rails(bench: Bench, half: tuple[float, float], top: float, tall: float) -> None:
-    """Rails between legs that stand with their middles at ``half``."""
-    x, y = half
-    thick = 0.02
+def add_rails(builder: PieceBuilder, half_size: tuple[float, float], top: float, height: float) -> None:
+    """Add the four rails of a seat frame. ``half_size`` is the distance in x and y from the centre to the leg axes."""
+    x, y = half_size
+    t = 0.02
     for sy in (-1, 1):
-        bench.put("frame", "wood", board((-x, sy * y - thick / 2, top - tall), (x, sy * y + thick / 2, top)))
-    bench.pair("frame", "wood", board((x - thick / 2, -y, top - tall), (x + thick / 2, y, top)))
+        builder.add("frame", "wood", board((-x, sy * y - t / 2, top - height), (x, sy * y + t / 2, top)))
+    builder.add_pair("frame", "wood", board((x - t / 2, -y, top - height), (x + t / 2, y, top)))
 
 
-def framed_seat(bench: Bench, kind: str, size: tuple[float, float], under: float, seat: float) -> None:
-    """A seat on rails whose upper edge is ``under``: ``board``, ``cane``, ``pad`` over the rails or ``inset``."""
+def add_framed_seat(builder: PieceBuilder, style: str, size: tuple[float, float], under: float, seat: float) -> None:
+    """Add a seat on rails.
+
+    Args:
+        style: ``board``, ``cane``, ``pad`` over the rails, or ``inset`` (a pad between them).
+        size: width and depth of the frame.
+        under: height of the rails' upper edge.
+        seat: height of the seat.
+    """
     width, depth = size
-    if kind == "board":
-        outline = rounded_rectangle(width + 0.02, depth + 0.02, bench.pick((0.012, 0.04, 0.09)), steps=5)
-        solid = slab(outline, seat - under + 0.002, bevel=0.004).moved(y=-0.01, z=under - 0.002)
-        bench.put("seat", bench.pick(("wood", "wood", "wood2")), solid)
-    elif kind == "cane":
+    if style == "board":
+        outline = rounded_rectangle(width + 0.02, depth + 0.02, builder.pick((0.012, 0.04, 0.09)), steps=5)
+        solid = extrude(outline, seat - under + 0.002, bevel=0.004).moved(y=-0.01, z=under - 0.002)
+        builder.add("seat", builder.pick(("wood", "wood", "wood2")), solid)
+    elif style == "cane":
         low = (-width / 2 + 0.008, -depth / 2 + 0.008, under - 0.006)
-        bench.put("seat", "cane", board(low, (width / 2 - 0.008, depth / 2 - 0.008, seat), bevel=0.006))
+        builder.add("seat", "cane", board(low, (width / 2 - 0.008, depth / 2 - 0.008, seat), bevel=0.006))
     else:
-        over = 0.012 if kind == "pad" else -0.03
-        thick = seat - under + (0.004 if kind == "pad" else 0.014)
-        block, crown = (width + over, depth + over, thick), bench.between(0.008, 0.02)
-        soft = pad(block, radius=0.02, crown=crown, wrinkle=0.001, rng=bench.rng)
-        bench.put("cushion", "soft", soft.moved(z=seat - thick / 2))
-        if kind == "pad" and bench.chance(0.3):
-            cord = piping(block, 0.02, thick / 2 - 0.016, crown=crown)
-            bench.put("cushion", "soft", cord.moved(z=seat - thick / 2))
+        overhang = 0.012 if style == "pad" else -0.03
+        thickness = seat - under + (0.004 if style == "pad" else 0.014)
+        pad_size, crown = (width + overhang, depth + overhang, thickness), builder.uniform(0.008, 0.02)
+        soft = pad(pad_size, radius=0.02, crown=crown, wrinkle=0.001, rng=builder.rng)
+        builder.add("cushion", "soft", soft.moved(z=seat - thickness / 2))
+        if style == "pad" and builder.chance(0.3):
+            cord = piping(pad_size, 0.02, thickness / 2 - 0.016, crown=crown)
+            builder.add("cushion", "soft", cord.moved(z=seat - thickness / 2))
 
 
-def _light_arms(bench: Bench, half: tuple[float, float], seat: float, under: float, t: float, height: float) -> None:
-    x, y = half
-    z = seat + min(bench.between(0.18, 0.23), 0.7 * (height - seat + under))
-    front, hind = -y + bench.pick((0.0, 0.06)), y + 0.09 * (z - under)
-    curve = spline([(x, hind, z), (x + 0.02, 0.0, z + 0.004), (x + 0.008, front - 0.03, z - 0.004)], 10)
-    bench.pair("arm", "wood", sweep(curve, (bench.between(0.035, 0.055), 0.024), side=(1, 0, 0)))
-    bench.pair("arm", "wood", bar((x, front, under - 0.03), (x + 0.006, front, z - 0.008), (0.7 * t, 0.9 * t)))
+def _add_light_arms(
+    builder: PieceBuilder, half_size: tuple[float, float], seat: float, under: float, t: float, height: float
+) -> None:
+    """Add two curved arm rests, each with a support at the front.
+
+    Args:
+        half_size: distance in x and y from the centre to the leg axes.
+        t: thickness of the legs.
+        height: height of the back posts above ``under``.
+    """
+    x, y = half_size
+    z = seat + min(builder.uniform(0.18, 0.23), 0.7 * (height - seat + under))
+    front, rear = -y + builder.pick((0.0, 0.06)), y + 0.09 * (z - under)
+    curve = spline([(x, rear, z), (x + 0.02, 0.0, z + 0.004), (x + 0.008, front - 0.03, z - 0.004)], 10)
+    builder.add_pair("arm", "wood", sweep(curve, (builder.uniform(0.035, 0.055), 0.024), side=(1, 0, 0)))
+    builder.add_pair("arm", "wood", bar((x, front, under - 0.03), (x + 0.006, front, z - 0.008), (0.7 * t, 0.9 * t)))
 
 
-def windsor_chair(bench: Bench, width: float, depth: float, seat: float, back: float) -> None:
-    """A thick seat with raked turned legs under it and spindles over it."""
-    thick = bench.between(0.025, 0.04)
-    outline = ellipse(width + 0.02, depth + 0.03, 48, power=bench.between(2.3, 3.5))
-    bench.put("seat", "wood", slab(outline, thick, bevel=0.006).moved(z=seat - thick))
-    under, radius = seat - thick + 0.004, bench.between(0.016, 0.021)
+def build_windsor_chair(builder: PieceBuilder, width: float, depth: float, seat: float, back: float) -> None:
+    """Build a chair with a thick seat, splayed round legs and a back of spindles. Arguments: ``build_post_chair``."""
+    thickness = builder.uniform(0.025, 0.04)
+    outline = ellipse(width + 0.02, depth + 0.03, 48, power=builder.uniform(2.3, 3.5))
+    builder.add("seat", "wood", extrude(outline, thickness, bevel=0.006).moved(z=seat - thickness))
+    under, radius = seat - thickness + 0.004, builder.uniform(0.016, 0.021)
     profile = (
-        turning(bench, under, radius)
-        if bench.chance(0.6)
+        turned_profile(builder, under, radius)
+        if builder.chance(0.6)
         else np.array([(0, 0.012), (0.6 * under, radius), (under, 0.014)])
     )
     foot, top = np.array([0.45 * width, 0.48 * depth, 0.0]), np.array([0.33 * width, 0.32 * depth, under])
     for sx in (-1.0, 1.0):
         for sy in (-1.0, 1.0):
             corner = np.array([sx, sy, 1.0])
-            bench.put("leg", "wood", turned_between(foot * corner, top * corner, profile))
-    if bench.chance(0.6):
+            builder.add("leg", "wood", turned_bar(foot * corner, top * corner, profile))
+    if builder.chance(0.6):
         x, y, z = foot + (top - foot) * 0.4
-        bench.pair("leg", "wood", bar((x, -y, z), (x, y, z), 0.018, section="round"))
-        bench.put("leg", "wood", bar((-x, 0, z), (x, 0, z), 0.018, section="round"))
-    _windsor_back(bench, 0.41 * width, back, 0.36 * depth, seat)
+        builder.add_pair("leg", "wood", bar((x, -y, z), (x, y, z), 0.018, section="round"))
+        builder.add("leg", "wood", bar((-x, 0, z), (x, 0, z), 0.018, section="round"))
+    _add_windsor_back(builder, 0.41 * width, back, 0.36 * depth, seat)
 
 
-def _windsor_back(bench: Bench, reach: float, height: float, y: float, seat: float) -> None:
-    place = leaned(bench.between(8, 15), y, seat - 0.012)
-    hoop, count, thick = bench.chance(0.5), int(bench.rng.integers(5, 10)), bench.between(0.010, 0.014)
-    share = np.linspace(-1, 1, count + 2)[1:-1] if hoop else np.linspace(-0.94, 0.94, count)
-    fan = 1.0 if hoop else bench.between(0.9, 1.15)
-    bow = 0.035 * np.sqrt(1 - share**2)
-    tops = height * (1 - share**2) ** 0.25 if hoop else np.full(count, height + 0.004)
-    for s, behind, top in zip(share, bow, tops, strict=True):
-        rod = bar((0.82 * s * reach, behind - 0.01, 0), (s * reach * fan, behind, top), thick, section="round")
-        bench.put("back", "wood", place(rod))
-    if hoop:
+def _add_windsor_back(builder: PieceBuilder, half_width: float, height: float, y: float, seat: float) -> None:
+    """Add spindles under a bent hoop or under a crest rail."""
+    place = reclined(builder.uniform(8, 15), y, seat - 0.012)
+    has_hoop, count, t = builder.chance(0.5), int(builder.rng.integers(5, 10)), builder.uniform(0.010, 0.014)
+    u = np.linspace(-1, 1, count + 2)[1:-1] if has_hoop else np.linspace(-0.94, 0.94, count)
+    fan = 1.0 if has_hoop else builder.uniform(0.9, 1.15)
+    bows = 0.035 * np.sqrt(1 - u**2)
+    tops = height * (1 - u**2) ** 0.25 if has_hoop else np.full(count, height + 0.004)
+    for s, bow, top in zip(u, bows, tops, strict=True):
+        spindle = bar((0.82 * s * half_width, bow - 0.01, 0), (s * half_width * fan, bow, top), t, section="round")
+        builder.add("back", "wood", place(spindle))
+    if has_hoop:
         angle = np.linspace(-np.pi / 2, np.pi / 2, 33)
-        path = np.stack(
-            [np.sin(angle) * reach, 0.035 * np.cos(angle), height * np.clip(np.cos(angle), 0, 1) ** 0.5], -1
-        )
-        bench.put("frame", "wood", place(sweep(path, (0.022, 0.022), section="round", side=(0, 1, 0))))
+        z = height * np.clip(np.cos(angle), 0, 1) ** 0.5
+        path = np.stack([np.sin(angle) * half_width, 0.035 * np.cos(angle), z], -1)
+        builder.add("frame", "wood", place(sweep(path, (0.022, 0.022), section="round", side=(0, 1, 0))))
     else:
-        wide = 2 * reach * fan + 0.05
-        crest = rail(wide, height, height + bench.between(0.05, 0.09), 0.022, 0.035, bench.pick((0.0, 0.02)))
-        bench.put("frame", "wood", place(crest))
+        width = 2 * half_width * fan + 0.05
+        crest = rail(width, height, height + builder.uniform(0.05, 0.09), 0.022, 0.035, builder.pick((0.0, 0.02)))
+        builder.add("frame", "wood", place(crest))
 
 
-def bentwood_chair(bench: Bench, width: float, depth: float, seat: float, back: float) -> None:
-    """A round seat, and a hoop bent in one with the hind legs (Thonet's No. 14, 1859)."""
-    t, size = bench.between(0.026, 0.032), 0.5 * (width + depth)
+def build_bentwood_chair(builder: PieceBuilder, width: float, depth: float, seat: float, back: float) -> None:
+    """Build a chair with a round seat and a hoop that continues the hind legs, after Thonet's No. 14 (1859).
+
+    Arguments: ``build_post_chair``.
+    """
+    t, size = builder.uniform(0.026, 0.032), 0.5 * (width + depth)
     ring = ellipse(size, size, 40)
-    bench.put("frame", "wood", slab(ring, 0.045, bevel=0.008, smooth=True).moved(z=seat - 0.05))
-    if bench.chance(0.5):
-        bench.put("seat", "cane", slab(ellipse(size - 0.06, size - 0.06, 40), 0.012, bevel=0.004).moved(z=seat - 0.01))
+    builder.add("frame", "wood", extrude(ring, 0.045, bevel=0.008, smooth=True).moved(z=seat - 0.05))
+    if builder.chance(0.5):
+        cane = extrude(ellipse(size - 0.06, size - 0.06, 40), 0.012, bevel=0.004)
+        builder.add("seat", "cane", cane.moved(z=seat - 0.01))
     else:
-        bench.put("seat", "wood", slab(ellipse(size - 0.02, size - 0.02, 40), 0.014, bevel=0.005).moved(z=seat - 0.008))
+        wood = extrude(ellipse(size - 0.02, size - 0.02, 40), 0.014, bevel=0.005)
+        builder.add("seat", "wood", wood.moved(z=seat - 0.008))
     x, y = 0.40 * size, 0.33 * size
     for sx in (-1, 1):
         start, end = 0.36 * size + 0.03, 0.33 * size
-        front = leaning((sx * start, -start, 0), (sx * end, -end, seat - 0.03), [0.7 * t, t, 1.1 * t], "round")
-        hind = leaning((sx * x, y + 0.09, 0), (sx * x, y, seat - 0.02), [0.75 * t, t], "round")
-        bench.put("leg", "wood", front, hind)
-    low = seat * 0.55
-    reach = 2**0.5 * (0.33 * size + 0.45 * (0.03 * size + 0.03))
-    bench.put("leg", "wood", sweep(np.insert(ellipse(2 * reach, 2 * reach, 40), 2, low, axis=1), (0.02, 0.02),
-                                   section="round", closed=True, side=(0, 0, 1)))  # fmt: skip
-    place = leaned(bench.between(8, 12), y, seat - 0.025)
-    for scale, role in ((1.0, "frame"), (bench.between(0.5, 0.68), "back")):
+        front = leaning_bar((sx * start, -start, 0), (sx * end, -end, seat - 0.03), [0.7 * t, t, 1.1 * t], "round")
+        rear = leaning_bar((sx * x, y + 0.09, 0), (sx * x, y, seat - 0.02), [0.75 * t, t], "round")
+        builder.add("leg", "wood", front, rear)
+    radius = 2**0.5 * (0.33 * size + 0.45 * (0.03 * size + 0.03))
+    circle = np.insert(ellipse(2 * radius, 2 * radius, 40), 2, seat * 0.55, axis=1)
+    builder.add("leg", "wood", sweep(circle, (0.02, 0.02), section="round", closed=True, side=(0, 0, 1)))
+    place = reclined(builder.uniform(8, 12), y, seat - 0.025)
+    for scale, component in ((1.0, "frame"), (builder.uniform(0.5, 0.68), "back")):
         angle = np.linspace(-np.pi / 2, np.pi / 2, 33)
-        rise = np.clip(np.cos(angle), 0, 1) ** 0.55 * back * (0.35 + 0.65 * scale)
-        path = np.stack([np.sin(angle) * x * scale, 0.05 * rise / back + (1 - scale) * 0.03, rise], -1)
-        bench.put(role, "wood", place(sweep(path, (scale * t, scale * t), section="round", side=(0, 1, 0))))
+        z = np.clip(np.cos(angle), 0, 1) ** 0.55 * back * (0.35 + 0.65 * scale)
+        path = np.stack([np.sin(angle) * x * scale, 0.05 * z / back + (1 - scale) * 0.03, z], -1)
+        hoop = sweep(path, (scale * t, scale * t), section="round", side=(0, 1, 0))
+        builder.add(component, "wood", place(hoop))

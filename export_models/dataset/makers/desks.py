@@ -4,206 +4,206 @@ from __future__ import annotations
 
 import numpy as np
 
-from export_models.dataset.makers.cases import Case, carcass, columns, put_doors, put_drawers, put_shelves, rows
-from export_models.dataset.makers.fronts import Look
-from export_models.dataset.makers.legs import four_legs
+from export_models.dataset.makers.cases import (
+    Case,
+    add_carcass,
+    add_doors,
+    add_drawers,
+    add_shelves,
+    split_columns,
+    split_rows,
+)
+from export_models.dataset.makers.fronts import FrontStyle, Span
+from export_models.dataset.makers.legs import add_four_legs
 from export_models.dataset.makers.outlines import rounded_rectangle
-from export_models.dataset.makers.piece import Bench, Piece
-from export_models.dataset.makers.solids import bar, board, lathe, slab
-from export_models.dataset.makers.stands import sled, trestle
-from export_models.dataset.makers.tables import apron
+from export_models.dataset.makers.piece import Piece, PieceBuilder
+from export_models.dataset.makers.solids import bar, board, extrude, lathe
+from export_models.dataset.makers.stands import add_sled, add_trestle
+from export_models.dataset.makers.tables import add_apron
 
 DESIGNS = {"apron": 4, "pedestal": 4, "pedestals": 2, "trestle": 1, "sled": 1.5, "lift": 1.5, "steel": 1.5}
+TOP_ROLES = {"wood": 5, "wood2": 2, "glass": 0.4}
 
 
 def desk(rng: np.random.Generator) -> Piece:
-    """A writing table or an office desk."""
-    bench = Bench(rng)
-    width, depth, height = bench.between(1.0, 1.8), bench.between(0.52, 0.8), bench.between(0.72, 0.76)
-    thick = bench.between(0.02, 0.034)
-    under, role = height - thick, bench.pick({"wood": 5, "wood2": 2, "glass": 0.4})
-    design = bench.pick(DESIGNS)
+    """Generate a writing table or an office desk."""
+    builder = PieceBuilder(rng)
+    width, depth, height = builder.uniform(1.0, 1.8), builder.uniform(0.52, 0.8), builder.uniform(0.72, 0.76)
+    thickness = builder.uniform(0.02, 0.034)
+    under, role = height - thickness, builder.pick(TOP_ROLES)
+    design = builder.pick(DESIGNS)
     if role == "glass" and design in ("pedestal", "pedestals"):
         role = "wood"
-    radius = bench.pick((0.0, 0.0, 0.02, 0.06))
+    radius = builder.pick((0.0, 0.0, 0.02, 0.06))
     if radius:
-        top = slab(rounded_rectangle(width, depth, radius), thick, bevel=0.002).grained((1, 0, 0))
-        bench.put("top", role, top.moved(z=under))
+        top = extrude(rounded_rectangle(width, depth, radius), thickness, bevel=0.002).with_grain((1, 0, 0))
+        builder.add("top", role, top.moved(z=under))
     else:
-        bench.put(
-            "top",
-            role,
-            board((-width / 2, -depth / 2, under), (width / 2, depth / 2, height), bevel=bench.pick((0.002, 0.004))),
-        )
-    least = 0.35 * radius  # so that no leg stands out of a rounded corner
-    half = width / 2 - bench.between(least, least + 0.03), depth / 2 - bench.between(least, least + 0.03)
-    _carry(bench, design, half, under)
-    if bench.chance(0.25) and role != "glass":
-        _hutch(bench, width, depth, height)
-    return bench.piece("desk")
+        bevel = builder.pick((0.002, 0.004))
+        top = board((-width / 2, -depth / 2, under), (width / 2, depth / 2, height), bevel=bevel)
+        builder.add("top", role, top)
+    set_in = 0.35 * radius  # so that no leg projects from a rounded corner
+    half_size = width / 2 - builder.uniform(set_in, set_in + 0.03), depth / 2 - builder.uniform(set_in, set_in + 0.03)
+    _add_base(builder, design, half_size, under)
+    if builder.chance(0.25) and role != "glass":
+        _add_hutch(builder, width, depth, height)
+    return builder.build("desk")
 
 
-def _carry(bench: Bench, design: str, half: tuple[float, float], under: float) -> None:
-    x, y = half
+def _add_base(builder: PieceBuilder, design: str, half_size: tuple[float, float], under: float) -> None:
+    """Add what carries the top. ``half_size``: distance in x and y from the centre to the outer faces of the base."""
+    x, y = half_size
     if design == "apron":
-        leg = bench.between(0.036, 0.055)
-        style = bench.pick({"square": 3, "tapered": 4, "turned": 1.5, "cabriole": 1})
-        four_legs(bench, style, half, under, leg)
-        apron(bench, half, under, bench.between(0.07, 0.13), leg, drawers=bench.chance(0.75))
+        leg = builder.uniform(0.036, 0.055)
+        style = builder.pick({"square": 3, "tapered": 4, "turned": 1.5, "cabriole": 1})
+        add_four_legs(builder, style, half_size, under, leg)
+        add_apron(builder, half_size, under, builder.uniform(0.07, 0.13), leg, drawers=builder.chance(0.75))
     elif design in ("pedestal", "pedestals"):
-        _pedestals(bench, half, under, both=design == "pedestals")
+        _add_drawer_pedestals(builder, half_size, under, both=design == "pedestals")
     elif design == "trestle":
-        trestle(bench, (0.7 * x, 0.85 * y), under)
+        add_trestle(builder, (0.7 * x, 0.85 * y), under)
     elif design == "sled":
-        reach = (x - 0.03, y - 0.02)
-        size = bench.pick(((0.03, 0.03), (0.05, 0.025), (0.02, 0.06)))
-        role = bench.pick({"metal": 2, "wood": 1})
-        sled(bench, reach, under + 0.001, size, role=role)
-        for sy in (-0.8, 0.8):
-            bench.put(
-                "frame",
-                role,
-                board((-reach[0], sy * y - 0.015, under - 0.03), (reach[0], sy * y + 0.015, under + 0.001)),
-            )
-        _modesty(bench, reach[0], 0.6 * y, under)
-        if bench.chance(0.5):
-            _hung_drawers(bench, (x, y), under)
+        _add_sled_base(builder, x, y, under)
     elif design == "lift":
-        _lift(bench, x, y, under)
+        _add_lift_base(builder, x, y, under)
     else:
-        four_legs(bench, bench.pick(("tube", "hairpin", "cone", "splayed")), (x - 0.04, y - 0.04), under, 0.05)
-        if bench.chance(0.6):
-            _hung_drawers(bench, (x - 0.1, y), under)
+        style = builder.pick(("tube", "hairpin", "cone", "splayed"))
+        add_four_legs(builder, style, (x - 0.04, y - 0.04), under, 0.05)
+        if builder.chance(0.6):
+            _add_hanging_drawers(builder, (x - 0.1, y), under)
 
 
-def _pedestals(bench: Bench, half: tuple[float, float], under: float, *, both: bool) -> None:
-    """Cases of drawers under one or both ends; the other end on legs or a panel."""
-    x, y = half
-    look = Look.drawn(bench, {"slab": 5, "panel": 2, "louvre": 0.3})
-    wide = bench.between(0.34, 0.45)
-    lift = bench.pick((0.0, 0.05, bench.between(0.08, 0.14)))
-    sides = [-1, 1] if both else [bench.pick((-1, 1))]
-    count = int(bench.rng.integers(2, 5))
-    shares = [bench.between(1.0, 2.0), *([1.0] * (count - 1))]
-    doored = bench.chance(0.25)
+def _add_sled_base(builder: PieceBuilder, x: float, y: float, under: float) -> None:
+    reach = (x - 0.03, y - 0.02)
+    section = builder.pick(((0.03, 0.03), (0.05, 0.025), (0.02, 0.06)))
+    role = builder.pick({"metal": 2, "wood": 1})
+    add_sled(builder, reach, under + 0.001, section, role=role)
+    for share in (-0.8, 0.8):
+        low = (-reach[0], share * y - 0.015, under - 0.03)
+        builder.add("frame", role, board(low, (reach[0], share * y + 0.015, under + 0.001)))
+    if builder.chance(0.5):
+        modesty_low = (-reach[0], 0.6 * y, under - builder.uniform(0.2, 0.4))
+        panel = board(modesty_low, (reach[0], 0.6 * y + 0.016, under + 0.001), grain=(1, 0, 0))
+        builder.add("frame", builder.pick(("wood", "metal")), panel)
+    if builder.chance(0.5):
+        _add_hanging_drawers(builder, (x, y), under)
+
+
+def _add_drawer_pedestals(builder: PieceBuilder, half_size: tuple[float, float], under: float, *, both: bool) -> None:
+    """Add a case of drawers under one or both ends of the top. The other end stands on legs or a panel."""
+    x, y = half_size
+    fronts = FrontStyle.random(builder, {"slab": 5, "panel": 2, "louvre": 0.3})
+    width = builder.uniform(0.34, 0.45)
+    lift = builder.pick((0.0, 0.05, builder.uniform(0.08, 0.14)))
+    sides = [-1, 1] if both else [builder.pick((-1, 1))]
+    count = int(builder.rng.integers(2, 5))
+    shares = [builder.uniform(1.0, 2.0), *([1.0] * (count - 1))]
+    has_doors = builder.chance(0.25)
     for side in sides:
-        span = (x - wide, x) if side > 0 else (-x, wide - x)
+        span = (x - width, x) if side > 0 else (-x, width - x)
         case = Case(span, (-y + 0.006, y), (lift, under + 0.001), 0.018)
-        cell = carcass(bench, case)
-        if doored:
-            lower, upper = rows(bench, case, cell, [2.4, 1.0])
-            put_doors(bench, look, case, lower)
-            put_drawers(bench, look, case, upper, [1.0])
+        opening = add_carcass(builder, case)
+        if has_doors:
+            lower, upper = split_rows(builder, case, opening, [2.4, 1.0])
+            add_doors(builder, fronts, case, lower)
+            add_drawers(builder, fronts, case, upper, [1.0])
         else:
-            put_drawers(bench, look, case, cell, shares)
+            add_drawers(builder, fronts, case, opening, shares)
         if lift:
-            for px in (span[0] + 0.03, span[1] - 0.03):
-                for py in (-y + 0.04, y - 0.03):
-                    bench.put(
-                        "leg",
-                        "wood",
-                        board((px - 0.02, py - 0.02, 0), (px + 0.02, py + 0.02, lift + 0.001), grain=(0, 0, 1)),
-                    )
+            _add_pedestal_feet(builder, case, y)
     if not both:
-        far = -sides[0]
-        style = bench.pick({"panel": 2, "square": 2, "tapered": 2, "tube": 1.5})
-        if style == "panel":
-            edge = far * x
-            bench.put(
-                "leg", "wood", board((edge - far * 0.025, -y + 0.01, 0), (edge, y, under + 0.001), grain=(0, 0, 1))
-            )
-        else:
-            first = len(bench.parts)
-            four_legs(bench, style, (x, y), under, 0.045)
-            kept = [part for part in bench.parts[first:] if float(part.vertices[:, 0].mean()) * far > 0]
-            bench.parts[first:] = kept
-    inner = x - wide
-    low, high = (-inner, inner) if both else sorted((-sides[0] * (x - 0.02), sides[0] * inner))
-    if bench.chance(0.7):
-        drop = bench.between(0.1, 0.4)
-        bench.put(
-            "frame",
-            "wood",
-            board((low - 0.002, y - 0.05, under - drop), (high + 0.002, y - 0.032, under + 0.001), grain=(1, 0, 0)),
-        )
-    if both and bench.chance(0.6):
+        _add_open_end(builder, -sides[0], x, y, under)
+    inner_x = x - width
+    low, high = (-inner_x, inner_x) if both else sorted((-sides[0] * (x - 0.02), sides[0] * inner_x))
+    if builder.chance(0.7):
+        drop = builder.uniform(0.1, 0.4)
+        modesty_high = (high + 0.002, y - 0.032, under + 0.001)
+        builder.add("frame", "wood", board((low - 0.002, y - 0.05, under - drop), modesty_high, grain=(1, 0, 0)))
+    if both and builder.chance(0.6):
         case = Case((low - 0.001, high + 0.001), (-y + 0.006, y - 0.06), (under - 0.11, under + 0.001), 0.012)
-        put_drawers(bench, look, case, carcass(bench, case, back=False), [1.0])
+        add_drawers(builder, fronts, case, add_carcass(builder, case, back=False), [1.0])
 
 
-def _hung_drawers(bench: Bench, half: tuple[float, float], under: float) -> None:
-    """A flat case under the top."""
-    x, y = half
-    look = Look.drawn(bench, {"slab": 1})
-    wide = bench.pick((min(1.7 * x, 1.2), 0.45))
-    shift = 0.0 if wide > 0.5 else bench.pick((-1, 1)) * (x - wide / 2 - 0.06)
-    case = Case(
-        (shift - wide / 2, shift + wide / 2),
-        (-y + 0.05, y - 0.12),
-        (under - bench.between(0.1, 0.14), under + 0.001),
-        0.014,
-    )
-    cell = carcass(bench, case)
-    for part in columns(bench, case, cell, [1.0] * (1 if wide < 0.7 else 2)):
-        put_drawers(bench, look, case, part, [1.0])
+def _add_pedestal_feet(builder: PieceBuilder, case: Case, y: float) -> None:
+    """Add four short feet under a pedestal case."""
+    for foot_x in (case.x[0] + 0.03, case.x[1] - 0.03):
+        for foot_y in (-y + 0.04, y - 0.03):
+            low = (foot_x - 0.02, foot_y - 0.02, 0)
+            foot = board(low, (foot_x + 0.02, foot_y + 0.02, case.z[0] + 0.001), grain=(0, 0, 1))
+            builder.add("leg", "wood", foot)
 
 
-def _modesty(bench: Bench, x: float, y: float, under: float) -> None:
-    if bench.chance(0.5):
-        panel = board((-x, y, under - bench.between(0.2, 0.4)), (x, y + 0.016, under + 0.001), grain=(1, 0, 0))
-        bench.put("frame", bench.pick(("wood", "metal")), panel)
+def _add_open_end(builder: PieceBuilder, side: int, x: float, y: float, under: float) -> None:
+    """Add a panel or two legs under the right (``side`` 1) or left (-1) end."""
+    style = builder.pick({"panel": 2, "square": 2, "tapered": 2, "tube": 1.5})
+    if style == "panel":
+        edge = side * x
+        panel = board((edge - side * 0.025, -y + 0.01, 0), (edge, y, under + 0.001), grain=(0, 0, 1))
+        builder.add("leg", "wood", panel)
+        return
+    first = len(builder.parts)
+    add_four_legs(builder, style, (x, y), under, 0.045)
+    kept = [part for part in builder.parts[first:] if float(part.vertices[:, 0].mean()) * side > 0]
+    builder.parts[first:] = kept
 
 
-def _lift(bench: Bench, x: float, y: float, under: float) -> None:
-    """A height-adjustable steel frame: two columns on flat feet."""
-    at, wide = x - bench.between(0.15, 0.25), bench.between(0.06, 0.08)
-    round_columns = bench.chance(0.3)
+def _add_hanging_drawers(builder: PieceBuilder, half_size: tuple[float, float], under: float) -> None:
+    """Add a flat case with drawers under the top."""
+    x, y = half_size
+    fronts = FrontStyle.random(builder, {"slab": 1})
+    width = builder.pick((min(1.7 * x, 1.2), 0.45))
+    middle = 0.0 if width > 0.5 else builder.pick((-1, 1)) * (x - width / 2 - 0.06)
+    height: Span = (under - builder.uniform(0.1, 0.14), under + 0.001)
+    case = Case((middle - width / 2, middle + width / 2), (-y + 0.05, y - 0.12), height, 0.014)
+    opening = add_carcass(builder, case)
+    for column in split_columns(builder, case, opening, [1.0] * (1 if width < 0.7 else 2)):
+        add_drawers(builder, fronts, case, column, [1.0])
+
+
+def _add_lift_base(builder: PieceBuilder, x: float, y: float, under: float) -> None:
+    """Add a height-adjustable steel frame: two telescopic columns on flat feet."""
+    column_x, width = x - builder.uniform(0.15, 0.25), builder.uniform(0.06, 0.08)
+    section = "round" if builder.chance(0.3) else "rectangle"
     for sx in (-1, 1):
-        px = sx * at
-        bench.put("leg", "metal", board((px - 0.04, -0.92 * y, 0.008), (px + 0.04, 0.92 * y, 0.034), bevel=0.006))
-        for sy in (-0.86, 0.86):
-            glide = lathe([(0, 0.018), (0.004, 0.022), (0.012, 0.022)], 16).moved(px, sy * y)
-            bench.put("hardware", "rubber", glide)
+        px = sx * column_x
+        foot = board((px - 0.04, -0.92 * y, 0.008), (px + 0.04, 0.92 * y, 0.034), bevel=0.006)
+        builder.add("leg", "metal", foot)
+        for share in (-0.86, 0.86):
+            glide = lathe([(0, 0.018), (0.004, 0.022), (0.012, 0.022)], 16).moved(px, share * y)
+            builder.add("hardware", "rubber", glide)
         middle = 0.55 * under
-        section = "round" if round_columns else "board"
-        bench.put("leg", "metal", bar((px, 0, 0.03), (px, 0, middle), (wide, wide), section))
-        bench.put(
-            "leg", "metal", bar((px, 0, middle - 0.01), (px, 0, under - 0.025), (0.8 * wide, 0.8 * wide), section)
-        )
-        bench.put(
-            "frame",
-            "metal",
-            board((px - 0.03, -0.85 * y, under - 0.03), (px + 0.03, 0.85 * y, under + 0.001), bevel=0.003),
-        )
-    for sy in (-0.08, 0.08):
-        bench.put(
-            "frame", "metal", board((-at, sy - 0.015, under - 0.032), (at, sy + 0.015, under - 0.004), bevel=0.002)
-        )
-    if bench.chance(0.5):
-        place = at - 0.05
-        bench.put(
-            "hardware",
-            "rubber",
-            board((place, -y + 0.012, under - 0.018), (place + 0.11, -y + 0.06, under + 0.001), bevel=0.003),
-        )
+        outer = bar((px, 0, 0.03), (px, 0, middle), (width, width), section)
+        inner = bar((px, 0, middle - 0.01), (px, 0, under - 0.025), (0.8 * width, 0.8 * width), section)
+        builder.add("leg", "metal", outer, inner)
+        bracket = board((px - 0.03, -0.85 * y, under - 0.03), (px + 0.03, 0.85 * y, under + 0.001), bevel=0.003)
+        builder.add("frame", "metal", bracket)
+    for beam_y in (-0.08, 0.08):
+        low = (-column_x, beam_y - 0.015, under - 0.032)
+        builder.add("frame", "metal", board(low, (column_x, beam_y + 0.015, under - 0.004), bevel=0.002))
+    if builder.chance(0.5):
+        control_x = column_x - 0.05
+        low = (control_x, -y + 0.012, under - 0.018)
+        builder.add("hardware", "rubber", board(low, (control_x + 0.11, -y + 0.06, under + 0.001), bevel=0.003))
 
 
-def _hutch(bench: Bench, width: float, depth: float, height: float) -> None:
-    """A low shelf case, or a rack of small compartments, on the back of the top."""
-    tall = bench.pick((bench.between(0.12, 0.2), bench.between(0.3, 0.75)))
-    wide = width - bench.pick((0.0, 0.04, 0.3))
-    case = Case(
-        (-wide / 2, wide / 2), (depth / 2 - bench.between(0.2, 0.28), depth / 2), (height - 0.001, height + tall), 0.016
-    )
-    cell = carcass(bench, case, back=bench.chance(0.7))
-    look = Look.drawn(bench, {"slab": 3, "panel": 2, "glass": 1})
-    parts = columns(bench, case, cell, [1.0, bench.between(0.8, 2.0), 1.0])
-    for i, part in enumerate(parts):
-        if i != 1 and bench.chance(0.4):
-            count = max(1, round((part.z[1] - part.z[0]) / 0.14))
-            if tall < 0.3:
-                put_drawers(bench, look, case, part, [1.0] * count)
+def _add_hutch(builder: PieceBuilder, width: float, depth: float, height: float) -> None:
+    """Add a shelf case or a rack of small compartments at the back of the top.
+
+    Args:
+        height: height of the desk.
+    """
+    hutch_height = builder.pick((builder.uniform(0.12, 0.2), builder.uniform(0.3, 0.75)))
+    hutch_width = width - builder.pick((0.0, 0.04, 0.3))
+    y: Span = (depth / 2 - builder.uniform(0.2, 0.28), depth / 2)
+    case = Case((-hutch_width / 2, hutch_width / 2), y, (height - 0.001, height + hutch_height), 0.016)
+    opening = add_carcass(builder, case, back=builder.chance(0.7))
+    fronts = FrontStyle.random(builder, {"slab": 3, "panel": 2, "glass": 1})
+    for i, column in enumerate(split_columns(builder, case, opening, [1.0, builder.uniform(0.8, 2.0), 1.0])):
+        if i != 1 and builder.chance(0.4):
+            count = max(1, round((column.z[1] - column.z[0]) / 0.14))
+            if hutch_height < 0.3:
+                add_drawers(builder, fronts, case, column, [1.0] * count)
             else:
-                put_doors(bench, look, case, part)
-        elif tall > 0.4:
-            put_shelves(bench, case, part, 1)
+                add_doors(builder, fronts, case, column)
+        elif hutch_height > 0.4:
+            add_shelves(builder, case, column, 1)

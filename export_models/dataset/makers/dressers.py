@@ -1,61 +1,71 @@
-"""Dressers: chests of drawers, low and tall."""
+"""Dressers: low and tall chests of drawers."""
 
 from __future__ import annotations
 
 import numpy as np
 
 from export_models.dataset.makers.cases import (
-    STANDS,
+    STAND_STYLES,
     Case,
-    carcass,
-    columns,
-    put_doors,
-    put_drawers,
-    rows,
-    stand,
-    stand_height,
-    top_board,
+    Opening,
+    add_carcass,
+    add_doors,
+    add_drawers,
+    add_stand,
+    add_top_board,
+    draw_stand_height,
+    split_columns,
+    split_rows,
 )
-from export_models.dataset.makers.fronts import Look
-from export_models.dataset.makers.piece import Bench, Piece
+from export_models.dataset.makers.fronts import FrontStyle
+from export_models.dataset.makers.piece import Piece, PieceBuilder
+
+SHAPES = {"chest": 4, "wide": 4, "tall": 2}
 
 
 def dresser(rng: np.random.Generator) -> Piece:
-    """Drawers in rows, the upper ones often smaller."""
-    bench = Bench(rng)
-    look = Look.drawn(bench, {"slab": 5, "panel": 3, "reeded": 0.7})
-    shape = bench.pick({"chest": 4, "wide": 4, "tall": 2})
+    """Generate a chest of drawers, whose upper drawers are often lower than the others."""
+    builder = PieceBuilder(rng)
+    fronts = FrontStyle.random(builder, {"slab": 5, "panel": 3, "reeded": 0.7})
+    shape = builder.pick(SHAPES)
     width, height = {
-        "chest": (bench.between(0.7, 1.0), bench.between(0.75, 1.05)),
-        "wide": (bench.between(1.2, 1.7), bench.between(0.7, 0.9)),
-        "tall": (bench.between(0.4, 0.65), bench.between(1.05, 1.4)),
+        "chest": (builder.uniform(0.7, 1.0), builder.uniform(0.75, 1.05)),
+        "wide": (builder.uniform(1.2, 1.7), builder.uniform(0.7, 0.9)),
+        "tall": (builder.uniform(0.4, 0.65), builder.uniform(1.05, 1.4)),
     }[shape]
-    depth = bench.between(0.4, 0.52)
-    style = bench.pick(STANDS)
-    lift = stand_height(bench, style)
-    thick = bench.pick((0.018, 0.022, 0.03))
-    case = Case((-width / 2, width / 2), (-depth / 2, depth / 2), (lift, height - thick), thick)
-    cell = carcass(bench, case)
-    top_board(bench, case, over=bench.pick((0.0, 0.01, 0.022)), thick=thick)
-    stand(bench, case, style)
+    depth = builder.uniform(0.4, 0.52)
+    stand_style = builder.pick(STAND_STYLES)
+    lift = draw_stand_height(builder, stand_style)
+    thickness = builder.pick((0.018, 0.022, 0.03))
+    case = Case((-width / 2, width / 2), (-depth / 2, depth / 2), (lift, height - thickness), thickness)
+    opening = add_carcass(builder, case)
+    add_top_board(builder, case, overhang=builder.pick((0.0, 0.01, 0.022)), thickness=thickness)
+    add_stand(builder, case, stand_style)
     count = {
-        "chest": int(bench.rng.integers(3, 6)),
-        "wide": int(bench.rng.integers(3, 5)),
-        "tall": int(bench.rng.integers(5, 8)),
+        "chest": int(builder.rng.integers(3, 6)),
+        "wide": int(builder.rng.integers(3, 5)),
+        "tall": int(builder.rng.integers(5, 8)),
     }[shape]
-    shares = list(np.linspace(bench.pick((1.0, 1.3, 1.6)), 1.0, count))
+    shares = list(np.linspace(builder.pick((1.0, 1.3, 1.6)), 1.0, count))
     if shape == "wide":
-        parts = columns(bench, case, cell, [1.0] * (3 if width > 1.45 and bench.chance(0.5) else 2))
-        for i, part in enumerate(parts):
-            if len(parts) == 3 and i == 1 and bench.chance(0.3):
-                put_doors(bench, look, case, part, style="slab")
-            else:
-                put_drawers(bench, look, case, part, shares)
-    elif shape == "chest" and bench.chance(0.5):
-        lower, upper = rows(bench, case, cell, [sum(shares[:-1]), shares[-1]])
-        put_drawers(bench, look, case, lower, shares[:-1])
-        for part in columns(bench, case, upper, [1.0] * int(bench.rng.integers(2, 4))):
-            put_drawers(bench, look, case, part, [1.0])
+        _fill_columns(builder, fronts, case, opening, shares, width)
+    elif shape == "chest" and builder.chance(0.5):
+        lower, upper = split_rows(builder, case, opening, [sum(shares[:-1]), shares[-1]])
+        add_drawers(builder, fronts, case, lower, shares[:-1])
+        for column in split_columns(builder, case, upper, [1.0] * int(builder.rng.integers(2, 4))):
+            add_drawers(builder, fronts, case, column, [1.0])
     else:
-        put_drawers(bench, look, case, cell, shares)
-    return bench.piece("dresser")
+        add_drawers(builder, fronts, case, opening, shares)
+    return builder.build("dresser")
+
+
+def _fill_columns(
+    builder: PieceBuilder, fronts: FrontStyle, case: Case, opening: Opening, shares: list[float], width: float
+) -> None:
+    """Add two or three columns of drawers; the middle one of three sometimes has a door."""
+    columns = split_columns(builder, case, opening, [1.0] * (3 if width > 1.45 and builder.chance(0.5) else 2))
+    for i, column in enumerate(columns):
+        if len(columns) == 3 and i == 1 and builder.chance(0.3):
+            add_doors(builder, fronts, case, column, style="slab")
+        else:
+            add_drawers(builder, fronts, case, column, shares)

@@ -1,20 +1,22 @@
-"""A piece of furniture as parts that know what they are: the truth of the training pictures.
+"""A piece of furniture as a list of labelled parts.
 
-How parts are labelled, here and for models by others:
+The part labels are the ground truth of the training pictures. ``labels.toml`` labels third-party meshes by the same
+definitions:
 
-- ``leg``: legs, feet of wood, stretchers, pedestals, trestles, sled and plinth bases, foot rings.
-- ``frame``: aprons, rails, face frames, side frames, bed frames and bed posts, back posts, crest rails, cornices.
-- ``back``: what is leaned against: slats, spindles, splats, panels, upholstered backs, headboards' fillings; also the
-  fillings of a footboard, and the wall of a tub chair (its arms with it, as it is one part).
+- ``leg``: legs, wooden feet, stretchers, pedestals, trestles, sled bases, plinths, foot rings.
+- ``frame``: aprons, rails, face frames, side frames, bed frames, bed posts, back posts, crest rails, cornices.
+- ``back``: slats, spindles, splats, panels, upholstered backs, and the fillings of headboards and footboards. Also the
+  wall of a tub chair including its arms, because they are one part.
 - ``arm``: arm rests with their supports and pads, upholstered arms, wings.
-- ``seat``: seats of wood, of cane and of a moulded shell (the shell's back with it, as it is one part).
-- ``cushion``: upholstered seat pads, loose cushions, mattresses, pillows, duvets and throws.
-- ``body``: the carcass of case goods (sides, bottom, dividers, back boards, its top when that is no board of its own),
-  desk pedestals and hutches, the upholstered base of sofas and armchairs, the box of a divan or drawer bed.
-- ``top``: the top board of a table, desk, dresser, nightstand or sideboard, its leaves too.
-- ``door``: doors with all that fills them: panels, louvres, panes. ``drawer``: drawer fronts.
-- ``shelf``: boards that things are put on, inside or between.
-- ``hardware``: handles, knobs, hinges, casters, metal feet and ferrules, gas springs, studs.
+- ``seat``: wooden seats, cane seats, and moulded shells including the shell's back, because they are one part.
+- ``cushion``: upholstered seat pads, loose cushions, mattresses, pillows, duvets, throws.
+- ``body``: the carcass of case goods (sides, bottom, dividers, back board, and a top that is not a separate board),
+  desk pedestals, hutches, the upholstered base of sofas and armchairs, the box of a divan or of a bed with drawers.
+- ``top``: the top board of a table, desk, dresser, nightstand or sideboard, including its leaves.
+- ``door``: doors including their panels, louvres and panes.
+- ``drawer``: drawer fronts.
+- ``shelf``: boards to put things on, inside a piece or between its uprights.
+- ``hardware``: handles, knobs, hinges, casters, metal feet, ferrules, gas springs, studs.
 """
 
 from __future__ import annotations
@@ -45,45 +47,48 @@ ROLE_MATERIALS: dict[str, tuple[str, ...]] = {
     "glass": ("glass",),
     "stone": ("stone",),
 }
-"""Role to the material classes that suit it, the likeliest first."""
+"""The material classes that suit each role, the most likely first."""
 
 
-def pick(options: Mapping[Choice, float] | Sequence[Choice], random: np.random.Generator) -> Choice:
-    """Draw one option: a mapping gives each its weight."""
+def pick(options: Mapping[Choice, float] | Sequence[Choice], rng: np.random.Generator) -> Choice:
+    """Draw one option. A mapping gives the weight of each option; the options of a sequence are equally likely."""
     names = list(options)
     weights = np.array(list(options.values()) if isinstance(options, Mapping) else np.ones(len(names)), np.float64)
-    return names[int(random.choice(len(names), p=weights / weights.sum()))]
+    return names[int(rng.choice(len(names), p=weights / weights.sum()))]
 
 
 @dataclass(frozen=True)
 class Part:
-    """One board, leg, cushion or knob. Metres, +Z up, the piece stands on z = 0 and its front looks to -Y."""
+    """One board, leg, cushion or knob.
+
+    Coordinates are in metres with +Z up. The piece stands on z = 0 and faces -Y.
+    """
 
     component: str
-    role: str  # parts of one role share one material
+    role: str  # all parts of one role have the same material
     vertices: NDArray[np.float32]  # [V, 3]
-    triangles: NDArray[np.int32]  # [T, 3] outward, counter-clockwise
-    grain: NDArray[np.float32]  # [3] unit vector along which a board's grain runs
-    smooth: bool  # smooth-shaded up to about 40 degrees between faces, or flat
+    triangles: NDArray[np.int32]  # [T, 3] counter-clockwise when seen from outside
+    grain: NDArray[np.float32]  # [3] unit vector along the wood grain
+    smooth: bool  # True: smooth shading across edges below about 40 degrees; False: flat shading
 
 
 @dataclass(frozen=True)
 class Piece:
-    """A whole piece of furniture."""
+    """A complete piece of furniture."""
 
     kind: str
     parts: tuple[Part, ...]
-    roles: dict[str, tuple[str, ...]]  # role -> material classes that suit it, in order of likelihood
+    roles: dict[str, tuple[str, ...]]  # the material classes that suit each role, the most likely first
 
 
 @dataclass
-class Bench:
-    """Where a piece is put together."""
+class PieceBuilder:
+    """Collects the parts of a piece and draws its random dimensions."""
 
     rng: np.random.Generator
     parts: list[Part] = field(default_factory=list)
 
-    def put(self, component: str, role: str, *solids: Solid) -> None:
+    def add(self, component: str, role: str, *solids: Solid) -> None:
         """Add each solid as a part."""
         for solid in solids:
             self.parts.append(
@@ -97,21 +102,24 @@ class Bench:
                 )
             )
 
-    def pair(self, component: str, role: str, *solids: Solid) -> None:
-        """Add each solid and its mirror image on the other side of x = 0."""
+    def add_pair(self, component: str, role: str, *solids: Solid) -> None:
+        """Add each solid and its mirror image at x = 0."""
         for solid in solids:
-            self.put(component, role, solid, solid.mirrored())
+            self.add(component, role, solid, solid.mirrored())
 
-    def between(self, low: float, high: float) -> float:
+    def uniform(self, low: float, high: float) -> float:
+        """Draw a number from [low, high)."""
         return float(self.rng.uniform(low, high))
 
-    def chance(self, share: float) -> bool:
-        return bool(self.rng.random() < share)
+    def chance(self, probability: float) -> bool:
+        """Draw True with ``probability``."""
+        return bool(self.rng.random() < probability)
 
     def pick(self, options: Mapping[Choice, float] | Sequence[Choice]) -> Choice:
+        """Draw one option, see ``pick``."""
         return pick(options, self.rng)
 
-    def piece(self, kind: str) -> Piece:
-        """Finish."""
-        used = sorted({part.role for part in self.parts})
-        return Piece(kind, tuple(self.parts), {role: ROLE_MATERIALS[role] for role in used})
+    def build(self, kind: str) -> Piece:
+        """Return the piece that consists of the parts added so far."""
+        roles = sorted({part.role for part in self.parts})
+        return Piece(kind, tuple(self.parts), {role: ROLE_MATERIALS[role] for role in roles})

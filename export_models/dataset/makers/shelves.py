@@ -1,4 +1,4 @@
-"""Shelves: bookcases, cubes, ladders, steel-framed and étagères."""
+"""Shelves: bookcases, cubes, ladders and shelves between posts."""
 
 from __future__ import annotations
 
@@ -6,143 +6,155 @@ import numpy as np
 
 from export_models.dataset.makers.cases import (
     Case,
-    Cell,
-    carcass,
-    columns,
-    cornice,
-    put_doors,
-    put_drawers,
-    put_shelves,
-    rows,
-    stand,
-    stand_height,
+    Opening,
+    add_carcass,
+    add_cornice,
+    add_doors,
+    add_drawers,
+    add_shelves,
+    add_stand,
+    draw_stand_height,
+    split_columns,
+    split_rows,
 )
-from export_models.dataset.makers.fronts import Look
-from export_models.dataset.makers.legs import leaning
-from export_models.dataset.makers.piece import Bench, Piece
+from export_models.dataset.makers.fronts import FrontStyle
+from export_models.dataset.makers.legs import leaning_bar
+from export_models.dataset.makers.piece import Piece, PieceBuilder
 from export_models.dataset.makers.solids import bar, board
 
 DESIGNS = {"bookcase": 4, "cubes": 2, "posts": 3, "ladder": 1.5, "staggered": 1.5}
 
 
 def shelf(rng: np.random.Generator) -> Piece:
-    """Open boards to put things on."""
-    bench = Bench(rng)
-    {"bookcase": _bookcase, "cubes": _cubes, "posts": _posts, "ladder": _ladder, "staggered": _staggered}[
-        bench.pick(DESIGNS)
-    ](bench)
-    return bench.piece("shelf")
+    """Generate a piece of open shelves."""
+    builder = PieceBuilder(rng)
+    build = {
+        "bookcase": _build_bookcase,
+        "cubes": _build_cubes,
+        "posts": _build_posts,
+        "ladder": _build_ladder,
+        "staggered": _build_staggered,
+    }[builder.pick(DESIGNS)]
+    build(builder)
+    return builder.build("shelf")
 
 
-def _case(bench: Bench, width: float, depth: float, height: float) -> Case:
-    style = bench.pick({"floor": 4, "plinth": 2, "legs": 2, "sled": 0.5})
-    lift = stand_height(bench, style, (0.08, 0.16))
-    case = Case(
-        (-width / 2, width / 2), (-depth / 2, depth / 2), (lift, height), bench.pick((0.018, 0.022, 0.028, 0.036))
-    )
-    stand(bench, case, style)
+def _draw_case(builder: PieceBuilder, width: float, depth: float, height: float) -> Case:
+    """Draw a case on a stand, and add the stand."""
+    style = builder.pick({"floor": 4, "plinth": 2, "legs": 2, "sled": 0.5})
+    lift = draw_stand_height(builder, style, (0.08, 0.16))
+    thickness = builder.pick((0.018, 0.022, 0.028, 0.036))
+    case = Case((-width / 2, width / 2), (-depth / 2, depth / 2), (lift, height), thickness)
+    add_stand(builder, case, style)
     return case
 
 
-def _bookcase(bench: Bench) -> None:
-    tall = bench.chance(0.65)
-    width, height = bench.between(0.5, 1.6), bench.between(1.6, 2.1) if tall else bench.between(0.75, 1.2)
-    case = _case(bench, width, bench.between(0.26, 0.38), height)
-    cell = carcass(bench, case, back=bench.chance(0.7))
-    if tall and bench.chance(0.35):
-        lower, cell = rows(bench, case, cell, [1.0, bench.between(2.2, 4.0)])
-        look = Look.drawn(bench, {"slab": 3, "panel": 3, "cane": 1, "louvre": 0.5})
-        for part in columns(bench, case, lower, [1.0] * (1 if width < 1.0 else 2)):
-            (put_doors if bench.chance(0.6) else _two_drawers)(bench, look, case, part)
-    count = max(1, round(width / bench.between(0.6, 0.9)))
-    for part in columns(bench, case, cell, [1.0] * count):
-        put_shelves(bench, case, part, max(1, round((part.z[1] - part.z[0]) / bench.between(0.27, 0.4)) - 1))
-    if bench.chance(0.2):
-        cornice(bench, case)
+def _build_bookcase(builder: PieceBuilder) -> None:
+    """Build a case with shelves, sometimes above doors or drawers."""
+    is_tall = builder.chance(0.65)
+    width, height = builder.uniform(0.5, 1.6), builder.uniform(1.6, 2.1) if is_tall else builder.uniform(0.75, 1.2)
+    case = _draw_case(builder, width, builder.uniform(0.26, 0.38), height)
+    opening = add_carcass(builder, case, back=builder.chance(0.7))
+    if is_tall and builder.chance(0.35):
+        lower, opening = split_rows(builder, case, opening, [1.0, builder.uniform(2.2, 4.0)])
+        fronts = FrontStyle.random(builder, {"slab": 3, "panel": 3, "cane": 1, "louvre": 0.5})
+        for column in split_columns(builder, case, lower, [1.0] * (1 if width < 1.0 else 2)):
+            _add_door_or_drawers(builder, fronts, case, column, 0.6)
+    count = max(1, round(width / builder.uniform(0.6, 0.9)))
+    for column in split_columns(builder, case, opening, [1.0] * count):
+        shelves = max(1, round((column.z[1] - column.z[0]) / builder.uniform(0.27, 0.4)) - 1)
+        add_shelves(builder, case, column, shelves)
+    if builder.chance(0.2):
+        add_cornice(builder, case)
 
 
-def _two_drawers(bench: Bench, look: Look, case: Case, cell: Cell) -> None:
-    put_drawers(bench, look, case, cell, [1.0, 1.0])
+def _add_door_or_drawers(
+    builder: PieceBuilder, fronts: FrontStyle, case: Case, opening: Opening, door_probability: float
+) -> None:
+    """Add doors or two drawers."""
+    if builder.chance(door_probability):
+        add_doors(builder, fronts, case, opening)
+    else:
+        add_drawers(builder, fronts, case, opening, [1.0, 1.0])
 
 
-def _cubes(bench: Bench) -> None:
-    across, up, size = int(bench.rng.integers(2, 5)), int(bench.rng.integers(2, 6)), bench.between(0.30, 0.38)
-    case = _case(bench, across * size, bench.between(0.3, 0.39), up * size)
-    back = bench.chance(0.5)
-    cell = carcass(bench, case, back=back)
-    look = Look.drawn(bench, {"slab": 3, "panel": 1, "cane": 1})
-    for column in columns(bench, case, cell, [1.0] * across):
-        for part in rows(bench, case, column, [1.0] * up, component="shelf"):
-            if bench.chance(0.12):
-                (put_doors if bench.chance(0.5) else _two_drawers)(bench, look, case, part)
+def _build_cubes(builder: PieceBuilder) -> None:
+    """Build a grid of square compartments, a few with doors or drawers."""
+    columns, rows = int(builder.rng.integers(2, 5)), int(builder.rng.integers(2, 6))
+    size = builder.uniform(0.30, 0.38)
+    case = _draw_case(builder, columns * size, builder.uniform(0.3, 0.39), rows * size)
+    opening = add_carcass(builder, case, back=builder.chance(0.5))
+    fronts = FrontStyle.random(builder, {"slab": 3, "panel": 1, "cane": 1})
+    for column in split_columns(builder, case, opening, [1.0] * columns):
+        for cube in split_rows(builder, case, column, [1.0] * rows, component="shelf"):
+            if builder.chance(0.12):
+                _add_door_or_drawers(builder, fronts, case, cube, 0.5)
 
 
-def _posts(bench: Bench) -> None:
-    """Boards between four or six posts of steel or wood."""
-    role = bench.pick({"metal": 3, "wood": 2})
-    width, depth = bench.between(0.6, 1.5), bench.between(0.28, 0.4)
-    height, t = bench.between(0.8, 2.0), bench.between(0.018, 0.03) if role == "metal" else bench.between(0.03, 0.045)
-    section, x, y = bench.pick(("board", "round", "board")), width / 2 - t / 2, depth / 2 - t / 2
-    count = max(3, round(height / bench.between(0.32, 0.42)))
-    thick = bench.between(0.016, 0.035)
+def _build_posts(builder: PieceBuilder) -> None:
+    """Build shelves between four posts of steel or wood."""
+    role = builder.pick({"metal": 3, "wood": 2})
+    width, depth = builder.uniform(0.6, 1.5), builder.uniform(0.28, 0.4)
+    height = builder.uniform(0.8, 2.0)
+    t = builder.uniform(0.018, 0.03) if role == "metal" else builder.uniform(0.03, 0.045)
+    section, x, y = builder.pick(("rectangle", "round", "rectangle")), width / 2 - t / 2, depth / 2 - t / 2
+    count = max(3, round(height / builder.uniform(0.32, 0.42)))
+    thickness = builder.uniform(0.016, 0.035)
     for px in (-x, x):
         for py in (-y, y):
-            bench.put("leg", role, bar((px, py, 0), (px, py, height), t, section=section))
+            builder.add("leg", role, bar((px, py, 0), (px, py, height), t, section=section))
         for z in (0.12, height - t / 2 - 0.001):
-            bench.put("frame", role, bar((px, -y, z), (px, y, z), 0.8 * t))
-    shelf_role = bench.pick({"wood": 4, "glass": 1, "stone": 0.3, "wood2": 1})
-    levels = np.linspace(0.14, height - 0.004 - thick, count)
-    flush = bench.chance(0.5)
+            builder.add("frame", role, bar((px, -y, z), (px, y, z), 0.8 * t))
+    shelf_role = builder.pick({"wood": 4, "glass": 1, "stone": 0.3, "wood2": 1})
+    levels = np.linspace(0.14, height - 0.004 - thickness, count)
+    in_rails = builder.chance(0.5)
     for z in levels:
-        if role == "metal" and flush:
+        if role == "metal" and in_rails:
             for py in (-y, y):
-                bench.put("frame", role, bar((-x, py, z - 0.006), (x, py, z - 0.006), (0.7 * t, 0.7 * t)))
-            bench.put(
-                "shelf", shelf_role, board((-x + t * 0.3, -y + t * 0.2, z), (x - t * 0.3, y - t * 0.2, z + thick))
-            )
+                builder.add("frame", role, bar((-x, py, z - 0.006), (x, py, z - 0.006), (0.7 * t, 0.7 * t)))
+            low, high = (-x + t * 0.3, -y + t * 0.2, z), (x - t * 0.3, y - t * 0.2, z + thickness)
         else:
-            bench.put(
-                "shelf", shelf_role, board((-x + t * 0.4, -y - t * 0.3, z), (x - t * 0.4, y + t * 0.3, z + thick))
-            )
-    way = bench.pick(("none", "cross", "bars"))
-    if way == "cross":
-        for start, end in (
+            low, high = (-x + t * 0.4, -y - t * 0.3, z), (x - t * 0.4, y + t * 0.3, z + thickness)
+        builder.add("shelf", shelf_role, board(low, high))
+    bracing = builder.pick(("none", "cross", "bars"))
+    if bracing == "cross":
+        diagonals = (
             ((-x, y, 0.15), (x, y + 0.004, height - 0.1)),
             ((x, y + 0.006, 0.15), (-x, y + 0.01, height - 0.1)),
-        ):
-            bench.put("frame", "metal", bar(start, end, 0.008, section="round"))
-    elif way == "bars":
-        for z in levels[:-1]:
-            for py in (-y, y) if bench.chance(0.3) else (y,):
-                bench.put("frame", role, bar((-x, py, z + 0.09), (x, py, z + 0.09), 0.5 * t))
-
-
-def _ladder(bench: Bench) -> None:
-    """A leaning or an A-shaped stand whose boards grow deeper downwards."""
-    width, height, depth = bench.between(0.5, 0.8), bench.between(1.5, 1.95), bench.between(0.38, 0.5)
-    t, count = bench.between(0.025, 0.035), int(bench.rng.integers(4, 6))
-    role = bench.pick({"wood": 3, "metal": 1})
-    x, tip = width / 2 - t / 2, 0.16
-    front = depth / 2 - tip
-    bench.pair("leg", role, leaning((x, -depth / 2 + t / 2, 0), (x, front, height), [t, t]))
-    bench.pair("leg", role, leaning((x, depth / 2 - t / 2, 0), (x, depth / 2 - t / 2, height), [t, t]))
-    for i, z in enumerate(np.linspace(0.16, height - 0.05, count)):
-        y = -depth / 2 + t / 2 + (front + depth / 2 - t / 2) * z / height
-        bench.put(
-            "shelf",
-            bench.parts[0].role if role == "wood" else "wood",
-            board((-x, y - 0.004, z), (x, depth / 2 - 0.002, z + 0.02)),
         )
-        bench.pair("frame", role, board((x - t * 0.3, y, z - 0.03), (x + t * 0.3, depth / 2 - t / 2, z + 0.002)))
-        if bench.chance(0.4) and i < count - 1:
-            bench.put("frame", role, board((-x, depth / 2 - 0.014, z + 0.018), (x, depth / 2 - 0.002, z + 0.07)))
+        for start, end in diagonals:
+            builder.add("frame", "metal", bar(start, end, 0.008, section="round"))
+    elif bracing == "bars":
+        for z in levels[:-1]:
+            for py in (-y, y) if builder.chance(0.3) else (y,):
+                builder.add("frame", role, bar((-x, py, z + 0.09), (x, py, z + 0.09), 0.5 * t))
 
 
-def _staggered(bench: Bench) -> None:
-    """A case whose uprights stand elsewhere on each floor."""
-    width, height = bench.between(0.8, 1.5), bench.between(1.1, 1.9)
-    case = _case(bench, width, bench.between(0.28, 0.36), height)
-    cell = carcass(bench, case, back=bench.chance(0.3))
-    count = max(3, round(height / bench.between(0.3, 0.4)))
-    for part in rows(bench, case, cell, [1.0] * count, component="shelf"):
-        columns(bench, case, part, [bench.between(0.6, 1.4) for _ in range(int(bench.rng.integers(2, 4)))])
+def _build_ladder(builder: PieceBuilder) -> None:
+    """Build a shelf with slanted front legs, whose boards become deeper towards the floor."""
+    width, height, depth = builder.uniform(0.5, 0.8), builder.uniform(1.5, 1.95), builder.uniform(0.38, 0.5)
+    t, count = builder.uniform(0.025, 0.035), int(builder.rng.integers(4, 6))
+    role = builder.pick({"wood": 3, "metal": 1})
+    x, top_depth = width / 2 - t / 2, 0.16
+    front_top = depth / 2 - top_depth
+    builder.add_pair("leg", role, leaning_bar((x, -depth / 2 + t / 2, 0), (x, front_top, height), [t, t]))
+    builder.add_pair("leg", role, leaning_bar((x, depth / 2 - t / 2, 0), (x, depth / 2 - t / 2, height), [t, t]))
+    for i, z in enumerate(np.linspace(0.16, height - 0.05, count)):
+        y = -depth / 2 + t / 2 + (front_top + depth / 2 - t / 2) * z / height
+        builder.add("shelf", "wood", board((-x, y - 0.004, z), (x, depth / 2 - 0.002, z + 0.02)))
+        bracket = board((x - t * 0.3, y, z - 0.03), (x + t * 0.3, depth / 2 - t / 2, z + 0.002))
+        builder.add_pair("frame", role, bracket)
+        if builder.chance(0.4) and i < count - 1:
+            back = board((-x, depth / 2 - 0.014, z + 0.018), (x, depth / 2 - 0.002, z + 0.07))
+            builder.add("frame", role, back)
+
+
+def _build_staggered(builder: PieceBuilder) -> None:
+    """Build a case whose dividers are at different positions in each row."""
+    width, height = builder.uniform(0.8, 1.5), builder.uniform(1.1, 1.9)
+    case = _draw_case(builder, width, builder.uniform(0.28, 0.36), height)
+    opening = add_carcass(builder, case, back=builder.chance(0.3))
+    count = max(3, round(height / builder.uniform(0.3, 0.4)))
+    for row in split_rows(builder, case, opening, [1.0] * count, component="shelf"):
+        shares = [builder.uniform(0.6, 1.4) for _ in range(int(builder.rng.integers(2, 4)))]
+        split_columns(builder, case, row, shares)

@@ -1,4 +1,4 @@
-"""Closed solids that furniture is made of: boards, bars and tubes along a path, turnings, slabs, bent sheets."""
+"""Closed solids: boards, bars, swept sections, turnings, extruded outlines and curved sheets."""
 
 from __future__ import annotations
 
@@ -8,30 +8,37 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from export_models.dataset.makers.outlines import ear_clip, inset
+from export_models.dataset.makers.outlines import Floats, ear_clip, inset, normalized
 
-Floats = NDArray[np.float64]
 Triangles = NDArray[np.int32]
 Point = Sequence[float]
 
 BEVEL = 0.002
-"""Metres broken off an edge, as a joiner's block plane does; without it no edge catches the light."""
+"""Default bevel of edges in metres. Sharp edges would never catch a highlight."""
+
+PLANES = {
+    "xy": np.eye(3),
+    "xz": np.array([[1.0, 0, 0], [0, 0, -1], [0, 1, 0]]),
+    "yz": np.array([[0.0, 0, 1], [1, 0, 0], [0, 1, 0]]),
+}
+"""Rotation [3, 3] from the plane z = 0, where ``extrude`` works, to each plane."""
 
 
 @dataclass(frozen=True)
 class Solid:
-    """A closed surface, metres."""
+    """A closed surface in metres."""
 
     vertices: Floats  # [V, 3]
-    triangles: Triangles  # [T, 3] outward, counter-clockwise
-    grain: Floats  # [3], of any length
+    triangles: Triangles  # [T, 3] counter-clockwise when seen from outside
+    grain: Floats  # [3] direction of the wood grain, of any length
     smooth: bool = False
 
     def moved(self, x: float = 0.0, y: float = 0.0, z: float = 0.0) -> Solid:
+        """Return the solid translated by x, y, z metres."""
         return replace(self, vertices=self.vertices + np.array([x, y, z]))
 
-    def turned(self, axis: str, degrees: float) -> Solid:
-        """Turn right-handed about the axis ``x``, ``y`` or ``z``."""
+    def rotated(self, axis: str, degrees: float) -> Solid:
+        """Return the solid rotated counter-clockwise about the axis ``x``, ``y`` or ``z``."""
         i, j = {"x": (1, 2), "y": (2, 0), "z": (0, 1)}[axis]
         matrix = np.eye(3)
         cosine, sine = np.cos(np.radians(degrees)), np.sin(np.radians(degrees))
@@ -39,26 +46,32 @@ class Solid:
         return replace(self, vertices=self.vertices @ matrix.T, grain=matrix @ self.grain)
 
     def mirrored(self, axis: int = 0) -> Solid:
+        """Return the mirror image at the plane through the origin across ``axis``."""
         flip = np.ones(3)
         flip[axis] = -1.0
         return replace(
             self, vertices=self.vertices * flip, grain=self.grain * flip, triangles=self.triangles[:, ::-1].copy()
         )
 
-    def bent(self, place: Callable[[Floats], Floats]) -> Solid:
-        """Move each vertex [V, 3] to where ``place`` says; must not turn the solid inside out."""
-        return replace(self, vertices=place(self.vertices))
+    def deformed(self, mapping: Callable[[Floats], Floats]) -> Solid:
+        """Return the solid with its vertices [V, 3] mapped by ``mapping``, which must preserve orientation."""
+        return replace(self, vertices=mapping(self.vertices))
 
-    def floored(self) -> Solid:
-        """Press what reaches below the floor up to it."""
-        return self.bent(lambda points: np.concatenate([points[:, :2], np.maximum(points[:, 2:], 0.0)], 1))
+    def clamped(self, low: float, high: float = np.inf) -> Solid:
+        """Return the solid with the heights of its vertices clamped to [low, high] metres."""
+        return self.deformed(lambda points: np.concatenate([points[:, :2], np.clip(points[:, 2:], low, high)], 1))
 
-    def grained(self, grain: Point) -> Solid:
+    def clamped_to_floor(self) -> Solid:
+        """Return the solid with all vertices below the floor raised to z = 0."""
+        return self.clamped(0.0)
+
+    def with_grain(self, grain: Point) -> Solid:
+        """Return the solid with the grain direction ``grain``."""
         return replace(self, grain=np.asarray(grain, np.float64))
 
 
 def board(low: Point, high: Point, bevel: float = BEVEL, grain: Point | None = None) -> Solid:
-    """A board between two corners, its edges broken; the grain runs along its longest side unless said."""
+    """Return the box between two corners with bevelled edges. The default grain runs along its longest side."""
     start, end = np.minimum(low, high).astype(np.float64), np.maximum(low, high).astype(np.float64)
     size = end - start
     along = int(np.argmax(size))
@@ -67,11 +80,16 @@ def board(low: Point, high: Point, bevel: float = BEVEL, grain: Point | None = N
     path = np.stack([middle, middle])
     path[0, along], path[1, along] = start[along], end[along]
     solid = sweep(path, (size[across], size[(across + 1) % 3]), side=np.eye(3)[across].tolist(), bevel=bevel)
-    return solid if grain is None else solid.grained(grain)
+    return solid if grain is None else solid.with_grain(grain)
 
 
-def bar(start: Point, end: Point, size: float | tuple[float, float], section: str = "board") -> Solid:
-    """A straight bar; ``size`` is its thickness, or (width along x, depth), for a bar along x (height, depth)."""
+def bar(start: Point, end: Point, size: float | tuple[float, float], section: str = "rectangle") -> Solid:
+    """Return a straight bar.
+
+    Args:
+        size: thickness, or (width along x, depth). For a bar along x: (height, depth).
+        section: see ``sweep``.
+    """
     width, depth = size if isinstance(size, tuple) else (size, size)
     return sweep([start, end], (width, depth), section=section)
 
@@ -80,50 +98,44 @@ def sweep(
     path: ArrayLike,
     sizes: ArrayLike,
     *,
-    section: str = "board",
+    section: str = "rectangle",
     side: Point | None = None,
     bevel: float = BEVEL,
     closed: bool = False,
     sides: int = 12,
-    ends: tuple[bool, bool] = (True, True),
 ) -> Solid:
-    """Run a section along a path.
+    """Sweep a cross-section along a path.
 
     Args:
         path: [N, 3] metres.
-        sizes: (width, depth) or [N, 2] full size of the section, width along ``side``.
-        section: ``board`` (corners broken by ``bevel``), ``round`` or ``plump`` (a rounded square).
-        side: the direction that the section's width keeps to; by default x, or z where the path runs along x. A round
-            section needs none.
-        closed: the path runs back to its start.
-        ends: whether the first and the last end are broken by ``bevel`` too.
+        sizes: (width, depth) of the section, or [N, 2] for each point of the path. The width lies along ``side``.
+        section: ``rectangle`` with corners bevelled by ``bevel``, ``round``, or ``squircle``.
+        side: direction of the section's width. Default: x, or z if the path runs along x. A round section ignores the
+            default and does not need it.
+        closed: whether the end of the path joins its start. The ends of an open path are bevelled too.
+        sides: number of vertices around a ``round`` or ``squircle`` section.
     """
     points = np.asarray(path, np.float64)
-    half = np.broadcast_to(np.asarray(sizes, np.float64), (len(points), 2)) / 2
+    half_size = np.broadcast_to(np.asarray(sizes, np.float64), (len(points), 2)) / 2
     if not closed and bevel > 0:
-        points, half = _break_ends(points, half, bevel, ends)
-    if closed:
-        tangent = np.roll(points, -1, 0) - np.roll(points, 1, 0)
-    else:
-        steps = _unit(np.diff(points, axis=0))
-        tangent = np.concatenate([steps[:1], steps[:-1] + steps[1:], steps[-1:]])
-    tangent = _unit(tangent)
+        points, half_size = _bevel_ends(points, half_size, bevel)
+    tangent = _tangents(points, closed)
     if side is None and section == "round":
-        across = _untwisted(tangent)
+        across = _parallel_transport(tangent)
     else:
         if side is None:
             side = (0.0, 0.0, 1.0) if np.abs(tangent[:, 0]).max() > 0.8 else (1.0, 0.0, 0.0)
         direction = np.asarray(side, np.float64)
-        across = _unit(direction - (tangent @ direction)[:, None] * tangent)
+        across = normalized(direction - (tangent @ direction)[:, None] * tangent)
     up = np.cross(tangent, across)
-    outline = _section(section, half, bevel, sides)
+    outline = _section_outline(section, half_size, bevel, sides)
     rings = points[:, None] + outline[..., :1] * across[:, None] + outline[..., 1:] * up[:, None]
     grain = points[-1] - points[0] if not closed else np.eye(3)[int(np.argmax(np.ptp(points, axis=0)))]
-    return loft(rings, closed=closed, grain=grain, smooth=section != "board" or len(points) > 6)
+    return loft(rings, closed=closed, grain=grain, smooth=section != "rectangle" or len(points) > 6)
 
 
 def lathe(profile: ArrayLike, sides: int = 20) -> Solid:
-    """Turn a profile [N, 2] of (height, radius) about z; heights must not fall."""
+    """Revolve a profile [N, 2] of (height, radius) about the z axis. Heights must not decrease."""
     heights, radii = np.asarray(profile, np.float64).T
     angle = np.arange(sides) * 2 * np.pi / sides
     circle = np.stack([np.cos(angle), np.sin(angle), np.zeros(sides)], -1)
@@ -132,46 +144,51 @@ def lathe(profile: ArrayLike, sides: int = 20) -> Solid:
     return loft(rings, grain=np.array([0.0, 0.0, 1.0]), smooth=True)
 
 
-def slab(
+def extrude(
     outline: ArrayLike, thickness: float, *, plane: str = "xy", bevel: float = BEVEL, smooth: bool = False
 ) -> Solid:
-    """Saw an outline out of a board, and break its edges.
+    """Extrude an outline to a board with bevelled edges. The grain runs along its longer side.
 
     Args:
         outline: [N, 2] counter-clockwise, in metres.
-        thickness: from 0 towards +z for ``xy``, from 0 towards -y for ``xz``, from 0 towards +x for ``yz``.
+        thickness: extends from 0 towards +z in the plane ``xy``, towards -y in ``xz`` and towards +x in ``yz``.
     """
     points = np.asarray(outline, np.float64)
     bevel = min(bevel, 0.3 * thickness)
-    small = inset(points, bevel)
+    bevelled = inset(points, bevel)
     rings = np.empty((4, len(points), 3))
     heights = (0.0, bevel, thickness - bevel, thickness)
-    for ring, flat, height in zip(rings, (small, points, points, small), heights, strict=True):
+    for ring, flat, height in zip(rings, (bevelled, points, points, bevelled), heights, strict=True):
         ring[:, :2], ring[:, 2] = flat, height
     along = np.zeros(3)
     along[int(np.argmax(np.ptp(points, axis=0)))] = 1.0
     solid = loft(rings, cap=ear_clip(points), grain=along, smooth=smooth)
-    turn = {"xy": np.eye(3), "xz": [[1, 0, 0], [0, 0, -1], [0, 1, 0]], "yz": [[0, 0, 1], [1, 0, 0], [0, 1, 0]]}
-    matrix = np.asarray(turn[plane], np.float64)
+    matrix = PLANES[plane]
     return replace(solid, vertices=solid.vertices @ matrix.T, grain=matrix @ solid.grain)
 
 
 def sheet(grid: ArrayLike, thickness: float, grain: Point = (0.0, 0.0, 1.0)) -> Solid:
-    """Give a bent surface [N, M, 3] a thickness, half to each side; its first side is where rows x columns point."""
+    """Thicken a curved surface [N, M, 3] by half of ``thickness`` to each side and taper its rim.
+
+    The front faces the direction of the cross product of the grid's first and second axis.
+    """
     points = np.asarray(grid, np.float64)
-    normal = _unit(np.cross(np.gradient(points, axis=0), np.gradient(points, axis=1)))
+    normal = normalized(np.cross(np.gradient(points, axis=0), np.gradient(points, axis=1)))
     rows, columns = points.shape[:2]
-    number = np.arange(rows * columns).reshape(rows, columns)
-    a, b, c, d = number[:-1, :-1], number[1:, :-1], number[1:, 1:], number[:-1, 1:]
+    index = np.arange(rows * columns).reshape(rows, columns)
+    a, b, c, d = index[:-1, :-1], index[1:, :-1], index[1:, 1:], index[:-1, 1:]
     front = np.concatenate([np.stack([a, b, c], -1).reshape(-1, 3), np.stack([a, c, d], -1).reshape(-1, 3)])
-    rim = np.concatenate([number[:-1, 0], number[-1, :-1], number[:0:-1, -1], number[0, :0:-1]])
-    after, back = np.roll(rim, -1), rows * columns
-    edge = np.concatenate([np.stack([rim, rim + back, after + back], -1), np.stack([rim, after + back, after], -1)])
-    # A rounded edge: the rim's two sides are drawn together.
-    half = np.full((rows, columns, 1), thickness / 2)
-    half[[0, -1]] *= 0.6
-    half[:, [0, -1]] *= 0.6
-    vertices = np.concatenate([(points + normal * half).reshape(-1, 3), (points - normal * half).reshape(-1, 3)])
+    rim = np.concatenate([index[:-1, 0], index[-1, :-1], index[:0:-1, -1], index[0, :0:-1]])
+    next_rim, back = np.roll(rim, -1), rows * columns
+    edge = np.concatenate(
+        [np.stack([rim, rim + back, next_rim + back], -1), np.stack([rim, next_rim + back, next_rim], -1)]
+    )
+    half_thickness = np.full((rows, columns, 1), thickness / 2)
+    half_thickness[[0, -1]] *= 0.6
+    half_thickness[:, [0, -1]] *= 0.6
+    vertices = np.concatenate(
+        [(points + normal * half_thickness).reshape(-1, 3), (points - normal * half_thickness).reshape(-1, 3)]
+    )
     triangles = np.concatenate([front, front[:, ::-1] + back, edge]).astype(np.int32)
     return Solid(vertices, triangles, np.asarray(grain, np.float64), True)
 
@@ -179,69 +196,74 @@ def sheet(grid: ArrayLike, thickness: float, grain: Point = (0.0, 0.0, 1.0)) -> 
 def loft(
     rings: Floats, *, closed: bool = False, cap: Triangles | None = None, grain: Floats, smooth: bool = False
 ) -> Solid:
-    """Join rings [N, M, 3], counter-clockwise about the way from first to last, and close both ends.
+    """Connect consecutive rings of vertices and close both ends.
 
-    ``cap`` [T, 3] triangulates a ring; without it the ends are fans about the ring's middle.
+    Args:
+        rings: [N, M, 3] counter-clockwise about the direction from the first to the last ring.
+        closed: whether the last ring connects to the first; there are no ends then.
+        cap: [T, 3] triangulation of a ring. Default: a fan about the ring's centre.
     """
     count, around = rings.shape[:2]
-    number = np.arange(count * around).reshape(count, around)
+    index = np.arange(count * around).reshape(count, around)
     if closed:
-        number = np.concatenate([number, number[:1]])
-    a, b = number[:-1], np.roll(number[:-1], -1, 1)
-    c, d = np.roll(number[1:], -1, 1), number[1:]
-    wall = [np.stack([a, b, c], -1).reshape(-1, 3), np.stack([a, c, d], -1).reshape(-1, 3)]
+        index = np.concatenate([index, index[:1]])
+    a, b = index[:-1], np.roll(index[:-1], -1, 1)
+    c, d = np.roll(index[1:], -1, 1), index[1:]
+    triangles = [np.stack([a, b, c], -1).reshape(-1, 3), np.stack([a, c, d], -1).reshape(-1, 3)]
     vertices = [rings.reshape(-1, 3)]
     if not closed and cap is not None:
-        wall += [cap[:, ::-1], cap + (count - 1) * around]
+        triangles += [cap[:, ::-1], cap + (count - 1) * around]
     elif not closed:
-        first, last = number[0], number[-1]
+        first, last = index[0], index[-1]
         vertices += [rings[0].mean(0, keepdims=True), rings[-1].mean(0, keepdims=True)]
-        middle = np.full(around, count * around)
-        wall.append(np.stack([np.roll(first, -1), first, middle], -1))
-        wall.append(np.stack([last, np.roll(last, -1), middle + 1], -1))
-    return Solid(np.concatenate(vertices), np.concatenate(wall).astype(np.int32), grain, smooth)
+        centre = np.full(around, count * around)
+        triangles.append(np.stack([np.roll(first, -1), first, centre], -1))
+        triangles.append(np.stack([last, np.roll(last, -1), centre + 1], -1))
+    return Solid(np.concatenate(vertices), np.concatenate(triangles).astype(np.int32), grain, smooth)
 
 
-def _break_ends(points: Floats, half: Floats, bevel: float, ends: tuple[bool, bool]) -> tuple[Floats, Floats]:
-    for last, wanted in ((False, ends[0]), (True, ends[1])):
-        if not wanted:
-            continue
-        order = slice(None, None, -1) if last else slice(None)
-        points, half = points[order], half[order]
+def _tangents(points: Floats, closed: bool) -> Floats:
+    """Return the unit tangent [N, 3] at each point of a path."""
+    if closed:
+        return normalized(np.roll(points, -1, 0) - np.roll(points, 1, 0))
+    steps = normalized(np.diff(points, axis=0))
+    return normalized(np.concatenate([steps[:1], steps[:-1] + steps[1:], steps[-1:]]))
+
+
+def _bevel_ends(points: Floats, half_size: Floats, bevel: float) -> tuple[Floats, Floats]:
+    """Return the path and its section sizes with a smaller section added at both ends."""
+    for order in (slice(None), slice(None, None, -1)):  # the first end, then the last
+        points, half_size = points[order], half_size[order]
         step = points[1] - points[0]
         length = float(np.linalg.norm(step))
-        cut = min(bevel, 0.3 * length, 0.6 * float(half[0].min()))
+        cut = min(bevel, 0.3 * length, 0.6 * float(half_size[0].min()))
         inner = points[0] + step * (cut / length)
         points = np.concatenate([points[:1], inner[None], points[1:]])
-        half = np.concatenate([half[:1] - cut, half[:1], half[1:]])
-        points, half = points[order], half[order]
-    return points, half
+        half_size = np.concatenate([half_size[:1] - cut, half_size[:1], half_size[1:]])
+        points, half_size = points[order], half_size[order]
+    return points, half_size
 
 
-def _untwisted(tangent: Floats) -> Floats:
-    """[N, 3] a direction across the path that does not turn about it (parallel transport)."""
+def _parallel_transport(tangent: Floats) -> Floats:
+    """Return unit vectors [N, 3] perpendicular to the tangents that do not twist about the path."""
     across = np.empty_like(tangent)
-    last = np.eye(3)[int(np.argmin(np.abs(tangent[0])))]
+    previous = np.eye(3)[int(np.argmin(np.abs(tangent[0])))]
     for i, along in enumerate(tangent):
-        last = last - (last @ along) * along
-        last = last / np.linalg.norm(last)
-        across[i] = last
+        previous = previous - (previous @ along) * along
+        previous = previous / np.linalg.norm(previous)
+        across[i] = previous
     return across
 
 
-def _section(section: str, half: Floats, bevel: float, sides: int) -> Floats:
-    """[N, M, 2] outline of the section at each of [N, 2] half sizes, counter-clockwise."""
-    if section == "board":
-        cut = np.clip(bevel, 0.0, 0.35 * half.min(1))[:, None]
-        width, depth = half[:, :1], half[:, 1:]
+def _section_outline(section: str, half_size: Floats, bevel: float, sides: int) -> Floats:
+    """Return the counter-clockwise outline [N, M, 2] of the section for each of the half sizes [N, 2]."""
+    if section == "rectangle":
+        cut = np.clip(bevel, 0.0, 0.35 * half_size.min(1))[:, None]
+        width, depth = half_size[:, :1], half_size[:, 1:]
         x = np.concatenate([width, width, width - cut, cut - width, -width, -width, cut - width, width - cut], 1)
         y = np.concatenate([cut - depth, depth - cut, depth, depth, depth - cut, cut - depth, -depth, -depth], 1)
         return np.stack([x, y], -1)
-    power = {"round": 1.0, "plump": 0.55}[section]
+    power = {"round": 1.0, "squircle": 0.55}[section]
     angle = np.arange(sides) * 2 * np.pi / sides
     unit = np.stack([np.cos(angle), np.sin(angle)], -1)
-    return np.asarray(np.sign(unit) * np.abs(unit) ** power * half[:, None])
-
-
-def _unit(vectors: Floats) -> Floats:
-    return np.asarray(vectors / np.maximum(np.linalg.norm(vectors, axis=-1, keepdims=True), 1e-12))
+    return np.asarray(np.sign(unit) * np.abs(unit) ** power * half_size[:, None])

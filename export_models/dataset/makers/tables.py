@@ -6,262 +6,219 @@ from dataclasses import replace
 
 import numpy as np
 
-from export_models.dataset.makers.fronts import drawer_front
+from export_models.dataset.makers.fronts import add_drawer_front
 from export_models.dataset.makers.handles import Handles
-from export_models.dataset.makers.legs import METAL, WOODEN, four_legs
-from export_models.dataset.makers.outlines import Floats, ellipse, rounded_rectangle
-from export_models.dataset.makers.piece import Bench, Piece
-from export_models.dataset.makers.solids import board, slab
-from export_models.dataset.makers.stands import pedestal, plinth, sled, stretchers, trestle
+from export_models.dataset.makers.legs import METAL_STYLES, WOODEN_STYLES, add_four_legs
+from export_models.dataset.makers.piece import Piece, PieceBuilder
+from export_models.dataset.makers.solids import board
+from export_models.dataset.makers.stands import add_pedestal, add_plinth, add_sled, add_stretchers, add_trestle
+from export_models.dataset.makers.table_tops import TableTop, add_table_top, table_outline
 
 USES = {"dining": 4, "coffee": 3, "side": 2, "console": 1.5}
 SHAPES = {"rectangle": 4, "rounded": 2.5, "round": 2.5, "oval": 1, "superellipse": 1}
-TOPS = {"wood": 5, "wood2": 2, "glass": 1, "stone": 1.2}
+TOP_ROLES = {"wood": 5, "wood2": 2, "glass": 1, "stone": 1.2}
 
 
 def table(rng: np.random.Generator) -> Piece:
-    """A top on legs, frames or a column."""
-    bench = Bench(rng)
-    use, shape = bench.pick(USES), bench.pick(SHAPES)
+    """Generate a table on legs, frames or a pedestal."""
+    builder = PieceBuilder(rng)
+    use, shape = builder.pick(USES), builder.pick(SHAPES)
     if use == "console" and shape == "round":
         shape = "oval"
-    width, depth, height = _size(bench, use, shape)
-    role = bench.pick(TOPS)
-    thick = bench.between(0.018, 0.045) if role in ("wood", "wood2") else bench.between(0.01, 0.022)
-    outline = table_outline(bench, shape, width, depth)
-    under = height - thick
-    table_top(bench, outline, shape, role, thick, under)
-    base = _base(bench, shape, use)
+    width, depth, height = _draw_size(builder, use, shape)
+    role = builder.pick(TOP_ROLES)
+    thickness = builder.uniform(0.018, 0.045) if role in ("wood", "wood2") else builder.uniform(0.01, 0.022)
+    outline = table_outline(builder, shape, width, depth)
+    under = height - thickness
+    add_table_top(builder, TableTop(outline, shape, role, thickness, under))
+    base = _draw_base(builder, shape, use)
     if base == "pedestal":
-        style = bench.pick({"turned": 2, "disc": 2, "tulip": 1.5, "drum": 1.5, "cross": 1.5})
-        wooden = style in ("turned", "cross") or (style == "drum" and bench.chance(0.6))
-        reach = min(0.36 * min(width, depth) * bench.between(0.8, 1.1), 0.42)
-        pedestal(
-            bench,
-            under,
-            reach,
-            style=style,
-            role="wood" if wooden else bench.pick(("metal", "wood", "stone" if role == "stone" else "metal")),
-        )
-        if width > 1.35 * depth and width > 1.3:
-            _double(bench, 0.24 * width)
-        return bench.piece("table")
-    fit = 0.7 if shape in ("round", "oval") else (0.84 if shape == "superellipse" else 1.0)
-    set_in = bench.between(0.0, 0.03) if role != "glass" and shape == "rectangle" else 0.045
-    half = (width / 2 - set_in) * fit, (depth / 2 - set_in) * fit
-    _carry(bench, base, half, under, use, role)
-    return bench.piece("table")
-
-
-def _size(bench: Bench, use: str, shape: str) -> tuple[float, float, float]:
-    if use == "dining":
-        width, depth, height = bench.between(1.2, 2.35), bench.between(0.75, 1.05), bench.between(0.72, 0.77)
-        depth = bench.pick((depth, depth, min(width, bench.between(0.75, 1.0))))
-        width = bench.pick((width, width, max(depth, 0.8)))
-    elif use == "coffee":
-        width, depth, height = bench.between(0.75, 1.3), bench.between(0.45, 0.75), bench.between(0.34, 0.47)
-    elif use == "side":
-        width, height = bench.between(0.38, 0.6), bench.between(0.45, 0.65)
-        depth = width * bench.between(0.8, 1.0)
+        _add_table_pedestal(builder, width, depth, under, role)
     else:
-        width, depth, height = bench.between(0.9, 1.5), bench.between(0.3, 0.42), bench.between(0.74, 0.8)
+        # The legs of a curved top stand further inside, so that they do not project from its corners.
+        share = 0.7 if shape in ("round", "oval") else (0.84 if shape == "superellipse" else 1.0)
+        set_in = builder.uniform(0.0, 0.03) if role != "glass" and shape == "rectangle" else 0.045
+        half_size = (width / 2 - set_in) * share, (depth / 2 - set_in) * share
+        _add_base(builder, base, half_size, under, use, role)
+    return builder.build("table")
+
+
+def _draw_size(builder: PieceBuilder, use: str, shape: str) -> tuple[float, float, float]:
+    """Draw width, depth and height."""
+    if use == "dining":
+        width, depth, height = builder.uniform(1.2, 2.35), builder.uniform(0.75, 1.05), builder.uniform(0.72, 0.77)
+        depth = builder.pick((depth, depth, min(width, builder.uniform(0.75, 1.0))))
+        width = builder.pick((width, width, max(depth, 0.8)))
+    elif use == "coffee":
+        width, depth, height = builder.uniform(0.75, 1.3), builder.uniform(0.45, 0.75), builder.uniform(0.34, 0.47)
+    elif use == "side":
+        width, height = builder.uniform(0.38, 0.6), builder.uniform(0.45, 0.65)
+        depth = width * builder.uniform(0.8, 1.0)
+    else:
+        width, depth, height = builder.uniform(0.9, 1.5), builder.uniform(0.3, 0.42), builder.uniform(0.74, 0.8)
     if shape == "round":
-        width = depth = {"dining": bench.between(0.9, 1.4), "coffee": bench.between(0.6, 1.0)}.get(use, depth)
+        width = depth = {"dining": builder.uniform(0.9, 1.4), "coffee": builder.uniform(0.6, 1.0)}.get(use, depth)
     return width, depth, height
 
 
-def table_outline(bench: Bench, shape: str, width: float, depth: float) -> Floats:
-    """[N, 2] counter-clockwise about the origin."""
-    if shape in ("round", "oval"):
-        return ellipse(width, depth, 72)
-    if shape == "superellipse":
-        return ellipse(width, depth, 72, power=bench.between(2.7, 4.0))
-    return rounded_rectangle(width, depth, bench.between(0.02, 0.12) if shape == "rounded" else 0.0)
-
-
-def table_top(bench: Bench, outline: Floats, shape: str, role: str, thick: float, under: float) -> None:
-    """One board, planks with gaps, breadboard ends, a pane in a frame, or leaves that hang down."""
-    curved = shape != "rectangle"
-    low, high = outline.min(0), outline.max(0)
-    width, depth = high - low
-    way = bench.pick({"one": 6, "planks": 1.5, "ends": 1, "framed": 1, "leaves": 1})
-    edge = bench.pick((0.002, 0.003, 0.008)) if role != "glass" else 0.0015
-    if way == "planks" and not curved and role == "wood":
-        count = max(3, round(depth / bench.between(0.09, 0.16)))
-        gap, wide = bench.between(0.002, 0.007), depth / count
-        for i in range(count):
-            y = low[1] + i * wide
-            bench.put(
-                "top",
-                role,
-                board((low[0], y + gap / 2, under), (high[0], y + wide - gap / 2, under + thick), bevel=0.002),
-            )
-        for x in (-0.35 * width, 0.0, 0.35 * width):
-            bench.put(
-                "frame",
-                role,
-                board((x - 0.025, low[1] + 0.05, under - 0.02), (x + 0.025, high[1] - 0.05, under + 0.001)),
-            )
-    elif way == "ends" and not curved and role == "wood":
-        end = bench.between(0.07, 0.12)
-        bench.put("top", role, board((low[0] + end, low[1], under), (high[0] - end, high[1], under + thick)))
-        for x in (low[0], high[0] - end):
-            bench.put(
-                "top",
-                role,
-                board((x, low[1] - 0.001, under), (x + end, high[1] + 0.001, under + thick), grain=(0, 1, 0)),
-            )
-    elif way == "framed" and not curved and role in ("glass", "stone"):
-        rim, t = bench.between(0.03, 0.06), max(thick, 0.02)
-        pane = board(
-            (low[0] + rim - 0.008, low[1] + rim - 0.008, under - 0.0005),
-            (high[0] - rim + 0.008, high[1] - rim + 0.008, under + thick - 0.002),
-            bevel=0.001,
-        )
-        bench.put("top", role, pane)
-        for y in (low[1], high[1] - rim):
-            bench.put("frame", "wood", board((low[0], y, under + thick - t), (high[0], y + rim, under + thick)))
-        for x in (low[0], high[0] - rim):
-            bench.put(
-                "frame", "wood", board((x, low[1] + rim, under + thick - t), (x + rim, high[1] - rim, under + thick))
-            )
-    elif way == "leaves" and role == "wood" and not curved and under > 0.68 and width > 0.9:
-        hang = min(bench.between(0.2, 0.32), under - 0.2)
-        bench.put("top", role, board((low[0], low[1], under), (high[0], high[1], under + thick)))
-        for sign in (-1, 1):
-            x = sign * (width / 2 + 0.002)
-            bench.put(
-                "top",
-                role,
-                board(
-                    (x, low[1], under + thick - hang),
-                    (x + sign * thick, high[1], under + thick - 0.002),
-                    grain=(0, 1, 0),
-                ),
-            )
-    else:
-        bench.put(
-            "top",
-            role,
-            slab(outline, thick, bevel=min(edge, 0.2 * thick), smooth=curved and shape != "rounded").moved(z=under),
-        )
-
-
-def _base(bench: Bench, shape: str, use: str) -> str:
-    if shape in ("round", "oval", "superellipse") and bench.chance(0.5):
+def _draw_base(builder: PieceBuilder, shape: str, use: str) -> str:
+    if shape in ("round", "oval", "superellipse") and builder.chance(0.5):
         return "pedestal"
     if use == "dining":
-        return bench.pick({"apron": 6, "legs": 2, "trestle": 1.2, "sled": 1.2, "panels": 1})
+        return builder.pick({"apron": 6, "legs": 2, "trestle": 1.2, "sled": 1.2, "panels": 1})
     if use == "side":
-        return bench.pick({"apron": 4, "legs": 3, "sled": 2, "shelf": 2, "pedestal": 2})
-    return bench.pick({"apron": 4, "legs": 3, "sled": 2, "panels": 1.5, "shelf": 3, "plinth": 0.5})
+        return builder.pick({"apron": 4, "legs": 3, "sled": 2, "shelf": 2, "pedestal": 2})
+    return builder.pick({"apron": 4, "legs": 3, "sled": 2, "panels": 1.5, "shelf": 3, "plinth": 0.5})
 
 
-def _carry(bench: Bench, base: str, half: tuple[float, float], under: float, use: str, role: str) -> None:
-    x, y = half
-    slim = {"dining": bench.between(0.055, 0.085), "coffee": bench.between(0.04, 0.06)}.get(
-        use, bench.between(0.03, 0.045)
+def _add_table_pedestal(builder: PieceBuilder, width: float, depth: float, under: float, top_role: str) -> None:
+    """Add one column, or two under a long top."""
+    style = builder.pick({"turned": 2, "disc": 2, "tulip": 1.5, "drum": 1.5, "cross": 1.5})
+    is_wooden = style in ("turned", "cross") or (style == "drum" and builder.chance(0.6))
+    reach = min(0.36 * min(width, depth) * builder.uniform(0.8, 1.1), 0.42)
+    role = "wood" if is_wooden else builder.pick(("metal", "wood", "stone" if top_role == "stone" else "metal"))
+    add_pedestal(builder, under, reach, style=style, role=role)
+    if width > 1.35 * depth and width > 1.3:
+        _double_pedestal(builder, 0.24 * width)
+
+
+def _double_pedestal(builder: PieceBuilder, shift: float) -> None:
+    """Replace the column by two copies, moved by ``shift`` to the left and right."""
+    columns = [part for part in builder.parts if part.component == "leg"]
+    others = [part for part in builder.parts if part.component != "leg"]
+    offset = np.array([shift, 0, 0], np.float32)
+    copies = [replace(part, vertices=part.vertices + sx * offset) for part in columns for sx in (-1, 1)]
+    builder.parts[:] = others + copies
+
+
+def _add_base(
+    builder: PieceBuilder, base: str, half_size: tuple[float, float], under: float, use: str, top_role: str
+) -> None:
+    """Add a base of any style but a pedestal.
+
+    Args:
+        half_size: distance in x and y from the centre to the outer faces of the base.
+    """
+    x, y = half_size
+    leg = {"dining": builder.uniform(0.055, 0.085), "coffee": builder.uniform(0.04, 0.06)}.get(
+        use, builder.uniform(0.03, 0.045)
     )
     if base in ("apron", "shelf"):
-        style = bench.pick(WOODEN)
-        upright = style in ("square", "tapered", "turned", "cabriole")
-        four_legs(bench, style, half, under, slim)
-        tall = bench.between(0.05, 0.11) if use != "side" else bench.between(0.04, 0.1)
-        apron(bench, half, under, tall, slim, drawers=upright and role != "glass" and bench.chance(0.4))
-        if base == "shelf" and upright:
-            _low_shelf(bench, (x - slim / 2, y - slim / 2), bench.between(0.1, 0.35 * under))
-        elif upright and style == "square" and bench.chance(0.3):
-            stretchers(
-                bench,
-                (x - slim / 2, y - slim / 2),
-                bench.between(0.08, 0.16),
-                (0.6 * slim, 0.7 * slim),
-                kind=bench.pick(("H", "box")),
-            )
+        _add_apron_base(builder, half_size, under, use, top_role, leg, has_shelf=base == "shelf")
     elif base == "legs":
-        style = bench.pick({**METAL, "cone": 2, "splayed": 2})
-        four_legs(bench, style, (x - 0.05, y - 0.05), under - 0.001, max(slim, 0.045))
-        if role in ("glass", "stone") or style == "tube" or bench.chance(0.3):
-            apron(
-                bench,
-                (x - 0.05, y - 0.05),
-                under,
-                0.03,
-                0.045,
-                drawers=False,
-                role="metal" if style in METAL else "wood",
-            )
+        style = builder.pick({**METAL_STYLES, "cone": 2, "splayed": 2})
+        inner = (x - 0.05, y - 0.05)
+        add_four_legs(builder, style, inner, under - 0.001, max(leg, 0.045))
+        if top_role in ("glass", "stone") or style == "tube" or builder.chance(0.3):
+            role = "metal" if style in METAL_STYLES else "wood"
+            add_apron(builder, inner, under, 0.03, 0.045, drawers=False, role=role)
     elif base == "sled":
-        size = bench.pick({(0.025, 0.025): 2.0, (0.08, 0.03): 1.0, (0.05, 0.05): 1.0})
-        wood = bench.chance(0.35)
-        reach = (x - 0.1 * x - size[0] / 2, y - 0.03 - size[1] / 2)
-        sled(bench, reach, under + 0.001, size, role="wood" if wood else "metal")
-        for sy in (-1, 1):
-            rod = board(
-                (-reach[0], sy * reach[1] * 0.9 - 0.012, under - 0.03),
-                (reach[0], sy * reach[1] * 0.9 + 0.012, under + 0.001),
-            )
-            bench.put("frame", "wood" if wood else "metal", rod)
+        _add_sled_base(builder, x, y, under)
     elif base == "trestle":
-        trestle(bench, (0.68 * x, 0.8 * y), under)
+        add_trestle(builder, (0.68 * x, 0.8 * y), under)
     elif base == "panels":
-        t = bench.between(0.025, 0.05)
-        at = x - bench.pick((0.0, 0.12 * x)) - t
-        bench.pair("leg", "wood", board((at, -y, 0), (at + t, y, under + 0.001), grain=(0, 0, 1)))
-        if bench.chance(0.6):
-            bench.put("frame", "wood", board((-at - 0.002, -0.012, under - 0.16), (at + 0.002, 0.012, under + 0.001)))
+        t = builder.uniform(0.025, 0.05)
+        inner_x = x - builder.pick((0.0, 0.12 * x)) - t
+        panel = board((inner_x, -y, 0), (inner_x + t, y, under + 0.001), grain=(0, 0, 1))
+        builder.add_pair("leg", "wood", panel)
+        if builder.chance(0.6):
+            rail = board((-inner_x - 0.002, -0.012, under - 0.16), (inner_x + 0.002, 0.012, under + 0.001))
+            builder.add("frame", "wood", rail)
     else:
-        foot = bench.between(0.03, 0.07)
-        plinth(bench, (0.9 * x, 0.9 * y), foot, 0.04)
-        bench.put("body", "wood", board((-0.9 * x, -0.9 * y, foot), (0.9 * x, 0.9 * y, under + 0.001), grain=(1, 0, 0)))
+        foot = builder.uniform(0.03, 0.07)
+        add_plinth(builder, (0.9 * x, 0.9 * y), foot, 0.04)
+        block = board((-0.9 * x, -0.9 * y, foot), (0.9 * x, 0.9 * y, under + 0.001), grain=(1, 0, 0))
+        builder.add("body", "wood", block)
 
 
-def apron(
-    bench: Bench, half: tuple[float, float], under: float, tall: float, leg: float, *, drawers: bool, role: str = "wood"
+def _add_apron_base(
+    builder: PieceBuilder,
+    half_size: tuple[float, float],
+    under: float,
+    use: str,
+    top_role: str,
+    leg: float,
+    *,
+    has_shelf: bool,
 ) -> None:
-    """Rails between the legs under the top, and perhaps drawers in the front one."""
-    x, y, t = half[0] - leg / 2, half[1] - leg / 2, 0.02
+    """Add four legs of thickness ``leg`` with aprons, and perhaps drawers, a low shelf or stretchers."""
+    x, y = half_size
+    style = builder.pick(WOODEN_STYLES)
+    legs_are_upright = style in ("square", "tapered", "turned", "cabriole")
+    add_four_legs(builder, style, half_size, under, leg)
+    height = builder.uniform(0.05, 0.11) if use != "side" else builder.uniform(0.04, 0.1)
+    has_drawers = legs_are_upright and top_role != "glass" and builder.chance(0.4)
+    add_apron(builder, half_size, under, height, leg, drawers=has_drawers)
+    leg_axes = (x - leg / 2, y - leg / 2)
+    if has_shelf and legs_are_upright:
+        _add_low_shelf(builder, leg_axes, builder.uniform(0.1, 0.35 * under))
+    elif legs_are_upright and style == "square" and builder.chance(0.3):
+        stretcher_height = builder.uniform(0.08, 0.16)
+        kind = builder.pick(("H", "box"))
+        add_stretchers(builder, leg_axes, stretcher_height, (0.6 * leg, 0.7 * leg), kind=kind)
+
+
+def _add_sled_base(builder: PieceBuilder, x: float, y: float, under: float) -> None:
+    """Add two loops of bar and two rails that join them under the top."""
+    section = builder.pick({(0.025, 0.025): 2.0, (0.08, 0.03): 1.0, (0.05, 0.05): 1.0})
+    role = "wood" if builder.chance(0.35) else "metal"
+    reach = (x - 0.1 * x - section[0] / 2, y - 0.03 - section[1] / 2)
+    add_sled(builder, reach, under + 0.001, section, role=role)
+    for sy in (-1, 1):
+        low = (-reach[0], sy * reach[1] * 0.9 - 0.012, under - 0.03)
+        builder.add("frame", role, board(low, (reach[0], sy * reach[1] * 0.9 + 0.012, under + 0.001)))
+
+
+def add_apron(
+    builder: PieceBuilder,
+    half_size: tuple[float, float],
+    under: float,
+    height: float,
+    leg: float,
+    *,
+    drawers: bool,
+    role: str = "wood",
+) -> None:
+    """Add rails between the legs under a top.
+
+    Args:
+        half_size: distance in x and y from the centre to the outer faces of the legs.
+        leg: thickness of the legs.
+        drawers: whether to put one to three drawers into the front rail.
+    """
+    x, y, t = half_size[0] - leg / 2, half_size[1] - leg / 2, 0.02
     face = -y - leg / 2 + 0.006
-    bench.put("frame", role, board((-x, y - t / 2, under - tall), (x, y + t / 2, under + 0.001)))
-    bench.pair("frame", role, board((x - t / 2, -y, under - tall), (x + t / 2, y, under + 0.001)))
+    builder.add("frame", role, board((-x, y - t / 2, under - height), (x, y + t / 2, under + 0.001)))
+    builder.add_pair("frame", role, board((x - t / 2, -y, under - height), (x + t / 2, y, under + 0.001)))
     if not drawers:
-        bench.put("frame", role, board((-x, -y - t / 2, under - tall), (x, -y + t / 2, under + 0.001)))
+        builder.add("frame", role, board((-x, -y - t / 2, under - height), (x, -y + t / 2, under + 0.001)))
         return
-    tall = max(tall, 0.1)
-    handles, count = Handles(bench), 1 if x < 0.4 else int(bench.rng.integers(1, 4))
-    inner = 2 * x - leg
-    bench.put("frame", role, board((-x, face + 0.012, under - tall), (x, face + 0.03, under + 0.001)))
-    wide = min(inner / count, 0.75)
+    height = max(height, 0.1)
+    handles, count = Handles(builder), 1 if x < 0.4 else int(builder.rng.integers(1, 4))
+    inner_width = 2 * x - leg
+    builder.add("frame", role, board((-x, face + 0.012, under - height), (x, face + 0.03, under + 0.001)))
+    width = min(inner_width / count, 0.75)
     for i in range(count):
-        middle = (i - (count - 1) / 2) * inner / count
-        drawer_front(
-            bench,
-            (middle - wide / 2 + 0.012, middle + wide / 2 - 0.012),
-            (under - tall + 0.012, under - 0.012),
-            face,
-            0.014,
-            handles,
-        )
+        middle = (i - (count - 1) / 2) * inner_width / count
+        span = (middle - width / 2 + 0.012, middle + width / 2 - 0.012)
+        add_drawer_front(builder, span, (under - height + 0.012, under - 0.012), face, 0.014, handles)
 
 
-def _low_shelf(bench: Bench, half: tuple[float, float], height: float) -> None:
-    x, y = half
-    if bench.chance(0.5):
-        bench.put(
-            "shelf", bench.pick(("wood", "wood", "cane")), board((-x, -y, height - 0.018), (x, y, height), bevel=0.002)
-        )
+def _add_low_shelf(builder: PieceBuilder, half_size: tuple[float, float], height: float) -> None:
+    """Add a board, or stretchers with slats, between the legs.
+
+    Args:
+        half_size: distance in x and y from the centre to the leg axes.
+    """
+    x, y = half_size
+    if builder.chance(0.5):
+        role = builder.pick(("wood", "wood", "cane"))
+        builder.add("shelf", role, board((-x, -y, height - 0.018), (x, y, height), bevel=0.002))
         return
     for sy in (-1, 1):
-        bench.put("leg", "wood", board((-x, sy * y - 0.012, height - 0.03), (x, sy * y + 0.012, height)))
-    bench.pair("leg", "wood", board((x - 0.012, -y, height - 0.03), (x + 0.012, y, height)))
+        builder.add("leg", "wood", board((-x, sy * y - 0.012, height - 0.03), (x, sy * y + 0.012, height)))
+    builder.add_pair("leg", "wood", board((x - 0.012, -y, height - 0.03), (x + 0.012, y, height)))
     count = max(5, int(2 * x / 0.06))
-    for place in (np.arange(count) - (count - 1) / 2) * 2 * x / count:
-        bench.put("shelf", "wood", board((place - 0.018, -y, height - 0.006), (place + 0.018, y, height + 0.006)))
-
-
-def _double(bench: Bench, shift: float) -> None:
-    """Make two columns out of one."""
-    columns = [part for part in bench.parts if part.component == "leg"]
-    others = [part for part in bench.parts if part.component != "leg"]
-    move = np.array([shift, 0, 0], np.float32)
-    bench.parts[:] = others + [replace(part, vertices=part.vertices + s * move) for part in columns for s in (-1, 1)]
+    for slat_x in (np.arange(count) - (count - 1) / 2) * 2 * x / count:
+        slat = board((slat_x - 0.018, -y, height - 0.006), (slat_x + 0.018, y, height + 0.006))
+        builder.add("shelf", "wood", slat)
