@@ -16,17 +16,64 @@ from orchestrator.errors import InvalidInput
 
 if TYPE_CHECKING:
     from orchestrator.domain.images import Image
+    from orchestrator.inference.load_sweep import SweepPlan, SweepPoint
     from orchestrator.inference.profiles import Tuning
     from orchestrator.settings import Settings
 
 DEMO_PHOTOS = Path(__file__).parent.parent / "demo_photos"
+CSV_FILE = "models.csv"
+PLOT_FILE = "models.png"
 DEFAULT_SIDE = 512
 MAX_SIDE = 2048
 SIDE_STEP = 32
 """The models accept images whose sides are multiples of this."""
-BENCHMARKED = {name: name for name in (*MODELS, PIPELINE)}
 MAX_LEVEL = 1024
 """Maximum concurrency and maximum number of requests per second."""
+BENCHMARKED = {name: name for name in (*MODELS, PIPELINE)}
+
+ModelNames = Annotated[
+    list[str] | None,
+    typer.Argument(
+        help=f"{', '.join(MODELS)} or {PIPELINE}. Default: the first three.", metavar="[MODEL…]", show_default=False
+    ),
+]
+Out = Annotated[Path, typer.Option("--out", "-o", help=f"Folder for {CSV_FILE} and {PLOT_FILE}.")]
+Version = Annotated[
+    int, typer.Option(help="Model version. Default: the newest in the repository.", min=0, show_default=False)
+]
+Sides = Annotated[
+    list[int] | None,
+    typer.Option(help=f"Side of the images in pixels. Repeatable. Default: {DEFAULT_SIDE}.", show_default=False),
+]
+Batch = Annotated[int, typer.Option(help="Images per request.", min=1, max=8)]
+Concurrencies = Annotated[str, typer.Option(help="Numbers of requests in flight to measure, separated by commas.")]
+Rates = Annotated[
+    str,
+    typer.Option(
+        help="Requests per second to measure, separated by commas. Default: 50, 75 and 90 % of the highest throughput.",
+        show_default=False,
+    ),
+]
+PhotoFiles = Annotated[
+    list[Path] | None, typer.Option(help="Photo to send. Repeatable. Default: the demo photos.", show_default=False)
+]
+Requests = Annotated[
+    int, typer.Option(help="Requests per measurement window. A measurement has 3 to 6 windows.", min=8)
+]
+TritonAddress = Annotated[
+    str,
+    typer.Option(
+        help="gRPC host:port of a running Triton on this machine. Default: start one.",
+        metavar="ADDRESS",
+        show_default=False,
+    ),
+]
+Instances = Annotated[int | None, typer.Option(help="Instances of each model. Default: set by the profile.", min=1)]
+Threads = Annotated[int | None, typer.Option(help="Threads of each instance. Default: set by the profile.", min=1)]
+DelayMs = Annotated[
+    float | None,
+    typer.Option(help="Time that a request may wait to be batched. Default: set by the model config.", min=0),
+]
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode="rich")
 
@@ -38,49 +85,19 @@ def bench() -> None:
 
 @app.command()
 def models(
-    model: Annotated[
-        list[str] | None,
-        typer.Argument(help=f"{', '.join(MODELS)} or {PIPELINE}. Default: the first three.", show_default=False),
-    ] = None,
-    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for models.csv and models.png.")] = DEFAULT_OUT,
-    version: Annotated[int, typer.Option(help="Model version; 0 means the newest in the repository.", min=0)] = 0,
-    side: Annotated[
-        list[int] | None,
-        typer.Option(help=f"Side of the images in pixels. Repeatable. Default: {DEFAULT_SIDE}.", show_default=False),
-    ] = None,
-    batch: Annotated[int, typer.Option(help="Images per request.", min=1, max=8)] = 1,
-    concurrency: Annotated[
-        str, typer.Option(help="Numbers of requests in flight to measure, separated by commas.")
-    ] = "1,2,4,8",
-    rate: Annotated[
-        str,
-        typer.Option(
-            help="Requests per second to measure, separated by commas. Default: 50, 75 and 90 % of the highest "
-            "throughput.",
-            show_default=False,
-        ),
-    ] = "",
-    photo: Annotated[
-        list[Path] | None,
-        typer.Option(help="Photo to send. Repeatable. Default: the demo photos.", show_default=False),
-    ] = None,
-    requests: Annotated[
-        int, typer.Option(help="Requests per measurement window; each measurement has 3 to 6 windows.", min=8)
-    ] = 48,
-    triton: Annotated[
-        str,
-        typer.Option(help="gRPC host:port of a running Triton on this machine. Default: start one.", metavar="ADDRESS"),
-    ] = "",
-    instances: Annotated[
-        int | None, typer.Option(help="Instances of each model. Default: set by the profile.", min=1)
-    ] = None,
-    threads: Annotated[
-        int | None, typer.Option(help="Threads of each instance. Default: set by the profile.", min=1)
-    ] = None,
-    delay_ms: Annotated[
-        float | None,
-        typer.Option(help="Time that a request may wait to be batched. Default: set by the model config.", min=0),
-    ] = None,
+    model: ModelNames = None,
+    out: Out = DEFAULT_OUT,
+    version: Version = 0,
+    side: Sides = None,
+    batch: Batch = 1,
+    concurrency: Concurrencies = "1,2,4,8",
+    rate: Rates = "",
+    photo: PhotoFiles = None,
+    requests: Requests = 48,
+    triton: TritonAddress = "",
+    instances: Instances = None,
+    threads: Threads = None,
+    delay_ms: DelayMs = None,
 ) -> None:
     """Measure latency and throughput at several concurrencies and request rates, with Triton's perf_analyzer.
 
@@ -88,24 +105,18 @@ def models(
 
     [bold]heartwood bench models segmentation --side 512 --side 1024[/] shows the cost of larger images.
 
-    [bold]heartwood bench models --delay-ms 0 --instances 2[/] tries settings before you add them to a profile
-    (triton_config/README.md explains the settings).
+    [bold]heartwood bench models --delay-ms 0 --instances 2[/] tries settings before you add them to a profile.
+    triton_config/README.md explains the settings.
     """
+    from orchestrator.inference.load_sweep import SweepPlan
+    from orchestrator.inference.profiles import Tuning
+
     names = [choice("MODEL", name, BENCHMARKED) for name in model or MODELS]
-    sides = [_check_side(pixels) for pixels in side or [DEFAULT_SIDE]]
+    sides = [check_side(pixels) for pixels in side or [DEFAULT_SIDE]]
     concurrencies = [int(level) for level in parse_levels("--concurrency", concurrency, whole=True)]
     rates = parse_levels("--rate", rate, whole=False)
     if not concurrencies and not rates:
-        raise InvalidInput(
-            "--concurrency", "there is nothing to measure; give concurrencies such as 1,2,4,8, or --rate"
-        )
-
-    # Imported here because these modules import numpy, OpenCV and tritonclient.
-    from orchestrator.cli.load_report import plot, table, write_csv
-    from orchestrator.inference.load_sweep import SweepPlan, SweepPoint, sweep
-    from orchestrator.inference.profiles import Tuning
-    from orchestrator.tools import perf_analyzer
-
+        raise InvalidInput("--concurrency", "there is nothing to measure; give values such as 1,2,4,8, or --rate")
     tuning = Tuning(instances, threads, delay_ms)
     if triton and tuning != Tuning():
         raise InvalidInput(
@@ -117,21 +128,44 @@ def models(
         for pixels in sides
     ]
     photos = _read_photos(photo or sorted(DEMO_PHOTOS.glob("*.jpg")))
-    settings = read_settings()
+    points = _run_sweeps(plans, photos, read_settings(), triton, out / CSV_FILE)
+    _report(points, out)
+
+
+def _run_sweeps(
+    plans: Sequence[SweepPlan],
+    photos: Sequence[Image],
+    settings: Settings,
+    triton: str,
+    csv_file: Path,
+) -> list[SweepPoint]:
+    """Make all measurements. The CSV file is written after each one, so that an interrupted run keeps its results."""
+    from orchestrator.cli.load_report import write_csv
+    from orchestrator.inference.load_sweep import sweep
+    from orchestrator.tools import perf_analyzer
+
     program = perf_analyzer.find(settings.root / perf_analyzer.FOLDER)
     points: list[SweepPoint] = []
-    out.mkdir(parents=True, exist_ok=True)
-    with _triton(settings, triton, names, tuning) as url, progress_bar() as bar:
+    csv_file.parent.mkdir(parents=True, exist_ok=True)
+    names = [plan.model for plan in plans]
+    with _triton(settings, triton, names, plans[0].tuning) as url, progress_bar() as bar:
         task = bar.add_task("bench", total=sum(plan.point_count for plan in plans), message="")
         for plan in plans:
             for point in sweep(url, plan, photos, program, lambda message: bar.update(task, message=message)):
                 points.append(point)
                 bar.advance(task)
-                write_csv(points, out / "models.csv")
+                write_csv(points, csv_file)
+    return points
+
+
+def _report(points: Sequence[SweepPoint], folder: Path) -> None:
+    """Print the table of all measurements, and plot them."""
+    from orchestrator.cli.load_report import plot, table
+
     console.print(table(points))
-    plot(points, out / "models.png")
-    print_saved(out / "models.png")
-    print_saved(out / "models.csv")
+    plot(points, folder / PLOT_FILE)
+    print_saved(folder / PLOT_FILE)
+    print_saved(folder / CSV_FILE)
 
 
 @contextmanager
@@ -170,7 +204,12 @@ def parse_levels(option: str, text: str, *, whole: bool) -> list[float]:
     return levels
 
 
-def _check_side(pixels: int) -> int:
+def check_side(pixels: int) -> int:
+    """Return ``pixels``.
+
+    Raises:
+        InvalidInput: the models do not accept images of this side.
+    """
     if pixels % SIDE_STEP or not SIDE_STEP <= pixels <= MAX_SIDE:
         raise InvalidInput(
             "--side", f"{pixels} is not allowed; it must be a multiple of {SIDE_STEP} from {SIDE_STEP} to {MAX_SIDE}"

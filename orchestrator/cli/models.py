@@ -70,7 +70,10 @@ def deploy(
     ],
     version: Annotated[
         int,
-        typer.Option(help="Version number. Default: the folder's name if it is a number, otherwise the next number."),
+        typer.Option(
+            help="Version number. Default: the name of the folder if it is a number, otherwise the next number.",
+            show_default=False,
+        ),
     ] = 0,
     promote: Annotated[bool, typer.Option(help="Promote the candidate if it passes the checks.")] = True,
     accept_difference: Annotated[
