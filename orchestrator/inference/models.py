@@ -108,12 +108,13 @@ class TritonModels:
         return {model: self._version(model, (pinned or {}).get(model, "")) for model in MODELS}
 
     def _version(self, model: str, pinned: str) -> str:
+        """Return the pinned version, the promoted one, or the newest in the repository: the first that is loaded."""
         serving = self._serving
-        candidates = [version for version in (pinned, serving.promoted.get(model, "")) if version]
-        if candidates and (model, candidates[0]) in serving.deployed:
-            return candidates[0]
+        preferred = [version for version in (pinned, serving.promoted.get(model, "")) if version]
+        if preferred and (model, preferred[0]) in serving.deployed:
+            return preferred[0]  # without a call to Triton
         in_repository = self.triton.repository_versions(model)
-        for version in candidates:
+        for version in preferred:
             if version in in_repository or (model, version) in serving.deployed:
                 return version
         if model in serving.promoted or not in_repository:

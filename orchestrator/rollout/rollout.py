@@ -268,9 +268,9 @@ class Rollout:
 
 
 def _find_version(status: ModelStatus, version: int) -> ModelVersion:
-    for candidate in status.versions:
-        if candidate.version == version:
-            return candidate
+    for known in status.versions:
+        if known.version == version:
+            return known
     raise NotFound("version", f"{status.model} {version}")
 
 

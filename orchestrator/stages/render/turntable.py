@@ -29,9 +29,9 @@ THUMBNAIL_WIDTH = 480
 SHEET_VIEWS = 12
 SHEET_COLUMNS = 4
 SHEET_WIDTH = 1920
-MIN_ALPHA = 0.09
-"""Alpha that counts as transparent. With few samples the shadow catcher leaves a faint alpha over the whole frame,
-measured as at most 0.08 in PREVIEW. A larger value removes more of the soft edge of the shadow."""
+FAINT_ALPHA = 0.09
+"""Alpha up to this value counts as transparent. With few samples, the shadow catcher leaves a faint alpha over the whole
+frame: at most 0.08, measured in PREVIEW. A larger value removes more of the soft edge of the shadow."""
 
 
 @dataclass(frozen=True)
@@ -280,10 +280,10 @@ def _with_absolute_paths(texture: WoodTexture) -> WoodTexture:
 
 
 def _remove_faint_alpha(frame: Path) -> None:
-    """Map alpha from [MIN_ALPHA, 1] to [0, 1] in an RGBA file."""
+    """Map alpha from [FAINT_ALPHA, 1] to [0, 1] in an RGBA file."""
     image = Pillow.open(frame)
     alpha = image.getchannel("A").point(
-        [max(0, round((value / 255 - MIN_ALPHA) / (1 - MIN_ALPHA) * 255)) for value in range(256)]
+        [max(0, round((value / 255 - FAINT_ALPHA) / (1 - FAINT_ALPHA) * 255)) for value in range(256)]
     )
     image.putalpha(alpha)
     scratch = frame.with_suffix(".clear.png")
