@@ -1,16 +1,26 @@
-"""The one error tree. Each error has a stable ``reason`` and the facts; ``api/status.py`` maps it to gRPC."""
+"""The errors of Heartwood.
+
+Every error is a ``HeartwoodError`` with a stable ``reason``, which ``api/status.py`` maps to a gRPC status code.
+
+* HeartwoodError
+  * caused by the request: InvalidInput, NotFound, FailedPrecondition, ChangedMeanwhile, CandidateRefused, NoWoodFound,
+    Unauthenticated, PermissionDenied, AlreadyExists, ResourceExhausted, Canceled
+  * caused by a model, an endpoint or an external program: ModelUnavailable, ModelFailed, DetectorUnavailable,
+    DetectorFailed, ToolFailed
+  * caused by either: DeadlineExceeded
+"""
 
 from __future__ import annotations
 
 
 class HeartwoodError(Exception):
-    """Anything that Heartwood refuses or fails at.
+    """The base class of all errors.
 
     Attributes:
-        reason: a stable UPPER_SNAKE_CASE word for programs.
-        message: one sentence for people, with the value that was wrong and what is allowed.
-        retryable: whether the same call may succeed later without a change.
-        facts: short strings for programs; never a path, a token or a stack trace.
+        reason: a stable identifier in UPPER_SNAKE_CASE, for programs.
+        message: one sentence for people. It names the offending value, the rule and the remedy.
+        retryable: whether the same call may succeed later.
+        facts: short strings for programs. They contain no paths, tokens or stack traces.
     """
 
     reason = "INTERNAL"
@@ -33,10 +43,10 @@ def _rebuild(kind: type[HeartwoodError], state: dict[str, object]) -> HeartwoodE
 
 
 class InvalidInput(HeartwoodError):
-    """A value from the caller is not allowed.
+    """A value from the caller is invalid.
 
     Attributes:
-        field: the path of the field as the API names it, such as ``stain.target_color``.
+        field: the path of the field in the API, such as ``stain.target_color``.
     """
 
     reason = "INVALID_INPUT"
@@ -48,7 +58,7 @@ class InvalidInput(HeartwoodError):
 
 
 class NotFound(HeartwoodError):
-    """There is no such thing for this tenant."""
+    """The tenant has no object with this id."""
 
     reason = "NOT_FOUND"
 
@@ -57,32 +67,32 @@ class NotFound(HeartwoodError):
 
 
 class FailedPrecondition(HeartwoodError):
-    """The call is valid, but not in the present state."""
+    """The call is valid, but not in the current state."""
 
     reason = "FAILED_PRECONDITION"
 
 
 class ChangedMeanwhile(HeartwoodError):
-    """Somebody else changed it after the caller looked."""
+    """Another caller changed the object after this caller read it."""
 
     reason = "CHANGED_MEANWHILE"
 
 
 class CandidateRefused(HeartwoodError):
-    """A new version of a model failed a check; it never serves."""
+    """A candidate for a new model version failed a check. It does not serve."""
 
     reason = "CANDIDATE_REFUSED"
 
 
 class NoWoodFound(HeartwoodError):
-    """The picture has too little wood to stain."""
+    """The photo shows too little wood to stain."""
 
     reason = "NO_WOOD_FOUND"
 
     def __init__(self, share: float, minimum: float) -> None:
         super().__init__(
-            f"no wood was found: {share:.2%} of the picture looks like wood, at least {minimum:.0%} is needed; "
-            "give a mask (stain.mask_asset_id) or a photo that shows the wood larger",
+            f"no wood was found: {share:.2%} of the photo is wood, at least {minimum:.0%} is required; "
+            "give a mask (stain.mask_asset_id), or a photo in which the wood is larger",
             share=f"{share:.5f}",
             minimum=minimum,
         )
@@ -109,58 +119,58 @@ class Unauthenticated(HeartwoodError):
 
 
 class PermissionDenied(HeartwoodError):
-    """The caller is known, but may not do this."""
+    """The caller is authenticated, but lacks the permission for this call."""
 
     reason = "PERMISSION_DENIED"
 
 
 class AlreadyExists(HeartwoodError):
-    """The same ``request_id`` came with another request."""
+    """The ``request_id`` was already used for a different request."""
 
     reason = "REQUEST_ID_REUSED"
 
 
 class ResourceExhausted(HeartwoodError):
-    """A limit of the service or the tenant is reached."""
+    """A limit of the service or of the tenant is reached."""
 
     reason = "RESOURCE_EXHAUSTED"
     retryable = True
 
 
 class ModelUnavailable(HeartwoodError):
-    """Triton, or a model on it, does not answer at the moment."""
+    """Triton, or one of its models, is temporarily unavailable."""
 
     reason = "MODEL_UNAVAILABLE"
     retryable = True
 
 
 class ModelFailed(HeartwoodError):
-    """A model answered with an error, or with something that is not a valid answer."""
+    """A model returned an error or an invalid output."""
 
     reason = "MODEL_FAILED"
 
 
 class DetectorUnavailable(HeartwoodError):
-    """The vision endpoint does not answer at the moment."""
+    """The vision endpoint is temporarily unavailable."""
 
     reason = "DETECTOR_UNAVAILABLE"
     retryable = True
 
 
 class DetectorFailed(HeartwoodError):
-    """The vision endpoint refused the call or gave no usable answer."""
+    """The vision endpoint rejected the call or returned an invalid reply."""
 
     reason = "DETECTOR_FAILED"
 
 
 class ToolFailed(HeartwoodError):
-    """A program that Heartwood started ended badly."""
+    """An external program failed."""
 
     reason = "TOOL_FAILED"
 
 
 class DeadlineExceeded(HeartwoodError):
-    """The job's or the call's deadline passed."""
+    """The deadline of the job or of the call has passed."""
 
     reason = "DEADLINE_EXCEEDED"
 

@@ -14,12 +14,19 @@ from orchestrator.settings import Settings, load
 DEFAULT_OUT = Path("output")
 
 Photos = Annotated[
-    list[Path], typer.Argument(help="Photos of one piece of furniture: JPEG, PNG, WebP or HEIC.", metavar="PHOTO…")
+    list[Path],
+    typer.Argument(
+        help="Photos of one piece of furniture: JPEG, PNG, WebP or HEIC.", metavar="PHOTO…", exists=True, dir_okay=False
+    ),
 ]
 MeshFile = Annotated[
     Path,
     typer.Argument(
-        help="3D model: GLB, glTF (zip), FBX, OBJ (zip), STL, PLY or USDZ.", metavar="MODEL", show_default=False
+        help="3D model: GLB, glTF (zip), FBX, OBJ (zip), STL, PLY or USDZ.",
+        metavar="MODEL",
+        exists=True,
+        dir_okay=False,
+        show_default=False,
     ),
 ]
 Out = Annotated[Path, typer.Option("--out", "-o", help="Folder for the results.")]

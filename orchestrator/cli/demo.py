@@ -53,7 +53,13 @@ CHAIR_PIPELINE = pipeline_pb2.PipelineOptions(
 def demo(
     photos: Annotated[
         list[Path] | None,
-        typer.Argument(help="Photos to use instead of the demo photos.", metavar="[PHOTO…]", show_default=False),
+        typer.Argument(
+            help="Photos to use instead of the demo photos.",
+            metavar="[PHOTO…]",
+            exists=True,
+            dir_okay=False,
+            show_default=False,
+        ),
     ] = None,
     out: Out = DEFAULT_OUT,
 ) -> None:

@@ -19,6 +19,7 @@ from orchestrator.cli.arguments import read_settings
 from orchestrator.cli.session import local_token, running_address
 from orchestrator.cli.terminal import EXIT_FAILED, console, plain_table
 from orchestrator.client.client import Heartwood
+from orchestrator.domain.reconstruct import TrellisSettings
 from orchestrator.errors import HeartwoodError
 from orchestrator.inference.launch import LIBPYTHON, find_triton
 from orchestrator.settings import Settings
@@ -152,8 +153,8 @@ def _gltf_tools() -> Check:
 def _trellis(settings: Settings) -> Check:
     from orchestrator.tools import trellis  # imports OpenCV, which the other checks do not need
 
-    server = trellis.TrellisSettings(settings.trellis_url, settings.trellis_api_key.get_secret_value())
-    ready = trellis.ready(server)
+    server = TrellisSettings(settings.trellis_url, settings.trellis_api_key.get_secret_value())
+    ready = trellis.is_ready(server)
     finding = f"ready at {settings.trellis_url}" if ready else f"no reply from {settings.trellis_url}"
     return Check("TRELLIS", ready, finding, "start the server, or unset HEARTWOOD_TRELLIS_URL")
 

@@ -56,7 +56,12 @@ def stain(
     region: Annotated[str, typer.Option(help=f"Where to stain wood: {', '.join(REGIONS)}.")] = "auto",
     mask: Annotated[
         Path | None,
-        typer.Option(help="Grey image of the photo's size, white where to stain.", show_default=False),
+        typer.Option(
+            help="Grey image of the photo's size, white where to stain.",
+            exists=True,
+            dir_okay=False,
+            show_default=False,
+        ),
     ] = None,
     webp: Annotated[bool, typer.Option("--webp", help="Write WebP instead of PNG.")] = False,
     preview: Preview = False,

@@ -30,7 +30,9 @@ class ApiError(HeartwoodError):
         """Convert the error of a failed RPC."""
         status = rpc_status.from_call(error)
         if status is None:
-            return cls(error.code(), "", error.details() or error.code().name)
+            details = error.details() or error.code().name
+            unreachable = error.code() == grpc.StatusCode.UNAVAILABLE
+            return cls(error.code(), "", f"cannot reach the service: {details}" if unreachable else details)
         return cls.from_status(status)
 
     @classmethod
