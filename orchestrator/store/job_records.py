@@ -15,9 +15,8 @@ from orchestrator.domain.jobs import Failure, JobChange, JobRecord, JobRevision,
 from orchestrator.domain.quality import Quality
 from orchestrator.domain.segment import DetectorCost
 from orchestrator.store.asset_records import FINAL_STATES, release_blobs
-from orchestrator.store.schema import UNANNOUNCED, assets, jobs
+from orchestrator.store.schema import IS_ACTIVE, IS_UNANNOUNCED, assets, jobs
 
-ACTIVE_STATES = [state.value for state in JobState if not state.is_final]
 IS_QUEUED = jobs.c.state == JobState.QUEUED.value
 QUEUE_ORDER = (jobs.c.priority, jobs.c.create_time)
 """Queued jobs start in this order."""
@@ -38,13 +37,13 @@ class JobRecords:
             (the record, True) if it was inserted, (the earlier job, False) if the ``request_id`` is known, and
             (None, False) if the tenant already has ``max_active`` active jobs.
         """
-        is_active = sa.and_(jobs.c.tenant == record.tenant, jobs.c.state.in_(ACTIVE_STATES))
+        active_jobs = sa.select(sa.func.count()).where(jobs.c.tenant == record.tenant, IS_ACTIVE)
         try:
             with self.engine.begin() as connection:
                 earlier = _job_of_request(connection, record.tenant, record.request_id)
                 if earlier is not None:
                     return earlier, False
-                if (connection.scalar(sa.select(sa.func.count()).where(is_active)) or 0) >= max_active:
+                if (connection.scalar(active_jobs) or 0) >= max_active:
                     return None, False
                 values = {field.name: getattr(record, field.name) for field in fields(JobRecord)}
                 connection.execute(jobs.insert().values(_to_row(values)))
@@ -160,12 +159,11 @@ class JobRecords:
 
     def active_jobs(self) -> list[JobRecord]:
         """The queued and running jobs of all tenants, oldest first."""
-        return self._jobs(sa.select(jobs).where(jobs.c.state.in_(ACTIVE_STATES)).order_by(jobs.c.create_time))
+        return self._jobs(sa.select(jobs).where(IS_ACTIVE).order_by(jobs.c.create_time))
 
     def active_jobs_of(self, tenant: str) -> list[JobRecord]:
         """The queued and running jobs of one tenant, oldest first."""
-        is_active = sa.and_(jobs.c.tenant == tenant, jobs.c.state.in_(ACTIVE_STATES))
-        return self._jobs(sa.select(jobs).where(is_active).order_by(jobs.c.create_time))
+        return self._jobs(sa.select(jobs).where(jobs.c.tenant == tenant, IS_ACTIVE).order_by(jobs.c.create_time))
 
     def expired_jobs(self, now: datetime) -> list[JobRecord]:
         """The queued jobs of all tenants whose deadline has passed."""
@@ -173,7 +171,7 @@ class JobRecords:
 
     def jobs_to_announce(self) -> list[JobRecord]:
         """Jobs that have ended and whose webhook has not been enqueued."""
-        return self._jobs(sa.select(jobs).where(UNANNOUNCED, jobs.c.state.in_(FINAL_STATES)))
+        return self._jobs(sa.select(jobs).where(IS_UNANNOUNCED, jobs.c.state.in_(FINAL_STATES)))
 
     def _jobs(self, query: sa.Select[tuple[object, ...]]) -> list[JobRecord]:
         with self.engine.connect() as connection:

@@ -11,9 +11,11 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Dialect
 
+from orchestrator.domain.jobs import JobState
+
 metadata = sa.MetaData()
 
-REVISION = "0002"
+REVISION = "0003"
 """The newest revision in ``store/migrations/versions``."""
 
 
@@ -49,7 +51,7 @@ assets = sa.Table(
     sa.Column("model_versions", sa.JSON),  # model name → version that produced the file; empty or NULL: no model did
     sa.Index("assets_by_group", "tenant", "group_id"),
     sa.Index("assets_by_content", "tenant", "sha256"),
-    sa.Index("assets_by_job", "job_id"),
+    sa.Index("assets_by_job", "tenant", "job_id"),
 )
 
 cache = sa.Table(
@@ -67,7 +69,7 @@ cache_sources = sa.Table(  # the files that a cached value was computed from; de
     sa.Column("tenant", sa.String, primary_key=True),
     sa.Column("key", sa.String, primary_key=True),
     sa.Column("source_sha256", sa.String, primary_key=True),
-    sa.Index("cache_by_source", "tenant", "source_sha256"),
+    sa.Index("cache_by_source", "tenant", "source_sha256", "key"),
 )
 
 cache_blobs = sa.Table(  # the blobs that a cached value refers to
@@ -111,13 +113,15 @@ jobs = sa.Table(
     sa.Column("end_time", Time),
     sa.UniqueConstraint("tenant", "request_id"),
     sa.Index("jobs_by_age", "tenant", "create_time", "id"),
-    sa.Index("jobs_by_state", "tenant", "state", "create_time", "id"),
     sa.Index("jobs_by_queue_order", "state", "priority", "create_time"),
     sa.Index("jobs_by_deadline", "state", "deadline"),
 )
-UNANNOUNCED = sa.and_(jobs.c.webhook_url != sa.literal_column("''"), jobs.c.announced.is_(False))
-"""Jobs whose webhook has not been enqueued. Written with literals, so that SQLite can use the index."""
-sa.Index("jobs_to_announce", jobs.c.id, sqlite_where=UNANNOUNCED, postgresql_where=UNANNOUNCED)
+
+# The conditions of partial indexes. SQLite uses such an index only if a query repeats its condition with literals.
+IS_ACTIVE = jobs.c.state.in_([sa.literal_column(f"'{state.value}'") for state in JobState if not state.is_final])
+IS_UNANNOUNCED = sa.and_(jobs.c.webhook_url != sa.literal_column("''"), jobs.c.announced.is_(False))
+sa.Index("active_jobs", jobs.c.tenant, jobs.c.create_time, sqlite_where=IS_ACTIVE, postgresql_where=IS_ACTIVE)
+sa.Index("jobs_to_announce", jobs.c.state, sqlite_where=IS_UNANNOUNCED, postgresql_where=IS_UNANNOUNCED)
 
 model_versions = sa.Table(  # the versions that operators deployed; those in model_repository/ have no row
     "model_versions",

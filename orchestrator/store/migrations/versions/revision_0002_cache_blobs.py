@@ -1,4 +1,4 @@
-"""Index cached results by their blobs, and jobs by deadline, queue order and state."""
+"""Index the cached results by their blobs, and add indexes for queries that read whole tables."""
 
 from __future__ import annotations
 
@@ -10,13 +10,14 @@ down_revision = "0001"
 
 BATCH_ROWS = 500
 CACHE = sa.table("cache", sa.column("tenant"), sa.column("key"), sa.column("value", sa.JSON))
-UNANNOUNCED = sa.and_(
+IS_ACTIVE = sa.column("state").in_([sa.literal_column("'QUEUED'"), sa.literal_column("'RUNNING'")])
+IS_UNANNOUNCED = sa.and_(
     sa.column("webhook_url") != sa.literal_column("''"), sa.column("announced", sa.Boolean).is_(False)
 )
 
 
 def upgrade() -> None:
-    """Create ``cache_blobs``, fill it from the cached values, and replace the job indexes."""
+    """Create ``cache_blobs``, fill it from the cached values, and create the indexes."""
     cache_blobs = op.create_table(
         "cache_blobs",
         sa.Column("tenant", sa.String, primary_key=True),
@@ -25,17 +26,28 @@ def upgrade() -> None:
     )
     _fill(cache_blobs)
     op.create_index("cache_by_blob", "cache_blobs", ["tenant", "sha256"])
+    _replace_index("cache_by_source", "cache_sources", ["tenant", "source_sha256", "key"])
+    _replace_index("assets_by_job", "assets", ["tenant", "job_id"])
 
     op.drop_index("ix_jobs_state", "jobs")
-    op.create_index("jobs_by_deadline", "jobs", ["state", "deadline"])
     op.create_index("jobs_by_queue_order", "jobs", ["state", "priority", "create_time"])
-    op.create_index("jobs_by_state", "jobs", ["tenant", "state", "create_time", "id"])
-    op.create_index("jobs_to_announce", "jobs", ["id"], sqlite_where=UNANNOUNCED, postgresql_where=UNANNOUNCED)
+    op.create_index("jobs_by_deadline", "jobs", ["state", "deadline"])
+    _create_partial_index("active_jobs", ["tenant", "create_time"], IS_ACTIVE)
+    _create_partial_index("jobs_to_announce", ["state"], IS_UNANNOUNCED)
+
+
+def _replace_index(name: str, table: str, columns: list[str]) -> None:
+    op.drop_index(name, table)
+    op.create_index(name, table, columns)
+
+
+def _create_partial_index(name: str, columns: list[str], where: sa.ColumnElement[bool]) -> None:
+    op.create_index(name, "jobs", columns, sqlite_where=where, postgresql_where=where)
 
 
 def _fill(cache_blobs: sa.Table) -> None:
     connection = op.get_bind()
-    cached = connection.execution_options(stream_results=True).execute(sa.select(CACHE))
+    cached = connection.execute(sa.select(CACHE), execution_options={"stream_results": True})
     for batch in cached.mappings().partitions(BATCH_ROWS):
         rows = [
             {"tenant": row["tenant"], "key": row["key"], "sha256": sha256}
