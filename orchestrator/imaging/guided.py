@@ -1,8 +1,8 @@
-"""Guided upsampling: bring a small map to the photo's resolution along the photo's own edges.
+"""Guided upsampling: enlarges a small map to the resolution of a photo, along the edges of the photo.
 
 He, Sun: Fast Guided Filter (arXiv:1505.00996, 2015), after He, Sun, Tang: Guided Image Filtering (TPAMI 2013).
-The map is explained locally as a linear function of the photo. The coefficients of that function are solved at
-the map's resolution, enlarged, and applied to the photo at full resolution: no large window ever runs over it.
+The map is modelled as a locally linear function of the photo. The coefficients of that function are computed at the
+resolution of the map, enlarged, and applied to the photo at full resolution.
 """
 
 from __future__ import annotations
@@ -16,20 +16,23 @@ from numpy.typing import NDArray
 from orchestrator.domain.images import FloatMap, Image
 
 RADIUS = 2
-"""Half the window, in pixels of the small map. More blurs what the models resolved: with true normals at half size,
-2 leaves an error of 7°, 6 of 14°."""
+"""Default window radius in pixels of the small map.
+
+A larger window blurs detail that the models resolved. Measured on true normals at half resolution: the mean error after
+upsampling is 7° with radius 2 and 14° with radius 6.
+"""
 EPSILON = 1e-4
-"""Variance of the guide (sRGB in [0, 1]) below which a window counts as flat: 1 % contrast."""
+"""Default variance of the guide (sRGB in [0, 1]) below which a window is treated as flat: 1 % contrast. Not tuned."""
 
 
 @dataclass(frozen=True)
 class GuidedMap:
-    """A map held as coefficients of the photo, ready to be read at any rows of the photo.
+    """A map stored as coefficients of a linear function of the photo. ``rows`` evaluates it at full resolution.
 
     Attributes:
-        planes: C × (G + 1) arrays [h, w] float32; for each of the map's C channels the slopes for the guide's
-            G channels, then the offset. Planar, because rows are then enlarged and combined contiguously.
-        guides: G: 3 for the photo's channels, 1 for its brightness, 0 for a map that is smooth anyway.
+        planes: C × (G + 1) arrays [h, w] float32. Each of the C channels of the map has G slopes, then an offset.
+            Separate planes keep memory access contiguous while rows are enlarged.
+        guides: G, the number of guide channels: 3 for RGB, 1 for brightness, 0 for plain interpolation.
         height: H of the photo.
         width: W of the photo.
     """
@@ -40,40 +43,41 @@ class GuidedMap:
     width: int
 
     def rows(self, photo_rows_srgb: Image, rows: NDArray[np.intp]) -> FloatMap:
-        """Return the map at some rows of the photo.
+        """Evaluate the map at some rows of the photo.
 
-        Each pixel is computed from its own place alone, so strips put together equal the whole, bit for bit.
+        The result of a row does not depend on which other rows are evaluated, so an image that is processed in strips
+        is bit-identical to one that is processed as a whole.
 
         Args:
-            photo_rows_srgb: [n, W, 3] uint8, those rows of the photo.
-            rows: [n] ascending row numbers in [0, H).
+            photo_rows_srgb: [n, W, 3] uint8, the pixels of these rows.
+            rows: [n] ascending row indices in [0, H).
 
         Returns:
             [C, n, W] float32.
         """
         guides = _guide_channels(photo_rows_srgb, self.guides)
-        lines = _RowReader(rows, self.planes[0].shape, self.height, self.width)
+        reader = _RowReader(rows, self.planes[0].shape, self.height, self.width)
         step = self.guides + 1
         out = np.empty((len(self.planes) // step, len(rows), self.width), np.float32)
         for channel in range(len(out)):
             *slopes, offset = self.planes[channel * step : (channel + 1) * step]
-            out[channel] = lines.read(offset)
+            out[channel] = reader.read(offset)
             for slope, guide in zip(slopes, guides, strict=True):
-                out[channel] += lines.read(slope) * guide
+                out[channel] += reader.read(slope) * guide
         return out
 
 
 def fit(
     map_low: FloatMap, photo_srgb: Image, *, radius: int = RADIUS, epsilon: float = EPSILON, grey: bool = False
 ) -> GuidedMap:
-    """Solve a small map as a local linear function of the photo.
+    """Fit a small map as a locally linear function of the photo.
 
     Args:
-        map_low: [h, w] or [h, w, C] float32, the map of the whole photo at a smaller (or the same) resolution.
+        map_low: [h, w] or [h, w, C] float32, a map of the whole photo at the same or a lower resolution.
         photo_srgb: [H, W, 3] uint8.
-        radius: half the window, in pixels of the map.
-        epsilon: variance of the guide that counts as flat; more gives a smoother map.
-        grey: guide by brightness alone, for maps whose edges do not follow colour.
+        radius: window radius in pixels of the map.
+        epsilon: variance of the guide below which a window is treated as flat. A larger value gives a smoother map.
+        grey: use only the brightness of the photo as the guide, for maps whose edges do not follow colour.
     """
     height, width = map_low.shape[:2]
     small_photo = cv2.resize(photo_srgb, (width, height), interpolation=cv2.INTER_AREA)
@@ -97,15 +101,15 @@ def fit(
     for channel in range(channels.shape[2]):
         values = np.ascontiguousarray(channels[..., channel], np.float32)
         value_mean = mean(values)
-        shared = [mean(guide * values) - m * value_mean for guide, m in zip(guides, guide_means, strict=True)]
-        slopes = _solve(covariance, shared)
+        cross = [mean(guide * values) - m * value_mean for guide, m in zip(guides, guide_means, strict=True)]
+        slopes = _solve(covariance, cross)
         offset = value_mean - sum(slope * m for slope, m in zip(slopes, guide_means, strict=True))
         planes += [mean(np.ascontiguousarray(plane, np.float32)) for plane in (*slopes, offset)]
     return GuidedMap(tuple(planes), count, *photo_srgb.shape[:2])
 
 
 def smooth(map_low: FloatMap, photo_srgb: Image) -> GuidedMap:
-    """A blurred map, [h, w] or [h, w, C], which has no edges to follow: it is only enlarged."""
+    """Wrap a smooth map, [h, w] or [h, w, C], that is enlarged by bilinear interpolation without a guide."""
     channels = map_low.reshape(*map_low.shape[:2], -1)
     planes = tuple(np.ascontiguousarray(channels[..., channel]) for channel in range(channels.shape[2]))
     return GuidedMap(planes, 0, *photo_srgb.shape[:2])
@@ -114,12 +118,11 @@ def smooth(map_low: FloatMap, photo_srgb: Image) -> GuidedMap:
 def upsample(
     map_low: FloatMap, photo_srgb: Image, *, radius: int = RADIUS, epsilon: float = EPSILON, grey: bool = False
 ) -> FloatMap:
-    """Enlarge a small map to the photo's resolution along the photo's edges.
-
-    Args: as for ``fit``.
+    """Fit a small map and evaluate it at the resolution of the photo. The arguments are those of ``fit``.
 
     Returns:
-        [H, W] or [H, W, C] float32, as ``map_low`` has it. Values may leave the map's range a little.
+        [H, W] or [H, W, C] float32, with the channels of ``map_low``. Values may slightly exceed the range of
+        ``map_low``.
     """
     fitted = fit(map_low, photo_srgb, radius=radius, epsilon=epsilon, grey=grey)
     planes = fitted.rows(photo_srgb, np.arange(photo_srgb.shape[0]))
@@ -127,9 +130,9 @@ def upsample(
 
 
 def _solve(matrix: list[list[FloatMap]], right: list[FloatMap]) -> list[FloatMap]:
-    """Solve one small symmetric positive definite system a pixel, all at once, by Gaussian elimination.
+    """Solve one small symmetric positive definite system per pixel by Gaussian elimination, vectorised over pixels.
 
-    NumPy's own batched solver calls LAPACK for each pixel, which takes ten times as long for 3 × 3.
+    ``numpy.linalg.solve`` takes ten times as long for 3 × 3 systems because it calls LAPACK for each pixel.
     """
     count = len(right)
     left = [[plane.astype(np.float64) for plane in row] for row in matrix]
@@ -148,7 +151,7 @@ def _solve(matrix: list[list[FloatMap]], right: list[FloatMap]) -> list[FloatMap
 
 
 def _guide_channels(photo_srgb: Image, count: int) -> list[FloatMap]:
-    """``count`` [n, W] float32 arrays in [0, 1], sRGB-encoded: the photo's channels, its brightness, or none."""
+    """Return ``count`` guide channels [n, W] float32 in [0, 1], sRGB-encoded: RGB (3), brightness (1) or none (0)."""
     if count == 0:
         return []
     scaled = photo_srgb.astype(np.float32) * np.float32(1 / 255)
@@ -158,35 +161,40 @@ def _guide_channels(photo_srgb: Image, count: int) -> list[FloatMap]:
 
 
 class _RowReader:
-    """Reads rows of small planes at the photo's resolution, bilinearly, pixel centres at halves.
+    """Interpolates rows of small planes bilinearly at the resolution of the photo, with pixel centres at 0.5.
 
-    Not by ``cv2.resize``, whose last bits depend on how many rows it is given.
+    ``cv2.resize`` is not used because the last bits of its results depend on the number of rows.
     """
 
     def __init__(self, rows: NDArray[np.intp], small: tuple[int, ...], height: int, width: int) -> None:
-        above, below, self._down = _neighbours(rows, small[0], height)
-        self._left, self._right, self._across = _neighbours(np.arange(width), small[1], width)
-        self._needed = slice(int(above[0]), int(below[-1]) + 1)
+        above, below, self._row_weight = _neighbours(rows, small[0], height)
+        self._left, self._right, self._column_weight = _neighbours(np.arange(width), small[1], width)
+        self._source_rows = slice(int(above[0]), int(below[-1]) + 1)
         self._above, self._below = above - above[0], below - above[0]
 
     def read(self, plane: FloatMap) -> FloatMap:
-        """[n, W] float32."""
-        block = plane[self._needed]
-        wide = _between(np.take(block, self._left, axis=1), np.take(block, self._right, axis=1), self._across)
-        return _between(wide[self._above], wide[self._below], self._down[:, None])
+        """Return the [n, W] float32 rows of a plane."""
+        block = plane[self._source_rows]
+        wide = _interpolate(
+            np.take(block, self._left, axis=1), np.take(block, self._right, axis=1), self._column_weight
+        )
+        return _interpolate(wide[self._above], wide[self._below], self._row_weight[:, None])
 
 
 def _neighbours(
     positions: NDArray[np.intp], small: int, large: int
 ) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.float32]]:
-    """For pixels of a line of ``large``: the two nearest of ``small``, and the second one's weight."""
+    """Return the two nearest pixels on an axis of length ``small`` for positions on an axis of length ``large``.
+
+    The third array is the interpolation weight of the second pixel.
+    """
     position = np.clip((positions + 0.5) * (small / large) - 0.5, 0, small - 1)
     first = np.floor(position).astype(np.intp)
     return first, np.minimum(first + 1, small - 1), (position - first).astype(np.float32)
 
 
-def _between(first: FloatMap, second: FloatMap, weight: NDArray[np.float32]) -> FloatMap:
-    """Linear interpolation, in place: both arrays are fresh copies."""
+def _interpolate(first: FloatMap, second: FloatMap, weight: NDArray[np.float32]) -> FloatMap:
+    """Interpolate linearly. Overwrites ``second``."""
     second -= first
     second *= weight
     second += first

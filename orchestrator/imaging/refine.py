@@ -1,4 +1,4 @@
-"""From a box, points or a likelihood to a mask that ends where the picture's edges are."""
+"""Turns boxes, points and likelihood maps into masks that follow the edges of the photo."""
 
 from __future__ import annotations
 
@@ -10,35 +10,51 @@ from orchestrator.domain.segment import Box, Point
 from orchestrator.imaging.guided import GuidedMap, fit, upsample
 
 WORKING_SIDE = 480
-"""GrabCut's cost grows with the pixels; edges finer than this are found by the guided step at full resolution."""
+"""Longest side of the image that GrabCut runs on. Its cost grows with the number of pixels. Finer edges come from the
+guided upsampling at full resolution. Not tuned."""
 MARGIN = 0.25
-"""How much of the box's size is looked at around it: the background that its colours are learned from."""
+"""Margin around a box, as a share of its longer side, from which GrabCut learns the background colours. Not tuned."""
 ITERATIONS = 5
+"""GrabCut iterations. Not tuned."""
 MIN_SHARE = 0.02
-"""A cut that keeps less of the box than this has collapsed."""
+"""GrabCut has failed if it keeps less than this share of the box. Not tuned."""
+MIN_POINT_RADIUS = 2
+"""Radius of a prompt's point in the working image, in pixels: at least this, and 1/60 of the longer side."""
 EDGE_RADIUS = 16
-"""Half the window, in pixels of the maps, in which the mask is explained by the photo's colours: several of the cells
-in which the network answers (6 of 768), so that its edge moves to the photo's. Against 2, and the likelihood as it is,
-the piece's IoU is 0.963 after 0.940 on the 14 pictures of ``stain_quality``, and in 24 rooms of the split validation at
-768² 0.931 after 0.920; of its parts thinner than 1.6 % of the picture 0.77 and 0.76 are kept, after 0.65 and 0.67.
-24 is as good, in rooms 48 is worse: more lies in a window that has no part in it."""
-EVEN, SOFT = 0.5, 0.15
-"""Likelihood at a mask's edge, and how much less and more of it become 0 and 1: the soft edge is as wide as the
-photo's, not as the model's doubt."""
+"""Window radius of the guided filter for masks, in pixels of the model outputs.
+
+The window must span several cells of the segmentation network (6 pixels at 768²), so that the mask's edge moves to the
+edge in the photo. Measured against radius 2 without ``EDGE_SOFTNESS``: on the 14 images of ``stain_quality`` the IoU of
+the piece rises from 0.940 to 0.963, and in 24 rooms of the validation split at 768² from 0.920 to 0.931. Of structures
+thinner than 1.6 % of the image, 0.77 and 0.76 are kept instead of 0.65 and 0.67. A radius of 24 is as good. A radius of
+48 is worse in rooms, where windows then contain more unrelated surfaces.
+"""
+EDGE_LIKELIHOOD = 0.5
+"""Default likelihood at the edge of a mask."""
+EDGE_SOFTNESS = 0.15
+"""Likelihoods this far below and above the edge likelihood become 0 and 1. The width of the soft edge then follows the
+photo, not the uncertainty of the model. Not tuned on its own; see ``EDGE_RADIUS``."""
 PIECE_EDGE = 0.4
-"""Likelihood of the piece at its mask's edge. At a half, thin bars are lost that a 3D model cannot do without: on the
-pictures of ``stain_quality`` 0.77 of what is thinner than 1.6 % of the picture is kept, with this 0.89, for an IoU of
-0.953 instead of 0.963; in 24 rooms of the split validation 0.76 and 0.88, 0.931 and 0.929."""
+"""Likelihood at the edge of the mask of the piece.
+
+A lower value keeps more thin bars, which a 3D reconstruction needs, at the cost of some IoU. Measured against 0.5: on
+the images of ``stain_quality``, 0.89 instead of 0.77 of the structures thinner than 1.6 % of the image are kept, with
+an IoU of 0.953 instead of 0.963. In 24 rooms of the validation split, 0.88 instead of 0.76 are kept, with an IoU of
+0.929 instead of 0.931.
+"""
 
 
 def mask_from_prompt(photo_srgb: Image, box: Box | None, points: tuple[Point, ...], likelihood: FloatMap) -> Image:
-    """[H, W] uint8, 255 on the component: GrabCut (Rother et al. 2004) inside the box, seeded by the points.
+    """Segment the component in a box or at some points with GrabCut (Rother et al. 2004).
 
     Args:
         photo_srgb: [H, W, 3] uint8.
-        box: where the component is; without one, everywhere around the points.
-        points: pixels on the component, and pixels that are not.
-        likelihood: [h, w] how likely each pixel belongs to any piece; decides where the cut collapses.
+        box: bounding box of the component. None searches the whole photo around the points.
+        points: pixels on the component and pixels that are not.
+        likelihood: [h, w] likelihood that a pixel belongs to any piece. It replaces GrabCut's result if that fails.
+
+    Returns:
+        [H, W] uint8, 255 on the component.
     """
     height, width = photo_srgb.shape[:2]
     left, top, right, bottom = _region(box, width, height)
@@ -46,40 +62,33 @@ def mask_from_prompt(photo_srgb: Image, box: Box | None, points: tuple[Point, ..
     scale = min(1.0, WORKING_SIDE / max(crop.shape[:2]))
     size = (max(8, round(crop.shape[1] * scale)), max(8, round(crop.shape[0] * scale)))
     small = np.asarray(cv2.resize(crop, size, interpolation=cv2.INTER_AREA), np.uint8)
-    fx, fy = size[0] / crop.shape[1], size[1] / crop.shape[0]
-    labels = np.full((size[1], size[0]), cv2.GC_PR_FGD, np.uint8)
-    if box is not None:
-        labels[:] = cv2.GC_BGD
-        labels[
-            _span((box.top - top) * fy, (box.bottom - top) * fy), _span((box.left - left) * fx, (box.right - left) * fx)
-        ] = cv2.GC_PR_FGD
-    elif points:
-        labels[:] = cv2.GC_PR_BGD
-    for point in points:
-        centre = (round((point.x - left) * fx), round((point.y - top) * fy))
-        label = float(cv2.GC_FGD if point.inside else cv2.GC_BGD)
-        cv2.circle(labels, centre, max(2, max(size) // 60), (label,), -1)
-    inside = (labels == cv2.GC_PR_FGD) | (labels == cv2.GC_FGD)
-    cut = _cut(small, labels)
-    if cut.sum() < MIN_SHARE * inside.sum() or cut.sum() == 0:
+    labels = _initial_labels(box, points, (left, top), size, (size[0] / crop.shape[1], size[1] / crop.shape[0]))
+    candidates = (labels == cv2.GC_PR_FGD) | (labels == cv2.GC_FGD)
+    component = _grab_cut(small, labels)
+    if component.sum() < MIN_SHARE * candidates.sum() or component.sum() == 0:
         whole = cv2.resize(likelihood, (width, height), interpolation=cv2.INTER_LINEAR)
-        near = cv2.resize(whole[top:bottom, left:right], size, interpolation=cv2.INTER_AREA)
-        cut = (inside & (near > 0.5)).astype(np.float32)
-    soft = upsample(cut, crop)
+        likelihood_crop = cv2.resize(whole[top:bottom, left:right], size, interpolation=cv2.INTER_AREA)
+        component = (candidates & (likelihood_crop > 0.5)).astype(np.float32)
+    soft = upsample(component, crop)
     mask = np.zeros((height, width), np.uint8)
     mask[top:bottom, left:right] = np.round(np.clip((soft - 0.25) * 2.0, 0, 1) * 255)
     return mask
 
 
-def mask_from_likelihood(photo_srgb: Image, likelihood: FloatMap, edge: float = EVEN) -> Image:
-    """[H, W] uint8, 255 on what is likely: a model-resolution likelihood [h, w] brought to the photo's edges.
+def mask_from_likelihood(photo_srgb: Image, likelihood: FloatMap, edge: float = EDGE_LIKELIHOOD) -> Image:
+    """Turn a likelihood map at model resolution into a mask along the edges of the photo.
 
     Args:
-        edge: the likelihood at the mask's edge; a lower one keeps more.
+        photo_srgb: [H, W, 3] uint8.
+        likelihood: [h, w] in [0, 1].
+        edge: likelihood at the edge of the mask. A lower value gives a larger mask.
+
+    Returns:
+        [H, W] uint8, 255 where the likelihood is high.
     """
     mask = np.zeros(photo_srgb.shape[:2], np.uint8)
-    likely = np.flatnonzero((likelihood > edge - SOFT).any(axis=1))
-    if len(likely):  # beyond two windows of it there is nothing
+    likely = np.flatnonzero((likelihood > edge - EDGE_SOFTNESS).any(axis=1))
+    if len(likely):  # the mask is 0 further than two windows from the likely rows
         reach, scale = 2 * EDGE_RADIUS + 1, len(mask) / len(likelihood)
         first, last = (int(scale * row) for row in (likely[0] - reach, likely[-1] + 1 + reach))
         rows = np.arange(max(0, first), min(len(mask), last))
@@ -87,32 +96,63 @@ def mask_from_likelihood(photo_srgb: Image, likelihood: FloatMap, edge: float = 
     return mask
 
 
-def fit_mask(likelihood: FloatMap, photo_srgb: Image, edge: float = EVEN) -> GuidedMap:
-    """The mask of ``mask_from_likelihood``, ready at the photo's resolution; read it through ``mask_from_map``."""
-    return fit(_steep(likelihood, edge), photo_srgb, radius=EDGE_RADIUS)
+def fit_mask(likelihood: FloatMap, photo_srgb: Image, edge: float = EDGE_LIKELIHOOD) -> GuidedMap:
+    """Fit the mask of ``mask_from_likelihood`` without evaluating it. Pass its rows to ``mask_from_map``."""
+    return fit(_steepen(likelihood, edge), photo_srgb, radius=EDGE_RADIUS)
 
 
-def mask_from_map(values: FloatMap, edge: float = EVEN) -> Image:
-    """uint8, 255 is inside, of what a fitted mask gives. Same shape."""
-    return np.asarray(np.rint(_steep(values, edge) * 255.0), np.uint8)
+def mask_from_map(values: FloatMap, edge: float = EDGE_LIKELIHOOD) -> Image:
+    """Convert values of a fitted mask to uint8 of the same shape, 255 inside."""
+    return np.asarray(np.rint(_steepen(values, edge) * 255.0), np.uint8)
 
 
-def _steep(values: FloatMap, edge: float) -> FloatMap:
-    return np.asarray(np.clip((values - edge) / (2 * SOFT) + 0.5, 0.0, 1.0), np.float32)
+def _steepen(values: FloatMap, edge: float) -> FloatMap:
+    return np.asarray(np.clip((values - edge) / (2 * EDGE_SOFTNESS) + 0.5, 0.0, 1.0), np.float32)
 
 
-def _cut(small: Image, labels: Image) -> FloatMap:
+def _initial_labels(
+    box: Box | None,
+    points: tuple[Point, ...],
+    origin: tuple[int, int],
+    size: tuple[int, int],
+    scale: tuple[float, float],
+) -> Image:
+    """Return GrabCut's initial labels for a crop of the photo.
+
+    Args:
+        origin: left and top of the crop in the photo.
+        size: width and height of the working image.
+        scale: working pixels per photo pixel, horizontally and vertically.
+    """
+    (left, top), (fx, fy) = origin, scale
+    labels = np.full((size[1], size[0]), cv2.GC_PR_FGD, np.uint8)
+    if box is not None:
+        labels[:] = cv2.GC_BGD
+        rows = _pixel_range((box.top - top) * fy, (box.bottom - top) * fy)
+        labels[rows, _pixel_range((box.left - left) * fx, (box.right - left) * fx)] = cv2.GC_PR_FGD
+    elif points:
+        labels[:] = cv2.GC_PR_BGD
+    for point in points:
+        center = (round((point.x - left) * fx), round((point.y - top) * fy))
+        label = float(cv2.GC_FGD if point.inside else cv2.GC_BGD)
+        cv2.circle(labels, center, max(MIN_POINT_RADIUS, max(size) // 60), (label,), -1)
+    return labels
+
+
+def _grab_cut(image_srgb: Image, labels: Image) -> FloatMap:
+    """Run GrabCut and return 1 on the foreground, 0 elsewhere."""
     background, foreground = np.zeros((1, 65)), np.zeros((1, 65))
-    cv2.setRNGSeed(1)  # the colour models start from k-means
+    cv2.setRNGSeed(1)  # the colour models are initialised with k-means
     result = labels.copy()
     if not ((labels == cv2.GC_BGD) | (labels == cv2.GC_PR_BGD)).any() or not (labels & 1).any():
         result[[0, -1], :], result[:, [0, -1]] = cv2.GC_BGD, cv2.GC_BGD
-    bgr = cv2.cvtColor(small, cv2.COLOR_RGB2BGR)
+    bgr = cv2.cvtColor(image_srgb, cv2.COLOR_RGB2BGR)
     cv2.grabCut(bgr, result, (0, 0, 1, 1), background, foreground, ITERATIONS, cv2.GC_INIT_WITH_MASK)
     return np.asarray((result == cv2.GC_FGD) | (result == cv2.GC_PR_FGD), np.float32)
 
 
 def _region(box: Box | None, width: int, height: int) -> tuple[int, int, int, int]:
+    """Return left, top, right and bottom of the box with its margin, in whole pixels."""
     if box is None:
         return 0, 0, width, height
     extra = MARGIN * max(box.right - box.left, box.bottom - box.top)
@@ -120,5 +160,6 @@ def _region(box: Box | None, width: int, height: int) -> tuple[int, int, int, in
     return left, top, min(width, int(box.right + extra) + 1), min(height, int(box.bottom + extra) + 1)
 
 
-def _span(start: float, end: float) -> slice:
+def _pixel_range(start: float, end: float) -> slice:
+    """Return the pixels from ``start`` to ``end``, at least one."""
     return slice(max(0, round(start)), max(round(start) + 1, round(end)))

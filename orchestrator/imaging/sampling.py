@@ -1,4 +1,4 @@
-"""Reads a picture at any places."""
+"""Samples an image at arbitrary positions."""
 
 from __future__ import annotations
 
@@ -9,28 +9,33 @@ from numpy.typing import NDArray
 from orchestrator.domain.images import FloatMap
 
 ROW = 4096
-"""OpenCV's remap takes at most 32767 rows and columns."""
+"""Positions per row of the grid that is passed to ``cv2.remap``, which accepts at most 32767 rows and columns."""
 
 
 def sample(
-    picture: FloatMap, at: NDArray[np.float32], *, nearest: bool = False, outside: float | None = None
+    image: FloatMap, positions: NDArray[np.float32], *, nearest: bool = False, outside: float | None = None
 ) -> FloatMap:
-    """Return [M] or [M, C] what ``picture`` [H, W] or [H, W, C] shows at the pixels ``at`` [M, 2], bilinear.
+    """Sample an image bilinearly at arbitrary positions.
 
     Args:
-        at: pixels counted as COLMAP does, the middle of the first is (0.5, 0.5).
-        outside: the value beyond the picture's edge; without it the edge goes on.
+        image: [H, W] or [H, W, C].
+        positions: [M, 2] x and y in pixels. The centre of the first pixel is (0.5, 0.5), as in COLMAP.
+        nearest: take the nearest pixel instead of interpolating.
+        outside: value outside the image. None repeats the nearest edge pixel.
+
+    Returns:
+        [M] or [M, C] float32.
     """
-    rows = max(1, -(-len(at) // ROW))
+    rows = max(1, -(-len(positions) // ROW))
     grid = np.zeros((rows * ROW, 2), np.float32)
-    grid[: len(at)] = at - np.float32(0.5)
+    grid[: len(positions)] = positions - np.float32(0.5)
     grid = grid.reshape(rows, ROW, 2)
-    found = cv2.remap(
-        picture,
+    values = cv2.remap(
+        image,
         grid[..., 0],
         grid[..., 1],
         cv2.INTER_NEAREST if nearest else cv2.INTER_LINEAR,
         borderMode=cv2.BORDER_REPLICATE if outside is None else cv2.BORDER_CONSTANT,
         borderValue=[outside or 0.0] * 4,
     )
-    return np.asarray(found.reshape(rows * ROW, *picture.shape[2:])[: len(at)])
+    return np.asarray(values.reshape(rows * ROW, *image.shape[2:])[: len(positions)])

@@ -1,4 +1,4 @@
-"""Work through a large picture in horizontal strips, a few at a time, so that little memory is held."""
+"""Processes a large image in horizontal strips to limit memory use."""
 
 from __future__ import annotations
 
@@ -14,15 +14,16 @@ from numpy.typing import NDArray
 from orchestrator.domain.progress import Progress
 
 STRIP_PIXELS = 160_000
-"""One float32 plane of a strip is 640 kB: a strip's planes stay in the processor's cache."""
+"""Pixels per strip. One float32 plane takes 640 kB, so that the planes of a strip fit in the processor's cache."""
 THREADS = 2
+"""Strips that are processed concurrently. Not tuned."""
 
 Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
 class Strip:
-    """Rows ``top`` to ``bottom`` (exclusive) of a picture that is ``height`` rows high."""
+    """Rows ``top`` to ``bottom`` (exclusive) of an image with ``height`` rows."""
 
     top: int
     bottom: int
@@ -30,44 +31,48 @@ class Strip:
 
     @property
     def rows(self) -> slice:
+        """The rows as a slice."""
         return slice(self.top, self.bottom)
 
     @property
     def numbers(self) -> NDArray[np.intp]:
+        """The row indices."""
         return np.arange(self.top, self.bottom)
 
     def grown(self, rows: int) -> Strip:
-        """The strip with up to ``rows`` more at each side, inside the picture."""
+        """Return the strip extended by up to ``rows`` rows above and below, within the image."""
         return Strip(max(0, self.top - rows), min(self.height, self.bottom + rows), self.height)
 
 
 def strips(height: int, width: int, pixels: int = STRIP_PIXELS) -> list[Strip]:
-    """Cut a picture into strips of about ``pixels`` pixels."""
+    """Split an image into strips of about ``pixels`` pixels."""
     step = max(1, pixels // width)
     return [Strip(top, min(height, top + step), height) for top in range(0, height, step)]
 
 
 def for_each_strip(
-    work: Callable[[Strip], Result], parts: list[Strip], progress: Progress, message: str
+    work: Callable[[Strip], Result], image_strips: list[Strip], progress: Progress, message: str
 ) -> list[Result]:
     """Run ``work`` on every strip in a few threads and return the results in order.
 
-    ``progress`` is called from this thread after each strip; what it raises ends the work after the strips that
-    are running.
+    Args:
+        progress: called from the calling thread after each strip. If it raises an error, the running strips are
+            finished, the remaining ones are skipped, and the error is raised.
+        message: passed to ``progress``.
     """
     results: list[Result] = []
-    waiting: deque[Future[Result]] = deque()
+    pending: deque[Future[Result]] = deque()
     with ThreadPoolExecutor(THREADS, thread_name_prefix="strip") as pool:
         try:
-            for part in parts:
-                waiting.append(pool.submit(work, part))
-                if len(waiting) > 2 * THREADS:
-                    results.append(waiting.popleft().result())
-                    progress(len(results) / len(parts), message)
-            while waiting:
-                results.append(waiting.popleft().result())
-                progress(len(results) / len(parts), message)
+            for strip in image_strips:
+                pending.append(pool.submit(work, strip))
+                if len(pending) > 2 * THREADS:
+                    results.append(pending.popleft().result())
+                    progress(len(results) / len(image_strips), message)
+            while pending:
+                results.append(pending.popleft().result())
+                progress(len(results) / len(image_strips), message)
         finally:
-            for future in waiting:
+            for future in pending:
                 future.cancel()
     return results
