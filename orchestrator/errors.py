@@ -4,7 +4,7 @@ Every error is a ``HeartwoodError`` with a stable ``reason``, which ``api/status
 
 * HeartwoodError
   * caused by the request: InvalidInput, NotFound, FailedPrecondition, ChangedMeanwhile, CandidateRefused, NoWoodFound,
-    Unauthenticated, PermissionDenied, AlreadyExists, ResourceExhausted, Canceled
+    NoPieceFound, Unauthenticated, PermissionDenied, AlreadyExists, ResourceExhausted, Canceled
   * caused by a model, an endpoint or an external program: ModelUnavailable, ModelFailed, DetectorUnavailable,
     DetectorFailed, ToolFailed
   * caused by either: DeadlineExceeded
