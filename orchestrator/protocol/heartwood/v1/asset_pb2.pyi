@@ -31,13 +31,13 @@ class _AssetKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_AssetKind.V
     ASSET_KIND_PHOTO: _AssetKind.ValueType  # 1
     """A photo: JPEG, PNG, WebP or HEIC, at most 50 MB and 100 megapixels."""
     ASSET_KIND_MASK: _AssetKind.ValueType  # 2
-    """A mask: a grey picture, white where it holds."""
+    """A mask: a grey image, white inside."""
     ASSET_KIND_TEXTURE: _AssetKind.ValueType  # 3
     """A map of a stained material: albedo, normal, roughness, ..."""
     ASSET_KIND_PREVIEW: _AssetKind.ValueType  # 4
-    """A picture for people: preview, before/after, overlay."""
+    """An image for people: preview, before/after, overlay."""
     ASSET_KIND_DOCUMENT: _AssetKind.ValueType  # 5
-    """A JSON document, or a program's log."""
+    """A JSON document, or the log of a program."""
     ASSET_KIND_MODEL: _AssetKind.ValueType  # 6
     """A 3D model: GLB, glTF (zip), FBX, OBJ (zip), STL, PLY or USDZ, at most 200 MB."""
     ASSET_KIND_VIDEO: _AssetKind.ValueType  # 7
@@ -53,13 +53,13 @@ ASSET_KIND_UNSPECIFIED: AssetKind.ValueType  # 0
 ASSET_KIND_PHOTO: AssetKind.ValueType  # 1
 """A photo: JPEG, PNG, WebP or HEIC, at most 50 MB and 100 megapixels."""
 ASSET_KIND_MASK: AssetKind.ValueType  # 2
-"""A mask: a grey picture, white where it holds."""
+"""A mask: a grey image, white inside."""
 ASSET_KIND_TEXTURE: AssetKind.ValueType  # 3
 """A map of a stained material: albedo, normal, roughness, ..."""
 ASSET_KIND_PREVIEW: AssetKind.ValueType  # 4
-"""A picture for people: preview, before/after, overlay."""
+"""An image for people: preview, before/after, overlay."""
 ASSET_KIND_DOCUMENT: AssetKind.ValueType  # 5
-"""A JSON document, or a program's log."""
+"""A JSON document, or the log of a program."""
 ASSET_KIND_MODEL: AssetKind.ValueType  # 6
 """A 3D model: GLB, glTF (zip), FBX, OBJ (zip), STL, PLY or USDZ, at most 200 MB."""
 ASSET_KIND_VIDEO: AssetKind.ValueType  # 7
@@ -110,7 +110,9 @@ class Asset(_message.Message):
     id: _builtins.str
     kind: Global___AssetKind.ValueType
     group_id: _builtins.str
-    """The upload, texture, mask set, model, render or export that the file belongs to."""
+    """The upload that contains the file, or the group of the job that made it: its texture_id, mask_set_id, model_id,
+    render_id, export_id or cutout_id.
+    """
     name: _builtins.str
     """Such as "photo.jpg" or "photo-0/albedo.png"."""
     media_type: _builtins.str
@@ -118,13 +120,13 @@ class Asset(_message.Message):
     sha256: _builtins.str
     """SHA-256 in lower-case hex."""
     width: _builtins.int
-    """Pixels of the upright picture; 0 where it is none."""
+    """Size of the upright image in pixels; 0 if the file is not an image."""
     height: _builtins.int
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp: ...
     @_builtins.property
     def model_versions(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
-        """Model → version of what made it; empty where no model had a part in it."""
+        """Version of each model that contributed to the file."""
 
     def __init__(
         self,
@@ -155,7 +157,7 @@ class UploadAssetRequest(_message.Message):
 
     @_typing.final
     class Header(_message.Message):
-        """What the file is."""
+        """Description of the file."""
 
         DESCRIPTOR: _descriptor.Descriptor
 
@@ -167,11 +169,11 @@ class UploadAssetRequest(_message.Message):
         upload_id: _builtins.str
         """Empty starts a new upload."""
         filename: _builtins.str
-        """For people; a path in it is dropped."""
+        """Shown to people. Folders in the name are removed."""
         kind: Global___AssetKind.ValueType
         """PHOTO (the default), MASK or MODEL."""
         size_bytes: _builtins.int
-        """Checked where they are given."""
+        """Checked if set."""
         sha256: _builtins.str
         def __init__(
             self,
@@ -190,14 +192,14 @@ class UploadAssetRequest(_message.Message):
 
     @_typing.final
     class Chunk(_message.Message):
-        """A piece of the file."""
+        """A slice of the file."""
 
         DESCRIPTOR: _descriptor.Descriptor
 
         OFFSET_FIELD_NUMBER: _builtins.int
         DATA_FIELD_NUMBER: _builtins.int
         offset: _builtins.int
-        """Where in the file the data begins: the number of bytes sent so far."""
+        """Offset of the data in the file: the number of bytes sent so far."""
         data: _builtins.bytes
         def __init__(
             self,
@@ -240,7 +242,7 @@ class UploadAssetResponse(_message.Message):
     ASSET_FIELD_NUMBER: _builtins.int
     UPLOAD_ID_FIELD_NUMBER: _builtins.int
     upload_id: _builtins.str
-    """What a job takes: the upload's id, or the model's."""
+    """The id that a job takes: of the upload, or of the 3D model."""
     @_builtins.property
     def asset(self) -> Global___Asset: ...
     def __init__(
@@ -265,7 +267,7 @@ class DownloadAssetRequest(_message.Message):
     OFFSET_FIELD_NUMBER: _builtins.int
     asset_id: _builtins.str
     offset: _builtins.int
-    """Where to begin, to go on with a download that broke off."""
+    """Offset of the first byte to send, to resume an interrupted download."""
     def __init__(
         self,
         *,
@@ -353,10 +355,10 @@ class ListAssetsRequest(_message.Message):
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     group_id: _builtins.str
-    """Only the files of this upload, texture, mask set, model, render or export."""
+    """Only the files with this group_id."""
     kind: Global___AssetKind.ValueType
     page_size: _builtins.int
-    """1 to 1000; 100 where it is 0."""
+    """1 to 1000. Default: 100."""
     page_token: _builtins.str
     def __init__(
         self,
@@ -441,7 +443,7 @@ class SignAssetUrlRequest(_message.Message):
     asset_id: _builtins.str
     @_builtins.property
     def lifetime(self) -> _duration_pb2.Duration:
-        """1 second to 7 days; 1 hour where it is not given."""
+        """1 second to 7 days. Default: 1 hour."""
 
     def __init__(
         self,

@@ -26,7 +26,7 @@ if _version_not_supported:
 
 
 class AssetServiceStub:
-    """Files: the photos that come in and everything that jobs make.
+    """Files of a tenant: uploads, and the files that jobs make.
     """
 
     def __init__(self, channel):
@@ -68,19 +68,20 @@ class AssetServiceStub:
 
 
 class AssetServiceServicer:
-    """Files: the photos that come in and everything that jobs make.
+    """Files of a tenant: uploads, and the files that jobs make.
     """
 
     def UploadAsset(self, request_iterator, context):
-        """Uploads one file in chunks. The first message holds `header`, each later one a `chunk` at the next offset.
-        Several photos of one piece share an upload: leave `upload_id` empty for the first, then give the one returned.
+        """Uploads one file in chunks. The first message contains `header`, each later one a `chunk` at the next offset.
+        Photos of one piece share an upload: leave `upload_id` empty for the first photo and set the returned id for the
+        others.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def DownloadAsset(self, request, context):
-        """Downloads a file in chunks of at most 1 MiB. The first message holds the asset.
+        """Downloads a file in chunks of at most 1 MiB. The first message contains the asset.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -99,14 +100,14 @@ class AssetServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def DeleteAsset(self, request, context):
-        """Deletes a file, and whatever was kept from its content to make later jobs faster.
+        """Deletes a file, and the cached results of its content.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def SignAssetUrl(self, request, context):
-        """Returns a URL that reads the file without a token. FAILED_PRECONDITION where files are in a local folder.
+        """Returns a URL that reads the file without a token. FAILED_PRECONDITION if the files are in a local folder.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -154,7 +155,7 @@ def add_AssetServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class AssetService:
-    """Files: the photos that come in and everything that jobs make.
+    """Files of a tenant: uploads, and the files that jobs make.
     """
 
     @staticmethod

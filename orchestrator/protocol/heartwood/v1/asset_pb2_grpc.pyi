@@ -27,45 +27,47 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class AssetServiceStub:
-    """Files: the photos that come in and everything that jobs make."""
+    """Files of a tenant: uploads, and the files that jobs make."""
 
     @_typing.overload
     def __new__(cls, channel: _grpc.Channel) -> _Self: ...
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> AssetServiceAsyncStub: ...
     UploadAsset: _grpc.StreamUnaryMultiCallable[_asset_pb2.UploadAssetRequest, _asset_pb2.UploadAssetResponse]
-    """Uploads one file in chunks. The first message holds `header`, each later one a `chunk` at the next offset.
-    Several photos of one piece share an upload: leave `upload_id` empty for the first, then give the one returned.
+    """Uploads one file in chunks. The first message contains `header`, each later one a `chunk` at the next offset.
+    Photos of one piece share an upload: leave `upload_id` empty for the first photo and set the returned id for the
+    others.
     """
     DownloadAsset: _grpc.UnaryStreamMultiCallable[_asset_pb2.DownloadAssetRequest, _asset_pb2.DownloadAssetResponse]
-    """Downloads a file in chunks of at most 1 MiB. The first message holds the asset."""
+    """Downloads a file in chunks of at most 1 MiB. The first message contains the asset."""
     GetAsset: _grpc.UnaryUnaryMultiCallable[_asset_pb2.GetAssetRequest, _asset_pb2.GetAssetResponse]
     ListAssets: _grpc.UnaryUnaryMultiCallable[_asset_pb2.ListAssetsRequest, _asset_pb2.ListAssetsResponse]
     DeleteAsset: _grpc.UnaryUnaryMultiCallable[_asset_pb2.DeleteAssetRequest, _asset_pb2.DeleteAssetResponse]
-    """Deletes a file, and whatever was kept from its content to make later jobs faster."""
+    """Deletes a file, and the cached results of its content."""
     SignAssetUrl: _grpc.UnaryUnaryMultiCallable[_asset_pb2.SignAssetUrlRequest, _asset_pb2.SignAssetUrlResponse]
-    """Returns a URL that reads the file without a token. FAILED_PRECONDITION where files are in a local folder."""
+    """Returns a URL that reads the file without a token. FAILED_PRECONDITION if the files are in a local folder."""
 
 @_typing.type_check_only
 class AssetServiceAsyncStub(AssetServiceStub):
-    """Files: the photos that come in and everything that jobs make."""
+    """Files of a tenant: uploads, and the files that jobs make."""
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     UploadAsset: _aio.StreamUnaryMultiCallable[_asset_pb2.UploadAssetRequest, _asset_pb2.UploadAssetResponse]  # type: ignore[assignment]
-    """Uploads one file in chunks. The first message holds `header`, each later one a `chunk` at the next offset.
-    Several photos of one piece share an upload: leave `upload_id` empty for the first, then give the one returned.
+    """Uploads one file in chunks. The first message contains `header`, each later one a `chunk` at the next offset.
+    Photos of one piece share an upload: leave `upload_id` empty for the first photo and set the returned id for the
+    others.
     """
     DownloadAsset: _aio.UnaryStreamMultiCallable[_asset_pb2.DownloadAssetRequest, _asset_pb2.DownloadAssetResponse]  # type: ignore[assignment]
-    """Downloads a file in chunks of at most 1 MiB. The first message holds the asset."""
+    """Downloads a file in chunks of at most 1 MiB. The first message contains the asset."""
     GetAsset: _aio.UnaryUnaryMultiCallable[_asset_pb2.GetAssetRequest, _asset_pb2.GetAssetResponse]  # type: ignore[assignment]
     ListAssets: _aio.UnaryUnaryMultiCallable[_asset_pb2.ListAssetsRequest, _asset_pb2.ListAssetsResponse]  # type: ignore[assignment]
     DeleteAsset: _aio.UnaryUnaryMultiCallable[_asset_pb2.DeleteAssetRequest, _asset_pb2.DeleteAssetResponse]  # type: ignore[assignment]
-    """Deletes a file, and whatever was kept from its content to make later jobs faster."""
+    """Deletes a file, and the cached results of its content."""
     SignAssetUrl: _aio.UnaryUnaryMultiCallable[_asset_pb2.SignAssetUrlRequest, _asset_pb2.SignAssetUrlResponse]  # type: ignore[assignment]
-    """Returns a URL that reads the file without a token. FAILED_PRECONDITION where files are in a local folder."""
+    """Returns a URL that reads the file without a token. FAILED_PRECONDITION if the files are in a local folder."""
 
 class AssetServiceServicer(metaclass=_abc_1.ABCMeta):
-    """Files: the photos that come in and everything that jobs make."""
+    """Files of a tenant: uploads, and the files that jobs make."""
 
     @_abc_1.abstractmethod
     def UploadAsset(
@@ -73,8 +75,9 @@ class AssetServiceServicer(metaclass=_abc_1.ABCMeta):
         request_iterator: _MaybeAsyncIterator[_asset_pb2.UploadAssetRequest],
         context: _ServicerContext,
     ) -> _typing.Union[_asset_pb2.UploadAssetResponse, _abc.Awaitable[_asset_pb2.UploadAssetResponse]]:
-        """Uploads one file in chunks. The first message holds `header`, each later one a `chunk` at the next offset.
-        Several photos of one piece share an upload: leave `upload_id` empty for the first, then give the one returned.
+        """Uploads one file in chunks. The first message contains `header`, each later one a `chunk` at the next offset.
+        Photos of one piece share an upload: leave `upload_id` empty for the first photo and set the returned id for the
+        others.
         """
 
     @_abc_1.abstractmethod
@@ -83,7 +86,7 @@ class AssetServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _asset_pb2.DownloadAssetRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_asset_pb2.DownloadAssetResponse], _abc.AsyncIterator[_asset_pb2.DownloadAssetResponse]]:
-        """Downloads a file in chunks of at most 1 MiB. The first message holds the asset."""
+        """Downloads a file in chunks of at most 1 MiB. The first message contains the asset."""
 
     @_abc_1.abstractmethod
     def GetAsset(
@@ -105,7 +108,7 @@ class AssetServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _asset_pb2.DeleteAssetRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_asset_pb2.DeleteAssetResponse, _abc.Awaitable[_asset_pb2.DeleteAssetResponse]]:
-        """Deletes a file, and whatever was kept from its content to make later jobs faster."""
+        """Deletes a file, and the cached results of its content."""
 
     @_abc_1.abstractmethod
     def SignAssetUrl(
@@ -113,6 +116,6 @@ class AssetServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _asset_pb2.SignAssetUrlRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_asset_pb2.SignAssetUrlResponse, _abc.Awaitable[_asset_pb2.SignAssetUrlResponse]]:
-        """Returns a URL that reads the file without a token. FAILED_PRECONDITION where files are in a local folder."""
+        """Returns a URL that reads the file without a token. FAILED_PRECONDITION if the files are in a local folder."""
 
 def add_AssetServiceServicer_to_server(servicer: AssetServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -30,10 +30,10 @@ class _ModelFormatEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ModelForm
     MODEL_FORMAT_UNSPECIFIED: _ModelFormat.ValueType  # 0
     MODEL_FORMAT_GLB: _ModelFormat.ValueType  # 1
     MODEL_FORMAT_GLTF: _ModelFormat.ValueType  # 2
-    """A zip with its resources."""
+    """A zip of the glTF and its resources."""
     MODEL_FORMAT_FBX: _ModelFormat.ValueType  # 3
     MODEL_FORMAT_OBJ: _ModelFormat.ValueType  # 4
-    """A zip with its MTL and textures."""
+    """A zip of the OBJ, its MTL and textures."""
     MODEL_FORMAT_STL: _ModelFormat.ValueType  # 5
     MODEL_FORMAT_PLY: _ModelFormat.ValueType  # 6
     MODEL_FORMAT_USDZ: _ModelFormat.ValueType  # 7
@@ -43,10 +43,10 @@ class ModelFormat(_ModelFormat, metaclass=_ModelFormatEnumTypeWrapper): ...
 MODEL_FORMAT_UNSPECIFIED: ModelFormat.ValueType  # 0
 MODEL_FORMAT_GLB: ModelFormat.ValueType  # 1
 MODEL_FORMAT_GLTF: ModelFormat.ValueType  # 2
-"""A zip with its resources."""
+"""A zip of the glTF and its resources."""
 MODEL_FORMAT_FBX: ModelFormat.ValueType  # 3
 MODEL_FORMAT_OBJ: ModelFormat.ValueType  # 4
-"""A zip with its MTL and textures."""
+"""A zip of the OBJ, its MTL and textures."""
 MODEL_FORMAT_STL: ModelFormat.ValueType  # 5
 MODEL_FORMAT_PLY: ModelFormat.ValueType  # 6
 MODEL_FORMAT_USDZ: ModelFormat.ValueType  # 7
@@ -61,7 +61,7 @@ class _ExportTargetEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ExportTa
     EXPORT_TARGET_UNSPECIFIED: _ExportTarget.ValueType  # 0
     """WEB."""
     EXPORT_TARGET_ORIGINAL: _ExportTarget.ValueType  # 1
-    """Nothing is made smaller."""
+    """No reduction."""
     EXPORT_TARGET_WEB: _ExportTarget.ValueType  # 2
     """At most 3 MB, 150000 triangles, 2048 px."""
     EXPORT_TARGET_DESKTOP: _ExportTarget.ValueType  # 3
@@ -71,12 +71,12 @@ class _ExportTargetEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ExportTa
     """At most 500 kB, 30000 triangles."""
 
 class ExportTarget(_ExportTarget, metaclass=_ExportTargetEnumTypeWrapper):
-    """What the files are for. Each but ORIGINAL has a budget of bytes, triangles and texture pixels."""
+    """Where the files are used. Each target except ORIGINAL has a budget of bytes, triangles and texture pixels."""
 
 EXPORT_TARGET_UNSPECIFIED: ExportTarget.ValueType  # 0
 """WEB."""
 EXPORT_TARGET_ORIGINAL: ExportTarget.ValueType  # 1
-"""Nothing is made smaller."""
+"""No reduction."""
 EXPORT_TARGET_WEB: ExportTarget.ValueType  # 2
 """At most 3 MB, 150000 triangles, 2048 px."""
 EXPORT_TARGET_DESKTOP: ExportTarget.ValueType  # 3
@@ -93,7 +93,7 @@ class _TextureCodec:
 class _TextureCodecEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_TextureCodec.ValueType], _builtins.type):
     DESCRIPTOR: _descriptor.EnumDescriptor
     TEXTURE_CODEC_UNSPECIFIED: _TextureCodec.ValueType  # 0
-    """What the target wants."""
+    """The default of the target."""
     TEXTURE_CODEC_ORIGINAL: _TextureCodec.ValueType  # 1
     TEXTURE_CODEC_WEBP: _TextureCodec.ValueType  # 2
     TEXTURE_CODEC_KTX2: _TextureCodec.ValueType  # 3
@@ -101,7 +101,7 @@ class _TextureCodecEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_TextureC
 class TextureCodec(_TextureCodec, metaclass=_TextureCodecEnumTypeWrapper): ...
 
 TEXTURE_CODEC_UNSPECIFIED: TextureCodec.ValueType  # 0
-"""What the target wants."""
+"""The default of the target."""
 TEXTURE_CODEC_ORIGINAL: TextureCodec.ValueType  # 1
 TEXTURE_CODEC_WEBP: TextureCodec.ValueType  # 2
 TEXTURE_CODEC_KTX2: TextureCodec.ValueType  # 3
@@ -114,7 +114,7 @@ class _MeshCodec:
 class _MeshCodecEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_MeshCodec.ValueType], _builtins.type):
     DESCRIPTOR: _descriptor.EnumDescriptor
     MESH_CODEC_UNSPECIFIED: _MeshCodec.ValueType  # 0
-    """What the target wants."""
+    """The default of the target."""
     MESH_CODEC_NONE: _MeshCodec.ValueType  # 1
     MESH_CODEC_MESHOPT: _MeshCodec.ValueType  # 2
     MESH_CODEC_DRACO: _MeshCodec.ValueType  # 3
@@ -122,7 +122,7 @@ class _MeshCodecEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_MeshCodec.V
 class MeshCodec(_MeshCodec, metaclass=_MeshCodecEnumTypeWrapper): ...
 
 MESH_CODEC_UNSPECIFIED: MeshCodec.ValueType  # 0
-"""What the target wants."""
+"""The default of the target."""
 MESH_CODEC_NONE: MeshCodec.ValueType  # 1
 MESH_CODEC_MESHOPT: MeshCodec.ValueType  # 2
 MESH_CODEC_DRACO: MeshCodec.ValueType  # 3
@@ -130,7 +130,7 @@ Global___MeshCodec: _TypeAlias = MeshCodec  # noqa: Y015
 
 @_typing.final
 class ExportOptions(_message.Message):
-    """Which files to make of a model."""
+    """The files to make of a 3D model."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -142,19 +142,19 @@ class ExportOptions(_message.Message):
     LEVELS_FIELD_NUMBER: _builtins.int
     DIMENSIONS_FIELD_NUMBER: _builtins.int
     model_id: _builtins.str
-    """An uploaded model, or what a reconstruct job made. Empty in a pipeline."""
+    """An uploaded 3D model, or one that a reconstruct job made. Empty in a pipeline."""
     target: Global___ExportTarget.ValueType
     texture_codec: Global___TextureCodec.ValueType
     mesh_codec: Global___MeshCodec.ValueType
     levels: _builtins.int
-    """Levels of detail of the GLB, 1 to 4; each has a quarter of the triangles of the one before. 1 where it is 0."""
+    """Levels of detail of the GLB, 1 to 4. Each has a quarter of the triangles of the previous one. Default: 1."""
     @_builtins.property
     def formats(self) -> _containers.RepeatedScalarFieldContainer[Global___ModelFormat.ValueType]:
-        """GLB, USDZ and FBX where none is given."""
+        """Default: GLB, USDZ and FBX."""
 
     @_builtins.property
     def dimensions(self) -> _reconstruct_pb2.Dimensions:
-        """The true size. One sets the scale; more must agree with the model's proportions."""
+        """The physical size. One dimension sets the scale; further ones must agree with the proportions of the 3D model."""
 
     def __init__(
         self,
@@ -177,7 +177,7 @@ Global___ExportOptions: _TypeAlias = ExportOptions  # noqa: Y015
 
 @_typing.final
 class ModelFacts(_message.Message):
-    """What a model file holds."""
+    """Size and contents of the exported file."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -199,7 +199,7 @@ class ModelFacts(_message.Message):
     def dimensions(self) -> _reconstruct_pb2.Dimensions: ...
     @_builtins.property
     def meets(self) -> _containers.RepeatedScalarFieldContainer[Global___ExportTarget.ValueType]:
-        """The targets whose budgets it meets."""
+        """Targets whose budgets the file meets."""
 
     def __init__(
         self,
@@ -260,15 +260,15 @@ class ExportResult(_message.Message):
     def files(self) -> _containers.RepeatedCompositeFieldContainer[Global___ExportedFile]: ...
     @_builtins.property
     def levels(self) -> _containers.RepeatedCompositeFieldContainer[_asset_pb2.Asset]:
-        """The GLB's coarser levels of detail, finest first."""
+        """The coarser levels of detail of the GLB, finest first."""
 
     @_builtins.property
     def report(self) -> _asset_pb2.Asset:
-        """JSON: before and after, budget, the Khronos validator's and USD's ARKit findings."""
+        """JSON: facts before and after, budget, findings of the Khronos validator and of USD's ARKit checks."""
 
     @_builtins.property
     def facts(self) -> Global___ModelFacts:
-        """Of the GLB."""
+        """Facts about the GLB."""
 
     def __init__(
         self,

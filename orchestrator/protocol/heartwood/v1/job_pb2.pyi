@@ -60,18 +60,18 @@ class _QualityEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Quality.Value
     QUALITY_UNSPECIFIED: _Quality.ValueType  # 0
     """FINAL."""
     QUALITY_PREVIEW: _Quality.ValueType  # 1
-    """At most 1024 pixels, coarse models, half-size frames; in seconds."""
+    """Fast and coarse: photos of at most 1024 pixels, coarse 3D models, frames of half the size."""
     QUALITY_FINAL: _Quality.ValueType  # 2
-    """The photo's full resolution."""
+    """The full resolution of the photos."""
 
 class Quality(_Quality, metaclass=_QualityEnumTypeWrapper): ...
 
 QUALITY_UNSPECIFIED: Quality.ValueType  # 0
 """FINAL."""
 QUALITY_PREVIEW: Quality.ValueType  # 1
-"""At most 1024 pixels, coarse models, half-size frames; in seconds."""
+"""Fast and coarse: photos of at most 1024 pixels, coarse 3D models, frames of half the size."""
 QUALITY_FINAL: Quality.ValueType  # 2
-"""The photo's full resolution."""
+"""The full resolution of the photos."""
 Global___Quality: _TypeAlias = Quality  # noqa: Y015
 
 class _Priority:
@@ -97,7 +97,7 @@ Global___Priority: _TypeAlias = Priority  # noqa: Y015
 
 @_typing.final
 class JobSpec(_message.Message):
-    """What a job is to do."""
+    """The work of a job."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -135,11 +135,11 @@ class JobSpec(_message.Message):
     WEBHOOK_URL_FIELD_NUMBER: _builtins.int
     LABELS_FIELD_NUMBER: _builtins.int
     upload_id: _builtins.str
-    """The upload to work on, with all of its photos. Empty for render and export, which name a model."""
+    """The upload, with all of its photos. Empty for render and export jobs, which name a 3D model."""
     quality: Global___Quality.ValueType
     priority: Global___Priority.ValueType
     webhook_url: _builtins.str
-    """Called with the job as JSON when it has ended: https, on a public address."""
+    """Receives the job as JSON in a POST when the job has ended. Must be https on a public address."""
     @_builtins.property
     def segment(self) -> _segment_pb2.SegmentOptions: ...
     @_builtins.property
@@ -156,7 +156,7 @@ class JobSpec(_message.Message):
     def cutout(self) -> _cutout_pb2.CutoutOptions: ...
     @_builtins.property
     def deadline(self) -> _timestamp_pb2.Timestamp:
-        """The job fails with DEADLINE_EXCEEDED if it has not ended by then."""
+        """The job fails with DEADLINE_EXCEEDED if it has not ended by this time."""
 
     @_builtins.property
     def labels(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
@@ -191,7 +191,7 @@ Global___JobSpec: _TypeAlias = JobSpec  # noqa: Y015
 
 @_typing.final
 class Progress(_message.Message):
-    """How far a job is."""
+    """Progress of a job."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -201,15 +201,15 @@ class Progress(_message.Message):
     QUEUE_POSITION_FIELD_NUMBER: _builtins.int
     PREVIEW_ASSET_IDS_FIELD_NUMBER: _builtins.int
     stage: _builtins.str
-    """The step that runs, such as "analyze". What its programs logged is a document "logs/STEP/…" of the job's files."""
+    """The running step, such as "analyze". The logs of its programs are files of the job, "logs/STEP/…"."""
     fraction: _builtins.float
-    """0 to 1, never falling."""
+    """0 to 1. Never decreases."""
     message: _builtins.str
     queue_position: _builtins.int
-    """Jobs that start before this one; 0 once it runs."""
+    """Number of jobs that start before this one; 0 once it runs."""
     @_builtins.property
     def preview_asset_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Pictures that can be shown already."""
+        """Pictures that can be shown before the job ends."""
 
     def __init__(
         self,
@@ -230,7 +230,7 @@ Global___Progress: _TypeAlias = Progress  # noqa: Y015
 
 @_typing.final
 class Cost(_message.Message):
-    """What a job cost beyond this machine."""
+    """Cost of paid services that the job used."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -279,7 +279,7 @@ class Job(_message.Message):
     id: _builtins.str
     state: Global___JobState.ValueType
     cancel_requested: _builtins.bool
-    """True from CancelJob on."""
+    """CancelJob was called."""
     @_builtins.property
     def spec(self) -> Global___JobSpec: ...
     @_builtins.property
@@ -300,7 +300,7 @@ class Job(_message.Message):
     def cutout(self) -> _cutout_pb2.CutoutResult: ...
     @_builtins.property
     def error(self) -> _status_pb2.Status:
-        """Why it failed: code, message, ErrorInfo and, for bad input, BadRequest."""
+        """Why the job failed: code, message, ErrorInfo and, for invalid input, BadRequest."""
 
     @_builtins.property
     def cost(self) -> Global___Cost: ...
@@ -348,7 +348,7 @@ class CreateJobRequest(_message.Message):
     SPEC_FIELD_NUMBER: _builtins.int
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
-    """Chosen by the caller, such as a UUID; makes a retry harmless."""
+    """Chosen by the caller, such as a UUID. Makes a retry safe."""
     @_builtins.property
     def spec(self) -> Global___JobSpec: ...
     def __init__(
@@ -453,11 +453,11 @@ class ListJobsRequest(_message.Message):
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     page_size: _builtins.int
-    """1 to 1000; 100 where it is 0."""
+    """1 to 1000. Default: 100."""
     page_token: _builtins.str
     @_builtins.property
     def states(self) -> _containers.RepeatedScalarFieldContainer[Global___JobState.ValueType]:
-        """Only jobs in these states; none means any."""
+        """Only jobs in these states. Default: any state."""
 
     @_builtins.property
     def labels(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:

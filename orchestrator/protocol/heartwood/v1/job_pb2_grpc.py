@@ -26,7 +26,8 @@ if _version_not_supported:
 
 
 class JobServiceStub:
-    """Work on an upload. A job goes QUEUED, RUNNING, then to one of SUCCEEDED, FAILED and CANCELED, and stays there.
+    """Runs stages on uploads as jobs. A job is QUEUED, then RUNNING, and ends as SUCCEEDED, FAILED or CANCELED. A final state
+    never changes.
     """
 
     def __init__(self, channel):
@@ -73,11 +74,12 @@ class JobServiceStub:
 
 
 class JobServiceServicer:
-    """Work on an upload. A job goes QUEUED, RUNNING, then to one of SUCCEEDED, FAILED and CANCELED, and stays there.
+    """Runs stages on uploads as jobs. A job is QUEUED, then RUNNING, and ends as SUCCEEDED, FAILED or CANCELED. A final state
+    never changes.
     """
 
     def CreateJob(self, request, context):
-        """Creates a job. The same `request_id` with the same request returns the job that is there already.
+        """Creates a job. A repeated request with the same `request_id` returns the existing job.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -97,29 +99,29 @@ class JobServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def WatchJob(self, request, context):
-        """Sends the job now and after each change; the stream ends when the job has ended.
+        """Sends the job immediately and after each change. The stream ends when the job has ended.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def CancelJob(self, request, context):
-        """Asks a job to stop. A queued job is CANCELED at once, a running one as soon as its work has stopped;
-        one that has ended is returned as it is.
+        """Cancels a job. A queued job is CANCELED immediately, a running job as soon as its work has stopped. A finished job
+        does not change.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def DeleteJob(self, request, context):
-        """Deletes a job that has ended, and the files that it made.
+        """Deletes a finished job and the files that it made.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ListStains(self, request, context):
-        """Lists the named stains that a stain job can take.
+        """Lists the named stains of the catalogue.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -172,7 +174,8 @@ def add_JobServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class JobService:
-    """Work on an upload. A job goes QUEUED, RUNNING, then to one of SUCCEEDED, FAILED and CANCELED, and stays there.
+    """Runs stages on uploads as jobs. A job is QUEUED, then RUNNING, and ends as SUCCEEDED, FAILED or CANCELED. A final state
+    never changes.
     """
 
     @staticmethod

@@ -27,51 +27,57 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class JobServiceStub:
-    """Work on an upload. A job goes QUEUED, RUNNING, then to one of SUCCEEDED, FAILED and CANCELED, and stays there."""
+    """Runs stages on uploads as jobs. A job is QUEUED, then RUNNING, and ends as SUCCEEDED, FAILED or CANCELED. A final state
+    never changes.
+    """
 
     @_typing.overload
     def __new__(cls, channel: _grpc.Channel) -> _Self: ...
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> JobServiceAsyncStub: ...
     CreateJob: _grpc.UnaryUnaryMultiCallable[_job_pb2.CreateJobRequest, _job_pb2.CreateJobResponse]
-    """Creates a job. The same `request_id` with the same request returns the job that is there already."""
+    """Creates a job. A repeated request with the same `request_id` returns the existing job."""
     GetJob: _grpc.UnaryUnaryMultiCallable[_job_pb2.GetJobRequest, _job_pb2.GetJobResponse]
     ListJobs: _grpc.UnaryUnaryMultiCallable[_job_pb2.ListJobsRequest, _job_pb2.ListJobsResponse]
     """Lists jobs, newest first."""
     WatchJob: _grpc.UnaryStreamMultiCallable[_job_pb2.WatchJobRequest, _job_pb2.WatchJobResponse]
-    """Sends the job now and after each change; the stream ends when the job has ended."""
+    """Sends the job immediately and after each change. The stream ends when the job has ended."""
     CancelJob: _grpc.UnaryUnaryMultiCallable[_job_pb2.CancelJobRequest, _job_pb2.CancelJobResponse]
-    """Asks a job to stop. A queued job is CANCELED at once, a running one as soon as its work has stopped;
-    one that has ended is returned as it is.
+    """Cancels a job. A queued job is CANCELED immediately, a running job as soon as its work has stopped. A finished job
+    does not change.
     """
     DeleteJob: _grpc.UnaryUnaryMultiCallable[_job_pb2.DeleteJobRequest, _job_pb2.DeleteJobResponse]
-    """Deletes a job that has ended, and the files that it made."""
+    """Deletes a finished job and the files that it made."""
     ListStains: _grpc.UnaryUnaryMultiCallable[_job_pb2.ListStainsRequest, _job_pb2.ListStainsResponse]
-    """Lists the named stains that a stain job can take."""
+    """Lists the named stains of the catalogue."""
 
 @_typing.type_check_only
 class JobServiceAsyncStub(JobServiceStub):
-    """Work on an upload. A job goes QUEUED, RUNNING, then to one of SUCCEEDED, FAILED and CANCELED, and stays there."""
+    """Runs stages on uploads as jobs. A job is QUEUED, then RUNNING, and ends as SUCCEEDED, FAILED or CANCELED. A final state
+    never changes.
+    """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     CreateJob: _aio.UnaryUnaryMultiCallable[_job_pb2.CreateJobRequest, _job_pb2.CreateJobResponse]  # type: ignore[assignment]
-    """Creates a job. The same `request_id` with the same request returns the job that is there already."""
+    """Creates a job. A repeated request with the same `request_id` returns the existing job."""
     GetJob: _aio.UnaryUnaryMultiCallable[_job_pb2.GetJobRequest, _job_pb2.GetJobResponse]  # type: ignore[assignment]
     ListJobs: _aio.UnaryUnaryMultiCallable[_job_pb2.ListJobsRequest, _job_pb2.ListJobsResponse]  # type: ignore[assignment]
     """Lists jobs, newest first."""
     WatchJob: _aio.UnaryStreamMultiCallable[_job_pb2.WatchJobRequest, _job_pb2.WatchJobResponse]  # type: ignore[assignment]
-    """Sends the job now and after each change; the stream ends when the job has ended."""
+    """Sends the job immediately and after each change. The stream ends when the job has ended."""
     CancelJob: _aio.UnaryUnaryMultiCallable[_job_pb2.CancelJobRequest, _job_pb2.CancelJobResponse]  # type: ignore[assignment]
-    """Asks a job to stop. A queued job is CANCELED at once, a running one as soon as its work has stopped;
-    one that has ended is returned as it is.
+    """Cancels a job. A queued job is CANCELED immediately, a running job as soon as its work has stopped. A finished job
+    does not change.
     """
     DeleteJob: _aio.UnaryUnaryMultiCallable[_job_pb2.DeleteJobRequest, _job_pb2.DeleteJobResponse]  # type: ignore[assignment]
-    """Deletes a job that has ended, and the files that it made."""
+    """Deletes a finished job and the files that it made."""
     ListStains: _aio.UnaryUnaryMultiCallable[_job_pb2.ListStainsRequest, _job_pb2.ListStainsResponse]  # type: ignore[assignment]
-    """Lists the named stains that a stain job can take."""
+    """Lists the named stains of the catalogue."""
 
 class JobServiceServicer(metaclass=_abc_1.ABCMeta):
-    """Work on an upload. A job goes QUEUED, RUNNING, then to one of SUCCEEDED, FAILED and CANCELED, and stays there."""
+    """Runs stages on uploads as jobs. A job is QUEUED, then RUNNING, and ends as SUCCEEDED, FAILED or CANCELED. A final state
+    never changes.
+    """
 
     @_abc_1.abstractmethod
     def CreateJob(
@@ -79,7 +85,7 @@ class JobServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _job_pb2.CreateJobRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_job_pb2.CreateJobResponse, _abc.Awaitable[_job_pb2.CreateJobResponse]]:
-        """Creates a job. The same `request_id` with the same request returns the job that is there already."""
+        """Creates a job. A repeated request with the same `request_id` returns the existing job."""
 
     @_abc_1.abstractmethod
     def GetJob(
@@ -102,7 +108,7 @@ class JobServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _job_pb2.WatchJobRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_job_pb2.WatchJobResponse], _abc.AsyncIterator[_job_pb2.WatchJobResponse]]:
-        """Sends the job now and after each change; the stream ends when the job has ended."""
+        """Sends the job immediately and after each change. The stream ends when the job has ended."""
 
     @_abc_1.abstractmethod
     def CancelJob(
@@ -110,8 +116,8 @@ class JobServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _job_pb2.CancelJobRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_job_pb2.CancelJobResponse, _abc.Awaitable[_job_pb2.CancelJobResponse]]:
-        """Asks a job to stop. A queued job is CANCELED at once, a running one as soon as its work has stopped;
-        one that has ended is returned as it is.
+        """Cancels a job. A queued job is CANCELED immediately, a running job as soon as its work has stopped. A finished job
+        does not change.
         """
 
     @_abc_1.abstractmethod
@@ -120,7 +126,7 @@ class JobServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _job_pb2.DeleteJobRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_job_pb2.DeleteJobResponse, _abc.Awaitable[_job_pb2.DeleteJobResponse]]:
-        """Deletes a job that has ended, and the files that it made."""
+        """Deletes a finished job and the files that it made."""
 
     @_abc_1.abstractmethod
     def ListStains(
@@ -128,6 +134,6 @@ class JobServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _job_pb2.ListStainsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_job_pb2.ListStainsResponse, _abc.Awaitable[_job_pb2.ListStainsResponse]]:
-        """Lists the named stains that a stain job can take."""
+        """Lists the named stains of the catalogue."""
 
 def add_JobServiceServicer_to_server(servicer: JobServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -31,11 +31,11 @@ class _ModelVersionStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Mod
     MODEL_VERSION_STATE_CHECKING: _ModelVersionState.ValueType  # 1
     """A candidate, loaded and being checked."""
     MODEL_VERSION_STATE_READY: _ModelVersionState.ValueType  # 2
-    """Loaded; it can be promoted at once."""
+    """Loaded; can be promoted."""
     MODEL_VERSION_STATE_SERVING: _ModelVersionState.ValueType  # 3
-    """Answers the requests."""
+    """Answers requests."""
     MODEL_VERSION_STATE_FAILED: _ModelVersionState.ValueType  # 4
-    """Refused; `reason` says why. Nothing of it is kept."""
+    """Refused because of `reason`. Its file has been deleted."""
     MODEL_VERSION_STATE_RETIRED: _ModelVersionState.ValueType  # 5
     """Unloaded by an operator."""
 
@@ -45,11 +45,11 @@ MODEL_VERSION_STATE_UNSPECIFIED: ModelVersionState.ValueType  # 0
 MODEL_VERSION_STATE_CHECKING: ModelVersionState.ValueType  # 1
 """A candidate, loaded and being checked."""
 MODEL_VERSION_STATE_READY: ModelVersionState.ValueType  # 2
-"""Loaded; it can be promoted at once."""
+"""Loaded; can be promoted."""
 MODEL_VERSION_STATE_SERVING: ModelVersionState.ValueType  # 3
-"""Answers the requests."""
+"""Answers requests."""
 MODEL_VERSION_STATE_FAILED: ModelVersionState.ValueType  # 4
-"""Refused; `reason` says why. Nothing of it is kept."""
+"""Refused because of `reason`. Its file has been deleted."""
 MODEL_VERSION_STATE_RETIRED: ModelVersionState.ValueType  # 5
 """Unloaded by an operator."""
 Global___ModelVersionState: _TypeAlias = ModelVersionState  # noqa: Y015
@@ -62,33 +62,33 @@ class _ModelVerdictEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ModelVer
     DESCRIPTOR: _descriptor.EnumDescriptor
     MODEL_VERDICT_UNSPECIFIED: _ModelVerdict.ValueType  # 0
     MODEL_VERDICT_AGREES: _ModelVerdict.ValueType  # 1
-    """As the serving version, within the tolerance."""
+    """They agree with those of the serving version, within the tolerance."""
     MODEL_VERDICT_MEASURED_BETTER: _ModelVerdict.ValueType  # 2
-    """Otherwise, and better by its evaluation."""
+    """They differ, and the candidate's evaluation is better."""
     MODEL_VERDICT_DIFFERENCE_ACCEPTED: _ModelVerdict.ValueType  # 3
-    """Otherwise, as the operator accepted."""
+    """They differ, and the operator accepted the difference."""
 
 class ModelVerdict(_ModelVerdict, metaclass=_ModelVerdictEnumTypeWrapper):
-    """Why a candidate may answer as it does."""
+    """Why the outputs of a candidate are accepted."""
 
 MODEL_VERDICT_UNSPECIFIED: ModelVerdict.ValueType  # 0
 MODEL_VERDICT_AGREES: ModelVerdict.ValueType  # 1
-"""As the serving version, within the tolerance."""
+"""They agree with those of the serving version, within the tolerance."""
 MODEL_VERDICT_MEASURED_BETTER: ModelVerdict.ValueType  # 2
-"""Otherwise, and better by its evaluation."""
+"""They differ, and the candidate's evaluation is better."""
 MODEL_VERDICT_DIFFERENCE_ACCEPTED: ModelVerdict.ValueType  # 3
-"""Otherwise, as the operator accepted."""
+"""They differ, and the operator accepted the difference."""
 Global___ModelVerdict: _TypeAlias = ModelVerdict  # noqa: Y015
 
 @_typing.final
 class ModelReport(_message.Message):
-    """What was found of a candidate that passed."""
+    """Check results of a candidate that passed."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     @_typing.final
     class Latency(_message.Message):
-        """Median milliseconds of one square picture."""
+        """Median latency of one square image in milliseconds."""
 
         DESCRIPTOR: _descriptor.Descriptor
 
@@ -113,7 +113,7 @@ class ModelReport(_message.Message):
 
     @_typing.final
     class Shadow(_message.Message):
-        """What live requests showed."""
+        """Comparison on live requests."""
 
         DESCRIPTOR: _descriptor.Descriptor
 
@@ -186,11 +186,11 @@ class ModelReport(_message.Message):
     LATENCIES_FIELD_NUMBER: _builtins.int
     SHADOW_FIELD_NUMBER: _builtins.int
     against_version: _builtins.int
-    """The version that it was held against."""
+    """The serving version that the candidate was compared with."""
     verdict: Global___ModelVerdict.ValueType
     @_builtins.property
     def differences(self) -> _containers.ScalarMap[_builtins.str, _builtins.float]:
-        """By output: the mean absolute difference, as a share of the spread of the serving version's values."""
+        """Mean absolute difference of each output, as a share of the spread of the serving version's values."""
 
     @_builtins.property
     def latencies(self) -> _containers.RepeatedCompositeFieldContainer[Global___ModelReport.Latency]: ...
@@ -230,16 +230,16 @@ class ModelVersion(_message.Message):
     version: _builtins.int
     state: Global___ModelVersionState.ValueType
     reason: _builtins.str
-    """Why it failed."""
+    """Why the version failed."""
     in_repository: _builtins.bool
-    """Came with the served repository; no operator deployed it."""
+    """The version is part of the model repository; no operator deployed it."""
     triton_name: _builtins.str
-    """What Triton knows it by, together with its number."""
+    """Model name on Triton. Together with the version number it identifies the version there."""
     sha256: _builtins.str
-    """SHA-256 of its file in lower-case hex; empty where it is in the repository."""
+    """SHA-256 of the file in lower-case hex; empty if `in_repository`."""
     size_bytes: _builtins.int
     operator: _builtins.str
-    """Who deployed it."""
+    """The tenant that deployed it."""
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp: ...
     @_builtins.property
@@ -280,11 +280,11 @@ class Model(_message.Message):
     name: _builtins.str
     serving_version: _builtins.int
     rollback_version: _builtins.int
-    """What a rollback goes to; 0 where there is nothing."""
+    """The version that a rollback restores; 0 if there is none."""
     revision: _builtins.int
-    """Counts the promotions and rollbacks; give it back to make sure that nobody else was faster."""
+    """Number of promotions and rollbacks. Send it with a change to detect a concurrent change."""
     operator: _builtins.str
-    """Who changed it last, and when."""
+    """The tenant and time of the last change."""
     @_builtins.property
     def change_time(self) -> _timestamp_pb2.Timestamp: ...
     @_builtins.property
@@ -390,7 +390,7 @@ class DeployModelRequest(_message.Message):
 
     @_typing.final
     class Header(_message.Message):
-        """What the file is, and how it is checked."""
+        """Description of the file, and how to check it."""
 
         DESCRIPTOR: _descriptor.Descriptor
 
@@ -407,22 +407,24 @@ class DeployModelRequest(_message.Message):
         model: _builtins.str
         """segmentation, intrinsic_decomposition or surface_estimation."""
         version: _builtins.int
-        """0 takes the number after the newest."""
+        """Default: one above the newest version."""
         size_bytes: _builtins.int
-        """Checked where they are given."""
+        """Checked if set."""
         sha256: _builtins.str
         evaluation_json: _builtins.bytes
         """The candidate's evaluation.json; docs/operating.md describes it."""
         accept_difference: _builtins.bool
-        """Let it pass though it answers otherwise than the serving version and has no evaluation in which it is better."""
+        """Accept a candidate whose outputs differ from the serving version without an evaluation that shows it is better."""
         no_promote: _builtins.bool
-        """Leave it READY when it passes."""
+        """Do not promote the candidate when it passes; it stays READY."""
         shadow_share: _builtins.float
-        """Share of the live requests that are also sent to the candidate, 0 to 1. Its answers are only looked at."""
+        """Share of live requests that are also sent to the candidate, 0 to 1. Callers do not get its outputs."""
         shadow_requests: _builtins.int
-        """So many must have been answered, 50 where it is 0; in this time, 10 minutes where it is not given."""
+        """Number of live requests to compare. Default: 50."""
         @_builtins.property
-        def shadow_timeout(self) -> _duration_pb2.Duration: ...
+        def shadow_timeout(self) -> _duration_pb2.Duration:
+            """Time limit for the comparison. Default: 10 minutes."""
+
         def __init__(
             self,
             *,
@@ -445,14 +447,14 @@ class DeployModelRequest(_message.Message):
 
     @_typing.final
     class Chunk(_message.Message):
-        """A piece of the ONNX file."""
+        """A slice of the ONNX file."""
 
         DESCRIPTOR: _descriptor.Descriptor
 
         OFFSET_FIELD_NUMBER: _builtins.int
         DATA_FIELD_NUMBER: _builtins.int
         offset: _builtins.int
-        """Where in the file the data begins: the number of bytes sent so far."""
+        """Offset of the data in the file: the number of bytes sent so far."""
         data: _builtins.bytes
         def __init__(
             self,
@@ -496,11 +498,11 @@ class DeployModelResponse(_message.Message):
     MESSAGE_FIELD_NUMBER: _builtins.int
     MODEL_FIELD_NUMBER: _builtins.int
     fraction: _builtins.float
-    """0 to 1, never falling."""
+    """0 to 1. Never decreases."""
     message: _builtins.str
     @_builtins.property
     def model(self) -> Global___Model:
-        """Only in the last answer."""
+        """Only in the last response."""
 
     def __init__(
         self,
@@ -527,7 +529,7 @@ class PromoteModelRequest(_message.Message):
     model: _builtins.str
     version: _builtins.int
     revision: _builtins.int
-    """The model's revision as the caller saw it; without it the model is taken as it is."""
+    """The revision that the caller has seen. The call is aborted if the model has changed since. Default: no check."""
     def __init__(
         self,
         *,
@@ -573,7 +575,7 @@ class RollbackModelRequest(_message.Message):
     REVISION_FIELD_NUMBER: _builtins.int
     model: _builtins.str
     revision: _builtins.int
-    """The model's revision as the caller saw it; without it the model is taken as it is."""
+    """The revision that the caller has seen. The call is aborted if the model has changed since. Default: no check."""
     def __init__(
         self,
         *,

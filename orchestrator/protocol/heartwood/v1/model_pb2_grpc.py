@@ -26,8 +26,8 @@ if _version_not_supported:
 
 
 class ModelServiceStub:
-    """The models' versions: look at them, and replace the one that serves while requests go on. Only for operators
-    (HEARTWOOD_OPERATORS); others are answered PERMISSION_DENIED.
+    """Lists model versions, and replaces the serving version without interrupting requests. Only for operators
+    (HEARTWOOD_OPERATORS); other callers get PERMISSION_DENIED.
     """
 
     def __init__(self, channel):
@@ -69,8 +69,8 @@ class ModelServiceStub:
 
 
 class ModelServiceServicer:
-    """The models' versions: look at them, and replace the one that serves while requests go on. Only for operators
-    (HEARTWOOD_OPERATORS); others are answered PERMISSION_DENIED.
+    """Lists model versions, and replaces the serving version without interrupting requests. Only for operators
+    (HEARTWOOD_OPERATORS); other callers get PERMISSION_DENIED.
     """
 
     def ListModels(self, request, context):
@@ -86,31 +86,32 @@ class ModelServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def DeployModel(self, request_iterator, context):
-        """Uploads a candidate, loads it beside the version that serves, checks it, and promotes it when it passes. The first
-        message holds `header`, each later one a `chunk` at the next offset. The answers tell the progress; the last holds
-        the model. A candidate that fails a check never serves: FAILED_PRECONDITION (CANDIDATE_REFUSED) with the reason,
-        which GetModelStatus also tells later. Ending the call ends the check.
+        """Uploads a candidate, loads it next to the serving version, checks it, and promotes it if it passes. The first
+        message contains `header`, each later one a `chunk` at the next offset. The responses report progress; the last one
+        contains the model. A candidate that fails a check never serves: the call ends with FAILED_PRECONDITION
+        (CANDIDATE_REFUSED) and the reason, which GetModelStatus returns later, too. Ending the call ends the check.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def PromoteModel(self, request, context):
-        """Lets a READY version serve, everywhere and at once. ABORTED (CHANGED_MEANWHILE) where another operator was faster.
+        """Makes a READY version the serving version on all replicas. ABORTED (CHANGED_MEANWHILE) if another operator changed
+        the model first.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def RollbackModel(self, request, context):
-        """Lets the version serve again that served before. A second rollback undoes the first.
+        """Makes the previous version the serving version. A second rollback undoes the first.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def RetireModel(self, request, context):
-        """Unloads a version that does not serve, and deletes its file.
+        """Unloads a version that is not serving, and deletes its file.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -158,8 +159,8 @@ def add_ModelServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class ModelService:
-    """The models' versions: look at them, and replace the one that serves while requests go on. Only for operators
-    (HEARTWOOD_OPERATORS); others are answered PERMISSION_DENIED.
+    """Lists model versions, and replaces the serving version without interrupting requests. Only for operators
+    (HEARTWOOD_OPERATORS); other callers get PERMISSION_DENIED.
     """
 
     @staticmethod

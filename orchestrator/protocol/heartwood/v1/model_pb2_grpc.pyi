@@ -27,8 +27,8 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class ModelServiceStub:
-    """The models' versions: look at them, and replace the one that serves while requests go on. Only for operators
-    (HEARTWOOD_OPERATORS); others are answered PERMISSION_DENIED.
+    """Lists model versions, and replaces the serving version without interrupting requests. Only for operators
+    (HEARTWOOD_OPERATORS); other callers get PERMISSION_DENIED.
     """
 
     @_typing.overload
@@ -38,43 +38,47 @@ class ModelServiceStub:
     ListModels: _grpc.UnaryUnaryMultiCallable[_model_pb2.ListModelsRequest, _model_pb2.ListModelsResponse]
     GetModelStatus: _grpc.UnaryUnaryMultiCallable[_model_pb2.GetModelStatusRequest, _model_pb2.GetModelStatusResponse]
     DeployModel: _grpc.StreamStreamMultiCallable[_model_pb2.DeployModelRequest, _model_pb2.DeployModelResponse]
-    """Uploads a candidate, loads it beside the version that serves, checks it, and promotes it when it passes. The first
-    message holds `header`, each later one a `chunk` at the next offset. The answers tell the progress; the last holds
-    the model. A candidate that fails a check never serves: FAILED_PRECONDITION (CANDIDATE_REFUSED) with the reason,
-    which GetModelStatus also tells later. Ending the call ends the check.
+    """Uploads a candidate, loads it next to the serving version, checks it, and promotes it if it passes. The first
+    message contains `header`, each later one a `chunk` at the next offset. The responses report progress; the last one
+    contains the model. A candidate that fails a check never serves: the call ends with FAILED_PRECONDITION
+    (CANDIDATE_REFUSED) and the reason, which GetModelStatus returns later, too. Ending the call ends the check.
     """
     PromoteModel: _grpc.UnaryUnaryMultiCallable[_model_pb2.PromoteModelRequest, _model_pb2.PromoteModelResponse]
-    """Lets a READY version serve, everywhere and at once. ABORTED (CHANGED_MEANWHILE) where another operator was faster."""
+    """Makes a READY version the serving version on all replicas. ABORTED (CHANGED_MEANWHILE) if another operator changed
+    the model first.
+    """
     RollbackModel: _grpc.UnaryUnaryMultiCallable[_model_pb2.RollbackModelRequest, _model_pb2.RollbackModelResponse]
-    """Lets the version serve again that served before. A second rollback undoes the first."""
+    """Makes the previous version the serving version. A second rollback undoes the first."""
     RetireModel: _grpc.UnaryUnaryMultiCallable[_model_pb2.RetireModelRequest, _model_pb2.RetireModelResponse]
-    """Unloads a version that does not serve, and deletes its file."""
+    """Unloads a version that is not serving, and deletes its file."""
 
 @_typing.type_check_only
 class ModelServiceAsyncStub(ModelServiceStub):
-    """The models' versions: look at them, and replace the one that serves while requests go on. Only for operators
-    (HEARTWOOD_OPERATORS); others are answered PERMISSION_DENIED.
+    """Lists model versions, and replaces the serving version without interrupting requests. Only for operators
+    (HEARTWOOD_OPERATORS); other callers get PERMISSION_DENIED.
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     ListModels: _aio.UnaryUnaryMultiCallable[_model_pb2.ListModelsRequest, _model_pb2.ListModelsResponse]  # type: ignore[assignment]
     GetModelStatus: _aio.UnaryUnaryMultiCallable[_model_pb2.GetModelStatusRequest, _model_pb2.GetModelStatusResponse]  # type: ignore[assignment]
     DeployModel: _aio.StreamStreamMultiCallable[_model_pb2.DeployModelRequest, _model_pb2.DeployModelResponse]  # type: ignore[assignment]
-    """Uploads a candidate, loads it beside the version that serves, checks it, and promotes it when it passes. The first
-    message holds `header`, each later one a `chunk` at the next offset. The answers tell the progress; the last holds
-    the model. A candidate that fails a check never serves: FAILED_PRECONDITION (CANDIDATE_REFUSED) with the reason,
-    which GetModelStatus also tells later. Ending the call ends the check.
+    """Uploads a candidate, loads it next to the serving version, checks it, and promotes it if it passes. The first
+    message contains `header`, each later one a `chunk` at the next offset. The responses report progress; the last one
+    contains the model. A candidate that fails a check never serves: the call ends with FAILED_PRECONDITION
+    (CANDIDATE_REFUSED) and the reason, which GetModelStatus returns later, too. Ending the call ends the check.
     """
     PromoteModel: _aio.UnaryUnaryMultiCallable[_model_pb2.PromoteModelRequest, _model_pb2.PromoteModelResponse]  # type: ignore[assignment]
-    """Lets a READY version serve, everywhere and at once. ABORTED (CHANGED_MEANWHILE) where another operator was faster."""
+    """Makes a READY version the serving version on all replicas. ABORTED (CHANGED_MEANWHILE) if another operator changed
+    the model first.
+    """
     RollbackModel: _aio.UnaryUnaryMultiCallable[_model_pb2.RollbackModelRequest, _model_pb2.RollbackModelResponse]  # type: ignore[assignment]
-    """Lets the version serve again that served before. A second rollback undoes the first."""
+    """Makes the previous version the serving version. A second rollback undoes the first."""
     RetireModel: _aio.UnaryUnaryMultiCallable[_model_pb2.RetireModelRequest, _model_pb2.RetireModelResponse]  # type: ignore[assignment]
-    """Unloads a version that does not serve, and deletes its file."""
+    """Unloads a version that is not serving, and deletes its file."""
 
 class ModelServiceServicer(metaclass=_abc_1.ABCMeta):
-    """The models' versions: look at them, and replace the one that serves while requests go on. Only for operators
-    (HEARTWOOD_OPERATORS); others are answered PERMISSION_DENIED.
+    """Lists model versions, and replaces the serving version without interrupting requests. Only for operators
+    (HEARTWOOD_OPERATORS); other callers get PERMISSION_DENIED.
     """
 
     @_abc_1.abstractmethod
@@ -97,10 +101,10 @@ class ModelServiceServicer(metaclass=_abc_1.ABCMeta):
         request_iterator: _MaybeAsyncIterator[_model_pb2.DeployModelRequest],
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_model_pb2.DeployModelResponse], _abc.AsyncIterator[_model_pb2.DeployModelResponse]]:
-        """Uploads a candidate, loads it beside the version that serves, checks it, and promotes it when it passes. The first
-        message holds `header`, each later one a `chunk` at the next offset. The answers tell the progress; the last holds
-        the model. A candidate that fails a check never serves: FAILED_PRECONDITION (CANDIDATE_REFUSED) with the reason,
-        which GetModelStatus also tells later. Ending the call ends the check.
+        """Uploads a candidate, loads it next to the serving version, checks it, and promotes it if it passes. The first
+        message contains `header`, each later one a `chunk` at the next offset. The responses report progress; the last one
+        contains the model. A candidate that fails a check never serves: the call ends with FAILED_PRECONDITION
+        (CANDIDATE_REFUSED) and the reason, which GetModelStatus returns later, too. Ending the call ends the check.
         """
 
     @_abc_1.abstractmethod
@@ -109,7 +113,9 @@ class ModelServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _model_pb2.PromoteModelRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_model_pb2.PromoteModelResponse, _abc.Awaitable[_model_pb2.PromoteModelResponse]]:
-        """Lets a READY version serve, everywhere and at once. ABORTED (CHANGED_MEANWHILE) where another operator was faster."""
+        """Makes a READY version the serving version on all replicas. ABORTED (CHANGED_MEANWHILE) if another operator changed
+        the model first.
+        """
 
     @_abc_1.abstractmethod
     def RollbackModel(
@@ -117,7 +123,7 @@ class ModelServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _model_pb2.RollbackModelRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_model_pb2.RollbackModelResponse, _abc.Awaitable[_model_pb2.RollbackModelResponse]]:
-        """Lets the version serve again that served before. A second rollback undoes the first."""
+        """Makes the previous version the serving version. A second rollback undoes the first."""
 
     @_abc_1.abstractmethod
     def RetireModel(
@@ -125,6 +131,6 @@ class ModelServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _model_pb2.RetireModelRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_model_pb2.RetireModelResponse, _abc.Awaitable[_model_pb2.RetireModelResponse]]:
-        """Unloads a version that does not serve, and deletes its file."""
+        """Unloads a version that is not serving, and deletes its file."""
 
 def add_ModelServiceServicer_to_server(servicer: ModelServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

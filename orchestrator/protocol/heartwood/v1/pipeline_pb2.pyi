@@ -24,8 +24,8 @@ DESCRIPTOR: _descriptor.FileDescriptor
 
 @_typing.final
 class PipelineOptions(_message.Message):
-    """Photos in, everything out, as one job: segment, stain, reconstruct, render, export. The stages that are not set are
-    left out, but for segment and reconstruct, which the others build on.
+    """Several stages as one job, in this order: segment, cutout, stain, reconstruct, render, export. Stages that are not set
+    do not run, except segment and reconstruct, which always run.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -40,7 +40,7 @@ class PipelineOptions(_message.Message):
     def segment(self) -> _segment_pb2.SegmentOptions: ...
     @_builtins.property
     def stain(self) -> _stain_pb2.StainOptions:
-        """The model is made of the stained photos."""
+        """The 3D model gets the colours of the stained photos."""
 
     @_builtins.property
     def reconstruct(self) -> _reconstruct_pb2.ReconstructOptions: ...

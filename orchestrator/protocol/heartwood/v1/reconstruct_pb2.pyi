@@ -29,26 +29,26 @@ class _ReconstructModeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Recon
     RECONSTRUCT_MODE_UNSPECIFIED: _ReconstructMode.ValueType  # 0
     """AUTO."""
     RECONSTRUCT_MODE_AUTO: _ReconstructMode.ValueType  # 1
-    """Photogrammetry from 8 photos on, else a model from the first photo."""
+    """PHOTOGRAMMETRY from 8 photos on, else SINGLE_IMAGE."""
     RECONSTRUCT_MODE_PHOTOGRAMMETRY: _ReconstructMode.ValueType  # 2
-    """Structure from motion and stereo, from about 20 photos all around the piece."""
+    """Structure from motion and stereo. Use at least 20 photos from all around the piece."""
     RECONSTRUCT_MODE_NERF: _ReconstructMode.ValueType  # 3
-    """A radiance field with a learned surface: slower, for glossy or plain pieces."""
+    """A radiance field with a learned surface. Slower; for glossy or plain pieces."""
     RECONSTRUCT_MODE_SINGLE_IMAGE: _ReconstructMode.ValueType  # 4
-    """From the first photo alone: what it does not show is completed by symmetry."""
+    """From the first photo. Hidden surfaces are completed by symmetry."""
 
 class ReconstructMode(_ReconstructMode, metaclass=_ReconstructModeEnumTypeWrapper): ...
 
 RECONSTRUCT_MODE_UNSPECIFIED: ReconstructMode.ValueType  # 0
 """AUTO."""
 RECONSTRUCT_MODE_AUTO: ReconstructMode.ValueType  # 1
-"""Photogrammetry from 8 photos on, else a model from the first photo."""
+"""PHOTOGRAMMETRY from 8 photos on, else SINGLE_IMAGE."""
 RECONSTRUCT_MODE_PHOTOGRAMMETRY: ReconstructMode.ValueType  # 2
-"""Structure from motion and stereo, from about 20 photos all around the piece."""
+"""Structure from motion and stereo. Use at least 20 photos from all around the piece."""
 RECONSTRUCT_MODE_NERF: ReconstructMode.ValueType  # 3
-"""A radiance field with a learned surface: slower, for glossy or plain pieces."""
+"""A radiance field with a learned surface. Slower; for glossy or plain pieces."""
 RECONSTRUCT_MODE_SINGLE_IMAGE: ReconstructMode.ValueType  # 4
-"""From the first photo alone: what it does not show is completed by symmetry."""
+"""From the first photo. Hidden surfaces are completed by symmetry."""
 Global___ReconstructMode: _TypeAlias = ReconstructMode  # noqa: Y015
 
 class _PhotogrammetryEngine:
@@ -61,7 +61,7 @@ class _PhotogrammetryEngineEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_
     """COLMAP."""
     PHOTOGRAMMETRY_ENGINE_COLMAP: _PhotogrammetryEngine.ValueType  # 1
     PHOTOGRAMMETRY_ENGINE_MESHROOM: _PhotogrammetryEngine.ValueType  # 2
-    """The operator's Meshroom."""
+    """Meshroom, if the operator has configured it."""
 
 class PhotogrammetryEngine(_PhotogrammetryEngine, metaclass=_PhotogrammetryEngineEnumTypeWrapper): ...
 
@@ -69,7 +69,7 @@ PHOTOGRAMMETRY_ENGINE_UNSPECIFIED: PhotogrammetryEngine.ValueType  # 0
 """COLMAP."""
 PHOTOGRAMMETRY_ENGINE_COLMAP: PhotogrammetryEngine.ValueType  # 1
 PHOTOGRAMMETRY_ENGINE_MESHROOM: PhotogrammetryEngine.ValueType  # 2
-"""The operator's Meshroom."""
+"""Meshroom, if the operator has configured it."""
 Global___PhotogrammetryEngine: _TypeAlias = PhotogrammetryEngine  # noqa: Y015
 
 class _SingleImageProvider:
@@ -82,7 +82,7 @@ class _SingleImageProviderEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_S
     """LOCAL."""
     SINGLE_IMAGE_PROVIDER_LOCAL: _SingleImageProvider.ValueType  # 1
     SINGLE_IMAGE_PROVIDER_TRELLIS: _SingleImageProvider.ValueType  # 2
-    """The operator's image-to-3D server."""
+    """An image-to-3D server that the operator has configured."""
 
 class SingleImageProvider(_SingleImageProvider, metaclass=_SingleImageProviderEnumTypeWrapper): ...
 
@@ -90,12 +90,12 @@ SINGLE_IMAGE_PROVIDER_UNSPECIFIED: SingleImageProvider.ValueType  # 0
 """LOCAL."""
 SINGLE_IMAGE_PROVIDER_LOCAL: SingleImageProvider.ValueType  # 1
 SINGLE_IMAGE_PROVIDER_TRELLIS: SingleImageProvider.ValueType  # 2
-"""The operator's image-to-3D server."""
+"""An image-to-3D server that the operator has configured."""
 Global___SingleImageProvider: _TypeAlias = SingleImageProvider  # noqa: Y015
 
 @_typing.final
 class Dimensions(_message.Message):
-    """Metres. What is not known is left out."""
+    """Size in metres. Unknown dimensions are 0."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -122,7 +122,7 @@ Global___Dimensions: _TypeAlias = Dimensions  # noqa: Y015
 
 @_typing.final
 class ReconstructOptions(_message.Message):
-    """How to make a 3D model of an upload."""
+    """How to make a 3D model from an upload."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -137,14 +137,14 @@ class ReconstructOptions(_message.Message):
     engine: Global___PhotogrammetryEngine.ValueType
     provider: Global___SingleImageProvider.ValueType
     ordered: _builtins.bool
-    """The photos were taken one beside the next: only neighbours are matched."""
+    """The photos are a sequence along the camera's path: only neighbours are matched."""
     texture_size: _builtins.int
-    """Pixels a side: 512, 1024, 2048 or 4096. 2048 where it is 0."""
+    """Pixels per side: 512, 1024, 2048 or 4096. Default: 2048."""
     max_triangles: _builtins.int
-    """1000 to 2000000. 200000 where it is 0."""
+    """1000 to 2000000. Default: 200000."""
     @_builtins.property
     def dimensions(self) -> Global___Dimensions:
-        """The true size, 0.01 to 20 each; the first that is known scales the model."""
+        """The physical size, 0.01 to 20 m each. The first known dimension sets the scale."""
 
     def __init__(
         self,
@@ -167,7 +167,7 @@ Global___ReconstructOptions: _TypeAlias = ReconstructOptions  # noqa: Y015
 
 @_typing.final
 class CaptureReport(_message.Message):
-    """How well the photos could be put together."""
+    """How well the photos could be combined."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -179,15 +179,15 @@ class CaptureReport(_message.Message):
     ADVICE_FIELD_NUMBER: _builtins.int
     photos: _builtins.int
     points: _builtins.int
-    """Points that several photos agree on."""
+    """Number of points that several photos agree on."""
     mean_reprojection_error_px: _builtins.float
     coverage_deg: _builtins.float
-    """How much of the turn around the piece the photos look from, at most 360."""
+    """Angle around the piece that the cameras cover, at most 360."""
     @_builtins.property
     def used_photo_asset_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
     @_builtins.property
     def advice(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """What to shoot again, such as "too little overlap between photos 12 and 13"."""
+        """Advice for another capture, such as "too little overlap between photos 12 and 13"."""
 
     def __init__(
         self,
@@ -223,13 +223,13 @@ class ReconstructResult(_message.Message):
     DIMENSIONS_FIELD_NUMBER: _builtins.int
     EXTRAS_FIELD_NUMBER: _builtins.int
     model_id: _builtins.str
-    """What a render or export job takes."""
+    """The id for render and export jobs."""
     mode: Global___ReconstructMode.ValueType
     vertices: _builtins.int
     triangles: _builtins.int
     @_builtins.property
     def glb(self) -> _asset_pb2.Asset:
-        """Textured mesh: metres, +Y up, the front on +Z, the origin at the bottom centre."""
+        """Textured mesh in metres, +Y up, front towards +Z, origin at the bottom centre."""
 
     @_builtins.property
     def usdz(self) -> _asset_pb2.Asset: ...
@@ -237,17 +237,17 @@ class ReconstructResult(_message.Message):
     def fbx(self) -> _asset_pb2.Asset: ...
     @_builtins.property
     def preview(self) -> _asset_pb2.Asset:
-        """A picture of the model."""
+        """A picture of the 3D model."""
 
     @_builtins.property
     def report(self) -> Global___CaptureReport: ...
     @_builtins.property
     def dimensions(self) -> Global___Dimensions:
-        """In units of the capture where no dimension was given."""
+        """In arbitrary units if the request set no dimension."""
 
     @_builtins.property
     def extras(self) -> _containers.RepeatedCompositeFieldContainer[_asset_pb2.Asset]:
-        """Such as a fly-around video of the field."""
+        """Further files, such as a fly-around video of a neural field."""
 
     def __init__(
         self,

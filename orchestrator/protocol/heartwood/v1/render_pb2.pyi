@@ -31,7 +31,7 @@ class _BackgroundEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Background
     BACKGROUND_STUDIO: _Background.ValueType  # 1
     """A light backdrop with a soft shadow."""
     BACKGROUND_TRANSPARENT: _Background.ValueType  # 2
-    """Nothing but the shadow; MP4, which has no alpha, becomes white."""
+    """Transparent except for the shadow. MP4 has no alpha and gets a white background."""
 
 class Background(_Background, metaclass=_BackgroundEnumTypeWrapper): ...
 
@@ -40,7 +40,7 @@ BACKGROUND_UNSPECIFIED: Background.ValueType  # 0
 BACKGROUND_STUDIO: Background.ValueType  # 1
 """A light backdrop with a soft shadow."""
 BACKGROUND_TRANSPARENT: Background.ValueType  # 2
-"""Nothing but the shadow; MP4, which has no alpha, becomes white."""
+"""Transparent except for the shadow. MP4 has no alpha and gets a white background."""
 Global___Background: _TypeAlias = Background  # noqa: Y015
 
 class _VideoFormat:
@@ -70,7 +70,7 @@ Global___VideoFormat: _TypeAlias = VideoFormat  # noqa: Y015
 
 @_typing.final
 class WoodTexture(_message.Message):
-    """A stain job's texture in place of materials of the model."""
+    """The texture set of a stain job that replaces materials of the 3D model."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -78,12 +78,12 @@ class WoodTexture(_message.Message):
     WIDTH_M_FIELD_NUMBER: _builtins.int
     MATERIALS_FIELD_NUMBER: _builtins.int
     texture_id: _builtins.str
-    """What the stain job made."""
+    """The texture_id of the stain job."""
     width_m: _builtins.float
-    """How wide the stained photo is in truth, metres, 0.01 to 20. 0.6 where it is 0."""
+    """Physical width of the stained photo in metres, 0.01 to 20. Default: 0.6."""
     @_builtins.property
     def materials(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """The model's materials to replace; none replaces the one that covers most of it."""
+        """Names of the materials to replace. Default: the material that covers the largest area."""
 
     def __init__(
         self,
@@ -102,7 +102,7 @@ Global___WoodTexture: _TypeAlias = WoodTexture  # noqa: Y015
 
 @_typing.final
 class RenderOptions(_message.Message):
-    """How to render the turntable of a model."""
+    """How to render the turntable of a 3D model."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -117,22 +117,22 @@ class RenderOptions(_message.Message):
     SECONDS_FIELD_NUMBER: _builtins.int
     TEXTURE_FIELD_NUMBER: _builtins.int
     model_id: _builtins.str
-    """An uploaded model, or what a reconstruct job made. Empty in a pipeline."""
+    """An uploaded 3D model, or one that a reconstruct job made. Empty in a pipeline."""
     frames: _builtins.int
-    """Of one turn: 12, 24, 36 or 72. 36 where it is 0."""
+    """Frames per turn: 12, 24, 36 or 72. Default: 36."""
     width: _builtins.int
-    """Pixels, even, 64 to 4096. 1920 × 1080 where they are 0. PREVIEW renders half of it."""
+    """Size in pixels: even, 64 to 4096. Default: 1920 × 1080. PREVIEW renders half the size."""
     height: _builtins.int
     background: Global___Background.ValueType
     keep_frames: _builtins.bool
-    """Give the frames back too, as PNG."""
+    """Also return the frames as PNG."""
     elevation_deg: _builtins.float
-    """How much the camera looks down on the piece, degrees, -30 to 80. 15 where it is not given."""
+    """Camera elevation above the horizon in degrees, -30 to 80. Default: 15."""
     seconds: _builtins.float
-    """Length of one turn, seconds, 0.5 to 60. 6 where it is 0."""
+    """Duration of one turn in seconds, 0.5 to 60. Default: 6."""
     @_builtins.property
     def formats(self) -> _containers.RepeatedScalarFieldContainer[Global___VideoFormat.ValueType]:
-        """All of them where none is given."""
+        """Default: all formats."""
 
     @_builtins.property
     def texture(self) -> Global___WoodTexture: ...
@@ -178,7 +178,7 @@ class RenderResult(_message.Message):
     height: _builtins.int
     @_builtins.property
     def mp4(self) -> _asset_pb2.Asset:
-        """H.264, 4:2:0, with the index first: plays while it loads."""
+        """H.264, 4:2:0, with the index at the start for streaming."""
 
     @_builtins.property
     def webm(self) -> _asset_pb2.Asset: ...
@@ -186,7 +186,7 @@ class RenderResult(_message.Message):
     def gif(self) -> _asset_pb2.Asset: ...
     @_builtins.property
     def thumbnails(self) -> _containers.RepeatedCompositeFieldContainer[_asset_pb2.Asset]:
-        """WebP, evenly around."""
+        """WebP images at equal angles."""
 
     @_builtins.property
     def contact_sheet(self) -> _asset_pb2.Asset: ...

@@ -27,22 +27,22 @@ class _DetectorKind:
 class _DetectorKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_DetectorKind.ValueType], _builtins.type):
     DESCRIPTOR: _descriptor.EnumDescriptor
     DETECTOR_KIND_UNSPECIFIED: _DetectorKind.ValueType  # 0
-    """LOCAL, or PROMPTS where prompts are given."""
+    """PROMPTS if prompts are set, else LOCAL."""
     DETECTOR_KIND_LOCAL: _DetectorKind.ValueType  # 1
     """The segmentation model."""
     DETECTOR_KIND_OPENAI: _DetectorKind.ValueType  # 2
-    """The OpenAI-compatible vision endpoint that the operator set."""
+    """The OpenAI-compatible vision endpoint that the operator has configured."""
     DETECTOR_KIND_PROMPTS: _DetectorKind.ValueType  # 3
     """The boxes and points of the request."""
 
 class DetectorKind(_DetectorKind, metaclass=_DetectorKindEnumTypeWrapper): ...
 
 DETECTOR_KIND_UNSPECIFIED: DetectorKind.ValueType  # 0
-"""LOCAL, or PROMPTS where prompts are given."""
+"""PROMPTS if prompts are set, else LOCAL."""
 DETECTOR_KIND_LOCAL: DetectorKind.ValueType  # 1
 """The segmentation model."""
 DETECTOR_KIND_OPENAI: DetectorKind.ValueType  # 2
-"""The OpenAI-compatible vision endpoint that the operator set."""
+"""The OpenAI-compatible vision endpoint that the operator has configured."""
 DETECTOR_KIND_PROMPTS: DetectorKind.ValueType  # 3
 """The boxes and points of the request."""
 Global___DetectorKind: _TypeAlias = DetectorKind  # noqa: Y015
@@ -89,7 +89,7 @@ class Point(_message.Message):
     x: _builtins.float
     y: _builtins.float
     outside: _builtins.bool
-    """True for a pixel that is not on the component."""
+    """True if the pixel is not on the component."""
     def __init__(
         self,
         *,
@@ -107,7 +107,7 @@ Global___Point: _TypeAlias = Point  # noqa: Y015
 
 @_typing.final
 class Prompt(_message.Message):
-    """One component that the caller points at: a box, points, or both."""
+    """One component that the caller marks with a box, points, or both."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -118,7 +118,7 @@ class Prompt(_message.Message):
     name: _builtins.str
     """Such as "leg"."""
     photo: _builtins.int
-    """Which photo of the upload, from 0."""
+    """Index of the photo in the upload, from 0."""
     @_builtins.property
     def box(self) -> Global___Box: ...
     @_builtins.property
@@ -150,9 +150,9 @@ class SegmentOptions(_message.Message):
     DETECTOR_FIELD_NUMBER: _builtins.int
     PROMPTS_FIELD_NUMBER: _builtins.int
     detect_components: _builtins.bool
-    """Find the components. True where it is not given."""
+    """Find the components. Default: true."""
     detect_wood: _builtins.bool
-    """Find the wood. True where it is not given."""
+    """Find the wood. Default: true."""
     detector: Global___DetectorKind.ValueType
     @_builtins.property
     def prompts(self) -> _containers.RepeatedCompositeFieldContainer[Global___Prompt]: ...
@@ -252,15 +252,15 @@ class SegmentedPhoto(_message.Message):
 
     @_builtins.property
     def wood(self) -> _asset_pb2.Asset:
-        """8-bit grey PNG, white on wood; absent without detect_wood."""
+        """8-bit grey PNG, white on wood; absent if detect_wood is false."""
 
     @_builtins.property
     def overlay(self) -> _asset_pb2.Asset:
-        """The photo with its masks drawn over it."""
+        """The photo with the masks drawn over it."""
 
     @_builtins.property
     def document(self) -> _asset_pb2.Asset:
-        """All of this as JSON."""
+        """These results as JSON."""
 
     def __init__(
         self,
@@ -315,11 +315,11 @@ class SegmentResult(_message.Message):
     def photos(self) -> _containers.RepeatedCompositeFieldContainer[Global___SegmentedPhoto]: ...
     @_builtins.property
     def components(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """The names found, each once."""
+        """The distinct names of the components."""
 
     @_builtins.property
     def model_versions(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
-        """Which version of each model made this."""
+        """Version of each model that contributed."""
 
     def __init__(
         self,

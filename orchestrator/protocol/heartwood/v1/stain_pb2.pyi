@@ -29,7 +29,7 @@ class _RegionEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Region.ValueTy
     REGION_UNSPECIFIED: _Region.ValueType  # 0
     """AUTO."""
     REGION_AUTO: _Region.ValueType  # 1
-    """The piece where one stands out and holds most of the wood, else the whole picture."""
+    """The piece if there is one and it contains most of the wood, else the whole picture."""
     REGION_PIECE: _Region.ValueType  # 2
     REGION_PICTURE: _Region.ValueType  # 3
 
@@ -38,7 +38,7 @@ class Region(_Region, metaclass=_RegionEnumTypeWrapper): ...
 REGION_UNSPECIFIED: Region.ValueType  # 0
 """AUTO."""
 REGION_AUTO: Region.ValueType  # 1
-"""The piece where one stands out and holds most of the wood, else the whole picture."""
+"""The piece if there is one and it contains most of the wood, else the whole picture."""
 REGION_PIECE: Region.ValueType  # 2
 REGION_PICTURE: Region.ValueType  # 3
 Global___Region: _TypeAlias = Region  # noqa: Y015
@@ -77,18 +77,18 @@ class StainOptions(_message.Message):
     MASK_ASSET_ID_FIELD_NUMBER: _builtins.int
     FORMAT_FIELD_NUMBER: _builtins.int
     color: _builtins.str
-    """"#RRGGBB", sRGB: the mean colour that the wood shall have."""
+    """Target mean colour of the wood, "#RRGGBB" in sRGB."""
     stain: _builtins.str
     """The name of a stain from ListStains."""
     preserve_grain: _builtins.float
-    """0 paints over the grain, 1 keeps its full contrast. 1 where it is not given."""
+    """0 hides the grain, 1 keeps its full contrast. Default: 1."""
     strength: _builtins.float
-    """0 leaves the wood as it is, 1 reaches the colour. 1 where it is not given."""
+    """0 leaves the wood unchanged, 1 reaches the colour. Default: 1."""
     coats: _builtins.float
-    """Film thickness, relative, 0.1 to 10. 1 where it is not given."""
+    """Relative film thickness, 0.1 to 10. Default: 1."""
     region: Global___Region.ValueType
     mask_asset_id: _builtins.str
-    """An uploaded MASK of the photo's size, white where to stain; empty finds the wood."""
+    """An uploaded MASK of the photo's size, white where to stain. Default: the wood that the models find."""
     format: Global___TextureFormat.ValueType
     def __init__(
         self,
@@ -127,7 +127,7 @@ Global___StainOptions: _TypeAlias = StainOptions  # noqa: Y015
 
 @_typing.final
 class StainedPhoto(_message.Message):
-    """The files of one stained photo, each at the photo's resolution unless said otherwise."""
+    """The files of one stained photo, at the photo's resolution unless stated otherwise."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -150,14 +150,14 @@ class StainedPhoto(_message.Message):
     width: _builtins.int
     height: _builtins.int
     wood_share: _builtins.float
-    """The share of the picture that is stained, 0 to 1."""
+    """Share of the picture that is stained, 0 to 1."""
     reached_color: _builtins.str
     """The mean colour of the stained wood, "#RRGGBB"."""
     delta_e: _builtins.float
-    """CIEDE2000 of that to the target."""
+    """CIEDE2000 difference between the reached colour and the target."""
     @_builtins.property
     def albedo(self) -> _asset_pb2.Asset:
-        """Reflectance of the stained material, sRGB, without light."""
+        """Reflectance of the stained material in sRGB, without lighting."""
 
     @_builtins.property
     def normal(self) -> _asset_pb2.Asset:
@@ -169,19 +169,19 @@ class StainedPhoto(_message.Message):
     def ambient_occlusion(self) -> _asset_pb2.Asset: ...
     @_builtins.property
     def height_map(self) -> _asset_pb2.Asset:
-        """Height of the grain, mid-grey is the mean surface."""
+        """Height of the grain. Mid-grey is the mean surface."""
 
     @_builtins.property
     def orm(self) -> _asset_pb2.Asset:
-        """Occlusion, roughness, metallic in red, green, blue: glTF's order."""
+        """Occlusion, roughness and metallic in red, green and blue, as in glTF."""
 
     @_builtins.property
     def wood_mask(self) -> _asset_pb2.Asset:
-        """White where stained."""
+        """White where the photo is stained."""
 
     @_builtins.property
     def preview(self) -> _asset_pb2.Asset:
-        """The photo with the stain on, in its own light."""
+        """The stained photo with its original lighting."""
 
     @_builtins.property
     def before_after(self) -> _asset_pb2.Asset:
@@ -244,12 +244,12 @@ class StainResult(_message.Message):
     MODEL_VERSIONS_FIELD_NUMBER: _builtins.int
     texture_id: _builtins.str
     target_color: _builtins.str
-    """The colour that was asked for, "#RRGGBB"."""
+    """The requested colour, "#RRGGBB"."""
     @_builtins.property
     def photos(self) -> _containers.RepeatedCompositeFieldContainer[Global___StainedPhoto]: ...
     @_builtins.property
     def model_versions(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
-        """Which version of each model made this."""
+        """Version of each model that contributed."""
 
     def __init__(
         self,
@@ -269,7 +269,7 @@ Global___StainResult: _TypeAlias = StainResult  # noqa: Y015
 
 @_typing.final
 class NamedStain(_message.Message):
-    """A stain of the catalogue."""
+    """A named stain of the catalogue."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
