@@ -26,8 +26,8 @@ if _version_not_supported:
 
 
 class JobServiceStub:
-    """Runs stages on uploads as jobs. A job is QUEUED, then RUNNING, and ends as SUCCEEDED, FAILED or CANCELED. A final state
-    never changes.
+    """Runs stages on uploads as jobs. A job is QUEUED, then RUNNING, and ends as SUCCEEDED, FAILED or CANCELED. A final
+    state never changes.
     """
 
     def __init__(self, channel):
@@ -74,8 +74,8 @@ class JobServiceStub:
 
 
 class JobServiceServicer:
-    """Runs stages on uploads as jobs. A job is QUEUED, then RUNNING, and ends as SUCCEEDED, FAILED or CANCELED. A final state
-    never changes.
+    """Runs stages on uploads as jobs. A job is QUEUED, then RUNNING, and ends as SUCCEEDED, FAILED or CANCELED. A final
+    state never changes.
     """
 
     def CreateJob(self, request, context):
@@ -174,8 +174,8 @@ def add_JobServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class JobService:
-    """Runs stages on uploads as jobs. A job is QUEUED, then RUNNING, and ends as SUCCEEDED, FAILED or CANCELED. A final state
-    never changes.
+    """Runs stages on uploads as jobs. A job is QUEUED, then RUNNING, and ends as SUCCEEDED, FAILED or CANCELED. A final
+    state never changes.
     """
 
     @staticmethod

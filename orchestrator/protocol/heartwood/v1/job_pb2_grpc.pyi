@@ -27,8 +27,8 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class JobServiceStub:
-    """Runs stages on uploads as jobs. A job is QUEUED, then RUNNING, and ends as SUCCEEDED, FAILED or CANCELED. A final state
-    never changes.
+    """Runs stages on uploads as jobs. A job is QUEUED, then RUNNING, and ends as SUCCEEDED, FAILED or CANCELED. A final
+    state never changes.
     """
 
     @_typing.overload
@@ -53,8 +53,8 @@ class JobServiceStub:
 
 @_typing.type_check_only
 class JobServiceAsyncStub(JobServiceStub):
-    """Runs stages on uploads as jobs. A job is QUEUED, then RUNNING, and ends as SUCCEEDED, FAILED or CANCELED. A final state
-    never changes.
+    """Runs stages on uploads as jobs. A job is QUEUED, then RUNNING, and ends as SUCCEEDED, FAILED or CANCELED. A final
+    state never changes.
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
@@ -75,8 +75,8 @@ class JobServiceAsyncStub(JobServiceStub):
     """Lists the named stains of the catalogue."""
 
 class JobServiceServicer(metaclass=_abc_1.ABCMeta):
-    """Runs stages on uploads as jobs. A job is QUEUED, then RUNNING, and ends as SUCCEEDED, FAILED or CANCELED. A final state
-    never changes.
+    """Runs stages on uploads as jobs. A job is QUEUED, then RUNNING, and ends as SUCCEEDED, FAILED or CANCELED. A final
+    state never changes.
     """
 
     @_abc_1.abstractmethod
