@@ -30,7 +30,7 @@ SHEET_VIEWS = 12
 SHEET_COLUMNS = 4
 SHEET_WIDTH = 1920
 FAINT_ALPHA = 0.09
-"""Alpha up to this value counts as transparent. With few samples, the shadow catcher leaves a faint alpha over the whole
+"""Alpha up to this value counts as transparent. With few samples, the shadow catcher leaves a faint alpha in the whole
 frame: at most 0.08, measured in PREVIEW. A larger value removes more of the soft edge of the shadow."""
 
 
