@@ -17,6 +17,10 @@ PROGRESS_LINE = re.compile(r"^(\w+)=\s*(\S*)$")
 PROGRESS_OPTIONS = (
     "-hide_banner", "-loglevel", "error", "-nostdin", "-y", "-nostats", "-progress", "pipe:1"
 )  # fmt: skip
+H264_CRF = 18
+"""Constant rate factor of H.264, from 0 to 51. A lower value means better quality and a larger file. Not tuned."""
+VP9_CRF = 24
+"""Constant rate factor of VP9, from 0 to 63. A lower value means better quality and a larger file. Not tuned."""
 GIF_WIDTH = 720
 """Maximum width of a GIF. GIF compresses poorly; wider files have tens of megabytes."""
 
@@ -35,7 +39,7 @@ def mp4(frames: str, rate: float, size: tuple[int, int]) -> list[str]:
     """
     on_white = f"color=white:s={size[0]}x{size[1]}:r={rate:g}[back];[back][0:v]overlay=shortest=1,format=yuv420p"
     bt709 = "scale=out_color_matrix=bt709:out_range=tv,setparams=color_primaries=bt709:color_trc=bt709:colorspace=bt709"
-    codec = ["-c:v", "libx264", "-preset", "slow", "-crf", "18", "-movflags", "+faststart"]
+    codec = ["-c:v", "libx264", "-preset", "slow", "-crf", str(H264_CRF), "-movflags", "+faststart"]
     return [*_input(frames, rate), "-filter_complex", f"{on_white},{bt709}", *codec]
 
 
@@ -47,7 +51,20 @@ def webm(frames: str, rate: float, *, alpha: bool) -> list[str]:
         rate: frames per second.
         alpha: keep the alpha channel of the frames.
     """
-    codec = ["-c:v", "libvpx-vp9", "-crf", "24", "-b:v", "0", "-row-mt", "1", "-deadline", "good", "-cpu-used", "3"]
+    codec = [
+        "-c:v",
+        "libvpx-vp9",
+        "-crf",
+        str(VP9_CRF),
+        "-b:v",
+        "0",
+        "-row-mt",
+        "1",
+        "-deadline",
+        "good",
+        "-cpu-used",
+        "3",
+    ]
     return [*_input(frames, rate), *codec, "-pix_fmt", "yuva420p" if alpha else "yuv420p", "-auto-alt-ref", "0"]
 
 

@@ -205,23 +205,15 @@ def _sandbox() -> tuple[str, ...]:
     limit_files = [prlimit, f"--fsize={MAX_FILE_BYTES}", "--core=0", "--"] if prlimit else []
     die_with_parent = [setpriv, "--pdeathsig", "KILL", "--"] if setpriv else []
     if setpriv and unshare:
-        network_namespace = [unshare, "--user", "--map-current-user", "--net"]
+        no_network = [unshare, "--user", "--map-current-user", "--net"]
         own_processes = [unshare, "--pid", "--fork", "--kill-child=KILL", "--mount-proc", "--"]
         drop_privileges = [
             setpriv, "--no-new-privs", "--bounding-set=-all", "--ambient-caps=-all", "--inh-caps=-all", "--"
         ]  # fmt: skip
         # A change of credentials resets the parent death signal, so die_with_parent follows the user namespace.
         prefixes = [
-            [
-                *limit_files,
-                *network_namespace,
-                "--keep-caps",
-                "--",
-                *die_with_parent,
-                *own_processes,
-                *drop_privileges,
-            ],
-            [*limit_files, *network_namespace, "--", *die_with_parent],
+            [*limit_files, *no_network, "--keep-caps", "--", *die_with_parent, *own_processes, *drop_privileges],
+            [*limit_files, *no_network, "--", *die_with_parent],
         ]
         for prefix in prefixes:
             if _works(prefix):

@@ -26,9 +26,13 @@ FRAME_LINE = re.compile(r"^FRAME (\d{1,3})$")
 """A line of the Blender script that reports that a frame is complete."""
 THUMBNAIL_COUNT = 4
 THUMBNAIL_WIDTH = 480
+THUMBNAIL_QUALITY = 86
+"""Quality of the WebP encoder, from 0 to 100. Not tuned."""
 SHEET_VIEWS = 12
 SHEET_COLUMNS = 4
 SHEET_WIDTH = 1920
+SHEET_QUALITY = 90
+"""Quality of the JPEG encoder, from 0 to 100. Not tuned."""
 FAINT_ALPHA = 0.09
 """Alpha up to this value counts as transparent. With few samples, the shadow catcher leaves a faint alpha in the whole
 frame: at most 0.08, measured in PREVIEW. A larger value removes more of the soft edge of the shadow."""
@@ -297,7 +301,7 @@ def _thumbnails(folder: Path, frame_count: int) -> tuple[Path, ...]:
         image = Pillow.open(folder / (FRAME % (number * frame_count // THUMBNAIL_COUNT)))
         image.thumbnail((THUMBNAIL_WIDTH, 4 * THUMBNAIL_WIDTH), Pillow.Resampling.LANCZOS)
         target = folder / f"thumbnail-{number}.webp"
-        image.save(target, "WEBP", quality=86, method=6)
+        image.save(target, "WEBP", quality=THUMBNAIL_QUALITY, method=6)
         targets.append(target)
     return tuple(targets)
 
@@ -312,5 +316,5 @@ def _contact_sheet(folder: Path, frame_count: int) -> Path:
         position = (number % SHEET_COLUMNS * width, number // SHEET_COLUMNS * height)
         sheet.paste(resized, position, resized if resized.mode == "RGBA" else None)
     target = folder / "contact_sheet.jpg"
-    sheet.save(target, quality=90)
+    sheet.save(target, quality=SHEET_QUALITY)
     return target

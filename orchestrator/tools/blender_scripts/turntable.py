@@ -18,6 +18,9 @@ import bpy
 import numpy as np
 from mathutils import Matrix, Vector
 
+# The lens, lights, environment and view transform define the look of all turntables. They are not tuned against a
+# measurement. The render times and errors in docs/benchmarks.md (turntable) are those of this scene.
+
 LENS_MM = 85.0
 SENSOR_MM = 36.0
 MARGIN = 1.06
@@ -54,6 +57,15 @@ FADE_START = 1.0
 FADE_END = 3.2
 MIN_CAMERA_HEIGHT = 0.05
 """Minimum height of the camera above the floor, in radii."""
+TEXTURE_BLEND = 0.15
+"""Blend between the sides of a box projection, from 0 (sharp edges) to 1. Not tuned."""
+BUMP_STRENGTH = 0.15
+BUMP_DISTANCE_M = 0.002
+"""Height of the bumps of a texture, which the strength scales. Not tuned."""
+MAX_INDIRECT_RADIANCE = 8.0
+"""Brighter indirect samples are clamped: fewer isolated bright pixels, but darker bright reflections. Not tuned."""
+EXPOSURE = 0.35
+"""Exposure of the view transform, in stops."""
 SMOOTH_ANGLE = math.radians(30)
 """Edges sharper than this stay sharp when normals are recomputed. Blender's default."""
 
@@ -268,8 +280,8 @@ def box_map(material: bpy.types.Material, texture: dict[str, Any]) -> None:
     roughness = add_box_image(tree, mapping, texture["roughness"], "Non-Color")
     height = add_box_image(tree, mapping, texture["height"], "Non-Color")
     bump = add("ShaderNodeBump")
-    bump.inputs["Strength"].default_value = 0.15
-    bump.inputs["Distance"].default_value = 0.002
+    bump.inputs["Strength"].default_value = BUMP_STRENGTH
+    bump.inputs["Distance"].default_value = BUMP_DISTANCE_M
     link(albedo.outputs["Color"], shader.inputs["Base Color"])
     link(roughness.outputs["Color"], shader.inputs["Roughness"])
     link(height.outputs["Color"], bump.inputs["Height"])
@@ -281,7 +293,7 @@ def add_box_image(tree: bpy.types.NodeTree, mapping: bpy.types.Node, path: str, 
     node = tree.nodes.new("ShaderNodeTexImage")
     node.image = bpy.data.images.load(path)
     node.image.colorspace_settings.name = color_space
-    node.projection, node.projection_blend, node.extension = "BOX", 0.15, "MIRROR"
+    node.projection, node.projection_blend, node.extension = "BOX", TEXTURE_BLEND, "MIRROR"
     tree.links.new(mapping.outputs["Vector"], node.inputs["Vector"])
     return node
 
@@ -303,7 +315,7 @@ def set_up_render(job: dict[str, Any]) -> None:
     cycles.diffuse_bounces, cycles.glossy_bounces = 3, 3
     cycles.transparent_max_bounces = 8
     cycles.caustics_reflective = cycles.caustics_refractive = False
-    cycles.sample_clamp_indirect = 8.0
+    cycles.sample_clamp_indirect = MAX_INDIRECT_RADIANCE
     cycles.seed = job["seed"]
     cycles.use_light_tree = job["light_tree"]
     scene.world.cycles.sampling_method = "AUTOMATIC" if job["light_tree"] else "NONE"
@@ -313,7 +325,7 @@ def set_up_render(job: dict[str, Any]) -> None:
         render.threads_mode, render.threads = "FIXED", job["threads"]
     scene.view_settings.view_transform = "AgX"
     scene.view_settings.look = "AgX - Medium High Contrast"
-    scene.view_settings.exposure = 0.35
+    scene.view_settings.exposure = EXPOSURE
     render.image_settings.file_format = "PNG"
     render.image_settings.color_mode = "RGB" if is_studio else "RGBA"
     render.image_settings.compression = 15
