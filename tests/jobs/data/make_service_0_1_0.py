@@ -36,14 +36,15 @@ def run_jobs(data_dir: Path, running_service: Any, pictures: Any) -> None:
     """Run two jobs, then kill the service while a third one runs and a fourth one is queued."""
     service = running_service.RunningService(data_dir, workers=1)
     with service.client() as client:
-        photo = pictures.jpeg(pictures.wood_photo(200, 150), 80)
+        photo = pictures.jpeg(pictures.wood_photo(160, 120), 80)
         upload = client.upload_bytes(photo, "board.jpg").group_id
         client.wait(client.segment(upload).id)
         client.wait(client.stain(upload, stain="walnut").id)
         finished_stains = steps_started(service, "stain")
-        larger_photo = pictures.jpeg(pictures.wood_photo(800, 600, seed=1), 80)
-        client.stain(client.upload_bytes(larger_photo, "larger-board.jpg").group_id, stain="ebony")
-        client.segment(upload, detect_wood=False)
+        second_photo = pictures.jpeg(pictures.wood_photo(160, 120, seed=1), 80)
+        second_upload = client.upload_bytes(second_photo, "second-board.jpg").group_id
+        client.stain(second_upload, stain="ebony")
+        client.segment(second_upload)
         running_service.wait_for(lambda: steps_started(service, "stain") > finished_stains, 60, 0.002)
         service.kill()
 

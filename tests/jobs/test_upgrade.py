@@ -1,0 +1,97 @@
+"""Today's service on the data folder of Heartwood 0.1.0, which was killed while it worked.
+
+``data/make_service_0_1_0.py`` made the folder. It contains a finished segment job, a finished stain job, a stain job
+that was interrupted in its last step, and a queued segment job.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from orchestrator.cli.stain import FILES as STAIN_FILES
+from orchestrator.client.client import Heartwood
+from orchestrator.protocol.heartwood.v1 import asset_pb2, job_pb2, segment_pb2, stain_pb2
+from tests.support.running_service import RunningService
+
+DATA = Path(__file__).parent / "data" / "service-0.1.0.zip"
+SEGMENT_FILES = ("foreground", "wood", "overlay", "document")
+JOBS = 4
+
+
+@pytest.fixture(scope="module")
+def upgraded(tmp_path_factory: pytest.TempPathFactory, triton_url: str) -> Iterator[RunningService]:
+    data_dir = tmp_path_factory.mktemp("upgraded")
+    with zipfile.ZipFile(DATA) as archive:
+        archive.extractall(data_dir)
+    service = RunningService(data_dir, triton_url, workers=1)
+    yield service
+    assert service.stop() == 0
+
+
+@pytest.fixture
+def client(upgraded: RunningService) -> Iterator[Heartwood]:
+    with upgraded.client() as client:
+        yield client
+
+
+@pytest.fixture
+def jobs(client: Heartwood) -> list[job_pb2.Job]:
+    """The finished segment job, the finished stain job, the interrupted stain job, the queued segment job."""
+    return list(reversed(list(client.jobs())))
+
+
+def segment_files(result: segment_pb2.SegmentResult) -> list[asset_pb2.Asset]:
+    (photo,) = result.photos
+    assert len(photo.components) > 0
+    masks = [component.mask for component in photo.components]
+    return [*masks, *(getattr(photo, name) for name in SEGMENT_FILES)]
+
+
+def stain_files(result: stain_pb2.StainResult) -> list[asset_pb2.Asset]:
+    (photo,) = result.photos
+    return [getattr(photo, name) for name in STAIN_FILES]
+
+
+def assert_downloadable(client: Heartwood, files: list[asset_pb2.Asset]) -> None:
+    for file in files:
+        content = b"".join(client.read(file))
+        assert hashlib.sha256(content).hexdigest() == file.sha256, file.name
+
+
+def test_finished_jobs_keep_their_results_and_files(client: Heartwood, jobs: list[job_pb2.Job]) -> None:
+    assert len(jobs) == JOBS
+    segment, stain = jobs[:2]
+    assert (segment.state, stain.state) == (job_pb2.JOB_STATE_SUCCEEDED, job_pb2.JOB_STATE_SUCCEEDED)
+    assert_downloadable(client, segment_files(segment.segment))
+    assert_downloadable(client, stain_files(stain.stain))
+    assert len(segment.segment.components) > 0
+    assert (stain.stain.photos[0].width, stain.stain.photos[0].height) == (160, 120)
+    assert stain.stain.photos[0].delta_e > 0
+    assert stain.stain.model_versions["segmentation"] == segment.segment.model_versions["segmentation"] != ""
+    assert_downloadable(client, [*segment.progress.previews, *stain.progress.previews])
+
+
+def test_an_interrupted_job_succeeds(client: Heartwood, jobs: list[job_pb2.Job]) -> None:
+    job = client.wait(jobs[2].id)
+    assert_downloadable(client, stain_files(job.stain))
+
+
+def test_a_queued_job_succeeds(client: Heartwood, jobs: list[job_pb2.Job]) -> None:
+    job = client.wait(jobs[3].id)
+    assert_downloadable(client, segment_files(job.segment))
+
+
+def test_no_file_is_left_when_all_jobs_and_photos_are_deleted(
+    upgraded: RunningService, client: Heartwood, jobs: list[job_pb2.Job]
+) -> None:
+    for job in jobs:
+        client.wait(job.id)
+        client.delete_job(job.id)
+    for asset in list(client.list_assets()):
+        client.delete_asset(asset.id)
+    assert [path for path in (upgraded.data_dir / "blobs").rglob("*") if path.is_file()] == []
