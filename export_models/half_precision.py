@@ -1,4 +1,4 @@
-"""Converts an ONNX graph to mixed precision: convolutions and matrix products in FP16, everything else in FP32."""
+"""Converts an ONNX graph to mixed precision: FP16 for convolutions and matrix products, FP32 for most of the rest."""
 
 from __future__ import annotations
 

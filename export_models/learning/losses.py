@@ -3,6 +3,8 @@
 Losses are means over the valid pixels, with more weight on the piece than on the rest (PIECE_WEIGHT). Each is scaled to
 about 1 for uninformative predictions. In every loss, ``prediction`` [B, C, H, W] is the raw output of a head, upsampled
 to the size of the batch.
+
+No comparison with other values of the constants is recorded.
 """
 
 from __future__ import annotations
@@ -73,8 +75,8 @@ def material_loss(prediction: Tensor, batch: Batch) -> Tensor:
 def class_loss(prediction: Tensor, target: Tensor) -> Tensor:
     """Weighted cross entropy plus 1 − mean IoU.
 
-    The weight of a class is the root of its rarity in the batch. The IoU is that of likelihoods instead of sets (Rahman
-    and Wang 2016), over the classes that occur in the batch.
+    The weight of a class is the square root of its inverse frequency in the batch. The IoU is computed from likelihoods
+    instead of sets (Rahman and Wang 2016), over the classes that occur in the batch.
 
     Args:
         prediction: [B, C, H, W] logits.
@@ -82,9 +84,9 @@ def class_loss(prediction: Tensor, target: Tensor) -> Tensor:
     """
     class_count, valid = prediction.shape[1], target != IGNORED_CLASS
     pixels = torch.bincount(target[valid], minlength=class_count)[:class_count].to(prediction.dtype)
-    rarity = torch.where(pixels > 0, (pixels.sum() / (pixels + 1)).sqrt(), torch.zeros_like(pixels))
+    weight = torch.where(pixels > 0, (pixels.sum() / (pixels + 1)).sqrt(), torch.zeros_like(pixels))
     log_likelihood = F.log_softmax(prediction, 1)
-    entropy = F.nll_loss(log_likelihood, target, rarity.clamp_max(MAX_CLASS_WEIGHT), ignore_index=IGNORED_CLASS)
+    entropy = F.nll_loss(log_likelihood, target, weight.clamp_max(MAX_CLASS_WEIGHT), ignore_index=IGNORED_CLASS)
     likelihood = log_likelihood.exp() * valid[:, None]
     index = target.where(valid, 0)  # ignored pixels have likelihood 0 and add nothing to class 0
     intersection = torch.zeros_like(pixels).index_add(
@@ -161,7 +163,7 @@ def gradient_loss(difference: Tensor, valid: Tensor, weight: Tensor) -> Tensor:
 
 
 def normal_loss(prediction: Tensor, batch: Batch) -> Tensor:
-    """1 − cosine of the angle, plus the distance between the unit vectors, whose gradient stays large at small angles."""
+    """1 − cosine of the angle, plus the distance of the unit vectors. The gradient of the latter stays large near 0."""
     valid = batch["surface_valid"].to(prediction.dtype)
     length = torch.sqrt(prediction.square().sum(1, keepdim=True) + 1e-6)
     cosine = (prediction * batch["normal"]).sum(1, keepdim=True) / length
