@@ -5,17 +5,14 @@ from __future__ import annotations
 import base64
 import binascii
 import json
-from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from orchestrator.domain.assets import Asset
-from orchestrator.domain.dimensions import UNKNOWN_DIMENSIONS, Dimensions
 from orchestrator.errors import InvalidInput
-from orchestrator.jobs.job import Job
-from orchestrator.protocol.heartwood.v1 import asset_pb2, reconstruct_pb2
+from orchestrator.protocol.heartwood.v1 import asset_pb2
 
 DEFAULT_PAGE = 100
 MAX_PAGE = 1000
@@ -101,18 +98,6 @@ def write_time(time: datetime | None) -> Timestamp | None:
     return stamp
 
 
-def read_dimensions(message: reconstruct_pb2.Dimensions) -> Dimensions:
-    """The dimensions of a proto."""
-    return Dimensions(message.width_m, message.height_m, message.depth_m)
-
-
-def write_dimensions(size: Dimensions) -> reconstruct_pb2.Dimensions | None:
-    """The proto of dimensions; None if all are unknown."""
-    if size == UNKNOWN_DIMENSIONS:
-        return None
-    return reconstruct_pb2.Dimensions(width_m=size.width_m, height_m=size.height_m, depth_m=size.depth_m)
-
-
 def write_asset(asset: Asset) -> asset_pb2.Asset:
     """The proto of an asset."""
     return asset_pb2.Asset(
@@ -128,14 +113,3 @@ def write_asset(asset: Asset) -> asset_pb2.Asset:
         create_time=write_time(asset.create_time),
         model_versions=asset.model_versions,
     )
-
-
-def write_file(id: str, job: Job) -> asset_pb2.Asset | None:
-    """The proto of a file of the job; None if the stage did not make it or it was deleted."""
-    asset = job.assets.get(id)
-    return write_asset(asset) if asset else None
-
-
-def write_files(ids: Iterable[str], job: Job) -> list[asset_pb2.Asset]:
-    """The protos of files of the job, without deleted ones."""
-    return [write_asset(job.assets[id]) for id in ids if id in job.assets]

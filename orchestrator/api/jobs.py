@@ -12,8 +12,9 @@ from grpc.aio import ServicerContext
 
 from orchestrator.api import fields, messages
 from orchestrator.api.auth import Tokens
+from orchestrator.api.convert import read_enum
 from orchestrator.api.servicer import Servicer, call, in_thread, stream
-from orchestrator.domain.jobs import JobRecord
+from orchestrator.domain.jobs import JobRecord, JobState
 from orchestrator.domain.stain_catalogue import STAINS
 from orchestrator.errors import InvalidInput
 from orchestrator.jobs.service import JobService
@@ -53,7 +54,7 @@ class JobServicer(Servicer, job_pb2_grpc.JobServiceServicer):
         self, request: job_pb2.ListJobsRequest, _: ServicerContext, tenant: str
     ) -> job_pb2.ListJobsResponse:
         size = fields.page_size(request.page_size)
-        states = [messages.STATES.read("states", number) for number in request.states]
+        states = [read_enum(number, job_pb2.JobState.DESCRIPTOR, JobState, "states") for number in request.states]
         before = _read_page_token(request.page_token)
         records = await in_thread(self.jobs.page, tenant, states, dict(request.labels), before, size + 1)
         page = records[:size]

@@ -6,11 +6,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from orchestrator.api.codecs import CODECS
-from orchestrator.api.enums import EnumCodec
+from orchestrator.api.convert import from_proto, to_proto
 from orchestrator.api.fields import read_time, required, write_time
 from orchestrator.api.status import status
-from orchestrator.domain.jobs import JobRecord, JobState, Priority
-from orchestrator.domain.quality import Quality
+from orchestrator.domain.jobs import JobRecord
 from orchestrator.errors import InvalidInput
 from orchestrator.jobs.job import Job
 from orchestrator.jobs.plan import PIPELINE
@@ -19,9 +18,6 @@ from orchestrator.jobs.stage import StageInput
 from orchestrator.jobs.stages import STAGES
 from orchestrator.protocol.heartwood.v1 import job_pb2, pipeline_pb2
 
-QUALITIES = EnumCodec(job_pb2.Quality, "QUALITY", Quality, Quality.FINAL)
-PRIORITIES = EnumCodec(job_pb2.Priority, "PRIORITY", Priority, Priority.NORMAL)
-STATES = EnumCodec(job_pb2.JobState, "JOB_STATE", JobState)
 ALWAYS_IN_PIPELINE = ("segment", "reconstruct")
 """Stages that every pipeline runs, with their defaults if the caller does not set them."""
 
@@ -38,15 +34,15 @@ def read_job_request(request: job_pb2.CreateJobRequest) -> JobRequest:
         if kind is None:
             raise InvalidInput("stage", f"no stage is set; set one of {', '.join(STAGES)} or {PIPELINE}")
         on_mesh = kind != PIPELINE and STAGES[kind].input is StageInput.MESH
-        return JobRequest(
+        return from_proto(
+            spec,
+            JobRequest,
+            "",
             kind=kind,
             upload_id=spec.upload_id if on_mesh else required("upload_id", spec.upload_id),
             options=_read_options(kind, spec),
-            quality=QUALITIES.read("quality", spec.quality),
-            priority=PRIORITIES.read("priority", spec.priority),
             deadline=read_time("deadline", spec.deadline) if spec.HasField("deadline") else None,
             labels=dict(spec.labels),
-            webhook_url=spec.webhook_url,
             request_id=request.request_id,
         )
     except InvalidInput as error:
@@ -65,27 +61,17 @@ def from_request(error: InvalidInput, kind: str | None) -> InvalidInput:
 def write_job(job: Job) -> job_pb2.Job:
     """The proto of a job."""
     record = job.record
-    message = job_pb2.Job(
-        id=record.id,
-        state=STATES.write(record.state),
+    message = to_proto(
+        record,
+        job_pb2.Job,
         spec=_write_spec(record, job.options),
-        progress=job_pb2.Progress(
-            stage=record.stage,
-            fraction=record.fraction,
-            message=record.message,
-            queue_position=job.queue_position,
-            preview_asset_ids=record.previews,
+        progress=to_proto(
+            record, job_pb2.Progress, queue_position=job.queue_position, preview_asset_ids=record.previews
         ),
-        cancel_requested=record.cancel_requested,
         create_time=write_time(record.create_time),
         start_time=write_time(record.start_time),
         end_time=write_time(record.end_time),
     )
-    if record.cost:
-        cost = record.cost
-        message.cost.CopyFrom(
-            job_pb2.Cost(prompt_tokens=cost.prompt_tokens, completion_tokens=cost.completion_tokens, usd=cost.usd)
-        )
     if record.failure:
         failure = record.failure
         message.error.CopyFrom(status(failure.reason, failure.message, failure.facts, failure.field))
@@ -111,14 +97,7 @@ def _read_options(kind: str, spec: job_pb2.JobSpec) -> dict[str, Any]:
 
 
 def _write_spec(record: JobRecord, options: Mapping[str, Any]) -> job_pb2.JobSpec:
-    spec = job_pb2.JobSpec(
-        upload_id=record.upload_id,
-        quality=QUALITIES.write(record.quality),
-        priority=PRIORITIES.write(record.priority),
-        deadline=write_time(record.deadline),
-        webhook_url=record.webhook_url,
-        labels=record.labels,
-    )
+    spec = to_proto(record, job_pb2.JobSpec, deadline=write_time(record.deadline), labels=record.labels)
     messages = {name: CODECS[name].write_options(value) for name, value in options.items()}
     stage = pipeline_pb2.PipelineOptions(**messages) if record.kind == PIPELINE else messages[record.kind]
     getattr(spec, record.kind).CopyFrom(stage)

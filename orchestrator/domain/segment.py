@@ -25,6 +25,10 @@ class Point:
     y: float
     inside: bool = True
 
+    @property
+    def outside(self) -> bool:
+        return not self.inside
+
 
 @dataclass(frozen=True)
 class Prompt:
@@ -76,6 +80,13 @@ class DetectorCost:
     prompt_tokens: int = 0
     completion_tokens: int = 0
     usd: float = 0.0
+
+    def __add__(self, other: DetectorCost) -> DetectorCost:
+        return DetectorCost(
+            self.prompt_tokens + other.prompt_tokens,
+            self.completion_tokens + other.completion_tokens,
+            self.usd + other.usd,
+        )
 
 
 @dataclass(frozen=True)

@@ -90,7 +90,7 @@ class JobWorkflow(DBOSConfiguredInstance):
             state=JobState.SUCCEEDED,
             end_time=datetime.now(UTC),
             result=results_document(requested),
-            cost=_total_cost([planned.stage.cost(result) for planned, result in results]),
+            cost=sum((planned.stage.cost(result) for planned, result in results), DetectorCost()),
             fraction=1.0,
             stage="done",
             message="done",
@@ -132,11 +132,3 @@ def _root_cause(error: Exception) -> BaseException:
     if isinstance(error, dbos_error.DBOSMaxStepRetriesExceeded) and error.errors:
         return error.errors[-1]
     return error
-
-
-def _total_cost(costs: list[DetectorCost]) -> DetectorCost:
-    return DetectorCost(
-        prompt_tokens=sum(cost.prompt_tokens for cost in costs),
-        completion_tokens=sum(cost.completion_tokens for cost in costs),
-        usd=sum(cost.usd for cost in costs),
-    )

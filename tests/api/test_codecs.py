@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from enum import Enum
 from typing import Any
 
 import pytest
 
 from orchestrator.api.codecs import CODECS
-from orchestrator.api.enums import EnumCodec
 from orchestrator.domain.cutout import CutoutOptions
 from orchestrator.domain.dimensions import Dimensions
 from orchestrator.domain.export import ExportOptions, MeshCodec, MeshFormat, Target, TextureCodec
@@ -21,7 +19,16 @@ from orchestrator.domain.stain import Region, StainOptions
 from orchestrator.errors import InvalidInput
 from orchestrator.jobs.plan import PIPELINE
 from orchestrator.jobs.stages import STAGES
-from orchestrator.protocol.heartwood.v1 import job_pb2, pipeline_pb2, stain_pb2
+from orchestrator.protocol.heartwood.v1 import (
+    cutout_pb2,
+    export_pb2,
+    job_pb2,
+    pipeline_pb2,
+    reconstruct_pb2,
+    render_pb2,
+    segment_pb2,
+    stain_pb2,
+)
 
 PROMPT = Prompt("leg", Box(1.0, 2.0, 30.0, 40.0), (Point(5.0, 6.0), Point(7.0, 8.0, inside=False)), photo=1)
 OPTIONS: dict[str, Any] = {
@@ -82,17 +89,21 @@ def test_options_survive_the_conversion_to_protos_and_back(stage: str) -> None:
     assert codec.read_options(codec.write_options(OPTIONS[stage])) == OPTIONS[stage]
 
 
-def test_an_unspecified_enum_is_read_as_its_default() -> None:
-    regions = EnumCodec(stain_pb2.Region, "REGION", Region, Region.AUTO)
-    assert regions.read("stain.region", stain_pb2.REGION_UNSPECIFIED) is Region.AUTO
-    assert regions.write(Region.AUTO) == stain_pb2.REGION_AUTO
+def test_options_that_are_not_set_take_their_defaults() -> None:
+    assert CODECS["cutout"].read_options(cutout_pb2.CutoutOptions()) == CutoutOptions()
+    assert CODECS["export"].read_options(export_pb2.ExportOptions()) == ExportOptions()
+    assert CODECS["reconstruct"].read_options(reconstruct_pb2.ReconstructOptions()) == ReconstructOptions()
+    assert CODECS["render"].read_options(render_pb2.RenderOptions()) == RenderOptions()
+    assert CODECS["segment"].read_options(segment_pb2.SegmentOptions()) == SegmentOptions()
 
 
-def test_an_enum_number_without_a_member_is_refused_with_the_allowed_ones() -> None:
-    class Some(Enum):
-        PIECE = "piece"
+def test_a_zero_is_set_if_the_field_has_presence() -> None:
+    options = CODECS["stain"].read_options(stain_pb2.StainOptions(color="#123456", strength=0.0))
+    assert options.strength == 0.0
+    assert options.preserve_grain == 1.0
 
-    regions = EnumCodec(stain_pb2.Region, "REGION", Some)
-    with pytest.raises(InvalidInput, match=r"1 is not allowed; allowed are 2 \(PIECE\)") as refused:
-        regions.read("stain.region", stain_pb2.REGION_AUTO)
-    assert refused.value.field == "stain.region"
+
+def test_an_unknown_enum_number_is_refused_with_the_allowed_ones() -> None:
+    with pytest.raises(InvalidInput, match=r"9 is not allowed; allowed are 1 \(STUDIO\), 2 \(TRANSPARENT\)") as refused:
+        CODECS["render"].read_options(render_pb2.RenderOptions(background=9))
+    assert refused.value.field == "render.background"

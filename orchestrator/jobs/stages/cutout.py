@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from orchestrator.domain.cutout import CutoutOptions
 from orchestrator.domain.segment import Box
@@ -15,16 +15,16 @@ from orchestrator.stages import cutout as cutout_stage
 
 @dataclass(frozen=True)
 class CutoutPhoto:
-    """The result for one photo. Files are asset ids; empty if absent."""
+    """The result for one photo. Files are asset ids; empty if absent, and in the cache."""
 
-    photo_id: str
+    photo_asset_id: str
     width: int
     height: int
-    image: str
-    shadow: str
     frame: Box  # of the image, in pixels of the photo
     piece_share: float
     model_versions: dict[str, str]
+    image: str = ""
+    shadow: str = ""
 
 
 @dataclass(frozen=True)
@@ -33,14 +33,10 @@ class CutoutResult:
 
     photos: tuple[CutoutPhoto, ...]
 
-
-@dataclass(frozen=True)
-class CutoutFacts:
-    """What is cached about a cutout besides its files."""
-
-    frame: Box
-    piece_share: float
-    model_versions: dict[str, str]
+    @property
+    def model_versions(self) -> dict[str, str]:
+        """The version of each model that contributed."""
+        return self.photos[0].model_versions
 
 
 def run_cutout(run: StageRun[CutoutOptions]) -> CutoutResult:
@@ -55,30 +51,23 @@ def run_cutout(run: StageRun[CutoutOptions]) -> CutoutResult:
 def cut_out(photo: PhotoStep, analysis: str, options: CutoutOptions) -> CutoutPhoto:
     """Cut the piece out of one photo and publish the image and the shadow."""
 
-    def make() -> Cached[CutoutFacts]:
+    def make() -> Cached[CutoutPhoto]:
         maps = photo.maps(analysis)
         cutout = cutout_stage.cutout(photo.pixels(), maps, options, progress=photo.step.progress)
         images = {"cutout": cutout.image}
         if cutout.shadow is not None:
             images["shadow"] = cutout.shadow
-        facts = CutoutFacts(cutout.box, cutout.piece_share, dict(maps.model_versions))
-        return Cached(photo.store_images(images, options.format), facts)
+        height, width = cutout.image.shape[:2]
+        versions = dict(maps.model_versions)
+        result = CutoutPhoto(photo.photo_id, width, height, cutout.box, cutout.piece_share, versions)
+        return Cached(photo.store_images(images, options.format), result)
 
     key = digest("cutout", REVISION, photo.source_sha256, analysis, to_json(options))
-    cached = photo.cached(key, Cached[CutoutFacts], make)
+    cached = photo.cached(key, Cached[CutoutPhoto], make)
     versions = cached.facts.model_versions
     files = {name: photo.publish(name, file, "cutout", versions) for name, file in cached.files.items()}
     photo.step.show(files["cutout"])
-    return CutoutPhoto(
-        photo_id=photo.photo_id,
-        width=cached.files["cutout"].width,
-        height=cached.files["cutout"].height,
-        image=files["cutout"],
-        shadow=files.get("shadow", ""),
-        frame=cached.facts.frame,
-        piece_share=cached.facts.piece_share,
-        model_versions=versions,
-    )
+    return replace(cached.facts, photo_asset_id=photo.photo_id, image=files["cutout"], shadow=files.get("shadow", ""))
 
 
 CUTOUT = Stage(

@@ -9,6 +9,7 @@ from orchestrator.domain.assets import Asset, StoredFile
 from orchestrator.domain.dimensions import Dimensions
 from orchestrator.domain.export import MEDIA_TYPES, ExportOptions, MeshFormat, Target
 from orchestrator.domain.quality import Quality
+from orchestrator.domain.reconstruct import CaptureReport as Capture
 from orchestrator.domain.reconstruct import Mode, Provider, ReconstructOptions
 from orchestrator.domain.render import RenderOptions
 from orchestrator.domain.segment import SegmentOptions
@@ -52,40 +53,32 @@ MASKS_ONLY = SegmentOptions(detect_components=False, detect_wood=False)
 
 
 @dataclass(frozen=True)
-class ReconstructResult:
-    """The result of the reconstruct stage. Files are asset ids."""
+class CaptureReport:
+    """How well the photos could be combined."""
 
-    mode: Mode
-    photos: tuple[str, ...]  # asset ids of all photos
-    used_photos: tuple[int, ...]  # indices into ``photos``
+    photos: int
+    used_photo_asset_ids: tuple[str, ...]
     points: int
     mean_reprojection_error_px: float
     coverage_deg: float
     advice: tuple[str, ...]
-    vertices: int
-    triangles: int
-    dimensions: Dimensions
-    glb: str
-    preview: str
-    extras: tuple[str, ...]
-    usdz: str = ""
-    fbx: str = ""
-    model_versions: dict[str, str] | None = None
 
 
 @dataclass(frozen=True)
-class MeshFacts:
-    """What is cached about a reconstructed mesh besides its files."""
+class ReconstructResult:
+    """The result of the reconstruct stage. Files are asset ids; empty in the cache."""
 
     mode: Mode
-    used_photos: tuple[int, ...]
-    points: int
-    mean_reprojection_error_px: float
-    coverage_deg: float
-    advice: tuple[str, ...]
+    report: CaptureReport
     vertices: int
     triangles: int
     dimensions: Dimensions
+    model_versions: dict[str, str]
+    glb: str = ""
+    usdz: str = ""
+    fbx: str = ""
+    preview: str = ""
+    extras: tuple[str, ...] = ()
 
 
 def run_reconstruct(run: StageRun[ReconstructOptions]) -> ReconstructResult:
@@ -102,12 +95,12 @@ def build_mesh(
 ) -> ReconstructResult:
     """Build the mesh of the piece, in the colours of the stained pictures if there are any, and publish its files."""
     photos = segmented.photos
-    originals = [step.asset(photo.photo_id) for photo in photos]
+    originals = [step.asset(photo.photo_asset_id) for photo in photos]
     masks = [step.asset(photo.foreground) for photo in photos]
     looks = [step.asset(photo.preview) for photo in stained.photos] if stained else originals
     sources = [asset.sha256 for asset in originals]
 
-    def make() -> Cached[MeshFacts]:
+    def make() -> Cached[ReconstructResult]:
         images, mask_files, look_files = _write_inputs(step, originals, masks, looks)
         settings = step.dependencies.settings
         mesh = reconstruct(
@@ -124,19 +117,15 @@ def build_mesh(
         )
         files = {"model.glb": step.store(mesh.glb, GLB), "model-preview.png": _render_preview(step, mesh.glb)}
         files |= {path.name: step.store(path, EXTRAS[path.suffix][0]) for path in mesh.extras if path.suffix in EXTRAS}
-        report = mesh.report
-        facts = MeshFacts(
+        result = ReconstructResult(
             mode=resolved_mode(options.mode, len(photos)),
-            used_photos=tuple(report.photos_used),
-            points=report.points,
-            mean_reprojection_error_px=report.mean_reprojection_error_px,
-            coverage_deg=report.coverage_deg,
-            advice=tuple(report.advice),
+            report=_capture_report(mesh.report, photos),
             vertices=mesh.vertices,
             triangles=mesh.triangles,
             dimensions=mesh.dimensions,
+            model_versions=photos[0].model_versions,
         )
-        return Cached(files, facts)
+        return Cached(files, result)
 
     key = digest(
         "model",
@@ -148,8 +137,8 @@ def build_mesh(
         to_json(options),
         step.quality,
     )
-    cached = step.cached(key, sources, Cached[MeshFacts], make)
-    return _publish_mesh(step, cached, photos)
+    cached = step.cached(key, sources, Cached[ReconstructResult], make)
+    return _publish_mesh(step, cached)
 
 
 def convert_mesh(step: Step, result: ReconstructResult) -> ReconstructResult:
@@ -199,30 +188,30 @@ def _write_inputs(
     return images, mask_files, look_files
 
 
-def _publish_mesh(step: Step, cached: Cached[MeshFacts], photos: tuple[SegmentedPhoto, ...]) -> ReconstructResult:
-    versions = photos[0].model_versions
+def _capture_report(report: Capture, photos: tuple[SegmentedPhoto, ...]) -> CaptureReport:
+    return CaptureReport(
+        photos=len(photos),
+        used_photo_asset_ids=tuple(photos[index].photo_asset_id for index in report.photos_used),
+        points=report.points,
+        mean_reprojection_error_px=report.mean_reprojection_error_px,
+        coverage_deg=report.coverage_deg,
+        advice=tuple(report.advice),
+    )
+
+
+def _publish_mesh(step: Step, cached: Cached[ReconstructResult]) -> ReconstructResult:
     files = {
-        name: step.publish(name, file, "model" if name == "model.glb" else EXTRAS[Path(name).suffix][1], versions)
+        name: step.publish(
+            name,
+            file,
+            "model" if name == "model.glb" else EXTRAS[Path(name).suffix][1],
+            cached.facts.model_versions,
+        )
         for name, file in cached.files.items()
     }
-    step.show(files["model-preview.png"])
-    facts = cached.facts
-    return ReconstructResult(
-        mode=facts.mode,
-        photos=tuple(photo.photo_id for photo in photos),
-        used_photos=facts.used_photos,
-        points=facts.points,
-        mean_reprojection_error_px=facts.mean_reprojection_error_px,
-        coverage_deg=facts.coverage_deg,
-        advice=facts.advice,
-        vertices=facts.vertices,
-        triangles=facts.triangles,
-        dimensions=facts.dimensions,
-        glb=files.pop("model.glb"),
-        preview=files.pop("model-preview.png"),
-        extras=tuple(files.values()),
-        model_versions=versions,
-    )
+    glb, preview = files.pop("model.glb"), files.pop("model-preview.png")
+    step.show(preview)
+    return replace(cached.facts, glb=glb, preview=preview, extras=tuple(files.values()))
 
 
 def _render_preview(step: Step, glb: Path) -> StoredFile:

@@ -6,7 +6,7 @@ import json
 from dataclasses import dataclass, replace
 
 from orchestrator.domain.images import ImageFormat
-from orchestrator.domain.segment import Box, DetectorCost, SegmentOptions
+from orchestrator.domain.segment import Box, Detector, DetectorCost, SegmentOptions
 from orchestrator.jobs.documents import to_json
 from orchestrator.jobs.photo_step import REVISION, PhotoStep, analyze
 from orchestrator.jobs.stage import JobInput, Stage, StageInput, StageRun
@@ -27,25 +27,25 @@ class Component:
     confidence: float
     box: Box
     area_px: int
-    detector: str
+    detector: Detector
     mask: str = ""  # asset id
 
 
 @dataclass(frozen=True)
 class SegmentedPhoto:
-    """The result for one photo. Files are asset ids; empty if absent."""
+    """The result for one photo. Files are asset ids; empty if absent, and in the cache."""
 
-    photo_id: str
+    photo_asset_id: str
     width: int
     height: int
     components: tuple[Component, ...]
-    foreground: str
-    wood: str
-    overlay: str
-    document: str
     analysis: str  # SHA-256 of the packed material maps
     model_versions: dict[str, str]
     cost: DetectorCost
+    foreground: str = ""
+    wood: str = ""
+    overlay: str = ""
+    document: str = ""
 
 
 @dataclass(frozen=True)
@@ -54,16 +54,15 @@ class SegmentResult:
 
     photos: tuple[SegmentedPhoto, ...]
 
+    @property
+    def components(self) -> list[str]:
+        """The distinct names of the components."""
+        return sorted({component.name for photo in self.photos for component in photo.components})
 
-@dataclass(frozen=True)
-class SegmentFacts:
-    """What is cached about a segmented photo besides its files."""
-
-    width: int
-    height: int
-    components: tuple[Component, ...]
-    cost: DetectorCost
-    model_versions: dict[str, str]
+    @property
+    def model_versions(self) -> dict[str, str]:
+        """The version of each model that contributed."""
+        return self.photos[0].model_versions
 
 
 def run_segment(run: StageRun[SegmentOptions]) -> SegmentResult:
@@ -78,7 +77,7 @@ def run_segment(run: StageRun[SegmentOptions]) -> SegmentResult:
 def find_components(photo: PhotoStep, analysis: str, options: SegmentOptions) -> SegmentedPhoto:
     """Segment one photo and publish its masks, overlay and JSON document."""
 
-    def make() -> Cached[SegmentFacts]:
+    def make() -> Cached[SegmentedPhoto]:
         step = photo.step
         segmentation = segment_stage.segment(
             photo.pixels(), photo.maps(analysis), options, photo.index, step.dependencies.openai, progress=step.progress
@@ -99,33 +98,31 @@ def find_components(photo: PhotoStep, analysis: str, options: SegmentOptions) ->
                 component.confidence,
                 component.box,
                 component.area_px,
-                component.detector,
+                Detector(component.detector),
             )
             for component in segmentation.components
         )
-        facts = SegmentFacts(width, height, components, segmentation.cost, dict(segmentation.model_versions))
-        return Cached(files, facts)
+        versions = dict(segmentation.model_versions)
+        return Cached(
+            files, SegmentedPhoto(photo.photo_id, width, height, components, analysis, versions, segmentation.cost)
+        )
 
     key = digest("segment", REVISION, photo.source_sha256, analysis, to_json(options), photo.index)
-    cached = photo.cached(key, Cached[SegmentFacts], make)
-    facts = cached.facts
+    cached = photo.cached(key, Cached[SegmentedPhoto], make)
+    segmented = cached.facts
     files = {
-        name: photo.publish(name, file, ASSET_KINDS.get(name, "mask"), facts.model_versions)
+        name: photo.publish(name, file, ASSET_KINDS.get(name, "mask"), segmented.model_versions)
         for name, file in cached.files.items()
     }
     photo.step.show(files["overlay"])
-    return SegmentedPhoto(
-        photo_id=photo.photo_id,
-        width=facts.width,
-        height=facts.height,
-        components=tuple(replace(part, mask=files[f"mask-{part.instance}"]) for part in facts.components),
+    return replace(
+        segmented,
+        photo_asset_id=photo.photo_id,
+        components=tuple(replace(part, mask=files[f"mask-{part.instance}"]) for part in segmented.components),
         foreground=files["foreground"],
         wood=files.get("wood", ""),
         overlay=files["overlay"],
         document=files["components"],
-        analysis=analysis,
-        model_versions=facts.model_versions,
-        cost=facts.cost,
     )
 
 
@@ -137,12 +134,7 @@ def check_options(options: SegmentOptions, job: JobInput) -> SegmentOptions:
 
 def total_cost(result: SegmentResult) -> DetectorCost:
     """The cost of all photos."""
-    costs = [photo.cost for photo in result.photos]
-    return DetectorCost(
-        prompt_tokens=sum(cost.prompt_tokens for cost in costs),
-        completion_tokens=sum(cost.completion_tokens for cost in costs),
-        usd=sum(cost.usd for cost in costs),
-    )
+    return sum((photo.cost for photo in result.photos), DetectorCost())
 
 
 SEGMENT = Stage(

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,24 +25,24 @@ ASSET_KINDS = {"preview": "preview", "before_after": "preview"}
 
 @dataclass(frozen=True)
 class StainedPhoto:
-    """The result for one photo. Files are asset ids."""
+    """The result for one photo. Files are asset ids; empty in the cache."""
 
-    photo_id: str
+    photo_asset_id: str
     width: int
     height: int
-    albedo: str
-    normal: str
-    roughness: str
-    ambient_occlusion: str
-    height_map: str
-    orm: str
-    wood_mask: str
-    preview: str
-    before_after: str
     wood_share: float
     reached_color: str  # #RRGGBB
     delta_e: float
     model_versions: dict[str, str]
+    albedo: str = ""
+    normal: str = ""
+    roughness: str = ""
+    ambient_occlusion: str = ""
+    height_map: str = ""
+    orm: str = ""
+    wood_mask: str = ""
+    preview: str = ""
+    before_after: str = ""
 
 
 @dataclass(frozen=True)
@@ -50,23 +51,10 @@ class StainResult:
 
     photos: tuple[StainedPhoto, ...]
 
-
-@dataclass(frozen=True)
-class SurfaceFacts:
-    """What is cached about the surface maps besides their files."""
-
-    model_versions: dict[str, str]
-
-
-@dataclass(frozen=True)
-class StainFacts:
-    """What is cached about a stained photo besides its files."""
-
-    width: int
-    height: int
-    wood_share: float
-    reached_color: str
-    delta_e: float
+    @property
+    def model_versions(self) -> dict[str, str]:
+        """The version of each model that contributed."""
+        return self.photos[0].model_versions
 
 
 def run_stain(run: StageRun[StainOptions]) -> StainResult:
@@ -79,12 +67,11 @@ def run_stain(run: StageRun[StainOptions]) -> StainResult:
     return StainResult(tuple(photos))
 
 
-def map_surface(photo: PhotoStep, analysis: str, options: StainOptions) -> Cached[SurfaceFacts]:
+def map_surface(photo: PhotoStep, analysis: str, options: StainOptions) -> Cached[None]:
     """Compute and store normal, roughness, occlusion, height and ORM maps, which do not depend on the colour."""
 
-    def make() -> Cached[SurfaceFacts]:
-        maps = photo.maps(analysis)
-        surface = stain_stage.surface_maps(photo.pixels(), maps, progress=photo.step.progress)
+    def make() -> Cached[None]:
+        surface = stain_stage.surface_maps(photo.pixels(), photo.maps(analysis), progress=photo.step.progress)
         images: dict[str, Image | NDArray[np.uint16]] = {
             "normal": surface.normal,
             "roughness": surface.roughness,
@@ -92,20 +79,19 @@ def map_surface(photo: PhotoStep, analysis: str, options: StainOptions) -> Cache
             "height": surface.height,
             "orm": surface.orm,
         }
-        return Cached(photo.store_images(images, options.format), SurfaceFacts(dict(maps.model_versions)))
+        return Cached(photo.store_images(images, options.format), None)
 
     key = digest("surface", REVISION, photo.source_sha256, analysis, options.format)
-    return photo.cached(key, Cached[SurfaceFacts], make)
+    return photo.cached(key, Cached[None], make)
 
 
-def apply_stain(photo: PhotoStep, analysis: str, surface: Cached[SurfaceFacts], options: StainOptions) -> StainedPhoto:
+def apply_stain(photo: PhotoStep, analysis: str, surface: Cached[None], options: StainOptions) -> StainedPhoto:
     """Stain one photo and publish all of its files."""
     mask_sha256, mask = _mask(photo, options)
 
-    def make() -> Cached[StainFacts]:
-        stained = stain_stage.stain(
-            photo.pixels(), photo.maps(analysis), options, mask=mask, progress=photo.step.progress
-        )
+    def make() -> Cached[StainedPhoto]:
+        maps = photo.maps(analysis)
+        stained = stain_stage.stain(photo.pixels(), maps, options, mask=mask, progress=photo.step.progress)
         images = {
             "albedo": stained.albedo,
             "preview": stained.preview,
@@ -113,28 +99,27 @@ def apply_stain(photo: PhotoStep, analysis: str, surface: Cached[SurfaceFacts], 
             "wood_mask": stained.wood_mask,
         }
         height, width = stained.preview.shape[:2]
-        facts = StainFacts(width, height, stained.wood_share, stained.reached, stained.delta_e)
-        return Cached(photo.store_images(images, options.format), facts)
+        result = StainedPhoto(
+            photo.photo_id,
+            width,
+            height,
+            stained.wood_share,
+            stained.reached,
+            stained.delta_e,
+            dict(maps.model_versions),
+        )
+        return Cached(photo.store_images(images, options.format), result)
 
     key = digest("stain", REVISION, photo.source_sha256, analysis, to_json(options), mask_sha256)
-    cached = photo.cached(key, Cached[StainFacts], make)
+    cached = photo.cached(key, Cached[StainedPhoto], make)
     files: dict[str, StoredFile] = {**surface.files, **cached.files}
-    versions = surface.facts.model_versions
-    assets = {
+    versions = cached.facts.model_versions
+    assets: dict[str, Any] = {
         name: photo.publish(name, file, ASSET_KINDS.get(name, "texture"), versions) for name, file in files.items()
     }
     photo.step.show(assets["before_after"])
-    return StainedPhoto(
-        photo_id=photo.photo_id,
-        width=cached.facts.width,
-        height=cached.facts.height,
-        wood_share=cached.facts.wood_share,
-        reached_color=cached.facts.reached_color,
-        delta_e=cached.facts.delta_e,
-        model_versions=versions,
-        height_map=assets.pop("height"),
-        **assets,
-    )
+    height_map = assets.pop("height")
+    return replace(cached.facts, photo_asset_id=photo.photo_id, height_map=height_map, **assets)
 
 
 def check_options(options: StainOptions, job: JobInput) -> StainOptions:

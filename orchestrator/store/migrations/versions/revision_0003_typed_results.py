@@ -34,7 +34,7 @@ def _segment(result: Document) -> Document:
 def _segmented_photo(photo: Document) -> Document:
     files = photo["files"]
     return {
-        "photo_id": photo["photo"],
+        "photo_asset_id": photo["photo"],
         "width": photo["width"],
         "height": photo["height"],
         "components": [
@@ -64,7 +64,7 @@ def _stained_photo(photo: Document) -> Document:
     height_map = files.pop("height")
     return {
         **files,
-        "photo_id": photo["photo"],
+        "photo_asset_id": photo["photo"],
         "width": photo["width"],
         "height": photo["height"],
         "height_map": height_map,
@@ -80,12 +80,14 @@ def _reconstruct(result: Document) -> Document:
     width_m, height_m, depth_m = result["dimensions"]
     return {
         "mode": result["mode"],
-        "photos": result["photos"],
-        "used_photos": result["used"],
-        "points": result["points"],
-        "mean_reprojection_error_px": result["error_px"],
-        "coverage_deg": result["coverage_deg"],
-        "advice": result["advice"],
+        "report": {
+            "photos": len(result["photos"]),
+            "used_photo_asset_ids": [result["photos"][index] for index in result["used"]],
+            "points": result["points"],
+            "mean_reprojection_error_px": result["error_px"],
+            "coverage_deg": result["coverage_deg"],
+            "advice": result["advice"],
+        },
         "vertices": result["vertices"],
         "triangles": result["triangles"],
         "dimensions": {"width_m": width_m, "height_m": height_m, "depth_m": depth_m},

@@ -1,0 +1,142 @@
+"""Converts dataclasses to protos and back, by the names of fields and enum members.
+
+A dataclass field and a proto field correspond if they have the same name. Further rules:
+
+- A proto field that is not set takes the default of the dataclass, or zero if there is none. A field without presence
+  is not set if it is zero.
+- The enum value ``PREFIX_NAME`` corresponds to the member ``NAME``; ``PREFIX_UNSPECIFIED`` is not set.
+- A field of type ``Asset`` corresponds to an asset id; the assets of the job are written into the proto.
+- A message without any content is not set.
+
+Fields that follow other rules are converted by the codec of the stage and passed as keyword arguments.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from dataclasses import MISSING, fields, is_dataclass
+from enum import Enum
+from functools import cache
+from types import NoneType, UnionType
+from typing import Any, TypeVar, cast, get_args, get_type_hints
+
+from google.protobuf.descriptor import EnumDescriptor
+from google.protobuf.message import Message
+from google.protobuf.message_factory import GetMessageClass
+
+from orchestrator.api.fields import write_asset
+from orchestrator.errors import InvalidInput
+from orchestrator.jobs.job import Job
+from orchestrator.protocol.heartwood.v1 import asset_pb2
+
+Proto = TypeVar("Proto", bound=Message)
+Value = TypeVar("Value")
+
+
+def from_proto(message: Message, kind: type[Value], path: str, /, **converted: Any) -> Value:
+    """The dataclass of a proto.
+
+    Args:
+        path: the path of the message, for errors.
+        converted: fields of the dataclass that the caller has converted.
+
+    Raises:
+        InvalidInput: an enum number is unknown, or the dataclass does not allow a value.
+    """
+    types = _types(cast(Hashable, kind))
+    for field, content in message.ListFields():
+        if field.name in types and field.name not in converted:
+            converted[field.name] = _read(field, content, types[field.name], f"{path}.{field.name}".lstrip("."))
+    zeros = {name: getattr(message, name) for name in _required(cast(Hashable, kind)) if name not in converted}
+    return kind(**converted, **zeros)
+
+
+def to_proto(value: Any, kind: type[Proto], job: Job | None = None, /, **converted: Any) -> Proto:
+    """The proto of a dataclass.
+
+    Args:
+        job: the job whose files the value names by id. A deleted file is not set.
+        converted: fields of the proto that the caller has converted.
+    """
+    for field in kind.DESCRIPTOR.fields:
+        content = getattr(value, field.name, None)
+        if field.name not in converted and content is not None:
+            converted[field.name] = _write(field, content, job)
+    return kind(**converted)
+
+
+def read_enum(number: int, proto: EnumDescriptor, kind: type[Enum], path: str) -> Any:
+    """The member of an enum number.
+
+    Raises:
+        InvalidInput: the number is unspecified or unknown.
+    """
+    prefix = _prefix(proto)
+    members = {value.number: value.name.removeprefix(prefix) for value in proto.values if value.number}
+    if members.get(number) not in kind.__members__:
+        allowed = ", ".join(f"{number} ({name})" for number, name in members.items() if name in kind.__members__)
+        raise InvalidInput(path, f"{number} is not allowed; allowed are {allowed}")
+    return kind[members[number]]
+
+
+def write_enum(member: Enum, proto: EnumDescriptor) -> Any:
+    """The number of an enum member; unspecified if the proto does not have it."""
+    value = proto.values_by_name.get(_prefix(proto) + member.name)
+    return value.number if value else 0
+
+
+def _read(field: Any, content: Any, annotation: Any, path: str) -> Any:
+    if field.is_repeated:
+        return tuple(dict.fromkeys(_read_value(field, item, get_args(annotation)[0], path) for item in content))
+    return _read_value(field, content, annotation, path)
+
+
+def _read_value(field: Any, content: Any, annotation: Any, path: str) -> Any:
+    if field.enum_type is not None:
+        return read_enum(content, field.enum_type, annotation, path)
+    if is_dataclass(annotation):
+        return from_proto(content, cast(type[Any], annotation), path)
+    return content
+
+
+def _write(field: Any, content: Any, job: Job | None) -> Any:
+    if field.is_repeated and not isinstance(content, dict):
+        values = (_write_value(field, item, job) for item in content)
+        return [value for value in values if value is not None]
+    value = _write_value(field, content, job)
+    is_empty = isinstance(value, Message) and value.ByteSize() == 0
+    return None if is_empty else value
+
+
+def _write_value(field: Any, content: Any, job: Job | None) -> Any:
+    if field.enum_type is not None:
+        return write_enum(content, field.enum_type)
+    if job is not None and field.message_type is asset_pb2.Asset.DESCRIPTOR:
+        asset = job.assets.get(content)
+        return write_asset(asset) if asset else None
+    if is_dataclass(content):
+        return to_proto(content, GetMessageClass(field.message_type), job)
+    return content
+
+
+def _prefix(proto: EnumDescriptor) -> str:
+    name: str = proto.values_by_number[0].name
+    return name.removesuffix("UNSPECIFIED")
+
+
+@cache
+def _types(kind: Hashable) -> dict[str, Any]:
+    hints = get_type_hints(kind)
+    return {name: _without_none(hint) for name, hint in hints.items()}
+
+
+@cache
+def _required(kind: Any) -> list[str]:
+    """The fields of a dataclass that have no default."""
+    return [field.name for field in fields(kind) if field.default is MISSING and field.default_factory is MISSING]
+
+
+def _without_none(hint: Any) -> Any:
+    """``T`` for ``T | None``, else the hint itself."""
+    arms = [arm for arm in get_args(hint) if arm is not NoneType]
+    return arms[0] if isinstance(hint, UnionType) and len(arms) == 1 else hint
