@@ -15,7 +15,7 @@ from rich.table import Table
 
 @dataclass(frozen=True)
 class Figure:
-    """One number. ``bound`` is '<= x', '>= x', '> x', '== x', 'x .. y', or empty for a figure that is only shown."""
+    """One number. ``bound`` is '< x', '<= x', '>= x', '> x', '== x', 'x .. y', or empty for a figure that is only shown."""
 
     name: str
     value: float
@@ -31,7 +31,7 @@ class Figure:
             low, high = (float(side) for side in self.bound.split(".."))
             return low <= self.value <= high
         sign, limit = self.bound.split()
-        compare = {"<=": operator.le, ">=": operator.ge, ">": operator.gt, "==": operator.eq}[sign]
+        compare = {"<": operator.lt, "<=": operator.le, ">=": operator.ge, ">": operator.gt, "==": operator.eq}[sign]
         return bool(compare(self.value, float(limit)))
 
 

@@ -20,6 +20,7 @@ from tests.support.running_service import RunningService
 
 DATA = Path(__file__).parent / "data" / "service-0.1.0.zip"
 SEGMENT_FILES = ("foreground", "wood", "overlay", "document")
+PNG = b"\x89PNG"
 JOBS = 4
 
 
@@ -73,7 +74,8 @@ def test_finished_jobs_keep_their_results_and_files(client: Heartwood, jobs: lis
     assert (stain.stain.photos[0].width, stain.stain.photos[0].height) == (160, 120)
     assert stain.stain.photos[0].delta_e > 0
     assert stain.stain.model_versions["segmentation"] == segment.segment.model_versions["segmentation"] != ""
-    assert_downloadable(client, [*segment.progress.previews, *stain.progress.previews])
+    for preview in [*segment.progress.preview_asset_ids, *stain.progress.preview_asset_ids]:
+        assert b"".join(client.read(preview)).startswith(PNG)
 
 
 def test_an_interrupted_job_succeeds(client: Heartwood, jobs: list[job_pb2.Job]) -> None:
