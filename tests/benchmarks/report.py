@@ -15,7 +15,7 @@ from rich.table import Table
 
 @dataclass(frozen=True)
 class Figure:
-    """One number. ``bound`` is '< x', '<= x', '>= x', '> x', '== x', 'x .. y', or empty for a figure that is only shown."""
+    """One number. ``bound`` is '< x', '<= x', '>= x', '> x', '== x', 'x .. y', or empty if there is no bound."""
 
     name: str
     value: float
