@@ -3,8 +3,8 @@
 python -m tests.benchmarks.list_jobs [--json FILE]
 
 Runs ``heartwood up`` with its own Triton and 2 workers. Creates 60 ``segment`` jobs, each of its own photo with 500 ×
-375 pixels. One client waits for the jobs in their order. Another client lists all jobs with ``ListJobs``, one call after
-the other, until the last job has ended. The clients run in this process and share the cores with the service.
+375 pixels. One client waits for the jobs in their order. Another client lists all jobs without pause until the last job
+has ended. The clients run in this process and share the cores with the service.
 """
 
 from __future__ import annotations
