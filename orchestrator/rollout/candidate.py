@@ -85,7 +85,7 @@ def check_candidate(
     if not uses_shadow:
         return report
     shadow = compare_on_live_requests(comparison, options, subrange(progress, golden_end, 1.0))
-    if verdict is Verdict.AGREES:
+    if verdict is Verdict.AGREES:  # any other verdict has already justified a difference
         decide_verdict(shadow.differences, serving_version, options, evaluation)
     return replace(report, shadow=shadow)
 
@@ -142,7 +142,7 @@ def decide_verdict(
     raise CandidateRefused(
         f"the outputs differ from version {serving_version} ({listed} of the spread; at most {MAX_DIFFERENCE:.0%} is "
         f"allowed), and {objection}; if the difference is intended, provide an evaluation.json with better figures, or "
-        "accept the difference"
+        "accept the difference (--accept-difference)"
     )
 
 
