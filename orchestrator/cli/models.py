@@ -16,7 +16,7 @@ from orchestrator.protocol.heartwood.v1 import model_pb2
 
 HELP = """List, deploy and promote versions of the served models.
 
-A new version is uploaded as a candidate. It is loaded beside the serving version, warmed up, and compared with it on
+A new version is uploaded as a candidate. It is loaded alongside the serving version, warmed up, and compared with it on
 golden inputs and, with --shadow, on live requests. A candidate that fails a check never serves, and its status contains
 the reason. The replaced version stays loaded until it is retired.
 
@@ -92,7 +92,7 @@ def deploy(
     server: Server = "",
     token: Token = "",
 ) -> None:
-    """Upload a candidate, check it beside the serving version, and promote it if it passes.
+    """Upload a candidate, check it alongside the serving version, and promote it if it passes.
 
     Ctrl-C ends the check.
     """

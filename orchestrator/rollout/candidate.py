@@ -1,4 +1,4 @@
-"""Checks a candidate while it is loaded beside the serving version."""
+"""Checks a candidate while it is loaded alongside the serving version."""
 
 from __future__ import annotations
 

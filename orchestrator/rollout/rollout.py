@@ -1,6 +1,6 @@
 """Replaces the serving version of a model without interrupting requests; implements ``ModelService``.
 
-A candidate is stored as a blob, loaded beside the serving version, and checked. One conditional write to the database
+A candidate is stored as a blob, loaded alongside the serving version, and checked. One conditional write to the database
 promotes it. Every process of the service follows the database (``rollout.follower``).
 """
 
@@ -114,7 +114,7 @@ class Rollout:
         operator: str,
         progress: Progress = no_progress,
     ) -> ModelStatus:
-        """Check a candidate beside the serving version and, unless ``options`` says otherwise, promote it.
+        """Check a candidate alongside the serving version, and promote it if ``options.promote`` is set.
 
         Args:
             version: number of the new version; 0 means one more than the newest.
@@ -169,7 +169,7 @@ class Rollout:
         signature = triton.signature(model)
         check_onnx(data, signature)
         self._blobs.put(MODEL_TENANT, data)
-        progress(0.05, f"loading version {version} beside version {serving.version}")
+        progress(0.05, f"loading version {version} alongside version {serving.version}")
         triton.load(model, candidate.triton_name, version, data)
         comparison = Comparison(self._models, candidate, str(serving.version), signature)
         report = check_candidate(comparison, options, evaluation, subrange(progress, 0.2, 1.0))
