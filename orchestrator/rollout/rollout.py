@@ -1,7 +1,7 @@
 """Replaces the serving version of a model without interrupting requests; implements ``ModelService``.
 
-A candidate is stored as a blob, loaded alongside the serving version, and checked. One conditional write to the database
-promotes it. Every process of the service follows the database (``rollout.follower``).
+A candidate is stored as a blob, loaded alongside the serving version, and checked. One conditional write to the
+database promotes it. Every process of the service follows the database (``rollout.follower``).
 """
 
 from __future__ import annotations
