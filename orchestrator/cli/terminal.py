@@ -9,7 +9,7 @@ from pathlib import Path
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskProgressColumn, TextColumn, TimeElapsedColumn
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
 from orchestrator.errors import HeartwoodError
@@ -35,8 +35,8 @@ def one_line_errors() -> Iterator[None]:
 
 
 def plain_table(*headings: str) -> Table:
-    """Return an empty table without borders."""
-    return Table(*headings, box=None, header_style="bold")
+    """Return an empty table without borders, which wraps long words instead of truncating them."""
+    return Table(*(Column(heading, overflow="fold") for heading in headings), box=None, header_style="bold")
 
 
 def facts_table(subject: str, value: str) -> Table:

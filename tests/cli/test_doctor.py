@@ -1,3 +1,5 @@
+"""``heartwood doctor``."""
+
 from __future__ import annotations
 
 from pathlib import Path

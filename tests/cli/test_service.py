@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from orchestrator.cli.session import connect, local_token, running_address
 from orchestrator.errors import FailedPrecondition, ToolFailed
@@ -36,6 +37,15 @@ def test_segment_saves_masks_and_prints_the_parts(cli: Cli, data_dir: dict[str, 
     assert {"overlay.png", "wood.png", "foreground.png"} <= names
     listed = cli("jobs", "list", **data_dir)
     assert re.search(r"segment SUCCEEDED 100%", listed.output)
+
+
+def test_cutout_saves_the_piece_with_an_alpha_channel(cli: Cli, data_dir: dict[str, str], tmp_path: Path) -> None:
+    result = cli("cutout", CHAIR, "--preview", "--out", tmp_path / "out", **data_dir)
+    assert result.exit_code == 0, result.errors
+    assert re.search(r"1 \d+ × \d+ \d+% (yes|no)", result.output)
+    images = [Image.open(path) for path in (tmp_path / "out").iterdir()]
+    assert images
+    assert all(image.mode == "RGBA" for image in images)
 
 
 def test_segment_imports_nothing_of_the_service(data_dir: dict[str, str], tmp_path: Path) -> None:

@@ -1,3 +1,5 @@
+"""``heartwood stains``."""
+
 from __future__ import annotations
 
 from orchestrator.domain.stain_catalogue import STAINS
