@@ -28,7 +28,7 @@ from numpy.typing import NDArray
 
 from export_models.baselines.segmentation import COMPONENTS, MATERIALS
 from export_models.dataset.photograph import photograph
-from export_models.dataset.samples import Sample, read
+from export_models.dataset.samples import Sample, read_sample
 from export_models.export import MODELS, REPOSITORY
 from export_models.learning.examples import MIN_ALBEDO, shading_is_measurable
 from export_models.metrics import iou, lmse, mae, mean_angular_error_deg, si_rmse
@@ -229,7 +229,7 @@ def main() -> None:
         parser.error(f"no images of the split {options.split!r} ({options.split}-*.npz) in {options.data}")
     versions = [version for version in (options.version, options.against) if version is not None]
     results = [
-        evaluate(onnx_predictor(version, options.repository), (read(file) for file in files)).metrics()
+        evaluate(onnx_predictor(version, options.repository), (read_sample(file) for file in files)).metrics()
         for version in versions
     ]
     print(f"{'version':26} " + "  ".join(f"{version:8}" for version in versions))

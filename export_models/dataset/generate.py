@@ -1,11 +1,14 @@
-"""Render the data set: furniture in rooms, with what is true of each pixel.
+"""Renders the data set: images of furniture in rooms with the ground truth of each pixel.
 
 python -m export_models.dataset.generate --out DIR [--split train] [--count 2000] [--size 320] [--seed 1] [--jobs N]
 
-Needs the extra ``bench`` (bpy, OpenEXR) and Debian's package ``sweethome3d-furniture`` (fetched with apt-get where it
-is not installed). One file a picture, ``SPLIT-000123.npz``; the same command gives the same pictures, and goes on where
-an interrupted run was. Training pictures show made pieces and models by others of the split ``train``; validation and
-test pictures only models by others that training never sees, each from several sides in other surfaces and rooms.
+Writes one file per image, SPLIT-000123.npz. The same command gives the same images; after an interruption it renders
+only the missing ones. Training images show procedurally generated furniture and third-party 3D models of the split
+`train`. Validation and test images show only third-party 3D models that no training image shows, each from several
+sides with different surfaces and rooms.
+
+Requires the extra `bench` (bpy, OpenEXR) and Debian's package sweethome3d-furniture. The package is downloaded with
+apt-get if it is not installed.
 """
 
 from __future__ import annotations
@@ -26,189 +29,266 @@ from typing import Any
 import numpy as np
 
 from export_models.baselines.segmentation import COMPONENTS, MATERIALS
-from export_models.dataset.labels import LabelledModel, read_labels, write_labelled
+from export_models.dataset.furniture_package import furniture_folder
+from export_models.dataset.labelled_meshes import write_labelled_mesh
+from export_models.dataset.labels import LabelledMesh, read_labels
 from export_models.dataset.makers import KINDS, make_piece
-from export_models.dataset.meshes import SceneMesh, from_labelled, from_piece
-from export_models.dataset.package import furniture_folder
-from export_models.dataset.samples import from_render, write
-from export_models.dataset.scenes import close_up, dress, from_above, scene, standing
+from export_models.dataset.meshes import SceneMesh, mesh_from_labelled_file, mesh_from_piece
+from export_models.dataset.samples import read_render, write_sample
+from export_models.dataset.scenes import (
+    Scene,
+    close_up,
+    draw_scene,
+    draw_slot_surfaces,
+    draw_tabletop_objects,
+    from_above,
+)
+from export_models.dataset.surfaces import Surface
 
 SPLITS = ("train", "validation", "test")
-MADE_SHARE = 0.6
-"""Of the training pictures; the rest show models by others."""
-CLOSE_EVERY, STANDING_EVERY, ABOVE_EVERY = 8, 4, 10
-"""Every so many training pictures show a part of the piece that fills the picture, or things that stand on it, or both
-from above."""
-TOPS = ("table", "desk", "dresser")
-BATCH = 16
-"""Scenes that one Blender renders before the next starts: its memory grows."""
-MIN_SHOWN = 0.01
-"""Share of the picture that the piece must cover."""
-BLENDER_CODE = "export_models.dataset.blender.scene"
-BATCH_SECONDS = 900
+
+PROCEDURAL_SHARE = 0.6
+"""Share of the training images with procedurally generated furniture. Not tuned."""
+CLOSE_UP_INTERVAL = 8
+"""Every 8th training image is a close-up that does not show the outline of the piece. Not tuned."""
+TABLETOP_OBJECTS_INTERVAL = 4
+"""In every 4th training image, objects stand on the piece. Not tuned."""
+FROM_ABOVE_INTERVAL = 10
+"""Every 10th training image shows a top with objects from above. Not tuned."""
+KINDS_FROM_ABOVE = ("table", "desk", "dresser")
+"""Kinds that are shown from above."""
+ALTERNATIVE_MATERIALS = {
+    "wood": ("painted", "plastic"),
+    "painted": ("wood", "plastic"),
+    "fabric": ("leather",),
+    "leather": ("fabric",),
+    "plastic": ("wood", "painted"),
+    "metal": ("wood", "painted", "plastic"),
+}
+"""Other material classes that occur on the same parts as each class."""
+ALTERNATIVE_PROBABILITY = 0.12
+"""Probability that a material of a third-party mesh is replaced by an alternative. Not tuned."""
+MIN_COVERAGE = 0.01
+"""Images in which the piece covers a smaller share are discarded; 4 of 2000 training images with seed 3."""
+
+SCENES_PER_PROCESS = 16
+"""Number of scenes that one Blender process renders. Its memory use grows with each scene."""
+PROCESS_TIMEOUT_S = 900
+BLENDER_MODULE = "export_models.dataset.blender.scene"
 CHECKOUT = Path(__file__).resolve().parents[2]
 
 
 @dataclass(frozen=True)
-class Set:
-    """What is rendered, and how."""
+class DatasetSpec:
+    """Determines all images of one split."""
 
     split: str
     seed: int
-    size: int
-    samples: int
-    models: tuple[LabelledModel, ...]  # of the split
-    package: Path  # the folder with their archives
+    size: int  # side of the images in pixels
+    samples: int  # paths per pixel
+    meshes: tuple[LabelledMesh, ...]  # third-party meshes of the split
+    package: Path  # folder with their archives
 
 
-def describe(wanted: Set, number: int, scratch: Path) -> dict[str, Any]:
-    """Draw picture ``number``; write its mesh into ``scratch``."""
-    random = np.random.default_rng([wanted.seed, SPLITS.index(wanted.split), number])
-    name = f"{wanted.split}-{number:06d}"
-    above = wanted.split == "train" and (number + 1) % ABOVE_EVERY == 0
-    made = wanted.split == "train" and (random.random() < MADE_SHARE or not wanted.models or above)
-    if made:
-        kind, seed = str(random.choice(TOPS if above else sorted(KINDS))), int(random.integers(1 << 31))
-        piece = make_piece(kind, seed)
-        mesh, choices = from_piece(piece, random), piece.roles
-        source: dict[str, Any] = {"kind": kind, "maker_seed": seed}
+class SceneJob(Scene):
+    """One image to render. ``blender.scene`` reads it as JSON."""
+
+    name: str
+    seed: int  # of the renderer
+    mesh: str  # path of the mesh, from SceneMesh.save
+    exr: str  # path of the render
+    needs_cleanup: bool  # the mesh has duplicate or flipped faces
+    surfaces: list[Surface]  # of each slot
+    slots: list[tuple[int, int]]  # component and material index of each slot
+    meta: dict[str, Any]  # see Sample
+
+
+def describe_image(spec: DatasetSpec, number: int, scratch: Path) -> SceneJob:
+    """Draw image ``number`` of a data set and write its mesh into ``scratch``."""
+    rng = np.random.default_rng([spec.seed, SPLITS.index(spec.split), number])
+    name = f"{spec.split}-{number:06d}"
+    is_training = spec.split == "train"
+    is_from_above = is_training and (number + 1) % FROM_ABOVE_INTERVAL == 0
+    is_procedural = is_training and (rng.random() < PROCEDURAL_SHARE or not spec.meshes or is_from_above)
+    if is_procedural:
+        mesh, materials, source = _draw_procedural_mesh(KINDS_FROM_ABOVE if is_from_above else sorted(KINDS), rng)
     else:
-        at = int(random.integers(len(wanted.models))) if wanted.split == "train" else number % len(wanted.models)
-        model = wanted.models[at]
-        mesh, choices = labelled_mesh(model, wanted.package, random, scratch)
-        source = {"kind": model.kind, "archive": model.archive, "model": model.model, "components": model.components}
-    dressed = dress(mesh, choices, random)
-    file = scratch / f"{name}.mesh.npz"
-    mesh.save(file)
-    slots = [
-        (COMPONENTS.index(slot.component), MATERIALS.index(kind))
-        for slot, kind in zip(mesh.slots, dressed.materials, strict=True)
-    ]
-    drawn = scene(mesh, random)
-    if above:
-        drawn["camera"], drawn["standing"] = from_above(drawn["camera"], random), standing(random, 0.2)
-    elif wanted.split == "train":
-        if (number + 1) % CLOSE_EVERY == 0:
-            drawn["camera"] = close_up(drawn["camera"], random)
-        if (number + 1) % STANDING_EVERY == 0:
-            drawn["standing"] = standing(random)
-    return drawn | {
+        index = int(rng.integers(len(spec.meshes))) if is_training else number % len(spec.meshes)
+        mesh, materials, source = _draw_third_party_mesh(spec.meshes[index], spec.package, rng, scratch)
+    slot_surfaces = draw_slot_surfaces(mesh, materials, rng)
+    mesh_file = scratch / f"{name}.mesh.npz"
+    mesh.save(mesh_file)
+    scene = draw_scene(mesh, rng)
+    if is_from_above:
+        scene["camera"] = from_above(scene["camera"], rng)
+        scene["tabletop_objects"] = draw_tabletop_objects(rng, 0.2)
+    elif is_training:
+        if (number + 1) % CLOSE_UP_INTERVAL == 0:
+            scene["camera"] = close_up(scene["camera"], rng)
+        if (number + 1) % TABLETOP_OBJECTS_INTERVAL == 0:
+            scene["tabletop_objects"] = draw_tabletop_objects(rng)
+    return {
+        **scene,
         "name": name,
         "seed": number,
-        "mesh": str(file),
+        "mesh": str(mesh_file),
         "exr": str(scratch / f"{name}.exr"),
-        "clean": not made,
-        "surfaces": list(dressed.surfaces),
-        "slots": slots,
-        "meta": {"source": source, "camera": drawn["camera"], "set": [wanted.seed, wanted.split, number]},
+        "needs_cleanup": not is_procedural,
+        "surfaces": list(slot_surfaces.surfaces),
+        "slots": [
+            (COMPONENTS.index(slot.component), MATERIALS.index(material))
+            for slot, material in zip(mesh.slots, slot_surfaces.materials, strict=True)
+        ],
+        "meta": {"source": source, "camera": scene["camera"], "set": [spec.seed, spec.split, number]},
     }
 
 
-def labelled_mesh(
-    model: LabelledModel, package: Path, random: np.random.Generator, scratch: Path
-) -> tuple[SceneMesh, dict[str, tuple[str, ...]]]:
-    """The mesh of a model by others, and what its materials are, as a person judged."""
+MeshDraw = tuple[SceneMesh, dict[str, tuple[str, ...]], dict[str, Any]]
+"""A mesh, the possible material classes of each role, and the source for ``Sample.meta``."""
+
+
+def _draw_procedural_mesh(kinds: Sequence[str], rng: np.random.Generator) -> MeshDraw:
+    kind, seed = str(rng.choice(kinds)), int(rng.integers(1 << 31))
+    piece = make_piece(kind, seed)
+    return mesh_from_piece(piece, rng), piece.roles, {"kind": kind, "maker_seed": seed}
+
+
+def _draw_third_party_mesh(labelled: LabelledMesh, package: Path, rng: np.random.Generator, scratch: Path) -> MeshDraw:
     folder = scratch / "models"
     folder.mkdir(exist_ok=True)
-    mesh = from_labelled(write_labelled(model, folder, package), COMPONENTS, random)
-    return mesh, {slot.role: swapped(model.materials[slot.role], random) for slot in mesh.slots}
+    mesh = mesh_from_labelled_file(write_labelled_mesh(labelled, folder, package), COMPONENTS, rng)
+    materials = {slot.role: _draw_alternative(labelled.materials[slot.role], rng) for slot in mesh.slots}
+    source = {
+        "kind": labelled.kind,
+        "archive": labelled.archive,
+        "model": labelled.path,
+        "components": labelled.components,
+    }
+    return mesh, materials, source
 
 
-def swapped(kind: str, random: np.random.Generator) -> tuple[str, ...]:
-    """The class itself; now and then another that is seen on such parts, so that shape does not tell the material."""
-    alike = {
-        "wood": ("painted", "plastic"), "painted": ("wood", "plastic"), "fabric": ("leather",),
-        "leather": ("fabric",), "plastic": ("wood", "painted"), "metal": ("wood", "painted", "plastic"),
-    }  # fmt: skip
-    if kind in alike and random.random() < 0.12:
-        return (str(random.choice(alike[kind])),)
-    return (kind,)
+def _draw_alternative(material: str, rng: np.random.Generator) -> tuple[str, ...]:
+    """Return the labelled class, or sometimes another class, so that the shape does not reveal the material."""
+    if material in ALTERNATIVE_MATERIALS and rng.random() < ALTERNATIVE_PROBABILITY:
+        return (str(rng.choice(ALTERNATIVE_MATERIALS[material])),)
+    return (material,)
 
 
-def render_batch(wanted: Set, numbers: Sequence[int], out: Path, threads: int) -> list[str]:
-    """Render the pictures ``numbers``; return the names of those that failed, with why."""
+def render_batch(spec: DatasetSpec, numbers: Sequence[int], out: Path, threads: int) -> list[str]:
+    """Render the images ``numbers`` in one Blender process and write their samples into ``out``.
+
+    Returns:
+        "NAME: REASON" for each image that failed.
+    """
     with tempfile.TemporaryDirectory() as folder:
         scratch = Path(folder)
-        scenes = [describe(wanted, number, scratch) for number in numbers]
-        job = {"size": wanted.size, "samples": wanted.samples, "threads": threads, "scenes": scenes}
-        job_file = scratch / "job.json"
-        job_file.write_text(json.dumps(job), encoding="utf-8")
-        command = [sys.executable, "-m", BLENDER_CODE, str(job_file)]
-        try:
-            done = subprocess.run(command, cwd=CHECKOUT, capture_output=True, text=True, timeout=BATCH_SECONDS)
-            said = (done.stdout + done.stderr).strip().splitlines()
-        except subprocess.TimeoutExpired:
-            said = [f"took more than {BATCH_SECONDS} s"]
-        failed = []
-        for one in scenes:
-            exr = Path(one["exr"])
+        scenes = [describe_image(spec, number, scratch) for number in numbers]
+        job = {"size": spec.size, "samples": spec.samples, "threads": threads, "scenes": scenes}
+        last_line = _run_blender(job, scratch / "job.json")
+        failures = []
+        for scene in scenes:
+            exr = Path(scene["exr"])
             if not exr.with_suffix(".json").exists():
-                failed.append(f"{one['name']}: {said[-1] if said else 'Blender said nothing'}")
+                failures.append(f"{scene['name']}: {last_line}")
                 continue
-            sample = from_render(exr, one["name"], one["slots"], one["meta"])
-            if sample.foreground.mean() < MIN_SHOWN:
-                failed.append(f"{one['name']}: the piece covers {sample.foreground.mean():.2%} of the picture")
+            sample = read_render(exr, scene["name"], scene["slots"], scene["meta"])
+            coverage = float(sample.foreground.mean())
+            if coverage < MIN_COVERAGE:
+                failures.append(
+                    f"{scene['name']}: the piece covers {coverage:.2%} of the image, minimum {MIN_COVERAGE:.0%}"
+                )
                 continue
-            write(sample, out / f"{one['name']}.npz")
-        return failed
+            write_sample(sample, out / f"{scene['name']}.npz")
+        return failures
 
 
-def shared_out(cores: Sequence[int], jobs: int) -> list[Sequence[int]]:
-    """The cores that each job runs on: Blenders that share cores spin on each other's threads.
+def _run_blender(job: dict[str, Any], job_file: Path) -> str:
+    """Run Blender on a job. Return the last line of its output, which explains missing renders."""
+    job_file.write_text(json.dumps(job), encoding="utf-8")
+    command = [sys.executable, "-m", BLENDER_MODULE, str(job_file)]
+    try:
+        process = subprocess.run(command, cwd=CHECKOUT, capture_output=True, text=True, timeout=PROCESS_TIMEOUT_S)
+    except subprocess.TimeoutExpired:
+        return f"Blender exceeded its time limit of {PROCESS_TIMEOUT_S} s"
+    lines = (process.stdout + process.stderr).strip().splitlines()
+    return lines[-1] if lines else f"Blender exited with code {process.returncode} and without output"
 
-    A thread of Linux keeps to cores of its own, and so do the processes that it starts.
+
+def assign_cores(cores: Sequence[int], jobs: int) -> list[list[int]]:
+    """Assign CPU cores to each job. Cores are shared only if there are more jobs than cores.
+
+    The threads of Blender processes on the same cores slow each other down by busy waiting.
     """
-    each = max(1, len(cores) // jobs)
-    return [[cores[(job * each + n) % len(cores)] for n in range(each)] for job in range(jobs)]
+    count = max(1, len(cores) // jobs)
+    return [[cores[(job * count + i) % len(cores)] for i in range(count)] for job in range(jobs)]
 
 
-def generate(wanted: Set, count: int, out: Path, jobs: int) -> None:
-    """Render what is missing of pictures 0 … ``count`` - 1, several Blenders at a time."""
+def generate(spec: DatasetSpec, count: int, out: Path, jobs: int) -> None:
+    """Render the missing images among the first ``count``, in ``jobs`` Blender processes at a time."""
     out.mkdir(parents=True, exist_ok=True)
-    failures = out / f"{wanted.split}.failed.txt"
-    known = failures.read_text(encoding="utf-8").splitlines() if failures.exists() else []
-    passed_over = {line.partition(":")[0] for line in known}
-    names = [f"{wanted.split}-{number:06d}" for number in range(count)]
-    missing = [n for n, name in enumerate(names) if name not in passed_over and not (out / f"{name}.npz").exists()]
-    print(f"{count - len(missing)} of {count} pictures are there already", flush=True)
-    batches = [missing[at : at + BATCH] for at in range(0, len(missing), BATCH)]
-    shares = shared_out(sorted(os.sched_getaffinity(0)), jobs)
-    threads = len(shares[0])
-    began, done = time.monotonic(), 0
-    with ThreadPoolExecutor(jobs, initializer=lambda: os.sched_setaffinity(0, shares.pop())) as pool:
-        for batch, failed in zip(
-            batches, pool.map(lambda some: render_batch(wanted, some, out, threads), batches), strict=True
-        ):
+    failure_file = out / f"{spec.split}.failed.txt"
+    missing = _missing_images(spec.split, count, out, failure_file)
+    print(f"{count - len(missing)} of {count} images exist already", flush=True)
+    batches = [missing[start : start + SCENES_PER_PROCESS] for start in range(0, len(missing), SCENES_PER_PROCESS)]
+    core_sets = assign_cores(sorted(os.sched_getaffinity(0)), jobs)
+    threads = len(core_sets[0])
+    start_time, done = time.monotonic(), 0
+    with ThreadPoolExecutor(jobs, initializer=_pin_thread, initargs=(core_sets,)) as pool:
+        results = pool.map(lambda batch: render_batch(spec, batch, out, threads), batches)
+        for batch, failures in zip(batches, results, strict=True):
             done += len(batch)
-            if failed:
-                with failures.open("a", encoding="utf-8") as listed:
-                    listed.write("".join(f"{line}\n" for line in failed))
-            left = (time.monotonic() - began) / done * (len(missing) - done)
-            print(
-                f"[{done}/{len(missing)}] {left / 60:.0f} min left{'; ' + '; '.join(failed) if failed else ''}",
-                flush=True,
-            )
+            if failures:
+                with failure_file.open("a", encoding="utf-8") as stream:
+                    stream.write("".join(f"{line}\n" for line in failures))
+            minutes_left = (time.monotonic() - start_time) / done * (len(missing) - done) / 60
+            suffix = f"; failed: {'; '.join(failures)}" if failures else ""
+            print(f"[{done}/{len(missing)}] {minutes_left:.0f} min left{suffix}", flush=True)
+
+
+def _missing_images(split: str, count: int, out: Path, failure_file: Path) -> list[int]:
+    """Return the numbers of the images that were neither written nor recorded as failed."""
+    lines = failure_file.read_text(encoding="utf-8").splitlines() if failure_file.exists() else []
+    failed = {line.partition(":")[0] for line in lines}
+    names = [f"{split}-{number:06d}" for number in range(count)]
+    return [n for n, name in enumerate(names) if name not in failed and not (out / f"{name}.npz").exists()]
+
+
+def _pin_thread(core_sets: list[list[int]]) -> None:
+    """Restrict the calling thread, and the processes that it starts, to the next set of cores."""
+    os.sched_setaffinity(0, core_sets.pop())
 
 
 def main() -> None:
-    """Command line."""
+    """Run the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--out", type=Path, required=True, help="folder for the pictures")
-    parser.add_argument("--split", choices=SPLITS, default="train")
-    parser.add_argument("--count", type=int, default=2000)
-    parser.add_argument("--size", type=int, default=320, help="side in pixels")
-    parser.add_argument("--samples", type=int, default=12, help="paths a pixel, before denoising")
-    parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--jobs", type=int, default=len(os.sched_getaffinity(0)), help="Blenders at a time")
-    parser.add_argument("--made-only", action="store_true", help="no models by others: needs no Debian package")
-    chosen = parser.parse_args()
-    if chosen.made_only and chosen.split != "train":
-        parser.error("--made-only is for the split train: the others show models by others only")
-    models = () if chosen.made_only else tuple(model for model in read_labels() if model.split == chosen.split)
-    with tempfile.TemporaryDirectory() as scratch:
-        package = furniture_folder(Path(scratch)) if models else Path(scratch)
-        wanted = Set(chosen.split, chosen.seed, chosen.size, chosen.samples, models, package)
-        generate(wanted, chosen.count, chosen.out, chosen.jobs)
+    parser.add_argument("--out", type=Path, required=True, help="folder for the images")
+    parser.add_argument("--split", choices=SPLITS, default="train", help="default: train")
+    parser.add_argument("--count", type=int, default=2000, help="number of images (default: 2000)")
+    parser.add_argument("--size", type=int, default=320, help="width and height in pixels (default: 320)")
+    parser.add_argument("--samples", type=int, default=12, help="paths per pixel, before denoising (default: 12)")
+    parser.add_argument("--seed", type=int, default=1, help="seed of all random draws (default: 1)")
+    parser.add_argument(
+        "--jobs",
+        type=int,
+        default=len(os.sched_getaffinity(0)),
+        help="number of concurrent Blender processes (default: number of CPU cores)",
+    )
+    parser.add_argument(
+        "--made-only",
+        action="store_true",
+        help="only procedurally generated furniture, which does not need the Debian package; for the split train",
+    )
+    options = parser.parse_args()
+    if options.made_only and options.split != "train":
+        parser.error(
+            f"--made-only requires --split train, because images of the split {options.split} show only third-party "
+            "3D models"
+        )
+    meshes = () if options.made_only else tuple(mesh for mesh in read_labels() if mesh.split == options.split)
+    with tempfile.TemporaryDirectory() as folder:
+        package = furniture_folder(Path(folder)) if meshes else Path(folder)
+        spec = DatasetSpec(options.split, options.seed, options.size, options.samples, meshes, package)
+        generate(spec, options.count, options.out, options.jobs)
 
 
 if __name__ == "__main__":

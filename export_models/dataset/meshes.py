@@ -1,4 +1,4 @@
-"""The mesh of one piece as a scene needs it: slots that say what each face is, and boards that wood is cut from."""
+"""The mesh of a piece as the renderer needs it: material slots, and the wood grain of each board."""
 
 from __future__ import annotations
 
@@ -8,39 +8,40 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from export_models.dataset.connected import connected
+from export_models.dataset.connectivity import label_connected
 from export_models.dataset.makers.piece import Piece
 
 Floats = NDArray[np.float32]
 Ints = NDArray[np.int32]
 
-LONG = 2.5
-"""A part this much longer than wide has its grain along its own axis, however it slants."""
+MIN_BOARD_ELONGATION = 2.5
+"""If a board without a given grain is this many times longer than wide, its grain follows its principal axis, even if
+it is slanted. Otherwise the grain follows a coordinate axis. Not tuned."""
 
 
 @dataclass(frozen=True)
 class Slot:
-    """What the faces of one material slot are."""
+    """Label of the faces of one material slot."""
 
     component: str
-    role: str  # faces of one role share a surface
+    role: str  # all faces of one role have the same surface
 
 
 @dataclass(frozen=True)
 class SceneMesh:
-    """One piece. Metres, +Z up, standing on z = 0 about the Z axis, its front to -Y."""
+    """The mesh of one piece, in metres with +Z up. It stands on z = 0, centred on the z axis, and faces -Y."""
 
     vertices: Floats  # [V, 3]
     triangles: Ints  # [T, 3]
     slot: Ints  # [T] index into slots
     smooth: NDArray[np.bool_]  # [T]
-    grain: Floats  # [V, 3] metres along, across and through the board
-    board: Floats  # [V, 3] a random vector for each board
+    grain: Floats  # [V, 3] metres along, across and through the board, from its centre
+    board: Floats  # [V, 3] in [0, 1), a random vector that is the same for all vertices of a board
     slots: tuple[Slot, ...]
 
     @property
     def size_m(self) -> float:
-        """The longest side."""
+        """Longest side of the bounding box."""
         return float(np.ptp(self.vertices, axis=0).max())
 
     def save(self, file: Path) -> None:
@@ -50,10 +51,11 @@ class SceneMesh:
 
 
 ARRAYS = ("vertices", "triangles", "slot", "smooth", "grain", "board")
+"""Fields of ``SceneMesh`` in the NPZ file."""
 
 
-def from_piece(piece: Piece, random: np.random.Generator) -> SceneMesh:
-    """The mesh of a made piece: a slot for each component and role, a board for each part."""
+def mesh_from_piece(piece: Piece, rng: np.random.Generator) -> SceneMesh:
+    """Return the mesh of a procedurally generated piece: a slot for each component and role, a board for each part."""
     slots = sorted({(part.component, part.role) for part in piece.parts})
     vertices, triangles, slot, smooth, grain, board = [], [], [], [], [], []
     count = 0
@@ -64,41 +66,43 @@ def from_piece(piece: Piece, random: np.random.Generator) -> SceneMesh:
         slot.append(np.full(len(part.triangles), slots.index((part.component, part.role))))
         smooth.append(np.full(len(part.triangles), part.smooth))
         grain.append(board_frame(part.vertices, part.grain))
-        board.append(np.tile(random.random(3), (len(part.vertices), 1)))
-    faces = np.concatenate(triangles).astype(np.int32)
+        board.append(np.tile(rng.random(3), (len(part.vertices), 1)))
     return SceneMesh(
         vertices=np.concatenate(vertices).astype(np.float32),
-        triangles=faces,
+        triangles=np.concatenate(triangles).astype(np.int32),
         slot=np.concatenate(slot).astype(np.int32),
         smooth=np.concatenate(smooth).astype(bool),
         grain=np.concatenate(grain).astype(np.float32),
         board=np.concatenate(board).astype(np.float32),
-        slots=tuple(Slot(*one) for one in slots),
+        slots=tuple(Slot(component, role) for component, role in slots),
     )
 
 
-def from_labelled(file: Path, components: tuple[str, ...], random: np.random.Generator) -> SceneMesh:
-    """The mesh that ``labels.write_labelled`` wrote: a slot for each component and material of the model.
+def mesh_from_labelled_file(file: Path, components: tuple[str, ...], rng: np.random.Generator) -> SceneMesh:
+    """Read a file of ``write_labelled_mesh``: a slot for each component and MTL material, a board for each island.
 
-    Vertices at one place are one; each connected part is a board, cut along its longest side as a joiner would.
+    Vertices at the same position are merged. The grain of each board runs along its longest side.
+
+    Args:
+        components: names of the component indices in the file.
     """
-    with np.load(file) as found:
-        points, triangles = found["vertices"], found["triangles"]
-        component, material = found["component"], found["triangle_mtl"]
-        names = [str(name) for name in found["mtl_names"]]
-    places, same = np.unique(points.round(4), axis=0, return_inverse=True)
-    triangles = same.ravel()[triangles].astype(np.int32)
-    whole = (np.diff(np.sort(triangles, axis=1), axis=1) > 0).all(1)
-    triangles, component, material = triangles[whole], component[whole], material[whole]
+    with np.load(file) as arrays:
+        points, triangles = arrays["vertices"], arrays["triangles"]
+        component, material = arrays["component"], arrays["triangle_mtl"]
+        names = [str(name) for name in arrays["mtl_names"]]
+    vertices, merged = np.unique(points.round(4), axis=0, return_inverse=True)
+    triangles = merged.ravel()[triangles].astype(np.int32)
+    valid = (np.diff(np.sort(triangles, axis=1), axis=1) > 0).all(1)  # three different vertices
+    triangles, component, material = triangles[valid], component[valid], material[valid]
     keys = sorted({(int(c), int(m)) for c, m in zip(component, material, strict=True)})
-    number = {key: index for index, key in enumerate(keys)}
-    slot = np.array([number[int(c), int(m)] for c, m in zip(component, material, strict=True)], np.int32)
-    grain, board = np.zeros_like(places), np.zeros_like(places)
-    for part in loose_parts(triangles, len(places)):
-        grain[part] = board_frame(places[part])
-        board[part] = random.random(3)
+    slot_of = {key: index for index, key in enumerate(keys)}
+    slot = np.array([slot_of[int(c), int(m)] for c, m in zip(component, material, strict=True)], np.int32)
+    grain, board = np.zeros_like(vertices), np.zeros_like(vertices)
+    for island in mesh_islands(triangles, len(vertices)):
+        grain[island] = board_frame(vertices[island])
+        board[island] = rng.random(3)
     return SceneMesh(
-        vertices=places.astype(np.float32),
+        vertices=vertices.astype(np.float32),
         triangles=triangles,
         slot=slot,
         smooth=np.ones(len(triangles), bool),
@@ -108,32 +112,37 @@ def from_labelled(file: Path, components: tuple[str, ...], random: np.random.Gen
     )
 
 
-def loose_parts(triangles: Ints, count: int) -> list[NDArray[np.intp]]:
-    """The vertices of each connected part."""
-    label = connected(np.concatenate([triangles[:, [0, 1]], triangles[:, [1, 2]]]), count)
+def mesh_islands(triangles: Ints, count: int) -> list[NDArray[np.intp]]:
+    """Return the vertex indices of each connected group of triangles.
+
+    Args:
+        triangles: [T, 3].
+        count: number of vertices.
+    """
+    label = label_connected(np.concatenate([triangles[:, [0, 1]], triangles[:, [1, 2]]]), count)
     order = np.argsort(label, kind="stable")
     return list(np.split(order, np.flatnonzero(np.diff(label[order])) + 1))
 
 
-def board_frame(vertices: Floats, along: Floats | None = None) -> NDArray[np.float64]:
-    """[V, 3] each vertex in metres along, across and through its board, from the board's middle.
+def board_frame(vertices: Floats, grain: Floats | None = None) -> NDArray[np.float64]:
+    """Return the position [V, 3] of each vertex along, across and through its board, in metres from the board's centre.
 
     Args:
-        along: [3] where the grain runs; without it along the longest side.
+        vertices: [V, 3] of one board.
+        grain: [3] direction of the grain. Default: along the longest side.
     """
     local = vertices.astype(np.float64) - (vertices.min(0) + vertices.max(0)) / 2
     axes = np.eye(3)
-    if along is not None:
-        first = along / max(float(np.linalg.norm(along)), 1e-9)
-        side = axes[np.argmin(np.abs(first))]
-        second = np.cross(first, side)
-        second /= np.linalg.norm(second)
-        axes = np.stack([first, second, np.cross(first, second)])
+    if grain is not None:
+        along = grain / max(float(np.linalg.norm(grain)), 1e-9)
+        across = np.cross(along, axes[np.argmin(np.abs(along))])
+        across /= np.linalg.norm(across)
+        axes = np.stack([along, across, np.cross(along, across)])
     elif len(local) > 3:
         _, spread, principal = np.linalg.svd(local - local.mean(0), full_matrices=False)
-        if spread[0] > LONG * spread[1]:
+        if spread[0] > MIN_BOARD_ELONGATION * spread[1]:
             axes = principal
     frame = local @ axes.T
-    wide = np.argsort(-np.ptp(frame, axis=0))
-    order = wide if along is None else np.concatenate([[0], wide[wide != 0]])
+    by_extent = np.argsort(-np.ptp(frame, axis=0))
+    order = by_extent if grain is None else np.concatenate([[0], by_extent[by_extent != 0]])
     return np.asarray(frame[:, order])

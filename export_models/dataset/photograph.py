@@ -1,4 +1,4 @@
-"""From the light on the sensor to the photo that a person's camera makes of it."""
+"""Simulates a camera: turns the light on the sensor into a photo."""
 
 from __future__ import annotations
 
@@ -11,69 +11,108 @@ from orchestrator.imaging.color import encode_srgb
 Floats = NDArray[np.float32]
 Image = NDArray[np.uint8]
 
-WHITE_PERCENTILE, WHITE_LEVEL = 97.0, 0.85
-"""Exposed so that this share of the pixels stays below this level in every channel."""
+WHITE_PERCENTILE = 97.0
+"""Percentage of the pixels whose brightest channel ``expose`` keeps below ``WHITE_LEVEL``. Not tuned."""
+WHITE_LEVEL = 0.85
+"""Linear value of the pixel at the exposure percentile. Not tuned."""
 
-BALANCED = (0.6, 1.0)
-"""Share of the light's colour that a camera takes out."""
+MIN_BALANCE_SHARE = 0.6
+"""Minimum share of the light's colour, in logarithms, that the simulated white balance removes. Not tuned."""
+MAX_BALANCE_SHARE = 1.0
+"""Maximum of the same share."""
+
+MIN_CAST_ALBEDO = 0.05
+"""Pixels with a darker channel are ignored when the colour of the light is estimated. Not tuned."""
 
 
-def exposed(radiance: Floats) -> Floats:
-    """[H, W, 3] linear in [0, 1]: bright parts just below white, as a camera meters."""
-    gain = WHITE_LEVEL / max(float(np.percentile(highest(radiance), WHITE_PERCENTILE)), 1e-6)
+def expose(radiance: Floats) -> Floats:
+    """Scale linear light [H, W, 3] to [0, 1] so that bright areas are just below white."""
+    gain = WHITE_LEVEL / max(float(np.percentile(max_channel(radiance), WHITE_PERCENTILE)), 1e-6)
     return np.asarray(np.clip(radiance * gain, 0.0, 1.0), np.float32)
 
 
-def photograph(radiance: Floats, albedo: Floats, random: np.random.Generator) -> tuple[Floats, Image]:
-    """Return the exposed picture as it fell, linear and unclipped [H, W, 3], and the photo [H, W, 3] sRGB.
+def photograph(radiance: Floats, albedo: Floats, rng: np.random.Generator) -> tuple[Floats, Image]:
+    """Simulate a photo of one sample.
 
-    The camera takes out most of the light's colour (von Kries), as people's cameras do. The photo has errors
-    of exposure and white balance, photon and read noise (Foi et al. 2008), a little blur, a tone curve of the maker's
-    taste, and JPEG.
+    The camera removes most of the colour of the light with a von Kries white balance. It has errors of white balance
+    and exposure, a slight blur, photon and read noise (Foi et al. 2008), a highlight roll-off, a random tone curve and
+    JPEG compression.
 
     Args:
-        radiance, albedo: [H, W, 3] linear, as in ``Sample``.
+        radiance: [H, W, 3] linear, as in ``Sample``.
+        albedo: [H, W, 3] linear, as in ``Sample``.
+
+    Returns:
+        The white-balanced and exposed light [H, W, 3] float32, linear, before blur, noise and clipping; and the photo
+        [H, W, 3] uint8 in sRGB.
     """
-    error = random.normal(0.0, 0.09, 3) * np.array([1.0, 0.4, 1.0])
-    balance = np.exp(error - random.uniform(*BALANCED) * cast(radiance, albedo))
-    radiance = np.asarray(radiance * balance, np.float32)
-    gain = WHITE_LEVEL / max(float(np.percentile(highest(radiance), random.uniform(90, 99.5))), 1e-6)
-    gain *= 2.0 ** random.normal(0.0, 0.35)
-    truth = np.asarray(radiance * gain, np.float32)
-    seen = truth
-    if random.random() < 0.5:
-        seen = np.asarray(cv2.GaussianBlur(seen, (0, 0), float(random.uniform(0.3, 0.9))), np.float32)
-    photon, read = 10.0 ** random.uniform(-5.0, -3.0), 10.0 ** random.uniform(-3.0, -2.0)
-    noise = random.standard_normal(seen.shape, dtype=np.float32) * np.sqrt(np.maximum(seen, 0) * photon + read**2)
-    seen = np.clip(seen + noise, 0.0, None)
-    shoulder = float(random.uniform(0.0, 0.6))  # bright parts roll off instead of clipping
-    bright = np.maximum(seen - 0.7, 0.0)
-    seen = np.minimum(seen, 0.7) + bright / (1.0 + shoulder * bright / 0.3)
-    coded = encode_srgb(seen)
-    curve = float(random.normal(0.0, 0.12))
-    coded = np.clip(coded + curve * coded * (1 - coded) * (2 * coded - 1) * 2, 0.0, 1.0)
-    photo = np.round(coded * 255).astype(np.uint8)
-    if random.random() < 0.7:
-        quality = int(random.integers(55, 98))
-        _, packed = cv2.imencode(".jpg", photo[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])
-        photo = np.asarray(cv2.imdecode(packed, cv2.IMREAD_COLOR)[..., ::-1], np.uint8)
-    return truth, np.ascontiguousarray(photo)
+    exposed = _auto_expose(_white_balance(radiance, albedo, rng), rng)
+    linear = _roll_off_highlights(_add_noise(_blur(exposed, rng), rng), rng)
+    photo_srgb = np.asarray(np.round(_apply_tone_curve(encode_srgb(linear), rng) * 255), np.uint8)
+    return exposed, np.ascontiguousarray(_compress(photo_srgb, rng))
 
 
-def cast(radiance: Floats, albedo: Floats) -> Floats:
-    """[3] logarithm of the light's colour, 0 in the mean, over the pixels that tell it; all 0 where none does."""
-    told = (lowest(albedo) > 0.05) & (lowest(radiance) > 0)
-    if not told.any():
+def estimate_color_cast(radiance: Floats, albedo: Floats) -> Floats:
+    """Return the logarithm [3] of the light's colour with mean 0, or zeros if no pixel is bright enough."""
+    valid = (min_channel(albedo) > MIN_CAST_ALBEDO) & (min_channel(radiance) > 0)
+    if not valid.any():
         return np.zeros(3, np.float32)
-    found = np.log(radiance[told] / albedo[told]).mean(0)
-    return np.asarray(found - found.mean(), np.float32)
+    log_light = np.log(radiance[valid] / albedo[valid]).mean(0)
+    return np.asarray(log_light - log_light.mean(), np.float32)
 
 
-def lowest(channels: Floats) -> Floats:
-    """[H, W] the least of [H, W, 3]; several times faster than ``min(-1)``."""
-    return np.asarray(np.minimum(np.minimum(channels[..., 0], channels[..., 1]), channels[..., 2]))
+def min_channel(image: Floats) -> Floats:
+    """Return the minimum [H, W] over the channels of [H, W, 3]. Several times faster than ``min(-1)``."""
+    return np.asarray(np.minimum(np.minimum(image[..., 0], image[..., 1]), image[..., 2]))
 
 
-def highest(channels: Floats) -> Floats:
-    """[H, W] the greatest of [H, W, 3]."""
-    return np.asarray(np.maximum(np.maximum(channels[..., 0], channels[..., 1]), channels[..., 2]))
+def max_channel(image: Floats) -> Floats:
+    """Return the maximum [H, W] over the channels of [H, W, 3]. Several times faster than ``max(-1)``."""
+    return np.asarray(np.maximum(np.maximum(image[..., 0], image[..., 1]), image[..., 2]))
+
+
+def _white_balance(radiance: Floats, albedo: Floats, rng: np.random.Generator) -> Floats:
+    error = rng.normal(0.0, 0.09, 3) * np.array([1.0, 0.4, 1.0])
+    share = rng.uniform(MIN_BALANCE_SHARE, MAX_BALANCE_SHARE)
+    gains = np.exp(error - share * estimate_color_cast(radiance, albedo))
+    return np.asarray(radiance * gains, np.float32)
+
+
+def _auto_expose(radiance: Floats, rng: np.random.Generator) -> Floats:
+    gain = WHITE_LEVEL / max(float(np.percentile(max_channel(radiance), rng.uniform(90, 99.5))), 1e-6)
+    gain *= 2.0 ** rng.normal(0.0, 0.35)
+    return np.asarray(radiance * gain, np.float32)
+
+
+def _blur(linear: Floats, rng: np.random.Generator) -> Floats:
+    if rng.random() < 0.5:
+        return np.asarray(cv2.GaussianBlur(linear, (0, 0), float(rng.uniform(0.3, 0.9))), np.float32)
+    return linear
+
+
+def _add_noise(linear: Floats, rng: np.random.Generator) -> Floats:
+    photon, read = 10.0 ** rng.uniform(-5.0, -3.0), 10.0 ** rng.uniform(-3.0, -2.0)
+    noise = rng.standard_normal(linear.shape, dtype=np.float32) * np.sqrt(np.maximum(linear, 0) * photon + read**2)
+    return np.asarray(np.clip(linear + noise, 0.0, None))
+
+
+def _roll_off_highlights(linear: Floats, rng: np.random.Generator) -> Floats:
+    """Compress values above 0.7 instead of clipping them."""
+    shoulder = float(rng.uniform(0.0, 0.6))
+    highlight = np.maximum(linear - 0.7, 0.0)
+    return np.asarray(np.minimum(linear, 0.7) + highlight / (1.0 + shoulder * highlight / 0.3))
+
+
+def _apply_tone_curve(photo: NDArray[np.float64], rng: np.random.Generator) -> NDArray[np.float64]:
+    """Raise or lower the contrast of an sRGB photo in [0, 1]."""
+    strength = float(rng.normal(0.0, 0.12))
+    return np.asarray(np.clip(photo + strength * photo * (1 - photo) * (2 * photo - 1) * 2, 0.0, 1.0))
+
+
+def _compress(photo_srgb: Image, rng: np.random.Generator) -> Image:
+    """Encode and decode 70 % of the photos as JPEG."""
+    if rng.random() < 0.7:
+        quality = int(rng.integers(55, 98))
+        _, jpeg = cv2.imencode(".jpg", photo_srgb[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])
+        return np.asarray(cv2.imdecode(jpeg, cv2.IMREAD_COLOR)[..., ::-1], np.uint8)
+    return photo_srgb

@@ -1,218 +1,322 @@
-"""Draw random scenes: what stands where, in which light, seen by which camera. Plain Python, the same for one seed.
+"""Draws random scenes: the surfaces of a piece, its surroundings, the light and the camera.
 
-Metres, +Z up; the piece stands in the origin with its front to -Y. Angles in degrees, from the front to the right.
+Coordinates are in metres with +Z up. The piece stands at the origin and faces -Y. Azimuths are in degrees, from the
+front of the piece counter-clockwise as seen from above. All distributions are chosen by hand and not tuned.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import NotRequired, TypedDict
 
 import numpy as np
 
-from export_models.dataset import surfaces
 from export_models.dataset.meshes import SceneMesh
+from export_models.dataset.surfaces import Surface, draw_backdrop, draw_floor, draw_surface, draw_wall
 from orchestrator.imaging.color import decode_srgb
 
-Random = np.random.Generator
-Description = dict[str, Any]
+Generator = np.random.Generator
+
+
+class Camera(TypedDict):
+    """A camera aimed at the piece. The samples of the data set store it."""
+
+    azimuth_deg: float
+    elevation_deg: float
+    roll_deg: float
+    lens_mm: float  # focal length for a sensor 36 mm wide
+    fill: float  # share of the image that the outline of the piece fills
+    upon: float  # > 0: the camera is aimed at the top of the piece, and this share of its width fills the image
+    shift: list[float]  # lens shift to the right and up, as shares of the image
+
+
+class RoomObject(TypedDict):
+    """An object behind or beside the piece, or a picture on the wall."""
+
+    kind: str  # "box", "vase", "ball", "plant" or "picture"
+    surface: Surface
+    image_surface: Surface  # of what is inside the frame of a picture
+    x_m: float  # to the right of the piece, in the axes of the room
+    width_m: float
+    height_m: float
+    depth_m: float
+    seed: int  # of the leaves of a plant
+
+
+class Room(TypedDict):
+    """The floor, the wall behind the piece and what else is in a room."""
+
+    rotation_deg: float
+    wall_gap_m: float  # between the piece and the wall
+    cove_radius_m: float  # of the curve between the floor and the wall of a studio; 0 in a home
+    floor: Surface
+    wall: Surface
+    objects: list[RoomObject]
+    rug: Surface | None
+    rug_size_m: NotRequired[list[float]]
+    side_wall_m: float | None  # from the side of the piece to a side wall; negative on the left
+    skirting: Surface | None
+
+
+class Lamp(TypedDict):
+    """An area light or the sun, aimed at the piece."""
+
+    kind: str  # "AREA" or "SUN"
+    position_m: list[float]
+    size_m: list[float]
+    watts: float  # at a distance of 2 m; W/m² for the sun
+    color: list[float]
+    angle_deg: NotRequired[float]  # angular diameter of the sun
+
+
+class Sky(TypedDict):
+    """Uniform light from all directions, brighter from above."""
+
+    color: list[float]
+    strength: float
+    gradient: float  # relative difference in strength between the zenith and the horizon
+
+
+class Lights(TypedDict):
+    """All lights of a scene."""
+
+    lamps: list[Lamp]
+    sky: Sky
+
+
+class TabletopObject(TypedDict):
+    """An object that stands on the piece and does not belong to it."""
+
+    kind: str  # "cup", "vase", "book", "fruit", "plate", "bowl" or "spoon"
+    surface: Surface
+    position: list[float]  # x and y as shares of the bounding box of the piece
+    rotation_rad: float
+    has_saucer: bool  # for a cup
+    size_m: float
+
+
+class Scene(TypedDict):
+    """Everything in an image but the piece."""
+
+    camera: Camera
+    room: Room
+    lights: Lights
+    tabletop_objects: list[TabletopObject]
 
 
 @dataclass(frozen=True)
-class Dressed:
-    """The class and the surface of each slot of a mesh."""
+class SlotSurfaces:
+    """The material class and the surface of each slot of a mesh."""
 
     materials: tuple[str, ...]
-    surfaces: tuple[surfaces.Surface, ...]
+    surfaces: tuple[Surface, ...]
 
 
-def dress(mesh: SceneMesh, choices: dict[str, tuple[str, ...]], random: Random) -> Dressed:
-    """Give each role of ``mesh`` a surface of one of the classes in ``choices``, the first the likeliest."""
-    drawn: dict[str, tuple[str, surfaces.Surface]] = {}
+def draw_slot_surfaces(mesh: SceneMesh, choices: Mapping[str, tuple[str, ...]], rng: Generator) -> SlotSurfaces:
+    """Draw a surface for each role of ``mesh``.
+
+    Args:
+        choices: the material classes of each role. Each is half as likely as the one before it.
+    """
+    drawn: dict[str, tuple[str, Surface]] = {}
     for role in sorted({slot.role for slot in mesh.slots}):
         weights = 0.5 ** np.arange(len(choices[role]))
-        kind = str(random.choice(choices[role], p=weights / weights.sum()))
-        drawn[role] = kind, surfaces.surface(kind, random, mesh.size_m)
-    return Dressed(tuple(drawn[slot.role][0] for slot in mesh.slots), tuple(drawn[slot.role][1] for slot in mesh.slots))
+        material = str(rng.choice(choices[role], p=weights / weights.sum()))
+        drawn[role] = material, draw_surface(material, rng, mesh.size_m)
+    return SlotSurfaces(
+        tuple(drawn[slot.role][0] for slot in mesh.slots), tuple(drawn[slot.role][1] for slot in mesh.slots)
+    )
 
 
-def scene(mesh: SceneMesh, random: Random) -> Description:
-    """Draw the camera, the room and the light for ``mesh``."""
-    azimuth = float(random.normal(0.0, 35.0)) if random.random() < 0.75 else float(random.uniform(-180.0, 180.0))
-    studio = random.random() < 0.35
+def draw_scene(mesh: SceneMesh, rng: Generator) -> Scene:
+    """Draw the camera, the room and the light for ``mesh``, without objects on it."""
+    azimuth = float(rng.normal(0.0, 35.0)) if rng.random() < 0.75 else float(rng.uniform(-180.0, 180.0))
+    in_studio = rng.random() < 0.35
     size = max(mesh.size_m, 0.5)
     return {
-        "camera": camera(azimuth, random),
-        "room": studio_room(azimuth, size, random) if studio else lived_in_room(azimuth, size, random),
-        "lights": light(azimuth, size, studio, random),
-        "standing": [],
+        "camera": _draw_camera(azimuth, rng),
+        "room": _draw_studio(azimuth, size, rng) if in_studio else _draw_home(azimuth, size, rng),
+        "lights": _draw_lights(azimuth, size, in_studio, rng),
+        "tabletop_objects": [],
     }
 
 
-def camera(azimuth: float, random: Random) -> Description:
-    return {
-        "azimuth_deg": azimuth,
-        "elevation_deg": float(np.clip(random.normal(14.0, 10.0), -3.0, 45.0)),
-        "roll_deg": float(random.normal(0.0, 1.2)),
-        "lens_mm": float(random.choice([24, 28, 35, 50, 50, 70, 85])),
-        "fill": float(random.uniform(0.45, 0.92)),
-        "upon": 0.0,
-        "shift": [float(random.normal(0.0, 0.05)), float(random.normal(0.0, 0.04))],
-    }
-
-
-def close_up(camera: Description, random: Random) -> Description:
-    """The same camera with a longer lens on some part of the piece, so that no outline tells what it is."""
-    zoom = float(random.uniform(1.4, 3.5))
+def close_up(camera: Camera, rng: Generator) -> Camera:
+    """Return the camera with a longer lens, aimed at a detail, so that the outline does not reveal the piece."""
+    zoom = float(rng.uniform(1.4, 3.5))
     reach = 0.3 * camera["fill"] * zoom
-    shift = [float(random.uniform(-reach, reach)) for _ in range(2)]
-    return camera | {"lens_mm": camera["lens_mm"] * zoom, "fill": camera["fill"] * zoom, "shift": shift}
+    shift = [float(rng.uniform(-reach, reach)) for _ in range(2)]
+    return {**camera, "lens_mm": camera["lens_mm"] * zoom, "fill": camera["fill"] * zoom, "shift": shift}
 
 
-def from_above(camera: Description, random: Random) -> Description:
-    """The same camera near the piece's top, which fills the picture, as in photos of what stands on a table."""
-    elevation, upon = float(random.uniform(20.0, 70.0)), float(random.uniform(0.2, 0.7))
-    return camera | {"elevation_deg": elevation, "upon": upon}
+def from_above(camera: Camera, rng: Generator) -> Camera:
+    """Return the camera close to the top of the piece, as in photos of objects on a table."""
+    elevation, upon = float(rng.uniform(20.0, 70.0)), float(rng.uniform(0.2, 0.7))
+    return {**camera, "elevation_deg": elevation, "upon": upon}
 
 
-def standing(random: Random, spread: float = 0.4) -> list[Description]:
-    """A few things on the piece: crockery, vases, books, fruit.
+def draw_tabletop_objects(rng: Generator, spread: float = 0.4) -> list[TabletopObject]:
+    """Draw one to four objects that stand on the piece.
 
-    ``at`` is where above it, as shares of its bounding box, up to ``spread`` from its middle.
+    Args:
+        spread: maximum distance in x and y from the centre of the piece, as a share of its bounding box.
     """
-    made = []
-    for _ in range(int(random.integers(1, 5))):
-        kind = str(random.choice(["cup", "vase", "book", "fruit", "plate", "bowl", "spoon"]))
+    objects: list[TabletopObject] = []
+    for _ in range(int(rng.integers(1, 5))):
+        kind = str(rng.choice(["cup", "vase", "book", "fruit", "plate", "bowl", "spoon"]))
         others = ["painted", "wood", "fabric", "plastic", "metal", "stone", "glass"]
-        material = "ceramic" if random.random() < 0.5 else str(random.choice(others))
-        made.append(
+        material = "ceramic" if rng.random() < 0.5 else str(rng.choice(others))
+        objects.append(
             {
                 "kind": kind,
-                "surface": surfaces.surface(material, random, 0.3),
-                "at": [float(random.uniform(0.5 - spread, 0.5 + spread)) for _ in range(2)],
-                "turn_rad": float(random.uniform(0.0, 2.0 * math.pi)),
-                "saucer": bool(random.random() < 0.5),
-                "size_m": float(random.uniform(0.025, 0.065)),
+                "surface": draw_surface(material, rng, 0.3),
+                "position": [float(rng.uniform(0.5 - spread, 0.5 + spread)) for _ in range(2)],
+                "rotation_rad": float(rng.uniform(0.0, 2.0 * math.pi)),
+                "has_saucer": bool(rng.random() < 0.5),
+                "size_m": float(rng.uniform(0.025, 0.065)),
             }
         )
-    return made
+    return objects
 
 
-def studio_room(azimuth: float, size: float, random: Random) -> Description:
-    paper = surfaces.paper(random)
+def _draw_camera(azimuth: float, rng: Generator) -> Camera:
     return {
-        "turn_deg": azimuth + float(random.normal(0.0, 6.0)),
-        "gap_m": size * float(random.uniform(0.4, 1.5)),
-        "cove_m": size * float(random.uniform(0.4, 1.0)),
+        "azimuth_deg": azimuth,
+        "elevation_deg": float(np.clip(rng.normal(14.0, 10.0), -3.0, 45.0)),
+        "roll_deg": float(rng.normal(0.0, 1.2)),
+        "lens_mm": float(rng.choice([24, 28, 35, 50, 50, 70, 85])),
+        "fill": float(rng.uniform(0.45, 0.92)),
+        "upon": 0.0,
+        "shift": [float(rng.normal(0.0, 0.05)), float(rng.normal(0.0, 0.04))],
+    }
+
+
+def _draw_studio(azimuth: float, size: float, rng: Generator) -> Room:
+    """Draw a photo studio: a paper backdrop that curves from the floor to the wall."""
+    paper = draw_backdrop(rng)
+    return {
+        "rotation_deg": azimuth + float(rng.normal(0.0, 6.0)),
+        "wall_gap_m": size * float(rng.uniform(0.4, 1.5)),
+        "cove_radius_m": size * float(rng.uniform(0.4, 1.0)),
         "floor": paper,
         "wall": paper,
-        "things": [],
+        "objects": [],
         "rug": None,
-        "corner_m": None,
+        "side_wall_m": None,
         "skirting": None,
     }
 
 
-def lived_in_room(azimuth: float, size: float, random: Random) -> Description:
-    skirting = surfaces.surface("painted", random, size) if random.random() < 0.7 else None
-    rug = surfaces.surface("fabric", random, 2.0) if random.random() < 0.25 else None
-    turned = float(random.uniform(-38.0, 38.0))
-    corner = size * float(random.uniform(0.4, 1.0)) if random.random() < 0.35 else None
+def _draw_home(azimuth: float, size: float, rng: Generator) -> Room:
+    """Draw a room of a home, with objects and perhaps a rug, a skirting board and a side wall."""
+    skirting = draw_surface("painted", rng, size) if rng.random() < 0.7 else None
+    rug = draw_surface("fabric", rng, 2.0) if rng.random() < 0.25 else None
+    rotation = float(rng.uniform(-38.0, 38.0))
+    side_wall = size * float(rng.uniform(0.4, 1.0)) if rng.random() < 0.35 else None
     return {
-        "turn_deg": azimuth + turned,
-        "gap_m": float(random.uniform(0.03, 0.6)) if random.random() < 0.7 else float(random.uniform(0.6, 2.5)),
-        "cove_m": 0.0,
-        "floor": surfaces.floor(random),
-        "wall": surfaces.wall(random),
-        "things": [thing(size, random) for _ in range(int(random.integers(0, 7)))],
+        "rotation_deg": azimuth + rotation,
+        "wall_gap_m": float(rng.uniform(0.03, 0.6)) if rng.random() < 0.7 else float(rng.uniform(0.6, 2.5)),
+        "cove_radius_m": 0.0,
+        "floor": draw_floor(rng),
+        "wall": draw_wall(rng),
+        "objects": [_draw_room_object(size, rng) for _ in range(int(rng.integers(0, 7)))],
         "rug": rug,
-        "rug_m": [size * float(random.uniform(1.2, 2.5)), size * float(random.uniform(0.9, 2.0))],
-        # A side wall, on the side that the camera does not look from.
-        "corner_m": None if corner is None else math.copysign(corner, turned),
+        "rug_size_m": [size * float(rng.uniform(1.2, 2.5)), size * float(rng.uniform(0.9, 2.0))],
+        # The side wall is on the side away from the camera.
+        "side_wall_m": None if side_wall is None else math.copysign(side_wall, rotation),
         "skirting": skirting,
     }
 
 
-def thing(size: float, random: Random) -> Description:
-    """Something beside or behind the piece: a box, a vase, a plant, a picture on the wall."""
-    kind = str(random.choice(["box", "vase", "ball", "plant", "picture", "picture"]))
-    material = str(random.choice(["painted", "wood", "fabric", "plastic", "metal", "stone"]))
+def _draw_room_object(size: float, rng: Generator) -> RoomObject:
+    kind = str(rng.choice(["box", "vase", "ball", "plant", "picture", "picture"]))
+    material = str(rng.choice(["painted", "wood", "fabric", "plastic", "metal", "stone"]))
     return {
         "kind": kind,
-        "surface": surfaces.surface(material, random, size),
-        "second": surfaces.surface("painted", random, size),
-        "across": float(random.uniform(-2.2, 2.2)) * size,
-        "wide_m": float(random.uniform(0.15, 0.7)),
-        "high_m": float(random.uniform(0.2, 1.6)),
-        "deep_m": float(random.uniform(0.1, 0.4)),
-        "seed": int(random.integers(1 << 30)),
+        "surface": draw_surface(material, rng, size),
+        "image_surface": draw_surface("painted", rng, size),
+        "x_m": float(rng.uniform(-2.2, 2.2)) * size,
+        "width_m": float(rng.uniform(0.15, 0.7)),
+        "height_m": float(rng.uniform(0.2, 1.6)),
+        "depth_m": float(rng.uniform(0.1, 0.4)),
+        "seed": int(rng.integers(1 << 30)),
     }
 
 
-def light(azimuth: float, size: float, studio: bool, random: Random) -> Description:
-    """Lamps around the camera's side of the piece, and the sky. ``watts`` are for a room of 1 m."""
-    style = str(random.choice(["soft boxes", "sky"] if studio else ["window", "sun", "lamps", "sky", "soft boxes"]))
-    reach = 2.2 * size
-    lamps: list[Description] = []
-    warm, cold = kelvin(random.uniform(2500, 3600)), kelvin(random.uniform(5000, 8000))
-    side = float(random.choice([-1.0, 1.0]))
+def _draw_lights(azimuth: float, size: float, in_studio: bool, rng: Generator) -> Lights:
+    """Draw lamps around the camera's side of the piece, and the sky."""
+    styles = ["soft boxes", "sky"] if in_studio else ["window", "sun", "lamps", "sky", "soft boxes"]
+    style = str(rng.choice(styles))
+    distance = 2.2 * size
+    warm, cold = _kelvin_to_rgb(rng.uniform(2500, 3600)), _kelvin_to_rgb(rng.uniform(5000, 8000))
+    side = float(rng.choice([-1.0, 1.0]))
+    lamps: list[Lamp] = []
     if style == "soft boxes":
-        lamps.append(
-            lamp(azimuth + side * random.uniform(15, 75), random.uniform(25, 70), reach, (0.4, 1.2), 70, random)
-        )
-        lamps.append(
-            lamp(azimuth - side * random.uniform(30, 90), random.uniform(10, 60), reach, (0.5, 1.2), 18, random)
-        )
-        if random.random() < 0.5:
-            lamps.append(
-                lamp(azimuth + 180 + random.normal(0, 40), random.uniform(30, 70), reach, (0.3, 1.0), 35, random)
-            )
-        sky = float(random.uniform(0.2, 1.2))
+        lamps = _draw_soft_boxes(azimuth, side, distance, rng)
+        strength = float(rng.uniform(0.2, 1.2))
     elif style == "window":
-        lamps.append(
-            lamp(azimuth + side * random.uniform(40, 120), random.uniform(5, 35), reach, (0.5, 1.0), 110, random)
-        )
-        sky = float(random.uniform(0.05, 0.5))
+        direction = azimuth + side * rng.uniform(40, 120), rng.uniform(5, 35)
+        lamps = [_draw_lamp(*direction, distance, (0.5, 1.0), 110, rng)]
+        strength = float(rng.uniform(0.05, 0.5))
     elif style == "sun":
-        lamps.append(
-            lamp(azimuth + side * random.uniform(20, 110), random.uniform(20, 60), reach, (0.0, 0.0), 3.0, random)
-            | {"kind": "SUN", "angle_deg": float(random.uniform(0.3, 4.0))}
-        )
-        sky = float(random.uniform(0.2, 1.0))
+        direction = azimuth + side * rng.uniform(20, 110), rng.uniform(20, 60)
+        sun = _draw_lamp(*direction, distance, (0.0, 0.0), 3.0, rng)
+        lamps = [{**sun, "kind": "SUN", "angle_deg": float(rng.uniform(0.3, 4.0))}]
+        strength = float(rng.uniform(0.2, 1.0))
     elif style == "lamps":
-        for _ in range(int(random.integers(1, 4))):
-            lamps.append(
-                lamp(azimuth + random.uniform(-100, 100), random.uniform(30, 85), reach, (0.03, 0.15), 60, random)
-                | {"color": warm}
-            )
-        sky = float(random.uniform(0.03, 0.3))
+        for _ in range(int(rng.integers(1, 4))):
+            direction = azimuth + rng.uniform(-100, 100), rng.uniform(30, 85)
+            lamps.append({**_draw_lamp(*direction, distance, (0.03, 0.15), 60, rng), "color": warm})
+        strength = float(rng.uniform(0.03, 0.3))
     else:
-        sky = float(random.uniform(0.6, 1.5))
-    sky_color = cold if random.random() < 0.6 else kelvin(random.uniform(4000, 6500))
-    return {"lamps": lamps, "sky": {"color": sky_color, "strength": sky, "above": float(random.uniform(0.0, 0.8))}}
+        strength = float(rng.uniform(0.6, 1.5))
+    color = cold if rng.random() < 0.6 else _kelvin_to_rgb(rng.uniform(4000, 6500))
+    return {"lamps": lamps, "sky": {"color": color, "strength": strength, "gradient": float(rng.uniform(0.0, 0.8))}}
 
 
-def lamp(
-    azimuth: float, elevation: float, reach: float, sizes: tuple[float, float], watts: float, random: Random
-) -> Description:
+def _draw_soft_boxes(azimuth: float, side: float, distance: float, rng: Generator) -> list[Lamp]:
+    """Draw a key light, a weaker fill light on the other side, and sometimes a back light."""
+    key = azimuth + side * rng.uniform(15, 75), rng.uniform(25, 70)
+    lamps = [_draw_lamp(*key, distance, (0.4, 1.2), 70, rng)]
+    fill = azimuth - side * rng.uniform(30, 90), rng.uniform(10, 60)
+    lamps.append(_draw_lamp(*fill, distance, (0.5, 1.2), 18, rng))
+    if rng.random() < 0.5:
+        back = azimuth + 180 + rng.normal(0, 40), rng.uniform(30, 70)
+        lamps.append(_draw_lamp(*back, distance, (0.3, 1.0), 35, rng))
+    return lamps
+
+
+def _draw_lamp(
+    azimuth: float, elevation: float, distance: float, sizes: tuple[float, float], watts: float, rng: Generator
+) -> Lamp:
+    """Draw an area light.
+
+    Args:
+        distance, watts: mean values, which are varied.
+        sizes: range of its sides as shares of ``distance``.
+    """
     azimuth_rad, elevation_rad = math.radians(azimuth), math.radians(elevation)
-    distance = reach * float(random.uniform(0.8, 1.3))
+    drawn_distance = distance * float(rng.uniform(0.8, 1.3))
     return {
         "kind": "AREA",
-        "at": [
-            distance * math.sin(azimuth_rad) * math.cos(elevation_rad),
-            -distance * math.cos(azimuth_rad) * math.cos(elevation_rad),
-            distance * math.sin(elevation_rad) + 0.2,
+        "position_m": [
+            drawn_distance * math.sin(azimuth_rad) * math.cos(elevation_rad),
+            -drawn_distance * math.cos(azimuth_rad) * math.cos(elevation_rad),
+            drawn_distance * math.sin(elevation_rad) + 0.2,
         ],
-        "size_m": [reach * float(random.uniform(*sizes)) + 0.01, reach * float(random.uniform(*sizes)) + 0.01],
-        "watts": float(watts * random.uniform(0.5, 1.6)),
-        "color": kelvin(random.uniform(3000, 7000)),
+        "size_m": [distance * float(rng.uniform(*sizes)) + 0.01, distance * float(rng.uniform(*sizes)) + 0.01],
+        "watts": float(watts * rng.uniform(0.5, 1.6)),
+        "color": _kelvin_to_rgb(rng.uniform(3000, 7000)),
     }
 
 
-def kelvin(temperature: float) -> list[float]:
-    """Linear RGB of a black body, relative to 6500 K, brightest channel 1 (Krystek's fit as used by Helland 2012)."""
+def _kelvin_to_rgb(temperature: float) -> list[float]:
+    """Return the linear RGB of a black body relative to 6500 K, with its brightest channel at 1.
+
+    The fit is Krystek's, as used by Helland (2012).
+    """
     t = temperature / 100.0
     red = 255.0 if t <= 66 else 329.7 * (t - 60) ** -0.1332
     green = 99.47 * math.log(t) - 161.12 if t <= 66 else 288.12 * (t - 60) ** -0.0755

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import IterableDataset
 
-from export_models.dataset.samples import Sample, read
+from export_models.dataset.samples import Sample, read_sample
 from export_models.learning.examples import Example, make_example
 
 Batch = dict[str, Tensor]
@@ -21,7 +21,7 @@ Batch = dict[str, Tensor]
 def load_samples(files: Sequence[Path]) -> list[Sample]:
     """Read ``files`` into memory, with floats in half precision: an image of 320² takes 2.4 MB."""
     with ThreadPoolExecutor() as pool:
-        return list(pool.map(lambda file: _to_half_precision(read(file)), files))
+        return list(pool.map(lambda file: _to_half_precision(read_sample(file)), files))
 
 
 def _to_half_precision(sample: Sample) -> Sample:

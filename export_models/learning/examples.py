@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from export_models.baselines.segmentation import MATERIALS
-from export_models.dataset.photograph import highest, lowest, photograph
+from export_models.dataset.photograph import max_channel, min_channel, photograph
 from export_models.dataset.samples import Sample
 from export_models.dataset.surfaces import MAX_ALBEDO
 from orchestrator.inference.letterbox import pad_to_square
@@ -155,7 +155,7 @@ def recolor_parts(
     count = int(part.max()) + 1
     lightness = random.normal(0.0, LIGHTNESS_SPREAD, (count, 1))
     gains = np.exp(lightness + random.normal(0.0, HUE_SPREAD, (count, 3)))
-    gain = np.minimum(gains[part], MAX_ALBEDO / np.maximum(highest(albedo), MIN_ALBEDO)[..., None])
+    gain = np.minimum(gains[part], MAX_ALBEDO / np.maximum(max_channel(albedo), MIN_ALBEDO)[..., None])
     return np.asarray(radiance * gain, np.float32), np.asarray(albedo * gain, np.float32)
 
 
@@ -169,5 +169,7 @@ def shading_is_measurable(
         exposed: [H, W, 3] linear photo before clipping and noise.
         material: [H, W] index into MATERIALS.
     """
-    in_range = (lowest(albedo) > MIN_ALBEDO) & (lowest(exposed) > MIN_EXPOSED) & (highest(exposed) < MAX_EXPOSED)
+    in_range = (
+        (min_channel(albedo) > MIN_ALBEDO) & (min_channel(exposed) > MIN_EXPOSED) & (max_channel(exposed) < MAX_EXPOSED)
+    )
     return np.asarray(in_range & (material != GLASS))

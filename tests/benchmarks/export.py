@@ -34,7 +34,7 @@ from rich.console import Console
 from rich.table import Table
 from skimage.metrics import structural_similarity
 
-from export_models.dataset.package import furniture_folder
+from export_models.dataset.furniture_package import furniture_folder
 from orchestrator.domain.dimensions import Dimensions
 from orchestrator.domain.export import ExportOptions, MeshFormat, Target
 from orchestrator.domain.quality import Quality

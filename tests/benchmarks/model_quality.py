@@ -26,8 +26,8 @@ from PIL import Image
 from skimage import data
 
 from export_models.baselines.segmentation import COMPONENTS, MATERIALS
-from export_models.dataset.samples import Sample, read
-from export_models.dataset.sheet import palette, strip
+from export_models.dataset.contact_sheet import class_colors, join_tiles
+from export_models.dataset.samples import Sample, read_sample
 from export_models.evaluate import Maps, Predictor, Scores, onnx_predictor, simulate_photo
 from export_models.export import MODELS, export
 from orchestrator.domain.srgb_color import SrgbColor
@@ -173,17 +173,17 @@ def tile_row(
         encode_srgb(shading / brightest),
         (normal + 1) / 2,
         np.repeat(roughness[..., None], 3, -1),
-        palette(len(COMPONENTS))[component],
-        palette(len(MATERIALS))[np.where(piece, material, 0)],
+        class_colors(len(COMPONENTS))[component],
+        class_colors(len(MATERIALS))[np.where(piece, material, 0)],
     ]
-    return strip(tiles, TILE_PX)
+    return join_tiles(tiles, TILE_PX)
 
 
 def render(split: str, count: int, folder: Path) -> list[Sample]:
     """Return the first ``count`` images of ``split``. Missing images are rendered into ``folder``."""
     generate = [sys.executable, "-m", "export_models.dataset.generate", "--split", split, "--size", "384"]
     subprocess.run([*generate, "--count", str(count), "--out", str(folder)], check=True)
-    return [read(file) for file in sorted(folder.glob(f"{split}-*.npz"))[:count]]
+    return [read_sample(file) for file in sorted(folder.glob(f"{split}-*.npz"))[:count]]
 
 
 def export_version_2() -> Predictor:

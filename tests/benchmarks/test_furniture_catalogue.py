@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from export_models.dataset.package import INSTALLED, PACKAGE
+from export_models.dataset.furniture_package import INSTALLED, PACKAGE
 from tests.benchmarks.furniture.catalogue import ARCHIVE_LICENSES, read_catalogue, read_picks, unpack_model
 from tests.benchmarks.furniture.pictures import CLASSES
 

@@ -1,4 +1,4 @@
-"""Made furniture is what a shop could sell, in size and in build, and every part of it says truly what it is."""
+"""Procedurally generated furniture: plausible sizes, sound meshes, parts that touch, and reproducibility."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from export_models.baselines.segmentation import COMPONENTS, MATERIALS
 from export_models.dataset.makers import KINDS, Part, Piece, make_piece
 
 SEEDS = range(20)
-NEAR = 0.005
-"""Metres that two parts may be apart and still hold each other: a drawer's gap, a pin's play."""
-SIZES = {  # least and most width, depth and height, metres
+MAX_GAP = 0.005
+"""Two parts touch if they are at most this many metres apart, as a drawer in its opening or a pin in its hole."""
+SIZES = {  # minimum and maximum width, depth and height in metres
     "chair": ((0.38, 0.40, 0.70), (0.75, 0.85, 1.35)),
     "armchair": ((0.50, 0.45, 0.65), (1.25, 1.10, 1.25)),
     "sofa": ((1.05, 0.65, 0.38), (3.40, 1.90, 1.10)),
@@ -29,61 +29,72 @@ SIZES = {  # least and most width, depth and height, metres
     "dresser": ((0.38, 0.38, 0.65), (1.80, 0.62, 1.45)),
     "stool": ((0.28, 0.25, 0.37), (1.35, 0.80, 1.20)),
 }
-SEATS = {"chair": (0.40, 0.50), "armchair": (0.36, 0.52), "sofa": (0.36, 0.54)}
+SEAT_HEIGHTS = {"chair": (0.40, 0.50), "armchair": (0.36, 0.52), "sofa": (0.36, 0.54)}
+EDGES_PER_BLOCK = 400
+"""Edges that ``edge_meets_face`` compares with all faces at once, which limits its memory."""
 
 every_kind = pytest.mark.parametrize("kind", KINDS)
 Points = NDArray[np.float64]
 
 
 @cache
-def made(kind: str) -> tuple[Piece, ...]:
+def pieces(kind: str) -> tuple[Piece, ...]:
+    """Return the piece of each seed."""
     return tuple(make_piece(kind, seed) for seed in SEEDS)
 
 
-def corners(piece: Piece) -> Points:
+def vertices_of(piece: Piece) -> Points:
+    """[V, 3]."""
     return np.concatenate([part.vertices for part in piece.parts]).astype(np.float64)
 
 
-def triangles_of(part: Part) -> Points:
-    """[T, 3, 3]."""
+def corners_of(part: Part) -> Points:
+    """[T, 3, 3] corners of each triangle."""
     return np.asarray(part.vertices[part.triangles], np.float64)
 
 
 def touch(a: Part, b: Part) -> bool:
-    """Whether the surfaces cross, or come within NEAR of each other, or one part lies inside the other."""
-    low = np.maximum(a.vertices.min(0), b.vertices.min(0)) - NEAR
-    high = np.minimum(a.vertices.max(0), b.vertices.max(0)) + NEAR
+    """Whether two parts intersect or come within MAX_GAP of each other, or one is inside the other."""
+    low = np.maximum(a.vertices.min(0), b.vertices.min(0)) - MAX_GAP
+    high = np.minimum(a.vertices.max(0), b.vertices.max(0)) + MAX_GAP
     if (low > high).any():
         return False
-    spots = [sampled(part, low, high) for part in (a, b)]
-    if len(spots[0]) and len(spots[1]):
-        distance, _ = cKDTree(spots[0]).query(spots[1], distance_upper_bound=2 * NEAR)
-        if distance.min() < NEAR:
+    samples = [surface_samples(part, low, high) for part in (a, b)]
+    if len(samples[0]) and len(samples[1]):
+        distance, _ = cKDTree(samples[0]).query(samples[1], distance_upper_bound=2 * MAX_GAP)
+        if distance.min() < MAX_GAP:
             return True
-    return crossing(a, b, low, high) or crossing(b, a, low, high) or inside(a, b) or inside(b, a)
+    return edge_meets_face(a, b, low, high) or edge_meets_face(b, a, low, high) or is_inside(a, b) or is_inside(b, a)
 
 
-def sampled(part: Part, low: Points, high: Points) -> Points:
-    """[N, 3] corners and middles of the part's triangles within a box."""
-    faces = triangles_of(part)
-    spots = np.concatenate([faces.reshape(-1, 3), faces.mean(1), (faces + np.roll(faces, 1, 1)).reshape(-1, 3) / 2])
-    return np.asarray(spots[((spots >= low) & (spots <= high)).all(1)])
+def surface_samples(part: Part, low: Points, high: Points) -> Points:
+    """Return the corners, centroids and edge midpoints [N, 3] of the part's triangles that are inside a box."""
+    faces = corners_of(part)
+    midpoints = (faces + np.roll(faces, 1, 1)).reshape(-1, 3) / 2
+    samples = np.concatenate([faces.reshape(-1, 3), faces.mean(1), midpoints])
+    return np.asarray(samples[((samples >= low) & (samples <= high)).all(1)])
 
 
-def inside(a: Part, b: Part) -> bool:
-    """Whether the first corner of ``a`` lies in ``b``: solid angles add up to 4 pi (Van Oosterom & Strackee 1983)."""
-    p, q, r = (triangles_of(b) - a.vertices[0]).transpose(1, 0, 2)
+def is_inside(a: Part, b: Part) -> bool:
+    """Whether the first vertex of ``a`` is inside ``b``.
+
+    The solid angles of the faces of ``b`` (Van Oosterom & Strackee 1983) add up to 4 pi inside and to 0 outside.
+    """
+    p, q, r = (corners_of(b) - a.vertices[0]).transpose(1, 0, 2)
     lengths = [np.linalg.norm(side, axis=1) for side in (p, q, r)]
-    volume = (p * np.cross(q, r)).sum(1)
-    below = np.prod(lengths, axis=0) + sum(
+    numerator = (p * np.cross(q, r)).sum(1)
+    denominator = np.prod(lengths, axis=0) + sum(
         (u * v).sum(1) * length for u, v, length in ((p, q, lengths[2]), (q, r, lengths[0]), (r, p, lengths[1]))
     )
-    return bool(abs(np.arctan2(volume, below).sum()) > np.pi)
+    return bool(abs(np.arctan2(numerator, denominator).sum()) > np.pi)
 
 
-def crossing(a: Part, b: Part, low: Points, high: Points) -> bool:
-    """Whether an edge of ``a`` passes through a triangle of ``b``, or a corner of ``a`` lies within NEAR of one."""
-    faces, others = triangles_of(b), triangles_of(a)
+def edge_meets_face(a: Part, b: Part, low: Points, high: Points) -> bool:
+    """Whether an edge of ``a`` passes through a face of ``b``, or a vertex of ``a`` is within MAX_GAP of one.
+
+    Only faces that overlap the box from ``low`` to ``high`` are compared.
+    """
+    faces, others = corners_of(b), corners_of(a)
     faces = faces[((faces.max(1) >= low) & (faces.min(1) <= high)).all(1)]
     others = others[((others.max(1) >= low) & (others.min(1) <= high)).all(1)]
     if not len(faces) or not len(others):
@@ -91,49 +102,48 @@ def crossing(a: Part, b: Part, low: Points, high: Points) -> bool:
     starts, ends = others.reshape(-1, 3), np.roll(others, -1, 1).reshape(-1, 3)
     normal = np.cross(faces[:, 1] - faces[:, 0], faces[:, 2] - faces[:, 0])
     normal /= np.maximum(np.linalg.norm(normal, axis=1, keepdims=True), 1e-12)
-    for begin in range(0, len(starts), 400):
-        some = slice(begin, begin + 400)
-        heights = [p[some] @ normal.T - (faces[:, 0] * normal).sum(1) for p in (starts, ends)]
-        passing = (heights[0] * heights[1] <= 0) | (np.abs(heights[0]) < NEAR)
-        edge, face = np.nonzero(passing)
+    for first in range(0, len(starts), EDGES_PER_BLOCK):
+        block = slice(first, first + EDGES_PER_BLOCK)
+        heights = [points[block] @ normal.T - (faces[:, 0] * normal).sum(1) for points in (starts, ends)]
+        near_plane = (heights[0] * heights[1] <= 0) | (np.abs(heights[0]) < MAX_GAP)
+        edge, face = np.nonzero(near_plane)
         h0, h1 = heights[0][edge, face], heights[1][edge, face]
         share = np.where(h0 * h1 <= 0, h0 / np.where(h0 == h1, 1.0, h0 - h1), 0.0)
-        spots = starts[some][edge] + share[:, None] * (ends[some] - starts[some])[edge]
-        near = trimesh.triangles.closest_point(faces[face], spots)
-        if len(spots) and (np.linalg.norm(near - spots, axis=1) < NEAR).any():
+        candidates = starts[block][edge] + share[:, None] * (ends[block] - starts[block])[edge]
+        closest = trimesh.triangles.closest_point(faces[face], candidates)
+        if len(candidates) and (np.linalg.norm(closest - candidates, axis=1) < MAX_GAP).any():
             return True
     return False
 
 
 @every_kind
-def test_stands_on_the_floor(kind: str) -> None:
-    for piece in made(kind):
-        assert abs(corners(piece)[:, 2].min()) < 1e-3
+def test_pieces_stand_on_the_floor(kind: str) -> None:
+    for piece in pieces(kind):
+        assert abs(vertices_of(piece)[:, 2].min()) < 1e-3
 
 
 @every_kind
-def test_has_a_true_size(kind: str) -> None:
-    least, most = SIZES[kind]
-    for seed, piece in zip(SEEDS, made(kind), strict=True):
-        size = np.ptp(corners(piece), axis=0)
-        assert (size >= least).all(), (seed, size)
-        assert (size <= most).all(), (seed, size)
+def test_pieces_have_plausible_sizes(kind: str) -> None:
+    minimum, maximum = SIZES[kind]
+    for seed, piece in zip(SEEDS, pieces(kind), strict=True):
+        size = np.ptp(vertices_of(piece), axis=0)
+        assert (size >= minimum).all(), (seed, size)
+        assert (size <= maximum).all(), (seed, size)
 
 
-@pytest.mark.parametrize("kind", SEATS)
-def test_seats_are_at_the_height_of_a_knee(kind: str) -> None:
-    low, high = SEATS[kind]
-    for seed, piece in zip(SEEDS, made(kind), strict=True):
+@pytest.mark.parametrize("kind", SEAT_HEIGHTS)
+def test_seats_have_plausible_heights(kind: str) -> None:
+    low, high = SEAT_HEIGHTS[kind]
+    for seed, piece in zip(SEEDS, pieces(kind), strict=True):
         heights = [part.vertices[:, 2] for part in piece.parts if part.component in ("seat", "cushion")]
-        tops = [
-            np.percentile(z, 95) if np.ptp(z) < 0.3 else np.percentile(z, 20) for z in heights
-        ]  # a shell dips to its seat
+        # Moulded shells are taller than 0.3 m; their seat is near the bottom.
+        tops = [np.percentile(z, 95) if np.ptp(z) < 0.3 else np.percentile(z, 20) for z in heights]
         assert any(low <= top <= high for top in tops), (seed, tops)
 
 
 @every_kind
-def test_meshes_are_sound(kind: str) -> None:
-    for seed, piece in zip(SEEDS, made(kind), strict=True):
+def test_arrays_are_valid(kind: str) -> None:
+    for seed, piece in zip(SEEDS, pieces(kind), strict=True):
         for part in piece.parts:
             assert part.vertices.dtype == np.float32
             assert part.triangles.dtype == np.int32
@@ -145,21 +155,22 @@ def test_meshes_are_sound(kind: str) -> None:
 
 
 @every_kind
-def test_parts_are_watertight_and_look_outward(kind: str) -> None:
-    for seed, piece in zip(SEEDS, made(kind), strict=True):
+def test_parts_are_watertight_and_face_outwards(kind: str) -> None:
+    for seed, piece in zip(SEEDS, pieces(kind), strict=True):
         for part in piece.parts:
             edges = part.triangles[:, [0, 1, 1, 2, 2, 0]].reshape(-1, 2)
-            ways = edges[:, 0].astype(np.int64) * len(part.vertices) + edges[:, 1]
-            back = edges[:, 1].astype(np.int64) * len(part.vertices) + edges[:, 0]
-            assert np.array_equal(np.sort(ways), np.sort(back)), (seed, part.component)
-            assert len(np.unique(ways)) == len(ways), (seed, part.component)
-            a, b, c = triangles_of(part).transpose(1, 0, 2) - part.vertices.mean(0)
-            assert (a * np.cross(b, c)).sum() / 6 > 0, (seed, part.component, part.role)
+            forward = edges[:, 0].astype(np.int64) * len(part.vertices) + edges[:, 1]
+            backward = edges[:, 1].astype(np.int64) * len(part.vertices) + edges[:, 0]
+            assert np.array_equal(np.sort(forward), np.sort(backward)), (seed, part.component)
+            assert len(np.unique(forward)) == len(forward), (seed, part.component)
+            a, b, c = corners_of(part).transpose(1, 0, 2) - part.vertices.mean(0)
+            volume = (a * np.cross(b, c)).sum() / 6
+            assert volume > 0, (seed, part.component, part.role)
 
 
 @every_kind
 def test_labels_and_materials_are_known(kind: str) -> None:
-    for piece in made(kind):
+    for piece in pieces(kind):
         assert piece.kind == kind
         assert {part.component for part in piece.parts} <= set(COMPONENTS) - {"background"}
         assert {part.role for part in piece.parts} == set(piece.roles)
@@ -169,23 +180,21 @@ def test_labels_and_materials_are_known(kind: str) -> None:
 
 
 @every_kind
-def test_no_part_floats(kind: str) -> None:
-    for seed, piece in zip(SEEDS, made(kind), strict=True):
-        waiting = list(piece.parts)
-        held = [part for part in waiting if part.vertices[:, 2].min() < NEAR]
-        waiting = [part for part in waiting if part.vertices[:, 2].min() >= NEAR]
-        new = held
-        while new and waiting:
-            reached = [part for part in waiting if any(touch(part, other) for other in new)]
-            waiting = [part for part in waiting if not any(part is other for other in reached)]
-            new = reached
-        loose = [(part.component, part.role, part.vertices.mean(0).round(2).tolist()) for part in waiting]
-        assert not waiting, (seed, loose)
+def test_every_part_is_connected_to_the_floor(kind: str) -> None:
+    for seed, piece in zip(SEEDS, pieces(kind), strict=True):
+        newly_connected = [part for part in piece.parts if part.vertices[:, 2].min() < MAX_GAP]
+        unconnected = [part for part in piece.parts if part.vertices[:, 2].min() >= MAX_GAP]
+        while newly_connected and unconnected:
+            touching = [part for part in unconnected if any(touch(part, other) for other in newly_connected)]
+            unconnected = [part for part in unconnected if not any(part is other for other in touching)]
+            newly_connected = touching
+        summary = [(part.component, part.role, part.vertices.mean(0).round(2).tolist()) for part in unconnected]
+        assert not unconnected, (seed, summary)
 
 
 @every_kind
-def test_is_not_too_heavy(kind: str) -> None:
-    for seed, piece in zip(SEEDS, made(kind), strict=True):
+def test_pieces_have_at_most_40000_triangles(kind: str) -> None:
+    for seed, piece in zip(SEEDS, pieces(kind), strict=True):
         assert sum(len(part.triangles) for part in piece.parts) <= 40_000, seed
 
 
@@ -201,5 +210,5 @@ def test_the_same_seed_makes_the_same_piece(kind: str) -> None:
 
 @every_kind
 def test_no_two_seeds_make_the_same_piece(kind: str) -> None:
-    for a, b in itertools.combinations([corners(piece) for piece in made(kind)], 2):
+    for a, b in itertools.combinations([vertices_of(piece) for piece in pieces(kind)], 2):
         assert a.shape != b.shape or not np.allclose(a, b)

@@ -13,8 +13,8 @@ import onnxruntime
 import pytest
 import torch
 
-from export_models.dataset.generate import Set, describe
-from export_models.dataset.samples import Sample, read
+from export_models.dataset.generate import DatasetSpec, describe_image
+from export_models.dataset.samples import Sample, read_sample
 from export_models.export import CHECKOUT, MODELS, load_network
 from export_models.networks.furniture import FurnitureNetwork
 from export_models.train import CONFIG
@@ -61,7 +61,7 @@ def repository(weights: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def samples(images: Path) -> list[Sample]:
-    return [read(file) for file in sorted(images.glob("*.npz"))]
+    return [read_sample(file) for file in sorted(images.glob("*.npz"))]
 
 
 def test_rendered_ground_truth_is_plausible(images: Path) -> None:
@@ -81,8 +81,8 @@ def test_rendered_ground_truth_is_plausible(images: Path) -> None:
 
 
 def test_scene_descriptions_are_reproducible(tmp_path: Path) -> None:
-    dataset = Set("train", seed=7, size=SIDE, samples=2, models=(), package=tmp_path)
-    first, again, other = (describe(dataset, number, tmp_path) for number in (3, 3, 4))
+    dataset = DatasetSpec("train", seed=7, size=SIDE, samples=2, meshes=(), package=tmp_path)
+    first, again, other = (describe_image(dataset, number, tmp_path) for number in (3, 3, 4))
     assert first == again
     assert first["camera"] != other["camera"]
 
@@ -90,7 +90,7 @@ def test_scene_descriptions_are_reproducible(tmp_path: Path) -> None:
 def test_existing_images_are_not_rendered_again(images: Path) -> None:
     before = {file: file.stat().st_mtime_ns for file in images.glob("*.npz")}
     output = run("dataset.generate", "--out", images, "--count", 8, "--size", SIDE, "--samples", 2, "--made-only")
-    assert output.startswith("8 of 8 pictures are there already")
+    assert output.startswith("8 of 8 images exist already")
     assert {file: file.stat().st_mtime_ns for file in images.glob("*.npz")} == before
 
 

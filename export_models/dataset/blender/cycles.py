@@ -1,4 +1,4 @@
-"""Blender side: Cycles as pictures with their truth need it."""
+"""Blender script: configures Cycles for images with ground truth."""
 
 from __future__ import annotations
 
@@ -8,12 +8,13 @@ from pathlib import Path
 import bpy
 
 
-def render_with_truth(samples: int, seed: int, threshold: float, bounces: int, truth: Mapping[str, str]) -> None:
-    """Let the scene be rendered into a multilayer EXR: the picture denoised, the truth as it is sampled.
+def configure_cycles(samples: int, seed: int, threshold: float, bounces: int, aovs: Mapping[str, str]) -> None:
+    """Configure the scene to render into a multilayer EXR with a denoised image and raw ground-truth passes.
 
     Args:
-        samples: paths a pixel, at most; fewer where they differ by less than ``threshold``.
-        truth: the outputs that the materials write, each a ``COLOR`` or a ``VALUE``.
+        samples: maximum number of paths per pixel.
+        threshold: a pixel gets no more paths once its noise is below this value.
+        aovs: the outputs that the materials write (arbitrary output variables), each a ``COLOR`` or a ``VALUE``.
     """
     scene, layer = bpy.context.scene, bpy.context.view_layer
     scene.render.engine = "CYCLES"
@@ -31,16 +32,18 @@ def render_with_truth(samples: int, seed: int, threshold: float, bounces: int, t
     scene.render.image_settings.file_format = "OPEN_EXR_MULTILAYER"
     scene.render.image_settings.color_depth = "32"
     layer.use_pass_normal = layer.use_pass_z = layer.use_pass_ambient_occlusion = True
-    for name, kind in truth.items():
+    for name, kind in aovs.items():
         aov = layer.aovs.add()
         aov.name, aov.type = name, kind
 
 
-def denoise_truth(names: tuple[str, ...], file: Path) -> Path:
-    """Let the passes ``names`` be written into another multilayer EXR, freed of the noise of few paths.
+def denoise_passes(names: tuple[str, ...], file: Path) -> Path:
+    """Configure the scene to denoise passes and to write them to a second multilayer EXR.
 
-    The picture's own denoiser does it: patterns finer than its pixels are gone from both, or from neither. Returns the
-    file that rendering will write: ``file`` with the frame's number.
+    The image's denoiser is used, so that a pattern too fine for the pixels is missing from both or from neither.
+
+    Returns:
+        The file that rendering will write: ``file`` followed by the number of the frame.
     """
     scene = bpy.context.scene
     scene.use_nodes = True

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-from export_models.dataset.package import furniture_folder
+from export_models.dataset.furniture_package import furniture_folder
 from orchestrator.stages.export.export import to_glb
 from tests.benchmarks.furniture.catalogue import read_catalogue, read_picks, unpack_model
 

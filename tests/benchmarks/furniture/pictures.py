@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from export_models.dataset.photograph import exposed
+from export_models.dataset.photograph import expose
 from export_models.dataset.samples import read_passes
 
 BACKGROUND = "background"
@@ -68,7 +68,7 @@ def save_picture(exr: Path, folder: Path, meta: dict[str, object]) -> None:
     """Turn a render's passes into ``folder``; ``meta.json`` comes last and marks it finished."""
     passes = read_passes(exr)
     world_to_camera = np.array(json.loads(exr.with_suffix(".json").read_text())["camera_to_world"]).T
-    linear = exposed(passes["Combined"][..., :3])
+    linear = expose(passes["Combined"][..., :3])
     albedo = np.clip(passes["albedo"][..., :3], 0.0, 1.0)
     valid = (albedo > MIN_ALBEDO).all(-1) & (linear < 1.0).all(-1)
     shading = np.where(valid[..., None], linear / np.maximum(albedo, MIN_ALBEDO), 0.0)

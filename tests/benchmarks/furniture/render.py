@@ -19,8 +19,8 @@ from typing import Any
 
 from PIL import Image
 
-from export_models.dataset.package import furniture_folder
-from export_models.dataset.photograph import exposed
+from export_models.dataset.furniture_package import furniture_folder
+from export_models.dataset.photograph import expose
 from export_models.dataset.samples import read_passes
 from tests.benchmarks.furniture.catalogue import read_catalogue, read_picks, unpack_model
 from tests.benchmarks.furniture.pictures import CLASSES, save_picture, to_srgb
@@ -128,7 +128,7 @@ def describe(piece: dict[str, Any], arguments: argparse.Namespace) -> dict[str, 
 
 def save_demo_photo(exr: Path, jpeg: Path) -> None:
     """Write the JPEG at quality 92, or the best quality below it that stays within 500 kB."""
-    photo = Image.fromarray(to_srgb(exposed(read_passes(exr)["Combined"][..., :3])))
+    photo = Image.fromarray(to_srgb(expose(read_passes(exr)["Combined"][..., :3])))
     for quality in range(DEMO_QUALITY, 70, -3):
         photo.save(jpeg, quality=quality, optimize=True)
         if jpeg.stat().st_size <= DEMO_MAX_BYTES:

@@ -22,8 +22,8 @@ sys.path.insert(0, str(Path(__file__).parents[3]))
 sys.path.insert(0, str(Path(__file__).parent))
 from surfaces_blender import hex_to_linear, room_material, surface_material
 
-from export_models.dataset.blender.cycles import render_with_truth
-from export_models.dataset.connected import connected
+from export_models.dataset.blender.cycles import configure_cycles
+from export_models.dataset.connectivity import label_connected
 from export_models.dataset.meshes import board_frame
 
 FILL = 0.80  # share of the picture that the piece's outline may take
@@ -100,7 +100,7 @@ def loose_parts(mesh: bpy.types.Object, points: np.ndarray) -> np.ndarray:
     place = place.ravel()
     edges = np.empty(len(mesh.data.edges) * 2, np.int32)
     mesh.data.edges.foreach_get("vertices", edges)
-    return connected(place[edges.reshape(-1, 2)], place.max() + 1)[place]
+    return label_connected(place[edges.reshape(-1, 2)], place.max() + 1)[place]
 
 
 def add_room(room: dict[str, Any], piece_object: bpy.types.Object, classes: list[str]) -> None:
@@ -197,7 +197,7 @@ def add_camera(piece: dict[str, Any], piece_object: bpy.types.Object, long_side:
 
 def set_up_render(job: dict[str, Any], seed: int) -> None:
     classes = {f"class_{name}": "VALUE" for name in job["classes"]}
-    render_with_truth(job["samples"], seed, THRESHOLD, BOUNCES, {"albedo": "COLOR", "roughness": "VALUE"} | classes)
+    configure_cycles(job["samples"], seed, THRESHOLD, BOUNCES, {"albedo": "COLOR", "roughness": "VALUE"} | classes)
 
 
 def render_piece(job: dict[str, Any], piece: dict[str, Any]) -> None:

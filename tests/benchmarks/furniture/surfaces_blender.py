@@ -80,7 +80,7 @@ def surface_material(name: str, surface: str, species: str, size: float, classes
     depth = {"fabric": 0.0015, "stone": 0.0}.get(label, 0.0002)
     contrast = {"fabric": 0.18, "stone": 0.45}.get(label, 0.03)
     tint = nodes.mix(speck, tuple(c * (1 - contrast) for c in albedo), tuple(c * (1 + contrast) for c in albedo))
-    rough = nodes.between(speck, max(roughness - 0.06, 0.05), min(roughness + 0.06, 1.0))
+    rough = nodes.map_range(speck, max(roughness - 0.06, 0.05), min(roughness + 0.06, 1.0))
     return nodes.finish(tint, rough, speck, depth, label, classes, metallic)
 
 
@@ -92,7 +92,7 @@ def wood(name: str, species: str, size: float, classes: list[str]) -> bpy.types.
     ring, plank_width = RING_M * scale, PLANK_M * scale
     place = nodes.add("ShaderNodeAttribute", "Vector", attribute_name="grain")
     board = nodes.add("ShaderNodeAttribute", "Vector", attribute_name="board")
-    _, across, _ = nodes.xyz(place)
+    _, across, _ = nodes.separate_xyz(place)
     plank = nodes.math("ROUND", nodes.math("DIVIDE", across, plank_width))
     plank_vector = nodes.add("ShaderNodeCombineXYZ", inputs={1: plank})
     dice = nodes.add(
@@ -107,7 +107,7 @@ def wood(name: str, species: str, size: float, classes: list[str]) -> bpy.types.
     # The trunk is no cylinder: bend the rings slowly along the board and quickly across it.
     bend = nodes.noise(origin, (1.3 / scale, 5.0 / scale, 5.0 / scale), detail=2.0)
     wobble = nodes.noise(origin, (5.0 / scale, 40.0 / scale, 40.0 / scale), detail=1.0)
-    _, y, z = nodes.xyz(origin)
+    _, y, z = nodes.separate_xyz(origin)
     radius = nodes.math("SQRT", nodes.math("ADD", nodes.math("MULTIPLY", y, y), nodes.math("MULTIPLY", z, z)))
     radius = nodes.math("ADD", radius, nodes.math("MULTIPLY", bend, 9.0 * ring))
     radius = nodes.math("ADD", radius, nodes.math("MULTIPLY", wobble, 0.7 * ring))
@@ -120,15 +120,15 @@ def wood(name: str, species: str, size: float, classes: list[str]) -> bpy.types.
     streak = nodes.noise(origin, (1.5 / scale, 70.0 / scale, 70.0 / scale), detail=3.0)
     fibre = nodes.noise(origin, (12.0 / scale, 420.0 / scale, 420.0 / scale), detail=1.0)
     darkness = nodes.math(
-        "ADD", nodes.math("MULTIPLY", growth, 0.60), nodes.math("MULTIPLY", nodes.between(streak, -0.35, 0.75), 0.55)
+        "ADD", nodes.math("MULTIPLY", growth, 0.60), nodes.math("MULTIPLY", nodes.map_range(streak, -0.35, 0.75), 0.55)
     )
-    darkness = nodes.math("ADD", darkness, nodes.between(fibre, -0.22, 0.22))
+    darkness = nodes.math("ADD", darkness, nodes.map_range(fibre, -0.22, 0.22))
     clamped = nodes.add("ShaderNodeClamp", inputs={0: darkness})
     color = nodes.mix(clamped, hex_to_linear(light), hex_to_linear(dark))
-    tone = nodes.between(nodes.xyz(dice)[0], 0.86, 1.10)  # no two planks are alike
+    tone = nodes.map_range(nodes.separate_xyz(dice)[0], 0.86, 1.10)  # no two planks are alike
     albedo = nodes.vector("SCALE", color, (0.0, 0.0, 0.0))
     nodes.tree.links.new(tone, albedo.node.inputs["Scale"])
-    rough = nodes.between(clamped, roughness - 0.10, roughness + 0.14)
+    rough = nodes.map_range(clamped, roughness - 0.10, roughness + 0.14)
     return nodes.finish(albedo, rough, fibre, 0.0006 * scale, "wood", classes)
 
 
@@ -142,5 +142,5 @@ def room_material(part: str, room: dict[str, Any], classes: list[str]) -> bpy.ty
     level = nodes.math("ADD", nodes.math("MULTIPLY", cloud, 0.7), nodes.math("MULTIPLY", grit, 0.3))
     base = hex_to_linear(color)
     albedo = nodes.mix(level, tuple(c * (1 - blotch) for c in base), tuple(min(c * (1 + blotch), 0.95) for c in base))
-    rough = nodes.between(level, max(roughness - 0.05, 0.05), min(roughness + 0.05, 1.0))
+    rough = nodes.map_range(level, max(roughness - 0.05, 0.05), min(roughness + 0.05, 1.0))
     return nodes.finish(albedo, rough, None, 0.0, None, classes)

@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from export_models.dataset.package import furniture_folder
+from export_models.dataset.furniture_package import furniture_folder
 from export_models.dataset.samples import read_passes
 from orchestrator.imaging.photo import EXIF_IFD, FOCAL_LENGTH_35MM
 from tests.benchmarks.furniture.catalogue import read_catalogue, read_picks, unpack_model

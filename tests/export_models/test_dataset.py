@@ -1,0 +1,70 @@
+"""Rendering of the data set: cleanup of third-party meshes, assignment of CPU cores, and the simulated camera."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from export_models.dataset.generate import assign_cores
+from export_models.dataset.photograph import photograph
+from export_models.export import CHECKOUT
+
+COVERED_FACES_SCRIPT = """
+import json, numpy as np
+from export_models.dataset.blender.scene import find_covered_faces
+square = [(0, 0, 0), (1, 0, 0), (1, 1, 0), (0, 1, 0)]
+points = np.array(square + [(x, y, height) for height in {heights} for x, y, _ in square], float)
+faces = [(first, first + 1, first + 2) for first in range(0, len(points), 4)]
+faces += [(first, first + 2, first + 3) for first in range(0, len(points), 4)]
+print(json.dumps(find_covered_faces(points, np.array(faces)).tolist()))
+"""
+
+
+def covered_faces(heights: list[float]) -> list[bool]:
+    """Return which triangles are covered in a stack of squares. Runs Blender in a child process.
+
+    Args:
+        heights: heights of the squares above the first one, which is at 0.
+
+    Returns:
+        One value for the first triangle of each square, then one for the second triangle of each.
+    """
+    script = COVERED_FACES_SCRIPT.format(heights=heights)
+    process = subprocess.run([sys.executable, "-c", script], cwd=CHECKOUT, capture_output=True, text=True, timeout=120)
+    assert process.returncode == 0, process.stderr[-1500:]
+    covered: list[bool] = json.loads(process.stdout.strip().splitlines()[-1])
+    return covered
+
+
+def test_one_of_two_coincident_faces_is_kept() -> None:
+    lower_first, upper_first, lower_second, upper_second = covered_faces([0.0])
+    assert [lower_first + upper_first, lower_second + upper_second] == [1, 1]
+
+
+def test_parallel_faces_at_a_distance_are_kept() -> None:
+    assert covered_faces([0.02, 0.5]) == [False] * 6
+
+
+def test_jobs_share_no_core_if_there_is_one_for_each() -> None:
+    assert assign_cores([0, 1, 2, 5], 2) == [[0, 1], [2, 5]]
+    assert assign_cores([0, 1, 5], 3) == [[0], [1], [5]]
+    assert assign_cores([4, 7], 3) == [[4], [7], [4]]
+
+
+@pytest.mark.parametrize("light", [(2.0, 1.0, 0.4), (0.7, 1.0, 1.4)])
+def test_the_camera_removes_most_of_the_colour_of_the_light(light: tuple[float, float, float]) -> None:
+    albedo = np.full((64, 64, 3), 0.5, np.float32)
+    albedo[32:] = (0.6, 0.2, 0.1)
+    casts = []
+    for seed in range(40):
+        exposed, photo = photograph(albedo * np.float32(light), albedo, np.random.default_rng(seed))
+        assert (photo.dtype, photo.shape) == (np.uint8, albedo.shape)
+        remaining = exposed / albedo
+        assert np.allclose(remaining, remaining[0, 0], rtol=1e-4)  # the same for all pixels
+        casts.append(np.log(remaining[0, 0, 0] / remaining[0, 0, 2]))
+    assert abs(np.mean(casts)) < 0.4 * abs(np.log(light[0] / light[2]))  # at least 60 % is removed
+    assert np.std(casts) > 0.05  # the white balance has errors

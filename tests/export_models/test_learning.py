@@ -1,0 +1,58 @@
+"""Training examples, batches and losses."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from export_models.dataset.samples import Sample
+from export_models.learning.batches import collate, mirror, to_device
+from export_models.learning.examples import IGNORED_CLASS, make_example, recolor_parts
+from export_models.learning.losses import class_loss
+
+
+def test_class_loss_is_near_zero_for_the_ground_truth_and_skips_ignored_pixels() -> None:
+    target = torch.randint(0, 5, (2, 16, 16), generator=torch.Generator().manual_seed(0))
+    correct = 20.0 * torch.nn.functional.one_hot(target, 5).permute(0, 3, 1, 2).float()
+    assert float(class_loss(correct, target)) < 0.01
+    half_ignored = target.clone()
+    half_ignored[:, :8] = IGNORED_CLASS
+    half_wrong = correct.clone()
+    half_wrong[:, :, :8] = -half_wrong[:, :, :8]
+    assert float(class_loss(half_wrong, half_ignored)) < 0.01
+    assert float(class_loss(half_wrong, target)) > 1.0
+
+
+def test_recolored_parts_keep_their_light() -> None:
+    rng = np.random.default_rng(3)
+    albedo = rng.uniform(0.05, 0.9, (32, 32, 3)).astype(np.float32)
+    light = rng.uniform(0.2, 2.0, (32, 32, 3)).astype(np.float32)
+    part = np.repeat(np.arange(4), 8)[:, None].repeat(32, 1)
+    radiance, recolored = recolor_parts(albedo * light, albedo, part, rng)
+    assert np.allclose(radiance / recolored, light, rtol=1e-4)
+    assert recolored.max() <= 0.95 + 1e-6
+    assert all(np.abs(recolored[part == number] / albedo[part == number] - 1).mean() > 0.02 for number in range(4))
+
+
+def tilted_board(size: int) -> Sample:
+    """Return a sample of a board at the left, whose normal points to the right, in front of a wall."""
+    piece = np.zeros((size, size), np.uint8)
+    piece[size // 4 :, : size // 2] = 1
+    normal = np.where(piece[..., None] > 0, np.float32([0.6, 0.0, 0.8]), np.float32([0, 0, 1]))
+    half = np.full((size, size), 0.5, np.float32)
+    albedo = np.where(piece[..., None] > 0, np.float32([0.5, 0.3, 0.2]), np.float32([0.6, 0.6, 0.6]))
+    return Sample("tilted board", albedo * 2, albedo, normal, half, half, half * 4, piece, piece, {"source": {}})
+
+
+def test_a_mirrored_batch_shows_the_mirrored_scene() -> None:
+    rng = np.random.default_rng(5)
+    batch = to_device(collate([make_example(tilted_board(48), 32, rng) for _ in range(3)]), torch.device("cpu"))
+    mirrored = mirror(batch)
+    assert batch["image"].min() >= 0
+    assert batch["image"].max() <= 1
+    assert torch.equal(mirrored["component"], batch["component"].flip(-1))
+    on_piece = (batch["foreground"] > 0).expand_as(batch["normal"])
+    assert float(batch["normal"][:, :1][on_piece[:, :1]].mean()) > 0.5  # to the right
+    assert float(mirrored["normal"][:, :1][on_piece[:, :1].flip(-1)].mean()) < -0.5  # to the left
+    twice = mirror(mirrored)
+    assert all(torch.equal(twice[name], values) for name, values in batch.items())
