@@ -2,32 +2,28 @@
 
 from __future__ import annotations
 
-from orchestrator.api.convert import from_proto, to_proto, write_enum
+from typing import Any
+
+from orchestrator.api.codec import Codec
+from orchestrator.api.convert import write_enum
 from orchestrator.api.fields import write_asset
-from orchestrator.domain.export import ExportOptions
 from orchestrator.jobs.job import Job
 from orchestrator.jobs.stages.export import ExportResult
 from orchestrator.protocol.heartwood.v1 import export_pb2
 
 
-def read_options(message: export_pb2.ExportOptions) -> ExportOptions:
-    """The options of a proto."""
-    return from_proto(message, ExportOptions, "export")
+class ExportCodec(Codec):
+    """The files are a list with the format of each."""
+
+    def write_result(self, result: ExportResult, job: Job, **_: Any) -> Any:
+        formats = export_pb2.ModelFormat.DESCRIPTOR
+        files = [
+            export_pb2.ExportedFile(format=write_enum(format, formats), file=write_asset(job.assets[id]))
+            for format, id in result.files.items()
+            if id in job.assets
+        ]
+        target = write_enum(job.options["export"].target, export_pb2.ExportTarget.DESCRIPTOR)
+        return super().write_result(result, job, files=files, target=target)
 
 
-def write_options(options: ExportOptions) -> export_pb2.ExportOptions:
-    """The proto of the options."""
-    return to_proto(options, export_pb2.ExportOptions)
-
-
-def write_result(result: ExportResult, job: Job) -> export_pb2.ExportResult:
-    """The proto of the result."""
-    files = [
-        export_pb2.ExportedFile(
-            format=write_enum(format, export_pb2.ModelFormat.DESCRIPTOR), file=write_asset(job.assets[id])
-        )
-        for format, id in result.files.items()
-        if id in job.assets
-    ]
-    target = write_enum(job.options["export"].target, export_pb2.ExportTarget.DESCRIPTOR)
-    return to_proto(result, export_pb2.ExportResult, job, export_id=job.group_id, files=files, target=target)
+CODEC = ExportCodec("export", export_pb2.ExportOptions, export_pb2.ExportResult, "export_id")

@@ -4,31 +4,27 @@ from __future__ import annotations
 
 from typing import Any
 
-from orchestrator.api.convert import from_proto, to_proto
+from orchestrator.api.codec import Codec
 from orchestrator.domain.srgb_color import SrgbColor
 from orchestrator.domain.stain import StainOptions
 from orchestrator.domain.stain_catalogue import STAINS
 from orchestrator.errors import InvalidInput
 from orchestrator.jobs.job import Job
-from orchestrator.jobs.stages.stain import StainResult
 from orchestrator.protocol.heartwood.v1 import stain_pb2
 
 
-def read_options(message: stain_pb2.StainOptions) -> StainOptions:
-    """The options of a proto."""
-    return from_proto(message, StainOptions, "stain", target=_read_target(message), stain_name=message.stain)
+class StainCodec(Codec):
+    """The target is a colour or the name of a stain."""
 
+    def read_options(self, message: stain_pb2.StainOptions, **_: Any) -> Any:
+        return super().read_options(message, target=_read_target(message), stain_name=message.stain)
 
-def write_options(options: StainOptions) -> stain_pb2.StainOptions:
-    """The proto of the options."""
-    target: dict[str, Any] = {"stain": options.stain_name} if options.stain_name else {"color": options.target.hex}
-    return to_proto(options, stain_pb2.StainOptions, **target)
+    def write_options(self, options: StainOptions, **_: Any) -> Any:
+        target = {"stain": options.stain_name} if options.stain_name else {"color": options.target.hex}
+        return super().write_options(options, **target)
 
-
-def write_result(result: StainResult, job: Job) -> stain_pb2.StainResult:
-    """The proto of the result."""
-    color = job.options["stain"].target.hex
-    return to_proto(result, stain_pb2.StainResult, job, texture_id=job.group_id, target_color=color)
+    def write_result(self, result: Any, job: Job, **_: Any) -> Any:
+        return super().write_result(result, job, target_color=job.options["stain"].target.hex)
 
 
 def _read_target(message: stain_pb2.StainOptions) -> SrgbColor:
@@ -41,3 +37,6 @@ def _read_target(message: stain_pb2.StainOptions) -> SrgbColor:
         names = ", ".join(sorted(STAINS))
         raise InvalidInput("stain.stain", f"{message.stain[:40]!r} is not known; allowed are {names}")
     return STAINS[message.stain].color
+
+
+CODEC = StainCodec("stain", stain_pb2.StainOptions, stain_pb2.StainResult, "texture_id")
