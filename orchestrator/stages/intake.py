@@ -21,14 +21,16 @@ from orchestrator.imaging.photo import (
     probe_photo,
     read_photo,
 )
-from orchestrator.mesh_files.check import MAX_BYTES as MAX_MODEL_BYTES
-from orchestrator.mesh_files.check import ModelFileInfo, check_model
+from orchestrator.mesh_files.check import MAX_BYTES as MAX_MESH_BYTES
+from orchestrator.mesh_files.check import MeshFileInfo, check_mesh
 
 __all__ = [
     "MAX_BYTES",
+    "MAX_MESH_BYTES",
     "MAX_MODEL_BYTES",
     "Photo",
     "PhotoInfo",
+    "check_mesh_file",
     "check_model_file",
     "check_photo",
     "encode_result",
@@ -66,13 +68,21 @@ def encode_result(image: Image | NDArray[np.uint16], format: ImageFormat) -> tup
     return encode_image(image, kind), f"image/{kind.value}"
 
 
-def check_model_file(data: bytes, filename: str, field: str) -> ModelFileInfo:
-    """What the 3D file is, once it is known to be harmless.
+def check_mesh_file(data: bytes, filename: str, field: str, *, blender: str = "") -> MeshFileInfo:
+    """Validate a 3D file: its structure and paths in this process, its geometry with a real reader in a sandbox.
+
+    Args:
+        blender: a ``blender`` executable; the bpy wheel if empty.
 
     Raises:
-        InvalidInput: it is damaged, too large, of another kind, or reaches for files that are not its own.
+        InvalidInput: the file is damaged, too large, of another kind, or refers to files outside itself.
+        ToolFailed: the reader of this format is not installed.
     """
-    return check_model(data, filename, field)
+    return check_mesh(data, filename, field, blender=blender)
+
+
+check_model_file = check_mesh_file
+MAX_MODEL_BYTES = MAX_MESH_BYTES
 
 
 def read_map(data: bytes) -> Image:

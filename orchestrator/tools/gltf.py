@@ -184,8 +184,8 @@ def run_node(
         progress=progress,
     )
     answer: dict[str, Any] = json.loads(result.read_text(encoding="utf-8"))
-    if "refused" in answer:
-        raise InvalidInput(answer["refused"]["field"], answer["refused"]["message"])
+    if "invalid" in answer:
+        raise InvalidInput(answer["invalid"]["field"], answer["invalid"]["message"])
     if not answer:
         raise ToolFailed(f"{script} gave no answer", tool="node")
     return answer

@@ -274,6 +274,7 @@ def _check_memory(name: str, pid: int, limit: int) -> None:
         raise ToolFailed(
             f"{name} used {used >> 20} MB of memory; its limit is {limit >> 20} MB (HEARTWOOD_TOOL_MEMORY_GB)",
             tool=name,
+            memory_bytes=used,
         )
 
 

@@ -9,7 +9,7 @@ import { ALL_EXTENSIONS } from '@gltf-transform/extensions';
 import draco3d from 'draco3dgltf';
 import { MeshoptDecoder, MeshoptEncoder } from 'meshoptimizer';
 
-export class Refused extends Error {
+export class InvalidInput extends Error {
   constructor(field, message) {
     super(message);
     this.field = field;
@@ -22,8 +22,8 @@ export async function run(main) {
   try {
     answer = await main(job);
   } catch (error) {
-    if (!(error instanceof Refused)) throw error;
-    answer = { refused: { field: error.field, message: error.message } };
+    if (!(error instanceof InvalidInput)) throw error;
+    answer = { invalid: { field: error.field, message: error.message } };
   }
   writeFileSync(job.result, JSON.stringify(answer));
 }
@@ -45,11 +45,11 @@ export async function openIO() {
     });
 }
 
-export async function readModel(io, path) {
+export async function readDocument(io, path) {
   try {
     return await io.read(path);
   } catch (error) {
-    throw new Refused('model', `it is no glTF that can be read: ${said(error)}`);
+    throw new InvalidInput('model', `it is no glTF that can be read: ${reasonOf(error)}`);
   }
 }
 
@@ -65,14 +65,14 @@ export function dropCompression(document) {
 /** The meshes that stand in the scene, with their nodes. */
 export function placedMeshes(document) {
   const placed = [];
-  theScene(document)?.traverse((node) => {
+  defaultScene(document)?.traverse((node) => {
     const mesh = node.getMesh();
     if (mesh) placed.push([node, mesh]);
   });
   return placed;
 }
 
-export function theScene(document) {
+export function defaultScene(document) {
   const root = document.getRoot();
   return root.getDefaultScene() ?? root.listScenes()[0];
 }
@@ -113,6 +113,7 @@ export function countTriangles(document) {
 }
 
 /** An error in one line without paths. */
-export function said(error) {
+export function reasonOf(error) {
+  if (error instanceof TypeError || error instanceof RangeError) return 'its data is inconsistent';
   return String(error?.message ?? error).split('\n')[0].replace(/\/\S+\//g, '').slice(0, 200);
 }

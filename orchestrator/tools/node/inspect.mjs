@@ -6,7 +6,7 @@ import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { listTextureSlots } from '@gltf-transform/functions';
 import validator from 'gltf-validator';
-import { countTriangles, dropCompression, exactBounds, openIO, placedMeshes, progress, readModel, run } from './document.mjs';
+import { countTriangles, dropCompression, exactBounds, openIO, placedMeshes, progress, readDocument, run } from './document.mjs';
 
 const MAX_ISSUES = 100;
 
@@ -14,7 +14,7 @@ await run(async (job) => {
   const io = await openIO();
   progress(0.1, 'checking the file');
   const validation = job.validate ? await validated(readFileSync(job.source), path.dirname(job.source)) : null;
-  const document = await readModel(io, job.source);
+  const document = await readDocument(io, job.source);
   const facts = factsOf(document);
   const packed = facts.extensions.some((one) => /meshopt|draco/.test(one));
   if (job.validate && packed) {

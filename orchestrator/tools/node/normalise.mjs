@@ -3,7 +3,7 @@
 
 import { dedup, convertPrimitiveToTriangles, dequantize, metalRough, prune, uninstance, unweldPrimitive, weld } from '@gltf-transform/functions';
 import { PropertyType } from '@gltf-transform/core';
-import { Refused, countTriangles, dropCompression, exactBounds, openIO, placedMeshes, progress, readModel, run, theScene, transformed } from './document.mjs';
+import { InvalidInput, countTriangles, dropCompression, exactBounds, openIO, placedMeshes, progress, readDocument, run, defaultScene, transformed } from './document.mjs';
 import { decodeTextures, seesThrough } from './textures.mjs';
 import { bakeTextureTransforms } from './texture_transforms.mjs';
 
@@ -15,14 +15,14 @@ await run(async (job) => {
   const io = await openIO();
   const notes = [];
   progress(0.05, 'reading the model');
-  const document = await readModel(io, job.source);
+  const document = await readDocument(io, job.source);
   dropCompression(document);
   await dropWhatDoesNotMatter(document, notes);
   await document.transform(dequantize(), metalRough());
   progress(0.3, 'cleaning the geometry');
   bake(document);
   cleanPrimitives(document, notes);
-  if (!countTriangles(document)) throw new Refused('model', 'it has no triangles');
+  if (!countTriangles(document)) throw new InvalidInput('model', 'it has no triangles');
   progress(0.5, 'reading the textures');
   await decodeTextures(document, notes);
   bakeTextureTransforms(document);
@@ -42,8 +42,8 @@ await run(async (job) => {
 
 async function dropWhatDoesNotMatter(document, notes) {
   const root = document.getRoot();
-  const scene = theScene(document);
-  if (!scene) throw new Refused('model', 'it has no scene');
+  const scene = defaultScene(document);
+  if (!scene) throw new InvalidInput('model', 'it has no scene');
   for (const one of root.listScenes()) if (one !== scene) one.dispose();
   root.setDefaultScene(scene);
   await document.transform(uninstance());
@@ -59,7 +59,7 @@ async function dropWhatDoesNotMatter(document, notes) {
 
 /** Give every node that shows a mesh its own copy with the world's transform in its vertices. */
 function bake(document) {
-  const scene = theScene(document);
+  const scene = defaultScene(document);
   const baked = placedMeshes(document).map(([node, mesh]) => {
     const matrix = node.getWorldMatrix();
     const own = mesh.clone();
@@ -232,17 +232,17 @@ function theScale(size, job) {
   const known = [0, 1, 2].filter((axis) => wanted[axis] > 0);
   const inWords = `${size.map((side) => side.toPrecision(3)).join(' × ')} (width × height × depth)`;
   for (const axis of known) {
-    if (size[axis] <= 0) throw new Refused(`export.dimensions.${names[axis]}`, `${wanted[axis]} is given, but the model is flat there: ${inWords}`);
+    if (size[axis] <= 0) throw new InvalidInput(`export.dimensions.${names[axis]}`, `${wanted[axis]} is given, but the model is flat there: ${inWords}`);
   }
   const scales = known.map((axis) => wanted[axis] / size[axis]);
   if (known.length > 1 && Math.max(...scales) / Math.min(...scales) > SHAPE_TOLERANCE) {
     const given = known.map((axis) => `${names[axis]} ${wanted[axis]}`).join(', ');
-    throw new Refused('export.dimensions', `${given} do not fit the model's shape, which is ${inWords} in its own units; they may differ from its proportions by 5 %, or give one only`);
+    throw new InvalidInput('export.dimensions', `${given} do not fit the model's shape, which is ${inWords} in its own units; they may differ from its proportions by 5 %, or give one only`);
   }
   const scale = known.length ? Math.exp(scales.reduce((sum, one) => sum + Math.log(one), 0) / scales.length) : 1;
   const largest = Math.max(...size) * scale;
   if (job.place && (largest > job.max_size_m || largest < job.min_size_m)) {
-    throw new Refused('export.dimensions', `the model would be ${largest.toPrecision(3)} m long; furniture is ${job.min_size_m} to ${job.max_size_m} m. ${job.unitless ? 'Its format has no unit, so metres were assumed' : 'Its file says so'}: give one true dimension`);
+    throw new InvalidInput('export.dimensions', `the model would be ${largest.toPrecision(3)} m long; furniture is ${job.min_size_m} to ${job.max_size_m} m. ${job.unitless ? 'Its format has no unit, so metres were assumed' : 'Its file says so'}: give one true dimension`);
   }
   return scale;
 }

@@ -7,7 +7,7 @@
 import { cloneDocument, dedup, draco, flatten, join, prune, quantize, reorder, weld } from '@gltf-transform/functions';
 import { EXTMeshoptCompression, KHRMeshQuantization } from '@gltf-transform/extensions';
 import { MeshoptEncoder } from 'meshoptimizer';
-import { countTriangles, openIO, placedMeshes, progress, readModel, run } from './document.mjs';
+import { countTriangles, openIO, placedMeshes, progress, readDocument, run } from './document.mjs';
 import { glbBytes, write } from './glb.mjs';
 import { simplify } from './simplify.mjs';
 import { declareCodec, encoded } from './textures.mjs';
@@ -21,7 +21,7 @@ const GEOMETRY_SHARE = 0.5; // of the bytes; where geometry takes more, it is si
 
 await run(async (job) => {
   const io = await openIO();
-  const whole = await readModel(io, job.source);
+  const whole = await readDocument(io, job.source);
   progress(0.05, 'joining parts of one material');
   const hasVariants = whole.getRoot().listExtensionsUsed().some((one) => one.extensionName === 'KHR_materials_variants');
   if (job.join && !hasVariants) await whole.transform(flatten({ cleanup: false }), join({ cleanup: false }));

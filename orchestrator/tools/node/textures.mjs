@@ -4,7 +4,7 @@ import { createRequire } from 'node:module';
 import { EXTTextureWebP, KHRTextureBasisu } from '@gltf-transform/extensions';
 import { getTextureColorSpace, listTextureSlots } from '@gltf-transform/functions';
 import sharp from 'sharp';
-import { Refused, said } from './document.mjs';
+import { InvalidInput, reasonOf } from './document.mjs';
 
 const MAX_PIXELS = 16384 ** 2;
 const RGBA32 = 13; // basisu's transcoder_texture_format::cTFRGBA32
@@ -33,7 +33,7 @@ export async function decodeTextures(document, notes) {
         continue;
       } else texture.setImage(await open(bytes).png().toBuffer());
     } catch (error) {
-      throw new Refused('model', `texture ${name} cannot be read: ${said(error)}`);
+      throw new InvalidInput('model', `texture ${name} cannot be read: ${reasonOf(error)}`);
     }
     texture.setMimeType('image/png');
   }

@@ -1,0 +1,91 @@
+"""Blender's side of ``tools.mesh_readers``, run as ``check_mesh.py JOB.json``: reads a 3D file and reports its contents.
+
+The job has ``source``, ``format`` (``fbx``, ``obj``, ``stl`` or ``ply``), ``max_coordinate`` and ``result``, the path
+of a JSON file that gets one of:
+
+- ``{"import_error": reason}`` if Blender cannot read the file,
+- ``{"problem": reason}`` if a check of the geometry fails,
+- ``{"triangles": number, "materials": [names]}``.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import bpy
+import numpy as np
+
+
+def main(job: dict[str, Any]) -> None:
+    if job["threads"]:
+        bpy.context.scene.render.threads_mode, bpy.context.scene.render.threads = "FIXED", job["threads"]
+    bpy.ops.wm.read_factory_settings(use_empty=True)
+    try:
+        import_mesh(job["source"], job["format"])
+    except RuntimeError as error:
+        result = {"import_error": str(error).strip().splitlines()[-1]}
+    else:
+        result = check_scene(job["max_coordinate"])
+    Path(job["result"]).write_text(json.dumps(result), encoding="utf-8")
+
+
+def import_mesh(path: str, format: str) -> None:
+    """Import without Blender's mesh validation, which would replace coordinates that are not finite by 0."""
+    operators = bpy.ops.wm
+    if format == "obj":
+        operators.obj_import(filepath=path, validate_meshes=False)
+    elif format == "stl":
+        operators.stl_import(filepath=path, use_mesh_validate=False)
+    elif format == "ply":
+        operators.ply_import(filepath=path)  # always validates; mesh_files.ply checks the coordinates
+    elif "fbx_import" in dir(operators):
+        operators.fbx_import(filepath=path, use_anim=False, validate_meshes=False)
+    else:  # before Blender 4.5 an add-on
+        bpy.ops.import_scene.fbx(filepath=path, use_anim=False)
+
+
+def check_scene(max_coordinate: float) -> dict[str, Any]:
+    """Check names and geometry, and count triangles."""
+    blocks = (*bpy.data.objects, *bpy.data.meshes, *bpy.data.materials, *bpy.data.images)
+    for name in (block.name for block in blocks):
+        # Tools print names, and their wrappers read that output line by line.
+        if "\n" in name or "\r" in name:
+            return {"problem": f"the name {name!r} has a line break, which is not allowed"}
+    triangles = 0
+    has_area = False
+    for mesh in (block.data for block in bpy.context.scene.objects if block.type == "MESH"):
+        if problem := coordinate_problem(mesh, max_coordinate):
+            return {"problem": problem}
+        mesh.calc_loop_triangles()
+        areas = np.empty(len(mesh.loop_triangles), np.float32)
+        mesh.loop_triangles.foreach_get("area", areas)
+        triangles += len(areas)
+        has_area = has_area or bool((areas > 0).any())
+    if not triangles:
+        return {"problem": "the scene is empty: it has no faces; a 3D model needs at least one triangle"}
+    if not has_area:
+        return {"problem": "no triangle has an area: all vertices lie in one point or on one line"}
+    return {"triangles": triangles, "materials": [material.name for material in bpy.data.materials]}
+
+
+def coordinate_problem(mesh: bpy.types.Mesh, max_coordinate: float) -> str:
+    """Describe the first vertex with a coordinate that is no number or too large; empty if there is none."""
+    points = np.empty(len(mesh.vertices) * 3, np.float32)
+    mesh.vertices.foreach_get("co", points)
+    points = points.reshape(-1, 3)
+    valid = (np.abs(points) <= max_coordinate).all(axis=1)  # false for NaN
+    if valid.all():
+        return ""
+    vertex = int(np.argmin(valid))
+    x, y, z = points[vertex]
+    return (
+        f"vertex {vertex} of {mesh.name!r} is ({x:g}, {y:g}, {z:g}); "
+        f"each coordinate must be a number within ±{max_coordinate:g}"
+    )
+
+
+if __name__ == "__main__":
+    main(json.loads(Path(sys.argv[-1]).read_text(encoding="utf-8")))

@@ -1,0 +1,142 @@
+"""Reads an uploaded 3D file with a real reader in a sandboxed process, and returns what it contains.
+
+glTF is read by the Khronos validator and glTF-Transform, USDZ by USD, and all other formats by Blender.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import re
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from orchestrator.domain.export import MeshFormat
+from orchestrator.domain.limits import Limits
+from orchestrator.errors import DeadlineExceeded, InvalidInput, ToolFailed
+from orchestrator.mesh_files.limits import MAX_COORDINATE, MAX_TRIANGLES, InvalidMeshFile, printable
+from orchestrator.mesh_files.textures import MAX_SIDE, MAX_TEXTURE_PIXELS
+from orchestrator.tools.blender import run_blender
+from orchestrator.tools.gltf import run_node
+from orchestrator.tools.program import run_program
+
+USD_READER = Path(__file__).with_name("usd_reader.py")
+BLENDER_ERROR = re.compile(r"^ERROR \(io\.\w+\): \S+ \w+: (.*)$")
+"""A line in which one of Blender's importers reports why it stops."""
+BLENDER_BAD_INDEX = re.compile(r"^WARN \(io\.\w+\): .*(Invalid (?:PLY )?vertex index .*?)(?:, ignoring face)?$")
+"""A line in which an importer reports a face that it drops."""
+
+
+@dataclass(frozen=True)
+class MeshContents:
+    """What a reader found in a file; see ``MeshFileInfo``."""
+
+    triangles: int
+    materials: tuple[str, ...] = ()
+    compression: str = ""
+
+
+class BlenderWarnings:
+    """Collects why Blender's importers stop or drop faces, which they only print."""
+
+    def __init__(self) -> None:
+        self.error = ""  # the last one: the first ones do not name the cause
+        self.bad_index = ""
+
+    def collect(self, line: str) -> None:
+        if match := BLENDER_ERROR.match(line):
+            self.error = match[1]
+        elif match := BLENDER_BAD_INDEX.match(line):
+            self.bad_index = self.bad_index or match[1]
+
+
+def read_mesh(source: Path, format: MeshFormat, folder: Path, *, blender: str = "", limits: Limits) -> MeshContents:
+    """Read a 3D file.
+
+    Args:
+        source: the file, inside ``folder``, with all files that belong to it.
+        folder: working folder of the reader.
+        blender: a ``blender`` executable; the bpy wheel if empty.
+
+    Raises:
+        InvalidMeshFile: the reader rejects the file, crashes on it, or exceeds the limits.
+        ToolFailed: the reader is not installed.
+    """
+    with _blame_file(limits):
+        if format in (MeshFormat.GLB, MeshFormat.GLTF):
+            return _read_with_node(source, folder, limits)
+        if format is MeshFormat.USDZ:
+            return _read_with_usd(source, folder, limits)
+        return _read_with_blender(source, format, folder, blender, limits)
+
+
+@contextmanager
+def _blame_file(limits: Limits) -> Iterator[None]:
+    """Convert a crash of the reader, and a limit that it exceeds, to InvalidMeshFile: the file is the cause."""
+    try:
+        yield
+    except DeadlineExceeded:
+        raise InvalidMeshFile(f"the file takes too long to read: more than {limits.time_s:g} s") from None
+    except ToolFailed as error:
+        if "code" in error.facts:  # the last lines of a crash do not help the sender
+            tool, code = error.facts["tool"], error.facts["code"]
+            raise InvalidMeshFile(f"the file cannot be read: {tool} ended with code {code}") from None
+        if "memory_bytes" in error.facts:
+            megabytes = limits.memory_bytes >> 20
+            raise InvalidMeshFile(f"the file needs too much memory to read: more than {megabytes} MB") from None
+        raise
+
+
+def _read_with_node(source: Path, folder: Path, limits: Limits) -> MeshContents:
+    job = {
+        "source": str(source.resolve()),
+        "max_coordinate": MAX_COORDINATE,
+        "max_triangles": MAX_TRIANGLES,
+        "max_side": MAX_SIDE,
+        "max_pixels": MAX_TEXTURE_PIXELS,
+    }
+    try:
+        result = run_node("check", job, folder, limits=limits)
+    except InvalidInput as error:
+        raise InvalidMeshFile(printable(error.description)) from None
+    return _contents(result)
+
+
+def _read_with_blender(source: Path, format: MeshFormat, folder: Path, executable: str, limits: Limits) -> MeshContents:
+    result = folder.resolve() / "contents.json"
+    warnings = BlenderWarnings()
+    job = {
+        "source": str(source.resolve()),
+        "format": format.value,
+        "result": str(result),
+        "max_coordinate": MAX_COORDINATE,
+    }
+    run_blender("check_mesh", job, folder, executable=executable, limits=limits, on_line=warnings.collect, threads=2)
+    contents = json.loads(result.read_text(encoding="utf-8"))
+    if warnings.bad_index:
+        raise InvalidMeshFile(f"a face names a vertex that does not exist: {printable(warnings.bad_index)}")
+    if "import_error" in contents:
+        reason = (warnings.error or contents["import_error"]).replace(str(source.resolve()), source.name)
+        raise InvalidMeshFile(f"it is no {format.value.upper()} that Blender can read: {printable(reason)}")
+    return _contents(contents)
+
+
+def _read_with_usd(source: Path, folder: Path, limits: Limits) -> MeshContents:
+    if importlib.util.find_spec("pxr") is None:
+        raise ToolFailed("USD is not installed: pip install 'heartwood[tools]'", tool="usd")
+    result, job_file = folder.resolve() / "contents.json", folder.resolve() / "usd-reader.json"
+    job = {"source": str(source.resolve()), "result": str(result), "max_coordinate": MAX_COORDINATE}
+    job_file.write_text(json.dumps(job), encoding="utf-8")
+    run_program("usd", [sys.executable, "-P", USD_READER, job_file], folder, limits=limits)
+    return _contents(json.loads(result.read_text(encoding="utf-8")))
+
+
+def _contents(result: dict[str, Any]) -> MeshContents:
+    if problem := result.get("problem"):
+        raise InvalidMeshFile(printable(problem))
+    names = tuple(printable(name) for name in result["materials"])
+    return MeshContents(int(result["triangles"]), names, result.get("compression", ""))

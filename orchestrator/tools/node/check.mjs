@@ -1,0 +1,180 @@
+// Checks an uploaded glTF: with the Khronos validator for its structure, with glTF-Transform for what the scene shows.
+//
+// The validator also reports what every reader tolerates, such as normals that are not of unit length. Only the issues
+// listed here make a file invalid.
+
+import { readFileSync } from 'node:fs';
+import { readFile } from 'node:fs/promises';
+import path from 'node:path';
+import { ImageUtils } from '@gltf-transform/core';
+import validator from 'gltf-validator';
+import { InvalidInput, defaultScene, openIO, placedMeshes, readDocument, run, transformed } from './document.mjs';
+
+const CONTAINER_ISSUES = [
+  'GLB_CHUNK_TOO_BIG', 'GLB_DUPLICATE_CHUNK', 'GLB_UNEXPECTED_BIN_CHUNK', 'GLB_UNEXPECTED_END_OF_CHUNK_DATA', 'INVALID_JSON',
+  'IO_ERROR',
+];
+const SCHEMA_ISSUES = [
+  'ARRAY_LENGTH_NOT_IN_LIST', 'ARRAY_TYPE_MISMATCH', 'DUPLICATE_ELEMENTS', 'INVALID_INDEX', 'ONE_OF_MISMATCH', 'TYPE_MISMATCH',
+  'UNDEFINED_PROPERTY', 'VALUE_NOT_IN_LIST',
+];
+const RANGE_ISSUES = ['VALUE_NOT_IN_RANGE'];
+const ASSET_ISSUES = ['ASSET_MIN_VERSION_GREATER_THAN_VERSION', 'UNKNOWN_ASSET_MAJOR_VERSION'];
+const DATA_ISSUES = [
+  'ACCESSOR_INDEX_OOB', 'ACCESSOR_OFFSET_ALIGNMENT', 'ACCESSOR_SMALL_BYTESTRIDE', 'ACCESSOR_SPARSE_COUNT_OUT_OF_RANGE',
+  'ACCESSOR_SPARSE_INDEX_OOB', 'ACCESSOR_SPARSE_INDICES_NON_INCREASING', 'ACCESSOR_TOO_LONG', 'ACCESSOR_TOTAL_OFFSET_ALIGNMENT',
+  'BUFFER_BYTE_LENGTH_MISMATCH', 'BUFFER_DATA_URI_MIME_TYPE_INVALID', 'BUFFER_MISSING_GLB_DATA', 'BUFFER_VIEW_TOO_LONG',
+  'IMAGE_DATA_INVALID', 'IMAGE_UNEXPECTED_EOS',
+];
+const URI_ISSUES = ['INVALID_URI'];
+const MESH_ISSUES = [
+  'MESH_PRIMITIVE_INDICES_ACCESSOR_INVALID_FORMAT', 'MESH_PRIMITIVE_MORPH_TARGET_INVALID_ATTRIBUTE_COUNT',
+  'MESH_PRIMITIVE_UNEQUAL_ACCESSOR_COUNT',
+];
+const POSITION_ISSUES = ['MESH_PRIMITIVE_ATTRIBUTES_ACCESSOR_INVALID_FORMAT'];
+const SCENE_ISSUES = ['NODE_LOOP', 'NODE_PARENT_OVERRIDE', 'SCENE_NON_ROOT_NODE', 'UNRESOLVED_REFERENCE'];
+
+/** For each group of issues, the places in the JSON where they make a file invalid. */
+const INVALID_AT = [
+  [[...CONTAINER_ISSUES, ...ASSET_ISSUES, ...DATA_ISSUES, ...MESH_ISSUES], /^/],
+  [SCENE_ISSUES, /^(?!\/animations)/],
+  [SCHEMA_ISSUES, /^(\/?$|\/(asset|scenes?|nodes|meshes|accessors|bufferViews|buffers|images|textures|skins|extensionsRequired)\b(?!.*\/(extensions|extras|min|max|mimeType)\b))/],
+  [RANGE_ISSUES, /^\/(meshes|accessors|bufferViews|buffers)\b(?!.*\/extensions\b)/],
+  [URI_ISSUES, /^\/buffers/],
+  [POSITION_ISSUES, /\/attributes\/POSITION$/],
+];
+const MAX_ISSUES = 1000;
+const IMAGE_TYPES = ['image/png', 'image/jpeg', 'image/webp', 'image/ktx2'];
+const TRIANGLES = 4;
+const TRIANGLE_FAN = 6;
+const NEEDED = 'a 3D model needs at least one triangle';
+
+await run(async (job) => {
+  await validate(job.source);
+  const document = await readDocument(await openIO(), job.source);
+  checkNames(document);
+  checkTextures(document, job);
+  const triangles = checkScene(document, job);
+  const extensions = document.getRoot().listExtensionsUsed().map((extension) => extension.extensionName);
+  return {
+    triangles,
+    materials: document.getRoot().listMaterials().map((material) => material.getName()),
+    compression: extensions.some((name) => name.includes('draco')) ? 'draco' : extensions.some((name) => name.includes('meshopt')) ? 'meshopt' : '',
+  };
+});
+
+async function validate(source) {
+  const folder = path.dirname(source);
+  const report = await validator.validateBytes(new Uint8Array(readFileSync(source)), {
+    maxIssues: MAX_ISSUES,
+    onlyIssues: INVALID_AT.flatMap(([codes]) => codes),
+    externalResourceFunction: (uri) => readFile(path.join(folder, decodeURIComponent(uri))),
+  });
+  const { messages, truncated } = report.issues;
+  const issue = messages.find(isInvalid) ?? (truncated ? messages[0] : null);
+  if (issue) throw new InvalidInput('', `the glTF is invalid at ${issue.pointer || 'its root'}: ${issue.message} (${issue.code})`);
+}
+
+function isInvalid({ code, pointer }) {
+  return INVALID_AT.some(([codes, places]) => codes.includes(code) && places.test(pointer ?? ''));
+}
+
+/** Tools print names, and their wrappers read that output line by line. */
+function checkNames(document) {
+  const root = document.getRoot();
+  for (const item of [...root.listNodes(), ...root.listMeshes(), ...root.listMaterials(), ...root.listTextures()]) {
+    if (/[\r\n\0]/.test(item.getName())) throw new InvalidInput('', `the name '${item.getName()}' has a line break, which is not allowed`);
+  }
+}
+
+/** Measure textures from their headers: a few kilobytes may decode to gigabytes. */
+function checkTextures(document, { max_side: maxSide, max_pixels: maxPixels }) {
+  let pixels = 0;
+  for (const [index, texture] of document.getRoot().listTextures().entries()) {
+    const bytes = texture.getImage();
+    if (!bytes?.length) continue;
+    const type = ImageUtils.getMimeType(bytes);
+    if (!IMAGE_TYPES.includes(type)) throw new InvalidInput('', `image ${index} is of an unknown kind; allowed are PNG, JPEG, WebP and KTX2`);
+    const [width, height] = imageSize(bytes, type, index);
+    if (!(width > 0 && width <= maxSide && height > 0 && height <= maxSide)) {
+      throw new InvalidInput('', `image ${index} has ${width}×${height} pixels; each side must have 1 to ${maxSide}`);
+    }
+    pixels += width * height;
+    if (pixels > maxPixels) throw new InvalidInput('', `the textures have more than ${maxPixels} pixels together`);
+  }
+}
+
+function imageSize(bytes, type, index) {
+  try {
+    return ImageUtils.getSize(bytes, type) ?? [0, 0];
+  } catch {
+    throw new InvalidInput('', `image ${index} is cut short: its header is incomplete`);
+  }
+}
+
+/** Check the geometry of the default scene; returns the number of its triangles, instances included. */
+function checkScene(document, { max_coordinate: maxCoordinate, max_triangles: maxTriangles }) {
+  if (!defaultScene(document)) throw new InvalidInput('', `the scene is empty: the file has no scene; ${NEEDED}`);
+  const placed = placedMeshes(document).flatMap(([node, mesh]) => trianglePrimitives(mesh).map((primitive) => ({ node, mesh, primitive })));
+  const triangles = placed.reduce((sum, { node, mesh, primitive }) => sum + countTriangles(primitive, mesh) * instances(node), 0);
+  if (!triangles) throw new InvalidInput('', `the scene is empty: no node of it shows triangles; ${NEEDED}`);
+  if (triangles > maxTriangles) return triangles; // rejected by the caller, before any geometry is read
+  for (const { node } of placed) {
+    if (node.getWorldMatrix().every((value) => Math.abs(value) <= maxCoordinate)) continue;
+    throw new InvalidInput('', `the matrix, translation, rotation or scale of node '${node.getName()}' has a value beyond ±${formatNumber(maxCoordinate)}`);
+  }
+  const meshOfPositions = new Map(placed.map(({ mesh, primitive }) => [primitive.getAttribute('POSITION'), mesh]));
+  for (const [positions, mesh] of meshOfPositions) checkPositions(positions, mesh, maxCoordinate);
+  if (!placed.some(({ node, primitive }) => hasArea(primitive, node.getWorldMatrix()))) {
+    throw new InvalidInput('', 'no triangle has an area: all vertices lie in one point or on one line');
+  }
+  return triangles;
+}
+
+function trianglePrimitives(mesh) {
+  return mesh.listPrimitives().filter((primitive) => primitive.getMode() >= TRIANGLES && primitive.getAttribute('POSITION'));
+}
+
+function checkPositions(positions, mesh, maxCoordinate) {
+  const point = [];
+  for (let index = 0; index < positions.getCount(); index++) {
+    positions.getElement(index, point);
+    if (!point.every((value) => Math.abs(value) <= maxCoordinate)) {
+      const where = `vertex ${index} of mesh '${mesh.getName()}'`;
+      throw new InvalidInput('', `${where} is (${point.map(formatNumber).join(', ')}); each coordinate must be a number within ±${formatNumber(maxCoordinate)}`);
+    }
+  }
+}
+
+/** A number as Python's readers write it: six digits, `nan` and `inf`. */
+function formatNumber(value) {
+  return String(Number(value.toPrecision(6))).replace('NaN', 'nan').replace('Infinity', 'inf');
+}
+
+function countTriangles(primitive, mesh) {
+  const corners = (primitive.getIndices() ?? primitive.getAttribute('POSITION')).getCount();
+  if (primitive.getMode() !== TRIANGLES) return Math.max(corners - 2, 0);
+  if (corners % 3) throw new InvalidInput('', `a primitive of mesh '${mesh.getName()}' has ${corners} corners, which is no multiple of 3`);
+  return corners / 3;
+}
+
+/** How many times EXT_mesh_gpu_instancing shows the mesh of a node. */
+function instances(node) {
+  const attributes = node.getExtension('EXT_mesh_gpu_instancing')?.listAttributes() ?? [];
+  return attributes.length ? attributes[0].getCount() : 1;
+}
+
+function hasArea(primitive, matrix) {
+  const positions = primitive.getAttribute('POSITION');
+  const indices = primitive.getIndices();
+  const step = primitive.getMode() === TRIANGLES ? 3 : 1;
+  const isFan = primitive.getMode() === TRIANGLE_FAN;
+  const corners = (indices ?? positions).getCount();
+  const corner = (index) => transformed(matrix, positions.getElement(indices ? indices.getScalar(index) : index, []));
+  for (let index = 0; index + 2 < corners; index += step) {
+    const [a, b, c] = [corner(isFan ? 0 : index), corner(index + 1), corner(index + 2)];
+    const [u, v] = [b, c].map((point) => point.map((value, axis) => value - a[axis]));
+    if (u[1] * v[2] - u[2] * v[1] || u[2] * v[0] - u[0] * v[2] || u[0] * v[1] - u[1] * v[0]) return true;
+  }
+  return false;
+}

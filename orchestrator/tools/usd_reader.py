@@ -1,0 +1,84 @@
+"""USD's side of ``mesh_readers``: reads a USDZ and reports what it contains. Run as ``usd_reader.py JOB.json``.
+
+The job has ``source``, ``max_coordinate`` and ``result``, the path of a JSON file that gets ``{"problem": reason}`` or
+``{"triangles": number, "materials": [names]}``.
+"""
+
+from __future__ import annotations
+
+import json
+import posixpath
+import sys
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from pxr import Tf, Usd, UsdGeom, UsdShade, UsdUtils  # type: ignore[import-untyped]
+
+from orchestrator.mesh_files.limits import quoted
+from orchestrator.mesh_files.mesh_file import USD_LAYERS
+from orchestrator.mesh_files.references import path_problem
+
+
+def main(job: dict[str, Any]) -> None:
+    source = Path(job["source"])
+    try:
+        result = read_package(source, job["max_coordinate"])
+    except Tf.ErrorException as error:
+        reason = " ".join(str(error).split(" : ", 1)[-1].split()).replace(str(source), source.name)
+        result = {"problem": f"it is no USDZ that USD can read: {reason}"}
+    Path(job["result"]).write_text(json.dumps(result), encoding="utf-8")
+
+
+def read_package(source: Path, max_coordinate: float) -> dict[str, Any]:
+    with zipfile.ZipFile(source) as package:
+        layers = [name for name in package.namelist() if Path(name).suffix.lower()[1:] in USD_LAYERS]
+    for layer in layers:  # before the stage is composed, which opens what the layers refer to
+        if problem := reference_problem(source, layer):
+            return {"problem": problem}
+    stage = Usd.Stage.Open(str(source))
+    triangles, shapes = 0, 0
+    for prim in stage.Traverse():
+        if prim.IsA(UsdGeom.Mesh):
+            mesh = UsdGeom.Mesh(prim)
+            if problem := coordinate_problem(mesh, max_coordinate):
+                return {"problem": problem}
+            counts = np.asarray(mesh.GetFaceVertexCountsAttr().Get() or [], np.int64)
+            triangles += int(np.maximum(counts - 2, 0).sum())
+        elif prim.IsA(UsdGeom.Gprim):
+            shapes += 1
+    if not triangles and not shapes:
+        return {"problem": "the scene is empty: the USDZ has no faces; a 3D model needs at least one triangle"}
+    materials = [prim.GetName() for prim in stage.Traverse() if prim.IsA(UsdShade.Material)]
+    return {"triangles": triangles, "materials": materials}
+
+
+def reference_problem(source: Path, layer: str) -> str:
+    """Describe the first path in a layer that leads outside the package; empty if there is none."""
+    for paths in UsdUtils.ExtractExternalReferences(f"{source}[{layer}]"):
+        for path in paths:
+            # A path may climb, as long as it stays in the package.
+            target = posixpath.normpath(posixpath.join(posixpath.dirname(layer), path))
+            climbs = target.split("/")[0] == ".."
+            problem = path_problem(path.replace("..", "__")) or ("leaves the package with .." if climbs else "")
+            if problem:
+                return f"the path {quoted(path)} in {quoted(layer)} {problem}; allowed are paths inside the package"
+    return ""
+
+
+def coordinate_problem(mesh: UsdGeom.Mesh, max_coordinate: float) -> str:
+    """Describe the first vertex with a coordinate that is no number or too large; empty if there is none."""
+    points = np.asarray(mesh.GetPointsAttr().Get() or [], np.float64).reshape(-1, 3)
+    valid = (np.abs(points) <= max_coordinate).all(axis=1)  # false for NaN
+    if valid.all():
+        return ""
+    vertex = int(np.argmin(valid))
+    return (
+        f"vertex {vertex} of {mesh.GetPath()} is {tuple(points[vertex].tolist())}; "
+        f"each coordinate must be a number within ±{max_coordinate:g}"
+    )
+
+
+if __name__ == "__main__":
+    main(json.loads(Path(sys.argv[-1]).read_text(encoding="utf-8")))
