@@ -44,7 +44,7 @@ class MeshFileInfo:
 
     Attributes:
         triangles: number of triangles in the scene; an instanced mesh counts once for each instance.
-        materials: names of the materials, in the order of the file.
+        materials: names of the materials.
         compression: ``draco`` or ``meshopt`` if the geometry of a glTF is compressed, else empty.
         main: name of the entry that is the mesh file, if the file is a zip.
     """

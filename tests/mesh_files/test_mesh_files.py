@@ -87,7 +87,7 @@ def test_a_valid_file_is_accepted_with_its_triangles_and_materials(name: str) ->
     info = check_mesh(data, filename, "data")
     assert (info.format, info.media_type, info.triangles) == (format, media_type, TRIANGLES)
     if format in (MeshFormat.GLB, MeshFormat.GLTF, MeshFormat.OBJ):
-        assert info.materials == MATERIALS
+        assert sorted(info.materials) == sorted(MATERIALS)
 
 
 @pytest.mark.parametrize("name", list(CORPUS))
@@ -199,9 +199,9 @@ def test_fbx_and_usdz_are_accepted() -> None:
 
 
 def test_a_binary_usd_layer_must_not_refer_outside_its_package(tmp_path: Path) -> None:
-    layer = Sdf.Layer.CreateNew(str(tmp_path / "a.usdc"))
+    layer = Sdf.Layer.CreateAnonymous(".usda")
     layer.ImportFromString(USDA.replace(b'"a" {', b'"a" ( references = @/etc/passwd@ ) {').decode())
-    layer.Save()
+    layer.Export(str(tmp_path / "a.usdc"))
     with pytest.raises(InvalidInput, match=r"'/etc/passwd' in 'a\.usdc' is absolute"):
         check_mesh(usdz(("a.usdc", (tmp_path / "a.usdc").read_bytes())), "a.usdz", "data")
 
@@ -227,12 +227,21 @@ def test_a_zip_may_hold_one_mesh_of_any_format(name: str) -> None:
     assert (info.format, info.media_type, info.main) == (format, "application/zip", f"chair/a.{name}")
 
 
-@pytest.mark.parametrize("name", ["glb", "stl", "usdz"])
-def test_a_reader_that_exceeds_its_time_or_crashes_rejects_the_file(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+@pytest.mark.parametrize("name", ["stl", "usdz"])
+def test_a_file_that_takes_too_long_to_read_is_rejected(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     data = usdz(("a.usda", USDA)) if name == "usdz" else VALID[name][0]
     monkeypatch.setattr(check, "READER_LIMITS", Limits(time_s=0.01))
     with pytest.raises(InvalidInput, match="takes too long to read"):
         check_mesh(data, f"a.{name}", "data")
+
+
+def test_a_file_that_crashes_its_reader_is_rejected_without_its_output(tmp_path: Path) -> None:
+    blender = tmp_path / "blender"
+    blender.write_text("#!/bin/sh\necho Traceback in /secret/path\nexit 3\n", encoding="utf-8")
+    blender.chmod(0o755)
+    with pytest.raises(InvalidInput, match="blender ended with code 3") as rejected:
+        check_mesh(stl(), "a.stl", "data", blender=str(blender))
+    assert "Traceback" not in rejected.value.message
 
 
 def test_without_its_reader_the_error_does_not_blame_the_file(tmp_path: Path) -> None:
@@ -297,7 +306,7 @@ def test_damage_never_breaks_a_check_before_the_reader(name: str, flips: list[tu
     assert precheck_problem(damaged(name, flips, kept), name).isprintable()
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(**DAMAGE)
 def test_damage_anywhere_is_rejected_or_harmless(name: str, flips: list[tuple[float, int]], kept: float) -> None:
     info = accepted(damaged(name, flips, kept), name)
@@ -335,7 +344,7 @@ def test_json_of_any_shape_never_breaks_a_check_before_the_reader(path: str, val
     assert precheck_problem(edited(path, value), "a.glb").isprintable()
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(**EDITS)
 def test_json_of_any_shape_is_rejected_or_harmless(path: str, value: object) -> None:
     info = accepted(edited(path, value), "a.glb")
