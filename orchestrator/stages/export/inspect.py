@@ -11,7 +11,7 @@ from orchestrator.domain.export import MeshFormat, Target
 from orchestrator.domain.limits import DEFAULT_LIMITS, Limits
 from orchestrator.domain.progress import Progress, no_progress
 from orchestrator.stages.export.budgets import BUDGETS, misses
-from orchestrator.stages.export.source import find_model
+from orchestrator.stages.export.source import unpack_source
 from orchestrator.tools.convert import import_model
 from orchestrator.tools.gltf import look_into
 
@@ -87,7 +87,7 @@ def inspect(
         InvalidInput: it is no model that can be read.
         ToolFailed, DeadlineExceeded, Canceled: as ``run_program``.
     """
-    model, format = find_model(source, folder)
+    model, format = unpack_source(source, folder)
     size = source.stat().st_size
     if format not in (MeshFormat.GLB, MeshFormat.GLTF):
         plain = folder / "inspected.glb"
