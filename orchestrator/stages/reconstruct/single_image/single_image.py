@@ -32,7 +32,7 @@ from orchestrator.geometry.mesh import (
 from orchestrator.geometry.rasterize import NOTHING, depth_map
 from orchestrator.geometry.texturing import bake_from_photos
 from orchestrator.imaging.photo import focal_length_35mm
-from orchestrator.mesh_files.check import check_mesh
+from orchestrator.mesh_files.check import check_model
 from orchestrator.mesh_files.glb_floor import stand_on_floor
 from orchestrator.stages.reconstruct.single_image.single_view import View, estimate_views
 from orchestrator.stages.reconstruct.single_image.symmetric_hull import choose_view, symmetric_hull
@@ -299,7 +299,7 @@ def _by_server(
     data = generate_glb(photo_srgb, piece, settings, progress)
     progress(0.9, "checking the server's model")
     try:
-        found = check_mesh(data, "model.glb", "the image-to-3D server's answer")
+        found = check_model(data, "model.glb", "the image-to-3D server's answer")
     except InvalidInput as error:
         raise ToolFailed(error.message) from None
     if found.format is not MeshFormat.GLB or found.compression:
