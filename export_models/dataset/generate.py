@@ -31,7 +31,7 @@ import numpy as np
 from export_models.baselines.segmentation import COMPONENTS, MATERIALS
 from export_models.dataset.furniture_package import furniture_folder
 from export_models.dataset.labelled_meshes import write_labelled_mesh
-from export_models.dataset.labels import LabelledMesh, read_labels
+from export_models.dataset.labels import SPLITS, LabelledMesh, read_labels
 from export_models.dataset.makers import KINDS, make_piece
 from export_models.dataset.meshes import SceneMesh, mesh_from_labelled_file, mesh_from_piece
 from export_models.dataset.samples import read_render, write_sample
@@ -44,8 +44,6 @@ from export_models.dataset.scenes import (
     from_above,
 )
 from export_models.dataset.surfaces import Surface
-
-SPLITS = ("train", "validation", "test")
 
 PROCEDURAL_SHARE = 0.6
 """Share of the training images with procedurally generated furniture. Not tuned."""
@@ -69,7 +67,7 @@ ALTERNATIVE_MATERIALS = {
 ALTERNATIVE_PROBABILITY = 0.12
 """Probability that a material of a third-party mesh is replaced by an alternative. Not tuned."""
 MIN_COVERAGE = 0.01
-"""Images in which the piece covers a smaller share are discarded; 4 of 2000 training images with seed 3."""
+"""Images in which the piece covers a smaller share are discarded: 4 of 2000 training images with seed 3."""
 
 SCENES_PER_PROCESS = 16
 """Number of scenes that one Blender process renders. Its memory use grows with each scene."""

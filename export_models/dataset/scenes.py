@@ -1,7 +1,8 @@
 """Draws random scenes: the surfaces of a piece, its surroundings, the light and the camera.
 
 Coordinates are in metres with +Z up. The piece stands at the origin and faces -Y. Azimuths are in degrees, from the
-front of the piece counter-clockwise as seen from above. All distributions are chosen by hand and not tuned.
+front of the piece counter-clockwise as seen from above. "Draw" always means to draw at random. The distributions are
+not tuned.
 """
 
 from __future__ import annotations
@@ -66,7 +67,7 @@ class Lamp(TypedDict):
     kind: str  # "AREA" or "SUN"
     position_m: list[float]
     size_m: list[float]
-    watts: float  # at a distance of 2 m; W/m² for the sun
+    watts: float  # for a distance of 2 m, scaled with the squared distance; W/m² for the sun
     color: list[float]
     angle_deg: NotRequired[float]  # angular diameter of the sun
 

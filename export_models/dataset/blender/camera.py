@@ -50,7 +50,7 @@ def add_camera(camera: dict[str, Any], points: np.ndarray, size: int) -> None:
 
 
 def frame_outline(points: np.ndarray, axes: np.ndarray, tangent: float) -> tuple[np.ndarray, float]:
-    """Find the view in which the outline of the piece is centred and just fits.
+    """Find the view in which the outline of the piece is centred and fills the given angle.
 
     Args:
         points: [V, 3] vertices of the piece.

@@ -40,7 +40,8 @@ def configure_cycles(samples: int, seed: int, threshold: float, bounces: int, ao
 def denoise_passes(names: tuple[str, ...], file: Path) -> Path:
     """Configure the scene to denoise passes and to write them to a second multilayer EXR.
 
-    The image's denoiser is used, so that a pattern too fine for the pixels is missing from both or from neither.
+    The denoiser is the same as for the image. A pattern that is too fine for the pixels is therefore missing from both
+    or from neither.
 
     Returns:
         The file that rendering will write: ``file`` followed by the number of the frame.

@@ -1,8 +1,13 @@
-"""Blender script: builds scenes and renders each into a multilayer EXR. ``python -m … JOB.json``, in a child process.
+"""Blender script: builds scenes and renders each into a multilayer EXR file.
 
-The job contains ``size``, ``samples``, ``threads`` and a list of ``scenes``, see ``generate.SceneJob``. For each scene
-it writes, next to the EXR of the image, ``.truth.exr`` with denoised albedo and ambient occlusion, and ``.json`` with
-the camera. The material index pass contains 1 + slot on the piece and 0 elsewhere.
+``generate`` runs it in a child process: ``python -m export_models.dataset.blender.scene JOB.json``. The job contains
+``size``, ``samples``, ``threads`` and a list of ``scenes``, see ``generate.SceneJob``. Three files are written for each
+scene:
+
+- the EXR file of the image, with the ground truth as passes. The material index pass is 1 + slot on the piece and 0
+  elsewhere.
+- ``.truth.exr``: the denoised passes of albedo and ambient occlusion.
+- ``.json``: the rotation of the camera.
 """
 
 from __future__ import annotations
@@ -94,9 +99,9 @@ def add_piece(scene: dict[str, Any]) -> np.ndarray:
 
 
 def find_covered_faces(points: np.ndarray, triangles: np.ndarray) -> np.ndarray:
-    """Find triangles that lie on other triangles with their centre and near all corners, which would render black.
+    """Find triangles that lie completely on other triangles, because such triangles would render black.
 
-    Of triangles that cover each other, one is not marked.
+    One of several triangles that cover each other is not marked.
 
     Args:
         points: [V, 3].

@@ -64,12 +64,14 @@ def _add_outputs(nodes: Nodes, surface: Surface, pattern: Pattern) -> None:
     nodes.add("ShaderNodeOutputMaterial", inputs={"Surface": shader})
     nodes.add("ShaderNodeOutputAOV", inputs={"Color": pattern.albedo}, aov_name="albedo")
     nodes.add("ShaderNodeOutputAOV", inputs={"Value": pattern.roughness}, aov_name="roughness")
-    normal = nodes.add("ShaderNodeNewGeometry", "Normal")  # without the relief, which is too fine for most photos
+    normal = nodes.add(
+        "ShaderNodeNewGeometry", "Normal"
+    )  # without the relief, which is not visible in a photo of a whole piece
     nodes.add("ShaderNodeOutputAOV", inputs={"Color": normal}, aov_name="geometric_normal")
 
 
 def _add_wear(nodes: Nodes, surface: Surface, pattern: Pattern) -> Pattern:
-    """Add scuffs, where the undercoat shows and the surface is rougher."""
+    """Add scuffs. The undercoat shows in them, and they are rougher than the finish."""
     position = nodes.add("ShaderNodeTexCoord", "Object")
     noise = nodes.noise(position, (9.0, 9.0, 9.0), detail=6.0)
     threshold = 1.0 - 0.35 * surface["wear"]
@@ -84,7 +86,7 @@ def _add_wear(nodes: Nodes, surface: Surface, pattern: Pattern) -> Pattern:
 def _wood(nodes: Nodes, surface: Surface) -> Pattern:
     """Planks with growth rings, streaks, fibres, pores and knots.
 
-    The rings are concentric about the pith, a line along the plank outside it.
+    The rings are concentric about the pith: a line parallel to the plank and outside it.
 
     Keys:
         early_color, late_color: of the light and the dark part of a ring.

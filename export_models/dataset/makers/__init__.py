@@ -6,6 +6,7 @@ Naming in this package:
 
 - A function named after a kind, such as ``chair``, generates a complete ``Piece``.
 - ``build_...`` adds all parts of one design to a ``PieceBuilder``; ``add_...`` adds some of them.
+- ``draw_...`` returns randomly drawn values.
 - Other functions, such as ``board`` or ``pad``, return a ``Solid``.
 - ``t`` is a thickness. ``x`` and ``y`` without further qualification are half the width and half the depth; ``sx`` and
   ``sy`` are the signs of a corner, -1 or 1.

@@ -56,7 +56,7 @@ def rail(width: float, low: float, high: float, thickness: float, bow: float, ar
 
 @dataclass(frozen=True)
 class _PostBack:
-    """The space between two back posts."""
+    """A back between two posts."""
 
     builder: PieceBuilder
     width: float  # between the inner faces of the posts
@@ -72,13 +72,16 @@ class _PostBack:
         return self.width + 0.012
 
     def rail(self, low: float, high: float, thickness: float, arch: float = 0.0, bow: float | None = None) -> Solid:
+        """Return a rail between the posts at its place; ``bow`` is that of the back by default."""
         bow = self.bow if bow is None else bow
         return self.place(rail(self.rail_width, low, high, thickness, bow, arch))
 
     def add_frame_rail(self, low: float, high: float, arch: float = 0.0) -> None:
+        """Add a rail of the frame."""
         self.builder.add("frame", "wood", self.rail(low, high, self.thickness, arch))
 
     def add_back(self, solid: Solid, role: str = "wood") -> None:
+        """Add a part of the filling, curved like the rails."""
         self.builder.add("back", role, self.place(bowed(solid, self.width, self.bow) if self.bow else solid))
 
 
@@ -193,10 +196,11 @@ def _add_cross(back: _PostBack, low: float, high: float) -> None:
 def add_upholstered_back(
     builder: PieceBuilder, width: float, height: float, thickness: float, place: Placement, *, style: str | None = None
 ) -> None:
-    """Add a padded back whose front lies in the plane of the back and whose lower edge is at z = 0.
+    """Add a padded back. In its own plane, its front is at y = 0 and its lower edge at z = 0.
 
     Args:
-        style: ``plain``, ``tufted``, ``channels`` or ``buttons``. None draws a style, and sometimes an arched top.
+        style: ``plain``, ``tufted``, ``channels`` or ``buttons``. By default, the style is drawn and the top may be
+            arched.
     """
     arched = style is None and builder.chance(0.35)
     style = style or builder.pick({"plain": 3, "tufted": 2, "channels": 1.5, "buttons": 1})

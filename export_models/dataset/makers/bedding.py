@@ -8,14 +8,14 @@ from export_models.dataset.makers.piece import PieceBuilder
 from export_models.dataset.makers.solids import Solid, sheet
 from export_models.dataset.makers.upholstery import pad, pillow, piping, tuft_grid, wrinkles
 
-LENGTH = 2.0
+MATTRESS_LENGTH = 2.0
 """Length of a mattress in metres."""
 
 
 def add_mattress(builder: PieceBuilder, width: float, deck: float, height: float) -> None:
     """Add a mattress of ``height`` that lies at the height ``deck``."""
-    size = (width - 0.01, LENGTH - 0.01, height)
-    tufts = tuft_grid(width, LENGTH, 0.3) if builder.chance(0.4) else None
+    size = (width - 0.01, MATTRESS_LENGTH - 0.01, height)
+    tufts = tuft_grid(width, MATTRESS_LENGTH, 0.3) if builder.chance(0.4) else None
     cells = 26 if tufts is not None else 12
     soft = pad(size, radius=0.045, crown=0.012, tufts=tufts, tuft_depth=0.008, cells=cells)
     builder.add("cushion", "linen", soft.moved(z=deck + height / 2))
@@ -39,17 +39,19 @@ def add_bedding(builder: PieceBuilder, width: float, top: float, mattress: float
     for i in range(count):
         x = (i - (count - 1) / 2) * width / count
         soft = pillow(pillow_width, builder.uniform(0.42, 0.5), builder.uniform(0.13, 0.19), builder.rng)
-        builder.add("cushion", "linen", _laid_down(soft, tilt_deg, x, LENGTH / 2 - 0.27, top))
+        builder.add("cushion", "linen", _laid_down(soft, tilt_deg, x, MATTRESS_LENGTH / 2 - 0.27, top))
         if builder.chance(0.4):
             small = pillow(0.45, 0.45, 0.14, builder.rng)
-            builder.add("cushion", "soft2", _laid_down(small, 60, x, LENGTH / 2 - 0.52, top + 0.01))
+            builder.add("cushion", "soft2", _laid_down(small, 60, x, MATTRESS_LENGTH / 2 - 0.52, top + 0.01))
     thickness, drop = builder.uniform(0.025, 0.05), builder.uniform(0.14, max(0.15, mattress))
-    end = LENGTH / 2 - builder.uniform(0.45, 0.9)
+    end = MATTRESS_LENGTH / 2 - builder.uniform(0.45, 0.9)
     foot_drop = 0.0 if tucked else drop
-    duvet = _draped(builder, width, -LENGTH / 2, end, top + thickness / 2, drop, thickness, foot_drop=foot_drop)
+    duvet = _draped(
+        builder, width, -MATTRESS_LENGTH / 2, end, top + thickness / 2, drop, thickness, foot_drop=foot_drop
+    )
     builder.add("cushion", role, duvet)
     if builder.chance(0.35):
-        start = -LENGTH / 2 + builder.uniform(0.1, 0.3)
+        start = -MATTRESS_LENGTH / 2 + builder.uniform(0.1, 0.3)
         end = start + builder.uniform(0.4, 0.7)
         throw_width, throw_top = width + 2 * thickness, top + thickness + 0.006
         throw = _draped(builder, throw_width, start, end, throw_top, drop * 0.8, 0.012, foot_drop=0.0)

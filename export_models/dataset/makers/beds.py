@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 
 from export_models.dataset.makers.backs import add_upholstered_back, reclined
-from export_models.dataset.makers.bedding import LENGTH, add_bedding, add_mattress
+from export_models.dataset.makers.bedding import MATTRESS_LENGTH, add_bedding, add_mattress
 from export_models.dataset.makers.fronts import FrontStyle, add_drawer_front
 from export_models.dataset.makers.handles import Handles
 from export_models.dataset.makers.headboards import HEADBOARD_STYLES, add_headboard
@@ -29,7 +29,7 @@ def bed(rng: np.random.Generator) -> Piece:
     width = builder.pick(WIDTHS)
     design = builder.pick(DESIGNS)
     deck, mattress = builder.uniform(0.24, 0.34), builder.uniform(0.17, 0.27)
-    x, y = width / 2, LENGTH / 2
+    x, y = width / 2, MATTRESS_LENGTH / 2
     footboard = 0.0
     if design == "tubes":
         footboard = _build_tubes(builder, x, y, deck)
@@ -139,7 +139,7 @@ def _build_divan(builder: PieceBuilder, x: float, y: float, deck: float) -> None
     add_four_legs(builder, style, (x - 0.04, y - 0.06), foot + 0.002, 0.05)
     thickness, width = builder.uniform(0.07, 0.12), 2 * x + builder.pick((0.03, 0.1, 0.3))
     low = builder.pick((foot, 0.012))
-    # The last two terms cancel out except for rounding; without them, some seeds would give slightly other vertices.
+    # The last two terms cancel out except for rounding. They keep the vertices of each seed the same to the last bit.
     back_y = y + 0.012 + thickness * 0.5 - thickness / 2
     place = reclined(builder.pick((0.0, 3.0)), back_y, low)
     add_upholstered_back(builder, width, builder.uniform(0.95, 1.3) - low, thickness, place)

@@ -92,7 +92,7 @@ def _fill_sideboard(builder: PieceBuilder, fronts: FrontStyle, case: Case, openi
 
 
 def _fill_compartment(builder: PieceBuilder, fronts: FrontStyle, case: Case, opening: Opening, filling: str) -> None:
-    """Add one ``door``, ``drawers``, shelves (``open``), or a drawer above one of these (``mixed``)."""
+    """Fill a compartment: doors (``door``), ``drawers``, shelves (``open``), or a drawer above others (``mixed``)."""
     height = opening.z[1] - opening.z[0]
     if filling == "door":
         add_doors(builder, fronts, case, opening)

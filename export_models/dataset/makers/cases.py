@@ -100,7 +100,7 @@ def add_drawers(builder: PieceBuilder, fronts: FrontStyle, case: Case, opening: 
     """Add a stack of drawers of the relative heights ``shares``, from the bottom up."""
     x, z, face = _front_extent(fronts, case, opening)
     total = z[1] - z[0] - fronts.gap * (len(shares) - 1)
-    if fronts.inset and len(shares) > 1:  # a board behind the gaps, so that one cannot look into the case
+    if fronts.inset and len(shares) > 1:  # a board behind the gaps hides the inside of the case
         y = case.y[0] + fronts.thickness + 0.002
         low = (opening.x[0] - 0.001, y, opening.z[0] - 0.001)
         builder.add("body", case.role, board(low, (opening.x[1] + 0.001, y + 0.006, opening.z[1] + 0.001)))
@@ -124,7 +124,7 @@ def add_drawers(builder: PieceBuilder, fronts: FrontStyle, case: Case, opening: 
 def add_doors(
     builder: PieceBuilder, fronts: FrontStyle, case: Case, opening: Opening, *, style: str | None = None
 ) -> None:
-    """Add one door, or two to a wide opening, and shelves behind doors that one can see through."""
+    """Add one door, or two to a wide opening. Behind glass and louvres, add shelves too."""
     x, z, face = _front_extent(fronts, case, opening)
     style = style or fronts.door_style
     if x[1] - x[0] > 0.62:
@@ -208,7 +208,7 @@ def add_stand(builder: PieceBuilder, case: Case, style: str) -> None:
 
 
 def draw_stand_height(builder: PieceBuilder, style: str, legs: Span = (0.1, 0.2)) -> float:
-    """Draw the height of the case's underside on a stand. ``legs`` is the range for legs, steel and sled."""
+    """Draw the height at which a stand carries a case. ``legs`` is the range for the styles legs, steel and sled."""
     return {"floor": 0.0, "plinth": builder.uniform(0.04, 0.1), "bracket": builder.uniform(0.09, 0.14)}.get(
         style, builder.uniform(*legs)
     )

@@ -45,12 +45,12 @@ def chair(rng: np.random.Generator) -> Piece:
 def build_post_chair(
     builder: PieceBuilder, width: float, depth: float, seat: float, back: float, *, arms: bool | None = None
 ) -> None:
-    """Build a chair with a framed seat, whose hind legs continue as back posts.
+    """Build a chair with a framed seat. Its hind legs continue as back posts.
 
     Args:
         seat: height of the seat.
         back: height of the back above the seat.
-        arms: whether to add arms; None draws it.
+        arms: whether to add arms. By default, it is drawn.
     """
     t = builder.uniform(0.03, 0.044)
     style = builder.pick({"square": 3, "tapered": 3, "turned": 2})
@@ -136,7 +136,10 @@ def _add_light_arms(
 
 
 def build_windsor_chair(builder: PieceBuilder, width: float, depth: float, seat: float, back: float) -> None:
-    """Build a chair with a thick seat, splayed round legs and a back of spindles. Arguments: ``build_post_chair``."""
+    """Build a chair with a thick seat, splayed round legs and a back of spindles.
+
+    The arguments are those of ``build_post_chair``.
+    """
     thickness = builder.uniform(0.025, 0.04)
     outline = ellipse(width + 0.02, depth + 0.03, 48, power=builder.uniform(2.3, 3.5))
     builder.add("seat", "wood", extrude(outline, thickness, bevel=0.006).moved(z=seat - thickness))
@@ -183,7 +186,7 @@ def _add_windsor_back(builder: PieceBuilder, half_width: float, height: float, y
 def build_bentwood_chair(builder: PieceBuilder, width: float, depth: float, seat: float, back: float) -> None:
     """Build a chair with a round seat and a hoop that continues the hind legs, after Thonet's No. 14 (1859).
 
-    Arguments: ``build_post_chair``.
+    The arguments are those of ``build_post_chair``.
     """
     t, size = builder.uniform(0.026, 0.032), 0.5 * (width + depth)
     ring = ellipse(size, size, 40)

@@ -51,7 +51,11 @@ def desk(rng: np.random.Generator) -> Piece:
 
 
 def _add_base(builder: PieceBuilder, design: str, half_size: tuple[float, float], under: float) -> None:
-    """Add what carries the top. ``half_size``: distance in x and y from the centre to the outer faces of the base."""
+    """Add the base under the top.
+
+    Args:
+        half_size: distance in x and y from the centre to the outer faces of the base.
+    """
     x, y = half_size
     if design == "apron":
         leg = builder.uniform(0.036, 0.055)

@@ -24,7 +24,7 @@ SHAPES = {"chest": 4, "wide": 4, "tall": 2}
 
 
 def dresser(rng: np.random.Generator) -> Piece:
-    """Generate a chest of drawers, whose upper drawers are often lower than the others."""
+    """Generate a chest of drawers. The upper drawers are often less high than the lower ones."""
     builder = PieceBuilder(rng)
     fronts = FrontStyle.random(builder, {"slab": 5, "panel": 3, "reeded": 0.7})
     shape = builder.pick(SHAPES)

@@ -87,7 +87,7 @@ def add_door(
 
     Args:
         hinge: the side of the hinges, ``left`` or ``right``. The handle is on the other.
-        style: one of ``DOOR_STYLES``; None takes that of ``fronts``.
+        style: one of ``DOOR_STYLES``. Default: the style of ``fronts``.
     """
     style, role, t = style or fronts.door_style, fronts.role, fronts.thickness
     width, height = x[1] - x[0], z[1] - z[0]
@@ -109,7 +109,7 @@ def add_door(
 
 
 def _door_handle_height(z: Span) -> float:
-    """Return hand height on a tall door, the upper quarter of a low one, and the middle of one that starts high up."""
+    """Return the height of the handle: about 0.95 m on tall doors, the upper quarter of low doors, else the middle."""
     height = z[1] - z[0]
     middle = (z[0] + z[1]) / 2
     if height > 1.0:
@@ -120,7 +120,7 @@ def _door_handle_height(z: Span) -> float:
 def _add_door_filling(
     builder: PieceBuilder, style: str, role: str, x: Span, z: Span, face: float, thickness: float
 ) -> None:
-    """Add the filling of a framed door; x and z are the extents of the opening in the frame."""
+    """Add the filling of a framed door. ``x`` and ``z`` are the extents of the opening in the frame."""
     low = (x[0] - 0.006, face + 0.5 * thickness, z[0] - 0.006)
     high = (x[1] + 0.006, face + 0.85 * thickness, z[1] + 0.006)
     if style in ("glass", "muntins"):
@@ -208,7 +208,7 @@ def _add_reeded_front(
 def _extruded_profile(front: Floats, back: float, z: Span) -> Solid:
     """Return a board with a profiled front.
 
-    Triangulates the ends with a strip of quads, which ``extrude`` would do by ear clipping.
+    Unlike ``extrude``, it triangulates the ends as strips of quads, without ear clipping.
 
     Args:
         front: [N, 2] (x, y) of the front, from left to right.

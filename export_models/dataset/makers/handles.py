@@ -45,7 +45,10 @@ class Handles:
             builder.add("hardware", self.role, *(solid.moved(position, y, z) for solid in self._solids))
 
     def add_to_door(self, builder: PieceBuilder, x: float, y: float, z: float) -> None:
-        """Add a handle at x, y, z of a door. Bars stand upright; a style without a door version becomes a knob."""
+        """Add a handle to a door at x, y, z.
+
+        Bars are upright. Doors have knobs if the drawers have cups or edge pulls.
+        """
         if self.style in ("cup", "edge"):
             builder.add("hardware", self.role, *(solid.moved(x, y, z) for solid in _knob(builder, 1.0)))
             return

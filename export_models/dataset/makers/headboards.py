@@ -22,7 +22,7 @@ def add_headboard(
 
     Args:
         style: one of ``HEADBOARD_STYLES`` except ``none``.
-        between_posts: whether posts carry it. Otherwise it gets stiles of its own if it needs any.
+        between_posts: whether bed posts carry it. Otherwise some styles get stiles that reach the floor.
     """
     half_width, t = width / 2, 0.024
     if style == "soft":

@@ -38,7 +38,7 @@ def add_four_legs(
     Args:
         half_size: distance in x and y from the centre to the outer faces of the legs at their tops.
         height: height of the leg tops. The legs extend 1 mm further into the part above.
-        thickness: thickness of a wooden leg at its top. Metal legs have drawn thicknesses.
+        thickness: thickness of a wooden leg at its top. The thickness of metal legs is drawn.
     """
     leg_parts = leg_factory(builder, style, height, thickness)
     for sx in (-1, 1):
@@ -75,7 +75,7 @@ def leg_factory(builder: PieceBuilder, style: str, height: float, thickness: flo
 
 
 def turned_profile(builder: PieceBuilder, height: float, radius: float) -> Floats:
-    """Draw the profile [N, 2] of (height, radius) of a turned leg or spindle with the maximum ``radius``."""
+    """Draw the profile of a turned leg or spindle: [N, 2] (height, radius), with ``radius`` as the maximum."""
     foot, ankle = builder.uniform(0.4, 0.7), builder.uniform(0.35, 0.55)
     bead, vase = builder.uniform(0.75, 1.0), builder.uniform(0.75, 1.0)
     low, middle = builder.uniform(0.05, 0.12), builder.uniform(0.4, 0.7)
@@ -145,7 +145,7 @@ def _at_any_corner(solids: list[Solid], _sx: int, _sy: int) -> list[LegPart]:
 def _tapered_leg(
     top: float, foot: float, shoulder: float, height: float, inward_only: bool, sx: int, sy: int
 ) -> list[LegPart]:
-    """A leg that tapers from thickness ``top`` at the height ``shoulder`` to ``foot``.
+    """A leg that tapers below the height ``shoulder``, from thickness ``top`` to thickness ``foot``.
 
     ``inward_only`` keeps the outer faces vertical.
     """

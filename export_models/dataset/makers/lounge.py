@@ -71,7 +71,7 @@ def add_upholstered_seat(
 
     Args:
         arms: one of ``ARM_STYLES``.
-        loose_back: whether loose cushions stand before the fixed back.
+        loose_back: whether loose cushions stand in front of the fixed back.
         back: style of the fixed back, see ``add_upholstered_back``.
         pillows: maximum number of throw pillows.
     """
@@ -277,7 +277,7 @@ def _add_wooden_sides(builder: PieceBuilder, plan: SeatPlan, t: float, x: float,
 
 
 def _add_slatted_back(builder: PieceBuilder, plan: SeatPlan, x: float, rear: float, deck: float) -> None:
-    """Add a frame with upright or horizontal slats that leans against the rear legs."""
+    """Add a frame with vertical or horizontal slats. It leans against the rear legs."""
     place = reclined(plan.recline_deg + 6, rear - 0.04, deck - 0.01)
     height, t = plan.back_top - deck - 0.02, 0.024
     builder.add_pair("frame", "wood", place(board((x - 0.036, -t / 2, 0), (x, t / 2, height))))
@@ -296,7 +296,7 @@ def rounded_back(plan: SeatPlan, wrap_deg: float) -> Solid:
     """Return a padded wall around the back, higher at the rear.
 
     Args:
-        wrap_deg: angle by which it extends to each side of the rear.
+        wrap_deg: angle that the wall covers to each side of the rear.
     """
     radius_x, radius_y, thickness = plan.inner_width / 2 + 0.04, plan.depth / 2 - 0.05, 0.09
     angle = np.radians(np.linspace(90 + wrap_deg, 90 - wrap_deg, 33))

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from export_models.dataset.makers.backs import Placement, add_upholstered_back, moulded_shell, reclined
+from export_models.dataset.makers.backs import add_upholstered_back, moulded_shell, reclined
 from export_models.dataset.makers.legs import add_four_legs
 from export_models.dataset.makers.outlines import fillet
 from export_models.dataset.makers.piece import PieceBuilder
 from export_models.dataset.makers.seat_bases import BASE_STYLES, add_cantilever, add_seat_base, add_star_base
-from export_models.dataset.makers.solids import bar, board, sheet, sweep
+from export_models.dataset.makers.solids import Solid, bar, board, sheet, sweep
 from export_models.dataset.makers.upholstery import pad, piping
 
 
@@ -79,8 +79,11 @@ def _add_cantilever_back(
     place = reclined(float(np.degrees(np.arctan(0.2))), depth / 2 + 0.03, under)
     top = back + 0.02
     if role == "soft":
-        raised: Placement = lambda solid: place(solid.moved(y=-0.03, z=top - height))  # noqa: E731
-        add_upholstered_back(builder, width + 0.01, height, 0.04, raised, style="plain")
+
+        def place_at_top(solid: Solid) -> Solid:
+            return place(solid.moved(y=-0.03, z=top - height))
+
+        add_upholstered_back(builder, width + 0.01, height, 0.04, place_at_top, style="plain")
     else:
         x = np.linspace(-width / 2, width / 2, 13)
         z = np.linspace(top - height, top, 6)

@@ -1,6 +1,6 @@
 """A piece of furniture as a list of labelled parts.
 
-The part labels are the ground truth of the training pictures. ``labels.toml`` labels third-party meshes by the same
+The part labels are the ground truth of the training images. ``labels.toml`` labels third-party meshes by the same
 definitions:
 
 - ``leg``: legs, wooden feet, stretchers, pedestals, trestles, sled bases, plinths, foot rings.
@@ -69,7 +69,7 @@ class Part:
     vertices: NDArray[np.float32]  # [V, 3]
     triangles: NDArray[np.int32]  # [T, 3] counter-clockwise when seen from outside
     grain: NDArray[np.float32]  # [3] unit vector along the wood grain
-    smooth: bool  # True: smooth shading across edges below about 40 degrees; False: flat shading
+    smooth: bool  # True: smooth shading except across sharp edges; False: flat shading
 
 
 @dataclass(frozen=True)

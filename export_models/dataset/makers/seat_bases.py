@@ -70,7 +70,7 @@ def add_star_base(builder: PieceBuilder, height: float, *, casters: bool) -> Non
 
 
 def add_cantilever(builder: PieceBuilder, width: float, depth: float, seat: float, back: float) -> None:
-    """Add one bent tube that carries the seat from the front and runs back along the floor, and two tubes for a back.
+    """Add a bent tube that carries the seat at its front and continues along the floor, and two uprights for a back.
 
     Args:
         seat: height of the upper side of the tube under the seat.
@@ -113,7 +113,7 @@ def _add_sled_base(builder: PieceBuilder, x: float, y: float, height: float) -> 
 
 
 def _add_under_frame(builder: PieceBuilder, x: float, y: float, height: float, t: float = 0.016) -> None:
-    """Add the ring and the crossbar under the seat that the legs are welded to."""
+    """Add the ring and the crossbar under the seat, to which the legs are welded."""
     z = height - t / 2 + 0.002
     path = fillet([(-x, -y, z), (x, -y, z), (x, y, z), (-x, y, z)], 0.03, 4, closed=True)
     builder.add("frame", "metal", sweep(path, (t, t), section="round", closed=True, sides=10))

@@ -131,7 +131,7 @@ def _build_posts(builder: PieceBuilder) -> None:
 
 
 def _build_ladder(builder: PieceBuilder) -> None:
-    """Build a shelf with slanted front legs, whose boards become deeper towards the floor."""
+    """Build a shelf with slanted front legs. Its boards become deeper towards the floor."""
     width, height, depth = builder.uniform(0.5, 0.8), builder.uniform(1.5, 1.95), builder.uniform(0.38, 0.5)
     t, count = builder.uniform(0.025, 0.035), int(builder.rng.integers(4, 6))
     role = builder.pick({"wood": 3, "metal": 1})

@@ -110,8 +110,8 @@ def sweep(
         path: [N, 3] metres.
         sizes: (width, depth) of the section, or [N, 2] for each point of the path. The width lies along ``side``.
         section: ``rectangle`` with corners bevelled by ``bevel``, ``round``, or ``squircle``.
-        side: direction of the section's width. Default: x, or z if the path runs along x. A round section ignores the
-            default and does not need it.
+        side: direction of the section's width. Default: x, or z if the path runs along x; for a round section, any
+            direction that does not twist about the path.
         closed: whether the end of the path joins its start. The ends of an open path are bevelled too.
         sides: number of vertices around a ``round`` or ``squircle`` section.
     """

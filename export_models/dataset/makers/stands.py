@@ -49,7 +49,7 @@ def add_sled(
     """Add two open loops of bar that run along y at the left and the right end.
 
     Args:
-        half_size: distance in x to the loops, and in y to their ends, from the centre.
+        half_size: distance from the centre to the loops in x, and to their ends in y.
         section: width and depth of the bar.
     """
     x, y = half_size
@@ -66,7 +66,7 @@ def add_trestle(builder: PieceBuilder, half_size: tuple[float, float], height: f
     """Add an A-shaped or X-shaped frame at each end, and a beam between them.
 
     Args:
-        half_size: distance in x to the frames, and in y to their feet, from the centre.
+        half_size: distance from the centre to the frames in x, and to their feet in y.
     """
     x, y = half_size
     t = builder.uniform(0.045, 0.075)

@@ -98,7 +98,7 @@ def pillow(width: float, depth: float, height: float, rng: np.random.Generator, 
 
 
 def upright(solid: Solid) -> Solid:
-    """Rotate a horizontal pad to stand on its front edge: its top faces -y and its depth becomes its height."""
+    """Rotate a horizontal pad so that its top faces -y and its depth becomes its height."""
     return solid.rotated("x", 90.0)
 
 
