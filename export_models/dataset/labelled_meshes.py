@@ -1,7 +1,7 @@
 """Reads third-party meshes from their archives and writes them with their labels.
 
-A mesh is rotated to +X right, +Y back, +Z up, so that the piece faces -Y. This is the orientation in which Blender
-imports an OBJ with Y up and -Z forward, after the catalogue's ``modelRotation``.
+A mesh is rotated by the ``modelRotation`` of the catalogue, and then as by Blender's OBJ import with Y up and -Z
+forward. The result has +X right, +Y back and +Z up, so that the piece faces -Y.
 """
 
 from __future__ import annotations
@@ -37,7 +37,10 @@ def read_mesh(labelled: LabelledMesh, folder: Path = INSTALLED) -> ObjMesh:
 
 
 def read_mesh_from(archive: zipfile.ZipFile, labelled: LabelledMesh) -> ObjMesh:
-    """Do the same as ``read_mesh`` with an open archive. Opening one takes long, because it has thousands of files."""
+    """Read a mesh from an open archive, see ``read_mesh``.
+
+    Opening an archive is slow, because it has thousands of files.
+    """
     mesh = read_obj(archive.read(labelled.path))
     height_m, rotation = _catalogue_entry(archive.read(CATALOGUE).decode("latin-1"), labelled.path)
     x, y, z = rotation @ mesh.vertices.T
@@ -113,9 +116,12 @@ def _split_corners(corners: Floats, order: Ints, weights: Floats) -> Floats:
 
 
 def write_labelled_mesh(labelled: LabelledMesh, folder: Path, installed: Path = INSTALLED) -> Path:
-    """Write a mesh and its labels as an NPZ into ``folder``; return its path.
+    """Write a mesh and its labels as an NPZ file into ``folder``; return its path.
 
-    Arrays:
+    Args:
+        installed: contains the ``.sh3f`` archives.
+
+    Arrays in the file:
         vertices: [V, 3] float32, metres.
         triangles: [T, 3] int32.
         triangle_uv, triangle_normals: [T, 3, 2] and [T, 3, 3] float32, zeros if the OBJ has none.
@@ -123,9 +129,6 @@ def write_labelled_mesh(labelled: LabelledMesh, folder: Path, installed: Path = 
         component_names, material_names: COMPONENTS and MATERIALS.
         triangle_mtl: [T] int32, index into mtl_names.
         mtl_names: the material names of the OBJ.
-
-    Args:
-        installed: contains the ``.sh3f`` archives.
     """
     mesh = read_mesh(labelled, installed)
     component, material = label_faces(labelled, mesh)

@@ -71,7 +71,7 @@ def read_obj(text: bytes) -> ObjMesh:
 
 
 def _parse_table(lines: list[bytes], width: int) -> Floats:
-    """Return the first ``width`` numbers [L, width] of each line. All lines must have equally many numbers."""
+    """Return the first ``width`` numbers [L, width] of each line. All lines must have the same length."""
     values = np.array(b" ".join(lines).split(), np.float64)
     return np.asarray(values.reshape(len(lines), -1)[:, :width]) if lines else np.zeros((0, width))
 

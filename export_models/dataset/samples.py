@@ -25,8 +25,7 @@ class Sample:
     name: str
     radiance: Floats  # [H, W, 3] linear light on the sensor, >= 0, neither exposed nor clipped
     albedo: Floats  # [H, W, 3] linear, in [0, 1]
-    normal: Floats  # [H, W, 3] unit, camera space: +X right, +Y up, +Z to the camera; of the shape, without relief;
-    # 0 in the background of the scene
+    normal: Floats  # [H, W, 3] unit, camera space: +X right, +Y up, +Z to the camera; without relief; 0 in the sky
     roughness: Floats  # [H, W] in [0, 1]
     ambient_occlusion: Floats  # [H, W] in [0, 1], 1 is unoccluded; rays of 0.5 m
     depth: Floats  # [H, W] metres from the camera's plane

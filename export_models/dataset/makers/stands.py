@@ -22,17 +22,17 @@ def add_stretchers(
         kind: ``side`` joins the legs at each side, ``H`` adds a bar between these, ``box`` joins all neighbours.
     """
     x, y = half_size
-    width, tall = section
-    builder.add_pair(
-        "leg", "wood", board((x - width / 2, -y, height - tall / 2), (x + width / 2, y, height + tall / 2))
-    )
+    half_width, half_height = section[0] / 2, section[1] / 2
+    side = board((x - half_width, -y, height - half_height), (x + half_width, y, height + half_height))
+    builder.add_pair("leg", "wood", side)
     if kind == "H":
-        builder.add("leg", "wood", board((-x, -width / 2, height - tall / 2), (x, width / 2, height + tall / 2)))
+        middle = board((-x, -half_width, height - half_height), (x, half_width, height + half_height))
+        builder.add("leg", "wood", middle)
     elif kind == "box":
         rise = builder.pick((0.0, 0.0, 0.06))
         for sy in (-1, 1):
-            low, high = height + rise - tall / 2, height + rise + tall / 2
-            builder.add("leg", "wood", board((-x, sy * y - width / 2, low), (x, sy * y + width / 2, high)))
+            low, high = height + rise - half_height, height + rise + half_height
+            builder.add("leg", "wood", board((-x, sy * y - half_width, low), (x, sy * y + half_width, high)))
 
 
 def add_plinth(builder: PieceBuilder, half_size: tuple[float, float], height: float, inset: float) -> None:
