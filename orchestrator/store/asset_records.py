@@ -16,6 +16,7 @@ from orchestrator.store.schema import assets, cache, cache_blobs, cache_sources,
 IDS_PER_QUERY = 500
 """Job ids in one query of ``assets_of_jobs``. SQLite allows 32,766 parameters in a query. Not tuned."""
 
+ASSET_FIELDS = tuple(field.name for field in fields(Asset))
 FINAL_STATES = [state.value for state in JobState if state.is_final]
 
 
@@ -34,7 +35,7 @@ class AssetRecords:
             job_id: the job that made the asset; empty for an upload.
         """
         asset = replace(asset, create_time=asset.create_time or datetime.now(UTC))
-        row = {field.name: getattr(asset, field.name) for field in fields(Asset)}
+        row = {name: getattr(asset, name) for name in ASSET_FIELDS}
         row["model_versions"] = dict(asset.model_versions)
         with self.engine.begin() as connection:
             connection.execute(assets.delete().where(assets.c.id == asset.id))
@@ -157,5 +158,5 @@ def _delete_cached(connection: Connection, tenant: str, keys: set[str]) -> None:
 
 
 def _asset(row: RowMapping) -> Asset:
-    values = {field.name: row[field.name] for field in fields(Asset)}
+    values = {name: row[name] for name in ASSET_FIELDS}
     return Asset(**{**values, "model_versions": row["model_versions"] or {}})

@@ -17,6 +17,7 @@ from orchestrator.domain.segment import DetectorCost
 from orchestrator.store.asset_records import FINAL_STATES, release_blobs
 from orchestrator.store.schema import IS_ACTIVE, IS_UNANNOUNCED, assets, jobs
 
+JOB_FIELDS = tuple(field.name for field in fields(JobRecord))
 IS_QUEUED = jobs.c.state == JobState.QUEUED.value
 QUEUE_ORDER = (jobs.c.priority, jobs.c.create_time)
 """Queued jobs start in this order."""
@@ -45,7 +46,7 @@ class JobRecords:
                     return earlier, False
                 if (connection.scalar(active_jobs) or 0) >= max_active:
                     return None, False
-                values = {field.name: getattr(record, field.name) for field in fields(JobRecord)}
+                values = {name: getattr(record, name) for name in JOB_FIELDS}
                 connection.execute(jobs.insert().values(_to_row(values)))
             return record, True
         except sa.exc.IntegrityError:
@@ -205,7 +206,7 @@ def _to_column(value: object) -> object:
 
 
 def _job(row: RowMapping) -> JobRecord:
-    values = {field.name: row[field.name] for field in fields(JobRecord)}
+    values = {name: row[name] for name in JOB_FIELDS}
     values["state"] = JobState(row["state"])
     values["quality"] = Quality(row["quality"])
     values["priority"] = Priority(row["priority"])
