@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import tempfile
-import threading
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import BinaryIO
 
@@ -38,18 +38,11 @@ class ModelServicer(Servicer, model_pb2_grpc.ModelServiceServicer):
         self.settings = settings
 
     def tenant(self, context: ServicerContext) -> str:
-        """Return the caller's tenant, which must be an operator.
-
-        Raises:
-            Unauthenticated: the token is missing or unknown.
-            PermissionDenied: the tenant is not an operator.
-        """
+        """Return the caller's tenant. Raises PermissionDenied if it is not an operator."""
         tenant = super().tenant(context)
         if tenant not in self.settings.operators:
-            raise PermissionDenied(
-                f"tenant {tenant!r} is not an operator and may not manage models; add it to HEARTWOOD_OPERATORS of the "
-                "service"
-            )
+            remedy = "add it to HEARTWOOD_OPERATORS of the service"
+            raise PermissionDenied(f"tenant {tenant!r} is not an operator and may not manage models; {remedy}")
         return tenant
 
     @call
@@ -78,13 +71,8 @@ class ModelServicer(Servicer, model_pb2_grpc.ModelServiceServicer):
             with onnx_path.open("wb") as file:
                 await _receive_file(requests, header, file, self.settings.max_model_mb << 20)
 
-            def deploy(progress: Progress) -> ModelStatus:
-                evaluation = header.evaluation_json
-                return self.rollout.deploy(
-                    header.model, header.version, onnx_path, evaluation, options, tenant, progress
-                )
-
-            async for response in _stream_progress(deploy):
+            candidate = (header.model, header.version, onnx_path, header.evaluation_json)
+            async for response in _stream_progress(partial(self.rollout.deploy, *candidate, options, tenant)):
                 yield response
 
     @call
@@ -116,11 +104,7 @@ async def _receive_file(
     file: BinaryIO,
     max_bytes: int,
 ) -> None:
-    """Write the uploaded chunks to ``file``.
-
-    Raises:
-        InvalidInput: the chunks are out of order or too large, or do not match the size and hash in the header.
-    """
+    """Write the uploaded chunks to ``file``, and check them against ``max_bytes`` and the header."""
     _check_size("header.size_bytes", header.size_bytes, max_bytes)
     size, digest = 0, hashlib.sha256()
     async for chunk in chunks_of(requests, header.size_bytes):
@@ -131,10 +115,8 @@ async def _receive_file(
     if not size:
         raise InvalidInput("chunk", "the upload is empty; send a header, then the ONNX file in chunks")
     if header.sha256 and digest.hexdigest() != header.sha256:
-        raise InvalidInput(
-            "header.sha256",
-            f"{header.sha256[:64]!r} does not match the uploaded bytes, whose SHA-256 is {digest.hexdigest()}",
-        )
+        mismatch = f"{header.sha256[:64]!r} does not match the uploaded bytes, whose SHA-256 is {digest.hexdigest()}"
+        raise InvalidInput("header.sha256", mismatch)
 
 
 def _check_size(field: str, size: int, max_bytes: int) -> None:
@@ -147,21 +129,15 @@ class _LatestProgress:
 
     def __init__(self) -> None:
         self.latest = model_pb2.DeployModelResponse()
-        self._canceled = threading.Event()
-
-    def cancel(self) -> None:
-        """Let the next report raise Canceled."""
-        self._canceled.set()
+        self.canceled = False  # the next report raises Canceled
 
     def report(self, fraction: float, message: str) -> None:
-        if self._canceled.is_set():
+        if self.canceled:
             raise Canceled("the caller ended the deployment")
         self.latest = model_pb2.DeployModelResponse(fraction=max(fraction, self.latest.fraction), message=message)
 
 
-async def _stream_progress(
-    deploy: Callable[[Progress], ModelStatus],
-) -> AsyncIterator[model_pb2.DeployModelResponse]:
+async def _stream_progress(deploy: Callable[[Progress], ModelStatus]) -> AsyncIterator[model_pb2.DeployModelResponse]:
     """Run ``deploy`` in a thread. Yield its progress, then the resulting model.
 
     When the caller disconnects, the next progress report of ``deploy`` raises Canceled.
@@ -179,7 +155,7 @@ async def _stream_progress(
                 yield sent
         status = await work
     finally:
-        progress.cancel()
+        progress.canceled = True
         if not work.done():
             await asyncio.wait([work])  # the caller deletes the uploaded file afterwards
         executor.shutdown(wait=False)

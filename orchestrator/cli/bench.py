@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,14 +13,13 @@ from orchestrator.cli.arguments import DEFAULT_OUT, choice, read_file, read_sett
 from orchestrator.cli.terminal import console, print_saved, progress_bar
 from orchestrator.domain.model_versions import MODELS, PIPELINE
 from orchestrator.errors import InvalidInput
+from orchestrator.settings import PACKAGE, Settings
 
 if TYPE_CHECKING:
     from orchestrator.domain.images import Image
     from orchestrator.inference.load_sweep import SweepPlan, SweepPoint
-    from orchestrator.inference.profiles import Tuning
-    from orchestrator.settings import Settings
 
-DEMO_PHOTOS = Path(__file__).parent.parent / "demo_photos"
+DEMO_PHOTOS = PACKAGE / "demo_photos"
 CSV_FILE = "models.csv"
 PLOT_FILE = "models.png"
 DEFAULT_SIDE = 512
@@ -108,6 +107,7 @@ def models(
     [bold]heartwood bench models --delay-ms 0 --instances 2[/] tries settings before you add them to a profile.
     triton_config/README.md explains the settings.
     """
+    from orchestrator.cli.load_report import plot, table
     from orchestrator.inference.load_sweep import SweepPlan
     from orchestrator.inference.profiles import Tuning
 
@@ -119,36 +119,34 @@ def models(
         raise InvalidInput("--concurrency", "there is nothing to measure; give values such as 1,2,4,8, or --rate")
     tuning = Tuning(instances, threads, delay_ms)
     if triton and tuning != Tuning():
-        raise InvalidInput(
-            "--triton", "cannot be combined with --instances, --threads or --delay-ms, which configure a new Triton"
-        )
-    plans = [
-        SweepPlan(name, version, pixels, batch, concurrencies, rates, requests, tuning)
-        for name in names
-        for pixels in sides
-    ]
+        rule = "cannot be combined with --instances, --threads or --delay-ms, which configure a new Triton"
+        raise InvalidInput("--triton", rule)
+    fields = (concurrencies, rates, requests, tuning)
+    plans = [SweepPlan(name, version, pixels, batch, *fields) for name in names for pixels in sides]
     photos = _read_photos(photo or sorted(DEMO_PHOTOS.glob("*.jpg")))
     points = _run_sweeps(plans, photos, read_settings(), triton, out / CSV_FILE)
-    _report(points, out)
+    console.print(table(points))
+    plot(points, out / PLOT_FILE)
+    print_saved(out / PLOT_FILE)
+    print_saved(out / CSV_FILE)
 
 
 def _run_sweeps(
-    plans: Sequence[SweepPlan],
-    photos: Sequence[Image],
-    settings: Settings,
-    triton: str,
-    csv_file: Path,
+    plans: Sequence[SweepPlan], photos: Sequence[Image], settings: Settings, triton: str, csv_file: Path
 ) -> list[SweepPoint]:
     """Make all measurements. The CSV file is written after each one, so that an interrupted run keeps its results."""
     from orchestrator.cli.load_report import write_csv
-    from orchestrator.inference.load_sweep import sweep
+    from orchestrator.inference.load_sweep import sweep, tuned_triton
+    from orchestrator.inference.profiles import select_profile
     from orchestrator.tools import perf_analyzer
 
     program = perf_analyzer.find(settings.root / perf_analyzer.FOLDER)
     points: list[SweepPoint] = []
     csv_file.parent.mkdir(parents=True, exist_ok=True)
+    profile = select_profile(settings.triton_profiles, settings.triton_profile)
     names = [plan.model for plan in plans]
-    with _triton(settings, triton, names, plans[0].tuning) as url, progress_bar() as bar:
+    own_triton = tuned_triton(settings.model_repository, settings.triton_backends, profile, names, plans[0].tuning)
+    with nullcontext(triton) if triton else own_triton as url, progress_bar() as bar:
         task = bar.add_task("bench", total=sum(plan.point_count for plan in plans), message="")
         for plan in plans:
             for point in sweep(url, plan, photos, program, lambda message: bar.update(task, message=message)):
@@ -158,39 +156,8 @@ def _run_sweeps(
     return points
 
 
-def _report(points: Sequence[SweepPoint], folder: Path) -> None:
-    """Print the table of all measurements, and plot them."""
-    from orchestrator.cli.load_report import plot, table
-
-    console.print(table(points))
-    plot(points, folder / PLOT_FILE)
-    print_saved(folder / PLOT_FILE)
-    print_saved(folder / CSV_FILE)
-
-
-@contextmanager
-def _triton(settings: Settings, address: str, names: Sequence[str], tuning: Tuning) -> Iterator[str]:
-    """Yield ``address``, or the address of a Triton that runs while the block runs."""
-    from orchestrator.inference.load_sweep import tuned_triton
-    from orchestrator.inference.profiles import select_profile
-
-    if address:
-        yield address
-        return
-    profile = select_profile(settings.triton_profiles, settings.triton_profile)
-    with tuned_triton(settings.model_repository, settings.triton_backends, profile, names, tuning) as url:
-        yield url
-
-
 def parse_levels(option: str, text: str, *, whole: bool) -> list[float]:
-    """Parse numbers that are separated by commas, such as "1,2,4".
-
-    Args:
-        whole: accept only whole numbers.
-
-    Raises:
-        InvalidInput: a number is malformed or out of range.
-    """
+    """Parse numbers that are separated by commas, such as "1,2,4". Raises InvalidInput if one is invalid."""
     allowed = f"a whole number from 1 to {MAX_LEVEL}" if whole else f"a number above 0, at most {MAX_LEVEL}"
     levels = []
     for item in text.split(",") if text else []:
@@ -205,15 +172,10 @@ def parse_levels(option: str, text: str, *, whole: bool) -> list[float]:
 
 
 def check_side(pixels: int) -> int:
-    """Return ``pixels``.
-
-    Raises:
-        InvalidInput: the models do not accept images of this side.
-    """
+    """Return ``pixels``. Raises InvalidInput if the models do not accept images of this side."""
     if pixels % SIDE_STEP or not SIDE_STEP <= pixels <= MAX_SIDE:
-        raise InvalidInput(
-            "--side", f"{pixels} is not allowed; it must be a multiple of {SIDE_STEP} from {SIDE_STEP} to {MAX_SIDE}"
-        )
+        rule = f"it must be a multiple of {SIDE_STEP} from {SIDE_STEP} to {MAX_SIDE}"
+        raise InvalidInput("--side", f"{pixels} is not allowed; {rule}")
     return pixels
 
 

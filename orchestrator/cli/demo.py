@@ -74,12 +74,9 @@ def demo(
 
 
 def make_results(client: Heartwood, photos: list[Path], out: Path) -> Iterator[Path]:
-    """Process each photo into ``out``; yield the file to look at first.
+    """Process each photo into ``out``, or the demo photos and the photos of the chair if there are none.
 
-    Without ``photos``, process the demo photos and the photos of the chair.
-
-    Raises:
-        FailedPrecondition: scikit-image, which contains one of the demo photos, is not installed.
+    Yields the file to look at first for each photo. Raises the errors of ``demo_photos``.
     """
     out.mkdir(parents=True, exist_ok=True)
     for photo in photos or demo_photos(out):
@@ -115,14 +112,10 @@ def make_contact_sheet(client: Heartwood, photo: Path, out: Path) -> Path:
         preview = _read(folder / name / "preview.png")
         stained.append(StainedPicture(STAINS[name].label, STAINS[name].color.hex, preview))
     material = folder / "material"
-    sheet = contact_sheet(
-        _read(material / "preview.png"),
-        _read(folder / "segment" / "overlay.png"),
-        _read(material / "albedo.png"),
-        _surface_maps(material),
-        stained,
-        title=photo.stem.replace("-", " ").replace("_", " ").capitalize(),
-    )
+    unstained_srgb, albedo_srgb = _read(material / "preview.png"), _read(material / "albedo.png")
+    overlay_srgb = _read(folder / "segment" / "overlay.png")
+    title = photo.stem.replace("-", " ").replace("_", " ").capitalize()
+    sheet = contact_sheet(unstained_srgb, overlay_srgb, albedo_srgb, _surface_maps(material), stained, title)
     target = out / f"{photo.stem}.jpg"
     Pillow.fromarray(sheet).save(target, quality=JPEG_QUALITY)
     return target
@@ -131,16 +124,14 @@ def make_contact_sheet(client: Heartwood, photo: Path, out: Path) -> Path:
 def demo_photos(out: Path) -> list[Path]:
     """Return scikit-image's photo of a coffee table, written to ``out``, and the rendered photos in the package.
 
-    Raises:
-        FailedPrecondition: scikit-image is not installed.
+    Raises FailedPrecondition if scikit-image is not installed.
     """
     try:
         from skimage import data
     except ModuleNotFoundError:
-        raise FailedPrecondition(
-            "scikit-image, which contains one of the demo photos, is not installed: "
-            "run pip install 'heartwood[local]', or name photos of your own"
-        ) from None
+        problem = "scikit-image, which contains one of the demo photos, is not installed"
+        remedy = "run pip install 'heartwood[local]', or name photos of your own"
+        raise FailedPrecondition(f"{problem}: {remedy}") from None
     coffee_table = out / "coffee-table.png"
     photo_srgb: Image = data.coffee()  # type: ignore[no-untyped-call]
     Pillow.fromarray(photo_srgb).save(coffee_table)
@@ -148,14 +139,9 @@ def demo_photos(out: Path) -> list[Path]:
 
 
 def _surface_maps(folder: Path) -> SurfaceMaps:
-    return SurfaceMaps(
-        normal=_read(folder / "normal.png"),
-        roughness=_read(folder / "roughness.png"),
-        ambient_occlusion=_read(folder / "ambient_occlusion.png"),
-        height=np.asarray(Pillow.open(folder / "height.png")).astype(np.uint16),
-        orm=_read(folder / "orm.png"),
-        wood_mask=_read(folder / "wood_mask.png"),
-    )
+    names = ("normal", "roughness", "ambient_occlusion", "orm", "wood_mask")
+    height = np.asarray(Pillow.open(folder / "height.png")).astype(np.uint16)
+    return SurfaceMaps(**{name: _read(folder / f"{name}.png") for name in names}, height=height)
 
 
 def _read(path: Path) -> Image:

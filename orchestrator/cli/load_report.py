@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -44,22 +45,18 @@ def plot(points: Sequence[SweepPoint], file: Path) -> None:
     """Plot latency over throughput, one colour per model, version, side and batch size.
 
     Filled markers are the median latency and hollow markers the 99th percentile. Circles are concurrencies, annotated
-    with their value, and diamonds are request rates.
-
-    Raises:
-        FailedPrecondition: matplotlib is not installed.
+    with their value, and diamonds are request rates. Raises FailedPrecondition if matplotlib is not installed.
     """
     try:
         from matplotlib.figure import Figure
     except ImportError:
-        raise FailedPrecondition(
-            "the plot needs matplotlib, which is not installed; install it with: pip install 'heartwood[bench]'"
-        ) from None
+        remedy = "install it with: pip install 'heartwood[bench]'"
+        raise FailedPrecondition(f"the plot needs matplotlib, which is not installed; {remedy}") from None
     figure = Figure(figsize=(9, 5.5), layout="constrained")
     axes = figure.add_subplot()
-    curves: dict[str, list[SweepPoint]] = {}
+    curves: dict[str, list[SweepPoint]] = defaultdict(list)
     for point in points:
-        curves.setdefault(_curve_name(point.plan), []).append(point)
+        curves[_curve_name(point.plan)].append(point)
     for number, (name, curve) in enumerate(curves.items()):
         color = f"C{number}"
         for mode, marker, line, label in (("concurrency", "o", "-", name), ("rate", "D", "", "at a steady rate")):
@@ -70,10 +67,8 @@ def plot(points: Sequence[SweepPoint], file: Path) -> None:
             dotted = ":" if line else ""
             axes.plot(per_s, median, marker=marker, linestyle=line, color=color, label=f"{label}: p50")
             axes.plot(per_s, p99, marker=marker, linestyle=dotted, color=color, label="p99", markerfacecolor="white")
-        for point in curve:
-            if point.mode == "concurrency":
-                position = (point.measured.per_s, point.measured.p50_ms)
-                axes.annotate(f"{point.level:g}", position, textcoords="offset points", xytext=(5, -11))
+            for point, x, y in zip(shown, per_s, median, strict=True) if mode == "concurrency" else ():
+                axes.annotate(f"{point.level:g}", (x, y), textcoords="offset points", xytext=(5, -11))
     axes.set(xlabel="images per second", ylabel="latency of a request, ms", ylim=(0, None), xlim=(0, None))
     axes.set_title("Latency and throughput; the numbers are requests in flight", fontsize=11)
     axes.grid(alpha=0.3)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -36,6 +36,14 @@ ModelName = Annotated[
     str, typer.Argument(help="segmentation, intrinsic_decomposition or surface_estimation.", metavar="MODEL")
 ]
 Version = Annotated[int, typer.Argument(help="Version number.", min=1)]
+CANDIDATE_HELP = "An ONNX file, or a folder with model.onnx and optionally evaluation.json."
+VERSION_HELP = "Version number. Default: the name of the folder if it is a number, otherwise the next number."
+ACCEPT_HELP = "Accept outputs that differ from the serving version without an evaluation that shows better figures."
+SHADOW_HELP = "Share of live requests, 0 to 1, that are also sent to the candidate for comparison."
+CANDIDATE_HELP = "An ONNX file, or a folder with model.onnx and optionally evaluation.json."
+VERSION_HELP = "Version number. Default: the name of the folder if it is a number, otherwise the next number."
+ACCEPT_HELP = "Accept outputs that differ from the serving version without an evaluation that shows better figures."
+SHADOW_HELP = "Share of live requests, 0 to 1, that are also sent to the candidate for comparison."
 
 
 @app.command("list")
@@ -62,31 +70,11 @@ def status(model: ModelName, server: Server = "", token: Token = "") -> None:
 @app.command()
 def deploy(
     model: ModelName,
-    candidate: Annotated[
-        Path,
-        typer.Argument(
-            help="An ONNX file, or a folder with model.onnx and optionally evaluation.json.", show_default=False
-        ),
-    ],
-    version: Annotated[
-        int,
-        typer.Option(
-            help="Version number. Default: the name of the folder if it is a number, otherwise the next number.",
-            show_default=False,
-        ),
-    ] = 0,
+    candidate: Annotated[Path, typer.Argument(help=CANDIDATE_HELP, show_default=False)],
+    version: Annotated[int, typer.Option(help=VERSION_HELP, show_default=False)] = 0,
     promote: Annotated[bool, typer.Option(help="Promote the candidate if it passes the checks.")] = True,
-    accept_difference: Annotated[
-        bool,
-        typer.Option(
-            "--accept-difference",
-            help="Accept outputs that differ from the serving version without an evaluation that shows better figures.",
-        ),
-    ] = False,
-    shadow: Annotated[
-        float,
-        typer.Option(help="Share of live requests, 0 to 1, that are also sent to the candidate for comparison."),
-    ] = 0.0,
+    accept_difference: Annotated[bool, typer.Option("--accept-difference", help=ACCEPT_HELP)] = False,
+    shadow: Annotated[float, typer.Option(help=SHADOW_HELP)] = 0.0,
     shadow_requests: Annotated[int, typer.Option(help="Number of live requests that the candidate must answer.")] = 50,
     shadow_timeout: Annotated[float, typer.Option(help="Time limit for these requests, in seconds.")] = 600.0,
     server: Server = "",
@@ -146,13 +134,8 @@ def _print_model(model: model_pb2.Model) -> None:
     for version in model.versions:
         state = STATES[version.state]
         deployed = "in the repository" if version.in_repository else _format_time(version.create_time)
-        table.add_row(
-            str(version.version),
-            Text(state, STATE_STYLES[state]),
-            deployed,
-            version.operator,
-            Text(version.reason or _format_report(version)),
-        )
+        results = Text(version.reason or _format_report(version))
+        table.add_row(str(version.version), Text(state, STATE_STYLES[state]), deployed, version.operator, results)
     console.print(table)
 
 
@@ -164,12 +147,9 @@ def _format_report(version: model_pb2.ModelVersion) -> str:
     against = f"version {report.against_version}"
     differences = ", ".join(f"{name} {value:.2%}" for name, value in sorted(report.differences.items()))
     lines = [f"{VERDICTS[report.verdict]}, compared with {against}", f"mean difference: {differences}"]
-    for latency in report.latencies:
-        lines.append(f"{latency.side}²: {latency.candidate_ms:.0f} ms ({against}: {latency.serving_ms:.0f} ms)")
-    if report.HasField("shadow"):
-        shadow = report.shadow
-        latencies = f"{shadow.candidate_ms:.0f} ms ({against}: {shadow.serving_ms:.0f} ms)"
-        lines.append(f"{shadow.requests} live requests: {latencies}")
+    timed: list[tuple[str, Any]] = [(f"{latency.side}²", latency) for latency in report.latencies]
+    timed += [(f"{report.shadow.requests} live requests", report.shadow)] if report.HasField("shadow") else []
+    lines += [f"{name}: {item.candidate_ms:.0f} ms ({against}: {item.serving_ms:.0f} ms)" for name, item in timed]
     return "\n".join(lines)
 
 

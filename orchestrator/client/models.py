@@ -5,12 +5,12 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import grpc
 from google.protobuf.duration_pb2 import Duration
+from google.protobuf.message import Message
 
 from orchestrator.client.errors import ApiError
 from orchestrator.errors import InvalidInput
@@ -35,9 +35,7 @@ class Models:
 
     def status(self, model: str) -> model_pb2.Model:
         """Return a model with all of its versions."""
-        request = model_pb2.GetModelStatusRequest(model=model)
-        response: model_pb2.GetModelStatusResponse = self._call(self._stub.GetModelStatus, request)
-        return response.model
+        return self._model(self._stub.GetModelStatus, model_pb2.GetModelStatusRequest(model=model))
 
     def deploy(
         self,
@@ -62,23 +60,28 @@ class Models:
                 one more than the newest version otherwise.
             promote: make the candidate serve if it passes the checks. Otherwise it becomes READY.
             accept_difference: accept outputs that differ from those of the serving version.
-            shadow_share: share of the live requests, from 0 to 1, that the candidate also receives. Its outputs are
-                only compared.
+            shadow_share: share of the live requests, from 0 to 1, that the candidate also receives for comparison.
             shadow_requests: number of live requests that the candidate must answer, if the share is above 0.
-            shadow_timeout_s: time limit for these requests, in seconds.
+            shadow_timeout_s: time limit for these requests.
             on_progress: called with the fraction done in [0, 1] and a message.
 
         Raises:
             InvalidInput: the candidate does not exist or cannot be read.
         """
-        source = find_candidate(Path(candidate))
-        data = _read(source.model_file)
+        file = Path(candidate, MODEL_FILE) if Path(candidate).is_dir() else Path(candidate)
+        if not file.is_file():
+            remedy = f"name an ONNX file, or a folder that contains {MODEL_FILE}"
+            raise InvalidInput(str(candidate), f"there is no file {file}; {remedy}")
+        evaluation = file.with_name(EVALUATION_FILE)
+        folder_name = file.parent.resolve().name
+        folder_version = int(folder_name) if folder_name.isdecimal() else 0
+        data = _read(file)
         header = model_pb2.DeployModelRequest.Header(
             model=model,
-            version=version or source.version,
+            version=version or folder_version,
             size_bytes=len(data),
             sha256=hashlib.sha256(data).hexdigest(),
-            evaluation_json=_read(source.evaluation_file) if source.evaluation_file else b"",
+            evaluation_json=_read(evaluation) if evaluation.is_file() else b"",
             accept_difference=accept_difference,
             no_promote=not promote,
             shadow_share=shadow_share,
@@ -106,47 +109,20 @@ class Models:
                 model has another revision now. None skips this check.
         """
         request = model_pb2.PromoteModelRequest(model=model, version=version, revision=revision)
-        response: model_pb2.PromoteModelResponse = self._call(self._stub.PromoteModel, request)
-        return response.model
+        return self._model(self._stub.PromoteModel, request)
 
     def rollback(self, model: str, revision: int | None = None) -> model_pb2.Model:
         """Make the version serve that served before the last change. See ``promote`` for ``revision``."""
-        request = model_pb2.RollbackModelRequest(model=model, revision=revision)
-        response: model_pb2.RollbackModelResponse = self._call(self._stub.RollbackModel, request)
-        return response.model
+        return self._model(self._stub.RollbackModel, model_pb2.RollbackModelRequest(model=model, revision=revision))
 
     def retire(self, model: str, version: int) -> model_pb2.Model:
         """Unload a version that does not serve, and delete its file."""
-        request = model_pb2.RetireModelRequest(model=model, version=version)
-        response: model_pb2.RetireModelResponse = self._call(self._stub.RetireModel, request)
-        return response.model
+        return self._model(self._stub.RetireModel, model_pb2.RetireModelRequest(model=model, version=version))
 
-
-@dataclass(frozen=True)
-class CandidateFiles:
-    """The files of a candidate on this machine."""
-
-    model_file: Path
-    evaluation_file: Path | None
-    version: int  # the name of the folder, if that is a number; otherwise 0
-
-
-def find_candidate(candidate: Path) -> CandidateFiles:
-    """Find the files of a candidate; see ``Models.deploy``.
-
-    Raises:
-        InvalidInput: there is no ONNX file.
-    """
-    file = candidate / MODEL_FILE if candidate.is_dir() else candidate
-    if not file.is_file():
-        raise InvalidInput(
-            str(candidate), f"there is no file {file}; name an ONNX file, or a folder that contains {MODEL_FILE}"
-        )
-    evaluation = file.with_name(EVALUATION_FILE)
-    folder_name = file.parent.resolve().name
-    return CandidateFiles(
-        file, evaluation if evaluation.is_file() else None, int(folder_name) if folder_name.isdecimal() else 0
-    )
+    def _model(self, method: Any, request: Message) -> model_pb2.Model:
+        """Call a method and return the model in its response."""
+        model: model_pb2.Model = self._call(method, request).model
+        return model
 
 
 def _upload_requests(

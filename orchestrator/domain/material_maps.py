@@ -57,12 +57,12 @@ class MaterialModels(Protocol):
 
         Args:
             photo_srgb: [H, W, 3] uint8.
-            long_side: maximum length of the longer side, in pixels. A larger photo is scaled down.
+            long_side: maximum length of the longer side, in pixels. A larger photo is scaled down by area averaging.
             versions: the version of each model to use, by model name. The default is the serving versions.
 
         Raises:
             ModelUnavailable: a model is not available at the moment.
-            ModelFailed: a model returned an error or an invalid output.
+            ModelFailed: a model returned an error, non-finite values, or an unexpected shape.
             DeadlineExceeded: ``timeout_s`` passed.
         """
 

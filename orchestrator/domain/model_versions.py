@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum
-from typing import Any
 
 from orchestrator.domain.checks import check_range
 from orchestrator.errors import InvalidInput
@@ -86,20 +85,6 @@ class CandidateReport:
     latencies: tuple[Latency, ...]
     shadow: ShadowReport | None = None
 
-    def to_json(self) -> dict[str, Any]:
-        return asdict(self)
-
-    @classmethod
-    def from_json(cls, value: dict[str, Any]) -> CandidateReport:
-        shadow = value["shadow"]
-        return cls(
-            against=value["against"],
-            verdict=Verdict(value["verdict"]),
-            differences=value["differences"],
-            latencies=tuple(Latency(**latency) for latency in value["latencies"]),
-            shadow=ShadowReport(**shadow) if shadow else None,
-        )
-
 
 @dataclass(frozen=True)
 class ModelVersion:
@@ -122,11 +107,7 @@ class ModelVersion:
 
     @property
     def triton_name(self) -> str:
-        """The name under which Triton serves the version.
-
-        A version in the model repository has the plain model name. A deployed version has a name of its own, made of
-        the model name, the version and the file's hash, such as ``segmentation@2-1f0c9a3b``.
-        """
+        """The name under which Triton serves the version; see ``inference.triton_client``."""
         return self.model if self.in_repository else f"{self.model}@{self.version}-{self.sha256[:8]}"
 
 
@@ -147,4 +128,4 @@ class ModelStatus:
 
     model: str
     pointer: Pointer
-    versions: tuple[ModelVersion, ...] = field(default_factory=tuple)  # newest first
+    versions: tuple[ModelVersion, ...] = ()  # newest first

@@ -12,12 +12,11 @@ import subprocess
 import sys
 import threading
 import time
-import urllib.error
 import urllib.request
 import uuid
 from collections.abc import Sequence
+from contextlib import ExitStack, suppress
 from pathlib import Path
-from types import TracebackType
 
 import structlog
 
@@ -46,15 +45,11 @@ INHERITED_VARIABLES = ("PATH", "HOME", "LANG", "TMPDIR", "CUDA_VISIBLE_DEVICES",
 
 
 def find_triton() -> Path:
-    """Return the ``tritonserver`` folder of the wheel (bin/, backends/, python_backend_stubs/).
-
-    Raises:
-        ToolFailed: the wheel is not installed.
-    """
+    """Return the ``tritonserver`` folder of the wheel, or raise ToolFailed if the wheel is not installed."""
     spec = importlib.util.find_spec("pytriton")
     if spec is None or not spec.submodule_search_locations:
         raise ToolFailed(f"Triton is not installed; {REMEDY}")
-    folder = Path(next(iter(spec.submodule_search_locations))) / "tritonserver"
+    folder = Path(spec.submodule_search_locations[0]) / "tritonserver"
     if not (folder / "bin" / "tritonserver").exists():
         raise ToolFailed(f"the installed nvidia-pytriton wheel contains no tritonserver; {REMEDY}")
     return folder
@@ -67,8 +62,7 @@ class TritonServer:
         repository: the model repository.
         backends: folder of the Python-based backends, one subfolder each.
         workdir: folder for the log and the assembled backends.
-        profile: a folder of ``triton_config/profiles``. The server then uses a copy of the repository with this
-            profile applied.
+        profile: a folder of ``triton_config/profiles``, which is applied to a copy of the repository.
         models: the models to load; ``*`` means all.
     """
 
@@ -87,29 +81,19 @@ class TritonServer:
         self._profile = profile
         self._models = tuple(models)
         self._instance_name = f"{NAME_PREFIX}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
+        self._backends_folder = self._workdir / f"backends-{self._instance_name}"
+        self._repository_folder = self._workdir / f"models-{self._instance_name}"  # the copy that a profile requires
         self._process: subprocess.Popen[bytes] | None = None
         self._supervisor: threading.Thread | None = None
         self._stopping = threading.Event()
         self._ready = threading.Event()
         self._failure: ToolFailed | None = None
         self.restarts = 0
-        self.grpc_port, self.http_port, self.metrics_port = _free_ports(3)
         self.log_file = self._workdir / "triton.log"
-
-    @property
-    def url(self) -> str:
-        """gRPC host:port."""
-        return f"127.0.0.1:{self.grpc_port}"
-
-    @property
-    def http_url(self) -> str:
-        """HTTP host:port."""
-        return f"127.0.0.1:{self.http_port}"
-
-    @property
-    def metrics_url(self) -> str:
-        """URL of the Prometheus metrics."""
-        return f"http://127.0.0.1:{self.metrics_port}/metrics"
+        self.grpc_port, self.http_port, self.metrics_port = _free_ports(3)
+        self.url = f"127.0.0.1:{self.grpc_port}"  # gRPC host:port
+        self.http_url = f"127.0.0.1:{self.http_port}"  # HTTP host:port
+        self.metrics_url = f"http://127.0.0.1:{self.metrics_port}/metrics"  # Prometheus metrics
 
     @property
     def pid(self) -> int:
@@ -119,7 +103,7 @@ class TritonServer:
     def __enter__(self) -> TritonServer:
         return self.start()
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+    def __exit__(self, *_: object) -> None:
         self.stop()
 
     def start(self, timeout_s: float = START_TIMEOUT_S) -> TritonServer:
@@ -127,7 +111,7 @@ class TritonServer:
 
         Raises:
             ToolFailed: Triton is not installed, a model cannot be loaded, or the timeout passed. The message contains
-                the last relevant lines of the log.
+                the end of the log.
         """
         command = self._command()
         # The kernel kills the server when the thread that started it ends, so this thread runs as long as the server.
@@ -172,7 +156,7 @@ class TritonServer:
             self.restarts += 1
 
     def _run_once(self, command: list[str]) -> int:
-        """Run the server until it ends; return its exit code."""
+        """Run the server until it ends, and return its exit code."""
         if self.log_file.exists() and self.log_file.stat().st_size > MAX_LOG_BYTES:
             self.log_file.replace(self.log_file.with_suffix(".old.log"))
         with self.log_file.open("ab") as output:
@@ -196,11 +180,12 @@ class TritonServer:
         return code
 
     def _is_ready(self) -> bool:
-        try:
-            with urllib.request.urlopen(f"http://{self.http_url}/v2/health/ready", timeout=1) as response:
-                return bool(response.status == 200)
-        except (urllib.error.URLError, OSError):
-            return False
+        with (
+            suppress(OSError),
+            urllib.request.urlopen(f"http://{self.http_url}/v2/health/ready", timeout=1) as response,
+        ):
+            return bool(response.status == 200)
+        return False
 
     def _command(self) -> list[str]:
         """Prepare the folders of the server and return its command line."""
@@ -211,31 +196,19 @@ class TritonServer:
         repository = self._repository
         if self._profile is not None:
             repository = apply_profile(repository, self._profile, self._repository_folder)
+        ports = {"grpc": self.grpc_port, "http": self.http_port, "metrics": self.metrics_port}
         command = [
             str(triton / "bin" / "tritonserver"),
             f"--model-repository={repository}",
             f"--backend-directory={self._backends_folder}",
             "--model-control-mode=explicit",
             *(f"--load-model={model}" for model in self._models),
-            f"--grpc-port={self.grpc_port}",
-            f"--http-port={self.http_port}",
-            f"--metrics-port={self.metrics_port}",
-            "--grpc-address=127.0.0.1",
-            "--http-address=127.0.0.1",
-            "--metrics-address=127.0.0.1",
+            *(f"--{protocol}-address=127.0.0.1" for protocol in ports),
+            *(f"--{protocol}-port={port}" for protocol, port in ports.items()),
             f"--backend-config=python,shm-region-prefix-name={self._instance_name}",
         ]
         setpriv = shutil.which("setpriv")
         return [setpriv, "--pdeathsig", "KILL", "--", *command] if setpriv else command
-
-    @property
-    def _backends_folder(self) -> Path:
-        return self._workdir / f"backends-{self._instance_name}"
-
-    @property
-    def _repository_folder(self) -> Path:
-        """Folder of the repository copy that a profile requires."""
-        return self._workdir / f"models-{self._instance_name}"
 
     def _assemble_backends(self, triton: Path) -> None:
         """Create the backend folder: the wheel's ``python`` with the stub of this interpreter, and our backends."""
@@ -246,10 +219,9 @@ class TritonServer:
         if not stub.exists():
             raise ToolFailed(f"the nvidia-pytriton wheel has no stub for Python {version}; use Python 3.11")
         shutil.copy2(stub, python)
-        for backend in sorted(self._backends.iterdir()):
-            if (backend / "model.py").exists():
-                target = self._backends_folder / backend.name
-                shutil.copytree(backend, target, ignore=shutil.ignore_patterns("__pycache__"))
+        for file in sorted(self._backends.glob("*/model.py")):
+            target = self._backends_folder / file.parent.name
+            shutil.copytree(file.parent, target, ignore=shutil.ignore_patterns("__pycache__"))
 
     def _log_tail(self) -> str:
         """Return the last three lines of the log that report an error, or its last three lines."""
@@ -273,10 +245,9 @@ def _environment() -> dict[str, str]:
     if (interpreter_libraries / LIBPYTHON).exists():  # a Python outside the system's folders, such as one from uv
         libraries.append(str(interpreter_libraries))
     libraries += filter(None, [os.environ.get("LD_LIBRARY_PATH")])
-    environment["LD_LIBRARY_PATH"] = os.pathsep.join(libraries)
-    environment["PYTHONPATH"] = os.pathsep.join(path for path in sys.path if path.endswith("site-packages"))
-    environment["PYTHONHOME"] = sys.base_prefix
-    return environment
+    packages = os.pathsep.join(path for path in sys.path if path.endswith("site-packages"))
+    python = {"PYTHONPATH": packages, "PYTHONHOME": sys.base_prefix}
+    return {**environment, **python, "LD_LIBRARY_PATH": os.pathsep.join(libraries)}
 
 
 def _remove_leftovers(workdir: Path) -> None:
@@ -296,21 +267,13 @@ def _terminate(process: subprocess.Popen[bytes]) -> None:
             process.wait(STOP_TIMEOUT_S)
         except subprocess.TimeoutExpired:
             log.warning("triton_killed", pid=process.pid)
-    try:
+    with suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
-    except ProcessLookupError:
-        return
-    finally:
-        process.wait()
+    process.wait()
 
 
 def _free_ports(count: int) -> list[int]:
     """Return free loopback ports. All sockets are open at the same time, so the ports differ."""
-    sockets = [socket.socket() for _ in range(count)]
-    try:
-        for item in sockets:
-            item.bind(("127.0.0.1", 0))
+    with ExitStack() as stack:
+        sockets = [stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(count)]
         return [int(item.getsockname()[1]) for item in sockets]
-    finally:
-        for item in sockets:
-            item.close()

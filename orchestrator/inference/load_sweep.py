@@ -28,26 +28,16 @@ DEPENDENCIES = {PIPELINE: (*MODELS, PREPROCESS)}
 
 @dataclass(frozen=True)
 class SweepPlan:
-    """The measurements to make for one model.
-
-    Args:
-        version: 0 means the newest version in the repository.
-        side: side of the square images, in pixels.
-        batch: images per request.
-        concurrencies: numbers of requests in flight.
-        rates: requests per second; empty means ``DEFAULT_RATE_SHARES`` of the highest throughput.
-        requests: requests per measurement window.
-        tuning: the settings of the Triton being measured, for the report.
-    """
+    """The measurements to make for one model."""
 
     model: str
-    version: int
-    side: int
-    batch: int
-    concurrencies: Sequence[int]
-    rates: Sequence[float]
-    requests: int
-    tuning: Tuning
+    version: int  # 0 means the newest version in the repository
+    side: int  # of the square images, in pixels
+    batch: int  # images per request
+    concurrencies: Sequence[int]  # numbers of requests in flight
+    rates: Sequence[float]  # requests per second; empty means DEFAULT_RATE_SHARES of the highest throughput
+    requests: int  # per measurement window
+    tuning: Tuning  # the settings of the Triton being measured, for the report
 
     @property
     def point_count(self) -> int:
@@ -61,24 +51,16 @@ class SweepPoint:
     """One measurement of a sweep."""
 
     plan: SweepPlan
-    mode: str  # "concurrency" or "rate"
+    mode: perf_analyzer.Mode
     level: float  # requests in flight, or requests per second
     mean_batch: float  # images per execution of the model; 0 if it was not executed
     measured: perf_analyzer.Measured
 
     def csv_row(self) -> dict[str, str | int | float]:
-        plan = self.plan
+        columns = {name: getattr(self.plan, name) for name in ("model", "version", "side", "batch")}
         figures = {"mean_batch": self.mean_batch} | asdict(self.measured)
-        return {
-            "model": plan.model,
-            "version": plan.version,
-            "side": plan.side,
-            "batch": plan.batch,
-            "tuning": str(plan.tuning),
-            "mode": self.mode,
-            "level": self.level,
-            **{name: round(value, 3) for name, value in figures.items()},
-        }
+        rounded = {name: round(value, 3) for name, value in figures.items()}
+        return {**columns, "tuning": str(self.plan.tuning), "mode": self.mode, "level": self.level, **rounded}
 
 
 @dataclass(frozen=True)
@@ -117,11 +99,7 @@ def tuned_triton(
 
 
 def sweep(
-    url: str,
-    plan: SweepPlan,
-    photos: Sequence[Image],
-    program: perf_analyzer.Program,
-    on_start: Callable[[str], None],
+    url: str, plan: SweepPlan, photos: Sequence[Image], program: perf_analyzer.Program, on_start: Callable[[str], None]
 ) -> Iterator[SweepPoint]:
     """Make the measurements of ``plan`` one after the other.
 
@@ -136,42 +114,23 @@ def sweep(
     with triton.InferenceServerClient(url) as client, tempfile.TemporaryDirectory(prefix="heartwood-bench-") as folder:
         inputs = Path(folder) / "inputs.json"
         perf_analyzer.write_inputs(request_inputs(plan.model, photos, plan.side), inputs)
-        measurement = _Measurement(client, url, plan, program, inputs, on_start)
+        load = perf_analyzer.Load(url, plan.model, plan.version, plan.batch, plan.requests)
+
+        def measure(mode: perf_analyzer.Mode, level: float) -> SweepPoint:
+            on_start(f"{plan.model} {plan.side}², {mode} {level:g}")
+            before = inference_counts(client, plan.model, plan.version)
+            measured = perf_analyzer.run(program, load, inputs, mode, level)
+            mean_batch = inference_counts(client, plan.model, plan.version).mean_batch_since(before)
+            return SweepPoint(plan, mode, level, mean_batch, measured)
+
         best_requests_per_s = 0.0
         for concurrency in plan.concurrencies:
-            point = measurement.at_concurrency(concurrency)
+            point = measure("concurrency", concurrency)
             best_requests_per_s = max(best_requests_per_s, point.measured.per_s / plan.batch)
             yield point
         default_rates = [float(f"{share * best_requests_per_s:.3g}") for share in DEFAULT_RATE_SHARES]
         for rate in plan.rates or (default_rates if best_requests_per_s else []):
-            yield measurement.at_rate(rate)
-
-
-@dataclass(frozen=True)
-class _Measurement:
-    """Makes single measurements of one plan."""
-
-    client: Any
-    url: str
-    plan: SweepPlan
-    program: perf_analyzer.Program
-    inputs: Path
-    on_start: Callable[[str], None]
-
-    def at_concurrency(self, concurrency: int) -> SweepPoint:
-        return self._measure("concurrency", concurrency, concurrency=concurrency)
-
-    def at_rate(self, rate: float) -> SweepPoint:
-        return self._measure("rate", rate, rate=rate)
-
-    def _measure(self, mode: str, level: float, *, concurrency: int = 0, rate: float = 0.0) -> SweepPoint:
-        plan = self.plan
-        self.on_start(f"{plan.model} {plan.side}², {mode} {level:g}")
-        load = perf_analyzer.Load(self.url, plan.model, plan.version, plan.batch, plan.requests)
-        before = inference_counts(self.client, plan.model, plan.version)
-        measured = perf_analyzer.run(self.program, load, self.inputs, concurrency=concurrency, rate=rate)
-        after = inference_counts(self.client, plan.model, plan.version)
-        return SweepPoint(plan, mode, level, after.mean_batch_since(before), measured)
+            yield measure("rate", rate)
 
 
 def request_inputs(model: str, photos: Sequence[Image], side: int) -> list[perf_analyzer.Tensors]:

@@ -17,14 +17,13 @@ import cv2
 import numpy as np
 import tritonclient.grpc as triton
 from scipy.special import softmax
-from tritonclient.utils import InferenceServerException
 
 from orchestrator.domain.images import FloatMap, Image
 from orchestrator.domain.material_maps import MaterialMaps
 from orchestrator.domain.model_versions import MODELS, PREPROCESS
 from orchestrator.errors import ModelFailed, ModelUnavailable
 from orchestrator.inference.letterbox import BUCKETS, pad_to_square, shrink
-from orchestrator.inference.triton_client import InferenceResult, TritonClient, to_heartwood_error
+from orchestrator.inference.triton_client import InferenceResult, TritonClient, heartwood_errors
 
 OUTPUTS = {
     "intrinsic_decomposition": {"albedo": 3, "shading": 3},
@@ -88,7 +87,7 @@ class TritonModels:
             self._observers[model] = observer
 
     def ready(self) -> bool:
-        """Return whether the serving version of every model is ready."""
+        """See ``MaterialModels.ready``."""
         serving = self._serving
         versions = {model: serving.promoted.get(model, "") for model in MODELS}
         return self.triton.ready(PREPROCESS) and all(
@@ -96,15 +95,7 @@ class TritonModels:
         )
 
     def versions(self, pinned: Mapping[str, str] | None = None) -> dict[str, str]:
-        """Return the version of each model to use now.
-
-        Args:
-            pinned: the versions that a job started with. A pinned version is returned while it is still loaded;
-                otherwise the serving version replaces it.
-
-        Raises:
-            ModelUnavailable: a serving version is not available.
-        """
+        """See ``MaterialModels.versions``."""
         return {model: self._version(model, (pinned or {}).get(model, "")) for model in MODELS}
 
     def _version(self, model: str, pinned: str) -> str:
@@ -118,10 +109,8 @@ class TritonModels:
             if version in in_repository or (model, version) in serving.deployed:
                 return version
         if model in serving.promoted or not in_repository:
-            raise ModelUnavailable(
-                f"the serving version of model {model!r} is not available on Triton at the moment; try again later",
-                model=model,
-            )
+            message = f"the serving version of model {model!r} is not available on Triton at the moment"
+            raise ModelUnavailable(f"{message}; try again later", model=model)
         return in_repository[-1]
 
     def analyze(
@@ -132,19 +121,9 @@ class TritonModels:
         timeout_s: float | None = None,
         versions: Mapping[str, str] | None = None,
     ) -> MaterialMaps:
-        """Return the material maps of one photo.
+        """See ``MaterialModels.analyze``.
 
         The photo is scaled down, padded to the next bucket size, and the maps are cropped back to the photo.
-
-        Args:
-            photo_srgb: [H, W, 3] uint8.
-            long_side: maximum length of the longer side, in pixels. A larger photo is scaled down by area averaging.
-            versions: the version of each model to use, by model name. The default is the serving versions.
-
-        Raises:
-            ModelUnavailable: Triton or a model is not available.
-            ModelFailed: a model returned an error, non-finite values, or an unexpected shape.
-            DeadlineExceeded: ``timeout_s`` passed.
         """
         versions = dict(versions or self.versions())
         component_names, material_names = self._class_names()
@@ -157,9 +136,7 @@ class TritonModels:
             albedo_linear=maps["albedo"].transpose(1, 2, 0),
             shading_linear=maps["shading"].transpose(1, 2, 0),
             normal=maps["normal"].transpose(1, 2, 0),
-            roughness=maps["roughness"][0],
-            ambient_occlusion=maps["ambient_occlusion"][0],
-            depth=maps["depth"][0],
+            **{name: maps[name][0] for name in ("roughness", "ambient_occlusion", "depth")},
             component=softmax(maps["component"], axis=0),
             material=softmax(maps["material"], axis=0),
             component_names=component_names,
@@ -193,49 +170,36 @@ class TritonModels:
         bgr = cv2.cvtColor(square_srgb, cv2.COLOR_RGB2BGR)
         encoded = cv2.imencode(".png", bgr, [cv2.IMWRITE_PNG_COMPRESSION, 1])[1].reshape(1, -1)
         size = np.array([square_srgb.shape[:2]], np.int32)
-        inputs = [
-            triton.InferInput("encoded", list(encoded.shape), "UINT8"),
-            triton.InferInput("size", [1, 2], "INT32"),
-        ]
+        inputs = [triton.InferInput("encoded", encoded.shape, "UINT8"), triton.InferInput("size", size.shape, "INT32")]
         inputs[0].set_data_from_numpy(encoded)
         inputs[1].set_data_from_numpy(size)
-        try:
+        with heartwood_errors(PREPROCESS, timeout_s, encoded.shape):
             response = self.triton.grpc_client.infer(PREPROCESS, inputs, client_timeout=timeout_s)
-        except InferenceServerException as error:
-            raise to_heartwood_error(error, PREPROCESS, timeout_s, encoded.shape) from None
         return np.asarray(response.as_numpy("image"), np.float32)
 
     def _class_names(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
         """Return the component and material classes, which the config of the segmentation model lists."""
         with self._lock:
             if not self._classes:
-                config = self.triton.config("segmentation")
+                parameters = self.triton.config("segmentation").parameters
                 for kind in ("component", "material"):
-                    names = config.parameters[f"{kind}_classes"].string_value
-                    self._classes[kind] = tuple(names.split(","))
+                    self._classes[kind] = tuple(parameters[f"{kind}_classes"].string_value.split(","))
             return self._classes["component"], self._classes["material"]
 
 
 def _checked_and_cropped(outputs: Mapping[str, FloatMap], side: int, height: int, width: int) -> dict[str, FloatMap]:
-    """Check every output and crop it from [1, C, side, side] to [C, height, width].
-
-    Raises:
-        ModelFailed: an output is missing, has an unexpected shape, or is not finite.
-    """
+    """Check every output and crop it from [1, C, side, side] to [C, height, width]."""
     maps: dict[str, FloatMap] = {}
-    for model, model_outputs in OUTPUTS.items():
-        for name, channels in model_outputs.items():
-            output = outputs.get(name)
-            if output is None:
-                raise ModelFailed(f"model {model!r} did not return the output {name!r}", output=name)
-            if output.shape[2:] != (side, side) or (channels and output.shape[1] != channels):
-                expected = f"[1, {channels or 'classes'}, {side}, {side}]"
-                raise ModelFailed(
-                    f"model {model!r} returned {name!r} with the shape {list(output.shape)}; expected {expected}",
-                    output=name,
-                )
-            cropped = np.ascontiguousarray(output[0, :, :height, :width], dtype=np.float32)
-            if not np.isfinite(cropped).all():
-                raise ModelFailed(f"model {model!r} returned {name!r} with values that are not finite", output=name)
-            maps[name] = cropped
+    expected = [(model, name, channels) for model, names in OUTPUTS.items() for name, channels in names.items()]
+    for model, name, channels in expected:
+        output = outputs.get(name)
+        if output is None:
+            raise ModelFailed(f"model {model!r} did not return the output {name!r}", output=name)
+        problem = f"model {model!r} returned {name!r} with"
+        if output.shape[2:] != (side, side) or (channels and output.shape[1] != channels):
+            shapes = f"the shape {list(output.shape)}; expected [1, {channels or 'classes'}, {side}, {side}]"
+            raise ModelFailed(f"{problem} {shapes}", output=name)
+        maps[name] = np.ascontiguousarray(output[0, :, :height, :width], dtype=np.float32)
+        if not np.isfinite(maps[name]).all():
+            raise ModelFailed(f"{problem} values that are not finite", output=name)
     return maps

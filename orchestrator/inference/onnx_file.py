@@ -47,38 +47,31 @@ def _check_graphs(model: Any) -> None:
     for graph in _graphs(model):
         for tensor in _tensors(graph):
             if tensor.data_location == onnx.TensorProto.EXTERNAL or tensor.external_data:
-                raise CandidateRefused(
-                    f"tensor {tensor.name[:60]!r} is stored in another file; save the model with embedded weights"
-                )
+                remedy = "save the model with embedded weights"
+                raise CandidateRefused(f"tensor {tensor.name[:60]!r} is stored in another file; {remedy}")
         for node in graph.node:
             if node.domain not in known_domains:
-                allowed = ", ".join(sorted(domain or "ai.onnx" for domain in DOMAINS - {""}))
-                raise CandidateRefused(
-                    f"operator {node.op_type[:60]!r} is of the domain {node.domain[:60]!r}; allowed are {allowed}"
-                )
+                rule = f"is of the domain {node.domain[:60]!r}; allowed are {', '.join(sorted(DOMAINS - {''}))}"
+                raise CandidateRefused(f"operator {node.op_type[:60]!r} {rule}")
 
 
 def _check_tensors(kind: str, values: list[Any], expected: tuple[TensorSpec, ...]) -> None:
     """Compare the inputs or outputs of the graph (ValueInfoProto) with those of the model."""
     names, expected_names = sorted(value.name for value in values), sorted(tensor.name for tensor in expected)
     if names != expected_names:
-        raise CandidateRefused(
-            f"the {kind}s are {', '.join(names) or 'none'}; they must be {', '.join(expected_names)}"
-        )
+        required = ", ".join(expected_names)
+        raise CandidateRefused(f"the {kind}s are {', '.join(names) or 'none'}; they must be {required}")
     types = {value.name: value.type.tensor_type for value in values}
     for tensor in expected:
         tensor_type = types[tensor.name]
         if TYPES.get(tensor_type.elem_type) != tensor.data_type:
             raise CandidateRefused(f"{kind} {tensor.name} is not of type {tensor.data_type}")
         shape = [dim.dim_value if dim.HasField("dim_value") else -1 for dim in tensor_type.shape.dim]
+        problem = f"{kind} {tensor.name} has the shape {shape}; it must be"
         if len(shape) != RANK or shape[0] != -1:
-            raise CandidateRefused(
-                f"{kind} {tensor.name} has the shape {shape}; it must be [B, C, H, W] with a free batch size"
-            )
+            raise CandidateRefused(f"{problem} [B, C, H, W] with a free batch size")
         if any(size not in (allowed, -1) for size, allowed in zip(shape[1:], tensor.dims, strict=True)):
-            raise CandidateRefused(
-                f"{kind} {tensor.name} has the shape {shape}; it must be {[-1, *tensor.dims]}, where -1 is any size"
-            )
+            raise CandidateRefused(f"{problem} {[-1, *tensor.dims]}, where -1 is any size")
 
 
 def _graphs(model: Any) -> Iterator[Any]:

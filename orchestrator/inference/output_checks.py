@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 import numpy as np
 from scipy.special import softmax
@@ -24,38 +24,25 @@ errors into large differences. Not tuned."""
 LOGITS = ("component", "material")
 
 
-def _in_range(minimum: float, maximum: float) -> Callable[[FloatMap], str]:
-    def check(values: FloatMap) -> str:
-        lowest, highest = float(values.min()), float(values.max())
-        if minimum - RANGE_SLACK <= lowest and highest <= maximum + RANGE_SLACK:
-            return ""
+RANGES = {"albedo": (0, 1), "shading": (0, np.inf), "roughness": (0, 1), "ambient_occlusion": (0, 1)}
+"""Output → minimum and maximum of its values."""
+
+
+def _violation(name: str, values: FloatMap) -> str:
+    """Return how the values violate the rule of output ``name``, or an empty string. Logits have no rule."""
+    lowest, highest = float(values.min()), float(values.max())
+    if name == "depth" and lowest <= 0:
+        return f"has values down to {lowest:.4g}; all values must be above 0"
+    if name == "normal":
+        deviation = float(np.abs(np.linalg.norm(values, axis=1) - 1).max())
+        if deviation > UNIT_LENGTH_SLACK:
+            allowed = f"allowed is {UNIT_LENGTH_SLACK:g}"
+            return f"has vectors whose length deviates from 1 by up to {deviation:.4g}; {allowed}"
+    minimum, maximum = RANGES.get(name, (-np.inf, np.inf))
+    if lowest < minimum - RANGE_SLACK or highest > maximum + RANGE_SLACK:
         allowed = f"at least {minimum:g}" if maximum == np.inf else f"from {minimum:g} to {maximum:g}"
         return f"has values from {lowest:.4g} to {highest:.4g}; allowed are values {allowed}"
-
-    return check
-
-
-def _unit_length(values: FloatMap) -> str:
-    deviation = float(np.abs(np.linalg.norm(values, axis=1) - 1).max())
-    if deviation <= UNIT_LENGTH_SLACK:
-        return ""
-    return f"has vectors whose length deviates from 1 by up to {deviation:.4g}; allowed is {UNIT_LENGTH_SLACK:g}"
-
-
-def _positive(values: FloatMap) -> str:
-    lowest = float(values.min())
-    return "" if lowest > 0 else f"has values down to {lowest:.4g}; all values must be above 0"
-
-
-RANGE_CHECKS: Mapping[str, Callable[[FloatMap], str]] = {
-    "albedo": _in_range(0, 1),
-    "shading": _in_range(0, np.inf),
-    "normal": _unit_length,
-    "roughness": _in_range(0, 1),
-    "ambient_occlusion": _in_range(0, 1),
-    "depth": _positive,
-}
-"""Output → check of its values, which returns the violation or an empty string. Logits need only be finite."""
+    return ""
 
 
 def check_outputs(outputs: Mapping[str, FloatMap], signature: Signature, side: int) -> None:
@@ -71,11 +58,9 @@ def check_outputs(outputs: Mapping[str, FloatMap], signature: Signature, side: i
             actual = "is missing" if values is None else f"has the shape {values.shape}"
             raise CandidateRefused(f"output {tensor.name} {actual}; expected is {expected}", output=tensor.name)
         if not np.isfinite(values).all():
-            share = float(1 - np.isfinite(values).mean())
-            raise CandidateRefused(
-                f"output {tensor.name} is not finite in {share:.1%} of the values", output=tensor.name
-            )
-        violation = RANGE_CHECKS[tensor.name](values) if tensor.name in RANGE_CHECKS else ""
+            violation = f"is not finite in {1 - np.isfinite(values).mean():.1%} of the values"
+            raise CandidateRefused(f"output {tensor.name} {violation}", output=tensor.name)
+        violation = _violation(tensor.name, values)
         if violation:
             raise CandidateRefused(f"output {tensor.name} {violation}", output=tensor.name)
 
@@ -85,11 +70,7 @@ def difference(name: str, candidate: FloatMap, serving: FloatMap) -> float:
 
     For logits this is the mean total variation distance between the class probabilities. For every other output it is
     the mean absolute difference divided by the spread (1st to 99th percentile) of the serving version's values. Depth
-    is divided by its median first, because its scale is arbitrary.
-
-    Args:
-        candidate: [B, C, H, W].
-        serving: [B, C, H, W].
+    is divided by its median first, because its scale is arbitrary. Both outputs are [B, C, H, W].
     """
     candidate, serving = _normalized(name, candidate), _normalized(name, serving)
     if name in LOGITS:

@@ -36,22 +36,13 @@ class Tuning:
 
 
 def select_profile(folder: Path, name: str) -> Path | None:
-    """Return the folder of a profile.
-
-    ``auto`` selects ``gpu`` if there is a GPU that onnxruntime can use, and ``cpu`` otherwise. ``none`` returns None.
-    """
+    """Return the folder of a profile, or None for ``none``. ``auto`` means ``gpu`` if onnxruntime can use a GPU."""
     if name == "none":
         return None
     if name == "auto":
-        name = "gpu" if shutil.which("nvidia-smi") and _is_installed("onnxruntime-gpu") else "cpu"
+        is_installed = any(metadata.distributions(name="onnxruntime-gpu"))
+        name = "gpu" if shutil.which("nvidia-smi") and is_installed else "cpu"
     return folder / name
-
-
-def _is_installed(distribution: str) -> bool:
-    try:
-        return bool(metadata.version(distribution))
-    except metadata.PackageNotFoundError:
-        return False
 
 
 def list_profiles(folder: Path) -> list[str]:
@@ -86,10 +77,7 @@ def apply_profile(repository: Path, profile: Path, target: Path) -> Path:
 
 
 def tune_profile(profile: Path | None, tuning: Tuning, folder: Path) -> Path | None:
-    """Write a profile to ``folder`` that is ``profile`` with ``tuning`` applied, and return ``folder``.
-
-    Returns ``profile`` itself if ``tuning`` changes nothing.
-    """
+    """Write ``profile`` with ``tuning`` applied to ``folder`` and return it, or ``profile`` if nothing changes."""
     if tuning == Tuning():
         return profile
     overrides = profile / f"{TUNED_BACKEND}.pbtxt" if profile else None

@@ -9,6 +9,7 @@ import queue
 import random
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 
 import numpy as np
@@ -42,7 +43,6 @@ class ShadowTraffic:
     Args:
         infer: runs the candidate on an image, and raises HeartwoodError if its outputs are invalid.
         share: share of the live requests to use, from 0 to 1.
-        required: number of comparisons to make.
     """
 
     def __init__(self, infer: Callable[[FloatMap], InferenceResult], *, share: float, required: int) -> None:
@@ -53,7 +53,7 @@ class ShadowTraffic:
         self._random = random.Random()  # noqa: S311 - sampling requests needs no cryptographic randomness
         self._stop = threading.Event()
         self._comparisons: list[_Comparison] = []
-        self._failure: HeartwoodError | None = None
+        self.failure: HeartwoodError | None = None  # the error of the candidate that ended the comparison
         self._thread = threading.Thread(target=self._work, name="shadow", daemon=True)
 
     def __enter__(self) -> ShadowTraffic:
@@ -68,20 +68,13 @@ class ShadowTraffic:
         """Queue a live request for comparison, or skip it. Returns immediately."""
         if self._random.random() >= self._share or self._stop.is_set():
             return
-        try:
+        with suppress(queue.Full):
             self._queue.put_nowait((image, result))
-        except queue.Full:
-            return
 
     @property
     def count(self) -> int:
         """Number of requests compared so far."""
         return len(self._comparisons)
-
-    @property
-    def failure(self) -> HeartwoodError | None:
-        """The error of the candidate that ended the comparison, if any."""
-        return self._failure
 
     def report(self) -> ShadowReport:
         """Return the mean differences and the median latencies. At least one request must have been compared."""
@@ -103,7 +96,7 @@ class ShadowTraffic:
             try:
                 candidate = self._infer(image)
             except HeartwoodError as error:
-                self._failure = error
+                self.failure = error
                 return
             differences = {name: difference(name, candidate.outputs[name], live.outputs[name]) for name in live.outputs}
             self._comparisons.append(_Comparison(differences, 1000 * candidate.seconds, 1000 * live.seconds))

@@ -11,15 +11,15 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import tritonclient.grpc as triton
 from google.protobuf import json_format
-from numpy.typing import NDArray
 from tritonclient.grpc import model_config_pb2
 from tritonclient.utils import InferenceServerException
 
@@ -69,7 +69,10 @@ class InferenceResult:
 
 
 class TritonClient:
-    """A client for the Triton at ``url`` (gRPC host:port). Thread-safe."""
+    """A client for the Triton at ``url`` (gRPC host:port). Thread-safe.
+
+    Every method except ``ready`` raises ModelUnavailable if Triton or the model is not available.
+    """
 
     def __init__(self, url: str) -> None:
         self.grpc_client = triton.InferenceServerClient(url)
@@ -79,34 +82,18 @@ class TritonClient:
         self.grpc_client.close()
 
     def repository_versions(self, model: str) -> list[str]:
-        """Return the versions in the model repository that are ready, oldest first.
-
-        Raises:
-            ModelUnavailable: Triton or the model is not available.
-        """
-        try:
+        """Return the versions in the model repository that are ready, oldest first."""
+        with heartwood_errors(model, PROBE_TIMEOUT_S):
             metadata = self.grpc_client.get_model_metadata(model, client_timeout=PROBE_TIMEOUT_S)
-        except InferenceServerException as error:
-            raise to_heartwood_error(error, model, PROBE_TIMEOUT_S) from None
         return sorted(metadata.versions, key=int)
 
     def config(self, model: str) -> Any:
-        """Return the ModelConfig that Triton uses, with its defaults filled in.
-
-        Raises:
-            ModelUnavailable: Triton or the model is not available.
-        """
-        try:
+        """Return the ModelConfig that Triton uses, with its defaults filled in."""
+        with heartwood_errors(model, PROBE_TIMEOUT_S):
             return self.grpc_client.get_model_config(model, client_timeout=PROBE_TIMEOUT_S).config
-        except InferenceServerException as error:
-            raise to_heartwood_error(error, model, PROBE_TIMEOUT_S) from None
 
     def signature(self, model: str) -> Signature:
-        """Return the inputs and outputs of a model.
-
-        Raises:
-            ModelUnavailable: Triton or the model is not available.
-        """
+        """Return the inputs and outputs of a model."""
         config = self.config(model)
         return Signature(_tensor_specs(config.input), _tensor_specs(config.output))
 
@@ -122,7 +109,6 @@ class TritonClient:
 
         Raises:
             CandidateRefused: Triton cannot load the file.
-            ModelUnavailable: Triton is not available.
         """
         config = model_config_pb2.ModelConfig()
         config.CopyFrom(self.config(model))
@@ -140,33 +126,20 @@ class TritonClient:
             raise CandidateRefused(f"Triton cannot load the file: {_first_line(error)}") from None
 
     def unload(self, name: str) -> None:
-        """Unload a deployed version. Triton completes running requests and rejects new ones.
-
-        Raises:
-            ModelUnavailable: Triton is not available.
-        """
-        try:
+        """Unload a deployed version. Triton completes running requests and rejects new ones."""
+        with heartwood_errors(name, LOAD_TIMEOUT_S):
             self.grpc_client.unload_model(name, client_timeout=LOAD_TIMEOUT_S)
-        except InferenceServerException as error:
-            raise to_heartwood_error(error, name, LOAD_TIMEOUT_S) from None
 
     def infer(self, name: str, version: str, image: FloatMap, timeout_s: float) -> InferenceResult:
-        """Run a model version and wait for its outputs.
-
-        Args:
-            image: [B, 3, H, W] float32, sRGB in [0, 1].
-
-        Raises:
-            ModelUnavailable: the model is not available.
-            ModelFailed: the model returned an error.
-            DeadlineExceeded: ``timeout_s`` passed.
-        """
+        """Run a model version and wait for its outputs; see ``infer_async``."""
         return self.infer_async(name, version, image, timeout_s).result()
 
     def infer_async(
         self, name: str, version: str, image: FloatMap, timeout_s: float, outputs: Sequence[str] = ()
     ) -> Future[InferenceResult]:
-        """Start a request and return a future, whose ``result()`` raises the errors of ``infer``.
+        """Start a request and return a future.
+
+        Its ``result()`` raises ModelUnavailable, ModelFailed, or DeadlineExceeded if ``timeout_s`` passed.
 
         Args:
             image: [B, 3, H, W] float32, sRGB in [0, 1].
@@ -180,10 +153,10 @@ class TritonClient:
 
         def on_response(result: Any, error: InferenceServerException | None) -> None:  # named by tritonclient
             if error is not None:
-                future.set_exception(to_heartwood_error(error, name, timeout_s, image.shape))
+                future.set_exception(_to_heartwood_error(error, name, timeout_s, image.shape))
                 return
             names = [output.name for output in result.get_response().outputs]
-            values = {output: _as_float32(result.as_numpy(output)) for output in names}
+            values = {output: np.asarray(result.as_numpy(output), np.float32) for output in names}
             future.set_result(InferenceResult(values, time.perf_counter() - started))
 
         try:
@@ -191,19 +164,27 @@ class TritonClient:
                 name, [tensor], on_response, model_version=version, outputs=requested, client_timeout=timeout_s
             )
         except InferenceServerException as error:
-            future.set_exception(to_heartwood_error(error, name, timeout_s, image.shape))
+            future.set_exception(_to_heartwood_error(error, name, timeout_s, image.shape))
         return future
 
 
-def to_heartwood_error(
-    error: InferenceServerException, model: str, timeout_s: float, input_shape: Sequence[int] = ()
-) -> HeartwoodError:
-    """Convert the error of a Triton call to Heartwood's error hierarchy.
+@contextmanager
+def heartwood_errors(model: str, timeout_s: float, input_shape: Sequence[int] = ()) -> Iterator[None]:
+    """Convert the error of a call to Triton into ModelUnavailable, ModelFailed or DeadlineExceeded.
 
     Args:
-        model: Triton name of the model that was called.
-        input_shape: shape of the input tensor, for the message; empty if the call had none.
+        model: Triton name of the model that is called.
+        input_shape: shape of the input tensor, for the message; empty if the call has none.
     """
+    try:
+        yield
+    except InferenceServerException as error:
+        raise _to_heartwood_error(error, model, timeout_s, input_shape) from None
+
+
+def _to_heartwood_error(
+    error: InferenceServerException, model: str, timeout_s: float, input_shape: Sequence[int]
+) -> HeartwoodError:
     if "DEADLINE_EXCEEDED" in str(error.status() or ""):
         return DeadlineExceeded(f"model {model!r} did not answer within {timeout_s:.1f} s")
     if _is_unavailable(error):
@@ -225,11 +206,5 @@ def _first_line(error: InferenceServerException) -> str:
 
 
 def _tensor_specs(tensors: Any) -> tuple[TensorSpec, ...]:
-    return tuple(
-        TensorSpec(tensor.name, model_config_pb2.DataType.Name(tensor.data_type), tuple(tensor.dims))
-        for tensor in tensors
-    )
-
-
-def _as_float32(values: NDArray[Any]) -> FloatMap:
-    return np.asarray(values, np.float32)
+    name_of_type = model_config_pb2.DataType.Name
+    return tuple(TensorSpec(tensor.name, name_of_type(tensor.data_type), tuple(tensor.dims)) for tensor in tensors)

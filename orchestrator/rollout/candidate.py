@@ -44,11 +44,7 @@ class Comparison:
     signature: Signature
 
     def infer_candidate(self, image: FloatMap) -> InferenceResult:
-        """Run the candidate on [1, 3, S, S] and check its outputs.
-
-        Raises:
-            CandidateRefused: inference failed, or the outputs are invalid.
-        """
+        """Run the candidate on [1, 3, S, S]. Raises CandidateRefused if inference fails or the outputs are invalid."""
         try:
             result = self._infer(self.candidate.triton_name, str(self.candidate.version), image)
         except ModelFailed as error:
@@ -93,13 +89,12 @@ def check_candidate(
 def warm_up(comparison: Comparison, progress: Progress) -> tuple[Latency, ...]:
     """Run the candidate at every size that photos are padded to, and time both versions with alternating requests."""
     latencies = []
+    versions = (comparison.infer_candidate, comparison.infer_serving)
     for index, (side, count) in enumerate(TIMED_REQUESTS.items()):
         progress(index / len(TIMED_REQUESTS), f"warming up at {side} × {side}")
         image = golden_input(PHOTOS[index % len(PHOTOS)], side)
         comparison.infer_candidate(image)
-        seconds = [
-            (comparison.infer_candidate(image).seconds, comparison.infer_serving(image).seconds) for _ in range(count)
-        ]
+        seconds = [[infer(image).seconds for infer in versions] for _ in range(count)]
         candidate_ms, serving_ms = 1000 * np.median(seconds, axis=0)
         latencies.append(Latency(side, float(candidate_ms), float(serving_ms)))
     return tuple(latencies)
@@ -139,10 +134,11 @@ def decide_verdict(
     if options.accept_difference:
         return Verdict.DIFFERENCE_ACCEPTED
     listed = ", ".join(f"{name} by {value:.1%}" for name, value in exceeding.items())
+    rule = f"{listed} of the spread; at most {MAX_DIFFERENCE:.0%} is allowed"
+    remedy = "provide an evaluation.json with better figures, or accept the difference (--accept-difference)"
     raise CandidateRefused(
-        f"the outputs differ from version {serving_version} ({listed} of the spread; at most {MAX_DIFFERENCE:.0%} is "
-        f"allowed), and {objection}; if the difference is intended, provide an evaluation.json with better figures, or "
-        "accept the difference (--accept-difference)"
+        f"the outputs differ from version {serving_version} ({rule}), and {objection}; if the difference is intended, "
+        f"{remedy}"
     )
 
 
@@ -163,10 +159,9 @@ def compare_on_live_requests(comparison: Comparison, options: DeployOptions, pro
                 if shadow.failure is not None:
                     raise CandidateRefused(f"on a live request: {shadow.failure.message}", **shadow.failure.facts)
                 if time.monotonic() > deadline:
-                    raise CandidateRefused(
-                        f"only {shadow.count} of {required} live requests arrived in {options.shadow_timeout_s:.0f} s; "
-                        "reduce the number of requests, or increase the share or the timeout"
-                    )
+                    arrived = f"only {shadow.count} of {required} live requests arrived"
+                    remedy = "reduce the number of requests, or increase the share or the timeout"
+                    raise CandidateRefused(f"{arrived} in {options.shadow_timeout_s:.0f} s; {remedy}")
                 time.sleep(SHADOW_POLL_S)
         finally:
             comparison.models.set_observer(model, None)

@@ -15,7 +15,6 @@ and the serving version, that no figure is worse, and that at least one figure i
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -41,7 +40,7 @@ class Figure(BaseModel):
         return (self.candidate - self.baseline) * (1 if self.better == "higher" else -1)
 
 
-class EvaluationFile(BaseModel):
+class Evaluation(BaseModel):
     """The contents of ``evaluation.json``."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
@@ -51,13 +50,6 @@ class EvaluationFile(BaseModel):
     against_version: int = Field(ge=1)
     test_split: str = Field(min_length=1, max_length=400)
     figures: dict[str, Figure] = Field(min_length=1, max_length=100)
-
-
-@dataclass(frozen=True)
-class Evaluation:
-    """An evaluation that describes the candidate being deployed."""
-
-    file: EvaluationFile
 
     @classmethod
     def read(cls, data: bytes, model: str, sha256: str) -> Evaluation:
@@ -70,35 +62,27 @@ class Evaluation:
         if len(data) > MAX_BYTES:
             raise InvalidInput(FIELD, f"{len(data)} bytes; allowed are at most {MAX_BYTES}")
         try:
-            file = EvaluationFile.model_validate(json.loads(data))
+            evaluation = cls.model_validate(json.loads(data))
         except ValidationError as error:
             first = error.errors()[0]
             location = ".".join(str(key) for key in first["loc"]) or "the file"
             raise InvalidInput(FIELD, f"{location}: {first['msg']}") from None
         except ValueError:
             raise InvalidInput(FIELD, "the file is not valid JSON") from None
-        if file.model != model:
-            raise CandidateRefused(f"the evaluation is for model {file.model[:60]!r}, not for {model!r}")
-        if file.sha256 != sha256:
-            raise CandidateRefused(
-                f"the evaluation is for another ONNX file: the SHA-256 is {sha256}, the evaluation has {file.sha256}"
-            )
-        return cls(file)
+        if evaluation.model != model:
+            raise CandidateRefused(f"the evaluation is for model {evaluation.model[:60]!r}, not for {model!r}")
+        if evaluation.sha256 != sha256:
+            hashes = f"the SHA-256 is {sha256}, the evaluation has {evaluation.sha256}"
+            raise CandidateRefused(f"the evaluation is for another ONNX file: {hashes}")
+        return evaluation
 
     def objection(self, serving_version: int) -> str:
         """Return why the evaluation does not show that the candidate is better, or an empty string if it does."""
-        if self.file.against_version != serving_version:
-            return (
-                f"the evaluation is against version {self.file.against_version}, but version {serving_version} serves"
-            )
-        figures = self.file.figures
-        worse = [
-            f"{name} {figure.candidate:g} (baseline {figure.baseline:g})"
-            for name, figure in figures.items()
-            if figure.gain < 0
-        ]
+        if self.against_version != serving_version:
+            return f"the evaluation is against version {self.against_version}, but version {serving_version} serves"
+        worse = {name: figure for name, figure in self.figures.items() if figure.gain < 0}
         if worse:
-            return f"the evaluation has worse figures: {', '.join(worse)}"
-        if not any(figure.gain > 0 for figure in figures.values()):
-            return "the evaluation has no better figure"
-        return ""
+            listed = (f"{name} {figure.candidate:g} (baseline {figure.baseline:g})" for name, figure in worse.items())
+            return f"the evaluation has worse figures: {', '.join(listed)}"
+        is_better = any(figure.gain > 0 for figure in self.figures.values())
+        return "" if is_better else "the evaluation has no better figure"

@@ -65,12 +65,9 @@ class Follower:
             ready = self._records.versions(states=[VersionState.READY])
             for version in ready:
                 self._ensure_loaded(version)
-            self._models.set_serving(
-                ServingVersions(
-                    promoted={model: str(pointer.version) for model, pointer in pointers.items()},
-                    deployed={(version.model, str(version.version)): version.triton_name for version in ready},
-                )
-            )
+            promoted = {model: str(pointer.version) for model, pointer in pointers.items()}
+            deployed = {(version.model, str(version.version)): version.triton_name for version in ready}
+            self._models.set_serving(ServingVersions(promoted, deployed))
 
     def remove(self, version: ModelVersion) -> None:
         """Unload a version, and delete its file unless another version uses the same file."""
@@ -99,9 +96,8 @@ class Follower:
             data = self._blobs.get(MODEL_TENANT, version.sha256)
             sha256 = hashlib.sha256(data).hexdigest()
             if sha256 != version.sha256:
-                raise CandidateRefused(
-                    f"the stored file is corrupt: its SHA-256 is {sha256}, expected is {version.sha256}"
-                )
+                hashes = f"its SHA-256 is {sha256}, expected is {version.sha256}"
+                raise CandidateRefused(f"the stored file is corrupt: {hashes}")
             self._models.triton.load(version.model, name, str(version.version), data)
             log.info("model_loaded", model=version.model, version=version.version)
         except ModelUnavailable:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import threading
 import time
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import structlog
@@ -47,20 +48,20 @@ HEARTBEAT_INTERVAL_S = 5.0
 """Minimum time between two heartbeats of a candidate that is being checked."""
 
 
+@dataclass
 class _Heartbeat:
     """A progress callback that also records heartbeats of a candidate."""
 
-    def __init__(self, records: ModelRecords, candidate: ModelVersion, progress: Progress) -> None:
-        self._records = records
-        self._candidate = candidate
-        self._progress = progress
-        self._last = time.monotonic()
+    records: ModelRecords
+    candidate: ModelVersion
+    progress: Progress
+    last: float = field(default_factory=time.monotonic)
 
     def report(self, fraction: float, message: str) -> None:
-        if time.monotonic() - self._last > HEARTBEAT_INTERVAL_S:
-            self._last = time.monotonic()
-            self._records.heartbeat(self._candidate.model, self._candidate.version)
-        self._progress(fraction, message)
+        if time.monotonic() - self.last > HEARTBEAT_INTERVAL_S:
+            self.last = time.monotonic()
+            self.records.heartbeat(self.candidate.model, self.candidate.version)
+        self.progress(fraction, message)
 
 
 class Rollout:
@@ -90,19 +91,11 @@ class Rollout:
         if model not in MODELS:
             raise NotFound("model", model[:80])
         in_repository = [int(version) for version in self._models.triton.repository_versions(model)]
-        deployed = self._records.versions(model)
-        deployed_numbers = {version.version for version in deployed}
-        repository_versions = [
-            ModelVersion(model, number, VersionState.READY)
-            for number in in_repository
-            if number not in deployed_numbers
-        ]
-        versions = sorted([*deployed, *repository_versions], key=lambda version: version.version, reverse=True)
-        pointer = self._records.pointers().get(model)
-        if pointer is None:
-            previous = in_repository[-2] if len(in_repository) > 1 else 0
-            pointer = Pointer(in_repository[-1] if in_repository else 0, previous)
-        return ModelStatus(model, pointer, tuple(versions))
+        versions = {number: ModelVersion(model, number, VersionState.READY) for number in in_repository}
+        versions |= {version.version: version for version in self._records.versions(model)}
+        previous, newest = [0, 0, *in_repository][-2:]
+        pointer = self._records.pointers().get(model, Pointer(newest, previous))
+        return ModelStatus(model, pointer, tuple(versions[number] for number in sorted(versions, reverse=True)))
 
     def deploy(
         self,
@@ -132,13 +125,9 @@ class Rollout:
         """
         before = self.status(model)
         data = file.read_bytes()
+        number, sha256 = _free_version(version, before), hashlib.sha256(data).hexdigest()
         candidate = ModelVersion(
-            model=model,
-            version=_free_version(version, before),
-            state=VersionState.CHECKING,
-            sha256=hashlib.sha256(data).hexdigest(),
-            size_bytes=len(data),
-            operator=operator,
+            model, number, VersionState.CHECKING, sha256=sha256, size_bytes=len(data), operator=operator
         )
         if not self._records.add_candidate(candidate, self._executor_id):
             raise FailedPrecondition(_describe_conflict(self.status(model), candidate.version))
@@ -178,12 +167,8 @@ class Rollout:
 
     def _refuse(self, candidate: ModelVersion, error: BaseException) -> None:
         """Record why the candidate failed, unload it and delete its file."""
-        if isinstance(error, Canceled):
-            reason = "the deployment was canceled"
-        elif isinstance(error, HeartwoodError):
-            reason = error.message
-        else:
-            reason = "internal error; see the log of the service"
+        reason = error.message if isinstance(error, HeartwoodError) else "internal error; see the log of the service"
+        reason = "the deployment was canceled" if isinstance(error, Canceled) else reason
         log.warning("candidate_refused", model=candidate.model, version=candidate.version, reason=reason)
         self._records.mark_failed(candidate.model, candidate.version, reason)
         self._follower.remove(candidate)
@@ -205,18 +190,15 @@ class Rollout:
     def rollback(self, model: str, revision: int | None, operator: str) -> ModelStatus:
         """Make the version serve that served before the last change. A second rollback undoes the first.
 
-        Raises:
-            NotFound: the model does not exist.
-            FailedPrecondition: there is no previous version.
-            ModelUnavailable: the previous version is not loaded at the moment.
-            ChangedMeanwhile: the model has another revision now.
+        Raises the errors of ``promote``, and FailedPrecondition if there is no previous version.
         """
         status = self._status_at(model, revision)
-        if not status.pointer.previous:
+        pointer = status.pointer
+        if not pointer.previous:
             raise FailedPrecondition(
-                f"{model} has no previous version to roll back to; version {status.pointer.version} serves"
+                f"{model} has no previous version to roll back to; version {pointer.version} serves"
             )
-        return self._move_pointer(status, status.pointer.previous, operator)
+        return self._move_pointer(status, pointer.previous, operator)
 
     def retire(self, model: str, version: int) -> ModelStatus:
         """Unload a deployed version that does not serve, and delete its file. Its number cannot be used again.
@@ -226,15 +208,15 @@ class Rollout:
             FailedPrecondition: the version serves, is in the model repository, or is not READY.
         """
         target = _find_version(self.status(model), version)
+        subject = f"version {version} of {model}"
         if target.in_repository:
-            raise FailedPrecondition(
-                f"version {version} of {model} is part of the model repository; to remove it, delete its folder there"
-            )
+            remedy = "to remove it, delete its folder there"
+            raise FailedPrecondition(f"{subject} is part of the model repository; {remedy}")
         with self._pointer_lock:
             if not self._records.retire(model, version):
                 if self.status(model).pointer.version == version:
-                    raise FailedPrecondition(f"version {version} of {model} serves; promote another version first")
-                raise FailedPrecondition(f"version {version} of {model} is {target.state.value}; it must be READY")
+                    raise FailedPrecondition(f"{subject} serves; promote another version first")
+                raise FailedPrecondition(f"{subject} is {target.state.value}; it must be READY")
         self._follower.sync()
         self._follower.remove(target)
         return self.status(model)
@@ -249,16 +231,15 @@ class Rollout:
     def _move_pointer(self, expected: ModelStatus, version: int, operator: str) -> ModelStatus:
         """Make ``version`` serve, unless the pointer has changed since ``expected`` was read."""
         model = expected.model
+        subject = f"version {version} of {model}"
         target = _find_version(self.status(model), version)
         if target.state is not VersionState.READY:
             reason = f" ({target.reason})" if target.reason else ""
-            raise FailedPrecondition(f"version {version} of {model} is {target.state.value}{reason}; it must be READY")
+            raise FailedPrecondition(f"{subject} is {target.state.value}{reason}; it must be READY")
         if expected.pointer.version == version:
-            raise FailedPrecondition(f"version {version} of {model} serves already")
+            raise FailedPrecondition(f"{subject} serves already")
         if not self._models.triton.ready(target.triton_name, str(version)):
-            raise ModelUnavailable(
-                f"version {version} of {model} is not loaded on Triton at the moment; try again later", model=model
-            )
+            raise ModelUnavailable(f"{subject} is not loaded on Triton at the moment; try again later", model=model)
         with self._pointer_lock:
             if not self._records.move_pointer(model, expected.pointer, version, operator):
                 raise _changed_meanwhile(self.status(model))
@@ -289,21 +270,15 @@ def _describe_conflict(status: ModelStatus, version: int) -> str:
     """Return why a candidate with this number cannot be added."""
     for other in status.versions:
         if other.state is VersionState.CHECKING:
-            return (
-                f"version {other.version} of {status.model}, deployed by {other.operator!r}, is being checked; "
-                "wait until the check ends"
-            )
+            subject = f"version {other.version} of {status.model}, deployed by {other.operator!r},"
+            return f"{subject} is being checked; wait until the check ends"
     newest = status.versions[0].version if status.versions else 0
     return f"{status.model} already has a version {version}; the next free number is {newest + 1}"
 
 
 def _changed_meanwhile(status: ModelStatus) -> ChangedMeanwhile:
     pointer = status.pointer
-    changed_by = f" by {pointer.operator!r}" if pointer.operator else ""
-    return ChangedMeanwhile(
-        f"{status.model} was changed{changed_by} in the meantime: version {pointer.version} serves now (revision "
-        f"{pointer.revision}); read its status and decide again",
-        model=status.model,
-        version=pointer.version,
-        revision=pointer.revision,
-    )
+    changed = f"{status.model} was changed{f' by {pointer.operator!r}' if pointer.operator else ''} in the meantime"
+    serving = f"version {pointer.version} serves now (revision {pointer.revision})"
+    facts = {"model": status.model, "version": pointer.version, "revision": pointer.revision}
+    return ChangedMeanwhile(f"{changed}: {serving}; read its status and decide again", **facts)

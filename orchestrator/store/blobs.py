@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, cast
@@ -16,6 +17,8 @@ from orchestrator.errors import FailedPrecondition, NotFound
 
 DOWNLOAD_CHUNK = 1 << 20
 """Size in bytes of the chunks of ``Blobs.stream``."""
+MISSING_ERRORS = (NotFoundError, FileNotFoundError)
+"""The errors of obstore for a blob that does not exist."""
 
 
 class Blobs:
@@ -46,47 +49,32 @@ class Blobs:
 
     def exists(self, tenant: str, sha256: str) -> bool:
         """Return whether the tenant has the blob."""
-        try:
-            obstore.head(self._store, _key(tenant, sha256))
-        except (NotFoundError, FileNotFoundError):
-            return False
-        return True
+        with suppress(*MISSING_ERRORS):
+            return bool(obstore.head(self._store, _key(tenant, sha256)))
+        return False
 
     def get(self, tenant: str, sha256: str) -> bytes:
-        """Return the whole blob.
-
-        Raises:
-            NotFound: the blob does not exist.
-        """
+        """Return the whole blob, or raise NotFound."""
         try:
             return bytes(obstore.get(self._store, _key(tenant, sha256)).bytes())
-        except (NotFoundError, FileNotFoundError):
+        except MISSING_ERRORS:
             raise NotFound("file", sha256) from None
 
     def stream(self, tenant: str, sha256: str, offset: int, size: int) -> Iterator[bytes]:
-        """Yield the blob from ``offset`` to its end in chunks of at most 1 MiB.
-
-        Args:
-            size: total size of the blob in bytes.
-
-        Raises:
-            NotFound: the blob does not exist.
-        """
+        """Yield the blob of ``size`` bytes from ``offset`` to its end in chunks of at most 1 MiB, or raise NotFound."""
         while offset < size:
             length = min(DOWNLOAD_CHUNK, size - offset)
             try:
                 chunk = bytes(obstore.get_range(self._store, _key(tenant, sha256), start=offset, length=length))
-            except (NotFoundError, FileNotFoundError):
+            except MISSING_ERRORS:
                 raise NotFound("file", sha256) from None
             yield chunk
             offset += length
 
     def delete(self, tenant: str, sha256: str) -> None:
         """Delete the blob if it exists."""
-        try:
+        with suppress(*MISSING_ERRORS):
             obstore.delete(self._store, _key(tenant, sha256))
-        except (NotFoundError, FileNotFoundError):
-            return
 
     def sign(self, tenant: str, sha256: str, lifetime: timedelta) -> str:
         """Return a URL for downloading the blob without a token. It expires after ``lifetime``.

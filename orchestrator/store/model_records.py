@@ -7,10 +7,14 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import sqlalchemy as sa
+from pydantic import TypeAdapter
 from sqlalchemy.engine import Connection, Engine, RowMapping
 
 from orchestrator.domain.model_versions import CandidateReport, ModelVersion, Pointer, VersionState
 from orchestrator.store.schema import model_pointers, model_versions
+
+REPORT = TypeAdapter(CandidateReport)
+"""Converts reports to JSON documents and back."""
 
 
 class ModelRecords:
@@ -22,12 +26,7 @@ class ModelRecords:
     # ---- versions
 
     def versions(self, model: str = "", states: Sequence[VersionState] = ()) -> list[ModelVersion]:
-        """Return deployed versions, newest first.
-
-        Args:
-            model: empty means all models.
-            states: empty means all states.
-        """
+        """Return deployed versions, newest first; an empty argument means all models or all states."""
         query = sa.select(model_versions).order_by(model_versions.c.model, model_versions.c.version.desc())
         if model:
             query = query.where(model_versions.c.model == model)
@@ -36,32 +35,18 @@ class ModelRecords:
         return self._select(query)
 
     def add_candidate(self, candidate: ModelVersion, executor_id: str) -> bool:
-        """Insert a version as CHECKING. It replaces a FAILED version with the same number.
+        """Insert a version as CHECKING, which the replica ``executor_id`` checks. It replaces a FAILED version.
 
-        Args:
-            executor_id: the replica that checks the candidate.
-
-        Returns:
-            False if the version number is in use, or another candidate of the model is being checked.
+        Returns False if the version number is in use, or another candidate of the model is being checked.
         """
         now = datetime.now(UTC)
-        is_failed = model_versions.c.state == VersionState.FAILED.value
-        row = {
-            "model": candidate.model,
-            "version": candidate.version,
-            "state": VersionState.CHECKING.value,
-            "sha256": candidate.sha256,
-            "size_bytes": candidate.size_bytes,
-            "operator": candidate.operator,
-            "executor_id": executor_id,
-            "create_time": now,
-            "beat_time": now,
-        }
+        key = _has_key(candidate.model, candidate.version)
+        columns = ("model", "version", "sha256", "size_bytes", "operator")
+        row = {name: getattr(candidate, name) for name in columns}
+        row |= {"state": VersionState.CHECKING.value, "executor_id": executor_id, "create_time": now, "beat_time": now}
         try:
             with self.engine.begin() as connection:
-                connection.execute(
-                    model_versions.delete().where(_has_key(candidate.model, candidate.version), is_failed)
-                )
+                connection.execute(model_versions.delete().where(key, _has_state(VersionState.FAILED)))
                 connection.execute(model_versions.insert().values(row))
         except sa.exc.IntegrityError:
             return False
@@ -73,7 +58,8 @@ class ModelRecords:
 
     def mark_ready(self, model: str, version: int, report: CandidateReport) -> bool:
         """Change CHECKING to READY. Returns False if the version is no longer CHECKING."""
-        return self._update_candidate(model, version, state=VersionState.READY.value, report=report.to_json())
+        document = REPORT.dump_python(report, mode="json")
+        return self._update_candidate(model, version, state=VersionState.READY.value, report=document)
 
     def mark_failed(self, model: str, version: int, reason: str) -> bool:
         """Change CHECKING to FAILED. Returns False if the version is no longer CHECKING."""
@@ -88,36 +74,28 @@ class ModelRecords:
         """
         is_silent = model_versions.c.beat_time < datetime.now(UTC) - heartbeat_timeout
         is_of_executor = model_versions.c.executor_id == executor_id if executor_id else sa.false()
-        is_checking = model_versions.c.state == VersionState.CHECKING.value
-        return self._select(sa.select(model_versions).where(is_checking, sa.or_(is_silent, is_of_executor)))
+        is_orphaned = sa.and_(_has_state(VersionState.CHECKING), sa.or_(is_silent, is_of_executor))
+        return self._select(sa.select(model_versions).where(is_orphaned))
 
     def retire(self, model: str, version: int) -> bool:
         """Change READY to RETIRED. If a rollback would restore the version, the model loses its rollback version.
 
-        Returns:
-            False if the version serves or is not READY.
+        Returns False if the version serves or is not READY.
         """
+        pointer = model_pointers.c
+        serves = sa.exists(sa.select(pointer.model).where(pointer.model == model, pointer.version == version))
+        retire = model_versions.update().where(_has_key(model, version), _has_state(VersionState.READY), ~serves)
+        reset_rollback = model_pointers.update().where(pointer.model == model, pointer.previous == version)
         with self.engine.begin() as connection:
             _lock_state(connection, model, version)
-            serves = sa.select(model_pointers.c.model).where(
-                model_pointers.c.model == model, model_pointers.c.version == version
-            )
-            retired = connection.execute(
-                model_versions.update()
-                .where(_has_key(model, version), model_versions.c.state == VersionState.READY.value, ~sa.exists(serves))
-                .values(state=VersionState.RETIRED.value)
-            ).rowcount
+            retired = connection.execute(retire.values(state=VersionState.RETIRED.value)).rowcount
             if retired:
-                connection.execute(
-                    model_pointers.update()
-                    .where(model_pointers.c.model == model, model_pointers.c.previous == version)
-                    .values(previous=0, revision=model_pointers.c.revision + 1, change_time=datetime.now(UTC))
-                )
+                changes = {"previous": 0, "revision": pointer.revision + 1, "change_time": datetime.now(UTC)}
+                connection.execute(reset_rollback.values(changes))
         return bool(retired)
 
     def _update_candidate(self, model: str, version: int, **values: Any) -> bool:
-        is_checking = model_versions.c.state == VersionState.CHECKING.value
-        query = model_versions.update().where(_has_key(model, version), is_checking)
+        query = model_versions.update().where(_has_key(model, version), _has_state(VersionState.CHECKING))
         with self.engine.begin() as connection:
             return bool(connection.execute(query.values(**values)).rowcount)
 
@@ -136,19 +114,11 @@ class ModelRecords:
     def move_pointer(self, model: str, expected: Pointer, version: int, operator: str) -> bool:
         """Make ``version`` serve. The version that served before becomes the rollback version.
 
-        Args:
-            expected: the pointer that the caller read. Its revision must still be current.
-
-        Returns:
-            False if the pointer has changed since, or the version is not READY. Nothing is written then.
+        Returns False if the pointer is no longer the ``expected`` one, which the caller read, or the version is not
+        READY. Nothing is written then.
         """
-        row = {
-            "version": version,
-            "previous": expected.version,
-            "revision": expected.revision + 1,
-            "operator": operator,
-            "change_time": datetime.now(UTC),
-        }
+        row: dict[str, Any] = {"version": version, "previous": expected.version, "revision": expected.revision + 1}
+        row |= {"operator": operator, "change_time": datetime.now(UTC)}
         try:
             with self.engine.begin() as connection:
                 # A version in the model repository has no row, and therefore no state.
@@ -172,15 +142,11 @@ def _has_key(model: str, version: int) -> sa.ColumnElement[bool]:
     return sa.and_(model_versions.c.model == model, model_versions.c.version == version)
 
 
+def _has_state(state: VersionState) -> sa.ColumnElement[bool]:
+    return model_versions.c.state == state.value
+
+
 def _to_version(row: RowMapping) -> ModelVersion:
-    return ModelVersion(
-        model=row["model"],
-        version=row["version"],
-        state=VersionState(row["state"]),
-        sha256=row["sha256"],
-        size_bytes=row["size_bytes"],
-        reason=row["reason"],
-        operator=row["operator"],
-        report=CandidateReport.from_json(row["report"]) if row["report"] else None,
-        create_time=row["create_time"],
-    )
+    values = {name: row[name] for name in ModelVersion.__dataclass_fields__}
+    report = REPORT.validate_python(row["report"]) if row["report"] else None
+    return ModelVersion(**values | {"state": VersionState(row["state"]), "report": report})

@@ -42,8 +42,7 @@ def run_blender(
     Args:
         job: the script's parameters, which are written to ``folder/SCRIPT.json``. Paths become strings.
         executable: a ``blender`` program; empty means the ``bpy`` wheel.
-        on_line: called with every line that Blender prints. Names in an input file can influence lines, so they are
-            untrusted.
+        on_line: receives every line that Blender prints. An input file can influence lines, so they are untrusted.
         threads: number of CPU threads; 0 means all.
 
     Raises:
@@ -60,13 +59,12 @@ def run_blender(
         match = PROGRESS_LINE.match(line)
         return (min(float(match[1]), 1.0), match[2]) if match else None
 
-    command = [*_blender_command(executable, SCRIPTS / f"{script}.py"), job_file]
-    run_program("blender", command, folder, limits=limits, read_line=read_line, progress=progress)
-
-
-def _blender_command(executable: str, script: Path) -> list[str | Path]:
+    script_file = SCRIPTS / f"{script}.py"
+    command: list[str | Path]
     if executable:
-        return [executable, *SAFE_OPTIONS, "--python", script, "--"]
-    if importlib.util.find_spec("bpy") is None:
+        command = [executable, *SAFE_OPTIONS, "--python", script_file, "--", job_file]
+    elif importlib.util.find_spec("bpy") is not None:
+        command = [sys.executable, "-P", script_file, job_file]
+    else:
         raise ToolFailed("Blender is not installed; install it with: pip install 'heartwood[tools]'")
-    return [sys.executable, "-P", script]
+    run_program("blender", command, folder, limits=limits, read_line=read_line, progress=progress)

@@ -14,9 +14,7 @@ from orchestrator.tools.program import run_program
 
 PROGRESS_LINE = re.compile(r"^(\w+)=\s*(\S*)$")
 """A line of ffmpeg's ``-progress`` output, such as ``frame=12``."""
-PROGRESS_OPTIONS = (
-    "-hide_banner", "-loglevel", "error", "-nostdin", "-y", "-nostats", "-progress", "pipe:1"
-)  # fmt: skip
+PROGRESS_OPTIONS = ["-hide_banner", "-loglevel", "error", "-nostdin", "-y", "-nostats", "-progress", "pipe:1"]
 H264_CRF = 18
 """Constant rate factor of H.264, from 0 to 51. A lower value means better quality and a larger file. Not tuned."""
 VP9_CRF = 24
@@ -39,42 +37,20 @@ def mp4(frames: str, rate: float, size: tuple[int, int]) -> list[str]:
     """
     on_white = f"color=white:s={size[0]}x{size[1]}:r={rate:g}[back];[back][0:v]overlay=shortest=1,format=yuv420p"
     bt709 = "scale=out_color_matrix=bt709:out_range=tv,setparams=color_primaries=bt709:color_trc=bt709:colorspace=bt709"
-    codec = ["-c:v", "libx264", "-preset", "slow", "-crf", str(H264_CRF), "-movflags", "+faststart"]
+    codec = f"-c:v libx264 -preset slow -crf {H264_CRF} -movflags +faststart".split()
     return [*_input(frames, rate), "-filter_complex", f"{on_white},{bt709}", *codec]
 
 
 def webm(frames: str, rate: float, *, alpha: bool) -> list[str]:
-    """Return the arguments for a WebM with VP9.
-
-    Args:
-        frames: see ``mp4``.
-        rate: frames per second.
-        alpha: keep the alpha channel of the frames.
-    """
-    codec = [
-        "-c:v",
-        "libvpx-vp9",
-        "-crf",
-        str(VP9_CRF),
-        "-b:v",
-        "0",
-        "-row-mt",
-        "1",
-        "-deadline",
-        "good",
-        "-cpu-used",
-        "3",
-    ]
+    """Return the arguments for a WebM with VP9, which keeps the alpha channel if ``alpha`` is set; see ``mp4``."""
+    codec = f"-c:v libvpx-vp9 -crf {VP9_CRF} -b:v 0 -row-mt 1 -deadline good -cpu-used 3".split()
     return [*_input(frames, rate), *codec, "-pix_fmt", "yuva420p" if alpha else "yuv420p", "-auto-alt-ref", "0"]
 
 
 def gif(frames: str, rate: float, *, alpha: bool) -> list[str]:
-    """Return the arguments for an endless GIF, at most GIF_WIDTH wide, with one palette for all frames.
+    """Return the arguments for an endless GIF, at most GIF_WIDTH wide, with one palette for all frames; see ``mp4``.
 
-    Args:
-        frames: see ``mp4``.
-        rate: frames per second.
-        alpha: reserve a palette entry for transparent pixels.
+    ``alpha`` reserves a palette entry for transparent pixels.
     """
     scaled = f"scale='min({GIF_WIDTH},iw)':-2:flags=lanczos,split[a][b]"
     palette = f"[a]palettegen=stats_mode=full:reserve_transparent={int(alpha)}[p]"
@@ -103,12 +79,7 @@ def run_ffmpeg(
     """
     command = [executable or bundled_ffmpeg(), *PROGRESS_OPTIONS, *arguments, target.name]
     run_program(
-        "ffmpeg",
-        command,
-        target.parent,
-        limits=limits,
-        read_line=_FrameCounter(frames).read_line,
-        progress=progress,
+        "ffmpeg", command, target.parent, limits=limits, read_line=_FrameCounter(frames).read_line, progress=progress
     )
 
 
@@ -130,11 +101,7 @@ class _FrameCounter:
 
 
 def bundled_ffmpeg() -> str:
-    """Return the path of the executable of ``imageio-ffmpeg``.
-
-    Raises:
-        ToolFailed: the package is not installed.
-    """
+    """Return the path of the executable of ``imageio-ffmpeg``, or raise ToolFailed if it is not installed."""
     if importlib.util.find_spec("imageio_ffmpeg") is None:
         raise ToolFailed("ffmpeg is not installed; install it with: pip install 'heartwood[tools]'")
     import imageio_ffmpeg

@@ -16,7 +16,7 @@ import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from numpy.typing import NDArray
 
@@ -42,6 +42,9 @@ REMEDY = "put perf_analyzer on the PATH; NVIDIA's container tritonserver:YY.MM-p
 
 Tensors = Mapping[str, NDArray[Any]]
 """The inputs of one request by name, without the batch dimension."""
+Mode = Literal["concurrency", "rate"]
+"""The level of a load is the number of requests in flight, or of requests per second."""
+LEVEL_OPTIONS = {"concurrency": "--concurrency-range", "rate": "--request-rate-range"}
 
 
 @dataclass(frozen=True)
@@ -54,30 +57,20 @@ class Program:
 
 @dataclass(frozen=True)
 class Load:
-    """The target and the size of the requests.
+    """The target and the size of the requests."""
 
-    Args:
-        url: gRPC host:port of a Triton on this machine.
-        version: 0 lets Triton choose the version.
-        batch: images per request.
-        requests: requests per measurement window.
-    """
-
-    url: str
+    url: str  # gRPC host:port of a Triton on this machine
     model: str
-    version: int = 0
-    batch: int = 1
-    requests: int = 48
+    version: int  # 0 lets Triton choose the version
+    batch: int  # images per request
+    requests: int = 48  # per measurement window
 
 
 @dataclass(frozen=True)
 class Measured:
-    """Throughput in images per second and latencies in milliseconds.
+    """Throughput and latencies. Queue and compute times are means per request, measured by the server."""
 
-    Queue and compute times are means per request, measured by the server.
-    """
-
-    per_s: float
+    per_s: float  # images per second
     p50_ms: float
     p90_ms: float
     p95_ms: float
@@ -123,15 +116,15 @@ def _fetch(folder: Path) -> None:
 
 def write_inputs(requests: Sequence[Tensors], file: Path) -> None:
     """Write the input data file. perf_analyzer sends these requests in turn."""
-    data = [{name: _to_json(values) for name, values in tensors.items()} for tensors in requests]
+
+    def to_json(values: NDArray[Any]) -> dict[str, Any]:
+        return {"content": {"b64": base64.b64encode(values.tobytes()).decode()}, "shape": list(values.shape)}
+
+    data = [{name: to_json(values) for name, values in tensors.items()} for tensors in requests]
     file.write_text(json.dumps({"data": data}), encoding="ascii")
 
 
-def _to_json(values: NDArray[Any]) -> dict[str, Any]:
-    return {"content": {"b64": base64.b64encode(values.tobytes()).decode()}, "shape": list(values.shape)}
-
-
-def run(program: Program, load: Load, inputs: Path, *, concurrency: int = 0, rate: float = 0.0) -> Measured:
+def run(program: Program, load: Load, inputs: Path, mode: Mode, level: float) -> Measured:
     """Measure the latency and throughput of one model under a steady load.
 
     Inputs and outputs are passed in system shared memory, so Triton must run on this machine. If the measurements are
@@ -139,19 +132,15 @@ def run(program: Program, load: Load, inputs: Path, *, concurrency: int = 0, rat
 
     Args:
         inputs: a file of ``write_inputs``.
-        concurrency: number of requests in flight at any time; 0 uses ``rate``.
-        rate: requests per second.
 
     Raises:
         ToolFailed: perf_analyzer ended without a measurement. The message contains its last output.
     """
-    level = ["--concurrency-range", str(concurrency)] if concurrency else ["--request-rate-range", f"{rate:g}"]
     command = [str(program.binary), "-m", load.model, "-i", "grpc", "-u", load.url, "-b", str(load.batch)]
-    command += ["--input-data", str(inputs), *level]
+    command += ["--input-data", str(inputs), LEVEL_OPTIONS[mode], f"{level:g}"]
     command += ["--shared-memory", "system", "--output-shared-memory-size", str(OUTPUT_BYTES)]
     command += ["--measurement-mode", "count_windows", "--max-trials", "6", "--stability-percentage", "30"]
-    if load.version:
-        command += ["-x", str(load.version)]
+    command += ["-x", str(load.version)] if load.version else []
     table = inputs.with_suffix(".csv")
     table.unlink(missing_ok=True)
     for factor in WINDOW_FACTORS:
@@ -180,11 +169,8 @@ def _read_table(table: Path) -> Measured:
     values = {name: float(value) for name, value in row.items() if value}
     compute = ("Server Compute Input", "Server Compute Infer", "Server Compute Output")
     return Measured(
-        values["Inferences/Second"],
-        p50_ms=values["p50 latency"] / 1000,
-        p90_ms=values["p90 latency"] / 1000,
-        p95_ms=values["p95 latency"] / 1000,
-        p99_ms=values["p99 latency"] / 1000,
+        per_s=values["Inferences/Second"],
+        **{f"p{rank}_ms": values[f"p{rank} latency"] / 1000 for rank in (50, 90, 95, 99)},
         queue_ms=values.get("Server Queue", 0.0) / 1000,
         compute_ms=sum(values.get(name, 0.0) for name in compute) / 1000,
     )

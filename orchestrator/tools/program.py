@@ -63,13 +63,11 @@ def run_program(
     ``folder``. As far as the system supports it, the program has no network, sees no other processes and has no
     privileges.
 
-    Its output is written to the log and passed line by line to ``read_line``. An input file can influence the output,
-    so ``read_line`` must treat lines as untrusted.
-
     Args:
         name: name of the program in messages and in the log.
-        log_file: default is ``folder/NAME.log``.
+        log_file: receives the output; default is ``folder/NAME.log``.
         environment: further environment variables.
+        read_line: receives the output line by line. An input file can influence lines, so they are untrusted.
 
     Raises:
         ToolFailed: the program did not start, exited with a code other than 0, or exceeded its memory limit. The
@@ -81,8 +79,10 @@ def run_program(
         (folder / subfolder).mkdir(parents=True, exist_ok=True)
     if shutil.which(command[0]) is None:
         raise ToolFailed(f"{name} could not be started: {Path(command[0]).name} was not found", tool=name)
-    full_command = [*_sandbox(), *(str(argument) for argument in command)]
-    full_environment = _environment(folder, environment or {})
+    inherited = {variable: os.environ[variable] for variable in INHERITED_VARIABLES if variable in os.environ}
+    folders = {"HOME": str(folder / "home"), "TMPDIR": str(folder / "tmp")}
+    full_environment = {**inherited, **folders, **(environment or {})}
+    full_command = [*_sandbox(), *map(str, command)]
     try:
         run = _Run(name, full_command, folder, log_file or folder / f"{name}.log", full_environment, read_line)
     except OSError as error:
@@ -95,11 +95,7 @@ def run_program(
 
 
 class _Run:
-    """A running program, and what its output has reported so far.
-
-    Raises:
-        OSError: the log cannot be opened, or the program cannot be started.
-    """
+    """A running program, and what its output has reported so far. Creating it raises OSError if it does not start."""
 
     def __init__(
         self,
@@ -151,24 +147,19 @@ class _Run:
 
     def end(self) -> None:
         """End all processes of the program, and read its remaining output."""
-        _kill_group(self._process)
+        with suppress(ProcessLookupError):
+            os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.wait()
         self._reader.join(READER_TIMEOUT_S)
         log.info("tool_ended", tool=self._name, pid=self._process.pid, code=self._process.returncode)
 
     def finish(self, progress: Progress) -> None:
-        """Report the last progress.
-
-        Raises:
-            ToolFailed: the exit code is not 0.
-        """
+        """Report the last progress, or raise ToolFailed if the exit code is not 0."""
         self._process_lines()
         code = self._process.returncode
         if code != 0:
-            raise ToolFailed(
-                f"{self._name} ended with {_describe_code(code)}: {_printable(self._last_lines)}",
-                tool=self._name,
-                code=code,
-            )
+            message = f"{self._name} ended with {_describe_code(code)}: {_printable(self._last_lines)}"
+            raise ToolFailed(message, tool=self._name, code=code)
         progress(*self._progress)
 
     def _process_lines(self) -> None:
@@ -181,13 +172,6 @@ class _Run:
                     self._progress = reported
                 elif line.strip():
                     self._last_lines = [*self._last_lines, line][-KEPT_LINES:]
-
-
-def _kill_group(process: subprocess.Popen[bytes]) -> None:
-    """Send SIGKILL to the process group that ``process`` leads."""
-    with suppress(ProcessLookupError):
-        os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
 
 
 @cache
@@ -229,11 +213,6 @@ def _works(prefix: Sequence[str]) -> bool:
     return False
 
 
-def _environment(folder: Path, more: Mapping[str, str]) -> dict[str, str]:
-    inherited = {name: os.environ[name] for name in INHERITED_VARIABLES if name in os.environ}
-    return {**inherited, "HOME": str(folder / "home"), "TMPDIR": str(folder / "tmp"), **more}
-
-
 def _read_output(output: IO[bytes], log_output: IO[bytes], lines: queue.SimpleQueue[str]) -> None:
     """Read the program's output to its end, so that the program never blocks on a full pipe."""
     with output, log_output:
@@ -259,11 +238,7 @@ def _split_lines(chunks: Iterable[bytes]) -> Iterable[bytes]:
 
 
 def _check_memory(name: str, pid: int, limit: int) -> None:
-    """Check the resident memory of a process and its children.
-
-    Raises:
-        ToolFailed: it exceeds ``limit`` bytes.
-    """
+    """Raise ToolFailed if the resident memory of a process and its children exceeds ``limit`` bytes."""
     used = 0
     with suppress(psutil.NoSuchProcess):
         parent = psutil.Process(pid)
@@ -281,10 +256,9 @@ def _check_memory(name: str, pid: int, limit: int) -> None:
 def _describe_code(code: int) -> str:
     if code >= 0:
         return f"code {code}"
-    try:
+    with suppress(ValueError):  # real-time signals have no name
         return f"signal {signal.Signals(-code).name}"
-    except ValueError:  # real-time signals have no name
-        return f"signal {-code}"
+    return f"signal {-code}"
 
 
 def _printable(lines: list[str]) -> str:

@@ -169,7 +169,7 @@ def measure_with_perf_analyzer(server: TritonServer, version: int, case: Case, f
     sent = perf_analyzer.Load(server.url, MODEL, version, case.batch)
     try:
         program = perf_analyzer.find(load().root / perf_analyzer.FOLDER)
-        measured = perf_analyzer.run(program, sent, inputs, concurrency=case.concurrency)
+        measured = perf_analyzer.run(program, sent, inputs, "concurrency", case.concurrency)
     except ToolFailed as error:
         print(error.message)
         return []

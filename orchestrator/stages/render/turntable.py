@@ -104,15 +104,13 @@ def frame_size(options: RenderOptions, quality: Quality) -> tuple[int, int]:
 
 
 def turntable_job(
-    mesh: Path,
-    frames: Sequence[int],
-    options: RenderOptions,
-    quality: Quality,
-    texture: WoodTexture | None = None,
+    mesh: Path, frames: Sequence[int], options: RenderOptions, quality: Quality, texture: WoodTexture | None = None
 ) -> TurntableJob:
     """Return the job that renders ``frames``."""
     width, height = frame_size(options, quality)
-    sampling = SAMPLING[quality]
+    if texture:
+        maps = {name: getattr(texture, name).resolve() for name in ("albedo", "roughness", "height")}
+        texture = replace(texture, **maps)
     return TurntableJob(
         mesh=mesh.resolve(),
         frames=tuple(frames),
@@ -121,9 +119,9 @@ def turntable_job(
         height=height,
         background=options.background.value,
         elevation_deg=options.elevation_deg,
-        samples=sampling.samples,
-        threshold=sampling.threshold,
-        texture=_with_absolute_paths(texture) if texture else None,
+        samples=SAMPLING[quality].samples,
+        threshold=SAMPLING[quality].threshold,
+        texture=texture,
     )
 
 
@@ -150,11 +148,9 @@ def render_frames(
         on_frame: called with the number and the PNG file of each complete frame. The PNG is RGB, or RGBA if the
             background is transparent. Calls never overlap.
         processes: number of Blender processes that share the frames, the CPU cores and the memory limit.
-        executable: a ``blender`` program; empty means the ``bpy`` wheel.
 
     Raises:
-        ToolFailed: Blender is not installed, or failed.
-        DeadlineExceeded, Canceled: see ``run_program``.
+        ToolFailed, DeadlineExceeded, Canceled: see ``run_blender``.
     """
     if frames:
         job = turntable_job(mesh, frames, options, quality, texture)
@@ -274,40 +270,31 @@ def join_frames(
     return Turntable(videos, _thumbnails(folder, options.frames), _contact_sheet(folder, options.frames))
 
 
-def _with_absolute_paths(texture: WoodTexture) -> WoodTexture:
-    return replace(
-        texture,
-        albedo=texture.albedo.resolve(),
-        roughness=texture.roughness.resolve(),
-        height=texture.height.resolve(),
-    )
-
-
 def _remove_faint_alpha(frame: Path) -> None:
     """Map alpha from [FAINT_ALPHA, 1] to [0, 1] in an RGBA file."""
     image = Pillow.open(frame)
-    alpha = image.getchannel("A").point(
-        [max(0, round((value / 255 - FAINT_ALPHA) / (1 - FAINT_ALPHA) * 255)) for value in range(256)]
-    )
-    image.putalpha(alpha)
+    table = [max(0, round((value / 255 - FAINT_ALPHA) / (1 - FAINT_ALPHA) * 255)) for value in range(256)]
+    image.putalpha(image.getchannel("A").point(table))
     scratch = frame.with_suffix(".clear.png")
     image.save(scratch, compress_level=1)
     scratch.replace(frame)
 
 
 def _thumbnails(folder: Path, frame_count: int) -> tuple[Path, ...]:
-    targets = []
-    for number in range(THUMBNAIL_COUNT):
-        image = Pillow.open(folder / (FRAME % (number * frame_count // THUMBNAIL_COUNT)))
+    targets = tuple(folder / f"thumbnail-{number}.webp" for number in range(THUMBNAIL_COUNT))
+    for target, image in zip(targets, _even_views(folder, frame_count, THUMBNAIL_COUNT), strict=True):
         image.thumbnail((THUMBNAIL_WIDTH, 4 * THUMBNAIL_WIDTH), Pillow.Resampling.LANCZOS)
-        target = folder / f"thumbnail-{number}.webp"
         image.save(target, "WEBP", quality=THUMBNAIL_QUALITY, method=6)
-        targets.append(target)
-    return tuple(targets)
+    return targets
+
+
+def _even_views(folder: Path, frame_count: int, count: int) -> list[Pillow.Image]:
+    """Return ``count`` of the frames, at even angles."""
+    return [Pillow.open(folder / (FRAME % (number * frame_count // count))) for number in range(count)]
 
 
 def _contact_sheet(folder: Path, frame_count: int) -> Path:
-    views = [Pillow.open(folder / (FRAME % (number * frame_count // SHEET_VIEWS))) for number in range(SHEET_VIEWS)]
+    views = _even_views(folder, frame_count, SHEET_VIEWS)
     width = SHEET_WIDTH // SHEET_COLUMNS
     height = round(width * views[0].height / views[0].width)
     sheet = Pillow.new("RGB", (SHEET_WIDTH, height * SHEET_VIEWS // SHEET_COLUMNS), "white")

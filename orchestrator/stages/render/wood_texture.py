@@ -28,7 +28,7 @@ def wood_texture(maps: dict[str, Image], width_m: float, materials: tuple[str, .
         maps: the maps of one stained photo: ``albedo`` [H, W, 3] uint8 sRGB; ``roughness``, ``height`` and
             ``wood_mask`` [H, W] uint8.
         width_m: physical width of the whole photo.
-        materials: names of the materials of the 3D model to replace; empty means the one that covers the largest area.
+        materials: see ``WoodTexture``.
 
     Raises:
         NoWoodFound: the largest board is smaller than MIN_SHARE of the photo.
@@ -38,17 +38,10 @@ def wood_texture(maps: dict[str, Image], width_m: float, materials: tuple[str, .
     share = (right - left) * (bottom - top) / (width * height)
     if share < MIN_SHARE:
         raise NoWoodFound(share=share, minimum=MIN_SHARE)
-    paths = {}
-    for name in ("albedo", "roughness", "height"):
-        paths[name] = folder / f"wood-{name}.png"
-        Pillow.fromarray(np.ascontiguousarray(maps[name][top:bottom, left:right])).save(paths[name])
-    return WoodTexture(
-        albedo=paths["albedo"],
-        roughness=paths["roughness"],
-        height=paths["height"],
-        width_m=width_m * (right - left) / width,
-        materials=materials,
-    )
+    paths = {name: folder / f"wood-{name}.png" for name in ("albedo", "roughness", "height")}
+    for name, path in paths.items():
+        Pillow.fromarray(np.ascontiguousarray(maps[name][top:bottom, left:right])).save(path)
+    return WoodTexture(**paths, width_m=width_m * (right - left) / width, materials=materials)
 
 
 def largest_rectangle(mask: NDArray[np.bool_]) -> tuple[int, int, int, int]:
@@ -77,9 +70,4 @@ def largest_rectangle(mask: NDArray[np.bool_]) -> tuple[int, int, int, int]:
             stack.append((start, column_height))
     left, top, right, bottom = largest
     scale_x, scale_y = width / size[0], height / size[1]
-    return (
-        int(np.ceil(left * scale_x)),
-        int(np.ceil(top * scale_y)),
-        int(right * scale_x),
-        int(bottom * scale_y),
-    )
+    return (int(np.ceil(left * scale_x)), int(np.ceil(top * scale_y)), int(right * scale_x), int(bottom * scale_y))

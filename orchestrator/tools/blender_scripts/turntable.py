@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import math
 import sys
+from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -96,9 +97,8 @@ def main(job: dict[str, Any]) -> None:
 def load_mesh(path: str) -> tuple[bpy.types.Object, float, float]:
     """Import a GLB and parent it to a pivot at the centre of its bounding box.
 
-    Returns:
-        The pivot, the radius of the sphere around it that contains all vertices, and the height of the floor relative
-        to it.
+    Returns the pivot, the radius of the sphere around it that contains all vertices, and the height of the floor
+    relative to it.
     """
     bpy.ops.import_scene.gltf(filepath=path)
     scene = bpy.context.scene
@@ -181,19 +181,14 @@ def add_environment(is_studio: bool) -> None:
     tree = world.node_tree
     tree.nodes.clear()
     add, link = tree.nodes.new, tree.links.new
-    coordinates = add("ShaderNodeTexCoord")
-    axes = add("ShaderNodeSeparateXYZ")
-    ramp = add("ShaderNodeValToRGB")
+    coordinates, axes, ramp = add("ShaderNodeTexCoord"), add("ShaderNodeSeparateXYZ"), add("ShaderNodeValToRGB")
     link(coordinates.outputs["Generated"], axes.inputs[0])
     link(axes.outputs["Z"], ramp.inputs[0])
     ramp.color_ramp.elements[0].color = (*GROUND, 1)
     ramp.color_ramp.elements[1].color = (*SKY, 1)
-    horizon = ramp.color_ramp.elements.new(HORIZON_POSITION)
-    horizon.color = (*HORIZON, 1)
-    sky = add("ShaderNodeBackground")
-    backdrop = add("ShaderNodeBackground")
-    mix = add("ShaderNodeMixShader")
-    output = add("ShaderNodeOutputWorld")
+    ramp.color_ramp.elements.new(HORIZON_POSITION).color = (*HORIZON, 1)
+    sky, backdrop = add("ShaderNodeBackground"), add("ShaderNodeBackground")
+    mix, output = add("ShaderNodeMixShader"), add("ShaderNodeOutputWorld")
     link(ramp.outputs[0], sky.inputs["Color"])
     sky.inputs["Strength"].default_value = SKY_STRENGTH
     backdrop.inputs["Color"].default_value = (BACKDROP, BACKDROP, BACKDROP, 1)
@@ -222,15 +217,12 @@ def add_floor(radius: float, floor: float, is_studio: bool) -> None:
         disc.is_shadow_catcher = True
         return
     add, link = tree.nodes.new, tree.links.new
-    coordinates = add("ShaderNodeTexCoord")
-    distance = add("ShaderNodeVectorMath")
+    coordinates, distance, fade = add("ShaderNodeTexCoord"), add("ShaderNodeVectorMath"), add("ShaderNodeMapRange")
     distance.operation = "LENGTH"
-    fade = add("ShaderNodeMapRange")
     fade.interpolation_type = "SMOOTHSTEP"
     fade.inputs["From Min"].default_value = FADE_START * radius
     fade.inputs["From Max"].default_value = FADE_END * radius
-    transparent = add("ShaderNodeBsdfTransparent")
-    mix = add("ShaderNodeMixShader")
+    transparent, mix = add("ShaderNodeBsdfTransparent"), add("ShaderNodeMixShader")
     link(coordinates.outputs["Object"], distance.inputs[0])
     link(distance.outputs["Value"], fade.inputs["Value"])
     link(fade.outputs[0], mix.inputs[0])
@@ -252,14 +244,14 @@ def replace_wood(texture: dict[str, Any]) -> None:
 
 def material_areas() -> dict[str, float]:
     """Return the area of the faces of each material, in square metres."""
-    areas: dict[str, float] = {}
+    areas: dict[str, float] = defaultdict(float)
     for obj in bpy.context.scene.objects:
-        if obj.type == "MESH":
+        if obj.type == "MESH" and obj.material_slots:
             scale = abs(np.linalg.det(np.array(obj.matrix_world)[:3, :3])) ** (2 / 3)
             for polygon in obj.data.polygons:
-                slot = obj.material_slots[polygon.material_index] if obj.material_slots else None
-                if slot and slot.material:
-                    areas[slot.material.name] = areas.get(slot.material.name, 0.0) + polygon.area * scale
+                material = obj.material_slots[polygon.material_index].material
+                if material:
+                    areas[material.name] += polygon.area * scale
     return areas
 
 
@@ -269,33 +261,28 @@ def box_map(material: bpy.types.Material, texture: dict[str, Any]) -> None:
     tree = material.node_tree
     tree.nodes.clear()
     add, link = tree.nodes.new, tree.links.new
-    shader = add("ShaderNodeBsdfPrincipled")
-    output = add("ShaderNodeOutputMaterial")
-    coordinates = add("ShaderNodeTexCoord")
-    mapping = add("ShaderNodeMapping")
+    shader, output = add("ShaderNodeBsdfPrincipled"), add("ShaderNodeOutputMaterial")
+    coordinates, mapping = add("ShaderNodeTexCoord"), add("ShaderNodeMapping")
     link(shader.outputs[0], output.inputs["Surface"])
     link(coordinates.outputs["Object"], mapping.inputs["Vector"])
     mapping.inputs["Scale"].default_value = (1 / texture["width_m"],) * 3
-    albedo = add_box_image(tree, mapping, texture["albedo"], "sRGB")
-    roughness = add_box_image(tree, mapping, texture["roughness"], "Non-Color")
-    height = add_box_image(tree, mapping, texture["height"], "Non-Color")
     bump = add("ShaderNodeBump")
     bump.inputs["Strength"].default_value = BUMP_STRENGTH
     bump.inputs["Distance"].default_value = BUMP_DISTANCE_M
-    link(albedo.outputs["Color"], shader.inputs["Base Color"])
-    link(roughness.outputs["Color"], shader.inputs["Roughness"])
-    link(height.outputs["Color"], bump.inputs["Height"])
+    link(add_box_image(tree, mapping, texture["albedo"], "sRGB"), shader.inputs["Base Color"])
+    link(add_box_image(tree, mapping, texture["roughness"], "Non-Color"), shader.inputs["Roughness"])
+    link(add_box_image(tree, mapping, texture["height"], "Non-Color"), bump.inputs["Height"])
     link(bump.outputs["Normal"], shader.inputs["Normal"])
 
 
-def add_box_image(tree: bpy.types.NodeTree, mapping: bpy.types.Node, path: str, color_space: str) -> bpy.types.Node:
-    """Add an image texture that is projected from six sides. Mirrored tiles hide the seams."""
+def add_box_image(tree: bpy.types.NodeTree, mapping: bpy.types.Node, path: str, space: str) -> bpy.types.NodeSocket:
+    """Add an image texture that is projected from six sides, and return its color. Mirrored tiles hide the seams."""
     node = tree.nodes.new("ShaderNodeTexImage")
     node.image = bpy.data.images.load(path)
-    node.image.colorspace_settings.name = color_space
+    node.image.colorspace_settings.name = space
     node.projection, node.projection_blend, node.extension = "BOX", TEXTURE_BLEND, "MIRROR"
     tree.links.new(mapping.outputs["Vector"], node.inputs["Vector"])
-    return node
+    return node.outputs["Color"]
 
 
 def set_up_render(job: dict[str, Any]) -> None:
@@ -312,7 +299,7 @@ def set_up_render(job: dict[str, Any]) -> None:
     cycles.denoiser = "OPENIMAGEDENOISE"
     cycles.denoising_prefilter = "FAST"
     cycles.max_bounces = 6
-    cycles.diffuse_bounces, cycles.glossy_bounces = 3, 3
+    cycles.diffuse_bounces = cycles.glossy_bounces = 3
     cycles.transparent_max_bounces = 8
     cycles.caustics_reflective = cycles.caustics_refractive = False
     cycles.sample_clamp_indirect = MAX_INDIRECT_RADIANCE
