@@ -53,10 +53,10 @@ def validate(
     Uses full batches of VALIDATION_BATCH only. Returns no losses if there are fewer samples.
     """
     network.eval()
-    random = np.random.default_rng(0)
+    rng = np.random.default_rng(0)
     batch_losses: list[dict[str, float]] = []
     for start in range(0, len(samples) - VALIDATION_BATCH + 1, VALIDATION_BATCH):
-        examples = [make_example(sample, side, random) for sample in samples[start : start + VALIDATION_BATCH]]
+        examples = [make_example(sample, side, rng) for sample in samples[start : start + VALIDATION_BATCH]]
         batch = to_device(collate(examples), device)
         each = losses(network(batch["image"], outputs), batch)
         batch_losses.append({name: float(loss) for name, loss in each.items()})

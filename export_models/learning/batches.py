@@ -74,6 +74,6 @@ class BatchStream(IterableDataset[Batch]):
         worker = torch.utils.data.get_worker_info()
         start, step = (worker.id, worker.num_workers) if worker else (0, 1)
         for number in range(self.first + start, self.last, step):
-            random = np.random.default_rng([self.seed, number])
-            indices = random.integers(len(self.samples), size=self.count)
-            yield collate([make_example(self.samples[index], self.side, random) for index in indices])
+            rng = np.random.default_rng([self.seed, number])
+            indices = rng.integers(len(self.samples), size=self.count)
+            yield collate([make_example(self.samples[index], self.side, rng) for index in indices])

@@ -90,26 +90,26 @@ class Crop:
         return np.asarray(cv2.resize(window, (self.columns, self.rows), interpolation=interpolation), np.float32)
 
 
-def random_crop(full: int, side: int, random: np.random.Generator) -> Crop:
+def random_crop(full: int, side: int, rng: np.random.Generator) -> Crop:
     """Draw a crop of an image of ``full``² pixels, shown in a photo whose longer side is ``side``."""
-    longer = full if random.random() < WHOLE_SHARE else int(full * random.uniform(MIN_CROP, 1.0))
-    ratio = random.uniform(MIN_ASPECT, 1.0) if random.random() < LETTERBOX_SHARE else 1.0
-    shares = (1.0, ratio) if random.random() < 0.5 else (ratio, 1.0)
+    longer = full if rng.random() < WHOLE_SHARE else int(full * rng.uniform(MIN_CROP, 1.0))
+    ratio = rng.uniform(MIN_ASPECT, 1.0) if rng.random() < LETTERBOX_SHARE else 1.0
+    shares = (1.0, ratio) if rng.random() < 0.5 else (ratio, 1.0)
     height, width = (int(longer * share) for share in shares)
     rows, columns = (int(side * share) for share in shares)
-    top, left = int(random.integers(full - height + 1)), int(random.integers(full - width + 1))
+    top, left = int(rng.integers(full - height + 1)), int(rng.integers(full - width + 1))
     return Crop(top, left, height, width, rows, columns, is_shrunk=side < longer)
 
 
-def make_example(sample: Sample, side: int, random: np.random.Generator) -> Example:
+def make_example(sample: Sample, side: int, rng: np.random.Generator) -> Example:
     """Draw one training example of ``side``² pixels from a rendered image."""
-    crop = random_crop(sample.component.shape[0], side, random)
+    crop = random_crop(sample.component.shape[0], side, rng)
     radiance, albedo = crop.smooth(sample.radiance), crop.smooth(sample.albedo)
     classes = [crop.nearest(values).astype(np.uint8) for values in (sample.component, sample.material)]
-    if random.random() < RECOLORED_SHARE:
+    if rng.random() < RECOLORED_SHARE:
         part = classes[0].astype(int) * len(MATERIALS) + classes[1]
-        radiance, albedo = recolor_parts(radiance, albedo, part, random)
-    exposed, photo = photograph(radiance, albedo, random)
+        radiance, albedo = recolor_parts(radiance, albedo, part, rng)
+    exposed, photo = photograph(radiance, albedo, rng)
 
     exposed, photo, albedo = (pad_to_square(values, side) for values in (exposed, photo, albedo))
     normal = pad_to_square(crop.smooth(sample.normal), side)
@@ -141,7 +141,7 @@ def make_example(sample: Sample, side: int, random: np.random.Generator) -> Exam
 
 
 def recolor_parts(
-    radiance: NDArray[np.float32], albedo: NDArray[np.float32], part: NDArray[np.int_], random: np.random.Generator
+    radiance: NDArray[np.float32], albedo: NDArray[np.float32], part: NDArray[np.int_], rng: np.random.Generator
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Change the lightness and slightly the hue of each part, under the same light.
 
@@ -153,8 +153,8 @@ def recolor_parts(
         The new radiance and albedo. The albedo is at most MAX_ALBEDO.
     """
     count = int(part.max()) + 1
-    lightness = random.normal(0.0, LIGHTNESS_SPREAD, (count, 1))
-    gains = np.exp(lightness + random.normal(0.0, HUE_SPREAD, (count, 3)))
+    lightness = rng.normal(0.0, LIGHTNESS_SPREAD, (count, 1))
+    gains = np.exp(lightness + rng.normal(0.0, HUE_SPREAD, (count, 3)))
     gain = np.minimum(gains[part], MAX_ALBEDO / np.maximum(max_channel(albedo), MIN_ALBEDO)[..., None])
     return np.asarray(radiance * gain, np.float32), np.asarray(albedo * gain, np.float32)
 
