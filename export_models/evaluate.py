@@ -4,8 +4,8 @@ python -m export_models.evaluate --data DIR [--split test] [--version 2] [--agai
 
 Runs the ONNX files of a model repository with onnxruntime on the images of a split that
 `export_models.dataset.generate` wrote, each photographed by a simulated camera. Maps are evaluated on the piece, albedo
-and shading only where a photo determines them. Errors are means over images. Class metrics count all pixels of all
-images and are means over the classes that occur.
+and shading only where a photo determines them. The metrics are means over images, except for the mean IoU of parts and
+of materials: it counts the pixels of all images and averages over the classes that occur.
 
 With --against, a second version is evaluated too, and `evaluation.json` with the metrics of both is written next to
 each model of --version. `heartwood models deploy` requires it for a candidate whose outputs differ.

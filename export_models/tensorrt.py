@@ -3,9 +3,11 @@
 python -m export_models.tensorrt [MODEL…] --out DIR [--version 1] [--precision fp16|fp32]
 
 Writes a model repository to DIR, with `model.plan` in place of `model.onnx`, adapted by the profile
-`triton_config/profiles/tensorrt`. Works with TensorRT 10 and 11. The networks are strongly typed: the precision is part
-of the graph, because TensorRT 11 has no other way to set it. Without TensorRT or a GPU, the command prepares and checks
-everything except the engines, and then fails.
+`triton_config/profiles/tensorrt`. The networks are strongly typed: the precision is part of the graph, because
+TensorRT 11 has no other way to set it. Without TensorRT or a GPU, the command prepares and checks everything except the
+engines, and then fails.
+
+The code is written for TensorRT 10 and 11, but the builder has not been run yet; see `triton_config/README.md`.
 """
 
 from __future__ import annotations
