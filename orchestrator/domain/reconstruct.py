@@ -1,54 +1,65 @@
-"""Options and result types of the reconstruct stage. Lengths in metres, +Y up, right-handed, as in glTF."""
+"""Options, settings and results of the reconstruct stage.
+
+Lengths are in metres. Meshes use glTF's frame: right-handed, +Y up, the front towards +Z.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from dataclasses import field as dataclass_field
 from enum import Enum
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from orchestrator.domain.checks import check_range
 from orchestrator.domain.dimensions import UNKNOWN_DIMENSIONS, Dimensions
 from orchestrator.errors import InvalidInput
 
 TEXTURE_SIZES = (512, 1024, 2048, 4096)
+"""Allowed texture sizes: the side of the square texture in pixels."""
+
+MIN_TRIANGLES = 1_000
+MAX_TRIANGLES = 2_000_000
 
 AUTO_PHOTOS = 8
+"""Minimum number of photos for which ``Mode.AUTO`` selects photogrammetry.
 
-"""Fewer do not overlap all around a piece: 360° / 8 = 45°, more than SIFT matches across."""
+Fewer photos cannot overlap all around a piece: 360° / 8 = 45° between neighbours, more than SIFT features match across.
+"""
 
 
 class Mode(str, Enum):
-    """How a model is made from photos."""
+    """The reconstruction method."""
 
-    AUTO = "auto"  # photogrammetry from AUTO_PHOTOS photos on, else single_image
+    AUTO = "auto"  # photogrammetry for AUTO_PHOTOS photos or more, otherwise single_image
     PHOTOGRAMMETRY = "photogrammetry"
     NERF = "nerf"
     SINGLE_IMAGE = "single_image"
 
 
 class Engine(str, Enum):
-    """Who does the photogrammetry."""
+    """The program that does the photogrammetry."""
 
     COLMAP = "colmap"
     MESHROOM = "meshroom"
 
 
 class Provider(str, Enum):
-    """Who turns one photo into a model."""
+    """The service that turns one photo into a 3D model."""
 
     LOCAL = "local"
-    TRELLIS = "trellis"  # a self-hosted server with the request of NVIDIA's TRELLIS NIM
+    TRELLIS = "trellis"  # a self-hosted server with the HTTP API of NVIDIA's TRELLIS NIM
 
 
 @dataclass(frozen=True)
 class ReconstructOptions:
-    """How to make a 3D model from an upload."""
+    """Options for the reconstruction of a 3D model from photos."""
 
     mode: Mode = Mode.AUTO
     engine: Engine = Engine.COLMAP
     provider: Provider = Provider.LOCAL
-    ordered: bool = False  # the photos were taken one beside the next, so that only neighbours are matched
-    dimensions: Dimensions = UNKNOWN_DIMENSIONS  # the first that is known scales the model
+    ordered: bool = False  # consecutive photos overlap, so only neighbours are matched
+    dimensions: Dimensions = UNKNOWN_DIMENSIONS  # the first known dimension sets the scale of the 3D model
     texture_size: int = 2048
     max_triangles: int = 200_000
 
@@ -58,35 +69,72 @@ class ReconstructOptions:
             raise InvalidInput(
                 "reconstruct.texture_size", f"{self.texture_size} is not allowed; allowed are {TEXTURE_SIZES}"
             )
-        check_range("reconstruct.max_triangles", self.max_triangles, 1_000, 2_000_000)
+        check_range("reconstruct.max_triangles", self.max_triangles, MIN_TRIANGLES, MAX_TRIANGLES)
+
+
+@dataclass(frozen=True)
+class TrellisSettings:
+    """Address and limits of the image-to-3D server.
+
+    ``api_key`` is excluded from ``repr`` and must not appear in logs and errors.
+
+    Raises:
+        InvalidInput: ``base_url`` is not an HTTP URL, or contains a user name or password.
+    """
+
+    base_url: str  # http(s)://HOST[:PORT][/PATH], without /v1
+    api_key: str = dataclass_field(default="", repr=False)
+    timeout_s: float = 600.0  # for one request; the first request after a server start takes minutes
+    waits_s: tuple[float, ...] = (1.0, 3.0, 9.0)  # delays before each retry of a busy server (HTTP 503)
+    max_answer_bytes: int = 256 << 20
+
+    def __post_init__(self) -> None:
+        url = urlsplit(self.base_url)
+        if url.scheme not in ("http", "https") or not url.hostname or url.username or url.password:
+            # The message does not repeat the URL, because it may contain a password.
+            raise InvalidInput(
+                "trellis.base_url", "the URL is not allowed; it must be http(s)://HOST[:PORT][/PATH] without a password"
+            )
+
+
+@dataclass(frozen=True)
+class ReconstructPrograms:
+    """Optional programs and servers that the operator has configured."""
+
+    meshroom: str = ""  # the meshroom_batch executable; empty if Meshroom is not available
+    trellis: TrellisSettings | None = None
+
+
+NO_PROGRAMS = ReconstructPrograms()
 
 
 @dataclass(frozen=True)
 class CaptureReport:
-    """How well the photos could be put together, in words that help to shoot again."""
+    """Which photos were used, how well they fit together, and how to take better ones."""
 
-    photos: int
+    photos: int  # number of uploaded photos
     photos_used: tuple[int, ...]  # indices into the upload
-    points: int = 0
+    points: int = 0  # triangulated feature points
     mean_reprojection_error_px: float = 0.0
-    coverage_deg: float = 0.0  # of the full turn around the piece that photos look from
+    coverage_deg: float = 0.0  # how much of the full turn around the piece the photos show
     advice: tuple[str, ...] = ()  # such as "too little overlap between photos 12 and 13"
 
 
 @dataclass(frozen=True)
 class PhotoCamera:
-    """From where a photo shows the model: a pinhole in OpenCV axes (+X right, +Y down, +Z forward)."""
+    """The pinhole camera of a photo, in OpenCV axes: +X right, +Y down, +Z forward."""
 
-    matrix: tuple[tuple[float, ...], ...]  # [3, 3] intrinsics, px; the middle of the first pixel is (0.5, 0.5)
-    world_to_camera: tuple[tuple[float, ...], ...]  # [4, 4] rigid, of the model's own frame
+    intrinsics: tuple[tuple[float, ...], ...]  # [3, 3] px; the centre of the first pixel is (0.5, 0.5)
+    world_to_camera: tuple[tuple[float, ...], ...]  # [4, 4] rigid, from the frame of the mesh
     size: tuple[int, int]  # width, height, px
 
 
 @dataclass(frozen=True)
 class ReconstructedMesh:
-    """What a way of reconstruction made, as files in the folder that it was given.
+    """The result of a reconstruction, as files in the folder of the request.
 
-    The mesh stands upright on +Y with its origin at the bottom centre, in metres where a dimension was given.
+    The mesh stands upright on the XZ plane with its bottom centre in the origin. Its unit is the metre if a dimension
+    was given, otherwise the scale is arbitrary.
     """
 
     glb: Path
@@ -94,6 +142,6 @@ class ReconstructedMesh:
     vertices: int
     triangles: int
     dimensions: Dimensions
-    preview: Path | None = None  # a picture of the model
-    extras: tuple[Path, ...] = ()  # such as a fly-around video and the programs' logs
-    camera: PhotoCamera | None = None  # of the single photo, as it was estimated
+    preview: Path | None = None  # an image of the mesh
+    extras: tuple[Path, ...] = ()  # further files, such as a fly-around video and log files
+    camera: PhotoCamera | None = None  # the estimated camera of the photo (single_image only)

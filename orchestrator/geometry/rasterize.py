@@ -1,4 +1,4 @@
-"""Which triangle covers which pixel: for texture charts, for z-buffers and for simple pictures of a mesh."""
+"""A software rasterizer: finds the triangle that covers each pixel, for texture charts and depth maps."""
 
 from __future__ import annotations
 
@@ -8,81 +8,99 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from orchestrator.geometry.cameras import Camera, Floats
+from orchestrator.geometry.arrays import Floats, Triangles
+from orchestrator.geometry.cameras import Camera
 
-Triangles = NDArray[np.int32]
-SAMPLES_AT_ONCE = 2_000_000
-NOTHING = -1
+BATCH_PIXELS = 2_000_000
+"""Pixels tested per batch. Bounds the memory."""
+NO_TRIANGLE = -1
+"""Value of ``Raster.triangle`` in pixels that no triangle covers."""
+MIN_AREA = 1e-12
+"""Triangles with a smaller signed area (twice the area, px²) are degenerate and are skipped."""
+EDGE_TOLERANCE = 1e-9
+"""Barycentric weights down to minus this value count as inside, so that shared edges have no gaps."""
 
 
 @dataclass(frozen=True)
 class Raster:
-    """What is seen in each pixel."""
+    """The nearest triangle in each pixel."""
 
-    triangle: Triangles  # [H, W], NOTHING where there is none
+    triangle: NDArray[np.int32]  # [H, W] index, or NO_TRIANGLE
     weights: NDArray[np.float32]  # [H, W, 3] barycentric
-    depth: NDArray[np.float32]  # [H, W], inf where there is nothing
+    depth: NDArray[np.float32]  # [H, W], infinite where there is no triangle
 
 
 def rasterize(corners: Floats, depth: Floats, size: tuple[int, int]) -> Raster:
-    """Find the nearest triangle at the middle of each pixel, and the weights of its corners there.
+    """Return the nearest triangle at the centre of each pixel and its barycentric weights there.
 
     Args:
-        corners: [T, 3, 2] pixels; the middle of the first pixel is (0.5, 0.5).
-        depth: [T, 3] > 0; triangles with a corner at or behind 0 are left out. Interpolated as perspective asks.
-        size: width and height.
+        corners: [T, 3, 2] px; the centre of the first pixel is (0.5, 0.5).
+        depth: [T, 3] depth of the corners, interpolated with perspective correction. Triangles with a corner at
+            depth <= 0 are skipped.
+        size: width and height of the raster, px.
     """
     width, height = size
-    triangle = np.full(width * height, NOTHING, np.int32)
+    triangle = np.full(width * height, NO_TRIANGLE, np.int32)
     nearest = np.full(width * height, np.inf, np.float32)
     weights = np.zeros((width * height, 3), np.float32)
-    for numbers, pixels, inside in _covered(corners, depth, size):
-        inverse = inside / depth[numbers]
-        far = 1.0 / inverse.sum(1)
-        order = np.argsort(-far, kind="stable")  # the nearest is written last, and stays
-        numbers, pixels, inverse, far = numbers[order], pixels[order], inverse[order], far[order].astype(np.float32)
-        nearer = far < nearest[pixels]
-        numbers, pixels, inverse, far = numbers[nearer], pixels[nearer], inverse[nearer], far[nearer]
-        triangle[pixels], nearest[pixels] = numbers, far
-        weights[pixels] = inverse * far[:, None]
+    for numbers, pixels, barycentric in _covered_pixels(corners, depth, size):
+        inverse = barycentric / depth[numbers]
+        distance = 1.0 / inverse.sum(1)
+        # Sorted from far to near, so that the nearest triangle of a pixel is written last.
+        order = np.argsort(-distance, kind="stable")
+        numbers, pixels, inverse = numbers[order], pixels[order], inverse[order]
+        distance = distance[order].astype(np.float32)
+        visible = distance < nearest[pixels]
+        numbers, pixels, inverse, distance = numbers[visible], pixels[visible], inverse[visible], distance[visible]
+        triangle[pixels], nearest[pixels] = numbers, distance
+        weights[pixels] = inverse * distance[:, None]
     return Raster(triangle.reshape(height, width), weights.reshape(height, width, 3), nearest.reshape(height, width))
 
 
-def depth_map(camera: Camera, vertices: Floats, triangles: Triangles) -> Raster:
-    """Return what ``camera`` sees of a mesh."""
+def rasterize_mesh(camera: Camera, vertices: Floats, triangles: Triangles) -> Raster:
+    """Return the triangles, weights and depths of a mesh as ``camera`` sees it."""
     pixels, depth = camera.project(vertices)
     return rasterize(pixels[triangles], depth[triangles], camera.size)
 
 
-def _covered(
+def _covered_pixels(
     corners: Floats, depth: Floats, size: tuple[int, int]
 ) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64], Floats]]:
-    """Yield (triangle, pixel, weights [.., 3]) of pixel middles inside triangles, a batch of like-sized ones a time."""
+    """Yield batches of pixels whose centre lies inside a triangle.
+
+    Triangles with similar bounding boxes are tested together, on a square grid of pixels that holds the largest box.
+
+    Yields:
+        Triangle index [N], flat pixel index [N] and barycentric weights [N, 3].
+    """
     limits = np.array(size)
     low = np.clip(np.floor(corners.min(1)), 0, limits).astype(np.int64)
     high = np.clip(np.ceil(corners.max(1)), 0, limits).astype(np.int64)
     area = _cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
-    drawn = (depth.min(1) > 0) & (np.abs(area) > 1e-12) & (high > low).all(1)
+    drawn = (depth.min(1) > 0) & (np.abs(area) > MIN_AREA) & (high > low).all(1)
     side = np.where(drawn, (high - low).max(1), 0)
-    rounded = 2 ** np.ceil(np.log2(np.maximum(side, 1))).astype(np.int64)
-    for step in np.unique(rounded[drawn]):
-        group = np.flatnonzero(drawn & (rounded == step))
-        grid = np.stack(np.meshgrid(np.arange(step), np.arange(step)), -1).reshape(-1, 2)
-        at_once = max(1, SAMPLES_AT_ONCE // len(grid))
-        for start in range(0, len(group), at_once):
-            some = group[start : start + at_once]
-            cell = low[some, None] + grid
-            middle = cell + 0.5
-            a, b, c = (corners[some, None, corner] for corner in range(3))
-            inside = (
-                np.stack([_cross(b - middle, c - middle), _cross(c - middle, a - middle)], -1) / area[some, None, None]
-            )
-            inside = np.concatenate([inside, 1.0 - inside.sum(-1, keepdims=True)], -1)
-            hit = (inside >= -1e-9).all(-1) & (cell < high[some, None]).all(-1)
-            which, where = np.nonzero(hit)
-            pixel = cell[which, where]
-            yield some[which], pixel[:, 1] * size[0] + pixel[:, 0], np.maximum(inside[which, where], 0.0)
+    rounded_side = 2 ** np.ceil(np.log2(np.maximum(side, 1))).astype(np.int64)
+    for box_side in np.unique(rounded_side[drawn]):
+        group = np.flatnonzero(drawn & (rounded_side == box_side))
+        grid = np.stack(np.meshgrid(np.arange(box_side), np.arange(box_side)), -1).reshape(-1, 2)
+        batch_size = max(1, BATCH_PIXELS // len(grid))
+        for start in range(0, len(group), batch_size):
+            batch = group[start : start + batch_size]
+            pixels = low[batch, None] + grid
+            barycentric = _barycentric(corners[batch], area[batch], pixels + 0.5)
+            inside = (barycentric >= -EDGE_TOLERANCE).all(-1) & (pixels < high[batch, None]).all(-1)
+            which, where = np.nonzero(inside)
+            hit = pixels[which, where]
+            yield batch[which], hit[:, 1] * size[0] + hit[:, 0], np.maximum(barycentric[which, where], 0.0)
+
+
+def _barycentric(corners: Floats, area: Floats, points: Floats) -> Floats:
+    """Return the weights [T, P, 3] of ``points`` [T, P, 2] in triangles with ``corners`` [T, 3, 2]."""
+    a, b, c = (corners[:, None, corner] for corner in range(3))
+    first_two = np.stack([_cross(b - points, c - points), _cross(c - points, a - points)], -1) / area[:, None, None]
+    return np.concatenate([first_two, 1.0 - first_two.sum(-1, keepdims=True)], -1)
 
 
 def _cross(a: Floats, b: Floats) -> Floats:
+    """Return the 2D cross product along the last axis."""
     return np.asarray(a[..., 0] * b[..., 1] - a[..., 1] * b[..., 0])

@@ -1,7 +1,8 @@
-"""The texture of a mesh from the photos that saw it.
+"""Bakes the texture of a mesh from photos with known cameras, or from coloured points.
 
-Two bands (Baumberg 2002, Blending images for texturing 3D models): the smooth part of the light is the mean of all
-photos that see a place, so that no seam shows where the best photo changes; the detail comes from the few best.
+Photos are blended in two frequency bands (Baumberg 2002, Blending images for texturing 3D models). The low band is the
+mean of all photos that see a texel, so that no seam appears where the best photo changes. The high band comes from the
+few best photos.
 """
 
 from __future__ import annotations
@@ -16,33 +17,73 @@ from scipy.spatial import cKDTree
 
 from orchestrator.domain.images import FloatMap, Image
 from orchestrator.domain.progress import Progress, no_progress
-from orchestrator.geometry.cameras import Camera, Floats
-from orchestrator.geometry.mesh import Triangles, UvMesh
-from orchestrator.geometry.rasterize import NOTHING, depth_map, rasterize
+from orchestrator.geometry.arrays import Floats
+from orchestrator.geometry.cameras import Camera
+from orchestrator.geometry.mesh import UvMesh
+from orchestrator.geometry.rasterize import NO_TRIANGLE, rasterize, rasterize_mesh
 from orchestrator.imaging.color import linear_from_srgb, srgb_from_linear
 from orchestrator.imaging.sampling import sample
 
-SMOOTH_SIGMA = 0.012
-"""Of the photo's longer side: structure coarser than this is blended broadly, finer is taken from the best photos."""
+BAND_SIGMA = 0.012
+"""Standard deviation of the blur that separates the bands, as a share of the photo's longer side.
+
+A larger value puts more structure into the high band, which has sharper detail but visible seams. Not tuned.
+"""
 DETAIL_POWER = 8.0
-"""Weights are raised to this for the fine band: the best photo wins, two equally good ones share."""
+"""Exponent of the photo weights in the high band. Not tuned.
+
+The best photo dominates; two equally good photos share."""
 MIN_COSINE = 0.15
-"""Steeper than 81° a photo says nothing of a surface."""
-DEPTH_SLACK = 0.01
-"""Of the piece's diagonal: how far behind the visible surface a texel may lie and still count as seen."""
-EDGE_PX = 0.004
-"""Of the photo's longer side: this close to the mask's edge the background bleeds in."""
-TEXELS_AT_ONCE = 1 << 20
+"""Minimum cosine between the surface normal and the line of sight (81°). At steeper angles a photo is not used."""
+OCCLUSION_TOLERANCE = 0.01
+"""How far a texel may lie behind the visible surface and still count as visible, as a share of the mesh diagonal."""
+MASK_MARGIN = 0.004
+"""Width of the mask border that is not used, as a share of the photo's longer side: background bleeds into it."""
+BATCH_TEXELS = 1 << 20
+MIN_WEIGHT = 1e-12
+"""Avoids a division by zero for texels that no photo sees."""
 
 
 @dataclass(frozen=True)
 class _Texels:
-    """The filled texels of the texture."""
+    """The M texels that a triangle covers."""
 
-    pixel: NDArray[np.int64]  # [M] flat index
+    index: NDArray[np.int64]  # [M] flat index into the texture
     position: Floats  # [M, 3]
-    normal: Floats  # [M, 3]
-    vertex: Triangles  # [M] the vertex that is nearest
+    normal: Floats  # [M, 3] unit
+    vertex: NDArray[np.int32]  # [M] the nearest vertex of the triangle
+
+
+@dataclass
+class _BlendedColor:
+    """The weighted sums of both bands over the photos added so far. Linear RGB."""
+
+    low: FloatMap  # [M, 3]
+    low_weight: NDArray[np.float32]  # [M]
+    high: FloatMap  # [M, 3]
+    high_weight: NDArray[np.float32]  # [M]
+
+    @classmethod
+    def empty(cls, count: int) -> _BlendedColor:
+        return cls(
+            low=np.zeros((count, 3), np.float32),
+            low_weight=np.full(count, MIN_WEIGHT, np.float32),
+            high=np.zeros((count, 3), np.float32),
+            high_weight=np.full(count, MIN_WEIGHT, np.float32),
+        )
+
+    def add(self, batch: slice, weight: NDArray[np.float32], low: FloatMap, high: FloatMap) -> None:
+        """Add one photo's colours [N, 3] with ``weight`` [N] to a batch of N texels."""
+        high_weight = weight**DETAIL_POWER
+        self.low[batch] += weight[:, None] * low
+        self.high[batch] += high_weight[:, None] * high
+        self.low_weight[batch] += weight
+        self.high_weight[batch] += high_weight
+
+    def result(self, seen: NDArray[np.bool_]) -> FloatMap:
+        """Return the colour [M, 3]. Texels that are not ``seen`` [M] have no high band."""
+        high = np.where(seen[:, None], self.high / self.high_weight[:, None], 0.0)
+        return np.asarray(self.low / self.low_weight[:, None] + high)
 
 
 def bake_from_photos(
@@ -55,137 +96,139 @@ def bake_from_photos(
 ) -> Image:
     """Return the texture [size, size, 3] uint8 sRGB of ``mesh``.
 
-    A photo counts by the angle at which it sees a place and by how finely, where the place lies inside its mask and
-    nothing stands before it. Places that no photo saw take the colour of their neighbours on the surface.
+    A photo contributes to a texel that lies inside its mask and is not occluded. Its weight depends on the viewing
+    angle and on the resolution at which it sees the piece. Texels that no photo sees take the colours of their
+    neighbours on the surface.
 
     Args:
         photos: [h, w, 3] uint8 sRGB each.
-        cameras: one a photo, of the photo's size.
+        cameras: the camera of each photo, with the photo's size.
         masks: [h, w] uint8 each, 255 on the piece.
     """
-    texels = _texels(mesh, size)
-    count = len(texels.pixel)
-    smooth, detail = np.zeros((count, 3), np.float32), np.zeros((count, 3), np.float32)
-    smooth_weight, detail_weight = np.full(count, 1e-12, np.float32), np.full(count, 1e-12, np.float32)
+    texels = _covered_texels(mesh, size)
+    count = len(texels.index)
+    blended = _BlendedColor.empty(count)
     seen = np.zeros(count, bool)
-    slack = DEPTH_SLACK * float(np.linalg.norm(np.ptp(mesh.vertices, axis=0)))
-    sharpest = max(_sharpness(camera, mesh) for camera in cameras)
+    tolerance = OCCLUSION_TOLERANCE * float(np.linalg.norm(np.ptp(mesh.vertices, axis=0)))
+    best_resolution = max(_pixels_per_unit(camera, mesh) for camera in cameras)
     for number, (photo, camera, mask) in enumerate(zip(photos, cameras, masks, strict=True)):
-        progress(number / len(photos), f"texture from photo {number + 1} of {len(photos)}")
-        low, fine = _bands(photo)
-        inside = _inside(mask)
-        depth = depth_map(camera, mesh.vertices, mesh.triangles).depth
-        for start in range(0, count, TEXELS_AT_ONCE):
-            some = slice(start, start + TEXELS_AT_ONCE)
-            weight, at = _weights(texels.position[some], texels.normal[some], camera, inside, depth, slack)
-            weight *= (_sharpness(camera, mesh) / sharpest) ** 2
-            strong = weight**DETAIL_POWER
-            smooth[some] += weight[:, None] * sample(low, at)
-            detail[some] += strong[:, None] * sample(fine, at)
-            smooth_weight[some] += weight
-            detail_weight[some] += strong
-            seen[some] |= weight > 0
-    color = smooth / smooth_weight[:, None] + np.where(seen[:, None], detail / detail_weight[:, None], 0.0)
-    color = _completed(mesh, texels, color, seen)
-    return _padded(srgb_from_linear(np.clip(color, 0.0, 1.0).astype(np.float32)), texels.pixel, size)
+        progress(number / len(photos), f"texturing from photo {number + 1} of {len(photos)}")
+        low, high = _split_bands(photo)
+        eroded_mask = _erode(mask)
+        depth = rasterize_mesh(camera, mesh.vertices, mesh.triangles).depth
+        resolution_weight = (_pixels_per_unit(camera, mesh) / best_resolution) ** 2
+        for start in range(0, count, BATCH_TEXELS):
+            batch = slice(start, start + BATCH_TEXELS)
+            weight, pixels = _angle_weights(
+                texels.position[batch], texels.normal[batch], camera, eroded_mask, depth, tolerance
+            )
+            weight *= resolution_weight
+            blended.add(batch, weight, sample(low, pixels), sample(high, pixels))
+            seen[batch] |= weight > 0
+    color = _fill_unseen(mesh, texels, blended.result(seen), seen)
+    return _fill_gaps(srgb_from_linear(np.clip(color, 0.0, 1.0).astype(np.float32)), texels.index, size)
 
 
 def bake_from_points(mesh: UvMesh, points: Floats, colors: Image, size: int) -> Image:
-    """Return the texture [size, size, 3] uint8 sRGB of ``mesh``: each place takes the colour of the nearest point.
+    """Return the texture [size, size, 3] uint8 sRGB of ``mesh``. Each texel takes the colour of the nearest point.
 
     Args:
-        points: [P, 3] on the surface, as dense as the texels.
+        points: [P, 3] on the surface, about as dense as the texels.
         colors: [P, 3] uint8 sRGB.
     """
-    texels = _texels(mesh, size)
+    texels = _covered_texels(mesh, size)
     _, nearest = cKDTree(points).query(texels.position, workers=-1)
-    return _padded(np.asarray(colors[nearest]), texels.pixel, size)
+    return _fill_gaps(np.asarray(colors[nearest]), texels.index, size)
 
 
-def _texels(mesh: UvMesh, size: int) -> _Texels:
+def _covered_texels(mesh: UvMesh, size: int) -> _Texels:
     corners = mesh.uv[mesh.triangles] * size
     raster = rasterize(corners, np.ones(corners.shape[:2]), (size, size))
-    pixel = np.flatnonzero(raster.triangle.ravel() != NOTHING)
-    vertices = mesh.triangles[raster.triangle.ravel()[pixel]]
-    weights = raster.weights.reshape(-1, 3)[pixel]
+    index = np.flatnonzero(raster.triangle.ravel() != NO_TRIANGLE)
+    vertices = mesh.triangles[raster.triangle.ravel()[index]]
+    weights = raster.weights.reshape(-1, 3)[index]
     normal = np.einsum("mk,mkd->md", weights, mesh.normals[vertices])
     return _Texels(
-        pixel=pixel,
+        index=index,
         position=np.einsum("mk,mkd->md", weights, mesh.vertices[vertices]),
         normal=normal / np.maximum(np.linalg.norm(normal, axis=1, keepdims=True), 1e-12),
         vertex=np.take_along_axis(vertices, weights.argmax(1)[:, None], 1)[:, 0],
     )
 
 
-def _sharpness(camera: Camera, mesh: UvMesh) -> float:
-    """Pixels a unit of length in the middle of the piece."""
-    middle = (mesh.vertices.min(0) + mesh.vertices.max(0)) / 2
-    return float(camera.matrix[0, 0] / max(np.linalg.norm(middle - camera.position), 1e-9))
+def _pixels_per_unit(camera: Camera, mesh: UvMesh) -> float:
+    """Return how many pixels the camera has per unit of length at the centre of the mesh."""
+    centre = (mesh.vertices.min(0) + mesh.vertices.max(0)) / 2
+    return float(camera.intrinsics[0, 0] / max(np.linalg.norm(centre - camera.position), 1e-9))
 
 
-def _bands(photo: Image) -> tuple[FloatMap, FloatMap]:
-    """The photo's coarse and fine part, linear; together they are the photo."""
+def _split_bands(photo: Image) -> tuple[FloatMap, FloatMap]:
+    """Return the low and the high band of the photo, linear RGB. Their sum is the photo."""
     linear = linear_from_srgb(photo)
-    low = cv2.GaussianBlur(linear, (0, 0), SMOOTH_SIGMA * max(photo.shape[:2]))
+    low = cv2.GaussianBlur(linear, (0, 0), BAND_SIGMA * max(photo.shape[:2]))
     return np.asarray(low), linear - low
 
 
-def _inside(mask: Image) -> Image:
-    """The mask without its edge."""
-    radius = max(1, round(EDGE_PX * max(mask.shape)))
+def _erode(mask: Image) -> Image:
+    """Return the mask without its border."""
+    radius = max(1, round(MASK_MARGIN * max(mask.shape)))
     return np.asarray(cv2.erode(mask, np.ones((2 * radius + 1,) * 2, np.uint8), borderValue=[255.0]))
 
 
-def _weights(
-    position: Floats, normal: Floats, camera: Camera, inside: Image, depth: FloatMap, slack: float
-) -> tuple[FloatMap, NDArray[np.float32]]:
-    """How much the photo counts for each place [M], and where it shows it [M, 2]."""
+def _angle_weights(
+    position: Floats, normal: Floats, camera: Camera, mask: Image, depth: FloatMap, tolerance: float
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Return the squared cosine of the viewing angle [M], 0 where a point is not visible, and the pixels [M, 2]."""
     pixels, distance = camera.project(position)
     column, row = np.floor(np.nan_to_num(pixels, nan=-1.0, posinf=-1.0, neginf=-1.0)).astype(np.int64).T
     width, height = camera.size
     framed = (column >= 0) & (column < width) & (row >= 0) & (row < height) & (distance > 0)
     column, row = np.where(framed, column, 0), np.where(framed, row, 0)
-    toward = camera.position - position
-    cosine = (normal * toward).sum(1) / np.maximum(np.linalg.norm(toward, axis=1), 1e-12)
-    visible = framed & (inside[row, column] > 127) & (distance < depth[row, column] + slack) & (cosine > MIN_COSINE)
+    to_camera = camera.position - position
+    cosine = (normal * to_camera).sum(1) / np.maximum(np.linalg.norm(to_camera, axis=1), 1e-12)
+    unoccluded = distance < depth[row, column] + tolerance
+    visible = framed & (mask[row, column] > 127) & unoccluded & (cosine > MIN_COSINE)
     return np.where(visible, cosine**2, 0.0).astype(np.float32), pixels.astype(np.float32)
 
 
-def _completed(mesh: UvMesh, texels: _Texels, color: FloatMap, seen: NDArray[np.bool_]) -> FloatMap:
-    """Colour the places that no photo saw by spreading the colours of those that one did along the surface."""
+def _fill_unseen(mesh: UvMesh, texels: _Texels, color: FloatMap, seen: NDArray[np.bool_]) -> FloatMap:
+    """Return ``color`` [M, 3], with colours spread along the surface to the texels that are not ``seen`` [M]."""
     if seen.all() or not seen.any():
         return color
-    _, place = np.unique(mesh.vertices, axis=0, return_inverse=True)
-    place = place.ravel()
-    count = int(place.max()) + 1
-    at = place[texels.vertex[seen]]
-    known = np.bincount(at, minlength=count).astype(np.float64)
-    values = np.stack([np.bincount(at, color[seen][:, channel], count) for channel in range(3)], -1)
-    values = values / np.maximum(known, 1)[:, None]
-    ends = np.concatenate([place[mesh.triangles[:, pair]] for pair in ([0, 1], [1, 2], [2, 0])])
-    ends = np.concatenate([ends, ends[:, ::-1]])
-    has = known > 0
-    while not has.all():
-        give = ends[has[ends[:, 0]] & ~has[ends[:, 1]]]
-        if not len(give):
-            values[~has] = values[has].mean(0)  # a part of its own that nobody saw
+    _, position = np.unique(mesh.vertices, axis=0, return_inverse=True)  # joins vertices across seams
+    position = position.ravel()
+    count = int(position.max()) + 1
+    seen_positions = position[texels.vertex[seen]]
+    samples = np.bincount(seen_positions, minlength=count).astype(np.float64)
+    values = np.stack([np.bincount(seen_positions, color[seen][:, channel], count) for channel in range(3)], -1)
+    values = values / np.maximum(samples, 1)[:, None]
+    edges = np.concatenate([position[mesh.triangles[:, ends]] for ends in ([0, 1], [1, 2], [2, 0])])
+    edges = np.concatenate([edges, edges[:, ::-1]])
+    known = samples > 0
+    while not known.all():
+        frontier = edges[known[edges[:, 0]] & ~known[edges[:, 1]]]
+        if not len(frontier):
+            values[~known] = values[known].mean(0)  # an unseen component without a connection to the seen surface
             break
-        got = np.bincount(give[:, 1], minlength=count)
+        received = np.bincount(frontier[:, 1], minlength=count)
         for channel in range(3):
-            spread = np.bincount(give[:, 1], values[give[:, 0], channel], count)
-            values[:, channel] = np.where(got > 0, spread / np.maximum(got, 1), values[:, channel])
-        has |= got > 0
-    return np.where(seen[:, None], color, values[place[texels.vertex]]).astype(np.float32)
+            total = np.bincount(frontier[:, 1], values[frontier[:, 0], channel], count)
+            values[:, channel] = np.where(received > 0, total / np.maximum(received, 1), values[:, channel])
+        known |= received > 0
+    return np.where(seen[:, None], color, values[position[texels.vertex]]).astype(np.float32)
 
 
-def _padded(color: Image, pixel: NDArray[np.int64], size: int) -> Image:
-    """The texture, the gaps between charts filled from the nearest texel: no dark seams when it is made smaller."""
+def _fill_gaps(color: Image, index: NDArray[np.int64], size: int) -> Image:
+    """Return the texture with each gap between charts filled from the nearest texel.
+
+    Without the fill, the seams would become dark when the texture is reduced in size.
+    """
     empty = np.ones(size * size, np.uint8)
-    empty[pixel] = 0
+    empty[index] = 0
     _, labels = cv2.distanceTransformWithLabels(
         empty.reshape(size, size), cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL
     )
     labels = labels.ravel()
     source = np.zeros(int(labels.max()) + 1, np.int64)
-    source[labels[pixel]] = np.arange(len(pixel))
+    source[labels[index]] = np.arange(len(index))
     return np.asarray(color[source[labels]]).reshape(size, size, 3)

@@ -1,4 +1,4 @@
-"""Stand the scene of a GLB on the floor, without touching what is in it: one node more, around all others."""
+"""Places the scene of a GLB on the floor by adding a root node. The rest of the file stays unchanged."""
 
 from __future__ import annotations
 
@@ -14,13 +14,15 @@ from orchestrator.domain.dimensions import Dimensions
 from orchestrator.errors import ToolFailed
 from orchestrator.geometry.mesh import place_on_floor
 
-JSON_CHUNK = 0x4E4F534A
-"""glTF 2.0, 4.4.3: "JSON"; it is the first chunk."""
+JSON_CHUNK_TYPE = 0x4E4F534A
+"""The ASCII characters "JSON". It is the type of the first chunk (glTF 2.0, section 4.4.3)."""
+HEADER_BYTES = 12
+CHUNK_HEADER_BYTES = 8
 
 
 @dataclass(frozen=True)
-class StandingGlb:
-    """The file, and what stands in it."""
+class PlacedGlb:
+    """A GLB file and the size of its scene."""
 
     data: bytes
     dimensions: Dimensions
@@ -28,11 +30,11 @@ class StandingGlb:
     triangles: int
 
 
-def stand_on_floor(data: bytes, dimensions: Dimensions) -> StandingGlb:
-    """Scale the scene by the first dimension that is known; its origin comes to the bottom centre.
+def place_glb_on_floor(data: bytes, dimensions: Dimensions) -> PlacedGlb:
+    """Scale the scene to the first known dimension and move its bottom centre to the origin.
 
     Args:
-        data: a GLB that ``model_file.check_model`` passed, its geometry not packed.
+        data: a GLB without compressed geometry that ``mesh_files.check`` accepted.
 
     Raises:
         ToolFailed: the scene has no triangles.
@@ -40,31 +42,32 @@ def stand_on_floor(data: bytes, dimensions: Dimensions) -> StandingGlb:
     scene = trimesh.load_scene(io.BytesIO(data), file_type="glb", skip_materials=True)
     meshes = [mesh for mesh in scene.geometry.values() if isinstance(mesh, trimesh.Trimesh)]
     if scene.bounds is None or not meshes:
-        raise ToolFailed("the model has no triangles")
-    before = np.asarray(scene.bounds, np.float64)
-    after, placed = place_on_floor(before, dimensions)
-    scale = float(np.ptp(after, axis=0).max() / np.ptp(before, axis=0).max())
-    shift = (after[0] - before[0] * scale).tolist()
-    return StandingGlb(
-        data=_wrapped(data, scale, shift),
-        dimensions=placed,
+        raise ToolFailed("the GLB file has no triangles")
+    bounds = np.asarray(scene.bounds, np.float64)
+    placed_bounds, size = place_on_floor(bounds, dimensions)
+    scale = float(np.ptp(placed_bounds, axis=0).max() / np.ptp(bounds, axis=0).max())
+    translation = (placed_bounds[0] - bounds[0] * scale).tolist()
+    return PlacedGlb(
+        data=_with_root_node(data, scale, translation),
+        dimensions=size,
         vertices=sum(len(mesh.vertices) for mesh in meshes),
         triangles=sum(len(mesh.faces) for mesh in meshes),
     )
 
 
-def _wrapped(data: bytes, scale: float, shift: list[float]) -> bytes:
-    """The GLB with a node of this scale and shift above the roots of its scene."""
-    length, kind = struct.unpack_from("<II", data, 12)
-    if kind != JSON_CHUNK:
-        raise ToolFailed("the model's first chunk is not JSON")
-    document = json.loads(data[20 : 20 + length])
+def _with_root_node(data: bytes, scale: float, translation: list[float]) -> bytes:
+    """Return the GLB with a node above the root nodes of its scene."""
+    json_length, chunk_type = struct.unpack_from("<II", data, HEADER_BYTES)
+    if chunk_type != JSON_CHUNK_TYPE:
+        raise ToolFailed(f"the first chunk of the GLB file is not JSON but has type {chunk_type:#x}")
+    json_start = HEADER_BYTES + CHUNK_HEADER_BYTES
+    document = json.loads(data[json_start : json_start + json_length])
     scene = document["scenes"][document.get("scene", 0)]
     nodes = document["nodes"]
-    nodes.append({"name": "floor", "scale": [scale] * 3, "translation": shift, "children": scene["nodes"]})
+    nodes.append({"name": "floor", "scale": [scale] * 3, "translation": translation, "children": scene["nodes"]})
     scene["nodes"] = [len(nodes) - 1]
     text = json.dumps(document, separators=(",", ":")).encode()
-    text += b" " * (-len(text) % 4)
-    rest = data[20 + length :]
-    head = struct.pack("<4sII", b"glTF", 2, 20 + len(text) + len(rest))
-    return head + struct.pack("<II", len(text), JSON_CHUNK) + text + rest
+    text += b" " * (-len(text) % 4)  # chunks are aligned to 4 bytes
+    other_chunks = data[json_start + json_length :]
+    header = struct.pack("<4sII", b"glTF", 2, json_start + len(text) + len(other_chunks))
+    return header + struct.pack("<II", len(text), JSON_CHUNK_TYPE) + text + other_chunks

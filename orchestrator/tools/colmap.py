@@ -1,4 +1,4 @@
-"""Where the cameras stood: COLMAP (``pycolmap``) in a process of its own."""
+"""Estimates camera poses with COLMAP (``pycolmap``), which runs in a child process."""
 
 from __future__ import annotations
 
@@ -18,39 +18,41 @@ from orchestrator.domain.progress import Progress, no_progress
 from orchestrator.errors import InvalidInput, ToolFailed
 from orchestrator.tools.program import run_program
 
-CHILD = "orchestrator.tools.colmap_child"
+CHILD_MODULE = "orchestrator.tools.colmap_child"
 MIN_PHOTOS = 3
-WEAK_MATCHES = 30
-"""COLMAP asks for 15 verified matches to use a pair at all, and for 30 to place a photo."""
-MAX_ADVICE = 5
-SAID = re.compile(r"^PROGRESS (\d+(?:\.\d+)?) (.*)$")
-COUNTED = re.compile(r"\[(\d+)/(\d+)(?:,[^\]]*)?\]")
-PHASES = {"Processed file": (0.05, 0.3, "finding features"), "Processing": (0.3, 0.6, "matching the photos")}
-"""What COLMAP prints before it counts, and where in the whole that is."""
+"""The third photo verifies what the other two agree on."""
+MIN_MATCHES = 30
+"""Pairs with fewer verified matches are reported as overlapping too little.
+
+By default, COLMAP needs 15 verified matches to use a pair and 30 to place a photo.
+"""
+MAX_WEAK_PAIRS = 5
+"""Maximum number of pairs named in one message."""
+PROGRESS_LINE = re.compile(r"^PROGRESS (\d+(?:\.\d+)?) (.*)$")
+COUNTER = re.compile(r"\[(\d+)/(\d+)(?:,[^\]]*)?\]")
+COLMAP_PHASES = {"Processed file": (0.05, 0.3, "finding features"), "Processing": (0.3, 0.6, "matching photos")}
+"""Text before COLMAP's own counters, and the range of the total progress and the message for each."""
 
 
 @dataclass(frozen=True)
 class Poses:
-    """The cameras of the photos that could be placed. World: any scale, any direction. N of them, in upload order.
+    """The N cameras that were placed, in the order of the upload. The world has an arbitrary scale and orientation.
 
-    Photos and masks are free of lens distortion and at most 2048 px long; pixels are counted as COLMAP does, the
-    middle of the first is (0.5, 0.5).
+    Photos and masks are free of lens distortion and at most 2048 px on the longer side. Pixel coordinates follow
+    COLMAP: the centre of the first pixel is (0.5, 0.5).
     """
 
-    placed: tuple[int, ...]  # [N] indices into the photos given
+    placed: tuple[int, ...]  # [N] indices into the given photos
     photos: tuple[Path, ...]  # [N] 8-bit RGB PNG
-    looks: tuple[Path, ...]  # [N] where the colours come from: the photos, where nothing else was given
+    color_photos: tuple[Path, ...]  # [N] photos for the texture; equal to ``photos`` if no others were given
     masks: tuple[Path, ...]  # [N] 8-bit grey PNG, 255 on the piece
-    depths: tuple[Path, ...]  # [N] NPY of [h, w] float32, along the line of sight, 0 unknown; none without CUDA
+    depths: tuple[Path, ...]  # [N] NPY, [h, w] float32 depth along the optical axis, 0 if unknown; empty without CUDA
     sizes: NDArray[np.int64]  # [N, 2] width, height
-    matrices: NDArray[np.float64]  # [N, 3, 3] pinhole, px
+    intrinsics: NDArray[np.float64]  # [N, 3, 3] px
     world_to_camera: NDArray[np.float64]  # [N, 4, 4] OpenCV axes: +X right, +Y down, +Z forward
-    points: NDArray[np.float64]  # [P, 3] sparse points
-    colors: NDArray[np.uint8]  # [P, 3] their sRGB
-    seen: tuple[NDArray[np.int64], ...]  # [N] of the points that each photo saw, as indices
+    points: NDArray[np.float64]  # [P, 3] triangulated points
     mean_reprojection_error_px: float
-    matches: NDArray[np.int64]  # [all, all] verified matches between the photos given
-    masked: bool  # features were taken from the piece only, as the surroundings stood still or were plain
+    match_counts: NDArray[np.int64]  # [M, M] verified matches between each two of the M given photos
 
     @property
     def camera_to_world(self) -> NDArray[np.float64]:
@@ -63,119 +65,136 @@ def solve_poses(
     masks: Sequence[Path],
     folder: Path,
     *,
-    looks: Sequence[Path] = (),
+    color_photos: Sequence[Path] = (),
     ordered: bool = False,
     limits: Limits = DEFAULT_LIMITS,
     progress: Progress = no_progress,
 ) -> Poses:
-    """Place the cameras of ``photos`` by structure from motion.
+    """Estimate the cameras of ``photos`` by structure from motion.
 
-    Features are SIFT. Where the surroundings have structure that moves with the camera they are used too: they hold
-    more than a plain piece does. Where they stand still (a turntable) or are plain, only the piece counts. If the one
-    leaves photos out, the other is tried as well.
+    The features are SIFT. If the background has structure that moves with the camera, features are taken from the
+    whole photo, because the background has more of them than a plain piece. If the background stands still (turntable)
+    or is plain, features are taken from the piece only. If one choice leaves photos out, the other one is tried too.
 
     Args:
-        photos: any format that Pillow reads; EXIF rotation and focal length are used.
+        photos: any format that Pillow reads. EXIF orientation and focal length are used.
         masks: 8-bit, of the photos' sizes, 255 on the piece.
-        folder: gets the program's files.
-        looks: another picture of each photo, such as a stained one, to be freed of distortion alike; or none.
-        ordered: the photos were taken one beside the next; only neighbours are matched, and what closes the loop.
+        folder: receives the files of the child process.
+        color_photos: another version of each photo, such as a stained one, which gets the same undistortion.
+        ordered: consecutive photos overlap. Only neighbours and pairs that close the loop are matched.
 
     Raises:
         InvalidInput: fewer than 3 photos.
         ToolFailed: COLMAP is not installed, crashed, or could place no photo; the message says what to shoot again.
-        DeadlineExceeded, Canceled: as in ``run_program``.
+        DeadlineExceeded, Canceled: see ``run_program``.
     """
     if len(photos) < MIN_PHOTOS:
-        raise InvalidInput("photos", f"{len(photos)} given; photogrammetry needs at least {MIN_PHOTOS}, better 30")
+        raise InvalidInput(
+            "photos", f"{len(photos)} given; photogrammetry needs at least {MIN_PHOTOS} photos, 30 are recommended"
+        )
     if importlib.util.find_spec("pycolmap") is None:
-        raise ToolFailed("COLMAP is not installed: pip install 'heartwood[tools]'", tool="colmap")
+        raise ToolFailed("COLMAP is not installed; run: pip install 'heartwood[tools]'", tool="colmap")
     folder.mkdir(parents=True, exist_ok=True)
     job = {
         "folder": str(folder.resolve()),
         "photos": [str(path.resolve()) for path in photos],
-        "looks": [str(path.resolve()) for path in looks],
+        "color_photos": [str(path.resolve()) for path in color_photos],
         "masks": [str(path.resolve()) for path in masks],
         "ordered": ordered,
     }
     job_file = folder / "colmap.json"
     job_file.write_text(json.dumps(job), encoding="utf-8")
-    command: list[str | Path] = [sys.executable, "-P", "-m", CHILD, job_file.resolve()]
-    run_program("colmap", command, folder, limits=limits, read_line=_read_line, progress=progress)
+    command: list[str | Path] = [sys.executable, "-P", "-m", CHILD_MODULE, job_file.resolve()]
+    run_program("colmap", command, folder, limits=limits, read_line=_read_progress, progress=progress)
     poses = read_poses(folder)
     if not poses.placed:
-        raise ToolFailed(not_placed(poses), tool="colmap")
+        raise ToolFailed(unplaced_message(poses), tool="colmap")
     return poses
 
 
-def not_placed(poses: Poses, numbers: Sequence[int] = ()) -> str:
-    """How many photos could not be placed, and why: "17 of 40 photos could not be placed: too little overlap …".
+def unplaced_message(poses: Poses, photo_indices: Sequence[int] = ()) -> str:
+    """Return how many photos could not be placed and why.
+
+    Example: "17 of 40 photos could not be placed: too little overlap between photos 12 and 13".
 
     Args:
-        numbers: what the caller calls the photos, where that is not their index.
+        photo_indices: the upload index of each photo given to COLMAP, if some photos were left out before.
     """
-    count = len(poses.matches)
-    why = "; ".join(weak_spots(poses, numbers))
-    return f"{count - len(poses.placed)} of {count} photos could not be placed: {why}"
+    count = len(poses.match_counts)
+    reasons = "; ".join(unplaced_reasons(poses, photo_indices))
+    return f"{count - len(poses.placed)} of {count} photos could not be placed: {reasons}"
 
 
-def weak_spots(poses: Poses, numbers: Sequence[int] = ()) -> tuple[str, ...]:
-    """Where too little overlap keeps photos from being placed, as people count photos; nothing if all are."""
-    count = len(poses.matches)
-    numbers = numbers or range(count)
+def unplaced_reasons(poses: Poses, photo_indices: Sequence[int] = ()) -> tuple[str, ...]:
+    """Return why photos could not be placed, or nothing if all were. Photos are counted from 1 in the text."""
+    count = len(poses.match_counts)
+    photo_indices = photo_indices or range(count)
     missing = sorted(set(range(count)) - set(poses.placed))
     if not missing:
         return ()
-    lonely = [number for number in missing if not poses.matches[number].any()]
-    if len(lonely) == count:
-        return ("they have nothing in common: are they sharp, of one piece, and does it have any pattern to go by?",)
-    advice = []
-    for number in missing:
-        for a, b in (((number - 1) % count, number), (number, (number + 1) % count)):
-            if number not in lonely and poses.matches[a, b] < WEAK_MATCHES:
-                advice.append(f"too little overlap between photos {numbers[a] + 1} and {numbers[b] + 1}")
-    advice = list(dict.fromkeys(advice))[:MAX_ADVICE]
-    if lonely:
-        names = ", ".join(str(numbers[number] + 1) for number in lonely)
-        advice.append(f"nothing in common with any other have photos {names}: are they sharp, and of this piece?")
-    return tuple(advice) or ("they have too little in common: take more, closer together",)
-
-
-def _read_line(line: str) -> tuple[float, str] | None:
-    if match := SAID.match(line):
-        return min(float(match[1]), 1.0), match[2]
-    for words, (start, end, message) in PHASES.items():
-        if words in line and (match := COUNTED.search(line)):
-            return start + (end - start) * int(match[1]) / max(int(match[2]), 1), message
-    return None
+    unmatched = [photo for photo in missing if not poses.match_counts[photo].any()]
+    if len(unmatched) == count:
+        return (
+            "no two photos have features in common; check that they are sharp and show the same piece, and that its "
+            "surface or its surroundings have visible texture",
+        )
+    reasons = []
+    for photo in missing:
+        for a, b in (((photo - 1) % count, photo), (photo, (photo + 1) % count)):
+            if photo not in unmatched and poses.match_counts[a, b] < MIN_MATCHES:
+                reasons.append(f"too little overlap between photos {photo_indices[a] + 1} and {photo_indices[b] + 1}")
+    reasons = list(dict.fromkeys(reasons))[:MAX_WEAK_PAIRS]
+    if unmatched:
+        names = ", ".join(str(photo_indices[photo] + 1) for photo in unmatched)
+        reasons.append(
+            f"no features in common with any other photo: photos {names}; check that they are sharp and show this piece"
+        )
+    return tuple(reasons) or ("the photos overlap too little; take more photos, closer together",)
 
 
 def read_poses(folder: Path) -> Poses:
-    """Read what ``solve_poses`` left in ``folder``, wherever it was moved to since."""
-    with np.load(folder / "poses.npz") as found:
-        placed = tuple(int(number) for number in found["placed"])
+    """Read the result of ``solve_poses`` from ``folder``, which may have been moved since.
+
+    Jobs of earlier versions may have written the folder, so its file names and array names must not change.
+    """
+    with np.load(folder / "poses.npz") as arrays:
+        placed = tuple(int(number) for number in arrays["placed"])
         if not placed:
-            nothing = np.zeros((0, 3))
             return Poses(
-                (), (), (), (), (), np.zeros((0, 2), np.int64), np.zeros((0, 3, 3)), np.zeros((0, 4, 4)), nothing,
-                nothing.astype(np.uint8), (), 0.0, found["matches"], False,
-            )  # fmt: skip
-        owner, point = found["seen_photo"], found["seen_point"]
-        depths = [folder / "flat" / f"depth-{number:04d}.npy" for number in placed]
-        look = "look" if (folder / "flat" / f"look-{placed[0]:04d}.png").exists() else "photo"
+                placed=(),
+                photos=(),
+                color_photos=(),
+                masks=(),
+                depths=(),
+                sizes=np.zeros((0, 2), np.int64),
+                intrinsics=np.zeros((0, 3, 3)),
+                world_to_camera=np.zeros((0, 4, 4)),
+                points=np.zeros((0, 3)),
+                mean_reprojection_error_px=0.0,
+                match_counts=arrays["matches"],
+            )
+        undistorted = folder / "flat"
+        depths = tuple(undistorted / f"depth-{number:04d}.npy" for number in placed)
+        color_kind = "look" if (undistorted / f"look-{placed[0]:04d}.png").exists() else "photo"
         return Poses(
             placed=placed,
-            photos=tuple(folder / "flat" / f"photo-{number:04d}.png" for number in placed),
-            looks=tuple(folder / "flat" / f"{look}-{number:04d}.png" for number in placed),
-            masks=tuple(folder / "flat" / f"mask-{number:04d}.png" for number in placed),
-            depths=tuple(depths) if all(one.exists() for one in depths) else (),
-            sizes=found["sizes"],
-            matrices=found["matrices"],
-            world_to_camera=found["world_to_camera"],
-            points=found["points"],
-            colors=found["colors"],
-            seen=tuple(np.asarray(point[owner == row], np.int64) for row in range(len(placed))),
-            mean_reprojection_error_px=float(found["error"]),
-            matches=found["matches"],
-            masked=bool(found["masked"]),
+            photos=tuple(undistorted / f"photo-{number:04d}.png" for number in placed),
+            color_photos=tuple(undistorted / f"{color_kind}-{number:04d}.png" for number in placed),
+            masks=tuple(undistorted / f"mask-{number:04d}.png" for number in placed),
+            depths=depths if all(path.exists() for path in depths) else (),
+            sizes=arrays["sizes"],
+            intrinsics=arrays["matrices"],
+            world_to_camera=arrays["world_to_camera"],
+            points=arrays["points"],
+            mean_reprojection_error_px=float(arrays["error"]),
+            match_counts=arrays["matches"],
         )
+
+
+def _read_progress(line: str) -> tuple[float, str] | None:
+    if match := PROGRESS_LINE.match(line):
+        return min(float(match[1]), 1.0), match[2]
+    for text, (start, end, message) in COLMAP_PHASES.items():
+        if text in line and (match := COUNTER.search(line)):
+            return start + (end - start) * int(match[1]) / max(int(match[2]), 1), message
+    return None

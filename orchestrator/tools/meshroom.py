@@ -1,8 +1,10 @@
-"""Runs Meshroom's photogrammetry (AliceVision), ``meshroom_batch``, on photos of one piece."""
+"""Runs Meshroom's photogrammetry (AliceVision) with its command line program ``meshroom_batch``."""
 
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
+from dataclasses import field as dataclass_field
 from pathlib import Path
 
 from orchestrator.domain.limits import DEFAULT_LIMITS, Limits
@@ -10,13 +12,14 @@ from orchestrator.domain.progress import Progress, no_progress
 from orchestrator.errors import ToolFailed
 from orchestrator.tools.program import run_program
 
-NODE = re.compile(r"^\[(\d+)/(\d+)\](?:\((\d+)/(\d+)\))? (\w+)$")
-"""What ``executeGraph`` prints before a node, or before each chunk of a node that has several."""
-COMPLAINT = re.compile(r"^\[[\d:.]+\]\[(?:error|fatal)\]\s*(.+)$")
-"""How AliceVision's programs log what went wrong."""
-ERROR = re.compile(r"^(?:ERROR|CRITICAL|\w*Error|\w*Exception):\s*(.+)$")
-"""How Meshroom itself does (Python's logging and tracebacks)."""
-COMPLAINTS = 3
+NODE_LINE = re.compile(r"^\[(\d+)/(\d+)\](?:\((\d+)/(\d+)\))? (\w+)$")
+"""Meshroom's line before each node, or before each chunk of a node with several chunks."""
+ALICEVISION_ERROR = re.compile(r"^\[[\d:.]+\]\[(?:error|fatal)\]\s*(.+)$")
+"""Log format of AliceVision's programs."""
+MESHROOM_ERROR = re.compile(r"^(?:ERROR|CRITICAL|\w*Error|\w*Exception):\s*(.+)$")
+"""Format of Meshroom's own messages (Python's logging and tracebacks)."""
+MAX_ERRORS = 3
+"""Maximum number of error lines in one message."""
 
 
 def run_meshroom(
@@ -30,23 +33,24 @@ def run_meshroom(
     limits: Limits = DEFAULT_LIMITS,
     progress: Progress = no_progress,
 ) -> Path:
-    """Return the textured OBJ that Meshroom made of ``photos``; its MTL and textures lie beside it.
+    """Return the textured OBJ that Meshroom reconstructs from ``photos``. Its MTL and textures are in the same folder.
 
     Args:
         executable: the ``meshroom_batch`` program.
-        photos: a folder with nothing but photos.
-        masks: a folder with a PNG of each photo's name, white on the piece; features beside the piece are not used.
-        folder: gets Meshroom's cache and output.
+        photos: a folder that contains only photos.
+        masks: a folder with a PNG for each photo, under the photo's name, white on the piece. No features are taken
+            outside the piece.
+        folder: receives Meshroom's cache and output.
         texture_size: side of the texture, px.
-        downscale: of the photos for the depth maps: 1, 2 (Meshroom's default), 4, …
+        downscale: factor by which the photos are reduced for the depth maps: 1, 2 (Meshroom's default), 4, …
 
     Raises:
-        ToolFailed: Meshroom could not be started or failed, in its own words; or made no model.
-        DeadlineExceeded, Canceled: as in ``run_program``.
+        ToolFailed: Meshroom could not be started, reported an error, or wrote no OBJ.
+        DeadlineExceeded, Canceled: see ``run_program``.
     """
     output, cache = folder / "output", folder / "cache"
-    for inside in (output, cache):
-        inside.mkdir(parents=True, exist_ok=True)
+    for directory in (output, cache):
+        directory.mkdir(parents=True, exist_ok=True)
     overrides = [
         f"FeatureExtraction:masksFolder={masks.resolve()}",
         f"DepthMap:downscale={downscale}",
@@ -57,27 +61,35 @@ def run_meshroom(
         executable, "--input", photos.resolve(), "--output", output.resolve(), "--cache", cache.resolve(),
         "--pipeline", "photogrammetry", "--paramOverrides", *overrides,
     ]  # fmt: skip
-    complaints: list[str] = []
-    node = ""
+    log = _LogReader()
+    try:
+        run_program("meshroom", command, folder, limits=limits, read_line=log.read_line, progress=progress)
+    except ToolFailed as error:
+        if not log.errors:
+            raise
+        message = "; ".join(dict.fromkeys(log.errors[-MAX_ERRORS:])).replace(str(folder), ".")
+        raise ToolFailed(
+            f"Meshroom failed at {log.node or 'the start'}: {message}", tool="meshroom", node=log.node
+        ) from error
+    meshes = sorted(output.glob("*.obj"))
+    if not meshes:
+        raise ToolFailed("Meshroom reported success but wrote no OBJ file", tool="meshroom")
+    return meshes[0]
 
-    def read_line(line: str) -> tuple[float, str] | None:
-        nonlocal node
-        if match := COMPLAINT.match(line) or ERROR.match(line):
-            complaints.append(match[1].strip())
-        if not (match := NODE.match(line)):
+
+@dataclass
+class _LogReader:
+    """Collects errors and the current node from Meshroom's output."""
+
+    errors: list[str] = dataclass_field(default_factory=list)
+    node: str = ""
+
+    def read_line(self, line: str) -> tuple[float, str] | None:
+        """Return the progress if the line reports a node."""
+        if match := ALICEVISION_ERROR.match(line) or MESHROOM_ERROR.match(line):
+            self.errors.append(match[1].strip())
+        if not (match := NODE_LINE.match(line)):
             return None
         number, count, chunk, chunks = int(match[1]), int(match[2]), int(match[3] or 1), int(match[4] or 1)
-        node = match[5]
-        return (number - 1 + (chunk - 1) / chunks) / count, f"Meshroom: {node}, step {number} of {count}"
-
-    try:
-        run_program("meshroom", command, folder, limits=limits, read_line=read_line, progress=progress)
-    except ToolFailed as error:
-        if not complaints:
-            raise
-        words = "; ".join(dict.fromkeys(complaints[-COMPLAINTS:])).replace(str(folder), ".")
-        raise ToolFailed(f"Meshroom failed at {node or 'the start'}: {words}", tool="meshroom", node=node) from error
-    found = sorted(output.glob("*.obj"))
-    if not found:
-        raise ToolFailed("Meshroom ended well but wrote no model (OBJ)", tool="meshroom")
-    return found[0]
+        self.node = match[5]
+        return (number - 1 + (chunk - 1) / chunks) / count, f"Meshroom: {self.node}, step {number} of {count}"

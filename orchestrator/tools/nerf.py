@@ -1,7 +1,7 @@
-"""A radiance field with a surface, learned from photos with known cameras: PyTorch in a process of its own.
+"""Trains and renders a radiance field with a surface. PyTorch runs in a child process.
 
-No library that is kept up fits: nerfstudio, nerfacc and tiny-cuda-nn need CUDA. ``nerf_child`` is short and follows
-NeuS (Wang et al. 2021), DVGO (Sun et al. 2022) and Voxurf (Wu et al. 2022); it runs on CUDA and on the CPU.
+Libraries such as nerfstudio, nerfacc and tiny-cuda-nn require CUDA. ``nerf_child`` is a short implementation that runs
+on CUDA and on the CPU. It follows NeuS (Wang et al. 2021), DVGO (Sun et al. 2022) and Voxurf (Wu et al. 2022).
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import importlib.util
 import json
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -22,44 +22,44 @@ from orchestrator.domain.progress import Progress, no_progress
 from orchestrator.errors import InvalidInput, ToolFailed
 from orchestrator.tools.program import run_program
 
-CHILD = "orchestrator.tools.nerf_child"
-SAID = re.compile(r"^PROGRESS (\d+(?:\.\d+)?) (.*)$")
+CHILD_MODULE = "orchestrator.tools.nerf_child"
+PROGRESS_LINE = re.compile(r"^PROGRESS (\d+(?:\.\d+)?) (.*)$")
 MIN_VIEWS = 3
-CALM = {"OMP_WAIT_POLICY": "PASSIVE"}
-"""Threads that wait sleep: where the cores are shared, waiting threads that spin make each step ten times slower."""
+ENVIRONMENT = {"OMP_WAIT_POLICY": "PASSIVE"}
+"""Lets waiting OpenMP threads sleep: on shared cores, spinning threads make each step ten times slower."""
 
 
 @dataclass(frozen=True)
 class Views:
-    """Pinhole cameras without distortion; N of them. Pixels are counted as COLMAP does."""
+    """N pinhole cameras without lens distortion. The centre of the first pixel is (0.5, 0.5)."""
 
-    matrices: NDArray[np.float64]  # [N, 3, 3] px
+    intrinsics: NDArray[np.float64]  # [N, 3, 3] px
     world_to_camera: NDArray[np.float64]  # [N, 4, 4] OpenCV axes: +X right, +Y down, +Z forward
     sizes: NDArray[np.int64]  # [N, 2] width, height
 
 
 @dataclass(frozen=True)
 class Training:
-    """How finely and how long a field is learned. It ends after ``steps`` or ``seconds``, whichever comes first.
+    """Resolution and duration of a training. It ends after ``steps`` or ``seconds``, whichever comes first.
 
-    Where a busy machine makes hardly a step in that time, it goes on for a hundred steps at each of three resolutions.
+    On a slow machine it continues beyond ``seconds`` until each of the three resolutions has had 100 steps.
     """
 
-    seconds: float = 540.0  # of this machine's time, from reading the photos to the last step
+    seconds: float = 540.0  # wall time from reading the photos to the last step
     steps: int = 12_000
-    voxels: int = 176  # along the longest side of the piece's box; GPU_FINER times as many where there is CUDA
-    photo_px: int = 400  # the photos are used at most this large; GPU_FINER times where there is CUDA
-    rays: int = 4096  # pixels looked at in a step
-    seed: int = 1  # draws the same pixels; sums are added in any order, so that two runs differ a little
+    voxels: int = 176  # along the longest side of the piece's box; 1.6 times as many with CUDA
+    photo_px: int = 400  # maximum longer side of the photos; 1.6 times with CUDA
+    rays: int = 4096  # pixels per step
+    seed: int = 1  # selects the pixels; parallel sums are not ordered, so two runs differ slightly
 
 
 @dataclass(frozen=True)
 class Surface:
-    """The learned surface: where ``distance`` is 0."""
+    """A signed distance on a regular grid. The surface is where it is 0."""
 
-    distance: NDArray[np.float32]  # [X, Y, Z] signed, in voxels, negative inside
-    low: NDArray[np.float64]  # [3] world, where the first value stands
-    voxel: float  # world length between values
+    distance: NDArray[np.float32]  # [X, Y, Z] in voxels, negative inside
+    low: NDArray[np.float64]  # [3] position of the first value in the world
+    voxel: float  # distance between values in the world
 
 
 def train_field(
@@ -72,29 +72,34 @@ def train_field(
     limits: Limits = DEFAULT_LIMITS,
     progress: Progress = no_progress,
 ) -> Surface:
-    """Learn the field and return its surface; ``folder`` keeps both, and a killed run goes on where it stopped.
+    """Train a field and return its surface.
+
+    ``folder`` keeps checkpoints and the result. After an interruption, the same call continues from the last
+    checkpoint.
 
     Args:
-        photos: of the size that ``views`` says, 8-bit RGB, without lens distortion.
+        photos: 8-bit RGB, of the sizes in ``views``, without lens distortion.
         masks: 8-bit grey of the same sizes, 255 on the piece.
 
     Raises:
         InvalidInput: fewer than 3 photos.
-        ToolFailed: PyTorch is not installed, the masks show no common piece, or the process died.
-        DeadlineExceeded, Canceled: as in ``run_program``.
+        ToolFailed: PyTorch is not installed, the masks do not overlap in space, or the process failed.
+        DeadlineExceeded, Canceled: see ``run_program``.
     """
     if len(photos) < MIN_VIEWS:
-        raise InvalidInput("photos", f"{len(photos)} given; a radiance field needs at least {MIN_VIEWS}, better 40")
+        raise InvalidInput(
+            "photos", f"{len(photos)} given; a radiance field needs at least {MIN_VIEWS} photos, 40 are recommended"
+        )
     if not (folder / "surface.npz").exists():
         job = {
-            "verb": "train",
+            "command": "train",
             "photos": [str(path.resolve()) for path in photos],
             "masks": [str(path.resolve()) for path in masks],
-            **asdict(training),
+            "training": asdict(training),
         }
-        _run(job, views, folder, limits, progress)
-    with np.load(folder / "surface.npz") as found:
-        return Surface(found["distance"], found["low"].astype(np.float64), float(found["voxel"]))
+        _run_child(job, views, folder, limits, progress)
+    with np.load(folder / "surface.npz") as arrays:
+        return Surface(arrays["distance"], arrays["low"].astype(np.float64), float(arrays["voxel"]))
 
 
 def render_field(
@@ -105,34 +110,38 @@ def render_field(
     limits: Limits = DEFAULT_LIMITS,
     progress: Progress = no_progress,
 ) -> tuple[Path, ...]:
-    """Write what ``views`` see of the field in ``folder`` there: RGBA PNG files called ``names``; those there stay.
+    """Render the trained field in ``folder`` from ``views``.
+
+    The images are RGBA PNG files called ``names`` in ``folder``. Existing files are kept.
 
     Raises:
-        ToolFailed, DeadlineExceeded, Canceled: as in ``train_field``.
+        ToolFailed, DeadlineExceeded, Canceled: see ``train_field``.
     """
-    left = [number for number, name in enumerate(names) if not (folder / name).exists()]
-    if left:
-        rest = Views(views.matrices[left], views.world_to_camera[left], views.sizes[left])
-        _run({"verb": "render", "names": [names[number] for number in left]}, rest, folder, limits, progress)
+    missing = [number for number, name in enumerate(names) if not (folder / name).exists()]
+    if missing:
+        missing_views = Views(views.intrinsics[missing], views.world_to_camera[missing], views.sizes[missing])
+        job = {"command": "render", "names": [names[number] for number in missing]}
+        _run_child(job, missing_views, folder, limits, progress)
     return tuple(folder / name for name in names)
 
 
-def _run(job: dict[str, object], views: Views, folder: Path, limits: Limits, progress: Progress) -> None:
+def _run_child(job: Mapping[str, object], views: Views, folder: Path, limits: Limits, progress: Progress) -> None:
     if importlib.util.find_spec("torch") is None:
-        raise ToolFailed("PyTorch is not installed: pip install 'heartwood[nerf]'", tool="nerf")
+        raise ToolFailed("PyTorch is not installed; run: pip install 'heartwood[nerf]'", tool="nerf")
     folder.mkdir(parents=True, exist_ok=True)
-    where = {
-        "folder": str(folder.resolve()),
-        "matrices": views.matrices.tolist(),
+    cameras = {
+        "intrinsics": views.intrinsics.tolist(),
         "world_to_camera": views.world_to_camera.tolist(),
         "sizes": views.sizes.tolist(),
     }
-    job_file = folder / f"{job['verb']}.json"
-    job_file.write_text(json.dumps({**job, **where}), encoding="utf-8")
-    command: list[str | Path] = [sys.executable, "-P", "-m", CHILD, job_file.resolve()]
-    run_program("nerf", command, folder, limits=limits, environment=CALM, read_line=_read_line, progress=progress)
+    job_file = folder / f"{job['command']}.json"
+    job_file.write_text(json.dumps({**job, "folder": str(folder.resolve()), "cameras": cameras}), encoding="utf-8")
+    command: list[str | Path] = [sys.executable, "-P", "-m", CHILD_MODULE, job_file.resolve()]
+    run_program(
+        "nerf", command, folder, limits=limits, environment=ENVIRONMENT, read_line=_read_progress, progress=progress
+    )
 
 
-def _read_line(line: str) -> tuple[float, str] | None:
-    match = SAID.match(line)
+def _read_progress(line: str) -> tuple[float, str] | None:
+    match = PROGRESS_LINE.match(line)
     return (min(float(match[1]), 1.0), match[2]) if match else None

@@ -1,4 +1,4 @@
-"""A server on loopback that speaks the protocol of NVIDIA's TRELLIS NIM; what it makes is up to the test."""
+"""A loopback server with the HTTP API of NVIDIA's TRELLIS NIM. The test sets its responses."""
 
 from __future__ import annotations
 
@@ -6,24 +6,31 @@ import base64
 import json
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-from orchestrator.tools.trellis import TrellisSettings
+from orchestrator.domain.reconstruct import TrellisSettings
 
-KEY = "nvapi-secret-of-the-test"
-Answer = tuple[int, bytes, float]
-"""HTTP status, body, and how many seconds it takes."""
+API_KEY = "nvapi-secret-of-the-test"
+Response = tuple[int, bytes, float]
+"""HTTP status, body, and delay in seconds."""
 
 
 class TrellisServer:
-    """Answers each call with the next of ``answers``, the last one again and again."""
+    """Returns the next of ``responses`` to each request. The last one repeats.
+
+    Attributes:
+        requests: the JSON bodies of the POST requests.
+        paths: the path of every request.
+        tokens: the Authorization header of the POST requests.
+        healthy: whether the readiness check succeeds.
+    """
 
     def __init__(self) -> None:
-        self.answers: list[Answer] = []
-        self.calls: list[dict[str, Any]] = []
+        self.responses: list[Response] = []
+        self.requests: list[dict[str, Any]] = []
         self.paths: list[str] = []
         self.tokens: list[str | None] = []
         self.healthy = True
@@ -39,9 +46,10 @@ class TrellisServer:
             def do_POST(self) -> None:
                 server.paths.append(self.path)
                 server.tokens.append(self.headers["Authorization"])
-                server.calls.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
-                status, body, wait_s = server.answers[min(len(server.calls), len(server.answers)) - 1]
-                time.sleep(wait_s)
+                server.requests.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+                number = min(len(server.requests), len(server.responses)) - 1
+                status, body, delay_s = server.responses[number]
+                time.sleep(delay_s)
                 try:
                     self.send_response(status)
                     self.send_header("Content-Type", "application/json")
@@ -49,26 +57,25 @@ class TrellisServer:
                     self.end_headers()
                     self.wfile.write(body)
                 except (BrokenPipeError, ConnectionResetError):
-                    self.close_connection = True  # the client has given up, as some tests want
+                    self.close_connection = True  # some tests let the client close the connection
 
             def log_message(self, *_: object) -> None:
-                """Keep the test's output clean."""
+                """Log nothing."""
 
         self.http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self.http.daemon_threads = True
         threading.Thread(target=self.http.serve_forever, args=(0.02,), daemon=True).start()
 
-    def settings(self, **changed: Any) -> TrellisSettings:
+    def settings(self, **changes: Any) -> TrellisSettings:
+        """Return settings for this server with short timeouts."""
         url = f"http://127.0.0.1:{self.http.server_port}"
-        return TrellisSettings(url, KEY, **({"timeout_s": 10.0, "waits_s": (0.01, 0.01)} | changed))
+        return TrellisSettings(url, API_KEY, **({"timeout_s": 10.0, "waits_s": (0.01, 0.01)} | changes))
 
 
 @contextmanager
-def trellis_server(prepare: Callable[[TrellisServer], None] | None = None) -> Iterator[TrellisServer]:
-    """Serve for as long as the block runs."""
+def trellis_server() -> Iterator[TrellisServer]:
+    """Run a server during the ``with`` block."""
     server = TrellisServer()
-    if prepare:
-        prepare(server)
     try:
         yield server
     finally:
@@ -76,11 +83,11 @@ def trellis_server(prepare: Callable[[TrellisServer], None] | None = None) -> It
         server.http.server_close()
 
 
-def made(glb: bytes, finish: str = "SUCCESS", wait_s: float = 0.0) -> Answer:
-    """The answer of a server that made ``glb``."""
-    artifact = {"base64": base64.b64encode(glb).decode(), "finishReason": finish, "seed": 1}
-    return 200, json.dumps({"artifacts": [artifact]}).encode(), wait_s
+def glb_response(glb: bytes, finish_reason: str = "SUCCESS", delay_s: float = 0.0) -> Response:
+    """Return the response of a server that generated ``glb``."""
+    artifact = {"base64": base64.b64encode(glb).decode(), "finishReason": finish_reason, "seed": 1}
+    return 200, json.dumps({"artifacts": [artifact]}).encode(), delay_s
 
 
-def said(status: int, body: object) -> Answer:
+def json_response(status: int, body: object) -> Response:
     return status, json.dumps(body).encode(), 0.0

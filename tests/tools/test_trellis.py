@@ -1,4 +1,4 @@
-"""The image-to-3D client against a server on loopback that speaks the protocol."""
+"""The image-to-3D client against a loopback server with the same HTTP API."""
 
 from __future__ import annotations
 
@@ -11,14 +11,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from orchestrator.domain.reconstruct import TrellisSettings
 from orchestrator.errors import Canceled, DeadlineExceeded, InvalidInput, ModelUnavailable, ToolFailed
-from orchestrator.tools.trellis import TrellisSettings, generate_glb, ready
-from tests.support.trellis_server import KEY, TrellisServer, made, said, trellis_server
+from orchestrator.tools.trellis import generate_glb, is_ready
+from tests.support.trellis_server import API_KEY, Response, TrellisServer, glb_response, json_response, trellis_server
 
 PHOTO = np.full((60, 100, 3), (200, 120, 40), np.uint8)
 MASK = np.zeros((60, 100), np.uint8)
 MASK[10:50, 30:50] = 255
-BUSY = said(503, {"detail": "one request at a time"})
+BUSY = json_response(503, {"detail": "one request at a time"})
 
 
 @pytest.fixture
@@ -27,99 +28,97 @@ def server() -> Iterator[TrellisServer]:
         yield running
 
 
-def test_the_model_comes_back_as_it_was_sent(server: TrellisServer) -> None:
-    server.answers = [made(b"glTF and more")]
+def test_generated_glb_is_returned_unchanged(server: TrellisServer) -> None:
+    server.responses = [glb_response(b"glTF and more")]
     assert generate_glb(PHOTO, MASK, server.settings()) == b"glTF and more"
     assert server.paths == ["/v1/infer"]
-    assert server.tokens == [f"Bearer {KEY}"]
+    assert server.tokens == [f"Bearer {API_KEY}"]
 
 
-def test_the_request_has_the_shape_that_the_nim_documents(server: TrellisServer) -> None:
-    server.answers = [made(b"glTF")]
+def test_request_follows_the_documented_schema(server: TrellisServer) -> None:
+    server.responses = [glb_response(b"glTF")]
     generate_glb(PHOTO, MASK, server.settings())
-    (call,) = server.calls
-    assert call["mode"] == "image"
-    assert call["output_format"] == "glb"
-    assert call["samples"] == 1
-    assert call["seed"] > 0
-    assert 10 <= call["ss_sampling_steps"] <= 50
-    assert 10 <= call["slat_sampling_steps"] <= 50
-    assert 1 < call["ss_cfg_scale"] <= 10
-    assert 1 < call["slat_cfg_scale"] <= 10
+    (request,) = server.requests
+    assert request["mode"] == "image"
+    assert request["output_format"] == "glb"
+    assert request["samples"] == 1
+    assert request["seed"] > 0
+    assert 10 <= request["ss_sampling_steps"] <= 50
+    assert 10 <= request["slat_sampling_steps"] <= 50
+    assert 1 < request["ss_cfg_scale"] <= 10
+    assert 1 < request["slat_cfg_scale"] <= 10
 
 
-def test_the_piece_is_sent_alone_in_the_middle_of_a_square(server: TrellisServer) -> None:
-    server.answers = [made(b"glTF")]
+def test_uploaded_image_contains_only_the_piece_in_a_square(server: TrellisServer) -> None:
+    server.responses = [glb_response(b"glTF")]
     generate_glb(PHOTO, MASK, server.settings())
-    head, data = server.calls[0]["image"].split(",")
-    assert head == "data:image/png;base64"
-    picture = np.asarray(Image.open(io.BytesIO(base64.b64decode(data))))
-    assert picture.shape == (48, 48, 4)
-    rows, columns = np.nonzero(picture[..., 3])
+    header, data = server.requests[0]["image"].split(",")
+    assert header == "data:image/png;base64"
+    image = np.asarray(Image.open(io.BytesIO(base64.b64decode(data))))
+    assert image.shape == (48, 48, 4)
+    rows, columns = np.nonzero(image[..., 3])
     assert (rows.min(), rows.max(), columns.min(), columns.max()) == (4, 43, 14, 33)
-    assert (picture[picture[..., 3] > 0][:, :3] == (200, 120, 40)).all()
-    assert not picture[picture[..., 3] == 0].any()
+    assert (image[image[..., 3] > 0][:, :3] == (200, 120, 40)).all()
+    assert not image[image[..., 3] == 0].any()
 
 
-def test_a_busy_server_is_asked_again(server: TrellisServer) -> None:
-    server.answers = [BUSY, BUSY, made(b"glTF")]
+def test_busy_server_is_retried(server: TrellisServer) -> None:
+    server.responses = [BUSY, BUSY, glb_response(b"glTF")]
     assert generate_glb(PHOTO, MASK, server.settings()) == b"glTF"
-    assert len(server.calls) == 3
+    assert len(server.requests) == 3
 
 
-def test_a_server_that_stays_busy_is_unavailable(server: TrellisServer) -> None:
-    server.answers = [BUSY]
+def test_server_that_stays_busy_is_unavailable(server: TrellisServer) -> None:
+    server.responses = [BUSY]
     with pytest.raises(ModelUnavailable, match="busy") as caught:
         generate_glb(PHOTO, MASK, server.settings())
     assert caught.value.retryable
-    assert len(server.calls) == 3
+    assert len(server.requests) == 3
 
 
 @pytest.mark.parametrize("status", [400, 401, 422, 500, 301])
-def test_a_refusal_is_told_once_and_without_what_the_server_says(server: TrellisServer, status: int) -> None:
-    server.answers = [said(status, {"detail": f"wrong key {KEY}"})]
+def test_rejection_is_not_retried_and_the_error_omits_the_servers_text(server: TrellisServer, status: int) -> None:
+    server.responses = [json_response(status, {"detail": f"wrong key {API_KEY}"})]
     with pytest.raises(ToolFailed, match=f"HTTP {status}") as caught:
         generate_glb(PHOTO, MASK, server.settings())
-    assert len(server.calls) == 1
-    assert KEY not in str(caught.value)
+    assert len(server.requests) == 1
+    assert API_KEY not in str(caught.value)
     assert str(server.http.server_port) not in str(caught.value)
 
 
 @pytest.mark.parametrize(
-    ("answer", "words"),
+    ("response", "message"),
     [
         ((200, b"<html>hello</html>", 0.0), "protocol"),
-        (said(200, {"artifacts": []}), "protocol"),
-        (said(200, {"detail": "still starting"}), "protocol"),
-        (said(200, [1, 2]), "protocol"),
-        (said(200, {"artifacts": [{"base64": "§§", "finishReason": "SUCCESS"}]}), "base64"),
-        (made(b"glTF", finish="CONTENT_FILTERED"), "CONTENT_FILTERED"),
+        (json_response(200, {"artifacts": []}), "protocol"),
+        (json_response(200, {"detail": "still starting"}), "protocol"),
+        (json_response(200, [1, 2]), "protocol"),
+        (json_response(200, {"artifacts": [{"base64": "§§", "finishReason": "SUCCESS"}]}), "base64"),
+        (glb_response(b"glTF", finish_reason="CONTENT_FILTERED"), "CONTENT_FILTERED"),
     ],
 )
-def test_an_answer_that_is_no_model_is_named(
-    server: TrellisServer, answer: tuple[int, bytes, float], words: str
-) -> None:
-    server.answers = [answer]
-    with pytest.raises(ToolFailed, match=words):
+def test_response_without_a_3d_model_is_reported(server: TrellisServer, response: Response, message: str) -> None:
+    server.responses = [response]
+    with pytest.raises(ToolFailed, match=message):
         generate_glb(PHOTO, MASK, server.settings())
 
 
-def test_an_endless_answer_is_cut_off(server: TrellisServer) -> None:
-    server.answers = [made(bytes(2_000_000))]
+def test_too_large_response_is_rejected(server: TrellisServer) -> None:
+    server.responses = [glb_response(bytes(2_000_000))]
     with pytest.raises(ToolFailed, match="larger than 1000000 bytes"):
         generate_glb(PHOTO, MASK, server.settings(max_answer_bytes=1_000_000))
 
 
-def test_a_server_that_takes_too_long_is_given_up(server: TrellisServer) -> None:
-    server.answers = [made(b"glTF", wait_s=3.0)]
+def test_slow_server_exceeds_the_deadline(server: TrellisServer) -> None:
+    server.responses = [glb_response(b"glTF", delay_s=3.0)]
     start = time.monotonic()
     with pytest.raises(DeadlineExceeded, match=r"longer than 0\.3 s"):
         generate_glb(PHOTO, MASK, server.settings(timeout_s=0.3))
     assert time.monotonic() - start < 2.5
 
 
-def test_a_job_that_is_canceled_does_not_wait_for_the_server(server: TrellisServer) -> None:
-    server.answers = [made(b"glTF", wait_s=5.0)]
+def test_cancel_does_not_wait_for_the_server(server: TrellisServer) -> None:
+    server.responses = [glb_response(b"glTF", delay_s=5.0)]
 
     def cancel(fraction: float, message: str) -> None:
         raise Canceled(f"{fraction} {message}")
@@ -130,29 +129,29 @@ def test_a_job_that_is_canceled_does_not_wait_for_the_server(server: TrellisServ
     assert time.monotonic() - start < 2.0
 
 
-def test_no_server_is_unavailable(server: TrellisServer) -> None:
+def test_unreachable_server_is_unavailable(server: TrellisServer) -> None:
     settings = server.settings()
     server.http.shutdown()
     server.http.server_close()
     with pytest.raises(ModelUnavailable, match="does not answer") as caught:
         generate_glb(PHOTO, MASK, settings)
     assert str(server.http.server_port) not in str(caught.value)
-    assert not ready(settings)
+    assert not is_ready(settings)
 
 
-def test_the_server_says_whether_it_is_ready(server: TrellisServer) -> None:
-    assert ready(server.settings())
+def test_readiness_is_that_of_the_health_check(server: TrellisServer) -> None:
+    assert is_ready(server.settings())
     server.healthy = False
-    assert not ready(server.settings())
+    assert not is_ready(server.settings())
     assert server.paths == ["/v1/health/ready"] * 2
 
 
-def test_the_key_stays_out_of_what_is_printed() -> None:
-    assert KEY not in repr(TrellisSettings("https://gpu.example", KEY))
+def test_repr_of_the_settings_omits_the_key() -> None:
+    assert API_KEY not in repr(TrellisSettings("https://gpu.example", API_KEY))
 
 
 @pytest.mark.parametrize("url", ["", "ftp://gpu.example", "gpu.example", "https://me:secret@gpu.example", "https://"])
-def test_an_address_that_is_none_is_refused_without_repeating_it(url: str) -> None:
+def test_invalid_url_is_rejected_without_repeating_it(url: str) -> None:
     with pytest.raises(InvalidInput, match="http") as caught:
-        TrellisSettings(url, KEY)
+        TrellisSettings(url, API_KEY)
     assert "secret" not in str(caught.value)

@@ -1,236 +1,226 @@
-"""Make a model of a piece as a radiance field with a learned surface, on cameras that COLMAP placed."""
+"""Reconstructs a piece as a radiance field with a learned surface, from cameras that COLMAP estimates."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from PIL import Image as Pictures
+from PIL import Image as PillowImage
 from scipy.ndimage import label
 from skimage.measure import marching_cubes
 
-from orchestrator.domain.dimensions import Dimensions
 from orchestrator.domain.images import Image
-from orchestrator.domain.limits import DEFAULT_LIMITS, Limits
-from orchestrator.domain.progress import Progress, no_progress, subrange
+from orchestrator.domain.progress import Progress, subrange
 from orchestrator.domain.quality import Quality
-from orchestrator.domain.reconstruct import CaptureReport, ReconstructedMesh, ReconstructOptions
+from orchestrator.domain.reconstruct import CaptureReport, ReconstructedMesh
 from orchestrator.errors import ToolFailed
-from orchestrator.geometry.cameras import Camera, Floats
-from orchestrator.geometry.mesh import Triangles, clean_mesh, place_on_floor, simplify, smooth, unwrap, write_glb
+from orchestrator.geometry.arrays import Floats, Triangles
+from orchestrator.geometry.cameras import Camera
+from orchestrator.geometry.mesh import unwrap
+from orchestrator.geometry.mesh_cleanup import clean_mesh, simplify, smooth
 from orchestrator.geometry.texturing import bake_from_photos
-from orchestrator.stages.reconstruct.capture import placed_photos, report_of, usable_photos
-from orchestrator.stages.reconstruct.photogrammetry.photogrammetry import upright_cameras
-from orchestrator.tools.colmap import MIN_PHOTOS, not_placed
+from orchestrator.stages.reconstruct.camera_poses import load_or_solve_poses, select_photos, upright_cameras
+from orchestrator.stages.reconstruct.capture_report import capture_report
+from orchestrator.stages.reconstruct.mesh_output import SavedMesh, load_mesh, save_mesh
+from orchestrator.stages.reconstruct.task import ReconstructTask
+from orchestrator.tools.colmap import MIN_PHOTOS, unplaced_message
 from orchestrator.tools.ffmpeg import mp4, run_ffmpeg
 from orchestrator.tools.nerf import Surface, Training, Views, render_field, train_field
 
-CAMERAS, LEARNED, MODELED = 0.15, 0.8, 0.9
-"""Where in the whole the parts end: placing the cameras, learning, the mesh and its texture; then the fly-around."""
-FRAME = "frame-%03d.png"
-FLY_SECONDS, FLY_ELEVATION_DEG, FLY_LENS, FLY_ROOM = 6.0, 20.0, 1.6, 1.06
-"""A turn's length; how far the camera looks down; focal length in widths; air around the bounding sphere."""
-SMOOTHING = 2
-"""Rounds of smoothing: the steps of the voxels."""
+CAMERAS_END = 0.15
+TRAINING_END = 0.8
+MESH_END = 0.9
+FRAMES_END = 0.98
+"""Progress at the end of the phases. Encoding the video fills the rest."""
+
+FRAME_NAME = "frame-%03d.png"
+ORBIT_SECONDS = 6.0
+ORBIT_ELEVATION_DEG = 20.0
+"""Angle at which the camera of the fly-around video looks down."""
+ORBIT_FOCAL_LENGTH = 1.6
+"""Focal length in widths of the frame."""
+ORBIT_MARGIN = 1.06
+"""Camera distance relative to the one at which the bounding sphere fills the frame."""
+SMOOTHING_ROUNDS = 2
+"""Removes the steps of the voxels. Not tuned."""
+OUTSIDE_DISTANCE = 3.0
+"""Signed distance, in voxels, of the layer added around the volume, so that surfaces at its border are closed."""
 
 
 @dataclass(frozen=True)
-class Effort:
-    """What a quality costs."""
+class QualitySettings:
+    """Resolution and duration. The task's options may lower the resolution of the mesh and the texture."""
 
     training: Training
-    triangles: int
+    max_triangles: int
     texture_size: int
-    frames: int
+    frames: int  # of the fly-around video
     frame_px: int
 
 
-EFFORT = {
-    Quality.PREVIEW: Effort(Training(seconds=60.0, steps=1_500, voxels=112, photo_px=224), 20_000, 1024, 24, 240),
-    Quality.FINAL: Effort(Training(), 100_000, 4096, 48, 400),
+QUALITY_SETTINGS = {
+    Quality.PREVIEW: QualitySettings(
+        Training(seconds=60.0, steps=1_500, voxels=112, photo_px=224),
+        max_triangles=20_000,
+        texture_size=1024,
+        frames=24,
+        frame_px=240,
+    ),
+    Quality.FINAL: QualitySettings(Training(), max_triangles=100_000, texture_size=4096, frames=48, frame_px=400),
 }
 
 
 @dataclass(frozen=True)
-class Capture:
-    """The photos that could be placed, in a world that stands on +Y. N of them."""
+class _Capture:
+    """The N photos that could be placed, in a world that is upright on +Y."""
 
     photos: tuple[Path, ...]  # without lens distortion
     masks: tuple[Path, ...]
     cameras: tuple[Camera, ...]
     report: CaptureReport
 
-    @property
-    def views(self) -> Views:
-        return views_of(self.cameras)
 
-
-def nerf(
-    photos: Sequence[Path],
-    masks: Sequence[Path],
-    options: ReconstructOptions,
-    quality: Quality,
-    folder: Path,
-    *,
-    looks: Sequence[Path] = (),
-    limits: Limits = DEFAULT_LIMITS,
-    progress: Progress = no_progress,
-) -> ReconstructedMesh:
-    """Make the model in ``folder``; after a crash, the same call goes on at the part that was running.
-
-    Args:
-        photos: any format that Pillow reads; 40 or more from all around are best.
-        masks: 8-bit grey of the photos' sizes, 255 on the piece.
-        looks: pictures of the photos' sizes that give the colours in their place, such as stained ones; or none.
+def nerf(task: ReconstructTask) -> ReconstructedMesh:
+    """Return the textured mesh of a trained radiance field, with a fly-around video. 40 photos are recommended.
 
     Raises:
         InvalidInput: fewer than 3 photos.
-        ToolFailed: COLMAP, PyTorch or ffmpeg is missing or failed, or the photos can't be put together.
-        DeadlineExceeded, Canceled: as in ``tools.program.run_program``.
+        ToolFailed: COLMAP, PyTorch or ffmpeg is missing or failed, or the photos do not fit together.
+        DeadlineExceeded, Canceled: see ``run_program``.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    effort = EFFORT[quality]
-    capture = place_cameras(photos, masks, looks, options, folder, limits, subrange(progress, 0.0, CAMERAS))
-    field = folder / "field"
-    learning = subrange(progress, CAMERAS, LEARNED)
+    task.folder.mkdir(parents=True, exist_ok=True)
+    settings = QUALITY_SETTINGS[task.quality]
+    capture = _estimate_cameras(task, subrange(task.progress, 0.0, CAMERAS_END))
+    field = task.folder / "field"
     surface = train_field(
-        capture.photos, capture.masks, capture.views, effort.training, field, limits=limits, progress=learning
+        capture.photos,
+        capture.masks,
+        views_of(capture.cameras),
+        settings.training,
+        field,
+        limits=task.limits,
+        progress=subrange(task.progress, CAMERAS_END, TRAINING_END),
     )
-    model = make_model(surface, capture, options, effort, folder, subrange(progress, LEARNED, MODELED))
-    frames = render_flight(surface, effort, field, limits, subrange(progress, MODELED, 0.98))
+    mesh = load_mesh(task.folder)
+    if mesh is None:
+        mesh = _make_mesh(task, surface, capture, subrange(task.progress, TRAINING_END, MESH_END))
+    frames = _render_orbit(task, surface, field, subrange(task.progress, MESH_END, FRAMES_END))
     video = field / "fly_around.mp4"
-    size = (effort.frame_px, effort.frame_px)
     run_ffmpeg(
-        mp4(FRAME, effort.frames / FLY_SECONDS, size), video, limits=limits, progress=subrange(progress, 0.98, 1.0)
+        mp4(FRAME_NAME, settings.frames / ORBIT_SECONDS, (settings.frame_px, settings.frame_px)),
+        video,
+        limits=task.limits,
+        progress=subrange(task.progress, FRAMES_END, 1.0),
     )
-    preview = folder / "preview.png"
-    on_white(frames[0]).save(preview)
+    preview = task.folder / "preview.png"
+    _composite_over_white(frames[0]).save(preview)
     return ReconstructedMesh(
-        glb=folder / "model.glb",
+        glb=mesh.glb,
         report=capture.report,
-        vertices=model["vertices"],
-        triangles=model["triangles"],
-        dimensions=Dimensions(*model["dimensions"]),
+        vertices=mesh.vertices,
+        triangles=mesh.triangles,
+        dimensions=mesh.dimensions,
         preview=preview,
-        extras=(video, folder / "poses" / "colmap.log", field / "nerf.log"),
+        extras=(video, task.folder / "poses" / "colmap.log", field / "nerf.log"),
     )
 
 
-def place_cameras(
-    photos: Sequence[Path],
-    masks: Sequence[Path],
-    looks: Sequence[Path],
-    options: ReconstructOptions,
-    folder: Path,
-    limits: Limits,
-    progress: Progress,
-) -> Capture:
-    """Let COLMAP place the photos that show a piece, and stand the world upright; ``folder/poses`` keeps the places."""
-    used, notes = usable_photos(masks)
-    if len(used) < MIN_PHOTOS <= len(photos):
-        raise ToolFailed(f"only {len(used)} of {len(photos)} photos show the piece: {'; '.join(notes)}")
-    poses = placed_photos(photos, masks, looks, used, options, folder, limits, progress)
+def _estimate_cameras(task: ReconstructTask, progress: Progress) -> _Capture:
+    usable = select_photos(task)
+    poses = load_or_solve_poses(task, usable, progress)
     if len(poses.placed) < MIN_PHOTOS:
-        raise ToolFailed(not_placed(poses, used), tool="colmap")
+        raise ToolFailed(unplaced_message(poses, usable.indices), tool="colmap")
     cameras, _ = upright_cameras(poses)
-    return Capture(poses.looks, poses.masks, tuple(cameras), report_of(poses, cameras, used, len(photos), notes))
+    report = capture_report(poses, cameras, usable, len(task.photos))
+    return _Capture(poses.color_photos, poses.masks, tuple(cameras), report)
 
 
 def surface_mesh(surface: Surface, max_triangles: int) -> tuple[Floats, Triangles]:
-    """Return the surface as triangles: hollows that nothing sees into are filled, voxel steps smoothed.
+    """Return the surface as triangles, with enclosed cavities filled and the steps of the voxels smoothed.
 
     Raises:
-        ToolFailed: there is no surface.
+        ToolFailed: the surface is empty.
     """
-    outside, _ = label(np.pad(surface.distance > 0, 1, constant_values=True))
-    hidden = (surface.distance > 0) & (outside[1:-1, 1:-1, 1:-1] != outside[0, 0, 0])
-    solid = np.where(hidden, -1.0, surface.distance)
-    if not (solid < 0).any():
-        raise ToolFailed("the field has no surface: are the masks right?", tool="nerf")
-    # Marching cubes (Lewiner et al. 2003); one layer of air closes what touches the box.
-    closed = np.pad(solid, 1, constant_values=3.0)
-    places, faces, _, _ = marching_cubes(closed, 0.0, gradient_direction="descent")  # type: ignore[no-untyped-call]
-    vertices = surface.low + (places.astype(np.float64) - 1.0) * surface.voxel
+    components, _ = label(np.pad(surface.distance > 0, 1, constant_values=True))
+    outside_component = components[0, 0, 0]
+    cavity = (surface.distance > 0) & (components[1:-1, 1:-1, 1:-1] != outside_component)
+    distance = np.where(cavity, -1.0, surface.distance)
+    if not (distance < 0).any():
+        raise ToolFailed("the trained field contains no surface; check that the masks show the piece", tool="nerf")
+    padded = np.pad(distance, 1, constant_values=OUTSIDE_DISTANCE)
+    # Marching cubes (Lewiner et al. 2003).
+    indices, faces, _, _ = marching_cubes(padded, 0.0, gradient_direction="descent")  # type: ignore[no-untyped-call]
+    vertices = surface.low + (indices.astype(np.float64) - 1.0) * surface.voxel
     vertices, triangles = clean_mesh(vertices, faces.astype(np.int32))
-    vertices = smooth(vertices, triangles, SMOOTHING)
+    vertices = smooth(vertices, triangles, SMOOTHING_ROUNDS)
     return simplify(vertices, triangles, max_triangles)
 
 
-def make_model(
-    surface: Surface, capture: Capture, options: ReconstructOptions, effort: Effort, folder: Path, progress: Progress
-) -> dict[str, Any]:
-    """Write ``model.glb`` and return its facts; they are kept in ``model.json``."""
-    kept = folder / "model.json"
-    if not kept.exists():
-        progress(0.0, "making the mesh")
-        vertices, triangles = surface_mesh(surface, min(effort.triangles, options.max_triangles))
-        progress(0.2, "unwrapping the mesh")
-        mesh = unwrap(vertices, triangles)
-        size = min(effort.texture_size, options.texture_size)
-        pictures, masks = [_read(path) for path in capture.photos], [_read(path) for path in capture.masks]
-        texture = bake_from_photos(mesh, pictures, capture.cameras, masks, size, subrange(progress, 0.5, 1.0))
-        placed, dimensions = place_on_floor(mesh.vertices, options.dimensions)
-        write_glb(folder / "model.half.glb", mesh.moved(placed), texture)
-        (folder / "model.half.glb").replace(folder / "model.glb")
-        lengths = (dimensions.width_m, dimensions.height_m, dimensions.depth_m)
-        _write_whole(kept, {"vertices": len(placed), "triangles": len(mesh.triangles), "dimensions": lengths})
-    found: dict[str, Any] = json.loads(kept.read_text(encoding="utf-8"))
-    return found
+def _make_mesh(task: ReconstructTask, surface: Surface, capture: _Capture, progress: Progress) -> SavedMesh:
+    settings = QUALITY_SETTINGS[task.quality]
+    progress(0.0, "extracting the mesh")
+    vertices, triangles = surface_mesh(surface, min(settings.max_triangles, task.options.max_triangles))
+    progress(0.2, "unwrapping the mesh")
+    mesh = unwrap(vertices, triangles)
+    photos, masks = [_read(path) for path in capture.photos], [_read(path) for path in capture.masks]
+    size = min(settings.texture_size, task.options.texture_size)
+    texture = bake_from_photos(mesh, photos, capture.cameras, masks, size, subrange(progress, 0.5, 1.0))
+    return save_mesh(task.folder, mesh, texture, task.options.dimensions)
 
 
-def render_flight(
-    surface: Surface, effort: Effort, field: Path, limits: Limits, progress: Progress
-) -> tuple[Path, ...]:
-    """Render the field from a ring of cameras around it; the frames are FRAME in ``field``."""
+def _render_orbit(task: ReconstructTask, surface: Surface, field: Path, progress: Progress) -> tuple[Path, ...]:
+    """Render the field from a ring of cameras around it to ``field``/FRAME_NAME."""
+    settings = QUALITY_SETTINGS[task.quality]
     inside = np.argwhere(surface.distance < 0)
     low, high = surface.low + inside.min(0) * surface.voxel, surface.low + inside.max(0) * surface.voxel
-    cameras = flight((low + high) / 2, float(np.linalg.norm(high - low)) / 2, effort.frames, effort.frame_px)
-    names = [FRAME % number for number in range(effort.frames)]
-    return render_field(views_of(cameras), field, names, limits=limits, progress=progress)
+    radius = float(np.linalg.norm(high - low)) / 2
+    cameras = orbit_cameras((low + high) / 2, radius, settings.frames, settings.frame_px)
+    names = [FRAME_NAME % number for number in range(settings.frames)]
+    return render_field(views_of(cameras), field, names, limits=task.limits, progress=progress)
 
 
-def flight(middle: Floats, radius: float, count: int, side_px: int) -> list[Camera]:
-    """Cameras on a ring, the first before +Z, that have the sphere whole in their square frame."""
-    matrix = np.array([[FLY_LENS, 0.0, 0.5], [0.0, FLY_LENS, 0.5], [0.0, 0.0, 1.0 / side_px]]) * float(side_px)
-    distance = FLY_ROOM * radius / np.sin(np.arctan(0.5 / FLY_LENS))
-    down = np.radians(FLY_ELEVATION_DEG)
+def orbit_cameras(centre: Floats, radius: float, count: int, side_px: int) -> list[Camera]:
+    """Return cameras on a ring, the first on the side of +Z, whose square frames contain the sphere.
+
+    Args:
+        centre: [3] of the sphere.
+    """
+    intrinsics = np.array(
+        [[ORBIT_FOCAL_LENGTH, 0.0, 0.5], [0.0, ORBIT_FOCAL_LENGTH, 0.5], [0.0, 0.0, 1.0 / side_px]]
+    ) * float(side_px)
+    distance = ORBIT_MARGIN * radius / np.sin(np.arctan(0.5 / ORBIT_FOCAL_LENGTH))
+    elevation = np.radians(ORBIT_ELEVATION_DEG)
     cameras = []
-    for turn in 2 * np.pi * np.arange(count) / count:
-        away = np.array([np.sin(turn) * np.cos(down), np.sin(down), np.cos(turn) * np.cos(down)])
-        right = np.array([np.cos(turn), 0.0, -np.sin(turn)])
+    for azimuth in 2 * np.pi * np.arange(count) / count:
+        to_camera = np.array(
+            [np.sin(azimuth) * np.cos(elevation), np.sin(elevation), np.cos(azimuth) * np.cos(elevation)]
+        )
+        right = np.array([np.cos(azimuth), 0.0, -np.sin(azimuth)])
         world_to_camera = np.eye(4)
-        world_to_camera[:3, :3] = np.stack([right, np.cross(-away, right), -away])
-        world_to_camera[:3, 3] = -world_to_camera[:3, :3] @ (middle + distance * away)
-        cameras.append(Camera(matrix, world_to_camera, (side_px, side_px)))
+        world_to_camera[:3, :3] = np.stack([right, np.cross(-to_camera, right), -to_camera])
+        world_to_camera[:3, 3] = -world_to_camera[:3, :3] @ (centre + distance * to_camera)
+        cameras.append(Camera(intrinsics, world_to_camera, (side_px, side_px)))
     return cameras
 
 
 def views_of(cameras: Sequence[Camera]) -> Views:
+    """Return the cameras as arrays."""
     return Views(
-        np.stack([camera.matrix for camera in cameras]),
+        np.stack([camera.intrinsics for camera in cameras]),
         np.stack([camera.world_to_camera for camera in cameras]),
         np.array([camera.size for camera in cameras], np.int64),
     )
 
 
-def on_white(picture: Path) -> Pictures.Image:
-    """The picture with alpha before white."""
-    with Pictures.open(picture) as opened:
-        clear = opened.convert("RGBA")
-    white = Pictures.new("RGBA", clear.size, "white")
-    return Pictures.alpha_composite(white, clear).convert("RGB")
+def _composite_over_white(path: Path) -> PillowImage.Image:
+    with PillowImage.open(path) as opened:
+        image = opened.convert("RGBA")
+    white = PillowImage.new("RGBA", image.size, "white")
+    return PillowImage.alpha_composite(white, image).convert("RGB")
 
 
 def _read(path: Path) -> Image:
-    with Pictures.open(path) as opened:
+    with PillowImage.open(path) as opened:
         return np.asarray(opened)
-
-
-def _write_whole(path: Path, found: object) -> None:
-    half = path.with_suffix(".half")
-    half.write_text(json.dumps(found), encoding="utf-8")
-    half.replace(path)

@@ -1,4 +1,4 @@
-"""From matches to cameras."""
+"""Computes cameras from matches."""
 
 from __future__ import annotations
 
@@ -9,19 +9,27 @@ from typing import Any
 import pycolmap
 
 SEEDS = (1, 2)
-START_INLIERS, PLACE_INLIERS = 50, 15
-"""Matches to start from and to place a photo; half of COLMAP's, as a narrow side of a chair shows few features."""
-MATCH_ERROR_PX = 0.5
-"""Of a good match; the pull of worse ones is bounded. Highlights stay where the lamps are while the piece turns."""
+"""Each seed lets the incremental mapper start from another pair."""
+MIN_INITIAL_INLIERS = 50
+"""Minimum number of verified matches of the first pair. Half of COLMAP's default."""
+MIN_POSE_INLIERS = 15
+"""Minimum number of matches to place a photo. Half of COLMAP's default: a chair's narrow side shows few features."""
+MIN_PHOTOS = 3
+"""Smaller reconstructions are dropped."""
+ROBUST_LOSS_SCALE_PX = 0.5
+"""Reprojection error up to which a match counts in full. The pull of larger errors is bounded.
+
+Highlights cause such errors on a turntable: they stay with the lamps while the piece turns.
+"""
 
 
-def models_of(folder: Path, database: Path, on_piece: bool, known_lens: bool) -> Iterator[list[Any]]:
-    """Yield what each mapper makes of the matches: one model, or several that do not hang together.
+def reconstructions(folder: Path, database: Path, on_piece: bool, known_lens: bool) -> Iterator[list[Any]]:
+    """Yield the result of each mapper: one reconstruction, or several that are not connected.
 
-    With the surroundings first global mapping (GLOMAP, Pan et al. 2024), then incremental. On the few features of a
-    plain piece a global solution fits wrong matches too and then places every photo wrongly: there only the incremental
-    one is used, from several first pairs. It keeps a lens that EXIF tells: few features can't tell focal length from
-    distance, and a wrong one bends the turn.
+    With features of the whole photo, global mapping runs first (GLOMAP, Pan et al. 2024), then incremental mapping.
+    With the few features of a plain piece, only incremental mapping runs, from several first pairs: a global solution
+    fits wrong matches too and then places every photo wrongly. It keeps a focal length from EXIF, because few
+    features cannot tell focal length from distance, and a wrong focal length bends the orbit.
     """
     if not on_piece:
         yield map_globally(folder, database)
@@ -40,21 +48,23 @@ def map_globally(folder: Path, database: Path) -> list[Any]:
 
 
 def map_incrementally(folder: Path, database: Path, keep_lens: bool, seed: int) -> list[Any]:
-    options = pycolmap.IncrementalPipelineOptions(random_seed=seed, min_model_size=3)
-    options.mapper.init_min_num_inliers, options.mapper.abs_pose_min_num_inliers = START_INLIERS, PLACE_INLIERS
-    options.ba_refine_focal_length = options.ba_refine_extra_params = not keep_lens
-    options.mapper.abs_pose_refine_focal_length = options.mapper.abs_pose_refine_extra_params = not keep_lens
+    options = pycolmap.IncrementalPipelineOptions(random_seed=seed, min_model_size=MIN_PHOTOS)
+    options.mapper.init_min_num_inliers = MIN_INITIAL_INLIERS
+    options.mapper.abs_pose_min_num_inliers = MIN_POSE_INLIERS
+    options.ba_refine_focal_length = not keep_lens
+    options.ba_refine_extra_params = not keep_lens
+    options.mapper.abs_pose_refine_focal_length = not keep_lens
+    options.mapper.abs_pose_refine_extra_params = not keep_lens
     output = folder / "incremental"
     output.mkdir(exist_ok=True)
     return list(pycolmap.incremental_mapping(database, folder / "images", output, options).values())
 
 
-def refine(model: Any, keep_lens: bool) -> None:
-    """Adjust all cameras once more, with a loss that few wrong matches can't pull (Cauchy); halves what is left."""
+def adjust_bundle(reconstruction: Any, keep_lens: bool) -> None:
+    """Adjust all cameras with a robust loss (Cauchy), which halves the remaining error."""
     options = pycolmap.BundleAdjustmentOptions(print_summary=False)
-    options.refine_focal_length = options.refine_extra_params = not keep_lens
-    options.ceres.loss_function_type, options.ceres.loss_function_scale = (
-        pycolmap.LossFunctionType.CAUCHY,
-        MATCH_ERROR_PX,
-    )
-    pycolmap.bundle_adjustment(model, options)
+    options.refine_focal_length = not keep_lens
+    options.refine_extra_params = not keep_lens
+    options.ceres.loss_function_type = pycolmap.LossFunctionType.CAUCHY
+    options.ceres.loss_function_scale = ROBUST_LOSS_SCALE_PX
+    pycolmap.bundle_adjustment(reconstruction, options)

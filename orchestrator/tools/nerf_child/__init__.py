@@ -1,1 +1,4 @@
-"""The process that learns a radiance field, ``python -m orchestrator.tools.nerf_child JOB.json``: all of torch."""
+"""The child process of ``tools.nerf``: ``python -m orchestrator.tools.nerf_child JOB.json``.
+
+It is the only code of the service that imports PyTorch.
+"""

@@ -1,7 +1,8 @@
-"""Learns or shows a field, as the job's ``verb`` says; prints ``PROGRESS <fraction> <message>``.
+"""Trains or renders a radiance field, depending on the ``command`` of the job.
 
-``train`` writes ``surface.npz`` (the signed distance in voxels [X, Y, Z], where its first corner stands, the voxel's
-side) and keeps the field as a checkpoint; ``render`` writes what given cameras see as PNG with alpha.
+``train`` writes ``surface.npz`` (signed distance [X, Y, Z] in voxels, position of its first value, side of a voxel) and
+checkpoints of the field. ``render`` writes what given cameras see as RGBA PNG files. Both print
+``PROGRESS <fraction> <message>`` lines.
 """
 
 from __future__ import annotations
@@ -9,17 +10,19 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 from PIL import Image
+from torch import Tensor
 
-from orchestrator.tools.nerf_child.field import STEPS
-from orchestrator.tools.nerf_child.photos import Cameras
-from orchestrator.tools.nerf_child.training import SHARPEST, State, load_state, train, whole_distance
+from orchestrator.tools.nerf import Training
+from orchestrator.tools.nerf_child.cameras import Cameras
+from orchestrator.tools.nerf_child.field import RAY_STEPS
+from orchestrator.tools.nerf_child.state import State, dense_distance, load_checkpoint
+from orchestrator.tools.nerf_child.training import FINAL_SHARPNESS, train
 
-PIXELS_AT_ONCE = 16384
+BATCH_PIXELS = 16384
 
 
 def main() -> None:
@@ -27,65 +30,66 @@ def main() -> None:
     folder = Path(job["folder"])
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     cameras = Cameras(
-        torch.tensor(job["matrices"], dtype=torch.float32, device=device),
-        torch.tensor(job["world_to_camera"], dtype=torch.float32, device=device),
-        torch.tensor(job["sizes"], dtype=torch.float32, device=device),
+        torch.tensor(job["cameras"]["intrinsics"], dtype=torch.float32, device=device),
+        torch.tensor(job["cameras"]["world_to_camera"], dtype=torch.float32, device=device),
+        torch.tensor(job["cameras"]["sizes"], dtype=torch.float32, device=device),
     )
-    if job["verb"] == "train":
+    if job["command"] == "train":
         try:
-            state = train(job, folder, cameras, say)
-        except ValueError as error:  # the photos' fault, not ours: no trace
-            raise SystemExit(str(error)) from None
+            state = train(job["photos"], job["masks"], cameras, Training(**job["training"]), folder, report)
+        except ValueError as error:
+            raise SystemExit(str(error)) from None  # the input is invalid; a traceback would not help
         write_surface(folder, state)
     else:
-        render(job, folder, cameras)
+        render(job["names"], folder, cameras)
 
 
-def say(fraction: float, message: str) -> None:
+def report(fraction: float, message: str) -> None:
     print(f"PROGRESS {fraction:.4f} {message}", flush=True)
 
 
 def write_surface(folder: Path, state: State) -> None:
     grid = state.field.grid
-    half = folder / "surface.half.npz"
-    np.savez(half, distance=whole_distance(state).cpu().numpy(), low=grid.low.cpu().numpy(), voxel=grid.voxel)
-    half.replace(folder / "surface.npz")
+    partial = folder / "surface.part.npz"
+    np.savez(partial, distance=dense_distance(state).cpu().numpy(), low=grid.low.cpu().numpy(), voxel=grid.voxel)
+    partial.replace(folder / "surface.npz")
 
 
 @torch.no_grad()
-def render(job: dict[str, Any], folder: Path, cameras: Cameras) -> None:
-    device = cameras.matrices.device
-    state = load_state(folder, device)
+def render(names: list[str], folder: Path, cameras: Cameras) -> None:
+    """Write the view of each camera to the file in ``names``."""
+    device = cameras.intrinsics.device
+    state = load_checkpoint(folder, device)
     if state is None:
-        raise SystemExit("there is no trained field")
-    for number, name in enumerate(job["names"]):
-        say(number / len(job["names"]), f"view {number + 1} of {len(job['names'])}")
-        width, height = (int(side) for side in job["sizes"][number])
+        raise SystemExit("the folder contains no trained field")
+    for number, name in enumerate(names):
+        report(number / len(names), f"view {number + 1} of {len(names)}")
+        width, height = (int(side) for side in cameras.sizes[number].tolist())
         row, column = torch.meshgrid(
             torch.arange(height, device=device), torch.arange(width, device=device), indexing="ij"
         )
         pixels = torch.stack([column, row], -1).view(-1, 2).float()
-        parts = [view(state, cameras, number, some) for some in torch.split(pixels, PIXELS_AT_ONCE)]
-        picture = (torch.cat(parts).view(height, width, 4) * 255).round().clamp(0, 255).byte()
+        batches = [_render_pixels(state, cameras, number, batch) for batch in torch.split(pixels, BATCH_PIXELS)]
+        image = (torch.cat(batches).view(height, width, 4) * 255).round().clamp(0, 255).byte()
         target = folder / name
-        half = target.with_suffix(".half.png")
-        Image.fromarray(picture.cpu().numpy()).save(half, compress_level=1)
-        half.replace(target)
+        partial = target.with_suffix(".part.png")
+        Image.fromarray(image.cpu().numpy()).save(partial, compress_level=1)
+        partial.replace(target)
 
 
-def view(state: State, cameras: Cameras, number: int, pixels: torch.Tensor) -> torch.Tensor:
-    """[P, 4] colour and coverage in [0, 1] of pixels [P, 2]."""
+def _render_pixels(state: State, cameras: Cameras, number: int, pixels: Tensor) -> Tensor:
+    """Return colour and coverage [P, 4] in [0, 1] of ``pixels`` [P, 2] of one camera."""
     field = state.field
     origins, directions = cameras.rays(torch.full((len(pixels),), number, device=pixels.device), pixels)
     origins = field.grid.to_grid(origins)
-    near, steps = field.grid.first_steps(origins, directions, STEPS)
-    met = steps[:, 0] >= 0
-    origins, directions, near, steps = origins[met], directions[met], near[met], steps[met]
-    seen = field.render(origins, directions, near, steps, SHARPEST, torch.full_like(near, 0.5))
-    picture = torch.zeros(len(pixels), 4, device=pixels.device)
-    color = (seen.color / seen.coverage[:, None].clamp_min(1e-4)).clamp(0, 1)
-    picture[met] = torch.cat([color, seen.coverage[:, None]], -1)
-    return picture
+    entry, steps = field.grid.first_steps(origins, directions, RAY_STEPS)
+    hit = steps[:, 0] >= 0
+    origins, directions, entry, steps = origins[hit], directions[hit], entry[hit], steps[hit]
+    rendered = field.render(origins, directions, entry, steps, FINAL_SHARPNESS, torch.full_like(entry, 0.5))
+    image = torch.zeros(len(pixels), 4, device=pixels.device)
+    color = (rendered.color / rendered.coverage[:, None].clamp_min(1e-4)).clamp(0, 1)
+    image[hit] = torch.cat([color, rendered.coverage[:, None]], -1)
+    return image
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
-"""A sparse voxel grid: values live on the corners of the cells near a surface, and nowhere else.
+"""A sparse voxel grid that has values only at the corners of cells near a surface.
 
-Lengths are in voxels, "grid coordinates": corner (i, j, k) of the dense box stands at (i, j, k).
+Grid coordinates are in voxels: corner (i, j, k) of the dense box is at (i, j, k).
 """
 
 from __future__ import annotations
@@ -11,77 +11,83 @@ import torch
 from torch import Tensor
 
 CORNERS = torch.tensor([[i, j, k] for i in (0, 1) for j in (0, 1) for k in (0, 1)])
-"""[8, 3] where the corners of a cell stand."""
-RAYS_AT_ONCE = 8192
+"""[8, 3] offsets of the corners of a cell."""
+BATCH_RAYS = 8192
 
 
 @dataclass(frozen=True)
 class Grid:
-    """Where the box stands in the world, and which of its cells hold values."""
+    """The position of the dense box in the world, and the C cells and V corners of it that have values."""
 
-    low: Tensor  # [3] world, where corner (0, 0, 0) stands
-    voxel: float  # world length of a cell's side
-    size: tuple[int, int, int]  # corners along x, y, z
-    cells: Tensor  # [cells of the box] int32: row in ``corners``, or -1 for a cell without values
-    corners: Tensor  # [C, 8] int64: rows of the values at the cell's corners, in the order of CORNERS
-    places: Tensor  # [V] int64: the flat index in the box of each row of values
-    around: Tensor  # [V, 6] int64: rows of the neighbours at -x, +x, -y, +y, -z, +z; the row itself where there is none
+    low: Tensor  # [3] position of corner (0, 0, 0) in the world
+    voxel: float  # side of a cell in the world
+    size: tuple[int, int, int]  # corners of the dense box along x, y, z
+    cells: Tensor  # [cells of the dense box] int32: row in ``corners``, or -1 for a cell without values
+    corners: Tensor  # [C, 8] int64: rows of the values at a cell's corners, in the order of CORNERS
+    positions: Tensor  # [V] int64: flat index of each value in the dense box
+    neighbours: Tensor  # [V, 6] int64: rows at -x, +x, -y, +y, -z, +z; the row itself if there is no neighbour
 
     def to_grid(self, points: Tensor) -> Tensor:
+        """Return ``points`` [..., 3] of the world in grid coordinates."""
         return (points - self.low) / self.voxel
 
     def cell_of(self, points: Tensor) -> Tensor:
-        """[...] the row in ``corners`` of the cell that each point [..., 3] lies in, or -1."""
+        """Return for each of ``points`` [..., 3] the row in ``corners`` of its cell, or -1."""
         last = torch.tensor(self.size, device=points.device) - 1
         cell = torch.floor(points).long()
         inside = ((cell >= 0) & (cell < last)).all(-1)
         cell = torch.minimum(cell.clamp_min(0), last - 1)
         _, ny, nz = self.size
         flat = (cell[..., 0] * (ny - 1) + cell[..., 1]) * (nz - 1) + cell[..., 2]
-        return torch.where(inside, picked(self.cells, flat), -1)
+        return torch.where(inside, select_rows(self.cells, flat), -1)
 
     def first_steps(self, origins: Tensor, directions: Tensor, count: int) -> tuple[Tensor, Tensor]:
-        """Return where rays enter the box [R], in voxels, and their first ``count`` steps through cells with values.
+        """Return the first ``count`` steps of rays through cells with values. A step is one voxel long.
 
-        A step is one voxel long. The numbers [R, count] int16 count from the entry; -1 fills up.
+        Args:
+            origins: [R, 3] grid coordinates.
+            directions: [R, 3] unit.
+
+        Returns:
+            The distance [R] at which each ray enters the box, in voxels, and the numbers [R, count] int16 of its steps,
+            counted from the entry and padded with -1.
         """
-        near, steps = [], []
-        for start in range(0, len(origins), RAYS_AT_ONCE):
-            some = slice(start, start + RAYS_AT_ONCE)
-            entry, number = self._march(origins[some], directions[some], count)
-            near.append(entry)
-            steps.append(number)
-        return torch.cat(near), torch.cat(steps)
+        entries, steps = [], []
+        for start in range(0, len(origins), BATCH_RAYS):
+            batch = slice(start, start + BATCH_RAYS)
+            batch_entries, batch_steps = self._march(origins[batch], directions[batch], count)
+            entries.append(batch_entries)
+            steps.append(batch_steps)
+        return torch.cat(entries), torch.cat(steps)
 
     def _march(self, origins: Tensor, directions: Tensor, count: int) -> tuple[Tensor, Tensor]:
         high = torch.tensor(self.size, device=origins.device, dtype=origins.dtype) - 1
-        safe = torch.where(directions.abs() < 1e-9, torch.full_like(directions, 1e-9), directions)
-        to_low, to_high = -origins / safe, (high - origins) / safe
-        near = torch.minimum(to_low, to_high).amax(-1).clamp_min(0.0)
-        far = torch.maximum(to_low, to_high).amin(-1)
-        longest = int((far - near).clamp_min(0.0).max().ceil()) + 1
-        at = torch.arange(longest, device=origins.device)
-        t = near[:, None] + at + 0.5
-        used = (self.cell_of(origins[:, None] + t[..., None] * directions[:, None]) >= 0) & (t < far[:, None])
-        place = used.cumsum(1) - 1
-        used &= place < count
+        safe_directions = torch.where(directions.abs() < 1e-9, torch.full_like(directions, 1e-9), directions)
+        to_low, to_high = -origins / safe_directions, (high - origins) / safe_directions
+        entry = torch.minimum(to_low, to_high).amax(-1).clamp_min(0.0)
+        exit = torch.maximum(to_low, to_high).amin(-1)
+        longest = int((exit - entry).clamp_min(0.0).max().ceil()) + 1
+        t = entry[:, None] + torch.arange(longest, device=origins.device) + 0.5
+        used = (self.cell_of(origins[:, None] + t[..., None] * directions[:, None]) >= 0) & (t < exit[:, None])
+        slot = used.cumsum(1) - 1
+        used &= slot < count
         steps = torch.full((len(origins), count), -1, dtype=torch.int16, device=origins.device)
         ray, step = used.nonzero(as_tuple=True)
-        steps[ray, place[ray, step]] = step.to(torch.int16)
-        return near, steps
+        steps[ray, slot[ray, step]] = step.to(torch.int16)
+        return entry, steps
 
 
-def cells_touching(active: Tensor) -> Tensor:
-    """[X - 1, Y - 1, Z - 1] bool: the cells with any corner in ``active`` [X, Y, Z] bool."""
-    x, y, z = (side - 1 for side in active.shape)
-    used = torch.zeros(x, y, z, dtype=torch.bool, device=active.device)
+def cells_touching(corners: Tensor) -> Tensor:
+    """Return the cells [X - 1, Y - 1, Z - 1] bool that have any corner in ``corners`` [X, Y, Z] bool."""
+    x, y, z = (side - 1 for side in corners.shape)
+    touching = torch.zeros(x, y, z, dtype=torch.bool, device=corners.device)
     for i, j, k in CORNERS.tolist():
-        used |= active[i : x + i, j : y + j, k : z + k]
-    return used
+        touching |= corners[i : x + i, j : y + j, k : z + k]
+    return touching
 
 
 def make_grid(low: Tensor, voxel: float, used: Tensor) -> Grid:
-    """Return the grid whose cells ``used`` [X - 1, Y - 1, Z - 1] bool hold values."""
+    """Return the grid whose cells ``used`` [X - 1, Y - 1, Z - 1] bool have values."""
     size = (used.shape[0] + 1, used.shape[1] + 1, used.shape[2] + 1)
     count = size[0] * size[1] * size[2]
     device = used.device
@@ -90,40 +96,42 @@ def make_grid(low: Tensor, voxel: float, used: Tensor) -> Grid:
     cells[used.flatten()] = torch.arange(len(cell), dtype=torch.int32, device=device)
     stride = torch.tensor([size[1] * size[2], size[2], 1], device=device)
     flat = ((cell[:, None] + CORNERS.to(device)) * stride).sum(-1)
-    places = torch.unique(flat)
+    positions = torch.unique(flat)
     row = torch.full((count,), -1, dtype=torch.int64, device=device)
-    row[places] = torch.arange(len(places), device=device)
-    around = []
-    position = torch.stack([places // stride[0], places // stride[1] % size[1], places % size[2]], -1)
+    own_row = torch.arange(len(positions), device=device)
+    row[positions] = own_row
+    coordinates = torch.stack([positions // stride[0], positions // stride[1] % size[1], positions % size[2]], -1)
+    neighbours = []
     for axis in range(3):
         for step in (-1, 1):
-            inside = (position[:, axis] + step >= 0) & (position[:, axis] + step < size[axis])
-            found = row[(places + step * stride[axis]).clamp(0, count - 1)]
-            around.append(torch.where(inside & (found >= 0), found, torch.arange(len(places), device=device)))
-    return Grid(low, voxel, size, cells, row[flat], places, torch.stack(around, -1))
+            inside = (coordinates[:, axis] + step >= 0) & (coordinates[:, axis] + step < size[axis])
+            neighbour = row[(positions + step * stride[axis]).clamp(0, count - 1)]
+            neighbours.append(torch.where(inside & (neighbour >= 0), neighbour, own_row))
+    return Grid(low, voxel, size, cells, row[flat], positions, torch.stack(neighbours, -1))
 
 
-def picked(values: Tensor, rows: Tensor) -> Tensor:
-    """``values[rows]`` for any shape of ``rows``; on a CPU this is twice as fast, there and back."""
+def select_rows(values: Tensor, rows: Tensor) -> Tensor:
+    """Return ``values[rows]`` for ``rows`` of any shape. On a CPU this is twice as fast, forward and backward."""
     return values.index_select(0, rows.flatten()).view(*rows.shape, *values.shape[1:])
 
 
 def corner_weights(points: Tensor) -> Tensor:
-    """[P, 8] trilinear weights of the corners of the cell around each point [P, 3]."""
+    """Return the trilinear weights [P, 8] of the corners of the cell around each of ``points`` [P, 3]."""
     x, y, z = (points - torch.floor(points)).unbind(-1)
-    xs, ys, zs = (torch.stack([1 - part, part], -1) for part in (x, y, z))
+    xs, ys, zs = (torch.stack([1 - fraction, fraction], -1) for fraction in (x, y, z))
     return (xs[:, :, None, None] * ys[:, None, :, None] * zs[:, None, None, :]).flatten(1)
 
 
-def slopes(points: Tensor, values: Tensor) -> Tensor:
-    """[P, 3] the gradient at the points [P, 3] of the trilinear interpolation of corner values [P, 8]."""
+def trilinear_gradient(points: Tensor, values: Tensor) -> Tensor:
+    """Return the gradient [P, 3] at ``points`` [P, 3] of the trilinear interpolation of corner ``values`` [P, 8]."""
     x, y, z = (points - torch.floor(points)).unbind(-1)
     box = values.view(-1, 2, 2, 2)
-
-    def mix(pair: Tensor, by: Tensor) -> Tensor:
-        return torch.lerp(pair[:, 0], pair[:, 1], by.view(-1, *[1] * (pair.dim() - 2)))
-
-    along_x = mix(mix(box[:, 1] - box[:, 0], y), z)
-    along_y = mix(mix(box[:, :, 1] - box[:, :, 0], x), z)
-    along_z = mix(mix(box[..., 1] - box[..., 0], x), y)
+    along_x = _lerp(_lerp(box[:, 1] - box[:, 0], y), z)
+    along_y = _lerp(_lerp(box[:, :, 1] - box[:, :, 0], x), z)
+    along_z = _lerp(_lerp(box[..., 1] - box[..., 0], x), y)
     return torch.stack([along_x, along_y, along_z], -1)
+
+
+def _lerp(pairs: Tensor, fraction: Tensor) -> Tensor:
+    """Interpolate ``pairs`` [P, 2, ...] along their second axis by ``fraction`` [P]."""
+    return torch.lerp(pairs[:, 0], pairs[:, 1], fraction.view(-1, *[1] * (pairs.dim() - 2)))

@@ -1,1 +1,1 @@
-"""Photo sets of furniture whose cameras and shape are known."""
+"""Photo sets of furniture with known cameras and shape."""

@@ -1,6 +1,6 @@
-"""Blender side: one piece of furniture seen from many sides. Run as a child process: ``orbit_blender.py JOB.json``.
+"""Renders one piece of furniture from many sides in Blender. Runs as a child process: ``orbit_blender.py JOB.json``.
 
-World frame: metres, +Z up, the piece's foot in the origin.
+World frame: metres, +Z up, the bottom centre of the piece in the origin.
 """
 
 from __future__ import annotations
@@ -19,11 +19,14 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "furniture"))
 from scene_blender import add_grain_frames, import_piece, set_up_render, vertices
 from surfaces_blender import surface_material
 
-LENS_MM, SENSOR_MM, FILL = 50.0, 36.0, 0.82
+LENS_MM = 50.0
+SENSOR_MM = 36.0
+FRAME_FILL = 0.82
+"""Size of the piece's bounding sphere relative to the frame."""
 
 
 def add_piece(job: dict[str, Any]) -> tuple[bpy.types.Object, Vector, float]:
-    """The piece with its surfaces; also the middle and the radius of its bounding sphere."""
+    """Import the piece with its materials. Return it with the centre and the radius of its bounding sphere."""
     piece = job["piece"]
     mesh = import_piece(piece)
     mesh.rotation_euler[2] = 0.0
@@ -34,8 +37,8 @@ def add_piece(job: dict[str, Any]) -> tuple[bpy.types.Object, Vector, float]:
         name = slot.material.name
         slot.material = surface_material(name, piece["materials"][name], piece["species"], size, job["classes"])
     points = vertices(mesh)
-    middle = (points.min(0) + points.max(0)) / 2
-    return mesh, Vector(middle), float(np.linalg.norm(points - middle, axis=1).max())
+    centre = (points.min(0) + points.max(0)) / 2
+    return mesh, Vector(centre), float(np.linalg.norm(points - centre, axis=1).max())
 
 
 def write_mesh(mesh: bpy.types.Object, file: Path) -> None:
@@ -46,19 +49,19 @@ def write_mesh(mesh: bpy.types.Object, file: Path) -> None:
 
 
 def add_surroundings(radius: float) -> None:
-    """A floor full of patches of all sizes: what a lived-in room gives a matcher to hold on to."""
+    """Add a floor with patches of all sizes, which gives feature matching as much texture as a furnished room."""
     bpy.ops.mesh.primitive_plane_add(size=10 * radius)
     material = bpy.data.materials.new("floor")
     material.use_nodes = True
     nodes, links = material.node_tree.nodes, material.node_tree.links
     shader, texture = nodes["Principled BSDF"], nodes.new("ShaderNodeTexImage")
     shader.inputs["Roughness"].default_value = 0.9
-    texture.image = patchwork(1024)
+    texture.image = patchwork_texture(1024)
     links.new(texture.outputs["Color"], shader.inputs["Base Color"])
     bpy.context.active_object.data.materials.append(material)
 
 
-def patchwork(side: int) -> bpy.types.Image:
+def patchwork_texture(side: int) -> bpy.types.Image:
     generator = np.random.default_rng(7)
     pixels = np.zeros((side, side, 4), np.float32)
     for cells, share in ((8, 0.2), (32, 0.35), (128, 0.3), (512, 0.15)):
@@ -70,14 +73,14 @@ def patchwork(side: int) -> bpy.types.Image:
     return image
 
 
-def add_lights(middle: Vector, radius: float, parent: bpy.types.Object | None) -> None:
-    """Two large soft lamps and an even sky; on a turntable they stay with the camera (``parent``)."""
-    for at, watts in (((-2.2, -2.0, 2.8), 60.0), ((2.4, -1.6, 1.6), 25.0), ((0.3, 2.5, 2.6), 25.0)):
+def add_lights(centre: Vector, radius: float, parent: bpy.types.Object | None) -> None:
+    """Add three large soft lamps and a uniform sky. On a turntable, the lamps move with the camera (``parent``)."""
+    for direction, watts in (((-2.2, -2.0, 2.8), 60.0), ((2.4, -1.6, 1.6), 25.0), ((0.3, 2.5, 2.6), 25.0)):
         data = bpy.data.lights.new("light", "AREA")
         data.size, data.energy = 1.5 * radius, watts * radius * radius
         lamp = bpy.data.objects.new("light", data)
-        lamp.location = middle + Vector(at) * radius
-        lamp.rotation_euler = (middle - lamp.location).to_track_quat("-Z", "Y").to_euler()
+        lamp.location = centre + Vector(direction) * radius
+        lamp.rotation_euler = (centre - lamp.location).to_track_quat("-Z", "Y").to_euler()
         bpy.context.collection.objects.link(lamp)
         if parent is not None:
             lamp.parent = parent
@@ -87,39 +90,44 @@ def add_lights(middle: Vector, radius: float, parent: bpy.types.Object | None) -
     bpy.context.scene.world = world
 
 
-def main() -> None:
-    job = json.loads(Path(sys.argv[1]).read_text())
-    bpy.ops.wm.read_factory_settings(use_empty=True)
-    mesh, middle, radius = add_piece(job)
-    write_mesh(mesh, Path(job["mesh"]))
-    turning = bpy.data.objects.new("turning", None)
-    bpy.context.collection.objects.link(turning)
-    if not job["turntable"]:
-        add_surroundings(radius)
-    add_lights(middle, radius, turning if job["turntable"] else None)
+def add_camera(radius: float) -> bpy.types.Object:
     data = bpy.data.cameras.new("camera")
     data.lens, data.sensor_width, data.sensor_fit = LENS_MM, SENSOR_MM, "HORIZONTAL"
     data.clip_end = 100 * radius
     camera = bpy.data.objects.new("camera", data)
     bpy.context.collection.objects.link(camera)
+    bpy.context.scene.camera = camera
+    return camera
+
+
+def main() -> None:
+    job = json.loads(Path(sys.argv[1]).read_text())
+    bpy.ops.wm.read_factory_settings(use_empty=True)
+    mesh, centre, radius = add_piece(job)
+    write_mesh(mesh, Path(job["mesh"]))
+    turntable = bpy.data.objects.new("turntable", None)
+    bpy.context.collection.objects.link(turntable)
+    if not job["turntable"]:
+        add_surroundings(radius)
+    add_lights(centre, radius, turntable if job["turntable"] else None)
+    camera = add_camera(radius)
     scene = bpy.context.scene
-    scene.camera = camera
     width, height = job["size"]
     scene.render.resolution_x, scene.render.resolution_y = width, height
     set_up_render(job, 1)
     bpy.context.view_layer.use_pass_ambient_occlusion = False
     scene.render.use_persistent_data = True
-    half = min(1.0, height / width) * SENSOR_MM / (2 * LENS_MM)
-    distance = radius / math.sin(math.atan(half)) / FILL
+    half_frame = min(1.0, height / width) * SENSOR_MM / (2 * LENS_MM)
+    distance = radius / math.sin(math.atan(half_frame)) / FRAME_FILL
     for view in job["views"]:
         azimuth, elevation = math.radians(view["azimuth_deg"]), math.radians(view["elevation_deg"])
-        back = Vector(
+        to_camera = Vector(
             (math.sin(azimuth) * math.cos(elevation), -math.cos(azimuth) * math.cos(elevation), math.sin(elevation))
         )
-        camera.location = middle + back * distance
-        camera.rotation_euler = back.to_track_quat("Z", "Y").to_euler()
-        turning.matrix_world = (
-            Matrix.Translation(middle) @ Matrix.Rotation(azimuth, 4, "Z") @ Matrix.Translation(-middle)
+        camera.location = centre + to_camera * distance
+        camera.rotation_euler = to_camera.to_track_quat("Z", "Y").to_euler()
+        turntable.matrix_world = (
+            Matrix.Translation(centre) @ Matrix.Rotation(azimuth, 4, "Z") @ Matrix.Translation(-centre)
         )
         bpy.context.view_layer.update()
         scene.render.filepath = view["exr"]

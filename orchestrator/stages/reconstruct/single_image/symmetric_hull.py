@@ -1,9 +1,9 @@
-"""The shape of a piece of furniture from one silhouette: its visual hull with its own mirror image.
+"""Computes the shape of a piece of furniture from one silhouette, as the visual hull with its own mirror images.
 
-Furniture is symmetric left and right, so that a photo from one side is also a photo, mirrored, from the other side:
-two calibrated silhouettes from one (Rothwell et al. 1993; François et al. 2003, Mirror symmetry ⇒ 2-view stereo
-geometry). The visual hull of both (Laurentini 1994) within the piece's box still holds air that no two silhouettes
-can carve; ``furniture_air`` takes that away.
+Furniture is left-right symmetric. A photo from one side is therefore also a mirrored photo from the other side, which
+gives two calibrated silhouettes from one photo (Rothwell et al. 1993; François et al. 2003, Mirror symmetry ⇒ 2-view
+stereo geometry). Their visual hull (Laurentini 1994) within the box of the piece still contains space that no
+silhouette can carve. ``shape_priors`` removes it.
 """
 
 from __future__ import annotations
@@ -12,104 +12,136 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.ndimage import binary_dilation, gaussian_filter
 from skimage.measure import marching_cubes
 
 from orchestrator.domain.images import FloatMap, Image
-from orchestrator.domain.progress import Progress, no_progress
+from orchestrator.domain.progress import Progress, no_progress, subrange
 from orchestrator.errors import ToolFailed
-from orchestrator.geometry.cameras import Floats
-from orchestrator.geometry.mesh import Triangles
-from orchestrator.stages.reconstruct.single_image.furniture_air import (
-    crumbs,
-    free_by_depth,
-    hidden_air,
-    replaced_by_board,
-    unexplained,
+from orchestrator.geometry.arrays import Floats, Triangles
+from orchestrator.stages.reconstruct.single_image.camera_estimation import ViewEstimate, refine_view
+from orchestrator.stages.reconstruct.single_image.shape_priors import (
+    hidden_below_seat,
+    in_front_of_depth,
+    replaced_by_back,
+    small_components,
+    uncovered_silhouette,
 )
-from orchestrator.stages.reconstruct.single_image.silhouette_cone import carve, grid_of
-from orchestrator.stages.reconstruct.single_image.single_view import View, refined
-from orchestrator.stages.reconstruct.single_image.symmetry import Symmetry, most_symmetric, seat_layer
+from orchestrator.stages.reconstruct.single_image.symmetry import Symmetry, most_symmetric_shape, seat_layer
+from orchestrator.stages.reconstruct.single_image.visual_cone import VisualCone, VoxelGrid, grid_for, visual_cone
 
-CANDIDATES, REFINEMENTS, COARSE_CELLS = 5, 40, 40
-HOLE_COST, MOST_HOLES = 3.0, 0.1
-"""Cost of a silhouette that the symmetric hull explains not at all, beside what the camera's search calls cost;
-beyond that many holes the piece itself is not symmetric, from no side."""
-SYMMETRY_BONUS, FRONTAL_DEG = 0.08, 10.0
-"""A view from the side from which front and back look alike is hardly so by chance."""
+CANDIDATE_VIEWS = 5
+"""Number of estimates, from the cheapest, that ``choose_view`` compares."""
+REFINEMENT_EVALUATIONS = 40
+COARSE_CELLS = 40
+"""Voxels along the longest side of the box in ``choose_view``."""
+HOLE_WEIGHT = 3.0
+"""Cost per share of the silhouette that the hull does not cover, in units of the camera estimate's cost."""
+MAX_HOLES = 0.1
+"""Larger uncovered shares cost no more: then the piece itself is asymmetric and every view leaves holes."""
+SYMMETRY_BONUS = 0.08
+"""Reduction of the cost of a view in which front and back look equal, which a wrong view rarely gives by chance."""
+FRONTAL_DEG = 10.0
+"""Within this azimuth there is no bonus: from the front, every silhouette fits a symmetric shape."""
+REMOVED_MARGIN_VOXELS = 2
+"""Removed voxels are grown by this much into the outside, so that the new surface does not follow the old one."""
+REMOVED_SIGMA_VOXELS = 0.8
+"""Standard deviation of the filter that smooths the surface of removed voxels."""
 
 
 @dataclass(frozen=True)
-class Hull:
-    """A closed mesh in the view's world, and what it rests on."""
+class SymmetricHull:
+    """A closed mesh in the world of the view."""
 
     vertices: Floats  # [V, 3]
     triangles: Triangles  # [T, 3]
     symmetry: Symmetry
-    coverage: float  # share of the silhouette that left and right being alike explains
+    coverage: float  # share of the silhouette that left-right symmetry covers
 
 
-def choose_view(mask: Image, views: Sequence[View], progress: Progress = no_progress) -> View:
-    """Return the view whose symmetric hull explains most of the silhouette, the views' own costs considered.
+def choose_view(mask: Image, views: Sequence[ViewEstimate], progress: Progress = no_progress) -> ViewEstimate:
+    """Return the refined view with the least sum of its own cost and the cost of holes in the silhouette.
 
-    From a wrong side, the mirror image of the silhouette carves parts away that the photo shows.
+    From a wrong view, the mirrored silhouette carves away parts that the photo shows.
+
+    Args:
+        mask: [H, W] uint8, 255 on the piece.
+        views: sorted by cost.
     """
-    done = 0
+    hole_cost = _HoleCost(mask, progress)
+    best = min(views[:CANDIDATE_VIEWS], key=lambda view: view.cost + hole_cost(view))
+    return refine_view(best, hole_cost, REFINEMENT_EVALUATIONS)
 
-    def holes(view: View) -> float:
-        nonlocal done
-        progress(min(done / (CANDIDATES + REFINEMENTS), 1.0), "comparing the photo with its mirror image")
-        done += 1
-        grid = grid_of(view, COARSE_CELLS)
-        symmetry, _, covered = most_symmetric(grid, carve(grid, view.camera, mask, no_progress))
-        # From straight before the piece, every silhouette is that of something symmetric.
-        proof = SYMMETRY_BONUS * symmetry.below if abs(view.azimuth_deg) > FRONTAL_DEG and symmetry.sides else 0.0
-        return HOLE_COST * min(1 - covered, MOST_HOLES) - proof
 
-    best = min(views[:CANDIDATES], key=lambda view: view.cost + holes(view))
-    return refined(best, holes, REFINEMENTS)
+class _HoleCost:
+    """The cost of the holes that the symmetric hull of a view leaves in the silhouette. Reports each evaluation."""
+
+    def __init__(self, mask: Image, progress: Progress) -> None:
+        self._mask = mask
+        self._progress = progress
+        self._evaluations = 0
+
+    def __call__(self, view: ViewEstimate) -> float:
+        fraction = min(self._evaluations / (CANDIDATE_VIEWS + REFINEMENT_EVALUATIONS), 1.0)
+        self._progress(fraction, "comparing the photo with its mirror image")
+        self._evaluations += 1
+        grid = grid_for(view, COARSE_CELLS)
+        shape = most_symmetric_shape(grid, visual_cone(grid, view.camera, self._mask))
+        cost = HOLE_WEIGHT * min(1 - shape.coverage, MAX_HOLES)
+        if abs(view.azimuth_deg) > FRONTAL_DEG and shape.symmetry.left_right:
+            cost -= SYMMETRY_BONUS * shape.symmetry.front_back_height
+        return cost
 
 
 def symmetric_hull(
-    mask: Image, view: View, cells: int, depth: FloatMap | None = None, progress: Progress = no_progress
-) -> Hull:
-    """Return a closed mesh whose silhouette in ``view`` is the mask, as symmetric as the silhouette lets it be.
+    mask: Image, view: ViewEstimate, cells: int, depth: FloatMap | None = None, progress: Progress = no_progress
+) -> SymmetricHull:
+    """Return a closed mesh whose silhouette in ``view`` is the mask, as symmetric as the silhouette allows.
 
     Args:
         mask: [H, W] uint8, 255 on the piece.
         cells: voxels along the longest side of the box.
-        depth: [h, w] of the whole photo, from a model, up to scale and offset; without it, or where it contradicts
-            the silhouette, the shape rests on the silhouette alone.
+        depth: [h, w] of the whole photo, up to scale and offset. It is ignored where it contradicts the silhouette.
 
     Raises:
         ToolFailed: the silhouette is thinner than a voxel everywhere.
     """
-    grid = grid_of(view, cells)
+    grid = grid_for(view, cells)
     progress(0.0, "carving the silhouette")
-    cone = carve(grid, view.camera, mask, progress)
-    symmetry, field, coverage = most_symmetric(grid, cone)
-    progress(0.6, "taking away what no silhouette shows")
+    cone = visual_cone(grid, view.camera, mask, subrange(progress, 0.0, 0.6))
+    shape = most_symmetric_shape(grid, cone)
+    field = shape.field
+    progress(0.6, "applying furniture priors")
     if depth is not None:
-        free = free_by_depth(grid, cone, field > 0, depth)
-        field = np.where(free | free[::-1] if symmetry.sides else free, -grid.pitch, field)
-    inside = field > 0
-    needless = hidden_air(grid, cone, inside)
-    if symmetry.sides:
-        needless |= replaced_by_board(
-            grid, cone, inside, max(symmetry.below, grid.y[0] + grid.pitch * seat_layer(grid, inside))
-        )
-    lone = unexplained(grid, cone, inside & ~needless)
-    field = np.where(lone, cone.field, field)
-    removed = needless & ~lone
-    removed = binary_dilation(removed, iterations=2) & ~(inside & ~removed)  # with the air beside it
-    soft = 0.5 - gaussian_filter(removed.astype(np.float32), 0.8)
-    field = np.minimum(field, soft * (3 * grid.pitch))
-    field = np.where(crumbs(field > 0), -grid.pitch, field)
+        free = in_front_of_depth(grid, cone, field > 0, depth)
+        field = np.where(free | free[::-1] if shape.symmetry.left_right else free, -grid.pitch, field)
+    field = _apply_priors(grid, cone, field, shape.symmetry)
     if not (field > 0).any():
-        raise ToolFailed("the piece is too thin in the photo to give it a shape; take it larger")
-    progress(0.9, "making the mesh")
-    vertices, triangles, _, _ = marching_cubes(  # type: ignore[no-untyped-call]
-        np.pad(field, 1, constant_values=-grid.pitch), 0.0
-    )
+        raise ToolFailed("the piece is too thin in the photo to reconstruct it; take a photo that shows it larger")
+    progress(0.9, "extracting the mesh")
+    padded = np.pad(field, 1, constant_values=-grid.pitch)
+    vertices, triangles, _, _ = marching_cubes(padded, 0.0)  # type: ignore[no-untyped-call]
     origin = np.array([grid.x[0], grid.y[0], grid.z[0]]) - grid.pitch
-    return Hull(vertices * grid.pitch + origin, np.asarray(triangles[:, ::-1], np.int32), symmetry, coverage)
+    outward = np.asarray(triangles[:, ::-1], np.int32)
+    return SymmetricHull(vertices * grid.pitch + origin, outward, shape.symmetry, shape.coverage)
+
+
+def _apply_priors(grid: VoxelGrid, cone: VisualCone, field: FloatMap, symmetry: Symmetry) -> FloatMap:
+    """Return ``field`` [X, Y, Z] without the space that priors carve, and with holes in the silhouette closed."""
+    inside = field > 0
+    carved = hidden_below_seat(grid, cone, inside)
+    if symmetry.left_right:
+        seat_height = grid.y[0] + grid.pitch * seat_layer(grid, inside)
+        carved |= replaced_by_back(grid, cone, inside, max(symmetry.front_back_height, seat_height))
+    closing = uncovered_silhouette(grid, cone, inside & ~carved)
+    field = np.where(closing, cone.field, field)
+    field = _carve_smoothly(field, inside, carved & ~closing, grid.pitch)
+    return np.where(small_components(field > 0), -grid.pitch, field)
+
+
+def _carve_smoothly(field: FloatMap, inside: NDArray[np.bool_], removed: NDArray[np.bool_], pitch: float) -> FloatMap:
+    """Return ``field`` with the ``removed`` voxels outside and a smooth surface around them."""
+    grown = binary_dilation(removed, iterations=REMOVED_MARGIN_VOXELS) & ~(inside & ~removed)
+    softened = 0.5 - gaussian_filter(grown.astype(np.float32), REMOVED_SIGMA_VOXELS)
+    return np.minimum(field, softened * (3 * pitch))

@@ -1,4 +1,8 @@
-"""What a piece of furniture looks the same after, as far as one silhouette tells."""
+"""Finds the strongest symmetry of a piece of furniture that agrees with one silhouette.
+
+A symmetry that the piece does not have carves parts of it away, which leaves holes in the silhouette. Fields are signed
+distances [X, Y, Z] on the voxel grid, positive inside.
+"""
 
 from __future__ import annotations
 
@@ -8,118 +12,163 @@ import numpy as np
 from numpy.typing import NDArray
 
 from orchestrator.domain.images import FloatMap
-from orchestrator.stages.reconstruct.single_image.silhouette_cone import Cone, Grid, box_field, coverage_of
+from orchestrator.stages.reconstruct.single_image.visual_cone import (
+    VisualCone,
+    VoxelGrid,
+    box_field,
+    covered_share,
+)
 
-MIDDLE_SLACK = 0.12
-"""Of the box's depth: how far the plane between front and back may lie from the box's middle."""
-LOPSIDED = 0.88
-"""Share of the silhouette below which left and right are not taken to be alike."""
-LOST_WEIGHT = 12.0
-"""A stronger symmetry up to some more of the height is worth a twelfth of that, as a share of the silhouette."""
-SYMMETRY_SLACK = 0.03
-"""How much more of the silhouette than by left and right alone a stronger symmetry may fail to explain."""
-WHOLE_FRONT, FRONT_BAND = 0.75, 0.25
-"""Share of its width at which a seat or a top reaches the front, and how deep the front is as a share of the depth."""
-TOP = 0.92
-"""Share of the piece's height from which on what reaches the front is a top, not a seat."""
+MAX_MIRROR_OFFSET = 0.12
+"""Maximum distance of the front-back mirror plane from the centre of the box, as a share of the box's depth."""
+MIN_LEFT_RIGHT_COVERAGE = 0.88
+"""Minimum share of the silhouette that left-right symmetry must cover; otherwise the piece may be asymmetric."""
+LOSS_WEIGHT = 12.0
+"""Weight of the lost silhouette against the height of the front-back symmetry.
+
+Extending the symmetry by a share h of the height is accepted if it loses less than h / LOSS_WEIGHT of the silhouette.
+"""
+MAX_EXTRA_LOSS = 0.03
+"""Maximum share of the silhouette that a stronger symmetry may lose beyond what left-right symmetry loses."""
+FULL_WIDTH = 0.75
+"""A slice that reaches the front along at least this share of the piece's width is a seat or a top, not legs."""
+FRONT_BAND = 0.25
+"""Depth of the front, as a share of the piece's depth."""
+TOP_HEIGHT = 0.92
+"""From this share of the height, a slice that reaches the front is a top, not a seat."""
 
 
 @dataclass(frozen=True)
 class Symmetry:
-    """What a piece looks the same after, besides left and right; each adds silhouettes for free."""
+    """The symmetries of a piece. Each one is an additional silhouette from another side."""
 
-    below: float = 0.0  # up to this height front and back are alike: 1 for tables, the seat's height for chairs
-    quarter: bool = False  # quarter turns: stools, round and square tables
-    sides: bool = True  # left and right
+    front_back_height: float = 0.0  # front and back are equal up to this height: 1 for tables, the seat for chairs
+    quarter_turns: bool = False  # stools, round and square tables
+    left_right: bool = True
 
 
-def most_symmetric(grid: Grid, cone: Cone) -> tuple[Symmetry, FloatMap, float]:
-    """The strongest symmetry that the silhouette allows, the field of its hull, and the share of the silhouette that
-    its weakest form explains.
+@dataclass(frozen=True)
+class SymmetricShape:
+    """The visual hull of a silhouette and its images under a symmetry."""
 
-    A symmetry that the piece does not have carves away parts of it, which leaves holes in its silhouette.
-    """
+    symmetry: Symmetry
+    field: FloatMap  # [X, Y, Z]
+    coverage: float  # share of the silhouette that the weakest of the symmetries covers
+
+
+def most_symmetric_shape(grid: VoxelGrid, cone: VisualCone) -> SymmetricShape:
+    """Return the hull with the strongest symmetry that the silhouette allows."""
     box = box_field(grid, *grid.box)
     mirrored = np.minimum(cone.field, cone.field[::-1])
-    sides = np.minimum(mirrored, box)
-    base = coverage_of(cone, sides)
-    reach = max(2, round(MIDDLE_SLACK * len(grid.z)))
-    if base < LOPSIDED:
-        alone = np.minimum(cone.field, box)
-        lopsided = [np.minimum(alone, _turned_back(alone, shift)) for shift in range(-reach, reach + 1)]
-        field = max(lopsided, key=lambda one: coverage_of(cone, one))
-        if (found := coverage_of(cone, field)) >= LOPSIDED:
-            return Symmetry(1.0, sides=False), field, found
-    allowed = int((1 - base + SYMMETRY_SLACK) * cone.silhouette.sum())
-    seat = seat_layer(grid, sides > 0) / len(grid.y)
-    best = (-np.inf, 0, 0)
-    layers = np.arange(len(grid.y) + 1) / len(grid.y)
-    for shift in range(-reach, reach + 1):
-        both = np.minimum(sides, _turned_back(sides, shift))
-        lost = _lost(cone, sides > 0, both > 0)
-        worth = layers - LOST_WEIGHT * np.maximum(lost - lost[0], 0) / cone.silhouette.sum()
-        worth[(lost > allowed) | (layers > seat)] = -np.inf
-        height = int(worth.argmax())
-        best = max(best, (float(worth[height]), height, shift))
-    _, height, shift = best
-    if height == len(grid.y) and sides.shape[0] == sides.shape[2]:
-        side = max(grid.box)
-        both = np.minimum(mirrored, box_field(grid, side, side))
-        both = _shifted(np.minimum(both, _turned_back(both, shift)), shift)
-        quarter = _shifted(np.minimum(both, both.transpose(2, 1, 0)), -shift)
-        if coverage_of(cone, quarter) >= base - SYMMETRY_SLACK:
-            return Symmetry(1.0, True), quarter, base
-    both = np.minimum(sides, _turned_back(sides, shift))
-    field = np.concatenate([both[:, :height], sides[:, height:]], axis=1)
-    return Symmetry(min(max(float(grid.y[min(height, len(grid.y) - 1)]), 0.0), 1.0)), field, base
+    left_right = np.minimum(mirrored, box)
+    coverage = covered_share(cone, left_right)
+    if coverage < MIN_LEFT_RIGHT_COVERAGE:
+        asymmetric = _front_back_only(grid, cone, np.minimum(cone.field, box))
+        if asymmetric.coverage >= MIN_LEFT_RIGHT_COVERAGE:
+            return asymmetric
+    height, shift = _front_back_height(grid, cone, left_right, coverage)
+    if height == len(grid.y) and grid.shape[0] == grid.shape[2]:
+        quarter = _quarter_turned(grid, mirrored, shift)
+        if covered_share(cone, quarter) >= coverage - MAX_EXTRA_LOSS:
+            return SymmetricShape(Symmetry(1.0, quarter_turns=True), quarter, coverage)
+    both = np.minimum(left_right, _mirror_front_back(left_right, shift))
+    field = np.concatenate([both[:, :height], left_right[:, height:]], axis=1)
+    top = float(grid.y[min(height, len(grid.y) - 1)])
+    return SymmetricShape(Symmetry(min(max(top, 0.0), 1.0)), field, coverage)
 
 
-def _turned_back(field: FloatMap, shift: int) -> FloatMap:
-    """The field mirrored front to back, at a plane ``shift`` half voxels before the middle."""
-    return _moved(field[:, :, ::-1], shift)
+def seat_layer(grid: VoxelGrid, inside: NDArray[np.bool_]) -> int:
+    """Return the number of slices up to the seat, or all slices if the piece has a top but no seat.
 
-
-def _moved(field: FloatMap, steps: int) -> FloatMap:
-    moved = np.full_like(field, -1.0)
-    count = field.shape[2]
-    moved[:, :, max(steps, 0) : count + min(steps, 0)] = field[:, :, max(-steps, 0) : count - max(steps, 0)]
-    return moved
-
-
-def _shifted(field: FloatMap, half: int) -> FloatMap:
-    """Move the plane ``half`` half voxels before the middle into it; a half voxel too few does no harm."""
-    return _moved(field, -(half // 2) if half >= 0 else (-half) // 2)
-
-
-def _lost(cone: Cone, sides: NDArray[np.bool_], both: NDArray[np.bool_]) -> NDArray[np.int64]:
-    """[Y + 1] how many pixels of the silhouette nothing explains if ``both`` holds below a height and ``sides``
-    above it."""
-    count, layers = len(cone.silhouette), sides.shape[1]
-    layer = np.broadcast_to(np.arange(layers)[None, :, None], sides.shape)
-    highest, lowest = np.full(count, -1), np.full(count, layers)
-    np.maximum.at(highest, cone.pixel[sides], layer[sides])
-    np.minimum.at(lowest, cone.pixel[both], layer[both])
-    # Lost from where its highest voxel of ``sides`` is cut off to where its lowest of ``both`` comes in.
-    gap = cone.silhouette & (highest < lowest)
-    change = np.bincount(highest[gap] + 1, minlength=layers + 2)[: layers + 2]
-    change = change - np.bincount(lowest[gap] + 1, minlength=layers + 2)[: layers + 2]
-    return np.asarray(np.cumsum(change)[: layers + 1])
-
-
-def seat_layer(grid: Grid, inside: NDArray[np.bool_]) -> int:
-    """How many of the lowest slices reach up to the seat: all of them where the piece has none but its top."""
-    whole = np.flatnonzero(front_share(grid, inside) >= WHOLE_FRONT)
+    Args:
+        inside: [X, Y, Z] whether the voxel belongs to the shape.
+    """
+    full = np.flatnonzero(front_share(grid, inside) >= FULL_WIDTH)
     filled = np.flatnonzero(inside.any((0, 2)))
-    if not len(whole):
+    if not len(full):
         return len(grid.y) if not len(filled) else 0
-    return len(grid.y) if whole[-1] + 1 > TOP * (filled[-1] + 1) else int(whole[-1]) + 1
+    return len(grid.y) if full[-1] + 1 > TOP_HEIGHT * (filled[-1] + 1) else int(full[-1]) + 1
 
 
-def front_share(grid: Grid, inside: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """[Y] share of the piece's width at which a slice reaches the front."""
-    reach = np.flatnonzero(inside.any((0, 1)))
-    if not len(reach):
+def front_share(grid: VoxelGrid, inside: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """Return for each horizontal slice [Y] the share of the piece's width along which it reaches the front."""
+    filled = np.flatnonzero(inside.any((0, 1)))
+    if not len(filled):
         return np.zeros(len(grid.y))
-    band = slice(int(reach[-1] - FRONT_BAND * (reach[-1] - reach[0])), None)
-    wide = max(int(inside.any((1, 2)).sum()), 1)
-    return np.asarray(inside[:, :, band].any(2).sum(0) / wide)
+    front = slice(int(filled[-1] - FRONT_BAND * (filled[-1] - filled[0])), None)
+    width = max(int(inside.any((1, 2)).sum()), 1)
+    return np.asarray(inside[:, :, front].any(2).sum(0) / width)
+
+
+def _front_back_only(grid: VoxelGrid, cone: VisualCone, field: FloatMap) -> SymmetricShape:
+    """Return the best hull whose front and back are equal but whose left and right are not."""
+    fields = [np.minimum(field, _mirror_front_back(field, shift)) for shift in _mirror_shifts(grid)]
+    best = max(fields, key=lambda candidate: covered_share(cone, candidate))
+    return SymmetricShape(Symmetry(1.0, left_right=False), best, covered_share(cone, best))
+
+
+def _front_back_height(grid: VoxelGrid, cone: VisualCone, left_right: FloatMap, coverage: float) -> tuple[int, int]:
+    """Return the best number of slices with front-back symmetry and the shift of its mirror plane in half voxels."""
+    pixels = cone.silhouette.sum()
+    max_lost = int((1 - coverage + MAX_EXTRA_LOSS) * pixels)
+    seat = seat_layer(grid, left_right > 0) / len(grid.y)
+    heights = np.arange(len(grid.y) + 1) / len(grid.y)
+    best = (-np.inf, 0, 0)
+    for shift in _mirror_shifts(grid):
+        both = np.minimum(left_right, _mirror_front_back(left_right, shift))
+        lost = _lost_pixels(cone, left_right > 0, both > 0)
+        score = heights - LOSS_WEIGHT * np.maximum(lost - lost[0], 0) / pixels
+        score[(lost > max_lost) | (heights > seat)] = -np.inf
+        height = int(score.argmax())
+        best = max(best, (float(score[height]), height, shift))
+    return best[1], best[2]
+
+
+def _quarter_turned(grid: VoxelGrid, mirrored: FloatMap, shift: int) -> FloatMap:
+    """Return the hull that also has quarter-turn symmetry about the vertical axis in the mirror plane."""
+    side = max(grid.box)
+    both = np.minimum(mirrored, box_field(grid, side, side))
+    both = _shift_half_voxels(np.minimum(both, _mirror_front_back(both, shift)), shift)
+    return _shift_half_voxels(np.minimum(both, both.transpose(2, 1, 0)), -shift)
+
+
+def _mirror_shifts(grid: VoxelGrid) -> range:
+    """Return the candidate positions of the front-back mirror plane, in half voxels from the centre of the grid."""
+    limit = max(2, round(MAX_MIRROR_OFFSET * len(grid.z)))
+    return range(-limit, limit + 1)
+
+
+def _mirror_front_back(field: FloatMap, shift: int) -> FloatMap:
+    """Return the field mirrored at a plane ``shift`` half voxels in front of the centre."""
+    return _shift_voxels(field[:, :, ::-1], shift)
+
+
+def _shift_voxels(field: FloatMap, steps: int) -> FloatMap:
+    """Return the field moved by ``steps`` voxels to the front. Voxels that enter the grid are outside."""
+    shifted = np.full_like(field, -1.0)
+    count = field.shape[2]
+    shifted[:, :, max(steps, 0) : count + min(steps, 0)] = field[:, :, max(-steps, 0) : count - max(steps, 0)]
+    return shifted
+
+
+def _shift_half_voxels(field: FloatMap, half_steps: int) -> FloatMap:
+    """Return the field moved by ``half_steps`` half voxels to the back, rounded towards zero."""
+    return _shift_voxels(field, -(half_steps // 2) if half_steps >= 0 else (-half_steps) // 2)
+
+
+def _lost_pixels(cone: VisualCone, weaker: NDArray[np.bool_], stronger: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """Return for each height [Y + 1] the number of silhouette pixels that no voxel covers.
+
+    Below the height, the shape is ``stronger``; above, it is ``weaker`` (both [X, Y, Z]).
+    """
+    count, layers = len(cone.silhouette), weaker.shape[1]
+    layer = np.broadcast_to(np.arange(layers)[None, :, None], weaker.shape)
+    highest, lowest = np.full(count, -1), np.full(count, layers)
+    np.maximum.at(highest, cone.pixel[weaker], layer[weaker])
+    np.minimum.at(lowest, cone.pixel[stronger], layer[stronger])
+    # A pixel is lost from the height that removes its highest ``weaker`` voxel to the one that adds its lowest
+    # ``stronger`` voxel.
+    lost = cone.silhouette & (highest < lowest)
+    change = np.bincount(highest[lost] + 1, minlength=layers + 2)[: layers + 2]
+    change = change - np.bincount(lowest[lost] + 1, minlength=layers + 2)[: layers + 2]
+    return np.asarray(np.cumsum(change)[: layers + 1])

@@ -1,0 +1,339 @@
+"""Estimates the camera of one photo of a piece of furniture, and the box that the piece fills.
+
+Most furniture has edges along three perpendicular directions, stands on a level floor and is photographed with a level
+camera. Two cues follow from this. Straight edges in the photo point to the three vanishing points of the box (Caprile &
+Torre 1990, Using vanishing points for camera calibration). The outline of the box encloses the silhouette tightly.
+Priors on lens, elevation and proportions decide what the cues leave open.
+
+World frame: +Y up, the floor at y = 0, the front towards +Z, the Y axis through the centre of the box. The height of
+the box is 1.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import partial
+from itertools import pairwise
+
+import cv2
+import numpy as np
+from scipy.optimize import differential_evolution, minimize
+
+from orchestrator.domain.images import Image
+from orchestrator.domain.progress import Progress, no_progress
+from orchestrator.geometry.arrays import Floats
+from orchestrator.geometry.cameras import Camera
+
+FOCAL_LENGTH = 1.25
+"""Prior of the focal length as a share of the photo's longer side: 45 mm on 36 mm wide film."""
+FOCAL_LOG_SIGMA = 0.22
+"""Standard deviation of its logarithm. A phone's 26 mm and a portrait lens's 85 mm are two to three of them away."""
+KNOWN_FOCAL_LOG_SIGMA = 0.05
+"""The same if EXIF contains the focal length."""
+ELEVATION_DEG = 16.0
+"""Prior of the angle at which product photos look down."""
+ELEVATION_SIGMA_DEG = 12.0
+DEPTH_RATIO = 0.8
+"""Prior of depth over width of furniture."""
+DEPTH_RATIO_LOG_SIGMA = 0.6
+"""Standard deviation of its logarithm. Shelves have 0.3, beds 2."""
+MAX_AZIMUTH_DEG = 47.0
+"""The front is the side that faces the camera most, so 45° is the limit; 2° more allow for views onto a corner."""
+ROUND_PENALTY = 1.0
+"""Prior cost of a round piece, in units of the squared normalised deviations of the other priors."""
+SEGMENT_SIGMA_DEG = 1.2
+"""Angle error of a straight edge at which its cost is 1 - 1/e."""
+SEGMENT_END_ERROR_PX = 0.7
+"""The line segment detector places the ends of a segment to about half a pixel, which rotates short segments more."""
+MIN_SEGMENT = 0.035
+"""Minimum length of a straight edge, as a share of the silhouette's diagonal."""
+SEGMENT_MASK_MARGIN = 0.004
+"""Segments may lie this far outside the mask, as a share of the photo's longer side."""
+SLACK_SCALE = 0.3
+"""Distance between box and silhouette, as a share of the silhouette's diagonal, beyond which more distance costs less.
+
+A chair leaves half of its box empty.
+"""
+CUT_WEIGHT = 8.0
+"""Cost of a box that cuts off a part of the silhouette, relative to a box that is too large by the same distance."""
+BOX_WEIGHT = 12.0
+LINE_WEIGHT = 1.0
+PRIOR_WEIGHT = 0.03
+"""Weights of the outline of the box, of the straight edges and of the priors in the cost."""
+
+OUTLINE_DIRECTIONS = 64
+"""Directions in which the outlines of box and silhouette are compared."""
+SECTORS = 6
+"""The azimuths are searched in this many sectors, because several sectors may contain a good fit."""
+ROUND_SECTORS = 2
+GENERATIONS = 150
+POPULATION = 8
+"""Differential evolution: maximum generations, and population size per parameter."""
+INITIAL_STEPS = np.array([0.03, 0.03, 0.04, 0.04, 0.08, 0.02, 0.01, 0.01])
+"""[8] the first variation of each parameter in ``refine_view``."""
+
+BOX_CORNERS = np.array([[x, y, z] for x in (-1, 1) for y in (-1, 1) for z in (-1, 1)], np.float64)
+"""[8, 3] the extreme points of a piece that fills its box, in half sides of the box."""
+_RIM_ANGLES = np.arange(16) * np.pi / 8
+ROUND_OUTLINE = np.array(
+    [[r * np.sin(angle), y, r * np.cos(angle)] for r, y in ((1.0, 1), (0.7, -1)) for angle in _RIM_ANGLES], np.float64
+)
+"""[32, 3] the same for a round table or stool, whose foot is smaller than its top."""
+
+
+@dataclass(frozen=True)
+class ViewEstimate:
+    """A camera and the box that the piece fills: |x| <= width / 2, 0 <= y <= 1, |z| <= depth / 2."""
+
+    camera: Camera
+    width: float  # relative to the height
+    depth: float  # relative to the height
+    azimuth_deg: float  # of the camera, from the front to the right
+    elevation_deg: float
+    cost: float  # how badly the estimate explains the photo
+    problem: ViewProblem
+    parameters: Floats  # [8] of the problem
+
+
+def estimate_views(
+    photo_srgb: Image, mask: Image, focal_px: float | None = None, progress: Progress = no_progress
+) -> list[ViewEstimate]:
+    """Return the best estimate in each sector of azimuths, sorted by cost.
+
+    Args:
+        photo_srgb: [H, W, 3] uint8.
+        mask: [H, W] uint8, 255 on the piece.
+        focal_px: the focal length if known.
+    """
+    height, width = mask.shape
+    outline = _convex_outline(mask)
+    extent = float(np.linalg.norm(np.ptp(outline, axis=0)))
+    problem = ViewProblem(
+        outline=outline,
+        extent=extent,
+        segments=_detect_segments(photo_srgb, mask, MIN_SEGMENT * extent),
+        size=(width, height),
+        focal_px=focal_px or FOCAL_LENGTH * max(width, height),
+        focal_log_sigma=KNOWN_FOCAL_LOG_SIGMA if focal_px else FOCAL_LOG_SIGMA,
+        shape=BOX_CORNERS,
+    )
+    round_problem = replace(problem, shape=ROUND_OUTLINE, is_round=True)
+    searches = [(problem, *sector) for sector in pairwise(_sector_edges(SECTORS))]
+    searches += [(round_problem, *sector) for sector in pairwise(_sector_edges(ROUND_SECTORS))]
+    views = []
+    for number, (searched, low_deg, high_deg) in enumerate(searches):
+        report = partial(progress, number / len(searches), "estimating the camera")
+        views.append(_search(searched, low_deg, high_deg, report))
+    return sorted(views, key=lambda view: view.cost)
+
+
+def refine_view(view: ViewEstimate, extra_cost: Callable[[ViewEstimate], float], evaluations: int) -> ViewEstimate:
+    """Return the estimate near ``view`` with the least cost plus ``extra_cost`` (Nelder & Mead 1965)."""
+    problem = view.problem
+
+    def view_at(parameters: Floats) -> ViewEstimate:
+        return problem.view(parameters, float(problem.cost(parameters)[0]))
+
+    def total_cost(parameters: Floats) -> float:
+        candidate = view_at(parameters)
+        return candidate.cost + extra_cost(candidate)
+
+    simplex = np.vstack([view.parameters, view.parameters + np.diag(INITIAL_STEPS)])
+    result = minimize(
+        total_cost, view.parameters, method="Nelder-Mead", options={"initial_simplex": simplex, "maxfev": evaluations}
+    )
+    return view_at(np.asarray(result.x))
+
+
+@dataclass(frozen=True)
+class ViewProblem:
+    """The observations in one photo and the cost of parameters that may explain them.
+
+    Parameters, [8] or [8, K] for K candidates:
+
+    0. azimuth, radians
+    1. elevation, radians
+    2. logarithm of the focal length over ``focal_px``
+    3. logarithm of the width of the box
+    4. logarithm of the depth of the box; ignored for round pieces
+    5. logarithm of the distance over the one at which the box has the size of the silhouette
+    6. shift of the box to the right, in units of ``extent``
+    7. shift of the box down, in units of ``extent``
+    """
+
+    outline: Floats  # [N, 2] px, the convex hull of the silhouette
+    extent: float  # px, the diagonal of the silhouette's bounding box
+    segments: (
+        Floats  # [M, 5] straight edges: centre x, y (px), direction, its error (radians), weight; weights sum to 1
+    )
+    size: tuple[int, int]  # width, height of the photo, px
+    focal_px: float  # prior
+    focal_log_sigma: float
+    shape: Floats  # [P, 3] extreme points of the piece in half sides of the box
+    is_round: bool = False  # the box is as deep as wide
+
+    def bounds(self, low_deg: float, high_deg: float) -> list[tuple[float, float]]:
+        """Return the search range of each parameter, with the azimuth from ``low_deg`` to ``high_deg``."""
+        focal_range = 2.5 * self.focal_log_sigma
+        return [
+            (np.radians(low_deg), np.radians(high_deg)),
+            (np.radians(-3.0), np.radians(50.0)),
+            (-focal_range, focal_range),
+            (np.log(0.2), np.log(5.0)),
+            (np.log(0.1), np.log(6.0)),
+            (-0.5, 0.5),
+            (-0.2, 0.2),
+            (-0.2, 0.2),
+        ]
+
+    def cameras(self, parameters: Floats) -> tuple[Floats, Floats, Floats, Floats]:
+        """Return the candidates for ``parameters`` [8, K].
+
+        Returns:
+            Rotations [K, 3, 3] and translations [K, 3] from the box centre to the camera, focal lengths [K] px and half
+            sides of the box [K, 3].
+        """
+        azimuth, elevation, log_focal, log_width, log_depth, log_distance, shift_x, shift_y = parameters
+        log_depth = log_width if self.is_round else log_depth
+        sin_a, cos_a, sin_e, cos_e = np.sin(azimuth), np.cos(azimuth), np.sin(elevation), np.cos(elevation)
+        zero = np.zeros_like(sin_a)
+        rotation = np.stack(
+            [
+                np.stack([cos_a, zero, -sin_a], -1),
+                np.stack([sin_e * sin_a, -cos_e, sin_e * cos_a], -1),
+                np.stack([-cos_e * sin_a, -sin_e, -cos_e * cos_a], -1),
+            ],
+            1,
+        )
+        focal = self.focal_px * np.exp(log_focal)
+        half = np.stack([np.exp(log_width) / 2, np.full_like(log_width, 0.5), np.exp(log_depth) / 2], -1)
+        silhouette_centre = (self.outline.min(0) + self.outline.max(0)) / 2
+        diagonal = 2 * np.linalg.norm(half, axis=1)
+        distance = focal * diagonal / self.extent * np.exp(log_distance)
+        ray_x = (silhouette_centre[0] + shift_x * self.extent - self.size[0] / 2) / focal
+        ray_y = (silhouette_centre[1] + shift_y * self.extent - self.size[1] / 2) / focal
+        return rotation, np.stack([ray_x * distance, ray_y * distance, distance], -1), focal, half
+
+    def cost(self, parameters: Floats) -> Floats:
+        """Return the cost [K] of ``parameters`` [8] or [8, K]."""
+        parameters = parameters.reshape(8, -1)
+        rotation, translation, focal, half = self.cameras(parameters)
+        box_cost = self._box_cost(rotation, translation, focal, half)
+        line_cost = self._line_cost(rotation, focal)
+        _, elevation, log_focal, log_width, log_depth = parameters[:5]
+        log_depth = log_width if self.is_round else log_depth
+        prior_cost = ROUND_PENALTY * self.is_round + (
+            (log_focal / self.focal_log_sigma) ** 2
+            + ((elevation - np.radians(ELEVATION_DEG)) / np.radians(ELEVATION_SIGMA_DEG)) ** 2
+            + ((log_depth - log_width - np.log(DEPTH_RATIO)) / DEPTH_RATIO_LOG_SIGMA) ** 2
+        )
+        return np.asarray(BOX_WEIGHT * box_cost + LINE_WEIGHT * line_cost + PRIOR_WEIGHT * prior_cost)
+
+    def view(self, parameters: Floats, cost: float) -> ViewEstimate:
+        """Return the estimate for ``parameters`` [8]."""
+        rotation, translation, focal, half = (values[0] for values in self.cameras(parameters.reshape(8, 1)))
+        world_to_camera = np.eye(4)
+        world_to_camera[:3, :3] = rotation
+        world_to_camera[:3, 3] = translation - rotation @ [0.0, 0.5, 0.0]  # from the box centre to the floor
+        intrinsics = np.array([[focal, 0, self.size[0] / 2], [0, focal, self.size[1] / 2], [0, 0, 1.0]])
+        return ViewEstimate(
+            camera=Camera(intrinsics, world_to_camera, self.size),
+            width=float(2 * half[0]),
+            depth=float(2 * half[2]),
+            azimuth_deg=float(np.degrees(parameters[0])),
+            elevation_deg=float(np.degrees(parameters[1])),
+            cost=cost,
+            problem=self,
+            parameters=parameters,
+        )
+
+    def _box_cost(self, rotation: Floats, translation: Floats, focal: Floats, half: Floats) -> Floats:
+        """Return the mean cost [K] of the distance between the outlines of the box and the silhouette."""
+        points = np.einsum("kij,knj->kni", rotation, self.shape * half[:, None]) + translation[:, None]
+        depth = np.maximum(points[..., 2], 1e-3)
+        pixels = points[..., :2] * (focal[:, None] / depth)[..., None] + np.array(self.size) / 2
+        angle = np.arange(OUTLINE_DIRECTIONS) * (2 * np.pi / OUTLINE_DIRECTIONS)
+        directions = np.stack([np.cos(angle), np.sin(angle)], -1)
+        # How far the box extends beyond the silhouette in each direction; negative where it cuts the silhouette.
+        slack = ((pixels @ directions.T).max(1) - (self.outline @ directions.T).max(0)) / self.extent
+        too_large = SLACK_SCALE * (1 - np.exp(-np.maximum(slack, 0) / SLACK_SCALE))
+        return np.asarray(np.where(slack >= 0, too_large, -CUT_WEIGHT * slack).mean(1))
+
+    def _line_cost(self, rotation: Floats, focal: Floats) -> Floats:
+        """Return the weighted share [K] of the straight edges that point to no vanishing point of the box."""
+        if not len(self.segments):
+            return np.zeros(len(focal))
+        centre = self.segments[:, :2] - np.array(self.size) / 2
+        direction, sigma, weight = self.segments[:, 2], self.segments[:, 3], self.segments[:, 4]
+        # Column i of the rotation is the vanishing point of world axis i in homogeneous coordinates.
+        to_x = focal[:, None, None] * rotation[:, 0, :, None] - rotation[:, 2, :, None] * centre[:, 0]
+        to_y = focal[:, None, None] * rotation[:, 1, :, None] - rotation[:, 2, :, None] * centre[:, 1]
+        expected = np.arctan2(to_y, to_x)
+        error = np.abs((expected - direction + np.pi / 2) % np.pi - np.pi / 2).min(1)
+        return np.asarray((weight * (1 - np.exp(-((error / sigma) ** 2)))).sum(1))
+
+
+def _sector_edges(count: int) -> Floats:
+    return np.linspace(-MAX_AZIMUTH_DEG, MAX_AZIMUTH_DEG, count + 1)
+
+
+def _search(problem: ViewProblem, low_deg: float, high_deg: float, report: Callable[[], None]) -> ViewEstimate:
+    """Return the best estimate with an azimuth from ``low_deg`` to ``high_deg`` (Storn & Price 1997).
+
+    ``report`` is called after each generation.
+    """
+    result = differential_evolution(
+        problem.cost,
+        problem.bounds(low_deg, high_deg),
+        vectorized=True,
+        popsize=POPULATION,
+        maxiter=GENERATIONS,
+        tol=1e-6,
+        updating="deferred",
+        rng=1,
+        polish=False,
+        callback=lambda *_, **__: report(),
+    )
+    return problem.view(np.asarray(result.x), float(result.fun))
+
+
+def _convex_outline(mask: Image) -> Floats:
+    """Return the convex hull [N, 2] px of the piece."""
+    contours, _ = cv2.findContours(mask, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
+    points = cv2.convexHull(np.concatenate(contours))[:, 0].astype(np.float64)
+    return np.asarray(points + 0.5)
+
+
+def _detect_segments(photo_srgb: Image, mask: Image, min_length: float) -> Floats:
+    """Return the straight edges of the photo and of the mask that lie on the piece.
+
+    Returns:
+        [M, 5]: centre x, y (px), direction, its error (radians), and the weight by length; the weights sum to 1.
+    """
+    detector = cv2.createLineSegmentDetector()
+    detected = []
+    for image in (cv2.cvtColor(photo_srgb, cv2.COLOR_RGB2GRAY), mask):
+        lines = detector.detect(image)[0]
+        if lines is not None:
+            detected.append(lines[:, 0].astype(np.float64))
+    if not detected:
+        return np.zeros((0, 5))
+    ends = np.concatenate(detected)
+    centre, vector = (ends[:, :2] + ends[:, 2:]) / 2, ends[:, 2:] - ends[:, :2]
+    length = np.linalg.norm(vector, axis=1)
+    radius = max(2, round(SEGMENT_MASK_MARGIN * max(mask.shape)))
+    near_piece = cv2.dilate(mask, np.ones((2 * radius + 1,) * 2, np.uint8)) > 0
+    last = np.array(mask.shape) - 1
+    on_piece = np.stack(
+        [
+            near_piece[tuple(np.clip(points[:, ::-1].astype(int), 0, last).T)]
+            for points in (ends[:, :2], centre, ends[:, 2:])
+        ]
+    ).all(0)
+    kept = on_piece & (length >= min_length)
+    if not kept.any():
+        return np.zeros((0, 5))
+    centre, vector, length = centre[kept], vector[kept], length[kept]
+    sigma = np.maximum(np.radians(SEGMENT_SIGMA_DEG), SEGMENT_END_ERROR_PX / length)
+    return np.column_stack([centre, np.arctan2(vector[:, 1], vector[:, 0]), sigma, length / length.sum()])
