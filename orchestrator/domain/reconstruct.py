@@ -37,6 +37,22 @@ class Mode(str, Enum):
     SINGLE_IMAGE = "single_image"
 
 
+MIN_PHOTOS = {Mode.PHOTOGRAMMETRY: 3, Mode.NERF: 3, Mode.SINGLE_IMAGE: 1}
+"""Minimum number of photos of each method. Structure from motion needs a third photo to verify the other two."""
+
+
+def resolved_mode(mode: Mode, photos: int) -> Mode:
+    """Return the method for ``mode`` and a number of photos. It differs from ``mode`` only for AUTO."""
+    if mode is not Mode.AUTO:
+        return mode
+    return Mode.PHOTOGRAMMETRY if photos >= AUTO_PHOTOS else Mode.SINGLE_IMAGE
+
+
+def needed_photos(mode: Mode) -> int:
+    """Return the minimum number of photos for a method, which must not be AUTO."""
+    return MIN_PHOTOS[mode]
+
+
 class Engine(str, Enum):
     """The program that does the photogrammetry."""
 

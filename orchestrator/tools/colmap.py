@@ -54,11 +54,6 @@ class Poses:
     mean_reprojection_error_px: float
     match_counts: NDArray[np.int64]  # [M, M] verified matches between each two of the M given photos
 
-    @property
-    def camera_to_world(self) -> NDArray[np.float64]:
-        """[N, 4, 4]."""
-        return np.asarray(np.linalg.inv(self.world_to_camera))
-
 
 def solve_poses(
     photos: Sequence[Path],

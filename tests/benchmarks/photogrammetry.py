@@ -97,7 +97,7 @@ def transformed(points: Floats, transform: Floats) -> Floats:
 
 def rotation_errors_deg(poses: Poses, orbit: Orbit) -> Floats:
     """Return the angle [N] between the estimated and the true cameras after alignment of their centres."""
-    estimated = poses.camera_to_world
+    estimated = np.linalg.inv(poses.world_to_camera)
     true = orbit.camera_to_world[list(poses.placed)]
     rotation = similarity(estimated[:, :3, 3], true[:, :3, 3])[:3, :3]
     rotation = rotation / np.cbrt(np.linalg.det(rotation))

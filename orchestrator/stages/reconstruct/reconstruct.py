@@ -10,12 +10,13 @@ from orchestrator.domain.material_maps import MaterialMaps
 from orchestrator.domain.progress import Progress, no_progress
 from orchestrator.domain.quality import Quality
 from orchestrator.domain.reconstruct import (
-    AUTO_PHOTOS,
     Mode,
     ReconstructedMesh,
     ReconstructOptions,
     ReconstructPrograms,
     TrellisSettings,
+    needed_photos,
+    resolved_mode,
 )
 from orchestrator.stages.reconstruct.nerf import nerf
 from orchestrator.stages.reconstruct.photogrammetry.photogrammetry import photogrammetry
@@ -29,21 +30,6 @@ METHODS: dict[Mode, Callable[[ReconstructTask], ReconstructedMesh]] = {
     Mode.NERF: nerf,
     Mode.SINGLE_IMAGE: single_image,
 }
-
-MIN_PHOTOS = {Mode.PHOTOGRAMMETRY: 3, Mode.NERF: 3, Mode.SINGLE_IMAGE: 1}
-"""Structure from motion needs a third photo to verify what the other two agree on."""
-
-
-def resolved_mode(mode: Mode, photos: int) -> Mode:
-    """Return the method for ``mode`` and a number of photos. It differs from ``mode`` only for AUTO."""
-    if mode is not Mode.AUTO:
-        return mode
-    return Mode.PHOTOGRAMMETRY if photos >= AUTO_PHOTOS else Mode.SINGLE_IMAGE
-
-
-def needed_photos(mode: Mode) -> int:
-    """Return the minimum number of photos for a method, which must not be AUTO."""
-    return MIN_PHOTOS[mode]
 
 
 def reconstruct(

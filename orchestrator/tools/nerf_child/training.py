@@ -44,7 +44,7 @@ SURFACE_BAND_VOXELS = 3.0
 FINAL_SHARPNESS = 6.0
 """Sharpness of the surface at the end of the training, 1 / voxels."""
 GPU_RESOLUTION = 1.6
-"""Factor of the grid's and the photos' resolution with CUDA, which is fast enough for it."""
+"""Factor by which the resolution of the grid and the photos is higher with CUDA."""
 REGULARIZED_VALUES = 32768
 """Grid values that are regularised in each step."""
 REGULARIZED_FEATURES = 4096
@@ -53,8 +53,10 @@ COLOR_WEIGHT = 10.0
 HUBER_DELTA = 0.1
 """Colour errors above this count linearly."""
 MASK_WEIGHT = 0.3
-"""Weight of the cross entropy between rendered coverage and mask. Raised from 0.1 to fit the outline more closely; not
-measured separately."""
+"""Weight of the cross entropy between rendered coverage and mask.
+
+Raised from 0.1, together with the wider margin in ``rays.MASK_MARGIN``. Not measured separately.
+"""
 EIKONAL_WEIGHT = 0.02
 """Weight of the deviation of the distance's gradient from length 1. Not tuned."""
 CURVATURE_WEIGHT = 0.05

@@ -31,11 +31,11 @@ FLOOR_PERCENTILE = 5.0
 HULL_POINTS = 5000
 """Number of points on the hull that bound the depth search."""
 MIN_COMPONENT = 0.05
-"""Smaller free components are errors of masks or depths: share of the piece's bounding-box diagonal. Not tuned."""
+"""Free components below this share of the piece's diagonal are errors of masks or depths. Not tuned."""
 SMOOTHING_ROUNDS = 4
-"""Not tuned."""
+"""Rounds of smoothing, which removes the steps of the voxels. Not tuned."""
 FLATTENING_ROUNDS = 40
-"""Raised from 20 to make plain surfaces flatter. Not measured separately."""
+"""Rounds of flattening. Raised from 20 to make plain surfaces flatter. Not measured separately."""
 DEPTH_TOLERANCE_VOXELS = 2
 """How far the depths of two photos may differ and still confirm each other. Not tuned."""
 

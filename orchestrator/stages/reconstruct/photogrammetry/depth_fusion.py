@@ -24,7 +24,10 @@ from orchestrator.imaging.sampling import sample
 Volume = NDArray[np.float32]
 
 TRUNCATION_VOXELS = 4.0
-"""A depth says nothing about points farther behind its surface. Points farther in front are free space. Not tuned."""
+"""Truncation of the signed distance. Not tuned.
+
+A depth does not affect points farther behind its surface. Points farther in front are free space.
+"""
 MIN_CARVING_VOXELS = 1.0
 """Depths must contradict the hull by more than this to carve it, because they are not exact.
 

@@ -52,8 +52,10 @@ The value was chosen with the pieces of the benchmark ``photogrammetry`` and the
 """
 MIN_LABELS = 16
 LABEL_STEP_PX = 1.25
-"""How far a pixel moves in the farthest neighbour from one depth label to the next. Depths are interpolated between
-labels, so that a coarser step saves time at little loss. Not tuned."""
+"""Distance by which a point moves in the farthest neighbour from one depth label to the next. Not tuned.
+
+Depths are interpolated between labels, so the step may be larger than a pixel.
+"""
 
 
 def select_neighbours(cameras: Sequence[Camera], focus: Floats, count: int) -> list[list[int]]:

@@ -24,9 +24,9 @@ Volume = NDArray[np.float32]
 """[H, W, D] a value for each pixel and depth label."""
 
 CORRELATION_WINDOW_PX = 7
-"""Not tuned."""
+"""Side of the correlation window. Not tuned."""
 NOISE_GREY_LEVELS = 2.0
-"""Standard deviation of image noise. Structure that is weaker has no weight in the correlation. Not tuned."""
+"""Assumed standard deviation of image noise. Weaker structure does not count as correlation. Not tuned."""
 MIN_WINDOW_COVER = 0.3
 """Minimum share of the correlation window that lies on the piece in both photos. Not tuned."""
 UNKNOWN_COST = 0.5

@@ -28,9 +28,9 @@ from orchestrator.geometry.cameras import Camera
 FOCAL_LENGTH = 1.25
 """Prior of the focal length as a share of the photo's longer side: 45 mm on 36 mm wide film."""
 FOCAL_LOG_SIGMA = 0.22
-"""Standard deviation of its logarithm. A phone's 26 mm and a portrait lens's 85 mm are two to three of them away."""
+"""Standard deviation of its logarithm. A phone's 26 mm and a portrait lens's 85 mm deviate by 2.5 and 2.9 of it."""
 KNOWN_FOCAL_LOG_SIGMA = 0.05
-"""The same if EXIF contains the focal length."""
+"""The same standard deviation if EXIF contains the focal length."""
 ELEVATION_DEG = 16.0
 """Prior of the angle at which product photos look down."""
 ELEVATION_SIGMA_DEG = 12.0
@@ -39,17 +39,17 @@ DEPTH_RATIO = 0.8
 DEPTH_RATIO_LOG_SIGMA = 0.6
 """Standard deviation of its logarithm. Shelves have 0.3, beds 2."""
 MAX_AZIMUTH_DEG = 47.0
-"""The front is the side that faces the camera most, so 45° is the limit; 2° more allow for views onto a corner."""
+"""Maximum azimuth. The front is the side that faces the camera most, which limits it to 45°, plus 2° of tolerance."""
 ROUND_PENALTY = 1.0
-"""Prior cost of a round piece, in units of the squared normalised deviations of the other priors."""
+"""Prior cost of a round piece, equal to one standard deviation of another prior."""
 SEGMENT_SIGMA_DEG = 1.2
 """Angle error of a straight edge at which its cost is 1 - 1/e."""
 SEGMENT_END_ERROR_PX = 0.7
-"""The line segment detector places the ends of a segment to about half a pixel, which rotates short segments more."""
+"""Position error of a segment's ends. The line segment detector is accurate to about half a pixel."""
 MIN_SEGMENT = 0.035
 """Minimum length of a straight edge, as a share of the silhouette's diagonal."""
 SEGMENT_MASK_MARGIN = 0.004
-"""Segments may lie this far outside the mask, as a share of the photo's longer side."""
+"""How far a straight edge may lie outside the mask, as a share of the photo's longer side."""
 SLACK_SCALE = 0.3
 """Distance between box and silhouette, as a share of the silhouette's diagonal, beyond which more distance costs less.
 
@@ -79,7 +79,7 @@ _RIM_ANGLES = np.arange(16) * np.pi / 8
 ROUND_OUTLINE = np.array(
     [[r * np.sin(angle), y, r * np.cos(angle)] for r, y in ((1.0, 1), (0.7, -1)) for angle in _RIM_ANGLES], np.float64
 )
-"""[32, 3] the same for a round table or stool, whose foot is smaller than its top."""
+"""[32, 3] the extreme points of a round table or stool, whose foot is smaller than its top."""
 
 
 @dataclass(frozen=True)

@@ -38,10 +38,10 @@ HALF_TURN: Reflection = (-1.0, 1.0, -1.0)
 
 @dataclass(frozen=True)
 class _MirrorImage:
-    """A reflection of the piece that gives another photo of it.
+    """A mirror image of the photo, which shows the piece under ``reflection``.
 
-    The image is not used on surfaces that the photo shows itself under one of the ``superseding`` reflections, because
-    the photo or an earlier mirror image textures them.
+    It is not used for points that the photo or an earlier mirror image shows better. These are the points whose image
+    under any of the ``superseding`` reflections is visible in the photo.
     """
 
     reflection: Reflection
@@ -108,9 +108,9 @@ def _mirrored_camera(camera: Camera, reflection: Reflection) -> Camera:
 
 
 def _without_superseded(mesh: UvMesh, camera: Camera, mask: Image, reflections: tuple[Reflection, ...]) -> Image:
-    """Return the mask [H, W] without the pixels whose surface point has a reflected point that the photo shows too.
+    """Return the mask [H, W] without the pixels that a mirror image must not use.
 
-    A mirror image would texture the reflected point, which the photo shows better.
+    These are the pixels whose surface point, reflected by any of ``reflections``, is visible in the photo.
     """
     half = camera.resized(max(1, camera.size[0] // 2), max(1, camera.size[1] // 2))
     raster = rasterize_mesh(half, mesh.vertices, mesh.triangles)

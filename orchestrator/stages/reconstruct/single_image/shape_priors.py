@@ -18,23 +18,22 @@ from orchestrator.stages.reconstruct.single_image.visual_cone import VisualCone,
 BACK_THICKNESS = 0.06
 """Thickness of a chair's back, relative to the height of the piece."""
 BACK_LEANS = (0.0, 0.1, 0.2, 0.3)
-"""Candidate tangents of the angle by which a back leans."""
+"""Candidate slopes of a back: how far it leans to the rear, per height."""
 MIN_BACK_SHARE = 0.6
-"""Minimum share of the silhouette above the seat that a back must cover to replace what is in front of it."""
+"""Minimum share of the silhouette above the seat that a back must cover to replace the rest of the hull there."""
 MAX_NARROW_HOLE_VOXELS = 5.0
-"""Holes in the silhouette up to twice as wide are closed at the depth of their surroundings."""
+"""Maximum half width of a narrow hole in the silhouette."""
 HOLE_DEPTH_VOXELS = 5.0
-"""Depth of the material that closes them."""
+"""Maximum depth of the voxels that close a narrow hole."""
 PHANTOM_REACH = 0.65
-"""A leg whose distance from the middle is below this share of another leg's on the same line of sight may be a phantom.
-"""
+"""Maximum distance of a phantom leg from the middle plane, relative to the farthest leg on the same line of sight."""
 MIN_PHANTOM_SHARE = 0.8
-"""A leg is a phantom if this condition holds for at least this share of it."""
+"""Minimum share of a leg within that distance for the leg to be a phantom."""
 SAME_SLICE = np.zeros((3, 3, 3), int)
 SAME_SLICE[:, 1] = 1
 """[3, 3, 3] structuring element that connects voxels within one horizontal slice."""
 MAX_DEPTH_SPREAD = 0.05
-"""Maximum scatter between a depth map and the hull's depth, relative to the hull's depth range, to use the map."""
+"""Maximum deviation of a depth map from the hull's depth, relative to the hull's depth range. Others are ignored."""
 MIN_DEPTH_PIXELS = 100
 """Minimum number of coarse pixels for the fit of a depth map."""
 DEPTH_FIT_ROUNDS = 30
@@ -67,9 +66,9 @@ def hidden_below_seat(grid: VoxelGrid, cone: VisualCone, inside: NDArray[np.bool
 
 
 def _phantom_legs(grid: VoxelGrid, cone: VisualCone, legs: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Return the legs that do not exist: where one leg's cone intersects the mirrored cone of another leg.
+    """Return phantom legs: intersections of one leg's visual cone with the mirrored cone of another leg.
 
-    They stand between the real legs.
+    They stand between the real legs, closer to the middle plane.
 
     Args:
         legs: [X, Y', Z] the lowest Y' slices of the hull.

@@ -37,15 +37,18 @@ REFINEMENT_EVALUATIONS = 40
 COARSE_CELLS = 40
 """Voxels along the longest side of the box in ``choose_view``."""
 HOLE_WEIGHT = 3.0
-"""Cost per share of the silhouette that the hull does not cover, in units of the camera estimate's cost."""
+"""Weight of the uncovered share of the silhouette against the cost of the camera estimate."""
 MAX_HOLES = 0.1
-"""Larger uncovered shares cost no more: then the piece itself is asymmetric and every view leaves holes."""
+"""Maximum uncovered share that is counted. Above it, the piece is asymmetric and leaves holes in every view."""
 SYMMETRY_BONUS = 0.08
-"""Reduction of the cost of a view in which front and back look equal, which a wrong view rarely gives by chance."""
+"""Reduction of the cost of a view in which front and back are equal up to the full height.
+
+A wrong view rarely shows this symmetry by chance. For a lower height, the reduction is proportional to it.
+"""
 FRONTAL_DEG = 10.0
 """Within this azimuth there is no bonus: from the front, every silhouette fits a symmetric shape."""
 REMOVED_MARGIN_VOXELS = 2
-"""Removed voxels are grown by this much into the outside, so that the new surface does not follow the old one."""
+"""How far the removed region is grown into the outside, so that no thin shell of the old surface remains."""
 REMOVED_SIGMA_VOXELS = 0.8
 """Standard deviation of the filter that smooths the surface of removed voxels."""
 
@@ -57,7 +60,6 @@ class SymmetricHull:
     vertices: Floats  # [V, 3]
     triangles: Triangles  # [T, 3]
     symmetry: Symmetry
-    coverage: float  # share of the silhouette that left-right symmetry covers
 
 
 def choose_view(mask: Image, views: Sequence[ViewEstimate], progress: Progress = no_progress) -> ViewEstimate:
@@ -124,7 +126,7 @@ def symmetric_hull(
     vertices, triangles, _, _ = marching_cubes(padded, 0.0)  # type: ignore[no-untyped-call]
     origin = np.array([grid.x[0], grid.y[0], grid.z[0]]) - grid.pitch
     outward = np.asarray(triangles[:, ::-1], np.int32)
-    return SymmetricHull(vertices * grid.pitch + origin, outward, shape.symmetry, shape.coverage)
+    return SymmetricHull(vertices * grid.pitch + origin, outward, shape.symmetry)
 
 
 def _apply_priors(grid: VoxelGrid, cone: VisualCone, field: FloatMap, symmetry: Symmetry) -> FloatMap:

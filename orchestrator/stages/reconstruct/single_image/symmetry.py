@@ -26,7 +26,11 @@ MIN_LEFT_RIGHT_COVERAGE = 0.88
 LOSS_WEIGHT = 12.0
 """Weight of the lost silhouette against the height of the front-back symmetry.
 
-Extending the symmetry by a share h of the height is accepted if it loses less than h / LOSS_WEIGHT of the silhouette.
+Extending the symmetry by a share h of the height is accepted if it loses less than h / LOSS_WEIGHT of the silhouette. A
+smaller weight extends the symmetry further, which carves more of the invisible side but may remove real parts.
+
+Measured with ``single_image_constants`` on 14 pieces: mean IoU over eight other views 0.850, with half the weight
+0.852, with double 0.846. Mean IoU in the given view: 0.986, 0.984, 0.986.
 """
 MAX_EXTRA_LOSS = 0.03
 """Maximum share of the silhouette that a stronger symmetry may lose beyond what left-right symmetry loses."""
@@ -40,10 +44,9 @@ TOP_HEIGHT = 0.92
 
 @dataclass(frozen=True)
 class Symmetry:
-    """The symmetries of a piece. Each one is an additional silhouette from another side."""
+    """The mirror symmetries of a piece. Each one is an additional silhouette from another side."""
 
     front_back_height: float = 0.0  # front and back are equal up to this height: 1 for tables, the seat for chairs
-    quarter_turns: bool = False  # stools, round and square tables
     left_right: bool = True
 
 
@@ -70,7 +73,7 @@ def most_symmetric_shape(grid: VoxelGrid, cone: VisualCone) -> SymmetricShape:
     if height == len(grid.y) and grid.shape[0] == grid.shape[2]:
         quarter = _quarter_turned(grid, mirrored, shift)
         if covered_share(cone, quarter) >= coverage - MAX_EXTRA_LOSS:
-            return SymmetricShape(Symmetry(1.0, quarter_turns=True), quarter, coverage)
+            return SymmetricShape(Symmetry(1.0), quarter, coverage)
     both = np.minimum(left_right, _mirror_front_back(left_right, shift))
     field = np.concatenate([both[:, :height], left_right[:, height:]], axis=1)
     top = float(grid.y[min(height, len(grid.y) - 1)])

@@ -19,9 +19,9 @@ from orchestrator.geometry.cameras import Camera
 from orchestrator.stages.reconstruct.single_image.camera_estimation import ViewEstimate
 
 BOX_MARGIN = 0.01
-"""Margin around the box, as a share of its height: the estimated box may cut the silhouette by a pixel."""
+"""Margin around the estimated box, as a share of its height, because the box may cut off a pixel of the silhouette."""
 MAX_SQUARE_RATIO = 1.25
-"""Up to this ratio of width and depth, the piece may be square, so the grid is made square."""
+"""Maximum ratio of width and depth up to which a piece may be square. Its grid is then square too."""
 EDGE_SIGMA_PX = 0.8
 """Standard deviation of the filter that removes pixel steps from the edge of the silhouette."""
 PADDING_VOXELS = 3
