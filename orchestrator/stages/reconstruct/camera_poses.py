@@ -16,9 +16,9 @@ from orchestrator.stages.reconstruct.task import ReconstructTask
 from orchestrator.tools.colmap import MIN_PHOTOS, Poses, read_poses, solve_poses
 
 MIN_MASK_SHARE = 0.002
-"""A mask that covers less of its photo shows debris instead of a piece."""
+"""Minimum share of a photo that its mask covers. A smaller mask shows debris instead of a piece. Not tuned."""
 MAX_MASK_SHARE = 0.98
-"""A mask that covers more of its photo does not separate the piece from the background."""
+"""Maximum share of a photo that its mask covers. A larger mask does not separate the piece from the background."""
 
 
 @dataclass(frozen=True)

@@ -56,8 +56,8 @@ def reconstruct(
 
     Raises:
         InvalidInput: too few photos, or a photo or mask that cannot be used.
-        ToolFailed: a program is missing or failed, or the photos do not fit together; the message says what to shoot
-            again.
+        ToolFailed: a program is missing or failed, or the photos do not fit together; the message names the photos to
+            take again.
         ModelUnavailable: the image-to-3D server does not answer.
         DeadlineExceeded, Canceled: see ``tools.program.run_program``.
     """

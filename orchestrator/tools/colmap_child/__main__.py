@@ -29,7 +29,7 @@ PIECE_POOLED = Strategy("piece, pooled", on_piece=True, pool_sizes=True)
 MOVING_BACKGROUND_STRATEGIES = (WHOLE_PHOTO, PIECE)
 STATIC_BACKGROUND_STRATEGIES = (PIECE, PIECE_POOLED_NEIGHBOURS, PIECE_POOLED, WHOLE_PHOTO)
 GOOD_COVERAGE = 0.95
-"""Mean silhouette coverage from which a solution is accepted without trying further strategies.
+"""Minimum mean silhouette coverage to accept a solution without trying further strategies.
 
 On the turntables of the benchmark ``photogrammetry``, correct cameras reached 0.99 and solutions that were wrong as a
 whole stayed under 0.70. A solution with a few photos up to 26° off reached 0.97, so it would be accepted. The

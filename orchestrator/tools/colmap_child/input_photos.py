@@ -23,11 +23,11 @@ MASK_GROWTH_KERNEL_PX = 13
 MIN_EDGE_STRENGTH = 12.0
 """Minimum gradient of an edge, grey levels per pixel. Not tuned."""
 MIN_EDGE_SHARE = 0.02
-"""Below this share of edge pixels, the background is plain. Not tuned."""
+"""Minimum share of edge pixels in a background with structure. Not tuned."""
 MAX_STATIC_DEVIATION = 9.0
 """Maximum standard deviation, in grey levels over all photos, of a pixel that stands still. Not tuned."""
 MIN_STATIC_SHARE = 0.4
-"""Share of static edge pixels from which the background stands still. Not tuned."""
+"""Minimum share of static pixels among the edge pixels of a background that stands still. Not tuned."""
 
 
 def file_name(number: int) -> str:

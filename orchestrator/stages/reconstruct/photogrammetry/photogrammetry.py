@@ -88,8 +88,8 @@ def photogrammetry(task: ReconstructTask) -> ReconstructedMesh:
 
     Raises:
         InvalidInput: fewer than 3 photos.
-        ToolFailed: too few photos could be placed, or the masks contradict each other; the message says what to shoot
-            again.
+        ToolFailed: too few photos could be placed, or the masks contradict each other; the message names the photos
+            to take again.
         DeadlineExceeded, Canceled: see ``run_program``.
     """
     if len(task.photos) < MIN_PHOTOS:

@@ -35,11 +35,11 @@ Measured with ``single_image_constants`` on 14 pieces: mean IoU over eight other
 MAX_EXTRA_LOSS = 0.03
 """Maximum share of the silhouette that a stronger symmetry may lose beyond what left-right symmetry loses."""
 FULL_WIDTH = 0.75
-"""A slice that reaches the front along at least this share of the piece's width is a seat or a top, not legs."""
+"""Minimum share of the piece's width along which a seat or a top reaches the front. Legs reach it along less."""
 FRONT_BAND = 0.25
 """Depth of the front, as a share of the piece's depth."""
 TOP_HEIGHT = 0.92
-"""From this share of the height, a slice that reaches the front is a top, not a seat."""
+"""Minimum height of a top, as a share of the piece's height. A lower slice that reaches the front is a seat."""
 
 
 @dataclass(frozen=True)
