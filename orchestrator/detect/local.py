@@ -1,94 +1,117 @@
-"""The segmentation model as the detector: one likelihood map for each component that it sees."""
+"""The segmentation model as a detector."""
 
 from __future__ import annotations
-
-from dataclasses import dataclass
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from orchestrator.domain.images import FloatMap
+from orchestrator.detect.detector import Candidate, Detection
+from orchestrator.domain.images import FloatMap, Image
 from orchestrator.domain.material_maps import MaterialMaps
+from orchestrator.domain.progress import Progress
+from orchestrator.domain.segment import SegmentOptions
 
-MIN_SHARE, MIN_HARDWARE_SHARE = 0.002, 0.0003
-"""A region smaller than this share of the picture is noise of the model, not a component; handles are small."""
+MIN_SHARE = 0.002
+"""Smallest component, as a share of the image. Smaller regions are noise of the model. Not tuned."""
+MIN_HARDWARE_SHARE = 0.0003
+"""Smallest component of the class ``hardware``, such as a handle. Not tuned."""
 MAX_INSTANCES = 12
+"""Maximum components of a class. The smallest are dropped."""
 RIM = 2
-"""Pixels around a region that it shares with what is around it."""
+"""Width of the soft rim of a component, in pixels of the model outputs."""
 
 
-@dataclass(frozen=True)
-class Region:
-    """One component at model resolution."""
+class LocalDetector:
+    """Finds the connected regions of each component class in the output of the segmentation model."""
 
-    name: str
-    likelihood: FloatMap  # [h, w] in [0, 1], 0 outside the region
-    confidence: float
+    def detect(
+        self, photo_srgb: Image, maps: MaterialMaps, options: SegmentOptions, photo_index: int, progress: Progress
+    ) -> Detection:
+        """See ``Detector.detect``. Uses only ``maps``.
+
+        The regions of a class are sorted by area, the largest first. The components together cover the piece without
+        gaps: where two components meet, the likelihood of each is 0.5.
+        """
+        del photo_srgb, options, photo_index, progress
+        likelihoods = _without_specks(maps)
+        winners = likelihoods.argmax(axis=0)
+        best, second = np.partition(likelihoods, -2, axis=0)[[-1, -2]]
+        candidates: list[Candidate] = []
+        for number, name in enumerate(maps.component_names):
+            if name == "background":
+                continue
+            likelihood = likelihoods[number]
+            strongest_other = np.where(winners == number, second, best)
+            share = likelihood / np.maximum(likelihood + strongest_other, 1e-6)
+            candidates += _regions(name, winners == number, share, maps.component[number])
+        return Detection(tuple(candidates))
 
 
-def detect(maps: MaterialMaps) -> list[Region]:
-    """The connected regions of each component class, the largest first. Together they leave no gap on the piece."""
-    likely = _without_specks(maps)
-    winners = likely.argmax(axis=0)
-    best, second = np.partition(likely, -2, axis=0)[[-1, -2]]
-    regions = []
-    for number, name in enumerate(maps.component_names):
-        if name == "background":
-            continue
-        # A half where it is as likely as the likeliest other, so that neighbours meet there.
-        share = likely[number] / np.maximum(likely[number] + np.where(winners == number, second, best), 1e-6)
-        labels, boxes = _patches(winners == number)
-        areas = boxes[:, cv2.CC_STAT_AREA]
-        for label in sorted(range(1, len(areas)), key=lambda label: -int(areas[label]))[:MAX_INSTANCES]:
-            if areas[label] < _least(name) * winners.size:
-                break
-            around = _box(boxes[label], RIM)
-            inside = labels[around] == label
-            # Its soft rim belongs to it, the next instance does not.
-            near = cv2.dilate(inside.astype(np.uint8), np.ones((2 * RIM + 1,) * 2, np.uint8)) > 0
-            likelihood = np.zeros(winners.shape, np.float32)
-            likelihood[around] = np.where(near & (inside | (labels[around] == 0)), share[around], 0)
-            confidence = float(maps.component[number][around][inside].mean())
-            regions.append(Region(name, likelihood, confidence))
-    return regions
+def _regions(name: str, mask: NDArray[np.bool_], share: FloatMap, probability: FloatMap) -> list[Candidate]:
+    """Return the connected regions of one class.
+
+    Args:
+        mask: [h, w] where the class is the most likely one.
+        share: [h, w] likelihood of the class relative to the strongest other class, 0.5 where both are equal.
+        probability: [h, w] the model's probability of the class.
+    """
+    labels, boxes = _connected_regions(mask)
+    areas = boxes[:, cv2.CC_STAT_AREA]
+    candidates = []
+    for label in sorted(range(1, len(areas)), key=lambda label: -int(areas[label]))[:MAX_INSTANCES]:
+        if areas[label] < _min_share(name) * mask.size:
+            break
+        crop = _crop(boxes[label], RIM)
+        inside = labels[crop] == label
+        # The rim extends over other classes, but not over other regions of this class.
+        grown = cv2.dilate(inside.astype(np.uint8), np.ones((2 * RIM + 1,) * 2, np.uint8)) > 0
+        likelihood = np.zeros(mask.shape, np.float32)
+        likelihood[crop] = np.where(grown & (inside | (labels[crop] == 0)), share[crop], 0)
+        candidates.append(Candidate(name, float(probability[crop][inside].mean()), likelihood=likelihood))
+    return candidates
 
 
 def _without_specks(maps: MaterialMaps) -> FloatMap:
-    """[C, h, w] the component likelihoods; where one would win only a speck, those of what lies around it change place
-    with its own.
+    """Return the [C, h, w] component likelihoods without regions below the minimum size.
+
+    In each such region, the likelihood of its class is swapped with that of the most frequent class around it.
     """
-    likely = maps.component.copy()
-    winners = likely.argmax(axis=0)
+    likelihoods = maps.component.copy()
+    winners = likelihoods.argmax(axis=0)
     for number, name in enumerate(maps.component_names):
         if name == "background":
             continue
-        labels, boxes = _patches(winners == number)
+        labels, boxes = _connected_regions(winners == number)
         for label in range(1, len(boxes)):
-            if boxes[label][cv2.CC_STAT_AREA] >= _least(name) * winners.size:
+            if boxes[label][cv2.CC_STAT_AREA] >= _min_share(name) * winners.size:
                 continue
-            near = _box(boxes[label], 1)
-            speck = labels[near] == label
+            crop = _crop(boxes[label], 1)
+            speck = labels[crop] == label
             rim = (cv2.dilate(speck.astype(np.uint8), np.ones((3, 3), np.uint8)) > 0) & ~speck
-            around = int(np.bincount(winners[near][rim]).argmax())
-            place = likely[:, near[0], near[1]]
-            place[number, speck], place[around, speck] = place[around, speck], place[number, speck]
-            winners[near][speck] = around
-    return likely
+            surrounding = int(np.bincount(winners[crop][rim]).argmax())
+            patch = likelihoods[:, crop[0], crop[1]]
+            patch[number, speck], patch[surrounding, speck] = patch[surrounding, speck], patch[number, speck]
+            winners[crop][speck] = surrounding
+    return likelihoods
 
 
-def _box(box: NDArray[np.int32], margin: int) -> tuple[slice, slice]:
-    """The rows and columns of a patch, and ``margin`` pixels around them."""
+def _crop(box: NDArray[np.int32], margin: int) -> tuple[slice, slice]:
+    """Return the rows and columns of a region, extended by ``margin`` pixels."""
     left, top, width, height = map(int, box[:4])
     rows = slice(max(top - margin, 0), top + height + margin)
     return rows, slice(max(left - margin, 0), left + width + margin)
 
 
-def _least(name: str) -> float:
+def _min_share(name: str) -> float:
     return MIN_HARDWARE_SHARE if name == "hardware" else MIN_SHARE
 
 
-def _patches(mask: NDArray[np.bool_]) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
-    """[h, w] number of the connected region, 0 where ``mask`` is not; of each its left, top, width, height and area."""
+def _connected_regions(mask: NDArray[np.bool_]) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+    """Label the connected regions of a mask.
+
+    Returns:
+        [h, w] label of the region, 0 outside the mask; and [N, 5] left, top, width, height and area of each label.
+    """
     _, labels, stats, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8), connectivity=8)
     return np.asarray(labels, np.int32), np.asarray(stats, np.int32)

@@ -1,30 +1,41 @@
-"""A vision model behind any OpenAI-compatible endpoint: the photo in, named boxes out."""
+"""A vision model behind an OpenAI-compatible endpoint as a detector."""
 
 from __future__ import annotations
 
 import base64
+from typing import TYPE_CHECKING
 
 import cv2
-import openai
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from orchestrator.detect.detector import Candidate, Detection
 from orchestrator.detect.vocabulary import COMPONENTS, MATERIALS, component_name, material_name
 from orchestrator.domain.images import Image
-from orchestrator.domain.segment import Box, Detection, DetectorCost, OpenAISettings, Prompt
+from orchestrator.domain.material_maps import MaterialMaps
+from orchestrator.domain.progress import Progress
+from orchestrator.domain.segment import Box, DetectorCost, OpenAISettings, Prompt, SegmentOptions
 from orchestrator.errors import DetectorFailed, DetectorUnavailable
 
+if TYPE_CHECKING:
+    from openai.types.chat import ChatCompletion
+
 LONG_SIDE = 1024
-"""Vision endpoints shrink larger pictures themselves, and charge for them."""
+"""Longest side of the image that is sent. Vision endpoints shrink larger images and charge for them."""
+JPEG_QUALITY = 85
+"""Not tuned."""
 MAX_TOKENS = 2000
-QUESTION = (
+"""Maximum length of the answer."""
+MIN_SIDE = 0.005
+"""Smallest width and height of a box, as a share of the image. Smaller boxes are dropped."""
+INSTRUCTION = (
     "List the visible components of the piece of furniture in this photo, one entry for each instance. "
     f"Use these names where they fit: {', '.join(COMPONENTS)}. Materials: {', '.join(MATERIALS)}. "
     "Boxes are fractions of the picture's width and height from its top left corner, from 0 to 1."
 )
 
 
-class Found(BaseModel):
-    """One component, as the endpoint must answer."""
+class AnswerComponent(BaseModel):
+    """One component in the answer of the endpoint. The sides are shares of the image's width and height."""
 
     model_config = ConfigDict(extra="forbid")
     name: str
@@ -35,99 +46,126 @@ class Found(BaseModel):
     right: float
     bottom: float
 
+    def clipped(self) -> tuple[float, float, float, float]:
+        """Return left, top, right and bottom, limited to the image."""
+        left, top, right, bottom = (min(max(side, 0.0), 1.0) for side in (self.left, self.top, self.right, self.bottom))
+        return left, top, right, bottom
+
 
 class Answer(BaseModel):
-    """The whole answer."""
+    """The answer of the endpoint. Its JSON schema is part of the request."""
 
     model_config = ConfigDict(extra="forbid")
-    components: list[Found]
+    components: list[AnswerComponent]
 
 
-def detect(photo_srgb: Image, settings: OpenAISettings) -> Detection:
-    """Ask the endpoint for the components of ``photo_srgb`` [H, W, 3] uint8.
+class OpenAIDetector:
+    """Sends the photo to the endpoint and reads named boxes from its answer."""
+
+    def __init__(self, settings: OpenAISettings) -> None:
+        self._settings = settings
+
+    def detect(
+        self, photo_srgb: Image, maps: MaterialMaps, options: SegmentOptions, photo_index: int, progress: Progress
+    ) -> Detection:
+        """See ``Detector.detect``. Uses only ``photo_srgb``."""
+        del maps, options, photo_index
+        progress(0.0, "waiting for the vision endpoint")
+        completion = self._complete(photo_srgb)
+        answer = _read_answer(completion)
+        height, width = photo_srgb.shape[:2]
+        candidates = (_candidate(component, width, height) for component in answer.components)
+        return Detection(tuple(candidate for candidate in candidates if candidate is not None), self._cost(completion))
+
+    def _complete(self, photo_srgb: Image) -> ChatCompletion:
+        """Send the request.
+
+        Raises:
+            DetectorUnavailable: the endpoint did not answer or was overloaded, after all retries.
+            DetectorFailed: the endpoint rejected the request.
+        """
+        import openai  # imported here because it takes 0.8 s
+
+        try:
+            with openai.OpenAI(
+                base_url=self._settings.base_url,
+                api_key=self._settings.api_key,
+                timeout=self._settings.timeout_s,
+                max_retries=self._settings.max_retries,
+            ) as client:
+                return client.chat.completions.create(
+                    model=self._settings.model,
+                    max_completion_tokens=MAX_TOKENS,
+                    messages=[
+                        {
+                            "role": "user",
+                            "content": [
+                                {"type": "text", "text": INSTRUCTION},
+                                {"type": "image_url", "image_url": {"url": _data_url(photo_srgb)}},
+                            ],
+                        }
+                    ],
+                    response_format={
+                        "type": "json_schema",
+                        "json_schema": {"name": "components", "strict": True, "schema": Answer.model_json_schema()},
+                    },
+                )
+        except (openai.APIConnectionError, openai.RateLimitError, openai.InternalServerError) as error:
+            raise DetectorUnavailable(
+                f"the vision endpoint is unavailable ({type(error).__name__}); try again later"
+            ) from None
+        except openai.APIStatusError as error:
+            raise DetectorFailed(
+                f"the vision endpoint rejected the request with HTTP status {error.status_code}; "
+                "check the endpoint's URL, key and model in the settings"
+            ) from None
+        except openai.OpenAIError as error:
+            raise DetectorFailed(f"the request to the vision endpoint failed ({type(error).__name__})") from None
+
+    def _cost(self, completion: ChatCompletion) -> DetectorCost:
+        usage, settings = completion.usage, self._settings
+        if usage is None:
+            return DetectorCost()
+        usd = (
+            usage.prompt_tokens * settings.usd_per_million_input
+            + usage.completion_tokens * settings.usd_per_million_output
+        )
+        return DetectorCost(usage.prompt_tokens, usage.completion_tokens, usd / 1e6)
+
+
+def _read_answer(completion: ChatCompletion) -> Answer:
+    """Parse the answer.
 
     Raises:
-        DetectorUnavailable: it does not answer, or is too busy, after the retries.
-        DetectorFailed: it refused, or what it said is not what was asked for.
+        DetectorFailed: the answer is empty or a refusal, or does not match the schema.
     """
-    client = openai.OpenAI(
-        base_url=settings.base_url,
-        api_key=settings.api_key,
-        timeout=settings.timeout_s,
-        max_retries=settings.max_retries,
-    )
-    try:
-        with client:
-            completion = client.chat.completions.create(
-                model=settings.model,
-                max_completion_tokens=MAX_TOKENS,
-                messages=[
-                    {
-                        "role": "user",
-                        "content": [
-                            {"type": "text", "text": QUESTION},
-                            {"type": "image_url", "image_url": {"url": _data_url(photo_srgb)}},
-                        ],
-                    }
-                ],
-                response_format={
-                    "type": "json_schema",
-                    "json_schema": {"name": "components", "strict": True, "schema": Answer.model_json_schema()},
-                },
-            )
-    except (openai.APIConnectionError, openai.RateLimitError, openai.InternalServerError) as error:
-        raise DetectorUnavailable(f"the vision endpoint does not answer ({type(error).__name__})") from None
-    except openai.APIStatusError as error:
-        raise DetectorFailed(f"the vision endpoint refused the call with HTTP {error.status_code}") from None
-    except openai.OpenAIError as error:
-        raise DetectorFailed(f"the vision endpoint gave no usable answer ({type(error).__name__})") from None
     if not completion.choices:
-        raise DetectorFailed("the vision endpoint gave an empty answer")
+        raise DetectorFailed("the vision endpoint returned an empty answer")
     message = completion.choices[0].message
     if message.refusal:
-        raise DetectorFailed(f"the vision model refused: {message.refusal[:200]}")
+        raise DetectorFailed(f"the vision model refused to answer: {message.refusal[:200]}")
     try:
-        answer = Answer.model_validate_json(message.content or "")
+        return Answer.model_validate_json(message.content or "")
     except ValidationError as error:
         raise DetectorFailed(
-            f"the vision model's answer does not fit its schema in {error.error_count()} places"
+            f"the vision model's answer does not match the requested JSON schema ({error.error_count()} errors)"
         ) from None
-    height, width = photo_srgb.shape[:2]
-    prompts = tuple(_prompt(found, width, height) for found in answer.components if _has_area(found))
-    usage = completion.usage
-    return Detection(
-        prompts, _cost(usage.prompt_tokens, usage.completion_tokens, settings) if usage else DetectorCost()
-    )
 
 
-def _prompt(found: Found, width: int, height: int) -> Prompt:
-    left, top, right, bottom = _clipped(found)
-    return Prompt(
-        name=component_name(found.name),
-        box=Box(left * width, top * height, right * width, bottom * height),
-        material=material_name(found.material),
-        confidence=found.confidence,
-    )
-
-
-def _clipped(found: Found) -> tuple[float, float, float, float]:
-    left, top, right, bottom = (min(max(side, 0.0), 1.0) for side in (found.left, found.top, found.right, found.bottom))
-    return left, top, right, bottom
-
-
-def _has_area(found: Found) -> bool:
-    left, top, right, bottom = _clipped(found)
-    return right - left > 0.005 and bottom - top > 0.005
-
-
-def _cost(prompt_tokens: int, completion_tokens: int, settings: OpenAISettings) -> DetectorCost:
-    usd = prompt_tokens * settings.usd_per_million_input + completion_tokens * settings.usd_per_million_output
-    return DetectorCost(prompt_tokens, completion_tokens, usd / 1e6)
+def _candidate(component: AnswerComponent, width: int, height: int) -> Candidate | None:
+    """Convert a component of the answer. None if its box is too small."""
+    left, top, right, bottom = component.clipped()
+    if right - left <= MIN_SIDE or bottom - top <= MIN_SIDE:
+        return None
+    name, material = component_name(component.name), material_name(component.material)
+    box = Box(left * width, top * height, right * width, bottom * height)
+    return Candidate(name, component.confidence, material, prompt=Prompt(name, box))
 
 
 def _data_url(photo_srgb: Image) -> str:
     height, width = photo_srgb.shape[:2]
     scale = min(1.0, LONG_SIDE / max(height, width))
     small = cv2.resize(photo_srgb, (round(width * scale), round(height * scale)), interpolation=cv2.INTER_AREA)
-    _, data = cv2.imencode(".jpg", cv2.cvtColor(small, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, 85])
+    bgr = cv2.cvtColor(small, cv2.COLOR_RGB2BGR)
+    _, data = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
     return "data:image/jpeg;base64," + base64.b64encode(data.tobytes()).decode()

@@ -1,27 +1,52 @@
-"""The caller as the detector: boxes and points, checked against the photos."""
+"""The prompts of the caller: boxes and points, checked against the photos."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
 
-from orchestrator.domain.segment import Box, Detection, Prompt, SegmentOptions
+from orchestrator.detect.detector import Candidate, Detection
+from orchestrator.detect.vocabulary import component_name
+from orchestrator.domain.images import Image
+from orchestrator.domain.material_maps import MaterialMaps
+from orchestrator.domain.progress import Progress
+from orchestrator.domain.segment import Box, Prompt, SegmentOptions
 from orchestrator.errors import InvalidInput
 
-MAX_PROMPTS, MAX_POINTS = 64, 256
+MAX_PROMPTS = 64
+"""Maximum prompts of an upload."""
+MAX_POINTS = 256
+"""Maximum points of a prompt."""
+
+
+class PromptDetector:
+    """Returns the caller's prompts for a photo."""
+
+    def detect(
+        self, photo_srgb: Image, maps: MaterialMaps, options: SegmentOptions, photo_index: int, progress: Progress
+    ) -> Detection:
+        """See ``Detector.detect``. Uses only ``options.prompts``."""
+        del photo_srgb, maps, progress
+        return Detection(
+            tuple(
+                Candidate(component_name(prompt.name), prompt.confidence, prompt.material, prompt=prompt)
+                for prompt in options.prompts
+                if prompt.photo == photo_index
+            )
+        )
 
 
 def check_prompts(prompts: Sequence[Prompt], sizes: Sequence[tuple[int, int]]) -> None:
-    """Refuse what no photo can hold.
+    """Check that prompts fit the photos.
 
     Args:
         sizes: (width, height) of each photo of the upload.
 
     Raises:
-        InvalidInput: with the prompt's field.
+        InvalidInput: there are too many prompts or points, a prompt has no location, or it is outside its photo.
     """
     if len(prompts) > MAX_PROMPTS:
-        raise InvalidInput("segment.prompts", f"{len(prompts)} prompts; at most {MAX_PROMPTS} are allowed")
+        raise InvalidInput("segment.prompts", f"there are {len(prompts)} prompts; at most {MAX_PROMPTS} are allowed")
     for index, prompt in enumerate(prompts):
         field = f"segment.prompts[{index}]"
         if not 0 <= prompt.photo < len(sizes):
@@ -30,36 +55,31 @@ def check_prompts(prompts: Sequence[Prompt], sizes: Sequence[tuple[int, int]]) -
             )
         width, height = sizes[prompt.photo]
         if prompt.box is None and not any(point.inside for point in prompt.points):
-            raise InvalidInput(field, "give a box, or a point that is on the component")
+            raise InvalidInput(field, "give a box, or at least one point on the component")
         if prompt.box is not None:
             _check_box(f"{field}.box", prompt.box, width, height)
         if len(prompt.points) > MAX_POINTS:
-            raise InvalidInput(f"{field}.points", f"{len(prompt.points)} points; at most {MAX_POINTS} are allowed")
+            raise InvalidInput(
+                f"{field}.points", f"there are {len(prompt.points)} points; at most {MAX_POINTS} are allowed"
+            )
         for number, point in enumerate(prompt.points):
-            if not (_within(point.x, width) and _within(point.y, height)):
+            if not (_in_range(point.x, width) and _in_range(point.y, height)):
                 raise InvalidInput(
                     f"{field}.points[{number}]",
-                    f"({point.x}, {point.y}) is outside the photo's {width}×{height} pixels",
+                    f"({point.x}, {point.y}) is outside the photo, which has {width}×{height} pixels",
                 )
 
 
 def _check_box(field: str, box: Box, width: int, height: int) -> None:
-    corners = (box.left, box.top, box.right, box.bottom)
-    ordered = box.left < box.right and box.top < box.bottom
-    if not (_within(box.left, width) and _within(box.right, width) and ordered):
+    sides = ((box.left, width), (box.right, width), (box.top, height), (box.bottom, height))
+    if not (all(_in_range(*side) for side in sides) and box.left < box.right and box.top < box.bottom):
+        corners = (box.left, box.top, box.right, box.bottom)
         raise InvalidInput(
-            field, f"{corners} is not allowed; 0 ≤ left < right ≤ {width} and 0 ≤ top < bottom ≤ {height}"
-        )
-    if not (_within(box.top, height) and _within(box.bottom, height)):
-        raise InvalidInput(
-            field, f"{corners} is not allowed; 0 ≤ left < right ≤ {width} and 0 ≤ top < bottom ≤ {height}"
+            field,
+            f"(left, top, right, bottom) = {corners} is not allowed; "
+            f"0 ≤ left < right ≤ {width} and 0 ≤ top < bottom ≤ {height} must hold",
         )
 
 
-def _within(value: float, size: int) -> bool:
+def _in_range(value: float, size: int) -> bool:
     return math.isfinite(value) and 0 <= value <= size
-
-
-def detect(options: SegmentOptions, photo_index: int) -> Detection:
-    """The prompts of one photo."""
-    return Detection(tuple(prompt for prompt in options.prompts if prompt.photo == photo_index))

@@ -1,4 +1,4 @@
-"""The names that components and materials go by."""
+"""The names of components and materials."""
 
 from __future__ import annotations
 
@@ -20,10 +20,11 @@ SYNONYMS = {
     "upholstery": "cushion",
 }
 MAX_NAME = 40
+"""Maximum length of a component's name."""
 
 
 def component_name(text: str) -> str:
-    """A known name where the text means one, else the text in snake_case, at most 40 characters."""
+    """Return the known component that the text names, else the text in snake_case with at most 40 characters."""
     plain = re.sub(r"[^a-z0-9]+", "_", text.strip().lower()).strip("_")[:MAX_NAME] or "other"
     plain = SYNONYMS.get(plain, plain)
     singular = plain.removesuffix("s")
@@ -31,6 +32,6 @@ def component_name(text: str) -> str:
 
 
 def material_name(text: str) -> str:
-    """A known material, or ``other``."""
+    """Return the known material that the text names, else ``other``."""
     plain = text.strip().lower()
     return plain if plain in MATERIALS else "other"

@@ -1,4 +1,4 @@
-"""Options of the segment stage, and the prompts that detectors produce."""
+"""Options of the segment stage, prompts, and the settings and cost of detectors."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from enum import Enum
 
 @dataclass(frozen=True)
 class Box:
-    """Pixels of the upright photo: left and top inclusive, right and bottom exclusive."""
+    """A rectangle in pixels of the upright photo. Left and top are inclusive, right and bottom exclusive."""
 
     left: float
     top: float
@@ -19,7 +19,7 @@ class Box:
 
 @dataclass(frozen=True)
 class Point:
-    """A pixel of the upright photo that is on the component (``inside``) or not."""
+    """A pixel of the upright photo that is on the component, or not on it if ``inside`` is false."""
 
     x: float
     y: float
@@ -27,27 +27,28 @@ class Point:
 
     @property
     def outside(self) -> bool:
+        """The field of the proto, which ``api.convert`` reads by name."""
         return not self.inside
 
 
 @dataclass(frozen=True)
 class Prompt:
-    """What a caller or a detector says of one component: a name, and a box or points of it."""
+    """The name and the approximate location of one component: a box, points, or both."""
 
     name: str
     box: Box | None = None
     points: tuple[Point, ...] = ()
     material: str = ""
     confidence: float = 1.0
-    photo: int = 0  # index into the upload's photos
+    photo: int = 0  # index of the photo in the upload
 
 
-class Detector(str, Enum):
-    """Who finds the components."""
+class DetectorName(str, Enum):
+    """The detectors. ``orchestrator.detect.detectors`` contains their implementations."""
 
-    LOCAL = "local"
-    OPENAI = "openai"
-    PROMPTS = "prompts"
+    LOCAL = "local"  # the segmentation model
+    OPENAI = "openai"  # an OpenAI-compatible vision endpoint
+    PROMPTS = "prompts"  # the prompts of the caller
 
 
 @dataclass(frozen=True)
@@ -56,13 +57,13 @@ class SegmentOptions:
 
     detect_components: bool = True
     detect_wood: bool = True
-    detector: Detector = Detector.LOCAL
+    detector: DetectorName = DetectorName.LOCAL
     prompts: tuple[Prompt, ...] = ()
 
 
 @dataclass(frozen=True)
 class OpenAISettings:
-    """An OpenAI-compatible vision endpoint and its prices. ``api_key`` stays out of ``repr``, logs and errors."""
+    """An OpenAI-compatible vision endpoint and its prices. ``repr`` omits ``api_key`` to keep it out of logs."""
 
     base_url: str
     api_key: str = dataclass_field(repr=False)
@@ -75,7 +76,7 @@ class OpenAISettings:
 
 @dataclass(frozen=True)
 class DetectorCost:
-    """What a detection cost."""
+    """The cost of a detection."""
 
     prompt_tokens: int = 0
     completion_tokens: int = 0
@@ -87,11 +88,3 @@ class DetectorCost:
             self.completion_tokens + other.completion_tokens,
             self.usd + other.usd,
         )
-
-
-@dataclass(frozen=True)
-class Detection:
-    """What a detector found in one photo: prompts that become masks, and what finding them cost."""
-
-    prompts: tuple[Prompt, ...]
-    cost: DetectorCost = DetectorCost()

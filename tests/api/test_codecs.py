@@ -13,7 +13,7 @@ from orchestrator.domain.export import ExportOptions, MeshCodec, MeshFormat, Tar
 from orchestrator.domain.images import ImageFormat
 from orchestrator.domain.reconstruct import Engine, Mode, Provider, ReconstructOptions
 from orchestrator.domain.render import Background, RenderOptions, VideoFormat
-from orchestrator.domain.segment import Box, Detector, Point, Prompt, SegmentOptions
+from orchestrator.domain.segment import Box, DetectorName, Point, Prompt, SegmentOptions
 from orchestrator.domain.srgb_color import SrgbColor
 from orchestrator.domain.stain import Region, StainOptions
 from orchestrator.errors import InvalidInput
@@ -32,7 +32,7 @@ from orchestrator.protocol.heartwood.v1 import (
 
 PROMPT = Prompt("leg", Box(1.0, 2.0, 30.0, 40.0), (Point(5.0, 6.0), Point(7.0, 8.0, inside=False)), photo=1)
 OPTIONS: dict[str, Any] = {
-    "segment": SegmentOptions(detect_components=False, detect_wood=False, detector=Detector.PROMPTS, prompts=(PROMPT,)),
+    "segment": SegmentOptions(detect_components=False, detect_wood=False, detector=DetectorName.PROMPTS, prompts=(PROMPT,)),
     "stain": StainOptions(
         SrgbColor.parse("#123456"), "", 0.5, 0.25, 2.0, Region.PICTURE, mask_asset_id="mask", format=ImageFormat.WEBP
     ),

@@ -1,4 +1,4 @@
-"""The openai detector against a server on loopback that speaks the chat-completions protocol."""
+"""The detector ``openai`` against a chat-completions server on the loopback interface."""
 
 from __future__ import annotations
 
@@ -10,17 +10,21 @@ from typing import Any
 
 import pytest
 
-from orchestrator.detect.openai import detect
-from orchestrator.domain.segment import OpenAISettings
+from orchestrator.detect.detector import Detection
+from orchestrator.detect.openai import OpenAIDetector
+from orchestrator.domain.images import Image
+from orchestrator.domain.progress import no_progress
+from orchestrator.domain.segment import OpenAISettings, SegmentOptions
 from orchestrator.errors import DetectorFailed, DetectorUnavailable
 from tests.support.pictures import wood_photo
+from tests.support.wooden_scene import wooden_scene
 
 KEY = "sk-secret-of-the-test"
 LEG = {"name": "Legs", "material": "Wood", "confidence": 0.9, "left": 0.1, "top": 0.5, "right": 0.2, "bottom": 1.3}
 
 
 class Endpoint:
-    """Answers each call with the next of ``answers``: (HTTP status, JSON), the last one again and again."""
+    """Returns the next of ``answers``, (HTTP status, JSON), for each call, and repeats the last one."""
 
     def __init__(self) -> None:
         self.answers: list[tuple[int, dict[str, Any]]] = []
@@ -40,7 +44,7 @@ class Endpoint:
                 self.wfile.write(data)
 
             def log_message(self, *_: object) -> None:
-                """Keep the test's output clean."""
+                """Write no access log."""
 
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
@@ -53,13 +57,17 @@ class Endpoint:
 
 @pytest.fixture
 def endpoint() -> Iterator[Endpoint]:
-    made = Endpoint()
-    yield made
-    made.server.shutdown()
-    made.server.server_close()
+    endpoint = Endpoint()
+    yield endpoint
+    endpoint.server.shutdown()
+    endpoint.server.server_close()
 
 
-def said(content: str | None, refusal: str | None = None) -> tuple[int, dict[str, Any]]:
+def detect(photo_srgb: Image, settings: OpenAISettings) -> Detection:
+    return OpenAIDetector(settings).detect(photo_srgb, wooden_scene().maps, SegmentOptions(), 0, no_progress)
+
+
+def completion(content: str | None, refusal: str | None = None) -> tuple[int, dict[str, Any]]:
     message = {"role": "assistant", "content": content, "refusal": refusal}
     return 200, {
         "id": "1",
@@ -71,31 +79,33 @@ def said(content: str | None, refusal: str | None = None) -> tuple[int, dict[str
     }
 
 
-BUSY = (429, {"error": {"message": "slow down"}})
+OVERLOADED = (429, {"error": {"message": "slow down"}})
 
 
-def test_named_boxes_come_back_clipped_to_the_photo_with_their_cost(endpoint: Endpoint) -> None:
-    endpoint.answers = [said(json.dumps({"components": [LEG]}))]
-    found = detect(wood_photo(640, 480), endpoint.settings)
-    (leg,) = found.prompts
+def test_boxes_are_clipped_to_the_photo_and_the_cost_is_returned(endpoint: Endpoint) -> None:
+    endpoint.answers = [completion(json.dumps({"components": [LEG]}))]
+    detection = detect(wood_photo(640, 480), endpoint.settings)
+    (leg,) = detection.candidates
     assert (leg.name, leg.material, leg.confidence) == ("leg", "wood", 0.9)
-    assert leg.box is not None
-    assert (leg.box.left, leg.box.top, leg.box.right, leg.box.bottom) == (64, 240, 128, 480)
-    assert (found.cost.prompt_tokens, found.cost.completion_tokens) == (1000, 100)
-    assert found.cost.usd == pytest.approx(0.002)
+    assert leg.prompt is not None
+    box = leg.prompt.box
+    assert box is not None
+    assert (box.left, box.top, box.right, box.bottom) == (64, 240, 128, 480)
+    assert (detection.cost.prompt_tokens, detection.cost.completion_tokens) == (1000, 100)
+    assert detection.cost.usd == pytest.approx(0.002)
     (call,) = endpoint.calls
     assert call["response_format"]["json_schema"]["strict"] is True
     assert call["messages"][0]["content"][1]["image_url"]["url"].startswith("data:image/jpeg;base64,")
 
 
-def test_a_busy_endpoint_is_asked_again(endpoint: Endpoint) -> None:
-    endpoint.answers = [BUSY, said(json.dumps({"components": [LEG]}))]
-    assert detect(wood_photo(), endpoint.settings).prompts
+def test_a_request_to_an_overloaded_endpoint_is_retried(endpoint: Endpoint) -> None:
+    endpoint.answers = [OVERLOADED, completion(json.dumps({"components": [LEG]}))]
+    assert detect(wood_photo(), endpoint.settings).candidates
     assert len(endpoint.calls) == 2
 
 
-def test_an_endpoint_that_stays_busy_is_unavailable(endpoint: Endpoint) -> None:
-    endpoint.answers = [BUSY]
+def test_an_endpoint_that_stays_overloaded_is_unavailable(endpoint: Endpoint) -> None:
+    endpoint.answers = [OVERLOADED]
     with pytest.raises(DetectorUnavailable):
         detect(wood_photo(), endpoint.settings)
     assert len(endpoint.calls) == 3
@@ -104,14 +114,14 @@ def test_an_endpoint_that_stays_busy_is_unavailable(endpoint: Endpoint) -> None:
 @pytest.mark.parametrize(
     "answer",
     [
-        said(None, refusal="I can't look at this."),
-        said("not json"),
-        said(json.dumps({"components": [{"name": "leg"}]})),
-        said(json.dumps({"components": [{**LEG, "confidence": 7}]})),
+        completion(None, refusal="I can't look at this."),
+        completion("not json"),
+        completion(json.dumps({"components": [{"name": "leg"}]})),
+        completion(json.dumps({"components": [{**LEG, "confidence": 7}]})),
         (401, {"error": {"message": f"wrong key {KEY}"}}),
     ],
 )
-def test_a_useless_answer_fails_without_a_second_try_and_without_the_key(
+def test_an_invalid_answer_fails_without_a_retry_and_without_the_key_in_the_error(
     endpoint: Endpoint, answer: tuple[int, dict[str, Any]]
 ) -> None:
     endpoint.answers = [answer]

@@ -62,7 +62,8 @@ def test_a_colour_survives_linear_light(color):
 
 
 def test_white_and_black_have_their_lab_values():
-    assert lab_from_linear([1.0, 1.0, 1.0]) == pytest.approx([100, 0, 0], abs=1e-6)
+    # scikit-image's conversion matrix and white point differ in the fifth digit.
+    assert lab_from_linear([1.0, 1.0, 1.0]) == pytest.approx([100, 0, 0], abs=5e-3)
     assert lab_from_linear([0.0, 0.0, 0.0]) == pytest.approx([0, 0, 0], abs=1e-6)
 
 

@@ -8,7 +8,7 @@ from typing import Any
 from orchestrator.api.codec import Codec
 from orchestrator.api.convert import from_proto
 from orchestrator.api.fields import required
-from orchestrator.domain.segment import Detector, Point, Prompt
+from orchestrator.domain.segment import DetectorName, Point, Prompt
 from orchestrator.protocol.heartwood.v1 import segment_pb2
 
 
@@ -18,7 +18,7 @@ class SegmentCodec(Codec):
     def read_options(self, message: segment_pb2.SegmentOptions, **_: Any) -> Any:
         prompts = tuple(_read_prompt(index, prompt) for index, prompt in enumerate(message.prompts))
         options = super().read_options(message, prompts=prompts)
-        return replace(options, detector=Detector.PROMPTS) if prompts and not message.detector else options
+        return replace(options, detector=DetectorName.PROMPTS) if prompts and not message.detector else options
 
 
 def _read_prompt(index: int, message: segment_pb2.Prompt) -> Prompt:

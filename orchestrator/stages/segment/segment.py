@@ -1,4 +1,4 @@
-"""Find the components of a piece of furniture and the wood in a photo, as masks at the photo's resolution."""
+"""Finds the components of a piece of furniture and the wood in a photo, as masks at the resolution of the photo."""
 
 from __future__ import annotations
 
@@ -10,15 +10,16 @@ from typing import Any
 import cv2
 import numpy as np
 
-from orchestrator.detect import local, openai, prompts
-from orchestrator.detect.vocabulary import component_name
+from orchestrator.detect import prompts
+from orchestrator.detect.detector import Candidate
+from orchestrator.detect.detectors import create_detector
 from orchestrator.domain.images import Image
 from orchestrator.domain.material_maps import MaterialMaps
-from orchestrator.domain.progress import Progress, no_progress
-from orchestrator.domain.segment import Box, Detection, Detector, DetectorCost, OpenAISettings, SegmentOptions
+from orchestrator.domain.progress import Progress, no_progress, subrange
+from orchestrator.domain.segment import Box, DetectorCost, DetectorName, OpenAISettings, SegmentOptions
 from orchestrator.errors import InvalidInput
 from orchestrator.imaging.refine import PIECE_EDGE, mask_from_likelihood, mask_from_prompt
-from orchestrator.stages.segment.overlay import draw_masks
+from orchestrator.stages.segment.overlay import LabeledMask, draw_masks
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,7 @@ class ComponentMask:
 
 @dataclass(frozen=True)
 class SegmentResult:
-    """What was found in one photo; masks [H, W] uint8 at its resolution."""
+    """The segmentation of one photo. Masks are [H, W] uint8 at the resolution of the photo."""
 
     components: tuple[ComponentMask, ...]
     foreground: Image
@@ -48,16 +49,19 @@ class SegmentResult:
 
 
 def check_prompts(options: SegmentOptions, sizes: Sequence[tuple[int, int]], openai: OpenAISettings | None) -> None:
-    """Refuse options that can't be followed on photos of these (width, height).
+    """Check the options against the photos and the settings.
+
+    Args:
+        sizes: (width, height) of each photo.
+        openai: the vision endpoint, None if it is not configured.
 
     Raises:
-        InvalidInput: with the field.
+        InvalidInput: a prompt does not fit its photo, prompts are missing, or the detector is not configured.
     """
     prompts.check_prompts(options.prompts, sizes)
-    if options.detector is Detector.PROMPTS and not options.prompts:
-        raise InvalidInput("segment.prompts", "there are none; the detector 'prompts' needs at least one")
-    if options.detector is Detector.OPENAI and openai is None:
-        raise InvalidInput("segment.detector", "'openai' is not set up on this service; allowed are local and prompts")
+    if options.detector is DetectorName.PROMPTS and not options.prompts:
+        raise InvalidInput("segment.prompts", "there are no prompts; the detector 'prompts' needs at least one")
+    create_detector(options.detector, openai)
 
 
 def segment(
@@ -72,96 +76,38 @@ def segment(
 
     Args:
         photo_srgb: [H, W, 3] uint8.
-        maps: what the models say of it.
-        photo_index: which photo of the upload it is: prompts name theirs.
-        openai: the vision endpoint, for the ``openai`` detector.
+        maps: model outputs for this photo.
+        photo_index: index of the photo in the upload. It selects the prompts.
+        openai: the vision endpoint for the ``openai`` detector.
 
     Raises:
-        DetectorUnavailable, DetectorFailed: from the ``openai`` detector.
+        InvalidInput: the detector is not configured.
+        DetectorUnavailable: the vision endpoint does not answer or is overloaded.
+        DetectorFailed: the vision endpoint rejected the request, or its answer is invalid.
     """
-    found: list[ComponentMask] = []
+    components: list[ComponentMask] = []
     cost = DetectorCost()
-    if options.detect_components and options.detector is Detector.LOCAL:
-        regions = local.detect(maps)
-        for number, region in enumerate(regions):
-            progress(0.8 * number / len(regions), f"mask of {region.name}")
-            mask = mask_from_likelihood(photo_srgb, region.likelihood)
-            found += _component(region.name, mask, "", region.confidence, maps, Detector.LOCAL, found)
-    elif options.detect_components:
-        detection = _detect(photo_srgb, options, photo_index, openai)
+    if options.detect_components:
+        detector = create_detector(options.detector, openai)
+        detection = detector.detect(photo_srgb, maps, options, photo_index, subrange(progress, 0.0, 0.2))
         cost = detection.cost
-        for number, prompt in enumerate(detection.prompts):
-            progress(0.8 * number / len(detection.prompts), f"mask of {prompt.name}")
-            mask = mask_from_prompt(photo_srgb, prompt.box, prompt.points, maps.foreground)
-            name, detector = component_name(prompt.name), options.detector
-            found += _component(name, mask, prompt.material, prompt.confidence, maps, detector, found)
+        for number, candidate in enumerate(detection.candidates):
+            progress(0.2 + 0.6 * number / len(detection.candidates), f"mask of {candidate.name}")
+            mask = _candidate_mask(photo_srgb, candidate, maps)
+            if (mask > 127).any():
+                components.append(_component(candidate, mask, maps, options.detector, components))
     progress(0.85, "wood and overlay")
     foreground = mask_from_likelihood(photo_srgb, maps.foreground, PIECE_EDGE)
     wood = mask_from_likelihood(photo_srgb, maps.wood) if options.detect_wood else None
-    labels = _labels(found)
-    if wood is not None and _mostly_outside(wood, found):
-        labels.insert(0, ("wood", "wood", wood))
-    overlay = draw_masks(photo_srgb, labels)
-    return SegmentResult(tuple(found), foreground, wood, overlay, cost, maps.model_versions)
-
-
-def _detect(photo_srgb: Image, options: SegmentOptions, photo_index: int, settings: OpenAISettings | None) -> Detection:
-    if options.detector is Detector.PROMPTS:
-        return prompts.detect(options, photo_index)
-    if settings is None:
-        raise InvalidInput("segment.detector", "'openai' is not set up on this service; allowed are local and prompts")
-    return openai.detect(photo_srgb, settings)
-
-
-def _component(
-    name: str,
-    mask: Image,
-    material: str,
-    confidence: float,
-    maps: MaterialMaps,
-    detector: Detector,
-    before: Sequence[ComponentMask],
-) -> list[ComponentMask]:
-    """The component, or nothing where the mask is empty."""
-    solid = mask > 127
-    area = int(np.count_nonzero(solid))
-    if area == 0:
-        return []
-    rows, columns = np.flatnonzero(solid.any(axis=1)), np.flatnonzero(solid.any(axis=0))
-    box = Box(float(columns[0]), float(rows[0]), float(columns[-1] + 1), float(rows[-1] + 1))
-    number = Counter(part.name for part in before)[name] + 1
-    made_of = material or _material(mask, maps)
-    return [ComponentMask(name, f"{name}-{number}", mask, made_of, confidence, box, area, detector.value)]
-
-
-def _labels(found: Sequence[ComponentMask]) -> list[tuple[str, str, Image]]:
-    """Name, label and mask of each component; of several of a name the largest is labelled for all."""
-    each = Counter(part.name for part in found)
-    largest = {part.name: part for part in sorted(found, key=lambda part: part.area_px)}
-    labels = {
-        name: f"{name} x{each[name]} · {part.material}" if each[name] > 1 else f"{name} · {part.material}"
-        for name, part in largest.items()
-    }
-    return [(part.name, labels[part.name] if part is largest[part.name] else "", part.mask) for part in found]
-
-
-def _mostly_outside(wood: Image, found: Sequence[ComponentMask]) -> bool:
-    """Whether most of the wood is on no component, so that the overlay must show it by itself."""
-    solid = wood > 127
-    free = solid.copy()
-    for part in found:
-        free &= part.mask <= 127
-    return bool(free.sum() > 0.5 * solid.sum() > 0)
-
-
-def _material(mask: Image, maps: MaterialMaps) -> str:
-    height, width = maps.wood.shape
-    weight = cv2.resize(mask, (width, height), interpolation=cv2.INTER_AREA).astype(np.float32)
-    return maps.material_names[int((maps.material * weight).sum(axis=(1, 2)).argmax())]
+    masks = _labeled_masks(components)
+    if wood is not None and _mostly_outside(wood, components):
+        masks.insert(0, LabeledMask("wood", "wood", wood))
+    overlay = draw_masks(photo_srgb, masks)
+    return SegmentResult(tuple(components), foreground, wood, overlay, cost, maps.model_versions)
 
 
 def components_json(result: SegmentResult) -> dict[str, Any]:
-    """The result as a JSON document: what each mask file shows."""
+    """Return the result as a JSON document that describes each mask file."""
     height, width = result.foreground.shape
     return {
         "width": width,
@@ -169,16 +115,87 @@ def components_json(result: SegmentResult) -> dict[str, Any]:
         "model_versions": result.model_versions,
         "components": [
             {
-                "name": part.name,
-                "instance": part.instance,
-                "file": f"mask-{part.instance}.png",
-                "material": part.material,
-                "confidence": round(part.confidence, 4),
-                "box": {"left": part.box.left, "top": part.box.top, "right": part.box.right, "bottom": part.box.bottom},
-                "area_px": part.area_px,
-                "area_share": round(part.area_px / (width * height), 5),
-                "detector": part.detector,
+                "name": component.name,
+                "instance": component.instance,
+                "file": f"mask-{component.instance}.png",
+                "material": component.material,
+                "confidence": round(component.confidence, 4),
+                "box": {
+                    "left": component.box.left,
+                    "top": component.box.top,
+                    "right": component.box.right,
+                    "bottom": component.box.bottom,
+                },
+                "area_px": component.area_px,
+                "area_share": round(component.area_px / (width * height), 5),
+                "detector": component.detector,
             }
-            for part in result.components
+            for component in result.components
         ],
     }
+
+
+def _candidate_mask(photo_srgb: Image, candidate: Candidate, maps: MaterialMaps) -> Image:
+    """Return the mask of a candidate; it may be empty."""
+    if candidate.likelihood is not None:
+        return mask_from_likelihood(photo_srgb, candidate.likelihood)
+    if candidate.prompt is not None:
+        return mask_from_prompt(photo_srgb, candidate.prompt.box, candidate.prompt.points, maps.foreground)
+    return np.zeros(photo_srgb.shape[:2], np.uint8)
+
+
+def _component(
+    candidate: Candidate,
+    mask: Image,
+    maps: MaterialMaps,
+    detector: DetectorName,
+    previous: Sequence[ComponentMask],
+) -> ComponentMask:
+    """Describe the component of a mask that is not empty.
+
+    Args:
+        previous: the components found before, from which the instance is numbered.
+    """
+    solid = mask > 127
+    rows, columns = np.flatnonzero(solid.any(axis=1)), np.flatnonzero(solid.any(axis=0))
+    number = sum(component.name == candidate.name for component in previous) + 1
+    return ComponentMask(
+        name=candidate.name,
+        instance=f"{candidate.name}-{number}",
+        mask=mask,
+        material=candidate.material or _material(mask, maps),
+        confidence=candidate.confidence,
+        box=Box(float(columns[0]), float(rows[0]), float(columns[-1] + 1), float(rows[-1] + 1)),
+        area_px=int(np.count_nonzero(solid)),
+        detector=detector.value,
+    )
+
+
+def _labeled_masks(components: Sequence[ComponentMask]) -> list[LabeledMask]:
+    """Return the masks for the overlay. Of several components with the same name, only the largest has a label."""
+    counts = Counter(component.name for component in components)
+    largest = {component.name: component for component in sorted(components, key=lambda component: component.area_px)}
+    masks = []
+    for component in components:
+        count = counts[component.name]
+        label = ""
+        if component is largest[component.name]:
+            label = f"{component.name}{f' x{count}' if count > 1 else ''} · {component.material}"
+        masks.append(LabeledMask(component.name, label, component.mask))
+    return masks
+
+
+def _mostly_outside(wood: Image, components: Sequence[ComponentMask]) -> bool:
+    """Return whether most of the wood is outside the components, so that the overlay must show it separately."""
+    solid = wood > 127
+    outside = solid.copy()
+    for component in components:
+        outside &= component.mask <= 127
+    return bool(outside.sum() > 0.5 * solid.sum() > 0)
+
+
+def _material(mask: Image, maps: MaterialMaps) -> str:
+    """Return the material with the highest total probability inside a mask."""
+    height, width = maps.wood.shape
+    weight = cv2.resize(mask, (width, height), interpolation=cv2.INTER_AREA).astype(np.float32)
+    return maps.material_names[int((maps.material * weight).sum(axis=(1, 2)).argmax())]

@@ -1,0 +1,34 @@
+"""The available detectors, by name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from orchestrator.detect.detector import Detector
+from orchestrator.detect.local import LocalDetector
+from orchestrator.detect.openai import OpenAIDetector
+from orchestrator.detect.prompts import PromptDetector
+from orchestrator.domain.segment import DetectorName, OpenAISettings
+from orchestrator.errors import InvalidInput
+
+DETECTORS: dict[DetectorName, Callable[[OpenAISettings | None], Detector | None]] = {
+    DetectorName.LOCAL: lambda _: LocalDetector(),
+    DetectorName.PROMPTS: lambda _: PromptDetector(),
+    DetectorName.OPENAI: lambda openai: None if openai is None else OpenAIDetector(openai),
+}
+"""Creates a detector from the settings of the vision endpoint. None: the detector is not configured."""
+
+
+def create_detector(name: DetectorName, openai: OpenAISettings | None) -> Detector:
+    """Return a detector.
+
+    Raises:
+        InvalidInput: the detector is not configured on this service.
+    """
+    detector = DETECTORS[name](openai)
+    if detector is None:
+        configured = ", ".join(other.value for other, create in DETECTORS.items() if create(openai) is not None)
+        raise InvalidInput(
+            "segment.detector", f"{name.value!r} is not configured on this service; use one of: {configured}"
+        )
+    return detector
