@@ -12,11 +12,7 @@ from orchestrator.protocol.heartwood.v1 import model_pb2
 
 
 def deploy_options(header: model_pb2.DeployModelRequest.Header) -> DeployOptions:
-    """Convert the options in the header of an upload.
-
-    Raises:
-        InvalidInput: a value is out of range.
-    """
+    """Convert the options in the header of an upload. Raises InvalidInput if a value is out of range."""
     converted: dict[str, Any] = {"promote": not header.no_promote}
     if header.HasField("shadow_timeout"):
         converted["shadow_timeout_s"] = header.shadow_timeout.ToTimedelta().total_seconds()
@@ -24,11 +20,7 @@ def deploy_options(header: model_pb2.DeployModelRequest.Header) -> DeployOptions
 
 
 def revision(request: model_pb2.PromoteModelRequest | model_pb2.RollbackModelRequest) -> int | None:
-    """Return the revision that the caller expects, or None if the request has none.
-
-    Raises:
-        InvalidInput: the revision is negative.
-    """
+    """Return the revision that the caller expects, or None. Raises InvalidInput if it is negative."""
     if request.revision < 0:
         raise InvalidInput("revision", f"{request.revision} is not allowed; it must be at least 0, or absent")
     return request.revision if request.HasField("revision") else None

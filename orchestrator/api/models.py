@@ -46,22 +46,20 @@ class ModelServicer(Servicer, model_pb2_grpc.ModelServiceServicer):
         return tenant
 
     @call
-    async def ListModels(
-        self, _: model_pb2.ListModelsRequest, __: ServicerContext, ___: str
-    ) -> model_pb2.ListModelsResponse:
+    async def ListModels(self, _: model_pb2.ListModelsRequest, __: str) -> model_pb2.ListModelsResponse:
         statuses = await in_thread(self.rollout.models)
         return model_pb2.ListModelsResponse(models=[messages.model_to_proto(status) for status in statuses])
 
     @call
     async def GetModelStatus(
-        self, request: model_pb2.GetModelStatusRequest, _: ServicerContext, __: str
+        self, request: model_pb2.GetModelStatusRequest, __: str
     ) -> model_pb2.GetModelStatusResponse:
         status = await in_thread(self.rollout.status, request.model)
         return model_pb2.GetModelStatusResponse(model=messages.model_to_proto(status))
 
     @stream
     async def DeployModel(
-        self, requests: AsyncIterator[model_pb2.DeployModelRequest], _: ServicerContext, tenant: str
+        self, requests: AsyncIterator[model_pb2.DeployModelRequest], tenant: str
     ) -> AsyncIterator[model_pb2.DeployModelResponse]:
         header: model_pb2.DeployModelRequest.Header = await header_of(requests)
         options = messages.deploy_options(header)
@@ -76,24 +74,20 @@ class ModelServicer(Servicer, model_pb2_grpc.ModelServiceServicer):
                 yield response
 
     @call
-    async def PromoteModel(
-        self, request: model_pb2.PromoteModelRequest, _: ServicerContext, tenant: str
-    ) -> model_pb2.PromoteModelResponse:
+    async def PromoteModel(self, request: model_pb2.PromoteModelRequest, tenant: str) -> model_pb2.PromoteModelResponse:
         revision = messages.revision(request)
         status = await in_thread(self.rollout.promote, request.model, request.version, revision, tenant)
         return model_pb2.PromoteModelResponse(model=messages.model_to_proto(status))
 
     @call
     async def RollbackModel(
-        self, request: model_pb2.RollbackModelRequest, _: ServicerContext, tenant: str
+        self, request: model_pb2.RollbackModelRequest, tenant: str
     ) -> model_pb2.RollbackModelResponse:
         status = await in_thread(self.rollout.rollback, request.model, messages.revision(request), tenant)
         return model_pb2.RollbackModelResponse(model=messages.model_to_proto(status))
 
     @call
-    async def RetireModel(
-        self, request: model_pb2.RetireModelRequest, _: ServicerContext, __: str
-    ) -> model_pb2.RetireModelResponse:
+    async def RetireModel(self, request: model_pb2.RetireModelRequest, __: str) -> model_pb2.RetireModelResponse:
         status = await in_thread(self.rollout.retire, request.model, request.version)
         return model_pb2.RetireModelResponse(model=messages.model_to_proto(status))
 

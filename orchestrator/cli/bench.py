@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -30,6 +30,12 @@ MAX_LEVEL = 1024
 """Maximum concurrency and maximum number of requests per second."""
 BENCHMARKED = {name: name for name in (*MODELS, PIPELINE)}
 
+
+def optional(help: str, **more: Any) -> Any:
+    """Return an option whose help text states the default."""
+    return typer.Option(help=help, show_default=False, **more)
+
+
 ModelNames = Annotated[
     list[str] | None,
     typer.Argument(
@@ -37,42 +43,21 @@ ModelNames = Annotated[
     ),
 ]
 Out = Annotated[Path, typer.Option("--out", "-o", help=f"Folder for {CSV_FILE} and {PLOT_FILE}.")]
-Version = Annotated[
-    int, typer.Option(help="Model version. Default: the newest in the repository.", min=0, show_default=False)
-]
-Sides = Annotated[
-    list[int] | None,
-    typer.Option(help=f"Side of the images in pixels. Repeatable. Default: {DEFAULT_SIDE}.", show_default=False),
-]
+Version = Annotated[int, optional("Model version. Default: the newest in the repository.", min=0)]
+Sides = Annotated[list[int] | None, optional(f"Side of the images in pixels. Repeatable. Default: {DEFAULT_SIDE}.")]
 Batch = Annotated[int, typer.Option(help="Images per request.", min=1, max=8)]
 Concurrencies = Annotated[str, typer.Option(help="Numbers of requests in flight to measure, separated by commas.")]
-Rates = Annotated[
-    str,
-    typer.Option(
-        help="Requests per second to measure, separated by commas. Default: 50, 75 and 90 % of the highest throughput.",
-        show_default=False,
-    ),
-]
-PhotoFiles = Annotated[
-    list[Path] | None, typer.Option(help="Photo to send. Repeatable. Default: the demo photos.", show_default=False)
-]
-Requests = Annotated[
-    int, typer.Option(help="Requests per measurement window. A measurement has 3 to 6 windows.", min=8)
-]
-TritonAddress = Annotated[
-    str,
-    typer.Option(
-        help="gRPC host:port of a running Triton on this machine. Default: start one.",
-        metavar="ADDRESS",
-        show_default=False,
-    ),
-]
-Instances = Annotated[int | None, typer.Option(help="Instances of each model. Default: set by the profile.", min=1)]
-Threads = Annotated[int | None, typer.Option(help="Threads of each instance. Default: set by the profile.", min=1)]
-DelayMs = Annotated[
-    float | None,
-    typer.Option(help="Time that a request may wait to be batched. Default: set by the model config.", min=0),
-]
+RATES_HELP = "Requests per second to measure, separated by commas. Default: 50, 75 and 90 % of the highest throughput."
+Rates = Annotated[str, optional(RATES_HELP)]
+PhotoFiles = Annotated[list[Path] | None, optional("Photo to send. Repeatable. Default: the demo photos.")]
+REQUESTS_HELP = "Requests per measurement window. A measurement has 3 to 6 windows."
+Requests = Annotated[int, typer.Option(help=REQUESTS_HELP, min=8)]
+TRITON_HELP = "gRPC host:port of a running Triton on this machine. Default: start one."
+TritonAddress = Annotated[str, optional(TRITON_HELP, metavar="ADDRESS")]
+Instances = Annotated[int | None, optional("Instances of each model. Default: set by the profile.", min=1)]
+Threads = Annotated[int | None, optional("Threads of each instance. Default: set by the profile.", min=1)]
+DELAY_HELP = "Time that a request may wait to be batched. Default: set by the model config."
+DelayMs = Annotated[float | None, optional(DELAY_HELP, min=0)]
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode="rich")
 
@@ -108,6 +93,7 @@ def models(
     triton_config/README.md explains the settings.
     """
     from orchestrator.cli.load_report import plot, table
+    from orchestrator.imaging.photo import read_photo
     from orchestrator.inference.load_sweep import SweepPlan
     from orchestrator.inference.profiles import Tuning
 
@@ -123,7 +109,8 @@ def models(
         raise InvalidInput("--triton", rule)
     fields = (concurrencies, rates, requests, tuning)
     plans = [SweepPlan(name, version, pixels, batch, *fields) for name in names for pixels in sides]
-    photos = _read_photos(photo or sorted(DEMO_PHOTOS.glob("*.jpg")))
+    files = photo or sorted(DEMO_PHOTOS.glob("*.jpg"))
+    photos = [read_photo(read_file(file), str(file), max_side=MAX_SIDE).srgb for file in files]
     points = _run_sweeps(plans, photos, read_settings(), triton, out / CSV_FILE)
     console.print(table(points))
     plot(points, out / PLOT_FILE)
@@ -177,9 +164,3 @@ def check_side(pixels: int) -> int:
         rule = f"it must be a multiple of {SIDE_STEP} from {SIDE_STEP} to {MAX_SIDE}"
         raise InvalidInput("--side", f"{pixels} is not allowed; {rule}")
     return pixels
-
-
-def _read_photos(files: Sequence[Path]) -> list[Image]:
-    from orchestrator.imaging.photo import read_photo
-
-    return [read_photo(read_file(file), str(file), max_side=MAX_SIDE).srgb for file in files]

@@ -10,10 +10,11 @@ import numpy as np
 import typer
 from PIL import Image as Pillow
 
-from orchestrator.cli import run, segment, stain
+from orchestrator.cli import run, segment
 from orchestrator.cli.arguments import DEFAULT_OUT, Out, read_settings
 from orchestrator.cli.contact_sheet import StainedPicture, contact_sheet
 from orchestrator.cli.export import FORMATS
+from orchestrator.cli.results import save
 from orchestrator.cli.session import connect, follow
 from orchestrator.cli.terminal import console, print_saved
 from orchestrator.client.client import Heartwood
@@ -101,14 +102,14 @@ def make_contact_sheet(client: Heartwood, photo: Path, out: Path) -> Path:
     folder = out / photo.stem
     upload = client.upload([photo])
     segments = follow(client, client.segment(upload).id, "segment").segment
-    segment.save(client, segments, folder / "segment")
+    save(client, segments, folder / "segment")
     console.print(segment.table(segments))
-    unstained = client.stain(upload, options=run.stain_options("", ""))
-    stain.save(client, follow(client, unstained.id, "PBR maps").stain, folder / "material")
+    unstained = client.stain(upload, options=run.stain_options())
+    save(client, follow(client, unstained.id, "PBR maps").stain, folder / "material")
     stained = []
     for name in DEMO_STAINS:
         job = follow(client, client.stain(upload, stain=name).id, name)
-        stain.save(client, job.stain, folder / name)
+        save(client, job.stain, folder / name)
         preview = _read(folder / name / "preview.png")
         stained.append(StainedPicture(STAINS[name].label, STAINS[name].color.hex, preview))
     material = folder / "material"

@@ -25,14 +25,7 @@ def shrink(photo_srgb: Image, long_side: int) -> Image:
 
 
 def pad_to_square(photo: NDArray[Any], side: int) -> NDArray[Any]:
-    """Pad a photo or a map on the right and at the bottom by repeating its edge pixels.
-
-    Args:
-        photo: [h, w] or [h, w, C] of any dtype, h and w at most ``side``.
-
-    Returns:
-        [side, side] or [side, side, C] of the same dtype.
-    """
+    """Pad [h, w] or [h, w, C] of any dtype on the right and at the bottom to ``side`` by repeating the edge pixels."""
     height, width = photo.shape[:2]
     return np.asarray(cv2.copyMakeBorder(photo, 0, side - height, 0, side - width, cv2.BORDER_REPLICATE))
 

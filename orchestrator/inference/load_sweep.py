@@ -86,11 +86,7 @@ def inference_counts(client: Any, model: str, version: int) -> InferenceCounts:
 def tuned_triton(
     repository: Path, backends: Path, profile: Path | None, models: Sequence[str], tuning: Tuning
 ) -> Iterator[str]:
-    """Run a Triton with ``models`` on free loopback ports while the block runs; yield its gRPC host:port.
-
-    Args:
-        profile: a folder of ``triton_config/profiles``, which ``tuning`` overrides; None for no profile.
-    """
+    """Run a Triton with ``models`` and the tuned profile while the block runs; yield its gRPC host:port."""
     loaded = sorted({name for model in models for name in (model, *DEPENDENCIES.get(model, ()))})
     with tempfile.TemporaryDirectory(prefix="heartwood-bench-") as folder:
         tuned = tune_profile(profile, tuning, Path(folder) / "profile")
@@ -101,15 +97,12 @@ def tuned_triton(
 def sweep(
     url: str, plan: SweepPlan, photos: Sequence[Image], program: perf_analyzer.Program, on_start: Callable[[str], None]
 ) -> Iterator[SweepPoint]:
-    """Make the measurements of ``plan`` one after the other.
+    """Make the measurements of ``plan`` one after the other. Raises ToolFailed if one fails.
 
     Args:
         url: gRPC host:port of a Triton on this machine.
         photos: [H, W, 3] uint8 sRGB each; the requests contain them in turn.
         on_start: called with a description of each measurement before it starts.
-
-    Raises:
-        ToolFailed: a measurement failed.
     """
     with triton.InferenceServerClient(url) as client, tempfile.TemporaryDirectory(prefix="heartwood-bench-") as folder:
         inputs = Path(folder) / "inputs.json"

@@ -9,9 +9,8 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Protocol
 
 import cv2
 import numpy as np
@@ -48,11 +47,8 @@ class ServingVersions:
         return self.deployed.get((model, version), model)
 
 
-class TrafficObserver(Protocol):
-    """Receives live requests with their results; ``inference.shadow.ShadowTraffic`` implements it."""
-
-    def observe(self, image: FloatMap, result: InferenceResult) -> None:
-        """Accept or ignore one request. Must return immediately."""
+Observer = Callable[[FloatMap, InferenceResult], None]
+"""Receives a live request and its result. Must return immediately."""
 
 
 class TritonModels:
@@ -62,7 +58,7 @@ class TritonModels:
         self.triton = TritonClient(url)
         self.timeout_s = timeout_s
         self._serving = ServingVersions()
-        self._observers: dict[str, TrafficObserver] = {}
+        self._observers: dict[str, Observer | None] = {}
         self._lock = threading.Lock()
         self._classes: dict[str, tuple[str, ...]] = {}
 
@@ -79,12 +75,9 @@ class TritonModels:
         """Change the serving versions. Running requests finish with the versions that they started with."""
         self._serving = serving
 
-    def set_observer(self, model: str, observer: TrafficObserver | None) -> None:
+    def set_observer(self, model: str, observer: Observer | None) -> None:
         """Pass every live request of ``model`` and its result to ``observer``; None stops this."""
-        if observer is None:
-            self._observers.pop(model, None)
-        else:
-            self._observers[model] = observer
+        self._observers[model] = observer
 
     def ready(self) -> bool:
         """See ``MaterialModels.ready``."""
@@ -162,7 +155,7 @@ class TritonModels:
             outputs.update(result.outputs)
             observer = self._observers.get(model)
             if observer is not None and versions[model] == serving.promoted.get(model, versions[model]):
-                observer.observe(image, result)
+                observer(image, result)
         return outputs
 
     def _preprocess(self, square_srgb: Image, timeout_s: float) -> FloatMap:

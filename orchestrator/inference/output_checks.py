@@ -56,11 +56,11 @@ def check_outputs(outputs: Mapping[str, FloatMap], signature: Signature, side: i
         expected = (1, *(side if size < 0 else size for size in tensor.dims))
         if values is None or values.shape != expected:
             actual = "is missing" if values is None else f"has the shape {values.shape}"
-            raise CandidateRefused(f"output {tensor.name} {actual}; expected is {expected}", output=tensor.name)
-        if not np.isfinite(values).all():
+            violation = f"{actual}; expected is {expected}"
+        elif not np.isfinite(values).all():
             violation = f"is not finite in {1 - np.isfinite(values).mean():.1%} of the values"
-            raise CandidateRefused(f"output {tensor.name} {violation}", output=tensor.name)
-        violation = _violation(tensor.name, values)
+        else:
+            violation = _violation(tensor.name, values)
         if violation:
             raise CandidateRefused(f"output {tensor.name} {violation}", output=tensor.name)
 

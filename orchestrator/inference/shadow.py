@@ -10,7 +10,6 @@ import random
 import threading
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
 
 import numpy as np
 
@@ -24,15 +23,6 @@ MAX_QUEUED = 2
 """Maximum number of requests that wait for the candidate. Each one holds its image and result in memory; further
 requests are skipped. Not tuned."""
 POLL_S = 0.2
-
-
-@dataclass(frozen=True)
-class _Comparison:
-    """The comparison of both versions on one request."""
-
-    differences: dict[str, float]
-    candidate_ms: float
-    serving_ms: float
 
 
 class ShadowTraffic:
@@ -52,7 +42,7 @@ class ShadowTraffic:
         self._queue: queue.Queue[tuple[FloatMap, InferenceResult]] = queue.Queue(MAX_QUEUED)
         self._random = random.Random()  # noqa: S311 - sampling requests needs no cryptographic randomness
         self._stop = threading.Event()
-        self._comparisons: list[_Comparison] = []
+        self._comparisons: list[ShadowReport] = []  # one per request
         self.failure: HeartwoodError | None = None  # the error of the candidate that ended the comparison
         self._thread = threading.Thread(target=self._work, name="shadow", daemon=True)
 
@@ -78,13 +68,15 @@ class ShadowTraffic:
 
     def report(self) -> ShadowReport:
         """Return the mean differences and the median latencies. At least one request must have been compared."""
-        comparisons = self._comparisons
-        names = comparisons[0].differences
+        reports = self._comparisons
         return ShadowReport(
-            requests=len(comparisons),
-            differences={name: float(np.mean([item.differences[name] for item in comparisons])) for name in names},
-            candidate_ms=float(np.median([item.candidate_ms for item in comparisons])),
-            serving_ms=float(np.median([item.serving_ms for item in comparisons])),
+            requests=len(reports),
+            differences={
+                name: float(np.mean([report.differences[name] for report in reports]))
+                for name in reports[0].differences
+            },
+            candidate_ms=float(np.median([report.candidate_ms for report in reports])),
+            serving_ms=float(np.median([report.serving_ms for report in reports])),
         )
 
     def _work(self) -> None:
@@ -99,4 +91,5 @@ class ShadowTraffic:
                 self.failure = error
                 return
             differences = {name: difference(name, candidate.outputs[name], live.outputs[name]) for name in live.outputs}
-            self._comparisons.append(_Comparison(differences, 1000 * candidate.seconds, 1000 * live.seconds))
+            report = ShadowReport(1, differences, 1000 * candidate.seconds, 1000 * live.seconds)
+            self._comparisons.append(report)

@@ -31,16 +31,10 @@ PROBE_TIMEOUT_S = 5.0
 LOAD_TIMEOUT_S = 300.0
 """Timeout of load and unload calls."""
 MODEL_FILE = "model.onnx"
-UNAVAILABLE_MESSAGES = (
-    "is not ready",
-    "unknown model",
-    "unknown version",
-    "no available versions",
-    "not found",
-    "exiting",
-    "Failed to process",
+UNAVAILABLE_MESSAGE = re.compile(
+    "is not ready|unknown model|unknown version|no available versions|not found|exiting|Failed to process"
 )
-"""Substrings of Triton's error messages that mean that a model is not available at the moment."""
+"""The error messages of Triton that mean that a model is not available at the moment."""
 
 
 @dataclass(frozen=True)
@@ -172,9 +166,7 @@ class TritonClient:
 def heartwood_errors(model: str, timeout_s: float, input_shape: Sequence[int] = ()) -> Iterator[None]:
     """Convert the error of a call to Triton into ModelUnavailable, ModelFailed or DeadlineExceeded.
 
-    Args:
-        model: Triton name of the model that is called.
-        input_shape: shape of the input tensor, for the message; empty if the call has none.
+    The message contains the Triton name of the model and, unless it is empty, the shape of the input tensor.
     """
     try:
         yield
@@ -195,8 +187,8 @@ def _to_heartwood_error(
 
 def _is_unavailable(error: InferenceServerException) -> bool:
     status = str(error.status() or "")
-    message = str(error.message() or "")
-    return "UNAVAILABLE" in status or "CANCELLED" in status or any(text in message for text in UNAVAILABLE_MESSAGES)
+    is_unavailable_message = UNAVAILABLE_MESSAGE.search(str(error.message() or "")) is not None
+    return "UNAVAILABLE" in status or "CANCELLED" in status or is_unavailable_message
 
 
 def _first_line(error: InferenceServerException) -> str:

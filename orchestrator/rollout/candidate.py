@@ -66,10 +66,7 @@ def check_candidate(
 ) -> CandidateReport:
     """Warm up the candidate and compare it on the golden inputs and, if requested, on live requests.
 
-    Raises:
-        CandidateRefused: the candidate failed a check.
-        ModelUnavailable: Triton or the serving version is not available.
-        Canceled: raised by ``progress``.
+    Raises CandidateRefused if it fails a check.
     """
     uses_shadow = options.shadow_share > 0
     golden_end = GOLDEN_END if uses_shadow else 1.0
@@ -119,11 +116,9 @@ def compare_on_golden_inputs(comparison: Comparison, progress: Progress) -> dict
 def decide_verdict(
     differences: dict[str, float], serving_version: int, options: DeployOptions, evaluation: Evaluation | None
 ) -> Verdict:
-    """Return why the candidate may replace the serving version.
+    """Return why the candidate may replace the serving version, or raise CandidateRefused.
 
-    Raises:
-        CandidateRefused: its outputs differ, its evaluation does not show that it is better, and the operator did not
-            accept the difference.
+    A candidate whose outputs differ needs an evaluation with better figures, or the operator's acceptance.
     """
     exceeding = {name: value for name, value in differences.items() if value > MAX_DIFFERENCE}
     if not exceeding:
@@ -145,14 +140,13 @@ def decide_verdict(
 def compare_on_live_requests(comparison: Comparison, options: DeployOptions, progress: Progress) -> ShadowReport:
     """Send a share of the live requests of this process to the candidate as well, until it has answered enough.
 
-    Raises:
-        CandidateRefused: its outputs were invalid, or there were too few live requests.
+    Raises CandidateRefused if its outputs are invalid, or there are too few live requests.
     """
     deadline = time.monotonic() + options.shadow_timeout_s
     required = options.shadow_requests
     model = comparison.candidate.model
     with ShadowTraffic(comparison.infer_candidate, share=options.shadow_share, required=required) as shadow:
-        comparison.models.set_observer(model, shadow)
+        comparison.models.set_observer(model, shadow.observe)
         try:
             while shadow.count < required:
                 progress(shadow.count / required, f"shadow: {shadow.count} of {required} live requests")

@@ -53,11 +53,9 @@ class Evaluation(BaseModel):
 
     @classmethod
     def read(cls, data: bytes, model: str, sha256: str) -> Evaluation:
-        """Parse ``evaluation.json`` and check that it describes the candidate.
+        """Parse ``evaluation.json``.
 
-        Raises:
-            InvalidInput: the file has not the format described above.
-            CandidateRefused: the file describes another model or another ONNX file.
+        Raises InvalidInput if it is malformed, and CandidateRefused if it is for another model or ONNX file.
         """
         if len(data) > MAX_BYTES:
             raise InvalidInput(FIELD, f"{len(data)} bytes; allowed are at most {MAX_BYTES}")

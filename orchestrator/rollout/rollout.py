@@ -65,7 +65,11 @@ class _Heartbeat:
 
 
 class Rollout:
-    """Lists, deploys, promotes and retires model versions on one Triton."""
+    """Lists, deploys, promotes and retires model versions on one Triton.
+
+    Methods raise NotFound if the model or the version does not exist, ModelUnavailable if Triton or the version is not
+    available, and FailedPrecondition if the state of the model or the version does not allow the change.
+    """
 
     def __init__(
         self, records: ModelRecords, blobs: Blobs, models: TritonModels, follower: Follower, executor_id: str
@@ -82,12 +86,7 @@ class Rollout:
         return [self.status(model) for model in MODELS]
 
     def status(self, model: str) -> ModelStatus:
-        """Return a model with its pointer and its versions.
-
-        Raises:
-            NotFound: the model does not exist.
-            ModelUnavailable: Triton or the model is not available.
-        """
+        """Return a model with its pointer and its versions."""
         if model not in MODELS:
             raise NotFound("model", model[:80])
         in_repository = [int(version) for version in self._models.triton.repository_versions(model)]
@@ -115,7 +114,6 @@ class Rollout:
             evaluation: the contents of its ``evaluation.json``; empty if it has none.
 
         Raises:
-            NotFound: the model does not exist.
             InvalidInput: the version number or the evaluation is invalid.
             FailedPrecondition: the version number is in use, or another candidate of the model is being checked.
             CandidateRefused: the candidate failed a check. It is unloaded, its file is deleted, and its status
@@ -180,18 +178,12 @@ class Rollout:
             revision: the model's revision that the caller read; None skips this check.
 
         Raises:
-            NotFound: the model or the version does not exist.
-            FailedPrecondition: the version is not READY, or serves already.
-            ModelUnavailable: the version is not loaded at the moment.
             ChangedMeanwhile: the model has another revision now.
         """
         return self._move_pointer(self._status_at(model, revision), version, operator)
 
     def rollback(self, model: str, revision: int | None, operator: str) -> ModelStatus:
-        """Make the version serve that served before the last change. A second rollback undoes the first.
-
-        Raises the errors of ``promote``, and FailedPrecondition if there is no previous version.
-        """
+        """Make the version serve that served before the last change; see ``promote``. A second rollback undoes it."""
         status = self._status_at(model, revision)
         pointer = status.pointer
         if not pointer.previous:
@@ -201,12 +193,7 @@ class Rollout:
         return self._move_pointer(status, pointer.previous, operator)
 
     def retire(self, model: str, version: int) -> ModelStatus:
-        """Unload a deployed version that does not serve, and delete its file. Its number cannot be used again.
-
-        Raises:
-            NotFound: the model or the version does not exist.
-            FailedPrecondition: the version serves, is in the model repository, or is not READY.
-        """
+        """Unload a READY version that does not serve, and delete its file. Its number cannot be used again."""
         target = _find_version(self.status(model), version)
         subject = f"version {version} of {model}"
         if target.in_repository:

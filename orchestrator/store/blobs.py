@@ -79,8 +79,7 @@ class Blobs:
     def sign(self, tenant: str, sha256: str, lifetime: timedelta) -> str:
         """Return a URL for downloading the blob without a token. It expires after ``lifetime``.
 
-        Raises:
-            FailedPrecondition: the store is a local folder, which cannot sign URLs.
+        Raises FailedPrecondition if the store is a local folder, which cannot sign URLs.
         """
         if isinstance(self._store, LocalStore):
             raise FailedPrecondition(

@@ -66,11 +66,9 @@ class ModelRecords:
         return self._update_candidate(model, version, state=VersionState.FAILED.value, reason=reason)
 
     def orphaned_candidates(self, executor_id: str, heartbeat_timeout: timedelta) -> list[ModelVersion]:
-        """Return candidates that no replica checks any more.
+        """Return candidates without a heartbeat for ``heartbeat_timeout``, which no replica checks any more.
 
-        Args:
-            executor_id: a replica that is starting, whose earlier candidates are all orphaned; empty means none.
-            heartbeat_timeout: a candidate without a heartbeat for this long is orphaned, whichever replica checks it.
+        The result includes all candidates of ``executor_id``, a replica that is starting; empty means none.
         """
         is_silent = model_versions.c.beat_time < datetime.now(UTC) - heartbeat_timeout
         is_of_executor = model_versions.c.executor_id == executor_id if executor_id else sa.false()

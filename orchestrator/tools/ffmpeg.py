@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from orchestrator.domain.limits import DEFAULT_LIMITS, Limits
@@ -83,21 +84,21 @@ def run_ffmpeg(
     )
 
 
+@dataclass
 class _FrameCounter:
     """Converts ffmpeg's progress lines. Only some of them contain the number of encoded frames."""
 
-    def __init__(self, total: int) -> None:
-        self._total = total
-        self._encoded = 0
+    total: int
+    encoded: int = 0
 
     def read_line(self, line: str) -> tuple[float, str] | None:
         match = PROGRESS_LINE.match(line)
         if match is None:
             return None
         if match[1] == "frame":
-            self._encoded = int(match[2])
-        fraction = min(self._encoded / self._total, 1.0) if self._total else 0.0
-        return fraction, f"frame {self._encoded} of {self._total}"
+            self.encoded = int(match[2])
+        fraction = min(self.encoded / self.total, 1.0) if self.total else 0.0
+        return fraction, f"frame {self.encoded} of {self.total}"
 
 
 def bundled_ffmpeg() -> str:

@@ -82,8 +82,7 @@ class Measured:
 def find(folder: Path) -> Program:
     """Return the ``perf_analyzer`` on the PATH, or fetch it into ``folder`` with the libraries that it needs.
 
-    Raises:
-        ToolFailed: it is not on the PATH and cannot be fetched.
+    Raises ToolFailed if it cannot be fetched.
     """
     installed = shutil.which("perf_analyzer")
     if installed:

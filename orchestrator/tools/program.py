@@ -98,13 +98,7 @@ class _Run:
     """A running program, and what its output has reported so far. Creating it raises OSError if it does not start."""
 
     def __init__(
-        self,
-        name: str,
-        command: Sequence[str],
-        folder: Path,
-        log_file: Path,
-        environment: Mapping[str, str],
-        read_line: ReadLine,
+        self, name: str, command: list[str], folder: Path, log_file: Path, env: dict[str, str], read_line: ReadLine
     ) -> None:
         self._name = name
         self._read_line = read_line
@@ -116,16 +110,15 @@ class _Run:
         self._process = subprocess.Popen(
             command,
             cwd=folder,
-            env=environment,
+            env=env,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
         log.info("tool_started", tool=name, pid=self._process.pid)
-        self._reader = threading.Thread(
-            target=_read_output, args=(self._process.stdout, log_output, self._lines), name=f"{name}-log", daemon=True
-        )
+        streams = (self._process.stdout, log_output, self._lines)
+        self._reader = threading.Thread(target=_read_output, args=streams, name=f"{name}-log", daemon=True)
         self._reader.start()
 
     def wait(self, limits: Limits, progress: Progress) -> None:
@@ -136,9 +129,8 @@ class _Run:
             progress(*self._progress)
             now = time.monotonic()
             if now - self._started > limits.time_s:
-                raise DeadlineExceeded(
-                    f"{self._name} did not finish within its time limit of {limits.time_s:.0f} s", tool=self._name
-                )
+                rule = f"did not finish within its time limit of {limits.time_s:.0f} s"
+                raise DeadlineExceeded(f"{self._name} {rule}", tool=self._name)
             if now >= next_memory_check:
                 next_memory_check = now + MEMORY_POLL_S
                 _check_memory(self._name, self._process.pid, limits.memory_bytes)
@@ -246,11 +238,8 @@ def _check_memory(name: str, pid: int, limit: int) -> None:
             with suppress(psutil.NoSuchProcess):
                 used += process.memory_info().rss
     if used > limit:
-        raise ToolFailed(
-            f"{name} used {used >> 20} MB of memory; its limit is {limit >> 20} MB (HEARTWOOD_TOOL_MEMORY_GB)",
-            tool=name,
-            memory_bytes=used,
-        )
+        rule = f"its limit is {limit >> 20} MB (HEARTWOOD_TOOL_MEMORY_GB)"
+        raise ToolFailed(f"{name} used {used >> 20} MB of memory; {rule}", tool=name, memory_bytes=used)
 
 
 def _describe_code(code: int) -> str:

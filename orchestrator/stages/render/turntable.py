@@ -7,7 +7,7 @@ import re
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 from PIL import Image as Pillow
@@ -157,64 +157,56 @@ def render_frames(
         _FrameRenderer(job, folder, on_frame, executable, limits, progress).run(processes)
 
 
+@dataclass
 class _FrameRenderer:
     """Renders the frames of one job with several Blender processes."""
 
-    def __init__(
-        self,
-        job: TurntableJob,
-        folder: Path,
-        on_frame: Callable[[int, Path], None],
-        executable: str,
-        limits: Limits,
-        progress: Progress,
-    ) -> None:
-        self._job = job
-        self._folder = folder
-        self._on_frame = on_frame
-        self._executable = executable
-        self._limits = limits
-        self._progress = progress
-        self._lock = threading.Lock()
-        self._completed = 0
-        self._errors: list[BaseException] = []
+    job: TurntableJob
+    folder: Path
+    on_frame: Callable[[int, Path], None]
+    executable: str
+    limits: Limits
+    progress: Progress
+    lock: threading.Lock = field(default_factory=threading.Lock)
+    completed: int = 0
+    errors: list[BaseException] = field(default_factory=list)
 
     def run(self, processes: int) -> None:
         """Render all frames, then raise the first error of any process."""
-        frames = self._job.frames
+        frames = self.job.frames
         shares = [frames[start::processes] for start in range(min(processes, len(frames)))]
-        limits = replace(self._limits, memory_bytes=self._limits.memory_bytes // len(shares))
+        limits = replace(self.limits, memory_bytes=self.limits.memory_bytes // len(shares))
         threads = max(1, (os.cpu_count() or 1) // len(shares)) if len(shares) > 1 else 0
         with ThreadPoolExecutor(len(shares)) as pool:
             for index, share in enumerate(shares):
-                pool.submit(self._render_share, self._folder / f"blender-{index}", share, limits, threads)
-        if self._errors:
-            raise self._errors[0]
+                pool.submit(self._render_share, self.folder / f"blender-{index}", share, limits, threads)
+        if self.errors:
+            raise self.errors[0]
 
     def _render_share(self, folder: Path, frames: tuple[int, ...], limits: Limits, threads: int) -> None:
         pending = set(frames)
         try:
             run_blender(
                 "turntable",
-                asdict(replace(self._job, frames=frames)),
+                asdict(replace(self.job, frames=frames)),
                 folder,
-                executable=self._executable,
+                executable=self.executable,
                 limits=limits,
                 progress=self._report,
                 on_line=lambda line: self._read_line(line, folder, pending),
                 threads=threads,
             )
         except BaseException as error:  # noqa: BLE001 - raised by run() when all processes have ended
-            self._errors.append(error)
+            self.errors.append(error)
 
     def _report(self, fraction: float, message: str) -> None:
         """Report the number of frames that all processes have completed, instead of the progress of one process."""
         del fraction, message
-        if self._errors:
+        if self.errors:
             raise Canceled("another process failed")
-        total = len(self._job.frames)
-        with self._lock:
-            self._progress(self._completed / total, f"frame {min(self._completed + 1, total)} of {total}")
+        total = len(self.job.frames)
+        with self.lock:
+            self.progress(self.completed / total, f"frame {min(self.completed + 1, total)} of {total}")
 
     def _read_line(self, line: str, folder: Path, pending: set[int]) -> None:
         """Process a line that reports a complete frame. A name in the 3D model may print such a line as well."""
@@ -224,11 +216,11 @@ class _FrameRenderer:
         if number not in pending or not image.is_file():
             return
         pending.remove(number)
-        if self._job.background == Background.TRANSPARENT.value:
+        if self.job.background == Background.TRANSPARENT.value:
             _remove_faint_alpha(image)
-        with self._lock:
-            self._on_frame(number, image)
-            self._completed += 1
+        with self.lock:
+            self.on_frame(number, image)
+            self.completed += 1
 
 
 def join_frames(
@@ -240,14 +232,13 @@ def join_frames(
     limits: Limits = DEFAULT_LIMITS,
     progress: Progress = no_progress,
 ) -> Turntable:
-    """Make the videos, thumbnails and contact sheet of the frames in ``folder``. Videos contain each frame once.
+    """Make the videos, thumbnails and contact sheet of all frames of a turn. Videos contain each frame once.
 
     Args:
-        folder: contains all frames of the turn, named FRAME. The results are written here.
-        executable: an ffmpeg program; empty means that of ``imageio-ffmpeg``.
+        folder: contains the frames, named FRAME, and receives the results.
 
     Raises:
-        ToolFailed, DeadlineExceeded, Canceled: see ``run_program``.
+        ToolFailed, DeadlineExceeded, Canceled: see ``run_ffmpeg``.
     """
     rate = options.frames / options.seconds
     alpha = options.background is Background.TRANSPARENT
