@@ -140,7 +140,7 @@ def demo_photos(out: Path) -> list[Path]:
 
 
 def _surface_maps(folder: Path) -> SurfaceMaps:
-    names = ("normal", "roughness", "ambient_occlusion", "orm", "wood_mask")
+    names = ("normal", "roughness", "ambient_occlusion", "orm")
     height = np.asarray(Pillow.open(folder / "height.png")).astype(np.uint16)
     return SurfaceMaps(**{name: _read(folder / f"{name}.png") for name in names}, height=height)
 

@@ -1,4 +1,4 @@
-"""The door for pictures and models: what comes in is checked and decoded, what goes out is encoded."""
+"""Validates and decodes uploaded photos and 3D models, and encodes result images."""
 
 from __future__ import annotations
 
@@ -40,12 +40,18 @@ __all__ = [
     "write_photo",
 ]
 
+JPEG_QUALITY = 97
+"""Quality of the photos for reconstruction. Not tuned."""
+
 
 def check_photo(data: bytes, field: str) -> PhotoInfo:
-    """What the photo is, once all of it could be decoded.
+    """Decode the whole photo to validate it, and return its header.
+
+    Args:
+        field: path of the field in error messages.
 
     Raises:
-        InvalidInput: it can't be.
+        InvalidInput: the photo is invalid; see ``read_photo``.
     """
     info = probe_photo(data, field)
     read_photo(data, field)
@@ -53,19 +59,33 @@ def check_photo(data: bytes, field: str) -> PhotoInfo:
 
 
 def read_mask(data: bytes, field: str, max_side: int | None = None) -> Image:
-    """[H, W] uint8: the brightness of a picture, white where the mask holds.
+    """Decode an image as a mask.
+
+    Args:
+        field: path of the field in error messages.
+        max_side: shrink the mask so that its longer side has at most this many pixels.
+
+    Returns:
+        [H, W] uint8, the maximum of the image's channels. White is inside.
 
     Raises:
-        InvalidInput: it can't be decoded.
+        InvalidInput: the image is invalid; see ``read_photo``.
     """
     srgb = read_photo(data, field, max_side).srgb
     return np.ascontiguousarray(srgb.max(axis=2))
 
 
-def encode_result(image: Image | NDArray[np.uint16], format: ImageFormat) -> tuple[bytes, str]:
-    """The picture's bytes and media type; 16 bits are always PNG."""
-    kind = ImageFormat.PNG if image.dtype == np.uint16 else format
-    return encode_image(image, kind), f"image/{kind.value}"
+def encode_result(image: Image | NDArray[np.uint16], format: ImageFormat, field: str = "format") -> tuple[bytes, str]:
+    """Encode an image and return its bytes and media type. 16-bit images are always encoded as PNG.
+
+    Args:
+        field: path of the format's field in error messages.
+
+    Raises:
+        InvalidInput: the image is too large for WebP.
+    """
+    file_format = ImageFormat.PNG if image.dtype == np.uint16 else format
+    return encode_image(image, file_format, field), f"image/{file_format.value}"
 
 
 def check_mesh_file(data: bytes, filename: str, field: str, *, blender: str = "") -> MeshFileInfo:
@@ -86,20 +106,23 @@ MAX_MODEL_BYTES = MAX_MESH_BYTES
 
 
 def read_map(data: bytes) -> Image:
-    """[H, W] or [H, W, 3] uint8: a map that a stain job wrote; 16 bits lose their lower half."""
-    picture = Pillow.open(io.BytesIO(data))
-    values = np.asarray(picture)
+    """Decode a map from a stain job to [H, W] or [H, W, 3] uint8. 16-bit maps are reduced to 8 bits."""
+    values = np.asarray(Pillow.open(io.BytesIO(data)))
     if values.dtype != np.uint8:
         values = np.round(values.astype(np.float32) / 257.0).astype(np.uint8)
     return values
 
 
 def write_photo(srgb: Image, original: bytes, target: Path, size: tuple[int, int]) -> Path:
-    """Write a picture as a JPEG of ``size`` that tells structure from motion the lens of the original.
+    """Write an image as a JPEG with the focal length of the original photo, for structure from motion.
 
     Args:
-        srgb: [H, W, 3] uint8, upright: the photo itself, or what a stage made of it.
-        original: the photo's file; of its EXIF the focal length is kept and nothing else.
+        srgb: [H, W, 3] uint8, upright: the photo itself or a stage's version of it.
+        original: the photo's file. Only the focal length is copied from its EXIF data.
+        size: width and height of the JPEG.
+
+    Returns:
+        ``target``.
     """
     upright = Pillow.fromarray(srgb)
     if upright.size != size:
@@ -109,6 +132,6 @@ def write_photo(srgb: Image, original: bytes, target: Path, size: tuple[int, int
     if focal:
         exif.get_ifd(EXIF_IFD)[FOCAL_LENGTH_35MM] = round(focal)
     scratch = target.with_name(f".{target.name}.part")
-    upright.save(scratch, "JPEG", quality=97, subsampling=0, exif=exif)
+    upright.save(scratch, "JPEG", quality=JPEG_QUALITY, subsampling=0, exif=exif)
     scratch.replace(target)
     return target

@@ -1,4 +1,4 @@
-"""A photo split into albedo, light and wood at its own resolution, read a few rows at a time."""
+"""The decomposition of a photo into albedo, shading and wood at full resolution, evaluated a few rows at a time."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from orchestrator.stages.stain.lighting import fit_log_shading
 
 @dataclass(frozen=True)
 class DecomposedRows:
-    """Some rows of a photo, one plane a channel."""
+    """Some rows of a photo, with separate planes for red, green and blue."""
 
     photo_linear: list[FloatMap]  # three [n, W] in [0, 1]
     albedo_linear: list[FloatMap]  # three [n, W] in [0, 1]
@@ -27,40 +27,46 @@ class DecomposedRows:
 
 @dataclass(frozen=True)
 class Decomposition:
-    """A photo, and the models' maps fitted to it."""
+    """A photo with the model outputs fitted to it."""
 
     photo_srgb: Image
     log_shading: GuidedMap
-    wood: GuidedMap | Image  # a fitted mask, or one given at the photo's resolution
+    wood: GuidedMap | Image  # a fitted mask, or a mask at full resolution
 
     @classmethod
     def fit(cls, photo_srgb: Image, maps: MaterialMaps, wood: FloatMap | Image) -> Decomposition:
-        """Fit the maps to the photo.
+        """Fit the model outputs to the photo.
 
         Args:
             photo_srgb: [H, W, 3] uint8.
-            maps: what the models say of it.
-            wood: [h, w] float32 probability at model resolution, or [H, W] uint8 mask at the photo's.
+            maps: model outputs for this photo.
+            wood: [h, w] float32 probability at model resolution, or [H, W] uint8 mask at full resolution.
         """
-        found = isinstance(wood, np.ndarray) and wood.dtype != np.uint8
-        mask = fit_mask(np.asarray(wood, np.float32), photo_srgb) if found else np.asarray(wood, np.uint8)
-        return cls(photo_srgb, fit_log_shading(maps, photo_srgb), mask)
+        is_mask = wood.dtype == np.uint8
+        fitted = np.asarray(wood, np.uint8) if is_mask else fit_mask(np.asarray(wood, np.float32), photo_srgb)
+        return cls(photo_srgb, fit_log_shading(maps, photo_srgb), fitted)
 
-    def read(self, numbers: NDArray[np.intp]) -> DecomposedRows:
-        """The rows of these numbers, ascending. Albedo × shading is the photo, but no albedo passes 1."""
-        rows_srgb = self.photo_srgb[numbers[0] : numbers[-1] + 1] if _dense(numbers) else self.photo_srgb[numbers]
-        photo = [linear_from_srgb(np.asarray(plane, np.uint8)) for plane in cv2.split(rows_srgb)]
-        light = self.log_shading.rows(rows_srgb, numbers)
+    def read(self, rows: NDArray[np.intp]) -> DecomposedRows:
+        """Decompose some rows. Albedo × shading equals the photo, except that the albedo is limited to 1.
+
+        Args:
+            rows: [n] ascending row indices.
+        """
+        photo_rows = _select_rows(self.photo_srgb, rows)
+        photo = [linear_from_srgb(np.asarray(plane, np.uint8)) for plane in cv2.split(photo_rows)]
+        log_shading = self.log_shading.rows(photo_rows, rows)
         albedo = [
-            np.minimum(plane * cv2.exp(-channel), np.float32(1.0)) for plane, channel in zip(photo, light, strict=True)
+            np.minimum(plane * cv2.exp(-channel), np.float32(1.0))
+            for plane, channel in zip(photo, log_shading, strict=True)
         ]
         if isinstance(self.wood, GuidedMap):
-            wood = mask_from_map(self.wood.rows(rows_srgb, numbers)[0])
+            wood = mask_from_map(self.wood.rows(photo_rows, rows)[0])
         else:
-            wood = self.wood[numbers[0] : numbers[-1] + 1] if _dense(numbers) else self.wood[numbers]
+            wood = _select_rows(self.wood, rows)
         return DecomposedRows(photo, albedo, wood)
 
 
-def _dense(numbers: NDArray[np.intp]) -> bool:
-    """Whether a slice, which copies nothing, gives the same rows."""
-    return int(numbers[-1] - numbers[0]) + 1 == len(numbers)
+def _select_rows(image: Image, rows: NDArray[np.intp]) -> Image:
+    """Return rows of an image, without a copy if they are contiguous."""
+    first, last = int(rows[0]), int(rows[-1])
+    return image[first : last + 1] if last - first + 1 == len(rows) else image[rows]

@@ -1,11 +1,12 @@
-"""The stain as a translucent film over wood, solved so that the wood's mean reaches a colour.
+"""The stain as a translucent film over wood, solved so that the mean colour of the wood reaches a target.
 
-Light crosses the film twice and is absorbed by Beer–Lambert's law: ``R_out = R_wood · exp(−2 · coats · k)`` for each
-channel. This is the limit without scattering of Kubelka's layer over a background (Kubelka 1948, New contributions
-to the optics of intensely light-scattering materials, part I, JOSA 38): a dye colours, it does not cover.
-A factor keeps every ratio between light and dark grain, so the grain's contrast in log light is untouched.
-A film can only darken. Where the target is lighter than the wood, a bleach comes first: a gain with a shoulder that
-keeps reflectance below 1.
+Light crosses the film twice and is absorbed by the Beer–Lambert law: ``R_out = R_wood · exp(−2 · coats · k)`` for each
+channel. This is the limit without scattering of Kubelka's layer over a background (Kubelka 1948, New contributions to
+the optics of intensely light-scattering materials, part I, JOSA 38). A film without scattering colours the wood without
+covering it. The factor is the same for light and dark grain, so the contrast of the grain in log light is unchanged.
+
+A film can only darken. If the target is lighter than the wood, the wood is bleached first, by a gain with a shoulder
+that keeps the reflectance below 1.
 """
 
 from __future__ import annotations
@@ -19,77 +20,86 @@ from orchestrator.domain.images import FloatMap
 from orchestrator.domain.srgb_color import SrgbColor
 from orchestrator.imaging.color import LINEAR_STEPS, LUMINANCE_WEIGHTS, linear_from_color
 
-DARKEST, LIGHTEST = 6e-4, 0.9
-"""Mean reflectances that a stain can reach: half an 8-bit step above black, and the whitest bleached wood."""
+MIN_TARGET = 6e-4
+"""Smallest mean reflectance that a stain can reach: half an 8-bit step above black."""
+MAX_TARGET = 0.9
+"""Largest mean reflectance that a stain can reach, roughly that of the whitest bleached wood. Not tuned."""
 SHOULDER = 8.0
-"""How late the bleach bends: at reflectance 0.75 the grain keeps 90 % of its contrast."""
-LEAST_ALBEDO = 4e-3
-"""Reflectance of black velvet: no wood is darker, so less is a hole or noise and is not amplified."""
+"""Sharpness of the bleach's shoulder. At reflectance 0.75, the grain keeps 90 % of its contrast."""
+MIN_ALBEDO = 4e-3
+"""Reflectance of black velvet. Wood is never darker, so a smaller value is a hole or noise and is not amplified."""
 HISTOGRAM_BINS = 4096
-MOST_GAIN = 1e4
+"""Bins of the reflectance histogram, evenly spaced over [0, 1]."""
+MAX_GAIN = 1e4
+"""Upper end of the search for the bleach's gain."""
+BISECTION_STEPS = 60
+"""Steps of the search for the bleach's gain, enough for the precision of float64."""
 
-_BIN_ALBEDO = np.maximum((np.arange(HISTOGRAM_BINS) + 0.5) / HISTOGRAM_BINS, LEAST_ALBEDO)
+_BIN_ALBEDO = np.maximum((np.arange(HISTOGRAM_BINS) + 0.5) / HISTOGRAM_BINS, MIN_ALBEDO)
 
 
 @dataclass(frozen=True)
 class Film:
-    """A solved stain for one piece of wood; three values each are for red, green and blue.
+    """A solved stain for one piece of wood. Triples are for red, green and blue.
 
     Attributes:
-        middle: geometric mean reflectance of the wood, about which the grain's contrast is scaled.
-        bleach: gain before the film; 1 where none is needed.
-        absorption: k of one coat, ≥ 0.
-        coats: thickness of the film; 1 is what reaches the target.
-        preserve_grain: exponent of the grain's contrast, 0 to 1.
-        bare: mean reflectance of the wood.
-        stained: mean reflectance of the stained wood.
+        geometric_mean: geometric mean reflectance of the wood. The contrast of the grain is scaled about it.
+        bleach: gain before the film, 1 if none is needed.
+        absorption: absorption k of one coat, ≥ 0.
+        coats: thickness of the film. One coat reaches the target.
+        preserve_grain: exponent of the grain's contrast, in [0, 1].
+        bare_mean: mean reflectance of the wood.
+        stained_mean: mean reflectance of the stained wood.
     """
 
-    middle: tuple[float, float, float]
+    geometric_mean: tuple[float, float, float]
     bleach: tuple[float, float, float]
     absorption: tuple[float, float, float]
     coats: float
     preserve_grain: float
-    bare: tuple[float, float, float]
-    stained: tuple[float, float, float]
+    bare_mean: tuple[float, float, float]
+    stained_mean: tuple[float, float, float]
 
-    def over(self, reflectance: NDArray[np.float64], channel: int) -> NDArray[np.float64]:
-        """Reflectance in [0, 1] of stained wood, one channel, any shape."""
-        grain = _grain(reflectance, self.middle[channel], self.preserve_grain)
-        transmitted = float(np.exp(-2.0 * self.coats * self.absorption[channel]))
-        return _bleached(grain, self.bleach[channel]) * transmitted
+    def apply(self, reflectance: NDArray[np.float64], channel: int) -> NDArray[np.float64]:
+        """Return the reflectance of the stained wood, in [0, 1], for the bare reflectance of one channel."""
+        grain = _scale_grain(reflectance, self.geometric_mean[channel], self.preserve_grain)
+        transmission = float(np.exp(-2.0 * self.coats * self.absorption[channel]))
+        return _bleach(grain, self.bleach[channel]) * transmission
 
     @property
     def luminance_factor(self) -> float:
-        """How much darker (or lighter) the film makes the wood, as the eye sees it."""
-        return float(LUMINANCE_WEIGHTS @ np.asarray(self.stained) / (LUMINANCE_WEIGHTS @ np.asarray(self.bare)))
+        """Mean luminance of the stained wood, relative to the bare wood."""
+        return float(
+            LUMINANCE_WEIGHTS @ np.asarray(self.stained_mean) / (LUMINANCE_WEIGHTS @ np.asarray(self.bare_mean))
+        )
 
     @property
-    def hue_hold(self) -> float:
-        """How far, from 0 to 1, stained wood takes the film's own hue.
+    def hue_uniformity(self) -> float:
+        """How far ``unify_hue`` moves the stained wood to the hue of the film, in [0, 1].
 
-        A film that changes the channels unevenly also enlarges every small difference of hue: grey on orange wood
-        would come out blue where the wood is pale. A pigment does not do that; the more uneven, the more it holds.
+        A film that changes the channels unevenly also amplifies every small difference in hue: with grey on orange
+        wood, pale areas would turn blue. A pigment does not do that. The more uneven the film, the higher this value.
         """
-        factors = np.asarray(self.stained) / np.asarray(self.bare)
+        factors = np.asarray(self.stained_mean) / np.asarray(self.bare_mean)
         return float(1.0 - factors.min() / factors.max())
 
-    def hold_hue(self, filmed: list[FloatMap]) -> list[FloatMap]:
-        """Draw the hue of stained reflectance (three planes) to the film's own; mean and luminance stay."""
-        red, green, blue = (plane * weight for plane, weight in zip(filmed, LUMINANCE_WEIGHTS, strict=True))
+    def unify_hue(self, stained: list[FloatMap]) -> list[FloatMap]:
+        """Move the hue of stained reflectance (three planes) to that of the film, keeping its luminance and mean."""
+        red, green, blue = (plane * weight for plane, weight in zip(stained, LUMINANCE_WEIGHTS, strict=True))
         light = red + green + blue
-        own = np.asarray(self.stained, np.float32) / np.float32(LUMINANCE_WEIGHTS @ np.asarray(self.stained))
-        kept, held = np.float32(1.0 - self.hue_hold), np.float32(self.hue_hold)
-        return [plane * kept + light * (held * share) for plane, share in zip(filmed, own, strict=True)]
+        mean = np.asarray(self.stained_mean, np.float32)
+        film_hue = mean / np.float32(LUMINANCE_WEIGHTS @ np.asarray(self.stained_mean))
+        kept, moved = np.float32(1.0 - self.hue_uniformity), np.float32(self.hue_uniformity)
+        return [plane * kept + light * (moved * share) for plane, share in zip(stained, film_hue, strict=True)]
 
     def factors(self, channel: int) -> FloatMap:
-        """Stained over bare reflectance, for the LINEAR_STEPS + 1 bare reflectances 0 … 1."""
-        bare = np.maximum(np.arange(LINEAR_STEPS + 1) / LINEAR_STEPS, LEAST_ALBEDO)
-        return np.asarray(self.over(bare, channel) / bare, np.float32)
+        """Return the stained reflectance relative to the bare one, for LINEAR_STEPS + 1 bare reflectances in [0, 1]."""
+        bare = np.maximum(np.arange(LINEAR_STEPS + 1) / LINEAR_STEPS, MIN_ALBEDO)
+        return np.asarray(self.apply(bare, channel) / bare, np.float32)
 
 
 def histogram(albedo_linear: FloatMap, weights: FloatMap) -> NDArray[np.float64]:
-    """[HISTOGRAM_BINS] weight of each reflectance in [0, 1], for one channel."""
+    """Return the [HISTOGRAM_BINS] total weight of each reflectance in [0, 1], for one channel."""
     bins = np.clip(albedo_linear * HISTOGRAM_BINS, 0, HISTOGRAM_BINS - 1).astype(np.intp)
     return np.asarray(np.bincount(bins.ravel(), weights.ravel(), HISTOGRAM_BINS), np.float64)
 
@@ -97,60 +107,65 @@ def histogram(albedo_linear: FloatMap, weights: FloatMap) -> NDArray[np.float64]
 def solve(
     histograms: NDArray[np.float64], target: SrgbColor, *, coats: float = 1.0, preserve_grain: float = 1.0
 ) -> Film:
-    """Find the film whose one coat brings the wood's mean reflectance to the target.
+    """Find the film whose first coat brings the mean reflectance of the wood to the target.
 
     Args:
-        histograms: [3, HISTOGRAM_BINS], the wood's linear reflectance as ``histogram`` counts it; not empty.
-        target: the colour that the mean of the stained wood reaches with one coat, as far as DARKEST and LIGHTEST
-            allow.
-        coats: thickness to apply; each coat more absorbs the same share again.
-        preserve_grain: 1 keeps the grain's contrast in log light, 0 removes it.
+        histograms: [3, HISTOGRAM_BINS] histogram of the wood's linear reflectance for each channel, not empty.
+        target: mean colour of the stained wood after one coat, limited to [MIN_TARGET, MAX_TARGET] per channel.
+        coats: thickness of the film. Each further coat absorbs the same share again.
+        preserve_grain: 1 keeps the contrast of the grain in log light, 0 removes it.
     """
-    goals = np.clip(linear_from_color(target), DARKEST, LIGHTEST)
-    middle, bleach, absorption, bare, stained = [], [], [], [], []
+    goals = np.clip(linear_from_color(target), MIN_TARGET, MAX_TARGET)
+    geometric_means, gains, absorption, bare_means, stained_means = [], [], [], [], []
     for counts, goal in zip(histograms, goals, strict=True):
         weights = counts / counts.sum()
-        center = float(np.exp(weights @ np.log(_BIN_ALBEDO)))
-        grain = _grain(_BIN_ALBEDO, center, preserve_grain)
+        geometric_mean = float(np.exp(weights @ np.log(_BIN_ALBEDO)))
+        grain = _scale_grain(_BIN_ALBEDO, geometric_mean, preserve_grain)
         mean = float(weights @ grain)
         gain = _solve_bleach(grain, weights, float(goal)) if goal > mean else 1.0
-        # The mean is proportional to the film's transmission, so its root needs no search.
+        # The mean is proportional to the film's transmission, so the solution is closed-form.
         k = max(0.0, -0.5 * float(np.log(goal / mean)))
-        middle.append(center)
-        bleach.append(gain)
+        geometric_means.append(geometric_mean)
+        gains.append(gain)
         absorption.append(k)
-        bare.append(float(weights @ _BIN_ALBEDO))
-        stained.append(float(weights @ _bleached(grain, gain)) * float(np.exp(-2.0 * coats * k)))
+        bare_means.append(float(weights @ _BIN_ALBEDO))
+        stained_means.append(float(weights @ _bleach(grain, gain)) * float(np.exp(-2.0 * coats * k)))
     return Film(
-        _three(middle), _three(bleach), _three(absorption), coats, preserve_grain, _three(bare), _three(stained)
+        geometric_mean=_triple(geometric_means),
+        bleach=_triple(gains),
+        absorption=_triple(absorption),
+        coats=coats,
+        preserve_grain=preserve_grain,
+        bare_mean=_triple(bare_means),
+        stained_mean=_triple(stained_means),
     )
 
 
 def _solve_bleach(grain: NDArray[np.float64], weights: NDArray[np.float64], goal: float) -> float:
-    """The gain whose bleached mean is ``goal``: the mean grows with the gain, so bisection finds the one root."""
-    low, high = 0.0, float(np.log(MOST_GAIN))
-    for _ in range(60):
+    """Return the gain whose bleached mean is ``goal``, by bisection. The mean grows monotonically with the gain."""
+    low, high = 0.0, float(np.log(MAX_GAIN))
+    for _ in range(BISECTION_STEPS):
         middle = (low + high) / 2
-        if float(weights @ _bleached(grain, float(np.exp(middle)))) < goal:
+        if float(weights @ _bleach(grain, float(np.exp(middle)))) < goal:
             low = middle
         else:
             high = middle
     return float(np.exp(high))
 
 
-def _grain(reflectance: NDArray[np.float64], middle: float, preserve: float) -> NDArray[np.float64]:
-    """Scale the contrast in log light about the middle."""
-    return np.asarray(middle * (reflectance / middle) ** preserve)
+def _scale_grain(reflectance: NDArray[np.float64], geometric_mean: float, exponent: float) -> NDArray[np.float64]:
+    """Scale the contrast in log light about the geometric mean."""
+    return np.asarray(geometric_mean * (reflectance / geometric_mean) ** exponent)
 
 
-def _bleached(reflectance: NDArray[np.float64], gain: float) -> NDArray[np.float64]:
-    """Lighten; proportional while dark, below 1 for any gain."""
+def _bleach(reflectance: NDArray[np.float64], gain: float) -> NDArray[np.float64]:
+    """Lighten by a gain that is proportional for dark values and stays below 1 for light ones."""
     if gain == 1.0:
         return reflectance
     lit = gain * reflectance
     return np.asarray(lit / (1.0 + lit**SHOULDER) ** (1.0 / SHOULDER))
 
 
-def _three(values: list[float]) -> tuple[float, float, float]:
+def _triple(values: list[float]) -> tuple[float, float, float]:
     red, green, blue = values
     return red, green, blue

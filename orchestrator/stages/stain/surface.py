@@ -1,4 +1,4 @@
-"""Surface maps of a photo: grain relief and geometry in one normal map, and the packing for renderers."""
+"""Combines the relief of the grain with the geometry in one normal map, and packs maps for renderers."""
 
 from __future__ import annotations
 
@@ -8,44 +8,51 @@ import numpy as np
 from orchestrator.domain.images import FloatMap, Image
 
 RELIEF_DEPTH = 1.5e-3
-"""Depth of the height map's full scale, as a share of the picture's longer side: 1.5 mm on a table of one metre."""
-STEEPEST = 0.7
-"""Largest slope that grain adds: 35°, beyond which a height from brightness is noise."""
+"""Depth of the full scale of the height map, as a share of the photo's longer side: 1.5 mm on a table of one metre. Not
+tuned."""
+MAX_SLOPE = 0.7
+"""Largest slope of the grain: 35°. Steeper slopes, which come from brightness, are noise. Not tuned."""
 PORE_ROUGHNESS = 0.2
-"""Roughness between the deepest pore and the highest ridge."""
+"""Difference in roughness between the deepest pore and the highest ridge. Not tuned."""
+SCHARR_WEIGHT = 32.0
+"""Sum of the weights of Scharr's operator."""
 
 
 def grain_slopes(height: FloatMap, longer_side: int) -> tuple[FloatMap, FloatMap]:
-    """[n, W] rise of the relief to the right and to the top, per pixel, from height in [0, 1].
+    """Return the [n, W] slopes of the relief to the right and upwards, per pixel, from height in [0, 1].
 
-    Scharr's 3 × 3 derivative (Scharr 2000): the rotation error of Sobel's is visible as facets in reflections.
+    Uses Scharr's 3 × 3 derivative (Scharr 2000). The rotation error of Sobel's derivative is visible as facets in
+    reflections.
     """
-    scale = RELIEF_DEPTH * longer_side / 32.0  # the operator's weights add up to 32
+    scale = RELIEF_DEPTH * longer_side / SCHARR_WEIGHT
     right = np.asarray(cv2.Scharr(height, cv2.CV_32F, 1, 0, scale=scale), np.float32)
     down = np.asarray(cv2.Scharr(height, cv2.CV_32F, 0, 1, scale=scale), np.float32)
-    return np.clip(right, -STEEPEST, STEEPEST), np.clip(-down, -STEEPEST, STEEPEST)
+    return np.clip(right, -MAX_SLOPE, MAX_SLOPE), np.clip(-down, -MAX_SLOPE, MAX_SLOPE)
 
 
 def grain_roughness(roughness: FloatMap, relief: FloatMap) -> FloatMap:
-    """Roughness with the grain in it: varnish stands thinner in open pores, which shine less."""
+    """Add the grain to the roughness: varnish is thinner in open pores, which therefore shine less."""
     return roughness + (np.float32(0.5) - relief) * np.float32(PORE_ROUGHNESS)
 
 
-def combined_normal(geometry: FloatMap, slope_right: FloatMap, slope_up: FloatMap) -> Image:
-    """[n, W, 3] uint8 normal map, OpenGL (+X right, +Y up, +Z to the viewer), 128 is zero.
+def combine_normals(geometry: FloatMap, slope_right: FloatMap, slope_up: FloatMap) -> Image:
+    """Combine the normals of the geometry and of the grain.
 
-    Reoriented normal mapping (Barré-Brisebois, Hill: Blending in Detail, 2012) tilts the grain with the surface
-    beneath, where adding the two would flatten grain on slopes.
+    Reoriented normal mapping (Barré-Brisebois, Hill: Blending in Detail, 2012) tilts the grain with the surface.
+    Adding the two normals would flatten the grain on slopes.
 
     Args:
-        geometry: [3, n, W] normals, camera space; need not be unit.
+        geometry: [3, n, W] normals in camera space, of any length.
         slope_right, slope_up: [n, W] from ``grain_slopes``.
+
+    Returns:
+        [n, W, 3] uint8 OpenGL normal map: +X right, +Y up, +Z to the viewer; 128 is zero.
     """
     length = np.sqrt(geometry[0] ** 2 + geometry[1] ** 2 + geometry[2] ** 2) + np.float32(1e-6)
     base_x, base_y = geometry[0] / length, geometry[1] / length
-    # Surfaces that turn away from the camera are not seen; a model may say so at silhouettes.
+    # A visible surface faces the camera, but the model may return other normals at silhouettes.
     base_z = np.maximum(geometry[2] / length, 0.0) + np.float32(1.0)
-    detail_x, detail_y, detail_z = -slope_right, -slope_up, np.float32(1.0)  # not unit: the result is normalised
+    detail_x, detail_y, detail_z = -slope_right, -slope_up, np.float32(1.0)  # the result is normalised
     scale = (base_z * detail_z - base_x * detail_x - base_y * detail_y) / base_z
     x = base_x * scale + detail_x
     y = base_y * scale + detail_y
@@ -56,6 +63,6 @@ def combined_normal(geometry: FloatMap, slope_right: FloatMap, slope_up: FloatMa
     return np.asarray(np.rint(packed + np.float32(128.0)), np.uint8)
 
 
-def packed_orm(ambient_occlusion: Image, roughness: Image) -> Image:
-    """[n, W, 3] uint8 in glTF's packing: R occlusion, G roughness, B metallic, which wood is not."""
+def pack_orm(ambient_occlusion: Image, roughness: Image) -> Image:
+    """Pack [n, W, 3] uint8 as in glTF: red is occlusion, green is roughness, blue is metallic (0 for wood)."""
     return np.stack([ambient_occlusion, roughness, np.zeros_like(roughness)], axis=-1)

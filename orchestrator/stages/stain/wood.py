@@ -1,4 +1,4 @@
-"""Where to stain: the likelihood of wood, from the models' answers."""
+"""Determines which pixels to stain, from the model outputs."""
 
 from __future__ import annotations
 
@@ -9,40 +9,49 @@ from orchestrator.domain.images import FloatMap
 from orchestrator.domain.material_maps import MaterialMaps
 from orchestrator.domain.stain import Region
 
-PIECE_SHARES = (0.02, 0.9)
-"""A piece stands out when it fills this much of the picture: not a speck, and not everything."""
-PIECE_WOOD = 0.5
-"""The piece holds most of the wood when it holds more than this share of it."""
-PIECE_PART = 0.6
-"""A patch of wood with more than this share inside the piece belongs to it whole: its shaded side was missed.
-Not where it leaves the picture beyond the piece, as a floor does."""
+MIN_PIECE_SHARE = 0.02
+"""A piece that covers less of the photo is treated as noise. Not tuned."""
+MAX_PIECE_SHARE = 0.9
+"""A piece that covers more of the photo is not distinguished from its surroundings. Not tuned."""
+MIN_PIECE_WOOD = 0.5
+"""The region AUTO stains only the piece if the piece contains more than this share of the wood. Not tuned."""
+MIN_PATCH_OVERLAP = 0.6
+"""A patch of wood with more than this share inside the piece belongs to the piece as a whole. This recovers shaded
+sides that the segmentation assigns to the background. It excludes patches that reach the border of the photo outside
+the piece, such as a floor. Not tuned."""
 
 
 def wood_probability(maps: MaterialMaps, region: Region) -> FloatMap:
-    """[h, w] in [0, 1]: wood inside the region, at model resolution."""
-    if region is Region.PIECE or (region is Region.AUTO and _piece_holds_the_wood(maps)):
+    """Return the [h, w] probability of wood inside the region, at model resolution."""
+    if region is Region.PIECE or (region is Region.AUTO and _piece_contains_the_wood(maps)):
         return _wood_of_piece(maps)
     return maps.wood
 
 
 def _wood_of_piece(maps: MaterialMaps) -> FloatMap:
-    """The wood of the piece, by Bayes' rule: where much of the piece is wood, its doubtful parts are wood sooner."""
+    """Return the [h, w] probability that a pixel is wood of the piece.
+
+    By Bayes' rule, the share of wood in the piece is the prior of its pixels: uncertain pixels of a mostly wooden piece
+    are probably wood.
+    """
     inside = maps.foreground
     share = float((maps.wood * inside).sum() / max(inside.sum(), 1e-6))
-    doubted = (1.0 - maps.wood) * (1.0 - share)
-    wood = maps.wood * share / np.maximum(maps.wood * share + doubted, 1e-6)
+    other = (1.0 - maps.wood) * (1.0 - share)
+    wood = maps.wood * share / np.maximum(maps.wood * share + other, 1e-6)
     _, patches = cv2.connectedComponents((maps.wood > 0.5).astype(np.uint8))
     area = np.bincount(patches.ravel())
-    held = np.bincount(patches.ravel(), inside.ravel()) > PIECE_PART * area
+    of_piece = np.bincount(patches.ravel(), inside.ravel()) > MIN_PATCH_OVERLAP * area
     border = np.ones(inside.shape, bool)
     border[1:-1, 1:-1] = False
-    held[patches[border & (inside < 0.5)]] = False
-    held[0] = False  # what is no wood
-    return np.asarray(wood * np.maximum(inside, held[patches]), np.float32)
+    of_piece[patches[border & (inside < 0.5)]] = False
+    of_piece[0] = False  # label 0 is not wood
+    return np.asarray(wood * np.maximum(inside, of_piece[patches]), np.float32)
 
 
-def _piece_holds_the_wood(maps: MaterialMaps) -> bool:
+def _piece_contains_the_wood(maps: MaterialMaps) -> bool:
+    """Return whether there is a piece that contains most of the wood."""
     piece = maps.foreground > 0.5
+    if not MIN_PIECE_SHARE < float(piece.mean()) < MAX_PIECE_SHARE:
+        return False
     wood = float(maps.wood.sum())
-    share = float(piece.mean())
-    return PIECE_SHARES[0] < share < PIECE_SHARES[1] and wood > 0 and float(maps.wood[piece].sum()) > PIECE_WOOD * wood
+    return wood > 0 and float(maps.wood[piece].sum()) > MIN_PIECE_WOOD * wood

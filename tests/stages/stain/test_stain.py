@@ -26,15 +26,15 @@ def walnut(scene):
     return stain(scene.photo_srgb, scene.maps, StainOptions(WALNUT))
 
 
-def mean_lab(picture_srgb, where):
-    return lab_from_linear(linear_from_srgb(picture_srgb)[where].mean(axis=0))
+def mean_lab(image_srgb, mask):
+    return lab_from_linear(linear_from_srgb(image_srgb)[mask].mean(axis=0))
 
 
 @pytest.mark.parametrize("name", STAINS)
 def test_the_mean_of_the_wood_reaches_every_stain_of_the_catalogue(scene, name):
     result = stain(scene.photo_srgb, scene.maps, StainOptions(STAINS[name].color), mask=scene.wood)
     goal = lab_from_linear(linear_from_color(STAINS[name].color))
-    assert ciede2000(mean_lab(result.albedo, scene.wood > 0), goal) < 1.0  # less than an eye sees side by side
+    assert ciede2000(mean_lab(result.albedo, scene.wood > 0), goal) < 1.0  # not visible side by side
     assert result.delta_e < 1.0
 
 
@@ -44,14 +44,14 @@ def test_stain_leaves_other_materials_untouched(scene, walnut):
     assert np.array_equal(walnut.preview[outside], scene.photo_srgb[outside])
 
 
-def test_the_albedo_outside_a_given_mask_is_the_unstained_one(scene):
+def test_the_albedo_outside_the_mask_does_not_depend_on_the_stain(scene):
     mask = np.zeros_like(scene.wood)
     mask[150:200, 40:120] = 255
-    one = stain(scene.photo_srgb, scene.maps, StainOptions(WALNUT), mask=mask)
-    other = stain(scene.photo_srgb, scene.maps, StainOptions(STAINS["whitewash"].color), mask=mask)
-    assert np.array_equal(one.preview[mask == 0], scene.photo_srgb[mask == 0])
-    assert np.array_equal(one.albedo[mask == 0], other.albedo[mask == 0])
-    assert np.array_equal(one.wood_mask, mask)
+    walnut = stain(scene.photo_srgb, scene.maps, StainOptions(WALNUT), mask=mask)
+    whitewash = stain(scene.photo_srgb, scene.maps, StainOptions(STAINS["whitewash"].color), mask=mask)
+    assert np.array_equal(walnut.preview[mask == 0], scene.photo_srgb[mask == 0])
+    assert np.array_equal(walnut.albedo[mask == 0], whitewash.albedo[mask == 0])
+    assert np.array_equal(walnut.wood_mask, mask)
 
 
 def test_the_mask_follows_the_edge_of_the_wood(scene, walnut):
@@ -60,7 +60,7 @@ def test_the_mask_follows_the_edge_of_the_wood(scene, walnut):
 
 
 @pytest.mark.parametrize("name", ["ebony", "walnut", "golden-oak", "whitewash"])
-def test_full_grain_is_kept(scene, name):
+def test_preserve_grain_1_keeps_the_grain_of_the_albedo(scene, name):
     options = StainOptions(STAINS[name].color)
     bare = stain(scene.photo_srgb, scene.maps, replace(options, strength=0.0), mask=scene.wood)
     result = stain(scene.photo_srgb, scene.maps, options, mask=scene.wood)
@@ -69,23 +69,23 @@ def test_full_grain_is_kept(scene, name):
     assert 0.8 <= contrast <= 1.25
 
 
-def test_full_grain_is_seen_in_the_stained_photo(scene, walnut):
+def test_preserve_grain_1_keeps_the_grain_of_the_photo(scene, walnut):
     correlation, contrast = grain_kept(scene.photo_srgb, walnut.preview, scene.wood)
     assert correlation >= 0.95
     assert 0.8 <= contrast <= 1.25
 
 
-def test_no_grain_paints_the_wood_over(scene):
+def test_preserve_grain_0_removes_the_grain(scene):
     result = stain(scene.photo_srgb, scene.maps, StainOptions(WALNUT, preserve_grain=0.0), mask=scene.wood)
     assert grain_kept(scene.photo_srgb, result.preview, scene.wood)[1] <= 0.3
 
 
-def test_strength_zero_changes_nothing_and_half_lies_between(scene, walnut):
+def test_strength_0_changes_nothing_and_one_half_is_in_between(scene, walnut):
     none = stain(scene.photo_srgb, scene.maps, StainOptions(WALNUT, strength=0.0))
     half = stain(scene.photo_srgb, scene.maps, StainOptions(WALNUT, strength=0.5))
     assert np.array_equal(none.preview, scene.photo_srgb)
     assert walnut.preview.mean() < half.preview.mean() < none.preview.mean()
-    assert none.delta_e == pytest.approx(walnut.delta_e, abs=0.01)  # both tell of full strength
+    assert none.delta_e == pytest.approx(walnut.delta_e, abs=0.01)  # delta_e is measured at full strength
 
 
 def test_more_coats_are_darker(scene, walnut):
@@ -94,8 +94,8 @@ def test_more_coats_are_darker(scene, walnut):
     assert SrgbColor.parse(deep.reached).red < SrgbColor.parse(walnut.reached).red
 
 
-def test_the_light_in_the_photo_stays(scene):
-    """The preview falls off from left to right as the photo does."""
+def test_the_preview_keeps_the_lighting(scene):
+    """The light falls off from left to right as in the photo."""
     result = stain(scene.photo_srgb, scene.maps, StainOptions(WALNUT), mask=scene.wood)
     board = slice(120, 230)
     before = linear_from_srgb(scene.photo_srgb)[board].mean(axis=(0, 2))
@@ -103,20 +103,20 @@ def test_the_light_in_the_photo_stays(scene):
     assert (after[-20:].mean() / after[:20].mean()) == pytest.approx(before[-20:].mean() / before[:20].mean(), rel=0.05)
 
 
-def test_a_lighter_stain_does_not_raise_what_varnish_mirrors():
-    """Of dark wood's light a part is mirrored; lighter wood is lighter by less than its own colour is."""
+def test_a_lighter_stain_does_not_brighten_the_reflections_of_varnish():
+    """Part of the light of dark wood is reflected, so that the photo brightens less than the albedo."""
     dark = wooden_scene(mean=(0.06, 0.035, 0.02))
     result = stain(dark.photo_srgb, dark.maps, StainOptions(STAINS["natural-oak"].color), mask=dark.wood)
     board = dark.wood == 255
     own = dark.albedo_linear[board].mean(axis=0)
     oak, before, after = (
-        linear_from_srgb(one)[board].mean(axis=0) for one in (result.albedo, dark.photo_srgb, result.preview)
+        linear_from_srgb(image)[board].mean(axis=0) for image in (result.albedo, dark.photo_srgb, result.preview)
     )
     assert after / before == pytest.approx((oak + VARNISH) / (own + VARNISH), rel=0.1)
     assert (after / before < 0.9 * oak / own).all()
 
 
-def test_the_same_input_gives_the_same_bytes_however_it_is_cut(scene, walnut, monkeypatch):
+def test_the_result_is_reproducible_and_independent_of_the_strip_size(scene, walnut, monkeypatch):
     again = stain(scene.photo_srgb, scene.maps, StainOptions(WALNUT))
     surface = surface_maps(scene.photo_srgb, scene.maps)
     monkeypatch.setattr(strips.strips, "__defaults__", (5 * scene.photo_srgb.shape[1],))
@@ -125,11 +125,11 @@ def test_the_same_input_gives_the_same_bytes_however_it_is_cut(scene, walnut, mo
     for name in ("albedo", "preview", "before_after", "wood_mask"):
         assert np.array_equal(getattr(walnut, name), getattr(again, name))
         assert np.array_equal(getattr(walnut, name), getattr(cut, name))
-    for name in ("normal", "roughness", "ambient_occlusion", "height", "orm", "wood_mask"):
+    for name in ("normal", "roughness", "ambient_occlusion", "height", "orm"):
         assert np.array_equal(getattr(surface, name), getattr(surface_cut, name))
 
 
-def test_surface_maps_are_flat_off_the_wood_and_show_grain_on_it(scene):
+def test_surface_maps_show_grain_on_wood_and_are_flat_elsewhere(scene):
     surface = surface_maps(scene.photo_srgb, scene.maps)
     wall, board = slice(0, 80), slice(110, 235)
     assert np.all(surface.height[wall] == 32768)
@@ -138,19 +138,19 @@ def test_surface_maps_are_flat_off_the_wood_and_show_grain_on_it(scene):
     assert np.array_equal(surface.orm[..., 0], surface.ambient_occlusion)
     assert np.array_equal(surface.orm[..., 1], surface.roughness)
     assert surface.orm[..., 2].max() == 0
-    # Dark pores lie deeper.
+    # Dark pores are deeper.
     light = scene.albedo_linear[board].sum(axis=2).ravel()
     assert np.corrcoef(light, surface.height[board].ravel())[0, 1] > 0.5
 
 
-def test_a_photo_without_wood_is_refused():
+def test_a_photo_without_wood_is_rejected():
     scene = wooden_scene()
-    bare = replace(scene.maps, material=np.stack([0 * scene.maps.wood, 1 + 0 * scene.maps.wood]))
+    no_wood = replace(scene.maps, material=np.stack([0 * scene.maps.wood, 1 + 0 * scene.maps.wood]))
     with pytest.raises(NoWoodFound):
-        stain(scene.photo_srgb, bare, StainOptions(WALNUT))
+        stain(scene.photo_srgb, no_wood, StainOptions(WALNUT))
 
 
-def test_wood_outside_the_piece_is_left_when_only_the_piece_is_asked_for(scene):
+def test_the_region_piece_leaves_wood_outside_the_piece_unstained(scene):
     piece = np.zeros_like(scene.maps.wood)
     piece[:, : piece.shape[1] // 2] = 1
     maps = replace(scene.maps, component=np.stack([1 - piece, piece]))
@@ -161,25 +161,25 @@ def test_wood_outside_the_piece_is_left_when_only_the_piece_is_asked_for(scene):
 
 
 @pytest.mark.parametrize(
-    ("mask", "wrong"),
+    ("mask", "message"),
     [
         (np.full((10, 20), 255, np.uint8), "20×10"),
         (np.zeros((240, 320), np.uint8), "black everywhere"),
     ],
 )
-def test_a_mask_that_cannot_be_used_is_refused_with_its_field(scene, mask, wrong):
-    with pytest.raises(InvalidInput, match=wrong) as refusal:
+def test_an_unusable_mask_is_rejected_with_its_field(scene, mask, message):
+    with pytest.raises(InvalidInput, match=message) as rejected:
         stain(scene.photo_srgb, scene.maps, StainOptions(WALNUT), mask=mask)
-    assert refusal.value.field == "stain.mask_asset_id"
+    assert rejected.value.field == "stain.mask_asset_id"
 
 
-def test_a_small_mask_is_stained_to_the_target_too(scene):
+def test_a_small_mask_reaches_the_target(scene):
     mask = np.zeros_like(scene.wood)
     mask[200:204, 50:60] = 255
     assert stain(scene.photo_srgb, scene.maps, StainOptions(WALNUT), mask=mask).delta_e < 1.0
 
 
-def test_a_cancel_stops_the_stain(scene):
+def test_a_canceled_job_stops_the_stage(scene):
     def cancel(*_):
         raise Canceled("the caller canceled the job")
 
@@ -188,7 +188,7 @@ def test_a_cancel_stops_the_stain(scene):
 
 
 @pytest.mark.parametrize(("height", "width"), [(1, 1), (3, 400), (400, 3), (64, 64)])
-def test_any_shape_of_photo_works(height, width):
+def test_photos_of_any_shape_are_stained(height, width):
     photo = np.full((height, width, 3), (120, 80, 50), np.uint8)
     scene = wooden_scene(32, 32, wood_share=1.0)
     result = stain(photo, scene.maps, StainOptions(WALNUT), mask=np.full((height, width), 255, np.uint8))
@@ -196,9 +196,9 @@ def test_any_shape_of_photo_works(height, width):
     assert surface_maps(photo, scene.maps).normal.shape == photo.shape
 
 
-def test_before_and_after_fit_a_screen():
+def test_the_before_after_image_has_a_maximum_width():
     before, after = np.zeros((3000, 4000, 3), np.uint8), np.full((3000, 4000, 3), 90, np.uint8)
-    picture = before_after(before, after)
-    assert picture.shape[1] <= COMPARISON_WIDTH
-    assert picture[0, 0, 0] == 0
-    assert picture[0, -1, 0] == 90
+    image = before_after(before, after)
+    assert image.shape[1] <= COMPARISON_WIDTH
+    assert image[0, 0, 0] == 0
+    assert image[0, -1, 0] == 90

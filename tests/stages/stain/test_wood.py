@@ -35,30 +35,30 @@ def foreground() -> FloatMap:
     return piece
 
 
-def test_a_shaded_side_that_the_piece_lost_is_wood_of_the_piece(foreground: FloatMap) -> None:
+def test_a_shaded_side_outside_the_piece_mask_is_wood_of_the_piece(foreground: FloatMap) -> None:
     wood = foreground.copy()
-    wood[10:50, 60:70] = 0.9  # wood that goes on beyond the piece, for a fifth of the whole
-    found = wood_probability(maps(foreground, wood), Region.AUTO)
-    assert found[30, 65] > 0.9
+    wood[10:50, 60:70] = 0.9  # wood that continues beyond the piece, a fifth of the patch
+    probability = wood_probability(maps(foreground, wood), Region.AUTO)
+    assert probability[30, 65] > 0.9
 
 
-def test_a_wooden_floor_that_touches_the_piece_is_not_the_piece(foreground: FloatMap) -> None:
+def test_a_wooden_floor_that_touches_the_piece_is_not_wood_of_the_piece(foreground: FloatMap) -> None:
     wood = foreground.copy()
     wood[50:, :] = 0.9
-    found = wood_probability(maps(foreground, wood), Region.PIECE)
-    assert found[30, 40] > 0.9
-    assert (found[50:] == 0).all()
+    probability = wood_probability(maps(foreground, wood), Region.PIECE)
+    assert probability[30, 40] > 0.9
+    assert (probability[50:] == 0).all()
 
 
-def test_a_doubtful_part_of_a_wooden_piece_is_wood_and_of_a_cushion_is_not(foreground: FloatMap) -> None:
-    wooden, padded = foreground * 0.95, foreground * 0.05
-    for wood in (wooden, padded):
+def test_uncertain_pixels_are_wood_on_a_wooden_piece_and_not_on_a_cushion(foreground: FloatMap) -> None:
+    wooden, upholstered = foreground * 0.95, foreground * 0.05
+    for wood in (wooden, upholstered):
         wood[20:25, 30:35] = 0.4
     assert wood_probability(maps(foreground, wooden), Region.PIECE)[22, 32] > 0.5
-    assert wood_probability(maps(foreground, padded), Region.PIECE)[22, 32] < 0.1
+    assert wood_probability(maps(foreground, upholstered), Region.PIECE)[22, 32] < 0.1
 
 
-def test_without_a_piece_no_wood_is_its(foreground: FloatMap) -> None:
+def test_without_a_piece_the_region_piece_contains_no_wood(foreground: FloatMap) -> None:
     nothing = maps(np.zeros_like(foreground), foreground)
     assert (wood_probability(nothing, Region.PIECE) == 0).all()
     assert np.array_equal(wood_probability(nothing, Region.PICTURE), foreground)
