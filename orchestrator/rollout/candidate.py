@@ -64,10 +64,7 @@ class Comparison:
 def check_candidate(
     comparison: Comparison, options: DeployOptions, evaluation: Evaluation | None, progress: Progress
 ) -> CandidateReport:
-    """Warm up the candidate and compare it on the golden inputs and, if requested, on live requests.
-
-    Raises CandidateRefused if it fails a check.
-    """
+    """Compare the candidate on golden inputs and, if requested, live requests. Raises CandidateRefused if it fails."""
     uses_shadow = options.shadow_share > 0
     golden_end = GOLDEN_END if uses_shadow else 1.0
     serving_version = int(comparison.serving_version)
