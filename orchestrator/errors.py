@@ -26,6 +26,10 @@ class HeartwoodError(Exception):
     reason = "INTERNAL"
     retryable = False
 
+    def __init_subclass__(cls, reason: str = "", retryable: bool = False) -> None:
+        cls.reason = reason or cls.reason
+        cls.retryable = retryable or cls.retryable
+
     def __init__(self, message: str, **facts: object) -> None:
         super().__init__(message)
         self.message = message
@@ -42,14 +46,12 @@ def _rebuild(kind: type[HeartwoodError], state: dict[str, object]) -> HeartwoodE
     return error
 
 
-class InvalidInput(HeartwoodError):
+class InvalidInput(HeartwoodError, reason="INVALID_INPUT"):
     """A value from the caller is invalid.
 
     Attributes:
         field: the path of the field in the API, such as ``stain.target_color``.
     """
-
-    reason = "INVALID_INPUT"
 
     def __init__(self, field: str, message: str, **facts: object) -> None:
         super().__init__(f"{field}: {message}", **facts)
@@ -57,125 +59,82 @@ class InvalidInput(HeartwoodError):
         self.description = message
 
 
-class NotFound(HeartwoodError):
+class NotFound(HeartwoodError, reason="NOT_FOUND"):
     """The tenant has no object with this id."""
-
-    reason = "NOT_FOUND"
 
     def __init__(self, kind: str, id: str) -> None:
         super().__init__(f"{kind} {id!r} was not found", kind=kind, id=id)
 
 
-class FailedPrecondition(HeartwoodError):
+class FailedPrecondition(HeartwoodError, reason="FAILED_PRECONDITION"):
     """The call is valid, but not in the current state."""
 
-    reason = "FAILED_PRECONDITION"
 
-
-class ChangedMeanwhile(HeartwoodError):
+class ChangedMeanwhile(HeartwoodError, reason="CHANGED_MEANWHILE"):
     """Another caller changed the object after this caller read it."""
 
-    reason = "CHANGED_MEANWHILE"
 
-
-class CandidateRefused(HeartwoodError):
+class CandidateRefused(HeartwoodError, reason="CANDIDATE_REFUSED"):
     """A candidate for a new model version failed a check. It does not serve."""
 
-    reason = "CANDIDATE_REFUSED"
 
-
-class NoWoodFound(HeartwoodError):
+class NoWoodFound(HeartwoodError, reason="NO_WOOD_FOUND"):
     """The photo shows too little wood to stain."""
 
-    reason = "NO_WOOD_FOUND"
-
     def __init__(self, share: float, minimum: float) -> None:
-        super().__init__(
-            f"no wood was found: {share:.2%} of the photo is wood, at least {minimum:.0%} is required; "
-            "give a mask (stain.mask_asset_id), or a photo in which the wood is larger",
-            share=f"{share:.5f}",
-            minimum=minimum,
-        )
+        problem = f"no wood was found: {share:.2%} of the photo is wood, at least {minimum:.0%} is required"
+        remedy = "give a mask (stain.mask_asset_id), or a photo in which the wood is larger"
+        super().__init__(f"{problem}; {remedy}", share=f"{share:.5f}", minimum=minimum)
 
 
-class NoPieceFound(HeartwoodError):
+class NoPieceFound(HeartwoodError, reason="NO_PIECE_FOUND"):
     """The photo shows no piece of furniture, or a piece that is too small to cut out."""
 
-    reason = "NO_PIECE_FOUND"
-
     def __init__(self, share: float, minimum: float) -> None:
-        super().__init__(
-            f"no piece of furniture was found: it covers {share:.2%} of the photo, at least {minimum:.1%} is needed; "
-            "send a photo that shows the piece larger",
-            share=f"{share:.5f}",
-            minimum=minimum,
-        )
+        problem = f"no piece of furniture was found: it covers {share:.2%} of the photo"
+        rule = f"at least {minimum:.1%} is needed; send a photo that shows the piece larger"
+        super().__init__(f"{problem}, {rule}", share=f"{share:.5f}", minimum=minimum)
 
 
-class Unauthenticated(HeartwoodError):
+class Unauthenticated(HeartwoodError, reason="UNAUTHENTICATED"):
     """The bearer token is missing or unknown."""
 
-    reason = "UNAUTHENTICATED"
 
-
-class PermissionDenied(HeartwoodError):
+class PermissionDenied(HeartwoodError, reason="PERMISSION_DENIED"):
     """The caller is authenticated, but lacks the permission for this call."""
 
-    reason = "PERMISSION_DENIED"
 
-
-class AlreadyExists(HeartwoodError):
+class AlreadyExists(HeartwoodError, reason="REQUEST_ID_REUSED"):
     """The ``request_id`` was already used for a different request."""
 
-    reason = "REQUEST_ID_REUSED"
 
-
-class ResourceExhausted(HeartwoodError):
+class ResourceExhausted(HeartwoodError, reason="RESOURCE_EXHAUSTED", retryable=True):
     """A limit of the service or of the tenant is reached."""
 
-    reason = "RESOURCE_EXHAUSTED"
-    retryable = True
 
-
-class ModelUnavailable(HeartwoodError):
+class ModelUnavailable(HeartwoodError, reason="MODEL_UNAVAILABLE", retryable=True):
     """Triton, or one of its models, is temporarily unavailable."""
 
-    reason = "MODEL_UNAVAILABLE"
-    retryable = True
 
-
-class ModelFailed(HeartwoodError):
+class ModelFailed(HeartwoodError, reason="MODEL_FAILED"):
     """A model returned an error or an invalid output."""
 
-    reason = "MODEL_FAILED"
 
-
-class DetectorUnavailable(HeartwoodError):
+class DetectorUnavailable(HeartwoodError, reason="DETECTOR_UNAVAILABLE", retryable=True):
     """The vision endpoint is temporarily unavailable."""
 
-    reason = "DETECTOR_UNAVAILABLE"
-    retryable = True
 
-
-class DetectorFailed(HeartwoodError):
+class DetectorFailed(HeartwoodError, reason="DETECTOR_FAILED"):
     """The vision endpoint rejected the call or returned an invalid reply."""
 
-    reason = "DETECTOR_FAILED"
 
-
-class ToolFailed(HeartwoodError):
+class ToolFailed(HeartwoodError, reason="TOOL_FAILED"):
     """An external program failed."""
 
-    reason = "TOOL_FAILED"
 
-
-class DeadlineExceeded(HeartwoodError):
+class DeadlineExceeded(HeartwoodError, reason="DEADLINE_EXCEEDED"):
     """The deadline of the job or of the call has passed."""
 
-    reason = "DEADLINE_EXCEEDED"
 
-
-class Canceled(HeartwoodError):
+class Canceled(HeartwoodError, reason="CANCELED"):
     """The caller canceled the job."""
-
-    reason = "CANCELED"

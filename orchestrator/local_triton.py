@@ -9,9 +9,6 @@ from orchestrator.settings import Settings
 
 def local_triton(settings: Settings) -> TritonServer:
     """Return a Triton server that is not started yet. Use it as a context manager to start and stop it."""
-    return TritonServer(
-        settings.model_repository,
-        settings.triton_backends,
-        settings.root / "triton",
-        profile=select_profile(settings.triton_profiles, settings.triton_profile),
-    )
+    profile = select_profile(settings.triton_profiles, settings.triton_profile)
+    folder = settings.root / "triton"
+    return TritonServer(settings.model_repository, settings.triton_backends, folder, profile=profile)

@@ -63,7 +63,8 @@ async def _serve(
     server = Server(settings, runner.jobs, rollout)
     port = await server.start()
     host = settings.listen.rpartition(":")[0]
-    _ensure_local_token(settings)
+    if not settings.local_token_file.exists():
+        write_private(settings.local_token_file, add_token(settings.tokens_file, LOCAL_TENANT))
     await server.set_health(await asyncio.to_thread(models.ready))
     write_private(settings.service_file, json.dumps({"address": f"{host}:{port}", "pid": os.getpid()}))
     announce(f"Heartwood listens on {host}:{port}")
@@ -99,14 +100,7 @@ def _exclusive_lock(file: Path) -> Iterator[None]:
         try:
             fcntl.flock(lock_file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
-            raise FailedPrecondition(
-                f"another Heartwood service already uses the data folder {file.parent}; "
-                "stop it, or set HEARTWOOD_DATA_DIR to another folder"
-            ) from None
+            problem = f"another Heartwood service already uses the data folder {file.parent}"
+            remedy = "stop it, or set HEARTWOOD_DATA_DIR to another folder"
+            raise FailedPrecondition(f"{problem}; {remedy}") from None
         yield
-
-
-def _ensure_local_token(settings: Settings) -> None:
-    """Create the token of the tenant ``local`` on the first start. Only the owner of the data folder can read it."""
-    if not settings.local_token_file.exists():
-        write_private(settings.local_token_file, add_token(settings.tokens_file, LOCAL_TENANT))

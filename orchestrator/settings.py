@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
@@ -12,6 +12,7 @@ PACKAGE = Path(__file__).resolve().parent
 BUNDLED = PACKAGE / "bundled"
 """The models, Triton backends and profiles of an installed wheel. Absent from a checkout."""
 RESOURCES = BUNDLED if BUNDLED.is_dir() else PACKAGE.parent
+TRITON_CONFIG = RESOURCES / "triton_config"
 
 
 class Settings(BaseSettings):
@@ -24,28 +25,18 @@ class Settings(BaseSettings):
 
     data_dir: Path = Field(Path("~/.local/share/heartwood"), description="folder of files, records, logs and tokens")
     model_repository: Path = Field(RESOURCES / "model_repository", description="model repository that Triton serves")
-    triton_backends: Path = Field(
-        RESOURCES / "triton_config" / "backends", description="folder of the Python-based Triton backends"
-    )
-    triton_profiles: Path = Field(RESOURCES / "triton_config" / "profiles", description="folder of the Triton profiles")
-    triton_profile: str = Field(
-        "auto", description="cpu, gpu or tensorrt; auto chooses by the hardware; none serves the configs unchanged"
-    )
+    triton_backends: Path = Field(TRITON_CONFIG / "backends", description="folder of the Python-based Triton backends")
+    triton_profiles: Path = Field(TRITON_CONFIG / "profiles", description="folder of the Triton profiles")
+    triton_profile: str = Field("auto", description="cpu, gpu or tensorrt; auto: by the hardware; none: no profile")
 
     listen: str = Field("127.0.0.1:8500", description="host:port of the gRPC service; port 0 chooses a free port")
     tls_certificate: Path | None = Field(None, description="PEM certificate chain; required to listen beyond loopback")
     tls_key: Path | None = Field(None, description="PEM private key of tls_certificate")
-    allow_plaintext: bool = Field(
-        False, description="allow listening beyond loopback without TLS, such as behind a proxy"
-    )
-    max_concurrent_rpcs: int = Field(
-        256, ge=1, description="maximum concurrent calls; further calls fail with RESOURCE_EXHAUSTED"
-    )
+    allow_plaintext: bool = Field(False, description="listen beyond loopback without TLS, such as behind a proxy")
+    max_concurrent_rpcs: int = Field(256, ge=1, description="maximum concurrent calls; others are rejected")
     drain_s: float = Field(20.0, ge=0, description="time that calls and jobs have to finish after SIGTERM")
 
-    triton_url: str = Field(
-        "", description="gRPC host:port of a running Triton; empty starts the Triton of the pip package"
-    )
+    triton_url: str = Field("", description="gRPC host:port of a running Triton; empty starts that of the pip package")
     triton_timeout_s: float = Field(120.0, gt=0, description="timeout of one inference")
 
     operators: tuple[str, ...] = Field(("local",), description="tenants that may deploy and promote models")
@@ -54,32 +45,22 @@ class Settings(BaseSettings):
     database_url: str = Field("", description="SQLAlchemy URL of the records; empty: SQLite in data_dir")
     dbos_database_url: str = Field("", description="database URL of the durable jobs; empty: SQLite in data_dir")
     blob_url: str = Field("", description="file:///…, s3://bucket/prefix, gs://… or az://…; empty: data_dir/blobs")
-    blob_options: dict[str, str] = Field(
-        default_factory=dict, description="options of the object store, with the names that obstore uses"
-    )
+    blob_options: dict[str, str] = Field({}, description="options of the object store, by their names in obstore")
 
     workers: int = Field(2, ge=1, description="jobs that run concurrently in this process")
-    executor_id: str = Field(
-        "local", description="unique and stable name of this replica; a replica recovers its own jobs"
-    )
+    executor_id: str = Field("local", description="unique, stable name of this replica, which recovers its own jobs")
     job_timeout_s: float = Field(7200.0, gt=0, description="time limit of a job without a deadline")
     max_active_jobs: int = Field(1000, ge=1, description="maximum queued and running jobs of one tenant")
     max_photos: int = Field(200, ge=1, description="maximum photos in one upload")
 
-    render_processes: int = Field(
-        1, ge=1, description="Blender processes that share the frames of a turntable and the CPU cores"
-    )
+    render_processes: int = Field(1, ge=1, description="Blender processes of a turntable; they share the cores")
     tool_memory_gb: int = Field(12, ge=1, description="maximum resident memory of an external program")
     blender: str = Field("", description="path of a blender executable; empty uses the bpy wheel")
     ffmpeg: str = Field("", description="path of an ffmpeg executable; empty uses the one in imageio-ffmpeg")
     meshroom: str = Field("", description="path of a meshroom_batch executable; empty searches PATH")
-    trellis_url: str = Field(
-        "", description="URL of an image-to-3D server with the API of TRELLIS NIM; empty disables it"
-    )
+    trellis_url: str = Field("", description="URL of an image-to-3D server with the TRELLIS NIM API; empty: none")
     trellis_api_key: SecretStr = Field(SecretStr(""), description="bearer token for trellis_url")
-    trellis_timeout_s: float = Field(
-        600.0, gt=0, description="timeout of one request; a server that has just started first loads its model"
-    )
+    trellis_timeout_s: float = Field(600.0, gt=0, description="timeout of one request, including loading the model")
 
     openai_base_url: str = Field("https://api.openai.com/v1", description="URL of an OpenAI-compatible API")
     openai_api_key: SecretStr = Field(SecretStr(""), description="API key; empty disables the openai detector")
@@ -87,16 +68,10 @@ class Settings(BaseSettings):
     openai_timeout_s: float = Field(60.0, gt=0, description="timeout of one request")
     openai_max_retries: int = Field(3, ge=0, description="retries of one request")
     openai_usd_per_million_input: float = Field(0.40, ge=0, description="price in USD, used to record the cost of jobs")
-    openai_usd_per_million_output: float = Field(
-        1.60, ge=0, description="price in USD, used to record the cost of jobs"
-    )
+    openai_usd_per_million_output: float = Field(1.60, ge=0, description="price in USD, likewise")
 
-    webhook_secret: SecretStr = Field(
-        SecretStr(""), description="key that signs webhooks (HMAC-SHA256); empty: unsigned"
-    )
-    log_level: str = Field(
-        "warning", pattern="^(debug|info|warning|error)$", description="debug, info, warning or error"
-    )
+    webhook_secret: SecretStr = Field(SecretStr(""), description="key of the HMAC-SHA256 of webhooks; empty: unsigned")
+    log_level: Literal["debug", "info", "warning", "error"] = Field("warning", description="minimum level of the log")
 
     @property
     def root(self) -> Path:
@@ -131,9 +106,7 @@ class Settings(BaseSettings):
 
 
 def load(**changes: Any) -> Settings:
-    """Read the settings.
-
-    ``changes`` take precedence over the environment, and the environment over ``heartwood.toml`` in the working folder.
+    """Read the settings: ``changes`` first, then the environment, then ``heartwood.toml`` in the working folder.
 
     Raises:
         pydantic.ValidationError: a setting is unknown or has an invalid value.

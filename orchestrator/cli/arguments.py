@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -13,37 +14,25 @@ from orchestrator.settings import Settings, load
 
 DEFAULT_OUT = Path("output")
 
+optional = partial(typer.Option, show_default=False)
+"""An option without a default, or whose help text states the default."""
+existing_file = partial(typer.Argument, exists=True, dir_okay=False, show_default=False)
+
 Photos = Annotated[
-    list[Path],
-    typer.Argument(
-        help="Photos of one piece of furniture: JPEG, PNG, WebP or HEIC.", metavar="PHOTO…", exists=True, dir_okay=False
-    ),
+    list[Path], existing_file(help="Photos of one piece of furniture: JPEG, PNG, WebP or HEIC.", metavar="PHOTO…")
 ]
 MeshFile = Annotated[
-    Path,
-    typer.Argument(
-        help="3D model: GLB, glTF (zip), FBX, OBJ (zip), STL, PLY or USDZ.",
-        metavar="MODEL",
-        exists=True,
-        dir_okay=False,
-        show_default=False,
-    ),
+    Path, existing_file(help="3D model: GLB, glTF (zip), FBX, OBJ (zip), STL, PLY or USDZ.", metavar="MODEL")
 ]
 Out = Annotated[Path, typer.Option("--out", "-o", help="Folder for the results.")]
 Preview = Annotated[bool, typer.Option("--preview", help="Low resolution, within seconds.")]
-Server = Annotated[
-    str, typer.Option(help="host:port of a running service. Default: the service on this machine.", show_default=False)
-]
-Token = Annotated[str, typer.Option(help="Bearer token for --server.", envvar="HEARTWOOD_TOKEN", show_default=False)]
-StainName = Annotated[
-    str, typer.Option("--stain", help="A named stain; `heartwood stains` lists them.", show_default=False)
-]
-StainColor = Annotated[
-    str, typer.Option("--color", help="Mean colour of the stained wood, '#RRGGBB'.", show_default=False)
-]
-WidthM = Annotated[float, typer.Option("--width-m", help="True width of the piece in metres.", show_default=False)]
-HeightM = Annotated[float, typer.Option("--height-m", help="True height of the piece in metres.", show_default=False)]
-DepthM = Annotated[float, typer.Option("--depth-m", help="True depth of the piece in metres.", show_default=False)]
+Server = Annotated[str, optional(help="host:port of a running service. Default: the service on this machine.")]
+Token = Annotated[str, optional(help="Bearer token for --server.", envvar="HEARTWOOD_TOKEN")]
+StainName = Annotated[str, optional("--stain", help="A named stain; `heartwood stains` lists them.")]
+StainColor = Annotated[str, optional("--color", help="Mean colour of the stained wood, '#RRGGBB'.")]
+WidthM = Annotated[float, optional("--width-m", help="True width of the piece in metres.")]
+HeightM = Annotated[float, optional("--height-m", help="True height of the piece in metres.")]
+DepthM = Annotated[float, optional("--depth-m", help="True depth of the piece in metres.")]
 
 
 def read_settings(**changes: object) -> Settings:
@@ -61,11 +50,7 @@ def read_settings(**changes: object) -> Settings:
 
 
 def read_file(path: Path) -> bytes:
-    """Read a file that the user named.
-
-    Raises:
-        InvalidInput: the file cannot be read.
-    """
+    """Read a file that the user named. Raises InvalidInput if that fails."""
     try:
         return path.read_bytes()
     except OSError as error:
@@ -80,21 +65,13 @@ def enum_values(enum: Any) -> dict[str, Any]:
 
 
 def choice(option: str, value: str, allowed: Mapping[str, Any]) -> Any:
-    """Return the entry of ``allowed`` that the user named.
-
-    Raises:
-        InvalidInput: the name is unknown.
-    """
+    """Return the entry of ``allowed`` that the user named. Raises InvalidInput if the name is unknown."""
     if value not in allowed:
         raise InvalidInput(option, f"{value!r} is unknown; allowed values are {', '.join(allowed)}")
     return allowed[value]
 
 
 def choices(option: str, text: str, allowed: Mapping[str, Any]) -> list[Any]:
-    """Return the entries of ``allowed`` that a comma-separated list names.
-
-    Raises:
-        InvalidInput: a name is unknown.
-    """
+    """Return the entries of ``allowed`` that a comma-separated list names. Raises InvalidInput like ``choice``."""
     names = (name.strip().lower() for name in text.split(","))
     return [choice(option, name, allowed) for name in names if name]

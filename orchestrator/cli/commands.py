@@ -13,8 +13,7 @@ class Command:
     """One command, or one group of commands.
 
     Attributes:
-        target: module in this package and attribute, as "MODULE:ATTRIBUTE". The attribute is a function, or a
-            ``typer.Typer`` for a group.
+        target: "MODULE:ATTRIBUTE" in this package. The attribute is a function, or a ``typer.Typer`` for a group.
         summary: one line for ``heartwood --help``; the same as the first line of the help page of the command.
     """
 

@@ -21,7 +21,7 @@ from orchestrator.cli.terminal import EXIT_FAILED, console, plain_table
 from orchestrator.client.client import Heartwood
 from orchestrator.domain.reconstruct import TrellisSettings
 from orchestrator.errors import HeartwoodError
-from orchestrator.inference.launch import LIBPYTHON, find_triton
+from orchestrator.inference.launch import LIBPYTHON, SHARED_MEMORY, find_triton
 from orchestrator.settings import Settings
 from orchestrator.tools.node_packages import HOW as INSTALL_NODE_PACKAGES
 from orchestrator.tools.node_packages import node_packages
@@ -31,37 +31,26 @@ MIN_SHARED_MEMORY_MB = 256
 SERVICE_TIMEOUT_S = 10.0
 INSTALL_LOCAL = "pip install 'heartwood[local]'"
 INSTALL_TOOLS = "pip install 'heartwood[tools]'"
-SHARED_MEMORY_FOLDER = "/dev/shm"  # noqa: S108 - the folder of POSIX shared memory
-TRITON_MODULES = (
-    ("onnxruntime", "onnxruntime", INSTALL_LOCAL),
-    ("DALI", "nvidia.dali", INSTALL_LOCAL),
-)
-OPTIONAL_MODULES = (
-    ("COLMAP", "pycolmap", INSTALL_TOOLS),
-    ("ffmpeg", "imageio_ffmpeg", INSTALL_TOOLS),
-    ("USD", "pxr", INSTALL_TOOLS),
-    ("torch", "torch", "pip install 'heartwood[nerf]' (for --mode nerf)"),
-)
+TRITON_MODULES = {"onnxruntime": "onnxruntime", "DALI": "nvidia.dali"}
+OPTIONAL_MODULES = {
+    "COLMAP": ("pycolmap", INSTALL_TOOLS),
+    "ffmpeg": ("imageio_ffmpeg", INSTALL_TOOLS),
+    "USD": ("pxr", INSTALL_TOOLS),
+    "torch": ("torch", "pip install 'heartwood[nerf]' (for --mode nerf)"),
+}
 BLENDER_LIBRARIES = "libgl1 libice6 libsm6 libx11-6 libxext6 libxfixes3 libxi6 libxkbcommon0 libxrender1 libxt6"
 """The Debian packages that the bpy wheel links against."""
 
 
 @dataclass(frozen=True)
 class Check:
-    """The result of one check.
-
-    Attributes:
-        name: what was checked.
-        finding: what was found, such as a version or a path.
-        remedy: what to do if the check failed.
-        required: whether a failure makes the exit code 1.
-    """
+    """The result of one check."""
 
     name: str
     ok: bool
-    finding: str
+    finding: str  # such as a version, a path, or what failed
     remedy: str = ""
-    required: bool = True
+    required: bool = True  # whether a failure makes the exit code 1
 
 
 def doctor() -> None:
@@ -85,16 +74,20 @@ def checks(settings: Settings) -> Iterator[Check]:
     yield Check("Python", sys.version_info[:2] == (3, 11), version, "install Python 3.11")
     yield from _triton(settings)
     yield _blender()
-    for name, module, remedy in OPTIONAL_MODULES:
-        yield _module(name, module, remedy, required=False)
-    yield _gltf_tools()
+    for name, (module, remedy) in OPTIONAL_MODULES.items():
+        yield _installed(name, _importable(module), remedy, required=False)
+    try:
+        node_packages()
+        yield Check("glTF tools", True, "installed")
+    except HeartwoodError as error:
+        yield Check("glTF tools", False, error.message, INSTALL_NODE_PACKAGES, required=False)
     if settings.trellis_url:
         yield _trellis(settings)
     meshroom = settings.meshroom or shutil.which("meshroom_batch")
     yield Check("Meshroom", bool(meshroom), meshroom or "none", "optional, an alternative to COLMAP", required=False)
     address = running_address(settings)
     yield _models(settings, address)
-    yield _data_folder(settings)
+    yield _data_folder(settings.root)
     yield Check("service", bool(address), address or "not running", "heartwood up", required=False)
     has_key = bool(settings.openai_api_key.get_secret_value())
     endpoint = f"{settings.openai_model} at {settings.openai_base_url}" if has_key else "no API key"
@@ -111,10 +104,16 @@ def _triton(settings: Settings) -> Iterator[Check]:
         yield Check("Triton", True, str(find_triton()))
     except HeartwoodError as error:
         yield Check("Triton", False, error.message, INSTALL_LOCAL)
-    for name, module, remedy in TRITON_MODULES:
-        yield _module(name, module, remedy)
-    yield _libpython()
-    yield _shared_memory()
+    for name, module in TRITON_MODULES.items():
+        yield _installed(name, _importable(module), INSTALL_LOCAL)
+    # Triton's Python backend needs libpython, which Debian's package python3.11 does not contain.
+    name = LIBPYTHON.removeprefix("lib").partition(".so")[0]
+    found = (Path(sys.base_prefix) / "lib" / LIBPYTHON).exists() or ctypes.util.find_library(name) is not None
+    yield _installed("libpython", found, f"apt-get install lib{name}")
+    free_mb = shutil.disk_usage(SHARED_MEMORY).free >> 20 if SHARED_MEMORY.exists() else 0
+    remedy = f"provide at least {MIN_SHARED_MEMORY_MB} MB in {SHARED_MEMORY} (docker run --shm-size=1g)"
+    finding = f"{free_mb} MB free in {SHARED_MEMORY}" if SHARED_MEMORY.exists() else f"no {SHARED_MEMORY}"
+    yield Check("shared memory", free_mb >= MIN_SHARED_MEMORY_MB, finding, remedy)
 
 
 def _models(settings: Settings, address: str) -> Check:
@@ -134,34 +133,33 @@ def _models(settings: Settings, address: str) -> Check:
 
 def _blender() -> Check:
     if not _importable("bpy"):
-        return Check("Blender", False, "missing", INSTALL_TOOLS, required=False)
+        return _installed("Blender", False, INSTALL_TOOLS, required=False)
     imported = subprocess.run([sys.executable, "-P", "-c", "import bpy"], capture_output=True, text=True, check=False)
     if imported.returncode == 0:
-        return Check("Blender", True, "installed", required=False)
+        return _installed("Blender", True)
     last_line = (imported.stderr.strip().splitlines() or [f"exit code {imported.returncode}"])[-1]
     return Check("Blender", False, last_line, f"apt-get install {BLENDER_LIBRARIES}", required=False)
-
-
-def _gltf_tools() -> Check:
-    try:
-        node_packages()
-    except HeartwoodError as error:
-        return Check("glTF tools", False, error.message, INSTALL_NODE_PACKAGES, required=False)
-    return Check("glTF tools", True, "installed", required=False)
 
 
 def _trellis(settings: Settings) -> Check:
     from orchestrator.tools import trellis  # imports OpenCV, which the other checks do not need
 
-    server = TrellisSettings(settings.trellis_url, settings.trellis_api_key.get_secret_value())
-    ready = trellis.is_ready(server)
-    finding = f"ready at {settings.trellis_url}" if ready else f"no reply from {settings.trellis_url}"
+    ready = trellis.is_ready(TrellisSettings(settings.trellis_url, settings.trellis_api_key.get_secret_value()))
+    finding = f"{'ready at' if ready else 'no reply from'} {settings.trellis_url}"
     return Check("TRELLIS", ready, finding, "start the server, or unset HEARTWOOD_TRELLIS_URL")
 
 
-def _module(name: str, module: str, remedy: str, *, required: bool = True) -> Check:
-    installed = _importable(module)
-    return Check(name, installed, "installed" if installed else "missing", remedy, required)
+def _data_folder(root: Path) -> Check:
+    existing = next(path for path in (root, *root.parents) if path.exists())
+    free_gb = shutil.disk_usage(existing).free >> 30
+    writable = os.access(existing, os.W_OK)
+    finding = f"{root}, {free_gb} GB free" + ("" if writable else ", not writable")
+    remedy = f"set HEARTWOOD_DATA_DIR to a writable folder with {MIN_FREE_GB} GB free"
+    return Check("data folder", writable and free_gb >= MIN_FREE_GB, finding, remedy)
+
+
+def _installed(name: str, found: bool, remedy: str = "", *, required: bool = True) -> Check:
+    return Check(name, found, "installed" if found else "missing", remedy, required)
 
 
 def _importable(module: str) -> bool:
@@ -169,32 +167,3 @@ def _importable(module: str) -> bool:
         return importlib.util.find_spec(module) is not None
     except ModuleNotFoundError:
         return False
-
-
-def _libpython() -> Check:
-    """Check for the library that Triton's Python backend needs; Debian's python3.11 package does not contain it."""
-    name = LIBPYTHON.removeprefix("lib").partition(".so")[0]
-    found = (Path(sys.base_prefix) / "lib" / LIBPYTHON).exists() or ctypes.util.find_library(name) is not None
-    return Check("libpython", found, "installed" if found else "missing", f"apt-get install lib{name}")
-
-
-def _shared_memory() -> Check:
-    remedy = f"provide at least {MIN_SHARED_MEMORY_MB} MB in {SHARED_MEMORY_FOLDER} (docker run --shm-size=1g)"
-    try:
-        stat = os.statvfs(SHARED_MEMORY_FOLDER)
-    except OSError:
-        return Check("shared memory", False, f"no {SHARED_MEMORY_FOLDER}", remedy)
-    free_mb = stat.f_bavail * stat.f_frsize >> 20
-    return Check(
-        "shared memory", free_mb >= MIN_SHARED_MEMORY_MB, f"{free_mb} MB free in {SHARED_MEMORY_FOLDER}", remedy
-    )
-
-
-def _data_folder(settings: Settings) -> Check:
-    root = settings.root
-    existing = next(path for path in (root, *root.parents) if path.exists())
-    free_gb = shutil.disk_usage(existing).free >> 30
-    writable = os.access(existing, os.W_OK)
-    finding = f"{root}, {free_gb} GB free" + ("" if writable else ", not writable")
-    remedy = f"set HEARTWOOD_DATA_DIR to a writable folder with {MIN_FREE_GB} GB free"
-    return Check("data folder", writable and free_gb >= MIN_FREE_GB, finding, remedy)

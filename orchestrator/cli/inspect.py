@@ -37,9 +37,8 @@ def table(facts: ModelFacts, name: str) -> Table:
     """Return the facts about the file ``name``."""
     rows = facts_table(name, file_size(facts.size_bytes))
     size = facts.dimensions
-    rows.add_row(
-        "dimensions", f"{size.width_m:.3f} × {size.height_m:.3f} × {size.depth_m:.3f} m (width, height, depth)"
-    )
+    size_m = f"{size.width_m:.3f} × {size.height_m:.3f} × {size.depth_m:.3f} m (width, height, depth)"
+    rows.add_row("dimensions", size_m)
     rows.add_row("triangles", f"{facts.triangles:,}")
     rows.add_row("vertices", f"{facts.vertices:,}")
     rows.add_row("draw calls", str(facts.draw_calls))

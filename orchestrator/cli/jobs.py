@@ -16,21 +16,14 @@ from orchestrator.cli.terminal import console, plain_table
 from orchestrator.protocol.heartwood.v1 import job_pb2
 
 STATE_NAMES = {number: name.upper() for name, number in enum_values(job_pb2.JobState).items()}
-STATE_STYLES = {
-    "QUEUED": "yellow",
-    "RUNNING": "cyan",
-    "SUCCEEDED": "green",
-    "FAILED": "red",
-    "CANCELED": "magenta",
-}
+STATE_STYLES = {"QUEUED": "yellow", "RUNNING": "cyan", "SUCCEEDED": "green", "FAILED": "red", "CANCELED": "magenta"}
+Most = Annotated[int, typer.Option(help="Maximum number of jobs.")]
 
 app = typer.Typer(help="List, watch and cancel jobs.", no_args_is_help=True)
 
 
 @app.command("list")
-def list_jobs(
-    most: Annotated[int, typer.Option(help="Maximum number of jobs.")] = 20, server: Server = "", token: Token = ""
-) -> None:
+def list_jobs(most: Most = 20, server: Server = "", token: Token = "") -> None:
     """List jobs, newest first."""
     with connect(read_settings(), server, token) as client:
         console.print(table(islice(client.jobs(), most)))
@@ -55,14 +48,8 @@ def table(jobs: Iterable[job_pb2.Job]) -> Table:
     """Return the jobs, one in each row."""
     rows = plain_table("job", "kind", "state", "done", "created", "message")
     for job in jobs:
-        state = STATE_NAMES[job.state]
+        state = Text(STATE_NAMES[job.state], STATE_STYLES[STATE_NAMES[job.state]])
         created = job.create_time.ToDatetime().strftime("%Y-%m-%d %H:%M:%S")
-        rows.add_row(
-            job.id,
-            job.spec.WhichOneof("stage"),
-            Text(state, STATE_STYLES[state]),
-            f"{job.progress.fraction:.0%}",
-            created,
-            Text(job.error.message or job.progress.message),
-        )
+        message = Text(job.error.message or job.progress.message)
+        rows.add_row(job.id, job.spec.WhichOneof("stage"), state, f"{job.progress.fraction:.0%}", created, message)
     return rows

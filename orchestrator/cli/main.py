@@ -11,10 +11,7 @@ from orchestrator.cli.commands import COMMANDS
 
 
 class LazyGroup(TyperGroup):
-    """A group that imports the module of a command only to run the command or to show its own help page.
-
-    The list of commands in ``heartwood --help`` needs only the summaries of the table.
-    """
+    """A group that imports the module of a command only to run the command or to show its own help page."""
 
     def __init__(self, **attributes: Any) -> None:
         super().__init__(**attributes)
@@ -59,7 +56,3 @@ def load(name: str) -> Any:
 def main() -> None:
     """Entry point of ``heartwood``."""
     app()
-
-
-if __name__ == "__main__":
-    main()

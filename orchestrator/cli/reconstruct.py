@@ -2,59 +2,42 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.table import Table
 
-from orchestrator.cli.arguments import (
-    DEFAULT_OUT,
-    DepthM,
-    HeightM,
-    Out,
-    Photos,
-    Preview,
-    Server,
-    Token,
-    WidthM,
-    choice,
-    enum_values,
-    read_settings,
-)
-from orchestrator.cli.downloads import download
-from orchestrator.cli.session import connect, follow, quality, upload
-from orchestrator.cli.terminal import facts_table, print_results
-from orchestrator.client.client import Heartwood
+from orchestrator.cli import arguments
+from orchestrator.cli.arguments import choice, enum_values
+from orchestrator.cli.session import connect, run_stage
+from orchestrator.cli.terminal import facts_table
 from orchestrator.protocol.heartwood.v1 import reconstruct_pb2
 
 FOLDER = "model"
 MODES = enum_values(reconstruct_pb2.ReconstructMode)
 ENGINES = enum_values(reconstruct_pb2.PhotogrammetryEngine)
 PROVIDERS = enum_values(reconstruct_pb2.SingleImageProvider)
+MODE_HELP = f"{', '.join(MODES)}. auto selects photogrammetry for 8 photos or more."
+ORDERED_HELP = "The photos are in order around the piece: match neighbours only."
 
-ModeName = Annotated[
-    str, typer.Option("--mode", help=f"{', '.join(MODES)}. auto selects photogrammetry for 8 photos or more.")
-]
+ModeName = Annotated[str, typer.Option("--mode", help=MODE_HELP)]
 
 
 def reconstruct(
-    photos: Photos,
-    out: Out = DEFAULT_OUT,
+    photos: arguments.Photos,
+    out: arguments.Out = arguments.DEFAULT_OUT,
     mode: ModeName = "auto",
     engine: Annotated[str, typer.Option(help=f"Photogrammetry program: {', '.join(ENGINES)}.")] = "colmap",
     provider: Annotated[str, typer.Option(help=f"Method for single_image: {', '.join(PROVIDERS)}.")] = "local",
-    ordered: Annotated[
-        bool, typer.Option("--ordered", help="The photos are in order around the piece: match neighbours only.")
-    ] = False,
-    width_m: WidthM = 0.0,
-    height_m: HeightM = 0.0,
-    depth_m: DepthM = 0.0,
+    ordered: Annotated[bool, typer.Option("--ordered", help=ORDERED_HELP)] = False,
+    width_m: arguments.WidthM = 0.0,
+    height_m: arguments.HeightM = 0.0,
+    depth_m: arguments.DepthM = 0.0,
     texture: Annotated[int, typer.Option(help="Texture side in pixels: 512, 1024, 2048 or 4096.")] = 2048,
     triangles: Annotated[int, typer.Option(help="Maximum triangle count.")] = 200_000,
-    preview: Preview = False,
-    server: Server = "",
-    token: Token = "",
+    preview: arguments.Preview = False,
+    server: arguments.Server = "",
+    token: arguments.Token = "",
 ) -> None:
     """Make a 3D model from photos.
 
@@ -69,16 +52,8 @@ def reconstruct(
         texture_size=texture,
         max_triangles=triangles,
     )
-    with connect(read_settings(), server, token) as client:
-        job = client.reconstruct(upload(client, photos), options, quality=quality(preview))
-        result = follow(client, job.id, "reconstruct").reconstruct
-        save(client, result, out)
-    print_results(table(result), out)
-
-
-def save(client: Heartwood, result: reconstruct_pb2.ReconstructResult, folder: Path) -> None:
-    """Download the 3D model in all formats and its preview."""
-    download(client, [result.glb, result.usdz, result.fbx, result.preview, *result.extras], folder)
+    with connect(arguments.read_settings(), server, token) as client:
+        run_stage(client, "reconstruct", photos, options, out, preview=preview)
 
 
 def table(result: reconstruct_pb2.ReconstructResult) -> Table:

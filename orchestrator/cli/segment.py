@@ -2,47 +2,32 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.table import Table
 
-from orchestrator.cli.arguments import (
-    DEFAULT_OUT,
-    Out,
-    Photos,
-    Preview,
-    Server,
-    Token,
-    choice,
-    enum_values,
-    read_settings,
-)
-from orchestrator.cli.downloads import download, photo_folders
-from orchestrator.cli.session import connect, follow, quality, upload
-from orchestrator.cli.terminal import plain_table, print_results
-from orchestrator.client.client import Heartwood
+from orchestrator.cli import arguments
+from orchestrator.cli.arguments import choice, enum_values
+from orchestrator.cli.session import connect, run_stage
+from orchestrator.cli.terminal import plain_table
 from orchestrator.errors import InvalidInput
 from orchestrator.protocol.heartwood.v1 import segment_pb2
 
 FOLDER = "segment"
-PROMPTS = "prompts"
-DETECTORS = {name: kind for name, kind in enum_values(segment_pb2.DetectorKind).items() if name != PROMPTS}
+DETECTORS = {name: kind for name, kind in enum_values(segment_pb2.DetectorKind).items() if name != "prompts"}
 """The detectors that a user selects by name. ``--box`` selects the remaining one, ``prompts``."""
+BOX_HELP = "A part as NAME=LEFT,TOP,RIGHT,BOTTOM in pixels. Repeatable."
 
 
 def segment(
-    photos: Photos,
-    out: Out = DEFAULT_OUT,
+    photos: arguments.Photos,
+    out: arguments.Out = arguments.DEFAULT_OUT,
     detector: Annotated[str, typer.Option(help="local, or openai if an API key is set.")] = "local",
-    box: Annotated[
-        list[str] | None,
-        typer.Option(help="A part as NAME=LEFT,TOP,RIGHT,BOTTOM in pixels. Repeatable.", show_default=False),
-    ] = None,
-    preview: Preview = False,
-    server: Server = "",
-    token: Token = "",
+    box: Annotated[list[str] | None, arguments.optional(help=BOX_HELP)] = None,
+    preview: arguments.Preview = False,
+    server: arguments.Server = "",
+    token: arguments.Token = "",
 ) -> None:
     """Find the parts and the wood in photos.
 
@@ -52,18 +37,8 @@ def segment(
     kind = choice("--detector", detector, DETECTORS)
     if kind != segment_pb2.DETECTOR_KIND_LOCAL:
         options.detector = kind
-    with connect(read_settings(), server, token) as client:
-        job = client.segment(upload(client, photos), options, quality=quality(preview))
-        result = follow(client, job.id, "segment").segment
-        save(client, result, out)
-    print_results(table(result), out)
-
-
-def save(client: Heartwood, result: segment_pb2.SegmentResult, folder: Path) -> None:
-    """Download the masks, the overlay and the JSON document of each photo."""
-    for photo, photo_folder in photo_folders(result.photos, folder):
-        masks = [component.mask for component in photo.components]
-        download(client, [*masks, photo.foreground, photo.overlay, photo.document, photo.wood], photo_folder)
+    with connect(arguments.read_settings(), server, token) as client:
+        run_stage(client, "segment", photos, options, out, preview=preview)
 
 
 def table(result: segment_pb2.SegmentResult) -> Table:
@@ -78,16 +53,11 @@ def table(result: segment_pb2.SegmentResult) -> Table:
 
 
 def parse_box(text: str) -> segment_pb2.Prompt:
-    """Parse "NAME=LEFT,TOP,RIGHT,BOTTOM".
-
-    Raises:
-        InvalidInput: the text has another form.
-    """
+    """Parse "NAME=LEFT,TOP,RIGHT,BOTTOM". Raises InvalidInput if the text has another form."""
     name, _, corners = text.partition("=")
     try:
         left, top, right, bottom = (float(corner) for corner in corners.split(","))
     except ValueError:
-        raise InvalidInput(
-            "--box", f"{text!r} is invalid; write NAME=LEFT,TOP,RIGHT,BOTTOM, such as leg=10,200,60,480"
-        ) from None
+        rule = "write NAME=LEFT,TOP,RIGHT,BOTTOM, such as leg=10,200,60,480"
+        raise InvalidInput("--box", f"{text!r} is invalid; {rule}") from None
     return segment_pb2.Prompt(name=name, box=segment_pb2.Box(left=left, top=top, right=right, bottom=bottom))

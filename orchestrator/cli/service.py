@@ -8,19 +8,18 @@ from typing import Annotated
 
 import typer
 
-from orchestrator.cli.arguments import read_settings
+from orchestrator.cli.arguments import optional, read_settings
 from orchestrator.cli.terminal import console
+
+LISTEN_HELP = "host:port of the gRPC API; port 0 chooses a free port."
+TRITON_HELP = "gRPC host:port of a running Triton. Default: start one."
+TENANT_HELP = "Owner of the jobs and files that the token gives access to."
 
 
 def up(
-    listen: Annotated[
-        str,
-        typer.Option(help="host:port of the gRPC API; port 0 chooses a free port.", metavar="ADDRESS"),
-    ] = "",
-    workers: Annotated[int, typer.Option(help="Jobs that run concurrently.", show_default=False)] = 0,
-    triton: Annotated[
-        str, typer.Option(help="gRPC host:port of a running Triton. Default: start one.", metavar="ADDRESS")
-    ] = "",
+    listen: Annotated[str, typer.Option(help=LISTEN_HELP, metavar="ADDRESS")] = "",
+    workers: Annotated[int, optional(help="Jobs that run concurrently.")] = 0,
+    triton: Annotated[str, typer.Option(help=TRITON_HELP, metavar="ADDRESS")] = "",
 ) -> None:
     """Run the service until Ctrl-C.
 
@@ -50,9 +49,7 @@ def triton() -> None:
         stopping.wait()
 
 
-def token(
-    tenant: Annotated[str, typer.Argument(help="Owner of the jobs and files that the token gives access to.")],
-) -> None:
+def token(tenant: Annotated[str, typer.Argument(help=TENANT_HELP)]) -> None:
     """Create a bearer token for a tenant and print it.
 
     Only a hash of the token is stored. A running service accepts it immediately.

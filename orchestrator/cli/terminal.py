@@ -29,8 +29,7 @@ def one_line_errors() -> Iterator[None]:
     except HeartwoodError as error:
         field = getattr(error, "field", "")
         prefix = f"{field}: " if field and not error.message.startswith(field) else ""
-        line = Text.assemble(("error", "bold red"), f" {prefix}{error.message}")
-        error_console.print(line, soft_wrap=True)
+        error_console.print(Text.assemble(("error", "bold red"), f" {prefix}{error.message}"), soft_wrap=True)
         raise typer.Exit(EXIT_INVALID_INPUT if field else EXIT_FAILED) from None
 
 
@@ -44,12 +43,6 @@ def facts_table(subject: str, value: str) -> Table:
     table = plain_table(subject, value)
     table.columns[0].no_wrap = True
     return table
-
-
-def print_results(table: Table, folder: Path) -> None:
-    """Print the table of a finished job and the folder of its files."""
-    console.print(table)
-    print_saved(folder)
 
 
 def print_saved(path: Path) -> None:

@@ -16,59 +16,56 @@ import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
-from types import TracebackType
 from typing import Any, TypedDict, Unpack
 
 import grpc
 from google.protobuf.duration_pb2 import Duration
-from google.protobuf.timestamp_pb2 import Timestamp
+from google.protobuf.message import Message
 
 from orchestrator.client.errors import ApiError
 from orchestrator.client.models import Models
-from orchestrator.protocol.heartwood.v1 import (
-    asset_pb2,
-    asset_pb2_grpc,
-    cutout_pb2,
-    export_pb2,
-    job_pb2,
-    job_pb2_grpc,
-    model_pb2_grpc,
-    pipeline_pb2,
-    reconstruct_pb2,
-    render_pb2,
-    segment_pb2,
-    stain_pb2,
-)
+from orchestrator.protocol.heartwood.v1 import asset_pb2, asset_pb2_grpc, job_pb2, job_pb2_grpc, model_pb2_grpc
+from orchestrator.protocol.heartwood.v1.asset_pb2 import Asset
+from orchestrator.protocol.heartwood.v1.cutout_pb2 import CutoutOptions
+from orchestrator.protocol.heartwood.v1.export_pb2 import ExportOptions
+from orchestrator.protocol.heartwood.v1.job_pb2 import Job, JobSpec
+from orchestrator.protocol.heartwood.v1.pipeline_pb2 import PipelineOptions
+from orchestrator.protocol.heartwood.v1.reconstruct_pb2 import ReconstructOptions
+from orchestrator.protocol.heartwood.v1.render_pb2 import RenderOptions
+from orchestrator.protocol.heartwood.v1.segment_pb2 import SegmentOptions
+from orchestrator.protocol.heartwood.v1.stain_pb2 import NamedStain, StainOptions
 
 __all__ = ["ApiError", "Heartwood"]
 
 CHUNK_BYTES = 1 << 20
 TRANSFER_TIMEOUT_S = 600.0
 RETRY_POLICY = {
-    "methodConfig": [
-        {
-            "name": [{}],
-            "retryPolicy": {
-                "maxAttempts": 4,
-                "initialBackoff": "0.2s",
-                "maxBackoff": "2s",
-                "backoffMultiplier": 2,
-                "retryableStatusCodes": ["UNAVAILABLE"],
-            },
-        }
-    ]
+    "maxAttempts": 4,
+    "initialBackoff": "0.2s",
+    "maxBackoff": "2s",
+    "backoffMultiplier": 2,
+    "retryableStatusCodes": ["UNAVAILABLE"],
 }
+SERVICE_CONFIG = json.dumps({"methodConfig": [{"name": [{}], "retryPolicy": RETRY_POLICY}]})
 
 
 class JobSettings(TypedDict, total=False):
-    """The settings that every kind of job accepts; see :meth:`Heartwood.create_job`."""
+    """The settings that every kind of job accepts.
+
+    Attributes:
+        quality: QUALITY_FINAL if missing.
+        priority: PRIORITY_NORMAL if missing.
+        deadline: the job fails if it has not ended by then; UTC if it has no time zone.
+        webhook_url: the https URL that receives a POST when the job has ended.
+        request_id: calls with the same id create one job. Default: a random id, so that retries of a call are safe.
+    """
 
     quality: job_pb2.Quality.ValueType
     priority: job_pb2.Priority.ValueType
-    deadline: datetime
+    deadline: datetime | None
     webhook_url: str
-    labels: Mapping[str, str]
-    request_id: str
+    labels: Mapping[str, str] | None
+    request_id: str | None
 
 
 class Heartwood:
@@ -94,7 +91,7 @@ class Heartwood:
         tls: bool = False,
         timeout_s: float = 60.0,
     ) -> None:
-        options = [("grpc.service_config", json.dumps(RETRY_POLICY)), ("grpc.enable_retries", 1)]
+        options = [("grpc.service_config", SERVICE_CONFIG), ("grpc.enable_retries", 1)]
         if tls or root_certificates is not None:
             credentials = grpc.ssl_channel_credentials(root_certificates)
             self._channel = grpc.secure_channel(address, credentials, options)
@@ -109,7 +106,7 @@ class Heartwood:
     def __enter__(self) -> Heartwood:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+    def __exit__(self, *error: object) -> None:
         self.close()
 
     def close(self) -> None:
@@ -118,24 +115,17 @@ class Heartwood:
 
     # ---- files
 
-    def upload(self, photos: Sequence[str | os.PathLike[str]], *, on_sent: Callable[[int], None] | None = None) -> str:
-        """Upload the photos of one piece and return the id of the upload.
-
-        Args:
-            on_sent: called with the size of each chunk after it was sent, in bytes.
-        """
+    def upload(self, photos: Sequence[str | os.PathLike[str]]) -> str:
+        """Upload the photos of one piece and return the id of the upload."""
         upload_id = ""
-        for photo in photos:
-            path = Path(photo)
-            upload_id = self.upload_bytes(path.read_bytes(), path.name, upload_id=upload_id, on_sent=on_sent).group_id
+        for path in map(Path, photos):
+            upload_id = self.upload_bytes(path.read_bytes(), path.name, upload_id=upload_id).group_id
         return upload_id
 
-    def upload_model(self, file: str | os.PathLike[str], *, on_sent: Callable[[int], None] | None = None) -> str:
+    def upload_model(self, file: str | os.PathLike[str]) -> str:
         """Upload a 3D model (GLB, glTF as zip, FBX, OBJ as zip, STL, PLY or USDZ) and return its id."""
         path = Path(file)
-        return self.upload_bytes(
-            path.read_bytes(), path.name, kind=asset_pb2.ASSET_KIND_MODEL, on_sent=on_sent
-        ).group_id
+        return self.upload_bytes(path.read_bytes(), path.name, kind=asset_pb2.ASSET_KIND_MODEL).group_id
 
     def upload_bytes(
         self,
@@ -145,22 +135,22 @@ class Heartwood:
         upload_id: str = "",
         kind: asset_pb2.AssetKind.ValueType = asset_pb2.ASSET_KIND_PHOTO,
         on_sent: Callable[[int], None] | None = None,
-    ) -> asset_pb2.Asset:
-        """Upload one file. An empty ``upload_id`` starts a new upload, whose id is the ``group_id`` of the asset."""
+    ) -> Asset:
+        """Upload one file.
+
+        Args:
+            upload_id: the upload to add the file to. Empty starts a new one, whose id is the asset's ``group_id``.
+            on_sent: called with the size of each chunk after it was sent, in bytes.
+        """
+        sha256 = hashlib.sha256(data).hexdigest()
         header = asset_pb2.UploadAssetRequest.Header(
-            upload_id=upload_id,
-            filename=filename,
-            kind=kind,
-            size_bytes=len(data),
-            sha256=hashlib.sha256(data).hexdigest(),
+            upload_id=upload_id, filename=filename, kind=kind, size_bytes=len(data), sha256=sha256
         )
         requests = _upload_requests(header, data, on_sent)
-        response: asset_pb2.UploadAssetResponse = self._call(
-            self._assets.UploadAsset, requests, timeout_s=TRANSFER_TIMEOUT_S
-        )
-        return response.asset
+        asset: Asset = self._call(self._assets.UploadAsset, requests, timeout_s=TRANSFER_TIMEOUT_S).asset
+        return asset
 
-    def download(self, asset: asset_pb2.Asset | str, path: str | os.PathLike[str]) -> Path:
+    def download(self, asset: Asset | str, path: str | os.PathLike[str]) -> Path:
         """Write an asset to ``path``. A failed download leaves no partial file."""
         target = Path(path)
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -174,26 +164,17 @@ class Heartwood:
             scratch.unlink(missing_ok=True)
         return target
 
-    def read(self, asset: asset_pb2.Asset | str) -> Iterator[bytes]:
+    def read(self, asset: Asset | str) -> Iterator[bytes]:
         """Yield the bytes of an asset in chunks."""
         request = asset_pb2.DownloadAssetRequest(asset_id=asset if isinstance(asset, str) else asset.id)
-        try:
-            for message in self._assets.DownloadAsset(request, metadata=self._metadata, timeout=TRANSFER_TIMEOUT_S):
-                if message.WhichOneof("part") == "data":
-                    yield message.data
-        except grpc.RpcError as error:
-            raise ApiError.from_call(error) from None
+        for response in self._stream(self._assets.DownloadAsset, request, TRANSFER_TIMEOUT_S):
+            if response.WhichOneof("part") == "data":
+                yield response.data
 
-    def list_assets(self, group_id: str = "") -> Iterator[asset_pb2.Asset]:
+    def list_assets(self, group_id: str = "") -> Iterator[Asset]:
         """Yield the files of an upload or of a result, such as a ``texture_id``; all files if ``group_id`` is empty."""
-        token = ""
-        while True:
-            request = asset_pb2.ListAssetsRequest(group_id=group_id, page_token=token)
-            response = self._call(self._assets.ListAssets, request)
-            yield from response.assets
-            token = response.next_page_token
-            if not token:
-                return
+        for page in self._pages(self._assets.ListAssets, asset_pb2.ListAssetsRequest(group_id=group_id)):
+            yield from page.assets
 
     def delete_asset(self, asset_id: str) -> None:
         """Delete a file."""
@@ -209,12 +190,9 @@ class Heartwood:
 
     # ---- jobs
 
-    def segment(
-        self, upload_id: str, options: segment_pb2.SegmentOptions | None = None, **settings: Unpack[JobSettings]
-    ) -> job_pb2.Job:
+    def segment(self, upload_id: str, options: SegmentOptions | None = None, **settings: Unpack[JobSettings]) -> Job:
         """Create a job that finds the parts and the wood in the photos of an upload."""
-        spec = job_pb2.JobSpec(segment=options or segment_pb2.SegmentOptions())
-        return self.create_job(spec, upload_id, **settings)
+        return self.create_job(JobSpec(segment=options or SegmentOptions()), upload_id, **settings)
 
     def stain(
         self,
@@ -222,118 +200,73 @@ class Heartwood:
         *,
         color: str = "",
         stain: str = "",
-        options: stain_pb2.StainOptions | None = None,
+        options: StainOptions | None = None,
         **settings: Unpack[JobSettings],
-    ) -> job_pb2.Job:
+    ) -> Job:
         """Create a job that stains the wood to ``color`` (#RRGGBB) or with the named ``stain``."""
-        stain_options = stain_pb2.StainOptions()
-        stain_options.CopyFrom(options or stain_pb2.StainOptions())
+        spec = JobSpec(stain=options or StainOptions())
         if color:
-            stain_options.color = color
+            spec.stain.color = color
         if stain:
-            stain_options.stain = stain
-        return self.create_job(job_pb2.JobSpec(stain=stain_options), upload_id, **settings)
-
-    def cutout(
-        self, upload_id: str, options: cutout_pb2.CutoutOptions | None = None, **settings: Unpack[JobSettings]
-    ) -> job_pb2.Job:
-        """Create a job that puts the piece on a transparent or coloured background."""
-        spec = job_pb2.JobSpec(cutout=options or cutout_pb2.CutoutOptions())
+            spec.stain.stain = stain
         return self.create_job(spec, upload_id, **settings)
+
+    def cutout(self, upload_id: str, options: CutoutOptions | None = None, **settings: Unpack[JobSettings]) -> Job:
+        """Create a job that puts the piece on a transparent or coloured background."""
+        return self.create_job(JobSpec(cutout=options or CutoutOptions()), upload_id, **settings)
 
     def reconstruct(
-        self, upload_id: str, options: reconstruct_pb2.ReconstructOptions | None = None, **settings: Unpack[JobSettings]
-    ) -> job_pb2.Job:
+        self, upload_id: str, options: ReconstructOptions | None = None, **settings: Unpack[JobSettings]
+    ) -> Job:
         """Create a job that reconstructs a 3D model from the photos of an upload."""
-        spec = job_pb2.JobSpec(reconstruct=options or reconstruct_pb2.ReconstructOptions())
-        return self.create_job(spec, upload_id, **settings)
+        return self.create_job(JobSpec(reconstruct=options or ReconstructOptions()), upload_id, **settings)
 
-    def render(
-        self, model_id: str, options: render_pb2.RenderOptions | None = None, **settings: Unpack[JobSettings]
-    ) -> job_pb2.Job:
+    def render(self, model_id: str, options: RenderOptions | None = None, **settings: Unpack[JobSettings]) -> Job:
         """Create a job that renders a turntable of a 3D model."""
-        render_options = render_pb2.RenderOptions(model_id=model_id)
-        render_options.MergeFrom(options or render_pb2.RenderOptions())
-        return self.create_job(job_pb2.JobSpec(render=render_options), **settings)
+        spec = JobSpec(render=RenderOptions(model_id=model_id))
+        spec.render.MergeFrom(options or RenderOptions())
+        return self.create_job(spec, **settings)
 
-    def export(
-        self, model_id: str, options: export_pb2.ExportOptions | None = None, **settings: Unpack[JobSettings]
-    ) -> job_pb2.Job:
+    def export(self, model_id: str, options: ExportOptions | None = None, **settings: Unpack[JobSettings]) -> Job:
         """Create a job that converts a 3D model to other file formats."""
-        export_options = export_pb2.ExportOptions(model_id=model_id)
-        export_options.MergeFrom(options or export_pb2.ExportOptions())
-        return self.create_job(job_pb2.JobSpec(export=export_options), **settings)
+        spec = JobSpec(export=ExportOptions(model_id=model_id))
+        spec.export.MergeFrom(options or ExportOptions())
+        return self.create_job(spec, **settings)
 
-    def run(
-        self, upload_id: str, options: pipeline_pb2.PipelineOptions, **settings: Unpack[JobSettings]
-    ) -> job_pb2.Job:
+    def run(self, upload_id: str, options: PipelineOptions, **settings: Unpack[JobSettings]) -> Job:
         """Create a pipeline: one job that runs every stage whose options are set."""
-        return self.create_job(job_pb2.JobSpec(pipeline=options), upload_id, **settings)
+        return self.create_job(JobSpec(pipeline=options), upload_id, **settings)
 
-    def create_job(
-        self,
-        spec: job_pb2.JobSpec,
-        upload_id: str = "",
-        *,
-        quality: job_pb2.Quality.ValueType = job_pb2.QUALITY_FINAL,
-        priority: job_pb2.Priority.ValueType = job_pb2.PRIORITY_NORMAL,
-        deadline: datetime | None = None,
-        webhook_url: str = "",
-        labels: Mapping[str, str] | None = None,
-        request_id: str | None = None,
-    ) -> job_pb2.Job:
-        """Create a job.
-
-        Args:
-            spec: the stage to run and its options. The other arguments are written into it.
-            upload_id: the upload to process; empty for jobs that process a 3D model.
-            deadline: the job fails if it has not ended by then; UTC if it has no time zone.
-            webhook_url: the https URL that receives a POST when the job has ended.
-            request_id: calls with the same id create one job. Default: a random id, which makes the retries of this
-                call safe.
-        """
+    def create_job(self, spec: JobSpec, upload_id: str = "", **settings: Unpack[JobSettings]) -> Job:
+        """Create a job of the stage in ``spec``. ``upload_id`` is empty for jobs that process a 3D model."""
         spec.upload_id = upload_id
-        spec.quality = quality
-        spec.priority = priority
-        spec.webhook_url = webhook_url
-        spec.labels.update(labels or {})
-        if deadline is not None:
-            stamp = Timestamp()
-            stamp.FromDatetime(deadline)
-            spec.deadline.CopyFrom(stamp)
-        request = job_pb2.CreateJobRequest(
-            spec=spec, request_id=str(uuid.uuid4()) if request_id is None else request_id
-        )
-        job: job_pb2.Job = self._call(self._jobs.CreateJob, request).job
-        return job
+        spec.quality = settings.get("quality", job_pb2.QUALITY_FINAL)
+        spec.priority = settings.get("priority", job_pb2.PRIORITY_NORMAL)
+        spec.webhook_url = settings.get("webhook_url", "")
+        spec.labels.update(settings.get("labels") or {})
+        if deadline := settings.get("deadline"):
+            spec.deadline.FromDatetime(deadline)
+        request_id = settings.get("request_id")
+        request_id = str(uuid.uuid4()) if request_id is None else request_id
+        return self._job(self._jobs.CreateJob, job_pb2.CreateJobRequest(spec=spec, request_id=request_id))
 
-    def job(self, job_id: str) -> job_pb2.Job:
+    def job(self, job_id: str) -> Job:
         """Return the current state of a job."""
-        job: job_pb2.Job = self._call(self._jobs.GetJob, job_pb2.GetJobRequest(job_id=job_id)).job
-        return job
+        return self._job(self._jobs.GetJob, job_pb2.GetJobRequest(job_id=job_id))
 
     def jobs(
         self, states: Sequence[job_pb2.JobState.ValueType] = (), labels: Mapping[str, str] | None = None
-    ) -> Iterator[job_pb2.Job]:
+    ) -> Iterator[Job]:
         """Yield jobs, newest first."""
-        token = ""
-        while True:
-            request = job_pb2.ListJobsRequest(states=states, labels=labels, page_token=token)
-            response = self._call(self._jobs.ListJobs, request)
-            yield from response.jobs
-            token = response.next_page_token
-            if not token:
-                return
+        for page in self._pages(self._jobs.ListJobs, job_pb2.ListJobsRequest(states=states, labels=labels)):
+            yield from page.jobs
 
-    def watch(self, job_id: str) -> Iterator[job_pb2.Job]:
+    def watch(self, job_id: str) -> Iterator[Job]:
         """Yield the job now and after each change until it has ended."""
-        try:
-            for message in self._jobs.WatchJob(job_pb2.WatchJobRequest(job_id=job_id), metadata=self._metadata):
-                yield message.job
-        except grpc.RpcError as error:
-            raise ApiError.from_call(error) from None
+        for response in self._stream(self._jobs.WatchJob, job_pb2.WatchJobRequest(job_id=job_id)):
+            yield response.job
 
-    def wait(self, job_id: str) -> job_pb2.Job:
+    def wait(self, job_id: str) -> Job:
         """Wait until the job has succeeded and return it.
 
         Raises:
@@ -346,22 +279,41 @@ class Heartwood:
             raise ApiError.from_status(job.error)
         return job
 
-    def cancel(self, job_id: str) -> job_pb2.Job:
+    def cancel(self, job_id: str) -> Job:
         """Cancel a job. A running job stops at the next point where it can."""
-        job: job_pb2.Job = self._call(self._jobs.CancelJob, job_pb2.CancelJobRequest(job_id=job_id)).job
-        return job
+        return self._job(self._jobs.CancelJob, job_pb2.CancelJobRequest(job_id=job_id))
 
     def delete_job(self, job_id: str) -> None:
         """Delete a job that has ended, and its result files."""
         self._call(self._jobs.DeleteJob, job_pb2.DeleteJobRequest(job_id=job_id))
 
-    def stains(self) -> list[stain_pb2.NamedStain]:
+    def stains(self) -> list[NamedStain]:
         """Return the named stains that the service knows."""
         return list(self._call(self._jobs.ListStains, job_pb2.ListStainsRequest()).stains)
+
+    def _job(self, method: Any, request: Message) -> Job:
+        """Call a method and return the job in its response."""
+        job: Job = self._call(method, request).job
+        return job
+
+    def _pages(self, method: Any, request: Any) -> Iterator[Any]:
+        """Call a method that lists objects, once for each page."""
+        while True:
+            response = self._call(method, request)
+            yield response
+            request.page_token = response.next_page_token
+            if not request.page_token:
+                return
 
     def _call(self, method: Any, request: Any, timeout_s: float | None = None) -> Any:
         try:
             return method(request, metadata=self._metadata, timeout=timeout_s or self._timeout_s)
+        except grpc.RpcError as error:
+            raise ApiError.from_call(error) from None
+
+    def _stream(self, method: Any, request: Message, timeout_s: float | None = None) -> Iterator[Any]:
+        try:
+            yield from method(request, metadata=self._metadata, timeout=timeout_s)
         except grpc.RpcError as error:
             raise ApiError.from_call(error) from None
 

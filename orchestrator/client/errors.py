@@ -38,8 +38,7 @@ class ApiError(HeartwoodError):
     @classmethod
     def from_status(cls, status: status_pb2.Status) -> ApiError:
         """Convert a ``google.rpc.Status``, such as the ``error`` of a job."""
-        error_info = error_details_pb2.ErrorInfo()
-        bad_request = error_details_pb2.BadRequest()
+        error_info, bad_request = error_details_pb2.ErrorInfo(), error_details_pb2.BadRequest()
         for detail in status.details:
             detail.Unpack(error_info)
             detail.Unpack(bad_request)

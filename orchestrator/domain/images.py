@@ -9,12 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 Image: TypeAlias = NDArray[np.uint8]
-
 """[H, W, 3] uint8, sRGB, row 0 at the top; or [H, W] for one channel."""
 
 FloatMap: TypeAlias = NDArray[np.float32]
-
-"""[H, W] or [H, W, C] float32; the name of the variable says what it holds."""
+"""[H, W] or [H, W, C] float32."""
 
 
 class ImageFormat(str, Enum):

@@ -1,4 +1,4 @@
-"""An sRGB colour as people write it: ``#RRGGBB``."""
+"""sRGB colours in the notation ``#RRGGBB``."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from orchestrator.errors import InvalidInput
 
 @dataclass(frozen=True)
 class SrgbColor:
-    """A colour as people write it: three sRGB bytes."""
+    """A colour of three sRGB bytes."""
 
     red: int
     green: int
@@ -18,11 +18,7 @@ class SrgbColor:
 
     @classmethod
     def parse(cls, text: str, field: str = "color") -> SrgbColor:
-        """Read ``#RRGGBB`` (the ``#`` may be missing).
-
-        Raises:
-            InvalidInput: anything else.
-        """
+        """Parse ``#RRGGBB``; the ``#`` is optional. Raises InvalidInput for any other text."""
         match = re.fullmatch(r"#?([0-9A-Fa-f]{6})", text.strip())
         if match is None:
             raise InvalidInput(field, f"{text[:40]!r} is not a colour; allowed is '#RRGGBB', such as '#5A3B2E'")

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from orchestrator.cli import cutout, export, reconstruct, render, run, segment, stain
+from orchestrator.cli.results import save
 from orchestrator.client.client import Heartwood
 from orchestrator.protocol.heartwood.v1 import (
     asset_pb2,
@@ -96,7 +97,7 @@ def test_stain_table_compares_target_and_reached_colour() -> None:
 
 def test_files_of_several_photos_go_into_a_folder_each(downloads: list[tuple[str, Path]]) -> None:
     photos = [stain_pb2.StainedPhoto(albedo=asset("albedo.png")), stain_pb2.StainedPhoto(albedo=asset("albedo.png"))]
-    stain.save(Heartwood(), stain_pb2.StainResult(photos=photos), Path("out"))
+    save(Heartwood(), stain_pb2.StainResult(photos=photos, model_versions={"segmentation": "2"}), Path("out"))
     assert [path for _, path in downloads] == [Path("out/photo-1/albedo.png"), Path("out/photo-2/albedo.png")]
 
 
@@ -125,7 +126,7 @@ def test_cutout_saves_image_and_shadow(downloads: list[tuple[str, Path]]) -> Non
         image=asset("cutout.png"), shadow=asset("shadow.png"), width=20, height=10, piece_share=0.3
     )
     result = cutout_pb2.CutoutResult(photos=[photo])
-    cutout.save(Heartwood(), result, Path("out"))
+    save(Heartwood(), result, Path("out"))
     assert [path for _, path in downloads] == [Path("out/cutout.png"), Path("out/shadow.png")]
     assert text_of(cutout.table(result)).endswith("1 20 × 10 30% yes")
 
@@ -169,7 +170,7 @@ def test_render_rejects_a_malformed_resolution(cli: Cli, mesh_file: Path) -> Non
 
 def test_render_saves_frames_into_their_own_folder(downloads: list[tuple[str, Path]]) -> None:
     result = render_pb2.RenderResult(width=4, height=2, mp4=asset("a.mp4", 2_500_000), frames=[asset("001.png")])
-    render.save(Heartwood(), result, Path("out"))
+    save(Heartwood(), result, Path("out"))
     assert [path for _, path in downloads] == [Path("out/a.mp4"), Path("out/frames/001.png")]
     assert text_of(render.table(result)) == "turntable 4 × 2 a.mp4 2.50 MB"
 

@@ -9,13 +9,13 @@ from pathlib import Path
 import psutil
 import pytest
 
-from orchestrator.cli.stain import FILES as STAIN_FILES
 from orchestrator.client.client import Heartwood
-from orchestrator.protocol.heartwood.v1 import job_pb2, render_pb2
+from orchestrator.protocol.heartwood.v1 import job_pb2, render_pb2, stain_pb2
 from tests.support.meshes import write_stool
 from tests.support.pictures import jpeg, wood_photo
 from tests.support.running_service import RunningService, wait_for
 
+STAIN_FILES = [field.name for field in stain_pb2.StainedPhoto.DESCRIPTOR.fields if field.message_type]
 PHOTO = jpeg(wood_photo(3000, 2250, seed=40))
 
 

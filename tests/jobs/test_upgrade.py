@@ -13,12 +13,12 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.cli.stain import FILES as STAIN_FILES
 from orchestrator.client.client import Heartwood
 from orchestrator.protocol.heartwood.v1 import asset_pb2, job_pb2, segment_pb2, stain_pb2
 from tests.support.running_service import RunningService
 
 DATA = Path(__file__).parent / "data" / "service-0.1.0.zip"
+STAIN_FILES = [field.name for field in stain_pb2.StainedPhoto.DESCRIPTOR.fields if field.message_type]
 SEGMENT_FILES = ("foreground", "wood", "overlay", "document")
 PNG = b"\x89PNG"
 JOBS = 4
