@@ -23,16 +23,11 @@ class Tokens:
         self._tenants: dict[str, str] = {}
 
     def tenant(self, authorization: str) -> str:
-        """The tenant of an ``authorization: Bearer TOKEN`` header.
-
-        Raises:
-            Unauthenticated: the header is missing, malformed, or its token unknown.
-        """
+        """The tenant of an ``authorization: Bearer TOKEN`` header. Raises Unauthenticated if it names none."""
         scheme, _, token = authorization.partition(" ")
         if scheme.lower() != "bearer" or not token:
-            raise Unauthenticated(
-                "the metadata 'authorization: Bearer TOKEN' is missing; `heartwood token TENANT` creates a token"
-            )
+            missing = "the metadata 'authorization: Bearer TOKEN' is missing"
+            raise Unauthenticated(f"{missing}; `heartwood token TENANT` creates a token")
         self._read()
         # The time of a dict lookup by hash reveals nothing about the token.
         tenant = self._tenants.get(hashlib.sha256(token.strip().encode()).hexdigest())
@@ -52,10 +47,9 @@ class Tokens:
 
 
 def add_token(file: Path, tenant: str) -> str:
-    """Create a token for ``tenant``, add its hash to ``file`` and return the token. It cannot be shown again.
+    """Create a token for ``tenant``, add its hash to ``file`` and return the token, which cannot be shown again.
 
-    Raises:
-        InvalidInput: the name of the tenant is not allowed.
+    Raises InvalidInput if the name of the tenant is not allowed.
     """
     if not TENANT.fullmatch(tenant):
         raise InvalidInput("tenant", f"{tenant[:80]!r} is not allowed; use 1 to 63 letters, digits, '.', '_' and '-'")

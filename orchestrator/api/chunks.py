@@ -9,11 +9,7 @@ from orchestrator.errors import InvalidInput
 
 
 async def header_of(messages: AsyncIterator[Any]) -> Any:
-    """The header, which the first message must contain.
-
-    Raises:
-        InvalidInput: the first message has no header, or there is no message.
-    """
+    """The header. Raises InvalidInput if the first message does not contain it."""
     async for message in messages:
         if message.WhichOneof("part") != "header":
             raise InvalidInput("header", "the first message of an upload must contain the header")
@@ -22,13 +18,10 @@ async def header_of(messages: AsyncIterator[Any]) -> Any:
 
 
 async def chunks_of(messages: AsyncIterator[Any], size_bytes: int) -> AsyncIterator[bytes]:
-    """Yield the data of the chunks after the header.
+    """Yield the data of the chunks after the header. Raises InvalidInput if they are out of order.
 
     Args:
-        size_bytes: size of the whole file according to the header; 0 if the header does not state it.
-
-    Raises:
-        InvalidInput: a chunk is out of order, or the size differs from the header.
+        size_bytes: size of the whole file according to the header, which is checked; 0 if the header does not state it.
     """
     size = 0
     async for message in messages:

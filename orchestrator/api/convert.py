@@ -5,6 +5,7 @@ A dataclass field and a proto field correspond if they have the same name. Furth
 - A proto field that is not set takes the default of the dataclass, or zero if there is none. A field without presence
   is not set if it is zero.
 - The enum value ``PREFIX_NAME`` corresponds to the member ``NAME``; ``PREFIX_UNSPECIFIED`` is not set.
+- A ``Timestamp`` that is written corresponds to a ``datetime``.
 - A field of type ``Asset`` corresponds to an asset id; the assets of the job are written into the proto.
 - A message without any content is not set.
 
@@ -13,7 +14,6 @@ Fields that follow other rules are converted by the codec of the stage and passe
 
 from __future__ import annotations
 
-from collections.abc import Hashable
 from dataclasses import MISSING, fields, is_dataclass
 from enum import Enum
 from functools import cache
@@ -24,7 +24,7 @@ from google.protobuf.descriptor import EnumDescriptor
 from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 
-from orchestrator.api.fields import write_asset
+from orchestrator.domain.assets import Asset
 from orchestrator.errors import InvalidInput
 from orchestrator.jobs.job import Job
 from orchestrator.protocol.heartwood.v1 import asset_pb2
@@ -34,20 +34,17 @@ Value = TypeVar("Value")
 
 
 def from_proto(message: Message, kind: type[Value], path: str, /, **converted: Any) -> Value:
-    """The dataclass of a proto.
+    """The dataclass of a proto. Raises InvalidInput for an unknown enum number, and as the dataclass does.
 
     Args:
         path: the path of the message, for errors.
         converted: fields of the dataclass that the caller has converted.
-
-    Raises:
-        InvalidInput: an enum number is unknown, or the dataclass does not allow a value.
     """
-    types = _types(cast(Hashable, kind))
+    types = _types(cast(Any, kind))
     for field, content in message.ListFields():
         if field.name in types and field.name not in converted:
             converted[field.name] = _read(field, content, types[field.name], f"{path}.{field.name}".lstrip("."))
-    zeros = {name: getattr(message, name) for name in _required(cast(Hashable, kind)) if name not in converted}
+    zeros = {name: getattr(message, name) for name in _required(cast(Any, kind)) if name not in converted}
     return kind(**converted, **zeros)
 
 
@@ -65,12 +62,14 @@ def to_proto(value: Any, kind: type[Proto], job: Job | None = None, /, **convert
     return kind(**converted)
 
 
-def read_enum(number: int, proto: EnumDescriptor, kind: type[Enum], path: str) -> Any:
-    """The member of an enum number.
+def write_asset(asset: Asset) -> asset_pb2.Asset:
+    """The proto of an asset."""
+    kind = asset_pb2.AssetKind.DESCRIPTOR.values_by_name.get(f"ASSET_KIND_{asset.kind.upper()}")
+    return to_proto(asset, asset_pb2.Asset, kind=kind.number if kind else 0)
 
-    Raises:
-        InvalidInput: the number is unspecified or unknown.
-    """
+
+def read_enum(number: int, proto: EnumDescriptor, kind: type[Enum], path: str) -> Any:
+    """The member of an enum number. Raises InvalidInput if the number is unspecified or unknown."""
     prefix = _prefix(proto)
     members = {value.number: value.name.removeprefix(prefix) for value in proto.values if value.number}
     if members.get(number) not in kind.__members__:
@@ -104,8 +103,7 @@ def _write(field: Any, content: Any, job: Job | None) -> Any:
         values = (_write_value(field, item, job) for item in content)
         return [value for value in values if value is not None]
     value = _write_value(field, content, job)
-    is_empty = isinstance(value, Message) and value.ByteSize() == 0
-    return None if is_empty else value
+    return None if isinstance(value, Message) and value.ByteSize() == 0 else value
 
 
 def _write_value(field: Any, content: Any, job: Job | None) -> Any:
@@ -125,18 +123,15 @@ def _prefix(proto: EnumDescriptor) -> str:
 
 
 @cache
-def _types(kind: Hashable) -> dict[str, Any]:
-    hints = get_type_hints(kind)
-    return {name: _without_none(hint) for name, hint in hints.items()}
+def _types(kind: Any) -> dict[str, Any]:
+    """The type of each field of a dataclass: ``T`` for ``T | None``."""
+    return {
+        name: get_args(hint)[0] if isinstance(hint, UnionType) and get_args(hint)[1:] == (NoneType,) else hint
+        for name, hint in get_type_hints(kind).items()
+    }
 
 
 @cache
 def _required(kind: Any) -> list[str]:
     """The fields of a dataclass that have no default."""
     return [field.name for field in fields(kind) if field.default is MISSING and field.default_factory is MISSING]
-
-
-def _without_none(hint: Any) -> Any:
-    """``T`` for ``T | None``, else the hint itself."""
-    arms = [arm for arm in get_args(hint) if arm is not NoneType]
-    return arms[0] if isinstance(hint, UnionType) and len(arms) == 1 else hint

@@ -1,4 +1,4 @@
-"""Reads single request fields, and writes assets and times."""
+"""Reads single request fields."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from datetime import UTC, datetime, timedelta
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from orchestrator.domain.assets import Asset
 from orchestrator.errors import InvalidInput
 from orchestrator.protocol.heartwood.v1 import asset_pb2
 
@@ -22,7 +21,6 @@ MAX_LIFETIME = timedelta(days=7)
 ASSET_KINDS: dict[int, str] = {
     number: name.removeprefix("ASSET_KIND_").lower() for name, number in asset_pb2.AssetKind.items() if number
 }
-ASSET_KIND_NUMBERS = {kind: number for number, kind in ASSET_KINDS.items()}
 
 
 def required(field: str, text: str) -> str:
@@ -45,9 +43,8 @@ def asset_kind(field: str, number: int, default: str) -> str:
 def page_size(number: int) -> int:
     """The number of rows on a page."""
     if not 0 <= number <= MAX_PAGE:
-        raise InvalidInput(
-            "page_size", f"{number} is not allowed; it must be from 1 to {MAX_PAGE}, or 0 for {DEFAULT_PAGE}"
-        )
+        allowed = f"it must be from 1 to {MAX_PAGE}, or 0 for {DEFAULT_PAGE}"
+        raise InvalidInput("page_size", f"{number} is not allowed; {allowed}")
     return number or DEFAULT_PAGE
 
 
@@ -65,8 +62,12 @@ def read_page_token(token: str, count: int) -> list[str]:
     except (binascii.Error, ValueError):
         values = None
     if not isinstance(values, list) or len(values) != count or not all(isinstance(value, str) for value in values):
-        raise InvalidInput("page_token", "it was not returned by this service; leave it empty for the first page")
+        raise invalid_page_token()
     return values
+
+
+def invalid_page_token() -> InvalidInput:
+    return InvalidInput("page_token", "it was not returned by this service; leave it empty for the first page")
 
 
 def lifetime(duration: Duration | None) -> timedelta:
@@ -84,32 +85,5 @@ def read_time(field: str, stamp: Timestamp) -> datetime:
     try:
         return stamp.ToDatetime(tzinfo=UTC)
     except (ValueError, OverflowError):
-        raise InvalidInput(
-            field, f"{stamp.seconds} s is not a valid time; it must be seconds since 1970, before the year 10000"
-        ) from None
-
-
-def write_time(time: datetime | None) -> Timestamp | None:
-    """The proto of a time."""
-    if time is None:
-        return None
-    stamp = Timestamp()
-    stamp.FromDatetime(time)
-    return stamp
-
-
-def write_asset(asset: Asset) -> asset_pb2.Asset:
-    """The proto of an asset."""
-    return asset_pb2.Asset(
-        id=asset.id,
-        kind=ASSET_KIND_NUMBERS.get(asset.kind, asset_pb2.ASSET_KIND_UNSPECIFIED),  # type: ignore[arg-type]
-        group_id=asset.group_id,
-        name=asset.name,
-        media_type=asset.media_type,
-        size_bytes=asset.size_bytes,
-        sha256=asset.sha256,
-        width=asset.width,
-        height=asset.height,
-        create_time=write_time(asset.create_time),
-        model_versions=asset.model_versions,
-    )
+        allowed = "it must be seconds since 1970, before the year 10000"
+        raise InvalidInput(field, f"{stamp.seconds} s is not a valid time; {allowed}") from None

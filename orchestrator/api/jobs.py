@@ -8,11 +8,10 @@ from collections.abc import AsyncIterator, Sequence
 from datetime import datetime
 
 from cachetools import LRUCache
-from grpc.aio import ServicerContext
 
 from orchestrator.api import fields, messages
 from orchestrator.api.auth import Tokens
-from orchestrator.api.convert import read_enum
+from orchestrator.api.convert import read_enum, to_proto
 from orchestrator.api.servicer import Servicer, call, in_thread, stream
 from orchestrator.domain.jobs import JobRecord, JobState
 from orchestrator.domain.stain_catalogue import STAINS
@@ -34,9 +33,7 @@ class JobServicer(Servicer, job_pb2_grpc.JobServiceServicer):
         self._replies_lock = threading.Lock()
 
     @call
-    async def CreateJob(
-        self, request: job_pb2.CreateJobRequest, _: ServicerContext, tenant: str
-    ) -> job_pb2.CreateJobResponse:
+    async def CreateJob(self, request: job_pb2.CreateJobRequest, tenant: str) -> job_pb2.CreateJobResponse:
         job = messages.read_job_request(request)
         try:
             record = await in_thread(self.jobs.create, tenant, job)
@@ -45,28 +42,23 @@ class JobServicer(Servicer, job_pb2_grpc.JobServiceServicer):
         return job_pb2.CreateJobResponse(job=await self._reply(tenant, record))
 
     @call
-    async def GetJob(self, request: job_pb2.GetJobRequest, _: ServicerContext, tenant: str) -> job_pb2.GetJobResponse:
+    async def GetJob(self, request: job_pb2.GetJobRequest, tenant: str) -> job_pb2.GetJobResponse:
         record = await in_thread(self.jobs.get, tenant, request.job_id)
         return job_pb2.GetJobResponse(job=await self._reply(tenant, record))
 
     @call
-    async def ListJobs(
-        self, request: job_pb2.ListJobsRequest, _: ServicerContext, tenant: str
-    ) -> job_pb2.ListJobsResponse:
+    async def ListJobs(self, request: job_pb2.ListJobsRequest, tenant: str) -> job_pb2.ListJobsResponse:
         size = fields.page_size(request.page_size)
         states = [read_enum(number, job_pb2.JobState.DESCRIPTOR, JobState, "states") for number in request.states]
         before = _read_page_token(request.page_token)
-        records = await in_thread(self.jobs.page, tenant, states, dict(request.labels), before, size + 1)
+        records = await in_thread(self.records.list_jobs, tenant, states, dict(request.labels), before, size + 1)
         page = records[:size]
-        token = ""
-        if len(records) > size:
-            token = fields.write_page_token([page[-1].create_time.isoformat(), page[-1].id])
+        more = len(records) > size
+        token = fields.write_page_token([page[-1].create_time.isoformat(), page[-1].id]) if more else ""
         return job_pb2.ListJobsResponse(jobs=await in_thread(self._replies_to, tenant, page), next_page_token=token)
 
     @stream
-    async def WatchJob(
-        self, request: job_pb2.WatchJobRequest, _: ServicerContext, tenant: str
-    ) -> AsyncIterator[job_pb2.WatchJobResponse]:
+    async def WatchJob(self, request: job_pb2.WatchJobRequest, tenant: str) -> AsyncIterator[job_pb2.WatchJobResponse]:
         sent = None
         while True:
             revision = await in_thread(self.jobs.revision, tenant, request.job_id)
@@ -79,31 +71,19 @@ class JobServicer(Servicer, job_pb2_grpc.JobServiceServicer):
             await asyncio.sleep(WATCH_INTERVAL_S)
 
     @call
-    async def CancelJob(
-        self, request: job_pb2.CancelJobRequest, _: ServicerContext, tenant: str
-    ) -> job_pb2.CancelJobResponse:
+    async def CancelJob(self, request: job_pb2.CancelJobRequest, tenant: str) -> job_pb2.CancelJobResponse:
         record = await in_thread(self.jobs.cancel, tenant, request.job_id)
         return job_pb2.CancelJobResponse(job=await self._reply(tenant, record))
 
     @call
-    async def DeleteJob(
-        self, request: job_pb2.DeleteJobRequest, _: ServicerContext, tenant: str
-    ) -> job_pb2.DeleteJobResponse:
+    async def DeleteJob(self, request: job_pb2.DeleteJobRequest, tenant: str) -> job_pb2.DeleteJobResponse:
         await in_thread(self.jobs.delete, tenant, request.job_id)
         return job_pb2.DeleteJobResponse()
 
     @call
-    async def ListStains(
-        self, _: job_pb2.ListStainsRequest, __: ServicerContext, ___: str
-    ) -> job_pb2.ListStainsResponse:
-        return job_pb2.ListStainsResponse(
-            stains=[
-                stain_pb2.NamedStain(
-                    name=stain.name, label=stain.label, color=stain.color.hex, description=stain.description
-                )
-                for stain in STAINS.values()
-            ]
-        )
+    async def ListStains(self, _: job_pb2.ListStainsRequest, __: str) -> job_pb2.ListStainsResponse:
+        stains = [to_proto(stain, stain_pb2.NamedStain, None, color=stain.color.hex) for stain in STAINS.values()]
+        return job_pb2.ListStainsResponse(stains=stains)
 
     async def _reply(self, tenant: str, record: JobRecord) -> job_pb2.Job:
         replies: list[job_pb2.Job] = await in_thread(self._replies_to, tenant, [record])
@@ -125,12 +105,8 @@ class JobServicer(Servicer, job_pb2_grpc.JobServiceServicer):
 
 
 def _read_page_token(token: str) -> tuple[datetime, str] | None:
-    values = fields.read_page_token(token, 2)
-    if not values:
-        return None
     try:
-        return datetime.fromisoformat(values[0]), values[1]
+        values = fields.read_page_token(token, 2)
+        return (datetime.fromisoformat(values[0]), values[1]) if values else None
     except ValueError:
-        raise InvalidInput(
-            "page_token", "it was not returned by this service; leave it empty for the first page"
-        ) from None
+        raise fields.invalid_page_token() from None

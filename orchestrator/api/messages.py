@@ -7,14 +7,12 @@ from typing import Any
 
 from orchestrator.api.codecs import CODECS
 from orchestrator.api.convert import from_proto, to_proto
-from orchestrator.api.fields import read_time, required, write_time
+from orchestrator.api.fields import read_time, required
 from orchestrator.api.status import status
 from orchestrator.domain.jobs import JobRecord
 from orchestrator.errors import InvalidInput
-from orchestrator.jobs.job import Job
+from orchestrator.jobs.job import Job, JobRequest
 from orchestrator.jobs.plan import PIPELINE
-from orchestrator.jobs.request import JobRequest
-from orchestrator.jobs.stage import StageInput
 from orchestrator.jobs.stages import STAGES
 from orchestrator.protocol.heartwood.v1 import job_pb2, pipeline_pb2
 
@@ -23,17 +21,13 @@ ALWAYS_IN_PIPELINE = ("segment", "reconstruct")
 
 
 def read_job_request(request: job_pb2.CreateJobRequest) -> JobRequest:
-    """The requested job.
-
-    Raises:
-        InvalidInput: with the field's path from the request on.
-    """
+    """The requested job. Raises InvalidInput with the field's path from the request on."""
     spec = request.spec
     kind = spec.WhichOneof("stage")
     try:
         if kind is None:
             raise InvalidInput("stage", f"no stage is set; set one of {', '.join(STAGES)} or {PIPELINE}")
-        on_mesh = kind != PIPELINE and STAGES[kind].input is StageInput.MESH
+        on_mesh = kind != PIPELINE and STAGES[kind].takes_mesh
         return from_proto(
             spec,
             JobRequest,
@@ -61,16 +55,12 @@ def from_request(error: InvalidInput, kind: str | None) -> InvalidInput:
 def write_job(job: Job) -> job_pb2.Job:
     """The proto of a job."""
     record = job.record
+    progress = {"queue_position": job.queue_position, "preview_asset_ids": record.previews}
     message = to_proto(
         record,
         job_pb2.Job,
         spec=_write_spec(record, job.options),
-        progress=to_proto(
-            record, job_pb2.Progress, queue_position=job.queue_position, preview_asset_ids=record.previews
-        ),
-        create_time=write_time(record.create_time),
-        start_time=write_time(record.start_time),
-        end_time=write_time(record.end_time),
+        progress=to_proto(record, job_pb2.Progress, **progress),
     )
     if record.failure:
         failure = record.failure
@@ -88,16 +78,15 @@ def _read_options(kind: str, spec: job_pb2.JobSpec) -> dict[str, Any]:
         return {kind: CODECS[kind].read_options(getattr(spec, kind))}
     pipeline = spec.pipeline
     for stage in STAGES.values():
-        if stage.input is StageInput.MESH and getattr(pipeline, stage.name).model_id:
-            raise InvalidInput(
-                f"{stage.name}.model_id", "a pipeline works on the 3D model that it makes; leave model_id empty"
-            )
+        if stage.takes_mesh and getattr(pipeline, stage.name).model_id:
+            rule = "a pipeline works on the 3D model that it makes; leave model_id empty"
+            raise InvalidInput(f"{stage.name}.model_id", rule)
     requested = {field.name for field, _ in pipeline.ListFields()} | set(ALWAYS_IN_PIPELINE)
     return {name: CODECS[name].read_options(getattr(pipeline, name)) for name in STAGES if name in requested}
 
 
 def _write_spec(record: JobRecord, options: Mapping[str, Any]) -> job_pb2.JobSpec:
-    spec = to_proto(record, job_pb2.JobSpec, deadline=write_time(record.deadline), labels=record.labels)
+    spec = to_proto(record, job_pb2.JobSpec)
     messages = {name: CODECS[name].write_options(value) for name, value in options.items()}
     stage = pipeline_pb2.PipelineOptions(**messages) if record.kind == PIPELINE else messages[record.kind]
     getattr(spec, record.kind).CopyFrom(stage)

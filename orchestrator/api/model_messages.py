@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from orchestrator.api.convert import from_proto, to_proto
-from orchestrator.api.fields import write_time
 from orchestrator.domain.model_versions import DeployOptions, ModelStatus, ModelVersion
 from orchestrator.errors import InvalidInput
 from orchestrator.protocol.heartwood.v1 import model_pb2
@@ -34,13 +33,12 @@ def model_to_proto(status: ModelStatus) -> model_pb2.Model:
         name=status.model,
         serving_version=pointer.version,
         rollback_version=pointer.previous,
-        change_time=write_time(pointer.change_time),
         versions=[_version_to_proto(version, serves=version.version == pointer.version) for version in status.versions],
     )
 
 
 def _version_to_proto(version: ModelVersion, *, serves: bool) -> model_pb2.ModelVersion:
-    converted: dict[str, Any] = {"create_time": write_time(version.create_time)}
+    converted: dict[str, Any] = {}
     if serves:
         converted["state"] = model_pb2.MODEL_VERSION_STATE_SERVING
     if version.report:

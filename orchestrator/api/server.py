@@ -15,23 +15,12 @@ from orchestrator.api.jobs import JobServicer
 from orchestrator.api.models import ModelServicer
 from orchestrator.errors import FailedPrecondition
 from orchestrator.jobs.service import JobService
-from orchestrator.protocol.heartwood.v1 import (
-    asset_pb2,
-    asset_pb2_grpc,
-    job_pb2,
-    job_pb2_grpc,
-    model_pb2,
-    model_pb2_grpc,
-)
+from orchestrator.protocol.heartwood.v1 import asset_pb2_grpc, job_pb2_grpc, model_pb2_grpc
 from orchestrator.rollout.rollout import Rollout
 from orchestrator.settings import Settings
 
 MAX_MESSAGE_BYTES = 4 << 20
-SERVICES = (
-    asset_pb2.DESCRIPTOR.services_by_name["AssetService"].full_name,
-    job_pb2.DESCRIPTOR.services_by_name["JobService"].full_name,
-    model_pb2.DESCRIPTOR.services_by_name["ModelService"].full_name,
-)
+SERVICES = tuple(f"heartwood.v1.{name}" for name in ("AssetService", "JobService", "ModelService"))
 
 
 class Server:
@@ -54,8 +43,7 @@ class Server:
     async def start(self) -> int:
         """Listen and return the port.
 
-        Raises:
-            FailedPrecondition: the address is in use, or it is not loopback and TLS is off.
+        Raises FailedPrecondition if the address is in use, or if it is not loopback and TLS is off.
         """
         settings = self._settings
         host = settings.listen.rpartition(":")[0].strip("[]")
@@ -66,14 +54,14 @@ class Server:
                 "or HEARTWOOD_ALLOW_PLAINTEXT=true if a proxy in front of the service terminates TLS"
             )
         try:
-            if credentials is None:
-                port: int = self._grpc.add_insecure_port(settings.listen)
-            else:
-                port = self._grpc.add_secure_port(settings.listen, credentials)
+            port: int = (
+                self._grpc.add_secure_port(settings.listen, credentials)
+                if credentials
+                else self._grpc.add_insecure_port(settings.listen)
+            )
         except RuntimeError:
-            raise FailedPrecondition(
-                f"can't listen on {settings.listen!r}: the address is in use, or this machine does not have it"
-            ) from None
+            reason = "the address is in use, or this machine does not have it"
+            raise FailedPrecondition(f"can't listen on {settings.listen!r}: {reason}") from None
         await self._grpc.start()
         return port
 
@@ -91,10 +79,8 @@ class Server:
 
 
 def _is_loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
     try:
-        return ipaddress.ip_address(host).is_loopback
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
     except ValueError:
         return False
 

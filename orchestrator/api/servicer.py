@@ -21,20 +21,16 @@ log = structlog.get_logger()
 
 
 class Servicer:
-    """Base class of the servicers. Their methods take (request, context, tenant); ``call`` and ``stream`` pass the
-    tenant."""
+    """Base class of the servicers. Their methods take (request, tenant), which ``call`` and ``stream`` pass."""
 
     def __init__(self, jobs: JobService, tokens: Tokens) -> None:
         self.jobs = jobs
         self.assets = jobs.assets
+        self.records = jobs.dependencies.records
         self.tokens = tokens
 
     def tenant(self, context: ServicerContext) -> str:
-        """The tenant of the caller.
-
-        Raises:
-            Unauthenticated: the token is missing or unknown.
-        """
+        """The tenant of the caller. Raises Unauthenticated if the token is missing or unknown."""
         metadata = dict(context.invocation_metadata() or ())
         return self.tokens.tenant(str(metadata.get("authorization", "")))
 
@@ -46,7 +42,7 @@ def call(method: Callable[..., Any]) -> Callable[..., Any]:
     async def wrapped(self: Servicer, request: Any, context: ServicerContext) -> Any:
         started = time.monotonic()
         try:
-            response = await method(self, request, context, self.tenant(context))
+            response = await method(self, request, self.tenant(context))
             log.info("rpc", method=method.__name__, ms=round(1000 * (time.monotonic() - started), 1))
             return response
         except Exception as error:  # noqa: BLE001 - every error becomes a gRPC status, without a stack trace
@@ -61,7 +57,7 @@ def stream(method: Callable[..., AsyncIterator[Any]]) -> Callable[..., AsyncIter
     @wraps(method)
     async def wrapped(self: Servicer, request: Any, context: ServicerContext) -> AsyncIterator[Any]:
         try:
-            async for response in method(self, request, context, self.tenant(context)):
+            async for response in method(self, request, self.tenant(context)):
                 yield response
         except Exception as error:  # noqa: BLE001 - every error becomes a gRPC status, without a stack trace
             await _abort(context, method.__name__, error)

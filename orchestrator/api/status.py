@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import grpc
-from google.protobuf.any_pb2 import Any as AnyMessage
 from google.rpc import code_pb2, error_details_pb2, status_pb2
 
 DOMAIN = "heartwood"
@@ -36,16 +33,12 @@ CODES: dict[str, int] = {
 
 def status(reason: str, message: str, facts: dict[str, str], field: str = "") -> status_pb2.Status:
     """The ``google.rpc.Status`` with ErrorInfo, and with BadRequest if a field is invalid."""
-    details: list[Any] = [error_details_pb2.ErrorInfo(reason=reason, domain=DOMAIN, metadata=facts)]
+    result = status_pb2.Status(code=CODES[reason], message=message)
+    result.details.add().Pack(error_details_pb2.ErrorInfo(reason=reason, domain=DOMAIN, metadata=facts))
     if field:
         violation = error_details_pb2.BadRequest.FieldViolation(field=field, description=message, reason=reason)
-        details.append(error_details_pb2.BadRequest(field_violations=[violation]))
-    packed = []
-    for detail in details:
-        box = AnyMessage()
-        box.Pack(detail)
-        packed.append(box)
-    return status_pb2.Status(code=CODES[reason], message=message, details=packed)
+        result.details.add().Pack(error_details_pb2.BadRequest(field_violations=[violation]))
+    return result
 
 
 def grpc_code(number: int) -> grpc.StatusCode:

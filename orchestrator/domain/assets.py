@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from dataclasses import field as dataclass_field
+from dataclasses import dataclass, field
 from datetime import datetime
 
 
@@ -34,4 +33,4 @@ class Asset:
     width: int = 0
     height: int = 0
     create_time: datetime | None = None
-    model_versions: Mapping[str, str] = dataclass_field(default_factory=dict)  # of the models that contributed
+    model_versions: Mapping[str, str] = field(default_factory=dict)  # of the models that contributed

@@ -8,13 +8,10 @@ from orchestrator.errors import InvalidInput
 
 
 def check_range(field: str, value: float, minimum: float, maximum: float) -> None:
-    """Check that ``value`` is a finite number in [``minimum``, ``maximum``].
+    """Raise InvalidInput unless ``value`` is a finite number in [``minimum``, ``maximum``].
 
     Args:
         field: path of the field as the API names it, such as ``stain.strength``.
-
-    Raises:
-        InvalidInput: the value is not finite or out of range.
     """
     if not (math.isfinite(value) and minimum <= value <= maximum):
         raise InvalidInput(field, f"{value} is not allowed; it must be a number from {minimum:g} to {maximum:g}")

@@ -14,11 +14,7 @@ MAX_MARGIN = 0.5
 
 @dataclass(frozen=True)
 class CutoutOptions:
-    """How to cut out the piece.
-
-    Raises:
-        InvalidInput: ``margin`` is not in [0, 0.5].
-    """
+    """How to cut out the piece."""
 
     format: ImageFormat = ImageFormat.PNG
     trim: bool = True  # False keeps the frame of the photo

@@ -6,7 +6,7 @@ import hashlib
 import re
 import uuid
 from collections.abc import Iterator, Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import PurePosixPath, PureWindowsPath
 from typing import Any
 
@@ -50,11 +50,7 @@ class AssetService:
                 raise ResourceExhausted(f"the upload has {len(photos)} photos, which is the maximum")
 
     def upload(self, tenant: str, upload_id: str, filename: str, kind: str, data: bytes, sha256: str = "") -> Asset:
-        """Validate and store one photo, mask or mesh. An empty ``upload_id`` starts a new upload.
-
-        Raises:
-            InvalidInput: the file is not valid, or its hash is not ``sha256``.
-        """
+        """Validate and store one photo, mask or mesh. An empty ``upload_id`` starts a new upload."""
         self.check_upload(tenant, upload_id, kind, len(data))
         actual = hashlib.sha256(data).hexdigest()
         if sha256 and sha256.lower() != actual:
@@ -68,87 +64,49 @@ class AssetService:
         else:
             info = intake.check_photo(data, "data")
             media_type, width, height = info.media_type, info.width, info.height
-        asset = Asset(
-            id=str(uuid.uuid4()),
-            tenant=tenant,
-            group_id=upload_id or str(uuid.uuid4()),
-            kind=kind,
-            name=name,
-            media_type=media_type,
-            size_bytes=len(data),
-            sha256=self._blobs.put(tenant, data),
-            width=width,
-            height=height,
-            create_time=datetime.now(UTC),
-        )
-        self._records.add_asset(asset)
+        id, group_id = str(uuid.uuid4()), upload_id or str(uuid.uuid4())
+        content = (media_type, len(data), self._blobs.put(tenant, data), width, height)
+        asset = self._records.add_asset(Asset(id, tenant, group_id, kind, name, *content))
         # A concurrent deletion of the last asset with the same bytes may have deleted the blob.
         self._blobs.put(tenant, data)
         return asset
 
     def photos(self, tenant: str, upload_id: str) -> list[Asset]:
-        """The photos of an upload in upload order.
-
-        Raises:
-            NotFound: the tenant has no such upload.
-        """
+        """The photos of an upload in upload order. Raises NotFound if the tenant has no such upload."""
         assets = [asset for kind in UPLOAD_KINDS for asset in self._records.group(tenant, upload_id, kind)]
         if not assets:
             raise NotFound("upload", upload_id)
         return [asset for asset in assets if asset.kind == "photo"]
 
     def mesh(self, tenant: str, model_id: str, field: str) -> Asset:
-        """The file of a 3D model: the uploaded file, or the GLB that a job made.
-
-        Raises:
-            InvalidInput: ``model_id`` is empty.
-            NotFound: the tenant has no such 3D model.
-        """
+        """The file of a 3D model: the uploaded file, or the GLB that a job made."""
         if not model_id:
             raise InvalidInput(field, "it is empty; set the id of an uploaded 3D model or of one that a job made")
         meshes = self._records.group(tenant, model_id, "model")
         if not meshes:
             raise NotFound("model", model_id)
-        return min(
-            meshes, key=lambda asset: (asset.name != RECONSTRUCTED_MESH, asset.media_type != "model/gltf-binary")
-        )
+        glb = "model/gltf-binary"
+        return min(meshes, key=lambda asset: (asset.name != RECONSTRUCTED_MESH, asset.media_type != glb))
 
     def get(self, tenant: str, asset_id: str) -> Asset:
-        """The asset.
-
-        Raises:
-            NotFound: the tenant has no such asset.
-        """
+        """The asset. Raises NotFound if the tenant has no such asset."""
         asset = self._records.asset(tenant, asset_id)
         if asset is None:
             raise NotFound("asset", asset_id)
         return asset
-
-    def page(self, tenant: str, group_id: str, kind: str, after: str, limit: int) -> list[Asset]:
-        """At most ``limit`` assets with an id greater than ``after``. Empty ``group_id`` or ``kind``: any."""
-        return self._records.list_assets(tenant, group_id, kind, after, limit)
 
     def read(self, asset: Asset, offset: int) -> Iterator[bytes]:
         """Yield the bytes of an asset from ``offset`` on, in chunks."""
         return self._blobs.stream(asset.tenant, asset.sha256, offset, asset.size_bytes)
 
     def sign(self, asset: Asset, lifetime: timedelta) -> str:
-        """A URL that reads the asset without a token.
-
-        Raises:
-            FailedPrecondition: the blob store is a local folder.
-        """
+        """A URL that reads the asset without a token. Raises FailedPrecondition for files in a local folder."""
         return self._blobs.sign(asset.tenant, asset.sha256, lifetime)
 
     def delete(self, tenant: str, asset_id: str) -> None:
-        """Delete an asset and the cached results of its content.
-
-        Raises:
-            NotFound: the tenant has no such asset.
-            FailedPrecondition: an unfinished job uses it.
-        """
+        """Delete an asset and its cached results. Raises FailedPrecondition if an unfinished job uses it."""
         asset = self.get(tenant, asset_id)
-        for job in self._records.active_jobs_of(tenant):
+        for job in self._records.active_jobs(tenant):
             if asset_id in job.inputs or _uses_mask(job.options, asset_id):
                 raise FailedPrecondition(f"job {job.id} uses this file; cancel the job first", job=job.id)
         for sha256 in self._records.delete_asset(asset):
@@ -157,8 +115,8 @@ class AssetService:
 
 def _uses_mask(options: Mapping[str, Any], asset_id: str) -> bool:
     """Whether a job's options, or those of a stage of its pipeline, name the asset as a mask."""
-    stages = [options, *(stage for stage in options.values() if isinstance(stage, Mapping))]
-    return any(stage.get("mask_asset_id") == asset_id for stage in stages)
+    stages = (options, *options.values())
+    return any(isinstance(stage, Mapping) and stage.get("mask_asset_id") == asset_id for stage in stages)
 
 
 def _safe_name(filename: str, kind: str) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 from orchestrator.domain.material_maps import MaterialModels
@@ -24,32 +24,17 @@ class Dependencies:
 
     @property
     def trellis(self) -> TrellisSettings | None:
-        """The image-to-3D server, or None if none is configured.
-
-        Raises:
-            InvalidInput: the configured URL is invalid.
-        """
+        """The image-to-3D server, or None if none is configured. Raises InvalidInput if its URL is invalid."""
         settings = self.settings
-        if not settings.trellis_url:
-            return None
         key = settings.trellis_api_key.get_secret_value()
-        return TrellisSettings(settings.trellis_url, key, settings.trellis_timeout_s)
+        return TrellisSettings(settings.trellis_url, key, settings.trellis_timeout_s) if settings.trellis_url else None
 
     @property
     def openai(self) -> OpenAISettings | None:
         """The vision endpoint, or None if no API key is configured."""
-        settings = self.settings
-        if not settings.openai_api_key.get_secret_value():
-            return None
-        return OpenAISettings(
-            base_url=settings.openai_base_url,
-            api_key=settings.openai_api_key.get_secret_value(),
-            model=settings.openai_model,
-            timeout_s=settings.openai_timeout_s,
-            max_retries=settings.openai_max_retries,
-            usd_per_million_input=settings.openai_usd_per_million_input,
-            usd_per_million_output=settings.openai_usd_per_million_output,
-        )
+        key = self.settings.openai_api_key.get_secret_value()
+        values = {field.name: getattr(self.settings, f"openai_{field.name}") for field in fields(OpenAISettings)}
+        return OpenAISettings(**{**values, "api_key": key}) if key else None
 
     def work_folder(self, job_id: str) -> Path:
         """The working folder of a job's programs. It is deleted when the job ends."""

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Callable
+from dataclasses import fields
 from functools import cache
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar
 
 from pydantic import TypeAdapter
 
@@ -12,20 +13,23 @@ from orchestrator.domain.jobs import JsonObject
 
 Value = TypeVar("Value")
 
+type_adapter: Callable[[Any], TypeAdapter[Any]] = cache(TypeAdapter)
+"""The adapter of a type. Building one takes milliseconds."""
+
 
 def to_json(value: object) -> JsonObject:
     """The JSON document of a dataclass."""
-    document: JsonObject = type_adapter(cast(Hashable, type(value))).dump_python(value, mode="json")
+    document: JsonObject = type_adapter(type(value)).dump_python(value, mode="json")
     return document
 
 
-def from_json(kind: type[Value], document: JsonObject) -> Value:
+def from_json(kind: type[Value], document: object) -> Value:
     """Read a document that ``to_json`` wrote."""
-    value: Value = type_adapter(cast(Hashable, kind)).validate_python(document)
+    value: Value = type_adapter(kind).validate_python(document)
     return value
 
 
-@cache
-def type_adapter(kind: Hashable) -> TypeAdapter[Any]:
-    """The adapter of a type. Building one takes milliseconds."""
-    return TypeAdapter(cast(type[Any], kind))
+def copy_fields(kind: type[Value], source: object, **values: Any) -> Value:
+    """The dataclass ``kind`` with these ``values``, and the fields of the same name from ``source``."""
+    names = {field.name for field in fields(kind)} - values.keys()  # type: ignore[arg-type]
+    return kind(**{name: getattr(source, name) for name in names if hasattr(source, name)}, **values)

@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from orchestrator.domain.assets import StoredFile
+from orchestrator.domain.assets import Asset, StoredFile
 from orchestrator.domain.images import Image, ImageFormat
 from orchestrator.domain.material_maps import MaterialMaps
 from orchestrator.domain.quality import Quality
-from orchestrator.errors import NotFound
-from orchestrator.jobs.dependencies import Dependencies
-from orchestrator.jobs.progress import Span
 from orchestrator.jobs.step import Cached, Step, digest
 from orchestrator.stages import analysis as analysis_stage
 from orchestrator.stages import intake
@@ -28,30 +24,34 @@ REVISION = 6
 
 
 @dataclass(frozen=True)
+class PhotoResult:
+    """What the results of all stages state about one photo."""
+
+    photo_asset_id: str
+    width: int
+    height: int
+    model_versions: dict[str, str]  # of the models that contributed
+
+
+class PhotoResults:
+    """A result that consists of one result per photo."""
+
+    photos: tuple[Any, ...]
+
+    @property
+    def model_versions(self) -> dict[str, str]:
+        """The version of each model that contributed."""
+        versions: dict[str, str] = self.photos[0].model_versions
+        return versions
+
+
+@dataclass(frozen=True)
 class PhotoStep:
     """One step of one job on one photo."""
 
     step: Step
     index: int
-    photo_id: str
-    source_sha256: str
-
-    @classmethod
-    @contextmanager
-    def open(
-        cls, dependencies: Dependencies, job_id: str, name: str, span: Span, index: int, count: int
-    ) -> Iterator[PhotoStep]:
-        """Open the step ``name`` on photo ``index`` of ``count``, which covers ``span`` of the job's progress.
-
-        Raises:
-            NotFound: the photo was deleted.
-        """
-        with Step.open(dependencies, job_id, name, span, f"photo {index + 1} of {count}") as step:
-            photo_id = step.job.inputs[index]
-            asset = dependencies.records.asset(step.tenant, photo_id)
-            if asset is None:
-                raise NotFound("photo", photo_id)
-            yield cls(step, index, photo_id, asset.sha256)
+    asset: Asset
 
     @property
     def max_side(self) -> int | None:
@@ -60,31 +60,43 @@ class PhotoStep:
 
     def pixels(self) -> Image:
         """The upright photo, sRGB."""
-        return intake.read_photo(self.step.read(self.source_sha256), max_side=self.max_side).srgb
-
-    def cached(self, key: str, kind: type[Cached[Facts]], make: Callable[[], Cached[Facts]]) -> Cached[Facts]:
-        """Like ``Step.cached``, for a value that depends on this photo."""
-        return self.step.cached(key, [self.source_sha256], kind, make)
-
-    def store_images(
-        self, images: Mapping[str, Image | NDArray[np.uint16]], format: ImageFormat
-    ) -> dict[str, StoredFile]:
-        """Encode and store images; return the stored files by name."""
-        return {name: self._store_image(image, format) for name, image in images.items()}
-
-    def publish(self, name: str, file: StoredFile, kind: str, versions: Mapping[str, str]) -> str:
-        """Like ``Step.publish``, under the photo's folder."""
-        suffix = file.media_type.rpartition("/")[2]
-        return self.step.publish(f"photo-{self.index}/{name}.{suffix}", file, kind, versions)
+        return intake.read_photo(self.step.read(self.asset.sha256), max_side=self.max_side).srgb
 
     def maps(self, analysis: str) -> MaterialMaps:
         """The model outputs that ``analyze`` stored."""
         return analysis_stage.unpack(self.step.read(analysis))
 
-    def _store_image(self, image: Image | NDArray[np.uint16], format: ImageFormat) -> StoredFile:
-        height, width = image.shape[:2]
-        data, media_type = intake.encode_result(image, format)
-        return self.step.store(data, media_type, width, height)
+    def cached(
+        self, name: str, inputs: tuple[Any, ...], kind: type[Cached[Facts]], make: Callable[[], Cached[Facts]]
+    ) -> Cached[Facts]:
+        """Like ``Step.cached``, for a value ``name`` that depends on this photo and these ``inputs``."""
+        sha256 = self.asset.sha256
+        return self.step.cached(digest(name, REVISION, sha256, *inputs), [sha256], kind, make)
+
+    def store_images(
+        self, images: Mapping[str, Image | NDArray[np.uint16] | None], format: ImageFormat
+    ) -> dict[str, StoredFile]:
+        """Encode and store the images that are not None; return the stored files by name."""
+        files = {}
+        for name, image in images.items():
+            if image is not None:
+                height, width = image.shape[:2]
+                files[name] = self.step.store(*intake.encode_result(image, format), width, height)
+        return files
+
+    def publish(
+        self, files: Mapping[str, StoredFile], versions: Mapping[str, str], kind: str, **kinds: str
+    ) -> dict[str, str]:
+        """Publish files under the photo's folder; return the asset ids by name.
+
+        Args:
+            kinds: asset kinds, by name, of the files that are not of the asset kind ``kind``.
+        """
+        ids = {}
+        for name, file in files.items():
+            path = f"photo-{self.index}/{name}.{file.media_type.rpartition('/')[2]}"
+            ids[name] = self.step.publish(path, file, kinds.get(name, kind), versions)
+        return ids
 
 
 def analyze(photo: PhotoStep, pinned: Mapping[str, str]) -> str:
@@ -102,5 +114,4 @@ def analyze(photo: PhotoStep, pinned: Mapping[str, str]) -> str:
         packed = analysis_stage.analyze(photo.pixels(), dependencies.models, step.quality, timeout_s, versions)
         return Cached({"maps": step.store(packed, "application/octet-stream")}, None)
 
-    key = digest("analysis", REVISION, photo.source_sha256, step.quality, versions)
-    return photo.cached(key, Cached[None], make).files["maps"].sha256
+    return photo.cached("analysis", (step.quality, versions), Cached[None], make).files["maps"].sha256

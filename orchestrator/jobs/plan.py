@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import accumulate, pairwise
 from typing import Any
 
 from orchestrator.domain.jobs import JobRecord, JsonObject
@@ -30,13 +31,13 @@ def planned_stages(options: Mapping[str, Any]) -> list[PlannedStage]:
     """The stages to run for the requested ``options``, in order, with their intervals of the job's progress."""
     complete = dict(options)
     for name in options:
-        for required, default in STAGES[name].requires.items():
-            complete.setdefault(required, default)
+        complete = {**STAGES[name].requires, **complete}
     stages = [stage for stage in STAGES.values() if stage.name in complete]
     total = sum(stage.weight for stage in stages)
+    spans = pairwise(accumulate((stage.weight / total for stage in stages), initial=0.0))
     return [
         PlannedStage(stage, complete[stage.name], span, stage.name in options)
-        for stage, span in zip(stages, _spans([stage.weight / total for stage in stages]), strict=True)
+        for stage, span in zip(stages, spans, strict=True)
     ]
 
 
@@ -49,30 +50,10 @@ def options_document(kind: str, options: Mapping[str, Any]) -> JsonObject:
 def options_of(job: JobRecord) -> dict[str, Any]:
     """The options of each requested stage of a job."""
     documents = job.options if job.kind == PIPELINE else {job.kind: job.options}
-    return {
-        name: from_json(stage.options, document)
-        for name, stage in STAGES.items()
-        if isinstance(document := documents.get(name), Mapping)
-    }
-
-
-def results_document(results: Mapping[str, Any]) -> JsonObject:
-    """The JSON document of a job's results, by stage."""
-    return {name: to_json(result) for name, result in results.items()}
+    return {name: from_json(stage.options, documents[name]) for name, stage in STAGES.items() if documents.get(name)}
 
 
 def results_of(job: JobRecord) -> dict[str, Any]:
     """The result of each requested stage of a finished job."""
     documents = job.result or {}
-    return {
-        name: from_json(stage.result, document)
-        for name, stage in STAGES.items()
-        if isinstance(document := documents.get(name), Mapping)
-    }
-
-
-def _spans(shares: list[float]) -> Iterator[Span]:
-    start = 0.0
-    for share in shares:
-        yield start, start + share
-        start += share
+    return {name: from_json(stage.result, documents[name]) for name, stage in STAGES.items() if documents.get(name)}

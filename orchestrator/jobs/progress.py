@@ -37,12 +37,7 @@ class Reporter:
         self._next_report = 0.0
 
     def __call__(self, fraction: float, message: str) -> None:
-        """Write the progress to the job.
-
-        Raises:
-            Canceled: the job was canceled or deleted.
-            DeadlineExceeded: the job's deadline has passed.
-        """
+        """Write the progress to the job. Raises Canceled or DeadlineExceeded if the job must stop."""
         if time.monotonic() < self._next_report:
             return
         self._next_report = time.monotonic() + INTERVAL_S
@@ -55,15 +50,9 @@ class Reporter:
             self._records.change_job(job.id, (JobState.RUNNING,), fraction=done, stage=self._step, message=message)
 
     def remaining_s(self) -> float:
-        """Seconds until the deadline.
-
-        Raises:
-            DeadlineExceeded: the deadline has passed.
-        """
+        """Seconds until the deadline. Raises DeadlineExceeded if it has passed."""
         remaining = (self._deadline - datetime.now(UTC)).total_seconds()
         if remaining <= 0:
-            raise DeadlineExceeded(
-                f"the job was not done by its deadline, {self._deadline.isoformat(timespec='seconds')}",
-                deadline=self._deadline.isoformat(),
-            )
+            missed = f"the job was not done by its deadline, {self._deadline.isoformat(timespec='seconds')}"
+            raise DeadlineExceeded(missed, deadline=self._deadline.isoformat())
         return remaining

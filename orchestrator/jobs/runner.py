@@ -51,9 +51,8 @@ class Runner:
     def start(self) -> None:
         """Launch the engine. Interrupted jobs continue at the interrupted step."""
         DBOS.launch()
-        DBOS.register_queue(
-            QUEUE, worker_concurrency=self.dependencies.settings.workers, polling_interval_sec=QUEUE_POLL_S
-        )
+        workers = self.dependencies.settings.workers
+        DBOS.register_queue(QUEUE, worker_concurrency=workers, polling_interval_sec=QUEUE_POLL_S)
         DBOS.register_queue(WEBHOOK_QUEUE, worker_concurrency=WEBHOOK_CONCURRENCY, polling_interval_sec=WEBHOOK_POLL_S)
         active = self.dependencies.records.active_jobs()
         self._delete_work_folders(keep={job.id for job in active})

@@ -5,19 +5,22 @@ from __future__ import annotations
 import uuid
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any, Protocol
+from typing import TYPE_CHECKING
 
 from orchestrator.domain.assets import Asset
-from orchestrator.domain.jobs import Failure, JobRecord, JobRevision, JobState
+from orchestrator.domain.jobs import Failure, JobChange, JobRecord, JobRevision, JobState
 from orchestrator.errors import AlreadyExists, FailedPrecondition, InvalidInput, NotFound, ResourceExhausted
 from orchestrator.jobs.assets import AssetService
 from orchestrator.jobs.dependencies import Dependencies
-from orchestrator.jobs.job import Job
+from orchestrator.jobs.documents import copy_fields
+from orchestrator.jobs.job import Job, JobRequest
 from orchestrator.jobs.plan import PIPELINE, options_document, options_of, results_of
-from orchestrator.jobs.request import JobRequest
-from orchestrator.jobs.stage import JobInput, StageInput
+from orchestrator.jobs.stage import JobInput
 from orchestrator.jobs.stages import STAGES
 from orchestrator.jobs.webhooks import check_webhook_url
+
+if TYPE_CHECKING:
+    from orchestrator.jobs.runner import Runner
 
 MAX_LABELS = 32
 MAX_LABEL_KEY = 63
@@ -25,22 +28,12 @@ MAX_LABEL_VALUE = 255
 MAX_REQUEST_ID = 128
 
 
-class Queue(Protocol):
-    """The queue of jobs to run. ``jobs.runner.Runner`` implements it."""
-
-    def enqueue(self, job: JobRecord) -> None:
-        """Enqueue the job. Enqueueing it twice has no effect."""
-
-    def drop(self, job_id: str) -> None:
-        """Remove a job that has not started."""
-
-
 class JobService:
     """The jobs of all tenants."""
 
-    def __init__(self, dependencies: Dependencies, queue: Queue) -> None:
+    def __init__(self, dependencies: Dependencies, runner: Runner) -> None:
         self.dependencies = dependencies
-        self.queue = queue
+        self.runner = runner
         self.assets = AssetService(dependencies)
 
     def create(self, tenant: str, request: JobRequest) -> JobRecord:
@@ -60,47 +53,25 @@ class JobService:
             most = self.dependencies.settings.max_active_jobs
             job, is_new = records.add_job(self._new_record(tenant, request), most)
             if job is None:
-                raise ResourceExhausted(
-                    f"the tenant has {most} queued or running jobs, which is the maximum; wait until one has ended",
-                    most=most,
-                )
+                reached = f"the tenant has {most} queued or running jobs, which is the maximum"
+                raise ResourceExhausted(f"{reached}; wait until one has ended", most=most)
             if is_new:
-                self.queue.enqueue(job)
+                self.runner.enqueue(job)
                 return job
         if job.fingerprint != request.fingerprint:
-            raise AlreadyExists(
-                f"request_id {request.request_id!r} was used for another request, job {job.id}", job=job.id
-            )
+            used = f"request_id {request.request_id!r} was used for another request, job {job.id}"
+            raise AlreadyExists(used, job=job.id)
         return job
 
     def get(self, tenant: str, job_id: str) -> JobRecord:
-        """The job.
-
-        Raises:
-            NotFound: the tenant has no such job.
-        """
+        """The job. Raises NotFound if the tenant has no such job."""
         job = self.dependencies.records.job(tenant, job_id)
         if job is None:
             raise NotFound("job", job_id)
         return job
 
-    def page(
-        self,
-        tenant: str,
-        states: Sequence[JobState],
-        labels: Mapping[str, str],
-        before: tuple[datetime, str] | None,
-        limit: int,
-    ) -> list[JobRecord]:
-        """At most ``limit`` jobs, newest first, older than ``before`` (create_time, id)."""
-        return self.dependencies.records.list_jobs(tenant, states, dict(labels), before, limit)
-
     def revision(self, tenant: str, job_id: str) -> JobRevision:
-        """The revision and state of the job, which is cheaper than the whole job.
-
-        Raises:
-            NotFound: the tenant has no such job.
-        """
+        """The revision and state of the job, which is cheaper than the job. Raises NotFound if there is none."""
         revision = self.dependencies.records.job_revision(tenant, job_id)
         if revision is None:
             raise NotFound("job", job_id)
@@ -110,48 +81,28 @@ class JobService:
         """Add options, results, files and queue positions to jobs, in a constant number of queries."""
         queued = [record.id for record in records if record.state is JobState.QUEUED]
         succeeded = [record.id for record in records if record.state is JobState.SUCCEEDED]
-        positions = self.dependencies.records.queue_positions(queued) if queued else {}
-        assets = self.dependencies.records.assets_of_jobs(tenant, succeeded) if succeeded else {}
+        positions = self.dependencies.records.queue_positions(queued)
+        assets = self.dependencies.records.assets_of_jobs(tenant, succeeded)
+        results = {record.id: results_of(record) for record in records if record.state is JobState.SUCCEEDED}
         return [
-            Job(
-                record,
-                options_of(record),
-                results_of(record) if record.state is JobState.SUCCEEDED else {},
-                assets,
-                positions.get(record.id, 0),
-            )
+            Job(record, options_of(record), results.get(record.id, {}), assets, positions.get(record.id, 0))
             for record in records
         ]
 
     def cancel(self, tenant: str, job_id: str) -> JobRecord:
-        """Request the end of a job: a queued job ends at once, a running job when its work has stopped.
-
-        Raises:
-            NotFound: the tenant has no such job.
-        """
+        """Request the end of a job: a queued job ends at once, a running job when its work has stopped."""
         self.get(tenant, job_id)
         records = self.dependencies.records
-        canceled = records.change_job(
-            job_id,
-            (JobState.QUEUED,),
-            state=JobState.CANCELED,
-            cancel_requested=True,
-            end_time=datetime.now(UTC),
-            message="canceled before it started",
-        )
-        if canceled:
-            self.queue.drop(job_id)
+        now, message = datetime.now(UTC), "canceled before it started"
+        end: JobChange = {"state": JobState.CANCELED, "cancel_requested": True, "end_time": now, "message": message}
+        if records.change_job(job_id, (JobState.QUEUED,), **end):
+            self.runner.drop(job_id)
         else:
             records.change_job(job_id, (JobState.RUNNING,), cancel_requested=True)
         return self.get(tenant, job_id)
 
     def delete(self, tenant: str, job_id: str) -> None:
-        """Delete a finished job and its files.
-
-        Raises:
-            NotFound: the tenant has no such job.
-            FailedPrecondition: the job has not ended.
-        """
+        """Delete a finished job and its files. Raises FailedPrecondition if the job has not ended."""
         job = self.get(tenant, job_id)
         if not job.state.is_final:
             raise FailedPrecondition(f"the job is {job.state.value}; cancel it first", state=job.state.value)
@@ -162,11 +113,10 @@ class JobService:
         """Fail the queued jobs whose deadline has passed. Running jobs check their own deadline."""
         now = datetime.now(UTC)
         failure = Failure("DEADLINE_EXCEEDED", "the job's deadline passed before it could start")
-        for job in self.dependencies.records.expired_jobs(now):
-            if self.dependencies.records.change_job(
-                job.id, (JobState.QUEUED,), state=JobState.FAILED, end_time=now, failure=failure
-            ):
-                self.queue.drop(job.id)
+        records = self.dependencies.records
+        for job in records.expired_jobs(now):
+            if records.change_job(job.id, (JobState.QUEUED,), state=JobState.FAILED, end_time=now, failure=failure):
+                self.runner.drop(job.id)
 
     def _new_record(self, tenant: str, request: JobRequest) -> JobRecord:
         now = datetime.now(UTC)
@@ -176,32 +126,27 @@ class JobService:
         if request.webhook_url:
             check_webhook_url(request.webhook_url, "webhook_url")
         inputs = self._inputs(tenant, request)
-        options = _checked_options(request, JobInput(self.dependencies, tenant, inputs))
-        return JobRecord(
+        job_input = JobInput(self.dependencies, tenant, inputs)
+        options = {name: STAGES[name].check(options, job_input) for name, options in request.options.items()}
+        return copy_fields(
+            JobRecord,
+            request,
             id=str(uuid.uuid4()),
             tenant=tenant,
-            kind=request.kind,
             state=JobState.QUEUED,
-            upload_id=request.upload_id,
             inputs=tuple(asset.id for asset in inputs),
             options=options_document(request.kind, options),
-            quality=request.quality,
-            priority=request.priority,
-            deadline=request.deadline,
             labels=dict(request.labels),
-            webhook_url=request.webhook_url,
             request_id=request.request_id or None,
-            fingerprint=request.fingerprint,
             create_time=now,
         )
 
     def _inputs(self, tenant: str, request: JobRequest) -> tuple[Asset, ...]:
-        if request.kind != PIPELINE and STAGES[request.kind].input is StageInput.MESH:
+        if request.kind != PIPELINE and STAGES[request.kind].takes_mesh:
             field = f"{request.kind}.model_id"
             if request.upload_id:
-                raise InvalidInput(
-                    "upload_id", f"a {request.kind} job works on a 3D model; leave upload_id empty and set {field}"
-                )
+                remedy = f"leave upload_id empty and set {field}"
+                raise InvalidInput("upload_id", f"a {request.kind} job works on a 3D model; {remedy}")
             return (self.assets.mesh(tenant, request.options[request.kind].model_id, field),)
         photos = self.assets.photos(tenant, request.upload_id)
         if not photos:
@@ -209,17 +154,12 @@ class JobService:
         return tuple(photos)
 
 
-def _checked_options(request: JobRequest, job: JobInput) -> dict[str, Any]:
-    return {name: STAGES[name].check(options, job) for name, options in request.options.items()}
-
-
 def _check_labels(labels: Mapping[str, str]) -> None:
     if len(labels) > MAX_LABELS:
         raise InvalidInput("labels", f"{len(labels)} labels; at most {MAX_LABELS} are allowed")
     for key, value in labels.items():
         if not key or len(key) > MAX_LABEL_KEY:
-            raise InvalidInput(
-                "labels", f"the key {key[:80]!r} has {len(key)} characters; allowed are 1 to {MAX_LABEL_KEY}"
-            )
+            rule = f"allowed are 1 to {MAX_LABEL_KEY}"
+            raise InvalidInput("labels", f"the key {key[:80]!r} has {len(key)} characters; {rule}")
         if len(value) > MAX_LABEL_VALUE:
             raise InvalidInput("labels", f"the value of {key!r} has {len(value)} characters; at most {MAX_LABEL_VALUE}")

@@ -8,29 +8,24 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from enum import Enum
-from typing import Any, Concatenate, Generic, ParamSpec, TypeVar, cast
+from typing import Any, Generic, TypeVar, TypeVarTuple
 
-from dbos import DBOS
+from dbos import DBOS, StepOptions
 
 from orchestrator.domain.assets import Asset
 from orchestrator.domain.segment import DetectorCost
 from orchestrator.errors import HeartwoodError
 from orchestrator.jobs.dependencies import Dependencies
-from orchestrator.jobs.photo_step import PhotoStep
+from orchestrator.jobs.photo_step import PhotoStep, analyze
 from orchestrator.jobs.progress import WHOLE, Span, subspan
 from orchestrator.jobs.step import Step
 
 Options = TypeVar("Options")
 Result = TypeVar("Result")
-Parameters = ParamSpec("Parameters")
+Args = TypeVarTuple("Args")
 
-
-class StageInput(Enum):
-    """What a stage works on."""
-
-    PHOTOS = "photos"
-    MESH = "mesh"
+ANALYSIS_END = 0.4
+"""The part of a photo's progress that its analysis covers, which comes first."""
 
 
 @dataclass(frozen=True)
@@ -57,8 +52,9 @@ class StageRun(Generic[Options]):
     versions: Mapping[str, str]  # model → version with which the job began; later promotions do not change it
     options: Options
     span: Span = WHOLE
-    results: Mapping[type, object] = field(default_factory=dict)  # of the earlier stages
+    results: tuple[object, ...] = ()  # of the earlier stages
     made_mesh: str = ""  # asset id of the mesh that an earlier stage made
+    about: str = ""  # what the steps work on, for people
 
     @property
     def mesh(self) -> str:
@@ -67,38 +63,33 @@ class StageRun(Generic[Options]):
 
     def result(self, kind: type[Result]) -> Result | None:
         """The result of an earlier stage, or None if the job does not contain it."""
-        return cast(Result | None, self.results.get(kind))
-
-    def of_stage(self, options: Any, span: Span, results: list[object]) -> StageRun[Any]:
-        """The run of the next stage, after stages with these ``results``."""
-        return replace(self, options=options, span=span, results={type(result): result for result in results})
-
-    def with_mesh(self, asset_id: str) -> StageRun[Options]:
-        """The same run, whose later stages work on this mesh."""
-        return replace(self, made_mesh=asset_id)
+        return next((result for result in self.results if isinstance(result, kind)), None)
 
     def within(self, start: float, end: float) -> StageRun[Options]:
         """The same stage, for steps that cover the interval [start, end] of its progress."""
         return replace(self, span=subspan(self.span, start, end))
 
-    def photos(self) -> Iterator[PhotoRun[Options]]:
-        """Iterate over the photos; each covers an equal interval of the stage's progress."""
+    def analyzed_photos(self) -> Iterator[tuple[PhotoRun[Options], str]]:
+        """Analyze each photo and yield it with its analysis. Each covers an equal interval of the stage's progress."""
         count = len(self.inputs)
         for index in range(count):
-            yield PhotoRun(self.within(index / count, (index + 1) / count), index, count)
+            run = replace(self.within(index / count, (index + 1) / count), about=f"photo {index + 1} of {count}")
+            photo = PhotoRun(run, index)
+            yield photo, photo.within(0.0, ANALYSIS_END).step("analyze", analyze, self.versions)
 
-    def step(
-        self,
-        name: str,
-        function: Callable[Concatenate[Step, Parameters], Result],
-        *args: Parameters.args,
-        **kwargs: Parameters.kwargs,
-    ) -> Result:
+    def each_photo(self, name: str, function: Callable[[PhotoStep, str, Options], Result]) -> tuple[Result, ...]:
+        """Analyze each photo, then run ``function`` on the photo and its analysis as the step ``name``."""
+        return tuple(
+            photo.within(ANALYSIS_END, 1.0).step(name, function, analysis, self.options)
+            for photo, analysis in self.analyzed_photos()
+        )
+
+    def step(self, name: str, function: Callable[[Step, *Args], Result], *args: *Args) -> Result:
         """Run ``function`` as a durable step and return its result. A finished step never runs again."""
 
         def execute() -> Result:
-            with Step.open(self.dependencies, self.job_id, name, self.span) as step:
-                return function(step, *args, **kwargs)
+            with Step.open(self.dependencies, self.job_id, name, self.span, self.about) as step:
+                return function(step, *args)
 
         return durable(name, execute)
 
@@ -109,27 +100,19 @@ class PhotoRun(Generic[Options]):
 
     run: StageRun[Options]
     index: int
-    count: int
 
     def within(self, start: float, end: float) -> PhotoRun[Options]:
         """The same photo, for steps that cover the interval [start, end] of its progress."""
         return replace(self, run=self.run.within(start, end))
 
-    def step(
-        self,
-        name: str,
-        function: Callable[Concatenate[PhotoStep, Parameters], Result],
-        *args: Parameters.args,
-        **kwargs: Parameters.kwargs,
-    ) -> Result:
+    def step(self, name: str, function: Callable[[PhotoStep, *Args], Result], *args: *Args) -> Result:
         """Like ``StageRun.step``, on this photo."""
-        run = self.run
 
-        def execute() -> Result:
-            with PhotoStep.open(run.dependencies, run.job_id, name, run.span, self.index, self.count) as photo:
-                return function(photo, *args, **kwargs)
+        def on_photo(step: Step) -> Result:
+            photo = step.asset(self.run.inputs[self.index], "photo")
+            return function(PhotoStep(step, self.index, photo), *args)
 
-        return durable(name, execute)
+        return self.run.step(name, on_photo)
 
 
 @dataclass(frozen=True)
@@ -139,10 +122,9 @@ class Stage(Generic[Options, Result]):
     name: str  # the job kind, and the field name in the protos
     options: type[Options]
     result: type[Result]
-    input: StageInput
     weight: float  # run time relative to the other stages, measured on two cores; divides a pipeline's progress
-    uses_models: bool  # whether the job pins the serving model versions when it begins
     run: Callable[[StageRun[Options]], Result]  # calls the steps of the stage
+    takes_mesh: bool = False  # the input is a mesh; otherwise photos, which the serving models analyze
     check: Callable[[Options, JobInput], Options] = lambda options, _: options
     """Validates options against the input; returns them with all defaults resolved. Raises InvalidInput, NotFound."""
     requires: Mapping[str, Any] = field(default_factory=dict)
@@ -153,18 +135,10 @@ class Stage(Generic[Options, Result]):
 
 def durable(name: str, function: Callable[[], Result]) -> Result:
     """Run a DBOS step, with retries for about a minute while a service that it needs is unavailable."""
-    return DBOS.run_step(
-        {
-            "name": name,
-            "retries_allowed": True,
-            "should_retry": _is_retryable,
-            "interval_seconds": 0.5,
-            "backoff_rate": 1.6,
-            "max_attempts": 10,
-        },
-        function,
-    )
 
+    def is_retryable(error: BaseException) -> bool:
+        return isinstance(error, HeartwoodError) and error.retryable
 
-def _is_retryable(error: BaseException) -> bool:
-    return isinstance(error, HeartwoodError) and error.retryable
+    options: StepOptions = {"name": name, "retries_allowed": True, "should_retry": is_retryable}
+    options |= {"interval_seconds": 0.5, "backoff_rate": 1.6, "max_attempts": 10}
+    return DBOS.run_step(options, function)

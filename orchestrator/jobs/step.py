@@ -5,14 +5,13 @@ from __future__ import annotations
 import hashlib
 import json
 import uuid
-from collections.abc import Callable, Collection, Hashable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Generic, TypeVar, cast
+from typing import Any, Generic, TypeVar
 
 import structlog
-from pydantic import TypeAdapter
 
 from orchestrator.domain.assets import Asset, StoredFile
 from orchestrator.domain.jobs import JobRecord, JobState
@@ -20,7 +19,7 @@ from orchestrator.domain.limits import Limits
 from orchestrator.domain.quality import Quality
 from orchestrator.errors import Canceled, NotFound
 from orchestrator.jobs.dependencies import Dependencies
-from orchestrator.jobs.documents import type_adapter
+from orchestrator.jobs.documents import from_json, to_json, type_adapter
 from orchestrator.jobs.progress import Reporter, Span
 
 log = structlog.get_logger()
@@ -51,11 +50,11 @@ class Step:
 
     @classmethod
     @contextmanager
-    def open(cls, dependencies: Dependencies, job_id: str, name: str, span: Span, about: str = "") -> Iterator[Step]:
+    def open(cls, dependencies: Dependencies, job_id: str, name: str, span: Span, about: str) -> Iterator[Step]:
         """Open the step ``name``, which covers ``span`` of the job's progress. Publishes program logs at the end.
 
         Args:
-            about: what the step works on, for people, such as "photo 1 of 3".
+            about: what the step works on, for people, such as "photo 1 of 3"; empty for the whole job.
         """
         job = dependencies.records.job(None, job_id)
         if job is None:
@@ -90,6 +89,11 @@ class Step:
         """Limits of the step's programs: the job's remaining time, and the memory of the settings."""
         return Limits(self.progress.remaining_s(), self.dependencies.settings.tool_memory_gb << 30)
 
+    def lookup(self, key: str, kind: type[Cached[Facts]]) -> Cached[Facts] | None:
+        """The cached value of ``key``, or None."""
+        document = self.dependencies.records.cached(self.tenant, key)
+        return None if document is None else from_json(kind, document)
+
     def cached(
         self, key: str, sources: Collection[str], kind: type[Cached[Facts]], make: Callable[[], Cached[Facts]]
     ) -> Cached[Facts]:
@@ -98,13 +102,12 @@ class Step:
         Args:
             sources: SHA-256 of the files that the value depends on. Deleting one of them deletes the value.
         """
-        adapter: TypeAdapter[Cached[Facts]] = type_adapter(cast(Hashable, kind))
-        document = self.dependencies.records.cached(self.tenant, key)
-        if document is not None:
-            return adapter.validate_python(document)
-        value = make()
-        blobs = {file.sha256 for file in value.files.values()}
-        self.dependencies.records.keep(self.tenant, key, sources, blobs, adapter.dump_python(value, mode="json"))
+        value = self.lookup(key, kind)
+        if value is None:
+            value = make()
+            document = type_adapter(kind).dump_python(value, mode="json")
+            blobs = {file.sha256 for file in value.files.values()}
+            self.dependencies.records.keep(self.tenant, key, sources, blobs, document)
         return value
 
     def store(self, data: bytes | Path, media_type: str, width: int = 0, height: int = 0) -> StoredFile:
@@ -119,26 +122,15 @@ class Step:
         Args:
             versions: the model versions that contributed to it.
         """
-        asset = Asset(
-            id=str(uuid.uuid5(NAMESPACE, f"{self.job.id}/{name}")),
-            tenant=self.tenant,
-            group_id=group_id(self.job.id),
-            kind=kind,
-            name=name,
-            model_versions=versions or {},
-            **asdict(file),
-        )
+        id, group = str(uuid.uuid5(NAMESPACE, f"{self.job.id}/{name}")), group_id(self.job.id)
+        asset = Asset(id, self.tenant, group, kind, name, model_versions=versions or {}, **asdict(file))
         return self.dependencies.records.add_asset(asset, job_id=self.job.id).id
 
-    def asset(self, id: str) -> Asset:
-        """The tenant's asset.
-
-        Raises:
-            NotFound: it was deleted.
-        """
+    def asset(self, id: str, kind: str = "file") -> Asset:
+        """The tenant's asset. Raises NotFound for a ``kind`` that was deleted."""
         asset = self.dependencies.records.asset(self.tenant, id)
         if asset is None:
-            raise NotFound("file", id)
+            raise NotFound(kind, id)
         return asset
 
     def read(self, sha256: str) -> bytes:
@@ -177,5 +169,6 @@ def group_id(job_id: str) -> str:
 
 
 def digest(*values: Any) -> str:
-    """SHA-256 in hex of JSON values. It is the same in every process."""
-    return hashlib.sha256(json.dumps(values, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+    """SHA-256 in hex of JSON values and dataclasses. It is the same in every process."""
+    text = json.dumps(values, sort_keys=True, separators=(",", ":"), default=to_json)
+    return hashlib.sha256(text.encode()).hexdigest()

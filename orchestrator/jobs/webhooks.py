@@ -33,11 +33,7 @@ PRIVATE_SUFFIXES = (".localhost", ".local", ".internal")
 
 
 def check_webhook_url(url: str, field: str) -> None:
-    """Check a webhook URL before the job is created.
-
-    Raises:
-        InvalidInput: the URL is not https, contains a password, or names a private address.
-    """
+    """Raise InvalidInput if the URL is not https, contains a password, or names a private address."""
     try:
         parts = urlsplit(url)
         host, port = parts.hostname, parts.port
@@ -56,11 +52,7 @@ def check_webhook_url(url: str, field: str) -> None:
 
 
 def public_address(host: str, port: int) -> str:
-    """Resolve ``host`` to a public address.
-
-    Raises:
-        ToolFailed: the name does not resolve, or one of its addresses is private.
-    """
+    """Resolve ``host``. Raises ToolFailed if it does not resolve, or one of its addresses is private."""
     try:
         addresses = {str(info[4][0]) for info in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)}
     except OSError as error:
@@ -71,14 +63,11 @@ def public_address(host: str, port: int) -> str:
 
 
 def post(url: str, body: bytes, secret: str, address: str | None = None, trust: ssl.SSLContext | None = None) -> int:
-    """POST ``body`` to ``url`` and return the HTTP status.
+    """POST ``body`` to ``url`` and return the HTTP status. Raises ToolFailed if there is no response.
 
     Args:
         address: connect to this address instead of resolving the name. The certificate must still match the name.
         trust: the trusted certificates; default: those of the system.
-
-    Raises:
-        ToolFailed: no connection, or no response.
     """
     parts = urlsplit(url)
     host, port = parts.hostname or "", parts.port or 443
@@ -134,7 +123,6 @@ class Webhooks(DBOSConfiguredInstance):
         job = self.dependencies.records.job(None, job_id)
         if job is None:
             return
-        secret = self.dependencies.settings.webhook_secret.get_secret_value()
-        status = post(job.webhook_url, payload(job), secret)
+        status = post(job.webhook_url, payload(job), self.dependencies.settings.webhook_secret.get_secret_value())
         if not 200 <= status < 300:
             raise ToolFailed(f"the webhook responded with HTTP {status}", status=status)

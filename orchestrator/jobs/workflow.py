@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -19,7 +19,8 @@ from orchestrator.domain.jobs import Failure, JobState
 from orchestrator.domain.segment import DetectorCost
 from orchestrator.errors import Canceled, HeartwoodError, InvalidInput
 from orchestrator.jobs.dependencies import Dependencies
-from orchestrator.jobs.plan import PlannedStage, options_of, planned_stages, results_document
+from orchestrator.jobs.documents import to_json
+from orchestrator.jobs.plan import PlannedStage, options_of, planned_stages
 from orchestrator.jobs.stage import StageRun, durable
 
 log = structlog.get_logger()
@@ -51,22 +52,14 @@ class JobWorkflow(DBOSConfiguredInstance):
         """Run the stages of the job one after the other."""
         try:
             job = durable("begin", lambda: self._begin(job_id))
-            results = self._run_stages(job_id, job, planned_stages(job.options))
-            durable("succeed", lambda: self._succeed(job_id, results))
+            plan = planned_stages(job.options)
+            run: StageRun[Any] = StageRun(self.dependencies, job_id, job.inputs, job.versions, options=None)
+            for stage in plan:
+                run = _run_stage(stage, run)
+            durable("succeed", lambda: self._succeed(job_id, plan, run.results))
         except Exception as error:  # noqa: BLE001 - any error ends the job with a reason
             cause = _root_cause(error)
             durable("fail", lambda: self._fail(job_id, cause))
-
-    def _run_stages(self, job_id: str, job: BegunJob, plan: list[PlannedStage]) -> list[tuple[PlannedStage, Any]]:
-        run: StageRun[Any] = StageRun(self.dependencies, job_id, job.inputs, job.versions, options=None)
-        results: list[tuple[PlannedStage, Any]] = []
-        for planned in plan:
-            stage = planned.stage
-            result = stage.run(run.of_stage(planned.options, planned.span, [result for _, result in results]))
-            if stage.output_mesh is not None:
-                run = run.with_mesh(stage.output_mesh(result))
-            results.append((planned, result))
-        return results
 
     def _begin(self, job_id: str) -> BegunJob:
         """QUEUED → RUNNING."""
@@ -76,21 +69,20 @@ class JobWorkflow(DBOSConfiguredInstance):
         if job is None or job.state is not JobState.RUNNING:
             raise Canceled("the job was canceled before it started")
         options = options_of(job)
-        uses_models = any(planned.stage.uses_models for planned in planned_stages(options))
-        versions = self.dependencies.models.versions() if uses_models else {}
-        return BegunJob(job.inputs, options, versions)
+        uses_models = any(not planned.stage.takes_mesh for planned in planned_stages(options))
+        return BegunJob(job.inputs, options, self.dependencies.models.versions() if uses_models else {})
 
-    def _succeed(self, job_id: str, results: list[tuple[PlannedStage, Any]]) -> None:
+    def _succeed(self, job_id: str, plan: list[PlannedStage], results: tuple[Any, ...]) -> None:
         """RUNNING → SUCCEEDED."""
-        self._delete_work_folder(job_id)
-        requested = {planned.stage.name: result for planned, result in results if planned.requested}
+        shutil.rmtree(self.dependencies.work_folder(job_id), ignore_errors=True)
+        ended = list(zip(plan, results, strict=True))
         changed = self.dependencies.records.change_job(
             job_id,
             (JobState.RUNNING,),
             state=JobState.SUCCEEDED,
             end_time=datetime.now(UTC),
-            result=results_document(requested),
-            cost=sum((planned.stage.cost(result) for planned, result in results), DetectorCost()),
+            result={planned.stage.name: to_json(result) for planned, result in ended if planned.requested},
+            cost=sum((planned.stage.cost(result) for planned, result in ended), DetectorCost()),
             fraction=1.0,
             stage="done",
             message="done",
@@ -103,7 +95,7 @@ class JobWorkflow(DBOSConfiguredInstance):
         failure = failure_of(error)
         if failure.reason == "INTERNAL":
             log.error("job_failed", job=job_id, exc_info=error)
-        self._delete_work_folder(job_id)
+        shutil.rmtree(self.dependencies.work_folder(job_id), ignore_errors=True)
         changed = self.dependencies.records.change_job(
             job_id,
             (JobState.QUEUED, JobState.RUNNING),
@@ -114,16 +106,20 @@ class JobWorkflow(DBOSConfiguredInstance):
         )
         log.info("job_ended", job=job_id, state=state.value, reason=failure.reason, changed=changed)
 
-    def _delete_work_folder(self, job_id: str) -> None:
-        shutil.rmtree(self.dependencies.work_folder(job_id), ignore_errors=True)
+
+def _run_stage(planned: PlannedStage, run: StageRun[Any]) -> StageRun[Any]:
+    """Run a stage after the stages in ``run``; return the run with its result and mesh."""
+    stage = planned.stage
+    result = stage.run(replace(run, options=planned.options, span=planned.span))
+    mesh = stage.output_mesh(result) if stage.output_mesh else run.made_mesh
+    return replace(run, results=(*run.results, result), made_mesh=mesh)
 
 
 def failure_of(error: BaseException) -> Failure:
     """What the caller learns about ``error``. The message of an unexpected error is not disclosed."""
-    if isinstance(error, InvalidInput):
-        return Failure(error.reason, error.message, error.field, error.facts)
     if isinstance(error, HeartwoodError):
-        return Failure(error.reason, error.message, "", error.facts)
+        field = error.field if isinstance(error, InvalidInput) else ""
+        return Failure(error.reason, error.message, field, error.facts)
     return Failure("INTERNAL", "the job failed because of an internal error; see the log of the service")
 
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import fields, replace
+from dataclasses import asdict, fields, replace
 from datetime import UTC, datetime
 
 import sqlalchemy as sa
-from sqlalchemy.engine import Connection, Engine, RowMapping
+from sqlalchemy.engine import Connection, Engine
 
 from orchestrator.domain.assets import Asset
 from orchestrator.domain.jobs import JobState, JsonObject
@@ -26,17 +26,10 @@ class AssetRecords:
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
 
-    # ---- assets
-
     def add_asset(self, asset: Asset, job_id: str = "") -> Asset:
-        """Insert ``asset``. An asset with the same id is replaced, so that a step can run again.
-
-        Args:
-            job_id: the job that made the asset; empty for an upload.
-        """
+        """Insert an asset of a job, or of an upload. It replaces one with the same id: a step can run again."""
         asset = replace(asset, create_time=asset.create_time or datetime.now(UTC))
-        row = {name: getattr(asset, name) for name in ASSET_FIELDS}
-        row["model_versions"] = dict(asset.model_versions)
+        row = {**asdict(asset), "model_versions": dict(asset.model_versions)}
         with self.engine.begin() as connection:
             connection.execute(assets.delete().where(assets.c.id == asset.id))
             connection.execute(assets.insert().values(**row, job_id=job_id))
@@ -45,32 +38,21 @@ class AssetRecords:
     def asset(self, tenant: str, id: str) -> Asset | None:
         """The asset, or None if the tenant has no such asset."""
         query = sa.select(assets).where(assets.c.tenant == tenant, assets.c.id == id)
-        with self.engine.connect() as connection:
-            row = connection.execute(query).mappings().first()
-        return _asset(row) if row else None
+        return next(iter(self._assets(query)), None)
 
     def group(self, tenant: str, group_id: str, kind: str) -> list[Asset]:
         """The assets of one kind in an upload, texture, mask set or mesh, oldest first."""
-        query = (
-            sa.select(assets)
-            .where(assets.c.tenant == tenant, assets.c.group_id == group_id, assets.c.kind == kind)
-            .order_by(assets.c.create_time, assets.c.id)
-        )
-        return self._assets(query)
+        in_group = (assets.c.tenant == tenant, assets.c.group_id == group_id, assets.c.kind == kind)
+        return self._assets(sa.select(assets).where(*in_group).order_by(assets.c.create_time, assets.c.id))
 
     def list_assets(self, tenant: str, group_id: str, kind: str, after: str, limit: int) -> list[Asset]:
         """At most ``limit`` assets in the order of their ids, starting after the id ``after``.
 
-        Args:
-            group_id: restricts the list to one group; empty lists all groups.
-            kind: restricts the list to one kind; empty lists all kinds.
+        An empty ``group_id`` or ``kind`` does not restrict the list.
         """
         query = sa.select(assets).where(assets.c.tenant == tenant, assets.c.id > after)
-        if group_id:
-            query = query.where(assets.c.group_id == group_id)
-        if kind:
-            query = query.where(assets.c.kind == kind)
-        return self._assets(query.order_by(assets.c.id).limit(limit))
+        filters = {name: value for name, value in (("group_id", group_id), ("kind", kind)) if value}
+        return self._assets(query.filter_by(**filters).order_by(assets.c.id).limit(limit))
 
     def assets_of_jobs(self, tenant: str, job_ids: Collection[str]) -> dict[str, Asset]:
         """The assets that the jobs made, by asset id. Takes one query for every ``IDS_PER_QUERY`` jobs."""
@@ -86,9 +68,7 @@ class AssetRecords:
         """Delete an asset and the cached results that were computed from its content.
 
         If a job made the asset and has ended, its ``revision`` is incremented, because its result has changed.
-
-        Returns:
-            SHA-256 of the blobs that nothing refers to any more.
+        Returns the SHA-256 of the blobs that nothing refers to any more.
         """
         is_asset = sa.and_(assets.c.id == asset.id, assets.c.tenant == asset.tenant)
         job_id = sa.select(assets.c.job_id).where(is_asset).scalar_subquery()
@@ -103,9 +83,11 @@ class AssetRecords:
 
     def _assets(self, query: sa.Select[tuple[object, ...]]) -> list[Asset]:
         with self.engine.connect() as connection:
-            return [_asset(row) for row in connection.execute(query).mappings()]
-
-    # ---- cached results
+            rows = connection.execute(query).mappings().all()
+        return [
+            Asset(**{**{name: row[name] for name in ASSET_FIELDS}, "model_versions": row["model_versions"] or {}})
+            for row in rows
+        ]
 
     def cached(self, tenant: str, key: str) -> JsonObject | None:
         """The value that was kept under ``key``, or None."""
@@ -117,16 +99,14 @@ class AssetRecords:
     def keep(self, tenant: str, key: str, sources: Collection[str], blobs: Collection[str], value: JsonObject) -> None:
         """Cache ``value`` under ``key`` until the last asset of one of its ``sources`` is deleted.
 
-        Args:
-            sources: SHA-256 of the files that the value was computed from.
-            blobs: SHA-256 of the blobs that the value refers to; they are kept as long as the value.
+        ``sources`` and ``blobs`` are SHA-256. The blobs, to which the value refers, are kept as long as the value.
         """
-        source_rows = [{"tenant": tenant, "key": key, "source_sha256": source} for source in sorted(set(sources))]
-        blob_rows = [{"tenant": tenant, "key": key, "sha256": blob} for blob in sorted(set(blobs))]
-        row = {"tenant": tenant, "key": key, "value": value, "create_time": datetime.now(UTC)}
+        cached = {"tenant": tenant, "key": key}
+        source_rows = [{**cached, "source_sha256": source} for source in sorted(set(sources))]
+        blob_rows = [{**cached, "sha256": blob} for blob in sorted(set(blobs))]
         with self.engine.begin() as connection:
             _delete_cached(connection, tenant, {key})
-            connection.execute(cache.insert().values(row))
+            connection.execute(cache.insert().values(**cached, value=value, create_time=datetime.now(UTC)))
             for table, rows in ((cache_sources, source_rows), (cache_blobs, blob_rows)):
                 if rows:
                     connection.execute(table.insert(), rows)
@@ -135,8 +115,7 @@ class AssetRecords:
 def release_blobs(connection: Connection, tenant: str, blobs: set[str]) -> list[str]:
     """Delete the cached results whose sources are gone, after assets with the content ``blobs`` have been deleted.
 
-    Returns:
-        SHA-256 of the blobs, of the deleted assets and cached results, that nothing refers to any more.
+    Returns the SHA-256 of the blobs, of the deleted assets and cached results, that nothing refers to any more.
     """
     in_assets = sa.select(assets.c.sha256).where(assets.c.tenant == tenant, assets.c.sha256.in_(blobs))
     gone = blobs - set(connection.scalars(in_assets))
@@ -155,8 +134,3 @@ def release_blobs(connection: Connection, tenant: str, blobs: set[str]) -> list[
 def _delete_cached(connection: Connection, tenant: str, keys: set[str]) -> None:
     for table in (cache, cache_sources, cache_blobs):
         connection.execute(table.delete().where(table.c.tenant == tenant, table.c.key.in_(keys)))
-
-
-def _asset(row: RowMapping) -> Asset:
-    values = {name: row[name] for name in ASSET_FIELDS}
-    return Asset(**{**values, "model_versions": row["model_versions"] or {}})

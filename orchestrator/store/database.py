@@ -22,11 +22,10 @@ UPGRADE_LOCK = 0x48656172
 def open_database(url: str, default_file: Path) -> Engine:
     """Connect to the database at ``url`` and upgrade its schema to ``schema.REVISION``.
 
+    Raises FailedPrecondition if a newer version of Heartwood has upgraded the database.
+
     Args:
         url: a SQLAlchemy URL; if empty, the SQLite file ``default_file`` is used.
-
-    Raises:
-        FailedPrecondition: a newer version of Heartwood has upgraded the database.
     """
     if not url:
         default_file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -36,8 +35,8 @@ def open_database(url: str, default_file: Path) -> Engine:
         sa.event.listen(engine, "connect", _set_pragmas)
     try:
         with engine.connect() as connection:
-            current = _revision(connection)
-        if current != REVISION:  # importing Alembic takes 0.2 s, so an up-to-date database does not need it
+            is_current = _revision(connection) == REVISION
+        if not is_current:  # importing Alembic takes 0.2 s, so an up-to-date database does not need it
             _upgrade(engine)
     except BaseException:
         engine.dispose()
@@ -58,14 +57,10 @@ def _upgrade(engine: Engine) -> None:
         _lock(connection)
         current = _revision(connection)
         if current is not None and current not in known:
-            url = engine.url.render_as_string(hide_password=True)
-            raise FailedPrecondition(
-                f"the database {url} has schema revision {current}, which this version of Heartwood does not know; its "
-                f"newest revision is {REVISION}. Upgrade Heartwood, or restore a backup of the database that was made "
-                "before the upgrade",
-                revision=current,
-                newest_known=REVISION,
-            )
+            database = f"the database {engine.url.render_as_string(hide_password=True)} has schema revision {current}"
+            reason = f"which this version of Heartwood does not know; its newest revision is {REVISION}"
+            remedy = "Upgrade Heartwood, or restore a backup of the database that was made before the upgrade"
+            raise FailedPrecondition(f"{database}, {reason}. {remedy}", revision=current, newest_known=REVISION)
         is_new = not sa.inspect(connection).has_table("jobs")
         config.attributes["connection"] = connection
         command.upgrade(config, "head")

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import asdict, fields
 from datetime import datetime
 from enum import Enum
-from typing import Unpack
+from typing import Any, Unpack
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Engine, RowMapping
@@ -22,6 +22,17 @@ IS_QUEUED = jobs.c.state == JobState.QUEUED.value
 QUEUE_ORDER = (jobs.c.priority, jobs.c.create_time)
 """Queued jobs start in this order."""
 
+FROM_COLUMN: dict[str, Callable[[Any], object]] = {
+    "state": JobState,
+    "quality": Quality,
+    "priority": Priority,
+    "inputs": tuple,
+    "previews": tuple,
+    "failure": lambda failure: Failure(**failure) if failure else None,
+    "cost": lambda cost: DetectorCost(**cost) if cost else None,
+}
+"""Conversions of the columns whose values differ from the fields of a ``JobRecord``."""
+
 
 class JobRecords:
     """Queries on jobs. Each method runs in one transaction and is thread-safe."""
@@ -29,14 +40,11 @@ class JobRecords:
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
 
-    # ---- create and change
-
     def add_job(self, record: JobRecord, max_active: int) -> tuple[JobRecord | None, bool]:
         """Insert a job, unless the tenant already has a job with the same ``request_id``.
 
-        Returns:
-            (the record, True) if it was inserted, (the earlier job, False) if the ``request_id`` is known, and
-            (None, False) if the tenant already has ``max_active`` active jobs.
+        Returns (the record, True) if it was inserted, (the earlier job, False) if the ``request_id`` is known, and
+        (None, False) if the tenant already has ``max_active`` active jobs.
         """
         active_jobs = sa.select(sa.func.count()).where(jobs.c.tenant == record.tenant, IS_ACTIVE)
         try:
@@ -46,8 +54,7 @@ class JobRecords:
                     return earlier, False
                 if (connection.scalar(active_jobs) or 0) >= max_active:
                     return None, False
-                values = {name: getattr(record, name) for name in JOB_FIELDS}
-                connection.execute(jobs.insert().values(_to_row(values)))
+                connection.execute(jobs.insert().values(_to_row(vars(record))))
             return record, True
         except sa.exc.IntegrityError:
             with self.engine.connect() as connection:  # a concurrent call with the same request_id came first
@@ -57,18 +64,11 @@ class JobRecords:
             return earlier, False
 
     def change_job(self, id: str, states: Sequence[JobState], **changes: Unpack[JobChange]) -> bool:
-        """Update a job if it is in one of ``states``, and increment its ``revision``.
-
-        Returns:
-            Whether the job was updated.
-        """
-        query = (
-            jobs.update()
-            .where(jobs.c.id == id, jobs.c.state.in_([state.value for state in states]))
-            .values(revision=jobs.c.revision + 1, **_to_row(changes))
-        )
+        """Update a job and increment its ``revision`` if it is in one of ``states``; return whether it was."""
+        in_states = jobs.c.state.in_([state.value for state in states])
+        changed = jobs.update().values(revision=jobs.c.revision + 1, **_to_row(changes))
         with self.engine.begin() as connection:
-            return bool(connection.execute(query).rowcount)
+            return bool(connection.execute(changed.where(jobs.c.id == id, in_states)).rowcount)
 
     def mark_announced(self, id: str) -> None:
         """Record that the job's webhook has been enqueued."""
@@ -76,11 +76,7 @@ class JobRecords:
             connection.execute(jobs.update().where(jobs.c.id == id).values(announced=True))
 
     def delete_job(self, tenant: str, id: str) -> list[str]:
-        """Delete a job and the assets it made.
-
-        Returns:
-            SHA-256 of the blobs that nothing refers to any more.
-        """
+        """Delete a job and the assets it made; return the SHA-256 of the blobs that nothing refers to any more."""
         made_by_job = sa.and_(assets.c.tenant == tenant, assets.c.job_id == id)
         with self.engine.begin() as connection:
             blobs = set(connection.scalars(sa.select(assets.c.sha256).where(made_by_job)))
@@ -88,20 +84,10 @@ class JobRecords:
             connection.execute(jobs.delete().where(jobs.c.tenant == tenant, jobs.c.id == id))
             return release_blobs(connection, tenant, blobs)
 
-    # ---- one job
-
     def job(self, tenant: str | None, id: str) -> JobRecord | None:
-        """The job, or None if the tenant has no such job.
-
-        Args:
-            tenant: None finds the job of any tenant.
-        """
-        query = sa.select(jobs).where(jobs.c.id == id)
-        if tenant is not None:
-            query = query.where(jobs.c.tenant == tenant)
-        with self.engine.connect() as connection:
-            row = connection.execute(query).mappings().first()
-        return _job(row) if row else None
+        """The job, or None if the tenant has no such job. The tenant None finds the job of any tenant."""
+        owner = sa.true() if tenant is None else jobs.c.tenant == tenant
+        return next(iter(self._jobs(sa.select(jobs).where(jobs.c.id == id, owner))), None)
 
     def job_of_request(self, tenant: str, request_id: str) -> JobRecord | None:
         """The job that was created with ``request_id``, or None."""
@@ -116,13 +102,11 @@ class JobRecords:
             if row is None:
                 return None
             state = JobState(row.state)
-            position = 0
-            if state is JobState.QUEUED:
-                starts_before = sa.tuple_(*QUEUE_ORDER) < sa.tuple_(row.priority, row.create_time)
-                position = connection.scalar(sa.select(sa.func.count()).where(IS_QUEUED, starts_before)) or 0
-            return JobRevision(row.revision, state, position)
-
-    # ---- several jobs
+            if state is not JobState.QUEUED:
+                return JobRevision(row.revision, state, 0)
+            starts_before = sa.tuple_(*QUEUE_ORDER) < sa.tuple_(row.priority, row.create_time)
+            position = connection.scalar(sa.select(sa.func.count()).where(IS_QUEUED, starts_before))
+            return JobRevision(row.revision, state, position or 0)
 
     def list_jobs(
         self,
@@ -132,11 +116,9 @@ class JobRecords:
         before: tuple[datetime, str] | None,
         limit: int,
     ) -> list[JobRecord]:
-        """At most ``limit`` jobs, newest first.
+        """At most ``limit`` jobs that are in one of ``states`` (empty: any) and have all ``labels``, newest first.
 
         Args:
-            states: restricts the list to jobs in one of these states; empty lists all states.
-            labels: restricts the list to jobs that have all of these labels.
             before: create_time and id of the last job of the previous page.
         """
         query = sa.select(jobs).where(jobs.c.tenant == tenant)
@@ -158,13 +140,10 @@ class JobRecords:
         with self.engine.connect() as connection:
             return {row.id: row.ahead for row in connection.execute(query)}
 
-    def active_jobs(self) -> list[JobRecord]:
-        """The queued and running jobs of all tenants, oldest first."""
-        return self._jobs(sa.select(jobs).where(IS_ACTIVE).order_by(jobs.c.create_time))
-
-    def active_jobs_of(self, tenant: str) -> list[JobRecord]:
-        """The queued and running jobs of one tenant, oldest first."""
-        return self._jobs(sa.select(jobs).where(jobs.c.tenant == tenant, IS_ACTIVE).order_by(jobs.c.create_time))
+    def active_jobs(self, tenant: str | None = None) -> list[JobRecord]:
+        """The queued and running jobs of one tenant or of all, oldest first."""
+        owner = sa.true() if tenant is None else jobs.c.tenant == tenant
+        return self._jobs(sa.select(jobs).where(owner, IS_ACTIVE).order_by(jobs.c.create_time))
 
     def expired_jobs(self, now: datetime) -> list[JobRecord]:
         """The queued jobs of all tenants whose deadline has passed."""
@@ -190,9 +169,7 @@ def _job_of_request(connection: Connection, tenant: str, request_id: str | None)
 def _to_row(values: Mapping[str, object]) -> dict[str, object]:
     """Column values of fields of a ``JobRecord``."""
     row = {name: _to_column(value) for name, value in values.items()}
-    if "cost" in row:
-        row["cost"] = row["cost"] or {}  # the column is not nullable
-    return row
+    return row | {"cost": row["cost"] or {}} if "cost" in row else row  # the column is not nullable
 
 
 def _to_column(value: object) -> object:
@@ -200,18 +177,9 @@ def _to_column(value: object) -> object:
         return value.value
     if isinstance(value, Failure | DetectorCost):
         return asdict(value)
-    if isinstance(value, Mapping):
-        return dict(value)
-    return value
+    return dict(value) if isinstance(value, Mapping) else value
 
 
 def _job(row: RowMapping) -> JobRecord:
-    values = {name: row[name] for name in JOB_FIELDS}
-    values["state"] = JobState(row["state"])
-    values["quality"] = Quality(row["quality"])
-    values["priority"] = Priority(row["priority"])
-    values["inputs"] = tuple(row["inputs"])
-    values["previews"] = tuple(row["previews"])
-    values["failure"] = Failure(**row["failure"]) if row["failure"] else None
-    values["cost"] = DetectorCost(**row["cost"]) if row["cost"] else None
-    return JobRecord(**values)
+    converted = {name: convert(row[name]) for name, convert in FROM_COLUMN.items()}
+    return JobRecord(**{**{name: row[name] for name in JOB_FIELDS}, **converted})

@@ -14,13 +14,7 @@ class Records(AssetRecords, JobRecords):
 
     @classmethod
     def open(cls, url: str, default_file: Path) -> Records:
-        """Open the database at ``url``, or the SQLite file ``default_file`` if ``url`` is empty.
-
-        The schema of an older database is upgraded.
-
-        Raises:
-            FailedPrecondition: the schema of the database is newer than this version of Heartwood.
-        """
+        """Open the database like ``open_database``."""
         return cls(open_database(url, default_file))
 
     def close(self) -> None:

@@ -135,7 +135,7 @@ def test_active_jobs_are_listed_oldest_first(records: Records) -> None:
     for record in (running, queued, of_other_tenant, finished):
         records.add_job(record, max_active=10)
     assert records.active_jobs() == [queued, running, of_other_tenant]
-    assert records.active_jobs_of("shop") == [queued, running]
+    assert records.active_jobs("shop") == [queued, running]
 
 
 def test_only_queued_jobs_whose_deadline_has_passed_are_expired(records: Records) -> None:

@@ -34,7 +34,7 @@ OPERATIONS: dict[str, Callable[[Records], object]] = {
     "queue_positions": lambda records: records.queue_positions([QUEUED_JOB.id]),
     "list_jobs": lambda records: records.list_jobs("shop", (), {}, None, 1),
     "active_jobs": lambda records: records.active_jobs(),
-    "active_jobs_of": lambda records: records.active_jobs_of("shop"),
+    "active_jobs_of": lambda records: records.active_jobs("shop"),
     "expired_jobs": lambda records: records.expired_jobs(NOON),
     "jobs_to_announce": lambda records: records.jobs_to_announce(),
     "assets_of_jobs": lambda records: records.assets_of_jobs("shop", [JOB.id, QUEUED_JOB.id]),

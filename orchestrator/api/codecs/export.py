@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from orchestrator.api.codec import Codec
-from orchestrator.api.convert import write_enum
-from orchestrator.api.fields import write_asset
+from orchestrator.api.convert import write_asset, write_enum
 from orchestrator.jobs.job import Job
 from orchestrator.jobs.stages.export import ExportResult
 from orchestrator.protocol.heartwood.v1 import export_pb2

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
-from orchestrator.domain.assets import StoredFile
+from orchestrator.domain.assets import Asset, StoredFile
 from orchestrator.domain.dimensions import Dimensions
 from orchestrator.domain.export import MEDIA_TYPES, ZIP, ExportOptions, MeshFormat, Target
-from orchestrator.jobs.documents import to_json
-from orchestrator.jobs.mesh_input import fetch
-from orchestrator.jobs.stage import Stage, StageInput, StageRun
+from orchestrator.jobs.documents import copy_fields
+from orchestrator.jobs.stage import Stage, StageRun
 from orchestrator.jobs.step import Cached, Step, digest
 from orchestrator.stages.export.export import ExportResult as Export
 from orchestrator.stages.export.export import export
@@ -46,14 +44,6 @@ class ExportResult:
     facts: ExportFacts
 
 
-@dataclass(frozen=True)
-class WrittenFormats:
-    """Stored files of an export."""
-
-    files: Mapping[MeshFormat, StoredFile]
-    export: Export
-
-
 def run_export(run: StageRun[ExportOptions]) -> ExportResult:
     """Write the files of the mesh."""
     return run.step("export", export_mesh, run.options, run.mesh)
@@ -64,27 +54,15 @@ def export_mesh(step: Step, options: ExportOptions, mesh: str) -> ExportResult:
     source = step.asset(mesh)
 
     def make() -> Cached[ExportFacts]:
-        written = write_formats(step, fetch(step, source), options)
-        files = {format.value: file for format, file in written.files.items()}
-        levels = [step.store(path, MEDIA_TYPES[MeshFormat.GLB]) for path in written.export.levels]
-        files |= {f"lod{number}": file for number, file in enumerate(levels, 1)}
-        files["report"] = step.store(written.export.report, "application/json")
-        facts = written.export.facts
-        return Cached(
-            files,
-            ExportFacts(
-                size_bytes=facts.size_bytes,
-                triangles=facts.triangles,
-                vertices=facts.vertices,
-                draw_calls=facts.draw_calls,
-                materials=len(facts.materials),
-                textures=len(facts.textures),
-                dimensions=facts.dimensions,
-                meets=tuple(facts.meets),
-            ),
-        )
+        written, formats = write_formats(step, fetch_mesh(step, source), options)
+        files = {format.value: file for format, file in formats.items()}
+        for number, path in enumerate(written.levels, 1):
+            files[f"lod{number}"] = step.store(path, MEDIA_TYPES[MeshFormat.GLB])
+        files["report"] = step.store(written.report, "application/json")
+        counts = {"materials": len(written.facts.materials), "textures": len(written.facts.textures)}
+        return Cached(files, copy_fields(ExportFacts, written.facts, **counts, meets=tuple(written.facts.meets)))
 
-    key = digest("export", REVISION, source.sha256, to_json(replace(options, model_id="")))
+    key = digest("export", REVISION, source.sha256, replace(options, model_id=""))
     cached = step.cached(key, [source.sha256], Cached[ExportFacts], make)
     target = options.target.value
     files, levels, report = {}, [], ""
@@ -99,29 +77,19 @@ def export_mesh(step: Step, options: ExportOptions, mesh: str) -> ExportResult:
     return ExportResult(files, tuple(levels), report, cached.facts)
 
 
-def write_formats(step: Step, source: Path, options: ExportOptions) -> WrittenFormats:
-    """Export ``source`` and store the files of all formats."""
-    written = export(
-        source,
-        options,
-        step.folder / "files",
-        blender=step.dependencies.settings.blender,
-        limits=step.limits,
-        progress=step.progress,
-    )
-    files = {
+def fetch_mesh(step: Step, mesh: Asset) -> Path:
+    """Write the mesh to the step's folder, under a name that contains only the format."""
+    return step.fetch(mesh.sha256, step.folder / f"source{PurePosixPath(mesh.name).suffix}")
+
+
+def write_formats(step: Step, source: Path, options: ExportOptions) -> tuple[Export, dict[MeshFormat, StoredFile]]:
+    """Export ``source`` and store the file of each format."""
+    blender, folder = step.dependencies.settings.blender, step.folder / "files"
+    written = export(source, options, folder, blender=blender, limits=step.limits, progress=step.progress)
+    return written, {
         format: step.store(path, ZIP if path.suffix == ".zip" else MEDIA_TYPES[format])
         for format, path in written.files.items()
     }
-    return WrittenFormats(files, written)
 
 
-EXPORT = Stage(
-    name="export",
-    options=ExportOptions,
-    result=ExportResult,
-    input=StageInput.MESH,
-    weight=0.08,
-    uses_models=False,
-    run=run_export,
-)
+EXPORT = Stage("export", ExportOptions, ExportResult, weight=0.08, run=run_export, takes_mesh=True)

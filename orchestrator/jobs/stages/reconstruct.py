@@ -9,29 +9,29 @@ from orchestrator.domain.assets import Asset, StoredFile
 from orchestrator.domain.dimensions import Dimensions
 from orchestrator.domain.export import MEDIA_TYPES, ExportOptions, MeshFormat, Target
 from orchestrator.domain.quality import Quality
-from orchestrator.domain.reconstruct import CaptureReport as Capture
-from orchestrator.domain.reconstruct import Mode, Provider, ReconstructOptions
+from orchestrator.domain.reconstruct import (
+    Mode,
+    Provider,
+    ReconstructOptions,
+    ReconstructPrograms,
+    needed_photos,
+    resolved_mode,
+)
 from orchestrator.domain.render import RenderOptions
 from orchestrator.domain.segment import SegmentOptions
 from orchestrator.errors import InvalidInput
-from orchestrator.jobs.documents import to_json
-from orchestrator.jobs.stage import JobInput, Stage, StageInput, StageRun
+from orchestrator.jobs.documents import copy_fields
+from orchestrator.jobs.stage import JobInput, Stage, StageRun
 from orchestrator.jobs.stages.export import write_formats
-from orchestrator.jobs.stages.segment import SegmentedPhoto, SegmentResult
+from orchestrator.jobs.stages.segment import SegmentResult
 from orchestrator.jobs.stages.stain import StainResult
 from orchestrator.jobs.step import Cached, Step, digest
 from orchestrator.stages import analysis, intake
-from orchestrator.stages.reconstruct.reconstruct import (
-    ReconstructPrograms,
-    needed_photos,
-    reconstruct,
-    resolved_mode,
-)
+from orchestrator.stages.reconstruct.reconstruct import reconstruct
 from orchestrator.stages.render.turntable import frame_size, render_frames
 
 REVISION = 3
 """Part of the cache keys of this stage. Increment it when the stage changes its output."""
-
 GLB = MEDIA_TYPES[MeshFormat.GLB]
 EXTRAS = {
     ".mp4": ("video/mp4", "video"),
@@ -101,12 +101,9 @@ def build_mesh(
     sources = [asset.sha256 for asset in originals]
 
     def make() -> Cached[ReconstructResult]:
-        images, mask_files, look_files = _write_inputs(step, originals, masks, looks)
         settings = step.dependencies.settings
         mesh = reconstruct(
-            images,
-            mask_files,
-            look_files,
+            *_write_inputs(step, originals, masks, looks),
             analysis.unpack(step.read(photos[0].analysis)),
             options,
             step.quality,
@@ -117,28 +114,22 @@ def build_mesh(
         )
         files = {"model.glb": step.store(mesh.glb, GLB), "model-preview.png": _render_preview(step, mesh.glb)}
         files |= {path.name: step.store(path, EXTRAS[path.suffix][0]) for path in mesh.extras if path.suffix in EXTRAS}
-        result = ReconstructResult(
-            mode=resolved_mode(options.mode, len(photos)),
-            report=_capture_report(mesh.report, photos),
-            vertices=mesh.vertices,
-            triangles=mesh.triangles,
-            dimensions=mesh.dimensions,
-            model_versions=photos[0].model_versions,
-        )
-        return Cached(files, result)
+        used = tuple(photos[index].photo_asset_id for index in mesh.report.photos_used)
+        report = copy_fields(CaptureReport, mesh.report, photos=len(photos), used_photo_asset_ids=used)
+        mode, versions = resolved_mode(options.mode, len(photos)), photos[0].model_versions
+        return Cached(files, ReconstructResult(mode, report, mesh.vertices, mesh.triangles, mesh.dimensions, versions))
 
-    key = digest(
-        "model",
-        REVISION,
-        sources,
-        [asset.sha256 for asset in looks],
-        [mask.sha256 for mask in masks],
-        photos[0].analysis,
-        to_json(options),
-        step.quality,
-    )
+    contents = (sources, [look.sha256 for look in looks], [mask.sha256 for mask in masks], photos[0].analysis)
+    key = digest("model", REVISION, *contents, options, step.quality)
     cached = step.cached(key, sources, Cached[ReconstructResult], make)
-    return _publish_mesh(step, cached)
+    versions = cached.facts.model_versions
+    files = {
+        name: step.publish(name, file, "model" if name == "model.glb" else EXTRAS[Path(name).suffix][1], versions)
+        for name, file in cached.files.items()
+    }
+    glb, preview = files.pop("model.glb"), files.pop("model-preview.png")
+    step.show(preview)
+    return replace(cached.facts, glb=glb, preview=preview, extras=tuple(files.values()))
 
 
 def convert_mesh(step: Step, result: ReconstructResult) -> ReconstructResult:
@@ -147,8 +138,8 @@ def convert_mesh(step: Step, result: ReconstructResult) -> ReconstructResult:
 
     def make() -> Cached[None]:
         source = step.fetch(glb.sha256, step.folder / "model.glb")
-        export = write_formats(step, source, ExportOptions(formats=EXTRA_FORMATS, target=Target.ORIGINAL))
-        return Cached({f"model.{format.value}": file for format, file in export.files.items()}, None)
+        _, files = write_formats(step, source, ExportOptions(formats=EXTRA_FORMATS, target=Target.ORIGINAL))
+        return Cached({f"model.{format.value}": file for format, file in files.items()}, None)
 
     cached = step.cached(digest("convert", REVISION, glb.sha256), [glb.sha256], Cached[None], make)
     files = {name: step.publish(name, file, "model", result.model_versions) for name, file in cached.files.items()}
@@ -163,9 +154,8 @@ def check_options(options: ReconstructOptions, job: JobInput) -> ReconstructOpti
     if photos < needed:
         raise InvalidInput("reconstruct.mode", f"{mode.value} needs at least {needed} photos; the upload has {photos}")
     if options.provider is Provider.TRELLIS and not job.dependencies.settings.trellis_url:
-        raise InvalidInput(
-            "reconstruct.provider", "'trellis' is not configured on this service; the only allowed value is 'local'"
-        )
+        rule = "'trellis' is not configured on this service; the only allowed value is 'local'"
+        raise InvalidInput("reconstruct.provider", rule)
     return replace(options, mode=mode)
 
 
@@ -188,63 +178,29 @@ def _write_inputs(
     return images, mask_files, look_files
 
 
-def _capture_report(report: Capture, photos: tuple[SegmentedPhoto, ...]) -> CaptureReport:
-    return CaptureReport(
-        photos=len(photos),
-        used_photo_asset_ids=tuple(photos[index].photo_asset_id for index in report.photos_used),
-        points=report.points,
-        mean_reprojection_error_px=report.mean_reprojection_error_px,
-        coverage_deg=report.coverage_deg,
-        advice=tuple(report.advice),
-    )
-
-
-def _publish_mesh(step: Step, cached: Cached[ReconstructResult]) -> ReconstructResult:
-    files = {
-        name: step.publish(
-            name,
-            file,
-            "model" if name == "model.glb" else EXTRAS[Path(name).suffix][1],
-            cached.facts.model_versions,
-        )
-        for name, file in cached.files.items()
-    }
-    glb, preview = files.pop("model.glb"), files.pop("model-preview.png")
-    step.show(preview)
-    return replace(cached.facts, glb=glb, preview=preview, extras=tuple(files.values()))
-
-
 def _render_preview(step: Step, glb: Path) -> StoredFile:
     """Render one view of the mesh in the studio."""
-    width, height = PREVIEW_SIZE
-    options = RenderOptions(width=width, height=height)
-    size = frame_size(options, Quality.PREVIEW)
-    rendered: list[StoredFile] = []
-
-    def keep(_: int, picture: Path) -> None:
-        rendered.append(step.store(picture, "image/png", *size))
-
+    options = RenderOptions(width=PREVIEW_SIZE[0], height=PREVIEW_SIZE[1])
+    rendered: list[Path] = []
     render_frames(
         glb,
         [PREVIEW_FRAME],
         options,
         Quality.PREVIEW,
         step.folder / "preview",
-        keep,
+        lambda _, picture: rendered.append(picture),
         executable=step.dependencies.settings.blender,
         limits=step.limits,
         progress=lambda *_: step.progress(1.0, "preview"),
     )
-    return rendered[0]
+    return step.store(rendered[0], "image/png", *frame_size(options, Quality.PREVIEW))
 
 
 RECONSTRUCT = Stage(
-    name="reconstruct",
-    options=ReconstructOptions,
-    result=ReconstructResult,
-    input=StageInput.PHOTOS,
+    "reconstruct",
+    ReconstructOptions,
+    ReconstructResult,
     weight=0.35,
-    uses_models=True,
     run=run_reconstruct,
     check=check_options,
     requires={"segment": MASKS_ONLY},

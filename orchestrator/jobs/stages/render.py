@@ -8,18 +8,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import structlog
 
 from orchestrator.domain.assets import Asset, StoredFile
-from orchestrator.domain.progress import Progress
 from orchestrator.domain.render import RenderOptions, VideoFormat
 from orchestrator.errors import InvalidInput, NotFound
-from orchestrator.jobs.documents import from_json, to_json
-from orchestrator.jobs.mesh_input import fetch_glb
-from orchestrator.jobs.stage import JobInput, Stage, StageInput, StageRun
+from orchestrator.jobs.stage import JobInput, Stage, StageRun
+from orchestrator.jobs.stages.export import fetch_mesh
 from orchestrator.jobs.step import Cached, Step, digest
 from orchestrator.stages import intake
+from orchestrator.stages.export.export import to_glb
 from orchestrator.stages.render.turntable import FRAME, WoodTexture, frame_size, join_frames, render_frames
 from orchestrator.stages.render.wood_texture import wood_texture
 
@@ -29,11 +29,7 @@ REVISION = 3
 """Part of the cache keys of this stage. Increment it when the stage changes its output."""
 TEXTURE_MAPS = ("albedo", "roughness", "height", "wood_mask")
 """Files of a stain job that replace the material of a mesh."""
-VIDEO_MEDIA_TYPES = {
-    VideoFormat.MP4: "video/mp4",
-    VideoFormat.WEBM: "video/webm",
-    VideoFormat.GIF: "image/gif",
-}
+VIDEO_MEDIA_TYPES = {VideoFormat.MP4: "video/mp4", VideoFormat.WEBM: "video/webm", VideoFormat.GIF: "image/gif"}
 
 
 @dataclass(frozen=True)
@@ -60,37 +56,41 @@ def render_turntable(step: Step, options: RenderOptions, mesh: str) -> list[Stor
     """Render the frames that are not cached yet; return all frames in order."""
     source = step.asset(mesh)
     texture = _texture_assets(step, options)
-    keys = _frame_keys(step, options, source, texture)
-    frames = {number: file for number, key in enumerate(keys) if (file := _cached_frame(step, key)) is not None}
-    missing = [number for number in range(options.frames) if number not in frames]
-    if not missing:
-        return [frames[number] for number in range(options.frames)]
     sources = [source.sha256, *(asset.sha256 for asset in texture.values())]
+    keys = _frame_keys(step, options, source, texture)
+    cached = {number: step.lookup(key, Cached[None]) for number, key in enumerate(keys)}
+    frames = {number: value.files["frame"] for number, value in cached.items() if value is not None}
+    missing = [number for number, value in cached.items() if value is None]
     width, height = frame_size(options, step.quality)
 
     def keep(number: int, picture: Path) -> None:
-        file = step.store(picture, "image/png", width, height)
-        frames[number] = step.cached(keys[number], sources, Cached[None], lambda: Cached({"frame": file}, None)).files[
-            "frame"
-        ]
+        frame: Cached[None] = Cached({"frame": step.store(picture, "image/png", width, height)}, None)
+        frames[number] = step.cached(keys[number], sources, Cached[None], lambda: frame).files["frame"]
         log.info("frame_rendered", job=step.job.id, frame=number)
         if number == 0:
-            step.show(step.publish("frames/" + FRAME % number, file, "frame"))
+            step.show(step.publish("frames/" + FRAME % number, frames[number], "frame"))
 
-    settings = step.dependencies.settings
-    render_frames(
-        fetch_glb(step, source),
-        missing,
-        options,
-        step.quality,
-        step.folder,
-        keep,
-        texture=_wood_texture(step, options, texture),
-        processes=settings.render_processes,
-        executable=settings.blender,
-        limits=step.limits,
-        progress=_progress_of_all(step, len(missing), options.frames),
-    )
+    def report(fraction: float, _: str) -> None:
+        done, rendered = options.frames - len(missing), fraction * len(missing)
+        number = min(done + round(rendered) + 1, options.frames)
+        step.progress((done + rendered) / options.frames, f"frame {number} of {options.frames}")
+
+    if missing:
+        settings = step.dependencies.settings
+        tools: dict[str, Any] = {"limits": step.limits, "progress": step.progress, "blender": settings.blender}
+        render_frames(
+            to_glb(fetch_mesh(step, source), step.folder / "source", **tools),
+            missing,
+            options,
+            step.quality,
+            step.folder,
+            keep,
+            texture=_wood_texture(step, options, texture),
+            processes=settings.render_processes,
+            executable=settings.blender,
+            limits=step.limits,
+            progress=report,
+        )
     return [frames[number] for number in range(options.frames)]
 
 
@@ -98,34 +98,25 @@ def join_turntable(step: Step, options: RenderOptions, frames: list[StoredFile])
     """Encode the videos, thumbnails and contact sheet, and publish them."""
     for number, frame in enumerate(frames):
         step.fetch(frame.sha256, step.folder / (FRAME % number))
+    ffmpeg = step.dependencies.settings.ffmpeg
     turntable = join_frames(
-        step.folder,
-        options,
-        step.quality,
-        executable=step.dependencies.settings.ffmpeg,
-        limits=step.limits,
-        progress=step.progress,
+        step.folder, options, step.quality, executable=ffmpeg, limits=step.limits, progress=step.progress
     )
     width, height = frames[0].width, frames[0].height
+
+    def publish(path: Path, media_type: str, kind: str, *size: int) -> str:
+        return step.publish(path.name, step.store(path, media_type, *size), kind)
+
     videos = {
-        format.value: step.publish(path.name, step.store(path, VIDEO_MEDIA_TYPES[format], width, height), "video")
+        format.value: publish(path, VIDEO_MEDIA_TYPES[format], "video", width, height)
         for format, path in turntable.videos.items()
     }
-    contact_sheet = step.publish("turntable.jpg", step.store(turntable.contact_sheet, "image/jpeg"), "preview")
+    contact_sheet = publish(turntable.contact_sheet, "image/jpeg", "preview")
     step.show(contact_sheet)
-    kept_frames = frames if options.keep_frames else []
-    return RenderResult(
-        width=width,
-        height=height,
-        contact_sheet=contact_sheet,
-        thumbnails=tuple(
-            step.publish(path.name, step.store(path, "image/webp"), "preview") for path in turntable.thumbnails
-        ),
-        frames=tuple(
-            step.publish("frames/" + FRAME % number, frame, "frame") for number, frame in enumerate(kept_frames)
-        ),
-        **videos,
-    )
+    thumbnails = tuple(publish(path, "image/webp", "preview") for path in turntable.thumbnails)
+    kept = frames if options.keep_frames else []
+    kept_ids = tuple(step.publish("frames/" + FRAME % number, frame, "frame") for number, frame in enumerate(kept))
+    return RenderResult(width, height, contact_sheet, thumbnails, kept_ids, **videos)
 
 
 def check_options(options: RenderOptions, job: JobInput) -> RenderOptions:
@@ -139,29 +130,16 @@ def check_options(options: RenderOptions, job: JobInput) -> RenderOptions:
 
 def _frame_keys(step: Step, options: RenderOptions, mesh: Asset, texture: Mapping[str, Asset]) -> list[str]:
     """One cache key per frame. It excludes the options that do not change the frames."""
-    look = {name: asset.sha256 for name, asset in texture.items()}
-    relevant = to_json(
-        replace(options, formats=(VideoFormat.MP4,), keep_frames=False, seconds=1.0, model_id="", texture_id="")
-    )
-    return [
-        digest("frame", REVISION, mesh.sha256, look, relevant, step.quality, number) for number in range(options.frames)
-    ]
-
-
-def _cached_frame(step: Step, key: str) -> StoredFile | None:
-    document = step.dependencies.records.cached(step.tenant, key)
-    return from_json(Cached[None], document).files["frame"] if document is not None else None
-
-
-def _progress_of_all(step: Step, missing: int, count: int) -> Progress:
-    """Progress over all frames, of which only the missing ones are rendered."""
-    cached = count - missing
-
-    def progress(fraction: float, _: str) -> None:
-        rendered = cached + round(fraction * missing)
-        step.progress((cached + fraction * missing) / count, f"frame {min(rendered + 1, count)} of {count}")
-
-    return progress
+    unused: dict[str, Any] = {
+        "formats": (VideoFormat.MP4,),
+        "keep_frames": False,
+        "seconds": 1.0,
+        "model_id": "",
+        "texture_id": "",
+    }
+    maps = {name: asset.sha256 for name, asset in texture.items()}
+    key = ("frame", REVISION, mesh.sha256, maps, replace(options, **unused), step.quality)
+    return [digest(*key, number) for number in range(options.frames)]
 
 
 def _texture_assets(step: Step, options: RenderOptions) -> dict[str, Asset]:
@@ -187,13 +165,4 @@ def _wood_texture(step: Step, options: RenderOptions, assets: Mapping[str, Asset
     return wood_texture(maps, options.texture_width_m, options.texture_materials, step.folder)
 
 
-RENDER = Stage(
-    name="render",
-    options=RenderOptions,
-    result=RenderResult,
-    input=StageInput.MESH,
-    weight=0.37,
-    uses_models=False,
-    run=run_render,
-    check=check_options,
-)
+RENDER = Stage("render", RenderOptions, RenderResult, 0.37, run_render, takes_mesh=True, check=check_options)

@@ -6,15 +6,12 @@ import json
 from dataclasses import dataclass, replace
 
 from orchestrator.domain.images import ImageFormat
-from orchestrator.domain.segment import Box, Detector, DetectorCost, SegmentOptions
-from orchestrator.jobs.documents import to_json
-from orchestrator.jobs.photo_step import REVISION, PhotoStep, analyze
-from orchestrator.jobs.stage import JobInput, Stage, StageInput, StageRun
-from orchestrator.jobs.step import Cached, digest
+from orchestrator.domain.segment import Box, DetectorCost, DetectorName, SegmentOptions
+from orchestrator.jobs.documents import copy_fields
+from orchestrator.jobs.photo_step import PhotoResult, PhotoResults, PhotoStep
+from orchestrator.jobs.stage import JobInput, Stage, StageRun
+from orchestrator.jobs.step import Cached
 from orchestrator.stages.segment import segment as segment_stage
-
-ASSET_KINDS = {"overlay": "preview", "components": "document"}
-"""Asset kind of each result file; all others are masks."""
 
 
 @dataclass(frozen=True)
@@ -27,20 +24,16 @@ class Component:
     confidence: float
     box: Box
     area_px: int
-    detector: Detector
+    detector: DetectorName
     mask: str = ""  # asset id
 
 
 @dataclass(frozen=True)
-class SegmentedPhoto:
+class SegmentedPhoto(PhotoResult):
     """The result for one photo. Files are asset ids; empty if absent, and in the cache."""
 
-    photo_asset_id: str
-    width: int
-    height: int
     components: tuple[Component, ...]
     analysis: str  # SHA-256 of the packed material maps
-    model_versions: dict[str, str]
     cost: DetectorCost
     foreground: str = ""
     wood: str = ""
@@ -49,7 +42,7 @@ class SegmentedPhoto:
 
 
 @dataclass(frozen=True)
-class SegmentResult:
+class SegmentResult(PhotoResults):
     """The result of the segment stage."""
 
     photos: tuple[SegmentedPhoto, ...]
@@ -59,65 +52,39 @@ class SegmentResult:
         """The distinct names of the components."""
         return sorted({component.name for photo in self.photos for component in photo.components})
 
-    @property
-    def model_versions(self) -> dict[str, str]:
-        """The version of each model that contributed."""
-        return self.photos[0].model_versions
-
 
 def run_segment(run: StageRun[SegmentOptions]) -> SegmentResult:
     """Analyze each photo, then find its components."""
-    photos = []
-    for photo in run.photos():
-        analysis = photo.within(0.0, 0.4).step("analyze", analyze, run.versions)
-        photos.append(photo.within(0.4, 1.0).step("segment", find_components, analysis, run.options))
-    return SegmentResult(tuple(photos))
+    return SegmentResult(run.each_photo("segment", find_components))
 
 
 def find_components(photo: PhotoStep, analysis: str, options: SegmentOptions) -> SegmentedPhoto:
     """Segment one photo and publish its masks, overlay and JSON document."""
+    step = photo.step
 
     def make() -> Cached[SegmentedPhoto]:
-        step = photo.step
-        segmentation = segment_stage.segment(
-            photo.pixels(), photo.maps(analysis), options, photo.index, step.dependencies.openai, progress=step.progress
-        )
-        images = {f"mask-{component.instance}": component.mask for component in segmentation.components}
-        images |= {"foreground": segmentation.foreground, "overlay": segmentation.overlay}
-        if segmentation.wood is not None:
-            images["wood"] = segmentation.wood
+        pixels, maps, openai = photo.pixels(), photo.maps(analysis), step.dependencies.openai
+        found = segment_stage.segment(pixels, maps, options, photo.index, openai, progress=step.progress)
+        masks = {f"mask-{component.instance}": component.mask for component in found.components}
+        images = {**masks, "foreground": found.foreground, "overlay": found.overlay, "wood": found.wood}
+        document = json.dumps(segment_stage.components_json(found), indent=2, sort_keys=True).encode()
         files = photo.store_images(images, ImageFormat.PNG)
-        document = json.dumps(segment_stage.components_json(segmentation), indent=2, sort_keys=True)
-        files["components"] = step.store(document.encode(), "application/json")
-        height, width = segmentation.foreground.shape[:2]
+        files["components"] = step.store(document, "application/json")
         components = tuple(
-            Component(
-                component.name,
-                component.instance,
-                component.material,
-                component.confidence,
-                component.box,
-                component.area_px,
-                Detector(component.detector),
-            )
-            for component in segmentation.components
+            copy_fields(Component, component, detector=DetectorName(component.detector), mask="")
+            for component in found.components
         )
-        versions = dict(segmentation.model_versions)
-        return Cached(
-            files, SegmentedPhoto(photo.photo_id, width, height, components, analysis, versions, segmentation.cost)
-        )
+        height, width = found.foreground.shape[:2]
+        versions = dict(found.model_versions)
+        return Cached(files, SegmentedPhoto(photo.asset.id, width, height, versions, components, analysis, found.cost))
 
-    key = digest("segment", REVISION, photo.source_sha256, analysis, to_json(options), photo.index)
-    cached = photo.cached(key, Cached[SegmentedPhoto], make)
+    cached = photo.cached("segment", (analysis, options, photo.index), Cached[SegmentedPhoto], make)
     segmented = cached.facts
-    files = {
-        name: photo.publish(name, file, ASSET_KINDS.get(name, "mask"), segmented.model_versions)
-        for name, file in cached.files.items()
-    }
-    photo.step.show(files["overlay"])
+    files = photo.publish(cached.files, segmented.model_versions, "mask", overlay="preview", components="document")
+    step.show(files["overlay"])
     return replace(
         segmented,
-        photo_asset_id=photo.photo_id,
+        photo_asset_id=photo.asset.id,
         components=tuple(replace(part, mask=files[f"mask-{part.instance}"]) for part in segmented.components),
         foreground=files["foreground"],
         wood=files.get("wood", ""),
@@ -132,19 +99,12 @@ def check_options(options: SegmentOptions, job: JobInput) -> SegmentOptions:
     return options
 
 
-def total_cost(result: SegmentResult) -> DetectorCost:
-    """The cost of all photos."""
-    return sum((photo.cost for photo in result.photos), DetectorCost())
-
-
 SEGMENT = Stage(
-    name="segment",
-    options=SegmentOptions,
-    result=SegmentResult,
-    input=StageInput.PHOTOS,
+    "segment",
+    SegmentOptions,
+    SegmentResult,
     weight=0.08,
-    uses_models=True,
     run=run_segment,
     check=check_options,
-    cost=total_cost,
+    cost=lambda result: sum((photo.cost for photo in result.photos), DetectorCost()),
 )

@@ -5,6 +5,8 @@ A database made before Heartwood used Alembic has some or all of these tables; o
 
 from __future__ import annotations
 
+from typing import Any
+
 import sqlalchemy as sa
 from alembic import op
 
@@ -17,126 +19,89 @@ CHECKING = sa.text("state = 'CHECKING'")
 
 def upgrade() -> None:
     """Create the tables, the indexes and the column ``assets.model_versions`` unless they exist."""
-    _create_assets()
-    _create_cache()
-    _create_jobs()
-    _create_models()
-
-
-def _create_assets() -> None:
-    op.create_table(
+    _create_table(
         "assets",
-        sa.Column("id", sa.String, primary_key=True),
-        sa.Column("tenant", sa.String, nullable=False),
-        sa.Column("group_id", sa.String, nullable=False),
-        sa.Column("kind", sa.String, nullable=False),
-        sa.Column("name", sa.String, nullable=False),
-        sa.Column("media_type", sa.String, nullable=False),
-        sa.Column("size_bytes", sa.BigInteger, nullable=False),
-        sa.Column("sha256", sa.String, nullable=False),
-        sa.Column("width", sa.Integer, nullable=False),
-        sa.Column("height", sa.Integer, nullable=False),
-        sa.Column("job_id", sa.String, nullable=False),
-        sa.Column("create_time", TIME, nullable=False),
+        *_keys("id"),
+        *_required(sa.String, "tenant", "group_id", "kind", "name", "media_type"),
+        *_required(sa.BigInteger, "size_bytes"),
+        *_required(sa.String, "sha256"),
+        *_required(sa.Integer, "width", "height"),
+        *_required(sa.String, "job_id"),
+        *_required(TIME, "create_time"),
         sa.Column("model_versions", sa.JSON),
-        if_not_exists=True,
     )
     columns = {column["name"] for column in sa.inspect(op.get_bind()).get_columns("assets")}
     if "model_versions" not in columns:  # databases made by the first development versions
         op.add_column("assets", sa.Column("model_versions", sa.JSON))
-    op.create_index("assets_by_group", "assets", ["tenant", "group_id"], if_not_exists=True)
-    op.create_index("assets_by_content", "assets", ["tenant", "sha256"], if_not_exists=True)
-    op.create_index("assets_by_job", "assets", ["job_id"], if_not_exists=True)
+    _create_index("assets_by_group", "assets", "tenant", "group_id")
+    _create_index("assets_by_content", "assets", "tenant", "sha256")
+    _create_index("assets_by_job", "assets", "job_id")
 
+    _create_table("cache", *_keys("tenant", "key"), *_required(sa.JSON, "value"), *_required(TIME, "create_time"))
+    _create_table("cache_sources", *_keys("tenant", "key", "source_sha256"))
+    _create_index("cache_by_source", "cache_sources", "tenant", "source_sha256")
 
-def _create_cache() -> None:
-    op.create_table(
-        "cache",
-        sa.Column("tenant", sa.String, primary_key=True),
-        sa.Column("key", sa.String, primary_key=True),
-        sa.Column("value", sa.JSON, nullable=False),
-        sa.Column("create_time", TIME, nullable=False),
-        if_not_exists=True,
-    )
-    op.create_table(
-        "cache_sources",
-        sa.Column("tenant", sa.String, primary_key=True),
-        sa.Column("key", sa.String, primary_key=True),
-        sa.Column("source_sha256", sa.String, primary_key=True),
-        if_not_exists=True,
-    )
-    op.create_index("cache_by_source", "cache_sources", ["tenant", "source_sha256"], if_not_exists=True)
-
-
-def _create_jobs() -> None:
-    op.create_table(
+    _create_table(
         "jobs",
-        sa.Column("id", sa.String, primary_key=True),
-        sa.Column("tenant", sa.String, nullable=False),
-        sa.Column("kind", sa.String, nullable=False),
-        sa.Column("state", sa.String, nullable=False),
-        sa.Column("upload_id", sa.String, nullable=False),
-        sa.Column("inputs", sa.JSON, nullable=False),
-        sa.Column("options", sa.JSON, nullable=False),
-        sa.Column("quality", sa.String, nullable=False),
-        sa.Column("priority", sa.Integer, nullable=False),
+        *_keys("id"),
+        *_required(sa.String, "tenant", "kind", "state", "upload_id"),
+        *_required(sa.JSON, "inputs", "options"),
+        *_required(sa.String, "quality"),
+        *_required(sa.Integer, "priority"),
         sa.Column("deadline", TIME),
-        sa.Column("labels", sa.JSON, nullable=False),
-        sa.Column("webhook_url", sa.String, nullable=False),
-        sa.Column("announced", sa.Boolean, nullable=False),
+        *_required(sa.JSON, "labels"),
+        *_required(sa.String, "webhook_url"),
+        *_required(sa.Boolean, "announced"),
         sa.Column("request_id", sa.String),
-        sa.Column("fingerprint", sa.String, nullable=False),
-        sa.Column("cancel_requested", sa.Boolean, nullable=False),
-        sa.Column("fraction", sa.Float, nullable=False),
-        sa.Column("stage", sa.String, nullable=False),
-        sa.Column("message", sa.String, nullable=False),
-        sa.Column("previews", sa.JSON, nullable=False),
+        *_required(sa.String, "fingerprint"),
+        *_required(sa.Boolean, "cancel_requested"),
+        *_required(sa.Float, "fraction"),
+        *_required(sa.String, "stage", "message"),
+        *_required(sa.JSON, "previews"),
         sa.Column("result", sa.JSON),
         sa.Column("failure", sa.JSON),
-        sa.Column("cost", sa.JSON, nullable=False),
-        sa.Column("revision", sa.Integer, nullable=False),
-        sa.Column("create_time", TIME, nullable=False),
+        *_required(sa.JSON, "cost"),
+        *_required(sa.Integer, "revision"),
+        *_required(TIME, "create_time"),
         sa.Column("start_time", TIME),
         sa.Column("end_time", TIME),
         sa.UniqueConstraint("tenant", "request_id"),
-        if_not_exists=True,
     )
-    op.create_index("ix_jobs_state", "jobs", ["state"], if_not_exists=True)
-    op.create_index("jobs_by_age", "jobs", ["tenant", "create_time", "id"], if_not_exists=True)
+    _create_index("ix_jobs_state", "jobs", "state")
+    _create_index("jobs_by_age", "jobs", "tenant", "create_time", "id")
 
-
-def _create_models() -> None:
-    op.create_table(
+    _create_table(
         "model_versions",
-        sa.Column("model", sa.String, primary_key=True),
+        *_keys("model"),
         sa.Column("version", sa.Integer, primary_key=True),
-        sa.Column("state", sa.String, nullable=False),
-        sa.Column("sha256", sa.String, nullable=False),
-        sa.Column("size_bytes", sa.BigInteger, nullable=False),
+        *_required(sa.String, "state", "sha256"),
+        *_required(sa.BigInteger, "size_bytes"),
         sa.Column("report", sa.JSON),
-        sa.Column("reason", sa.String, nullable=False),
-        sa.Column("operator", sa.String, nullable=False),
-        sa.Column("executor_id", sa.String, nullable=False),
-        sa.Column("create_time", TIME, nullable=False),
-        sa.Column("beat_time", TIME, nullable=False),
-        if_not_exists=True,
+        *_required(sa.String, "reason", "operator", "executor_id"),
+        *_required(TIME, "create_time", "beat_time"),
     )
-    op.create_index(
-        "one_candidate_a_model",
-        "model_versions",
-        ["model"],
-        unique=True,
-        sqlite_where=CHECKING,
-        postgresql_where=CHECKING,
-        if_not_exists=True,
-    )
-    op.create_table(
+    where = {"sqlite_where": CHECKING, "postgresql_where": CHECKING}
+    _create_index("one_candidate_a_model", "model_versions", "model", unique=True, **where)
+    _create_table(
         "model_pointers",
-        sa.Column("model", sa.String, primary_key=True),
-        sa.Column("version", sa.Integer, nullable=False),
-        sa.Column("previous", sa.Integer, nullable=False),
-        sa.Column("revision", sa.Integer, nullable=False),
-        sa.Column("operator", sa.String, nullable=False),
-        sa.Column("change_time", TIME, nullable=False),
-        if_not_exists=True,
+        *_keys("model"),
+        *_required(sa.Integer, "version", "previous", "revision"),
+        *_required(sa.String, "operator"),
+        *_required(TIME, "change_time"),
     )
+
+
+def _keys(*names: str) -> list[sa.Column[Any]]:
+    return [sa.Column(name, sa.String, primary_key=True) for name in names]
+
+
+def _required(kind: Any, *names: str) -> list[sa.Column[Any]]:
+    return [sa.Column(name, kind, nullable=False) for name in names]
+
+
+def _create_table(name: str, *columns: sa.schema.SchemaItem) -> None:
+    op.create_table(name, *columns, if_not_exists=True)
+
+
+def _create_index(name: str, table: str, *columns: str, **options: Any) -> None:
+    op.create_index(name, table, list(columns), if_not_exists=True, **options)

@@ -11,38 +11,27 @@ down_revision = "0001"
 BATCH_ROWS = 500
 CACHE = sa.table("cache", sa.column("tenant"), sa.column("key"), sa.column("value", sa.JSON))
 IS_ACTIVE = sa.column("state").in_([sa.literal_column("'QUEUED'"), sa.literal_column("'RUNNING'")])
-IS_UNANNOUNCED = sa.and_(
-    sa.column("webhook_url") != sa.literal_column("''"), sa.column("announced", sa.Boolean).is_(False)
-)
+HAS_WEBHOOK = sa.column("webhook_url") != sa.literal_column("''")
+IS_UNANNOUNCED = sa.and_(HAS_WEBHOOK, sa.column("announced", sa.Boolean).is_(False))
 
 
 def upgrade() -> None:
     """Create ``cache_blobs``, fill it from the cached values, and create the indexes."""
-    cache_blobs = op.create_table(
-        "cache_blobs",
-        sa.Column("tenant", sa.String, primary_key=True),
-        sa.Column("key", sa.String, primary_key=True),
-        sa.Column("sha256", sa.String, primary_key=True),
-    )
-    _fill(cache_blobs)
+    keys = [sa.Column(name, sa.String, primary_key=True) for name in ("tenant", "key", "sha256")]
+    _fill(op.create_table("cache_blobs", *keys))
     op.create_index("cache_by_blob", "cache_blobs", ["tenant", "sha256"])
-    _replace_index("cache_by_source", "cache_sources", ["tenant", "source_sha256", "key"])
-    _replace_index("assets_by_job", "assets", ["tenant", "job_id"])
-
+    op.drop_index("cache_by_source", "cache_sources")
+    op.create_index("cache_by_source", "cache_sources", ["tenant", "source_sha256", "key"])
+    op.drop_index("assets_by_job", "assets")
+    op.create_index("assets_by_job", "assets", ["tenant", "job_id"])
     op.drop_index("ix_jobs_state", "jobs")
     op.create_index("jobs_by_queue_order", "jobs", ["state", "priority", "create_time"])
     op.create_index("jobs_by_deadline", "jobs", ["state", "deadline"])
-    _create_partial_index("active_jobs", ["tenant", "create_time"], IS_ACTIVE)
-    _create_partial_index("jobs_to_announce", ["state"], IS_UNANNOUNCED)
-
-
-def _replace_index(name: str, table: str, columns: list[str]) -> None:
-    op.drop_index(name, table)
-    op.create_index(name, table, columns)
-
-
-def _create_partial_index(name: str, columns: list[str], where: sa.ColumnElement[bool]) -> None:
-    op.create_index(name, "jobs", columns, sqlite_where=where, postgresql_where=where)
+    for name, columns, where in (
+        ("active_jobs", ["tenant", "create_time"], IS_ACTIVE),
+        ("jobs_to_announce", ["state"], IS_UNANNOUNCED),
+    ):
+        op.create_index(name, "jobs", columns, sqlite_where=where, postgresql_where=where)
 
 
 def _fill(cache_blobs: sa.Table) -> None:

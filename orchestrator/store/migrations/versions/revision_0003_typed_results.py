@@ -28,91 +28,70 @@ def upgrade() -> None:
 
 
 def _segment(result: Document) -> Document:
-    return {"photos": [_segmented_photo(photo) for photo in result["photos"]]}
-
-
-def _segmented_photo(photo: Document) -> Document:
-    files = photo["files"]
-    return {
-        "photo_asset_id": photo["photo"],
-        "width": photo["width"],
-        "height": photo["height"],
-        "components": [
+    photos = []
+    for photo in result["photos"]:
+        files = photo["files"]
+        components = [
             {
                 **component,
                 "box": dict(zip(("left", "top", "right", "bottom"), component["box"], strict=True)),
                 "mask": files[f"mask-{component['instance']}"],
             }
             for component in photo["components"]
-        ],
-        "foreground": files["foreground"],
-        "wood": files.get("wood", ""),
-        "overlay": files["overlay"],
-        "document": files["components"],
-        "analysis": photo["analysis"],
-        "model_versions": photo["models"],
-        "cost": photo["cost"],
-    }
+        ]
+        named_files = {"foreground": files["foreground"], "wood": files.get("wood", ""), "overlay": files["overlay"]}
+        facts = {"components": components, **_kept(photo, "analysis", "cost")}
+        photos.append({**_photo(photo), **facts, **named_files, "document": files["components"]})
+    return {"photos": photos}
 
 
 def _stain(result: Document) -> Document:
-    return {"photos": [_stained_photo(photo) for photo in result["photos"]]}
+    photos = []
+    for photo in result["photos"]:
+        files = {"height_map" if name == "height" else name: id for name, id in photo["files"].items()}
+        facts = {**_kept(photo, "wood_share", "delta_e"), "reached_color": photo["reached"]}
+        photos.append({**_photo(photo), **facts, **files})
+    return {"photos": photos}
 
 
-def _stained_photo(photo: Document) -> Document:
-    files = dict(photo["files"])
-    height_map = files.pop("height")
-    return {
-        **files,
-        "photo_asset_id": photo["photo"],
-        "width": photo["width"],
-        "height": photo["height"],
-        "height_map": height_map,
-        "wood_share": photo["wood_share"],
-        "reached_color": photo["reached"],
-        "delta_e": photo["delta_e"],
-        "model_versions": photo["models"],
-    }
+def _photo(photo: Document) -> Document:
+    return {"photo_asset_id": photo["photo"], "model_versions": photo["models"], **_kept(photo, "width", "height")}
 
 
 def _reconstruct(result: Document) -> Document:
-    files = result["files"]
-    width_m, height_m, depth_m = result["dimensions"]
+    files, photos = result["files"], result["photos"]
     return {
-        "mode": result["mode"],
         "report": {
-            "photos": len(result["photos"]),
-            "used_photo_asset_ids": [result["photos"][index] for index in result["used"]],
-            "points": result["points"],
+            "photos": len(photos),
+            "used_photo_asset_ids": [photos[index] for index in result["used"]],
             "mean_reprojection_error_px": result["error_px"],
-            "coverage_deg": result["coverage_deg"],
-            "advice": result["advice"],
+            **_kept(result, "points", "coverage_deg", "advice"),
         },
-        "vertices": result["vertices"],
-        "triangles": result["triangles"],
-        "dimensions": {"width_m": width_m, "height_m": height_m, "depth_m": depth_m},
+        "dimensions": dict(zip(("width_m", "height_m", "depth_m"), result["dimensions"], strict=True)),
         "glb": files["model.glb"],
         "usdz": files.get("model.usdz", ""),
         "fbx": files.get("model.fbx", ""),
         "preview": files["model-preview.png"],
         "extras": [id for name, id in files.items() if name not in MESH_FILES],
         "model_versions": result["models"],
+        **_kept(result, "mode", "vertices", "triangles"),
     }
 
 
 def _render(result: Document) -> Document:
     files = {name: result["files"].get(name, "") for name in ("mp4", "webm", "gif", "contact_sheet")}
-    return {**files, **{name: result[name] for name in ("thumbnails", "frames", "width", "height")}}
+    return {**files, **_kept(result, "thumbnails", "frames", "width", "height")}
 
 
 def _export(result: Document) -> Document:
     facts = result["facts"]
-    counts = {name: facts[name] for name in ("size_bytes", "triangles", "vertices", "draw_calls", "dimensions")}
+    counts = _kept(facts, "size_bytes", "triangles", "vertices", "draw_calls", "dimensions", "meets")
     lengths = {"materials": len(facts["materials"]), "textures": len(facts["textures"])}
-    return {
-        **{name: result[name] for name in ("files", "levels", "report")},
-        "facts": {**counts, **lengths, "meets": facts["meets"]},
-    }
+    return {**_kept(result, "files", "levels", "report"), "facts": {**counts, **lengths}}
+
+
+def _kept(document: Document, *names: str) -> Document:
+    return {name: document[name] for name in names}
 
 
 CONVERTERS: dict[str, Callable[[Document], Document]] = {
