@@ -54,38 +54,6 @@ class _Texels:
     vertex: NDArray[np.int32]  # [M] the nearest vertex of the triangle
 
 
-@dataclass
-class _BlendedColor:
-    """The weighted sums of both bands over the photos added so far. Linear RGB."""
-
-    low: FloatMap  # [M, 3]
-    low_weight: NDArray[np.float32]  # [M]
-    high: FloatMap  # [M, 3]
-    high_weight: NDArray[np.float32]  # [M]
-
-    @classmethod
-    def empty(cls, count: int) -> _BlendedColor:
-        return cls(
-            low=np.zeros((count, 3), np.float32),
-            low_weight=np.full(count, MIN_WEIGHT, np.float32),
-            high=np.zeros((count, 3), np.float32),
-            high_weight=np.full(count, MIN_WEIGHT, np.float32),
-        )
-
-    def add(self, batch: slice, weight: NDArray[np.float32], low: FloatMap, high: FloatMap) -> None:
-        """Add one photo's colours [N, 3] with ``weight`` [N] to a batch of N texels."""
-        high_weight = weight**DETAIL_POWER
-        self.low[batch] += weight[:, None] * low
-        self.high[batch] += high_weight[:, None] * high
-        self.low_weight[batch] += weight
-        self.high_weight[batch] += high_weight
-
-    def result(self, seen: NDArray[np.bool_]) -> FloatMap:
-        """Return the colour [M, 3]. Texels that are not ``seen`` [M] have no high band."""
-        high = np.where(seen[:, None], self.high / self.high_weight[:, None], 0.0)
-        return np.asarray(self.low / self.low_weight[:, None] + high)
-
-
 def bake_from_photos(
     mesh: UvMesh,
     photos: Sequence[Image],
@@ -107,7 +75,8 @@ def bake_from_photos(
     """
     texels = _covered_texels(mesh, size)
     count = len(texels.index)
-    blended = _BlendedColor.empty(count)
+    low_sum, high_sum = np.zeros((count, 3), np.float32), np.zeros((count, 3), np.float32)
+    low_weight, high_weight = np.full(count, MIN_WEIGHT, np.float32), np.full(count, MIN_WEIGHT, np.float32)
     seen = np.zeros(count, bool)
     tolerance = OCCLUSION_TOLERANCE * float(np.linalg.norm(np.ptp(mesh.vertices, axis=0)))
     best_resolution = max(_pixels_per_unit(camera, mesh) for camera in cameras)
@@ -123,9 +92,14 @@ def bake_from_photos(
                 texels.position[batch], texels.normal[batch], camera, eroded_mask, depth, tolerance
             )
             weight *= resolution_weight
-            blended.add(batch, weight, sample(low, pixels), sample(high, pixels))
+            detail_weight = weight**DETAIL_POWER
+            low_sum[batch] += weight[:, None] * sample(low, pixels)
+            high_sum[batch] += detail_weight[:, None] * sample(high, pixels)
+            low_weight[batch] += weight
+            high_weight[batch] += detail_weight
             seen[batch] |= weight > 0
-    color = _fill_unseen(mesh, texels, blended.result(seen), seen)
+    color = low_sum / low_weight[:, None] + np.where(seen[:, None], high_sum / high_weight[:, None], 0.0)
+    color = _fill_unseen(mesh, texels, color, seen)
     return _fill_gaps(srgb_from_linear(np.clip(color, 0.0, 1.0).astype(np.float32)), texels.index, size)
 
 

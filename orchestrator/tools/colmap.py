@@ -80,7 +80,7 @@ def solve_poses(
 
     Raises:
         InvalidInput: fewer than 3 photos.
-        ToolFailed: COLMAP is not installed, crashed, or could place no photo; the message names the photos to take again.
+        ToolFailed: COLMAP is not installed, crashed, or could place no photo; the message names the reason.
         DeadlineExceeded, Canceled: see ``run_program``.
     """
     if len(photos) < MIN_PHOTOS:

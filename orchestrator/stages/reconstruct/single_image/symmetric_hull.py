@@ -37,7 +37,12 @@ REFINEMENT_EVALUATIONS = 40
 COARSE_CELLS = 40
 """Voxels along the longest side of the box in ``choose_view``."""
 HOLE_WEIGHT = 3.0
-"""Weight of the uncovered share of the silhouette against the cost of the camera estimate."""
+"""Weight of the uncovered share of the silhouette against the cost of the camera estimate.
+
+A smaller weight trusts the camera estimate more, a larger one the symmetry. Measured with ``single_image_constants`` on
+14 pieces: mean IoU over eight other views 0.850, with half the weight 0.847, with double 0.849. Mean IoU in the given
+view: 0.986, 0.984, 0.983.
+"""
 MAX_HOLES = 0.1
 """Maximum uncovered share that is counted. Above it, the piece is asymmetric and leaves holes in every view."""
 SYMMETRY_BONUS = 0.08
