@@ -32,7 +32,9 @@ from orchestrator.protocol.heartwood.v1 import (
 
 PROMPT = Prompt("leg", Box(1.0, 2.0, 30.0, 40.0), (Point(5.0, 6.0), Point(7.0, 8.0, inside=False)), photo=1)
 OPTIONS: dict[str, Any] = {
-    "segment": SegmentOptions(detect_components=False, detect_wood=False, detector=DetectorName.PROMPTS, prompts=(PROMPT,)),
+    "segment": SegmentOptions(
+        detect_components=False, detect_wood=False, detector=DetectorName.PROMPTS, prompts=(PROMPT,)
+    ),
     "stain": StainOptions(
         SrgbColor.parse("#123456"), "", 0.5, 0.25, 2.0, Region.PICTURE, mask_asset_id="mask", format=ImageFormat.WEBP
     ),
