@@ -6,22 +6,25 @@ from dataclasses import dataclass
 
 from orchestrator.domain.checks import check_range
 
-MIN_SIZE_M, MAX_SIZE_M = 0.01, 20.0
+MIN_SIZE_M = 0.01
+"""Minimum size of a piece along any axis."""
+MAX_SIZE_M = 20.0
+"""Maximum size of a piece along any axis."""
 
 
 @dataclass(frozen=True)
 class Dimensions:
-    """The true size of the piece along X, Y (up) and Z; 0 where it is not known."""
+    """The physical size of the piece along X (width), Y (height, up) and Z (depth). 0 means unknown."""
 
     width_m: float = 0.0
     height_m: float = 0.0
     depth_m: float = 0.0
 
     def check(self, field: str) -> None:
-        """Refuse sizes that no furniture has.
+        """Check that each size is 0 or between MIN_SIZE_M and MAX_SIZE_M.
 
         Raises:
-            InvalidInput: one is neither 0 nor within 1 cm and 20 m.
+            InvalidInput: a size is out of range.
         """
         for name in ("width_m", "height_m", "depth_m"):
             value = getattr(self, name)

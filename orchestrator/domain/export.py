@@ -1,4 +1,4 @@
-"""Options of the export stage, and the mesh file formats."""
+"""Options of the export stage, and the file formats of 3D models."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ class MeshFormat(str, Enum):
     """A 3D file format."""
 
     GLB = "glb"
-    GLTF = "gltf"  # as a zip with its resources beside it
+    GLTF = "gltf"  # a zip with the .gltf, its buffers and its textures
     FBX = "fbx"
-    OBJ = "obj"  # as a zip with its MTL and textures
+    OBJ = "obj"  # a zip with the OBJ, its MTL and its textures
     STL = "stl"
     PLY = "ply"
     USDZ = "usdz"
@@ -31,16 +31,13 @@ MEDIA_TYPES = {
     MeshFormat.FBX: "model/fbx",
     MeshFormat.USDZ: "model/vnd.usdz+zip",
 }
-
-"""IANA's names, and after their manner for PLY and FBX, which have none."""
-
+"""The media types registered with IANA. PLY and FBX have none; theirs follow the same pattern."""
 ZIP = "application/zip"
-
-"""The media type of a model that comes with other files: glTF with its resources, OBJ with its MTL and textures."""
+"""The media type of a zip with a mesh file and the files that it refers to."""
 
 
 class Target(str, Enum):
-    """What the files are for; each but ORIGINAL has a budget."""
+    """Where the files are shown. Each target except ORIGINAL has a size budget (``stages.export.budgets``)."""
 
     ORIGINAL = "original"
     WEB = "web"
@@ -50,18 +47,18 @@ class Target(str, Enum):
 
 
 class TextureCodec(str, Enum):
-    """How textures are stored in GLB and glTF."""
+    """The compression of textures in GLB and glTF."""
 
-    AUTO = "auto"  # WebP, or what the target wants
+    AUTO = "auto"  # ORIGINAL for Target.ORIGINAL, else WEBP
     ORIGINAL = "original"
     WEBP = "webp"
     KTX2 = "ktx2"
 
 
 class MeshCodec(str, Enum):
-    """How geometry is stored in GLB and glTF."""
+    """The compression of geometry in GLB and glTF."""
 
-    AUTO = "auto"  # meshopt for a target with a budget
+    AUTO = "auto"  # NONE for Target.ORIGINAL, else MESHOPT
     NONE = "none"
     MESHOPT = "meshopt"
     DRACO = "draco"
@@ -69,18 +66,18 @@ class MeshCodec(str, Enum):
 
 @dataclass(frozen=True)
 class ExportOptions:
-    """Which files to make of a model."""
+    """Options for the files of a 3D model."""
 
-    model_id: str = ""  # as in RenderOptions
+    model_id: str = ""  # an uploaded 3D model or the result of a reconstruct job; empty in a pipeline
     formats: tuple[MeshFormat, ...] = (MeshFormat.GLB, MeshFormat.USDZ, MeshFormat.FBX)
     target: Target = Target.WEB
     texture_codec: TextureCodec = TextureCodec.AUTO
     mesh_codec: MeshCodec = MeshCodec.AUTO
-    levels: int = 1  # levels of detail of the GLB, each with a quarter of the triangles of the one before
-    dimensions: Dimensions = UNKNOWN_DIMENSIONS  # one sets the scale; all three must agree with the model's shape
+    levels: int = 1  # number of levels of detail of the GLB; each has at most a quarter of the triangles of the previous one
+    dimensions: Dimensions = UNKNOWN_DIMENSIONS  # one dimension sets the scale; two or three must agree with the shape
 
     def __post_init__(self) -> None:
         if not self.formats:
-            raise InvalidInput("export.formats", "none is given; allowed are " + ", ".join(f.value for f in MeshFormat))
+            raise InvalidInput("export.formats", "there is no format; allowed are " + ", ".join(f.value for f in MeshFormat))
         check_range("export.levels", self.levels, 1, 4)
         self.dimensions.check("export.dimensions")

@@ -1,4 +1,4 @@
-"""Reads the base GLBs of ``gltf.normalise``: one scene of triangle meshes without transforms or compression."""
+"""Reads base GLBs, which ``gltf.normalise`` writes: triangle meshes without node transforms and without compression."""
 
 from __future__ import annotations
 
@@ -13,80 +13,84 @@ from numpy.typing import NDArray
 from orchestrator.mesh_files.glb import split_glb
 
 Json = dict[str, Any]
-TYPES = {5120: np.int8, 5121: np.uint8, 5122: np.int16, 5123: np.uint16, 5125: np.uint32, 5126: np.float32}
-WIDTHS = {"SCALAR": 1, "VEC2": 2, "VEC3": 3, "VEC4": 4}
+COMPONENT_TYPES = {5120: np.int8, 5121: np.uint8, 5122: np.int16, 5123: np.uint16, 5125: np.uint32, 5126: np.float32}
+COMPONENTS = {"SCALAR": 1, "VEC2": 2, "VEC3": 3, "VEC4": 4}
+UV_SETS = 4
 
 
 @dataclass(frozen=True)
-class Part:
-    """One primitive: V vertices, T triangles, +Y up, metres, counter-clockwise seen from outside."""
+class Primitive:
+    """A mesh primitive of V vertices and T triangles. Metres, +Y up, counter-clockwise seen from outside."""
 
     name: str
-    material: int  # index into the materials; -1 for none
+    material: int  # index of the material; -1 if there is none
     positions: NDArray[np.float32]  # [V, 3]
-    triangles: NDArray[np.int32]  # [T, 3]
+    triangles: NDArray[np.int32]  # [T, 3] indices of vertices
     normals: NDArray[np.float32]  # [V, 3] unit
-    uvs: dict[int, NDArray[np.float32]]  # by set, [V, 2]; (0, 0) is the top left corner
+    uvs: dict[int, NDArray[np.float32]]  # UV set → [V, 2]; (0, 0) is the top left corner of the texture
     colors: NDArray[np.float32] | None  # [V, 4] linear RGBA
 
 
 @dataclass(frozen=True)
-class BaseModel:
-    """The parts, and materials, textures, samplers and images as glTF describes them."""
+class BaseGlb:
+    """The primitives of a base GLB, and its JSON, which describes materials, textures, samplers and images."""
 
-    parts: tuple[Part, ...]
+    primitives: tuple[Primitive, ...]
     document: Json
-    buffer: memoryview
+    binary: memoryview
 
-    def picture(self, texture: int) -> tuple[bytes, str]:
-        """Return the encoded picture of a texture and its suffix, ``jpg`` or ``png``."""
+    def image(self, texture: int) -> tuple[bytes, str]:
+        """Return the encoded image of a texture and its file extension, ``jpg`` or ``png``."""
         image = self.document["images"][self.document["textures"][texture]["source"]]
         view = self.document["bufferViews"][image["bufferView"]]
         start = view.get("byteOffset", 0)
-        data = bytes(self.buffer[start : start + view["byteLength"]])
+        data = bytes(self.binary[start : start + view["byteLength"]])
         return data, "jpg" if image["mimeType"] == "image/jpeg" else "png"
 
 
-def read_base(path: Path) -> BaseModel:
+def read_base_glb(path: Path) -> BaseGlb:
     """Read a base GLB."""
-    text, buffer = split_glb(path.read_bytes())
+    text, binary = split_glb(path.read_bytes())
     document: Json = json.loads(bytes(text))
-    parts = []
-    for node in document["nodes"]:
-        if "mesh" not in node:
-            continue
-        for primitive in document["meshes"][node["mesh"]]["primitives"]:
-            parts.append(_part(document, buffer, node.get("name", "part"), primitive))
-    return BaseModel(tuple(parts), document, buffer)
+    primitives = tuple(
+        _read_primitive(document, binary, node.get("name", "mesh"), primitive)
+        for node in document["nodes"]
+        if "mesh" in node
+        for primitive in document["meshes"][node["mesh"]]["primitives"]
+    )
+    return BaseGlb(primitives, document, binary)
 
 
-def _part(document: Json, buffer: memoryview, name: str, primitive: Json) -> Part:
+def _read_primitive(document: Json, binary: memoryview, name: str, primitive: Json) -> Primitive:
     attributes = primitive["attributes"]
-    positions = _array(document, buffer, attributes["POSITION"])
-    colors = _array(document, buffer, attributes["COLOR_0"]) if "COLOR_0" in attributes else None
+    colors = _read_accessor(document, binary, attributes["COLOR_0"]) if "COLOR_0" in attributes else None
     if colors is not None and colors.shape[1] == 3:
         colors = np.column_stack([colors, np.ones(len(colors), np.float32)])
-    uvs = {number: f"TEXCOORD_{number}" for number in range(4)}
-    indices = _array(document, buffer, primitive["indices"])
-    return Part(
+    uv_keys = {number: f"TEXCOORD_{number}" for number in range(UV_SETS)}
+    return Primitive(
         name=name,
         material=primitive.get("material", -1),
-        positions=positions,
-        triangles=indices.astype(np.int32).reshape(-1, 3),
-        normals=_array(document, buffer, attributes["NORMAL"]),
-        uvs={number: _array(document, buffer, attributes[key]) for number, key in uvs.items() if key in attributes},
+        positions=_read_accessor(document, binary, attributes["POSITION"]),
+        triangles=_read_accessor(document, binary, primitive["indices"]).astype(np.int32).reshape(-1, 3),
+        normals=_read_accessor(document, binary, attributes["NORMAL"]),
+        uvs={
+            number: _read_accessor(document, binary, attributes[key])
+            for number, key in uv_keys.items()
+            if key in attributes
+        },
         colors=colors,
     )
 
 
-def _array(document: Json, buffer: memoryview, number: int) -> NDArray[Any]:
+def _read_accessor(document: Json, binary: memoryview, number: int) -> NDArray[Any]:
+    """Return the elements of an accessor, [count, components]. Normalised integers become float32 in [0, 1]."""
     accessor = document["accessors"][number]
     view = document["bufferViews"][accessor["bufferView"]]
-    kind, width, count = np.dtype(TYPES[accessor["componentType"]]), WIDTHS[accessor["type"]], accessor["count"]
-    stride = view.get("byteStride", kind.itemsize * width)
+    dtype = np.dtype(COMPONENT_TYPES[accessor["componentType"]])
+    components, count = COMPONENTS[accessor["type"]], accessor["count"]
+    stride = view.get("byteStride", dtype.itemsize * components)
     start = view.get("byteOffset", 0) + accessor.get("byteOffset", 0)
-    shape, strides = (count, width), (stride, kind.itemsize)
-    raw: NDArray[Any] = np.ndarray(shape, kind, buffer, start, strides).copy()
-    if accessor.get("normalized"):
-        return np.asarray(raw / (2.0 ** (8 * kind.itemsize) - 1.0), np.float32)  # colours and UVs have no sign
-    return raw
+    values: NDArray[Any] = np.ndarray((count, components), dtype, binary, start, (stride, dtype.itemsize)).copy()
+    if accessor.get("normalized"):  # only colours and UVs, which are unsigned
+        return np.asarray(values / (2.0 ** (8 * dtype.itemsize) - 1.0), np.float32)
+    return values

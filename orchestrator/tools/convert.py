@@ -1,7 +1,7 @@
-"""Other 3D formats to GLB and GLB to other formats, with Blender.
+"""Converts other mesh formats to GLB, and GLB to other formats, with Blender.
 
-Frames and units: Blender's importers and exporters are used as they are. OBJ is read and written with +Y up, STL and
-PLY with +Z up, as most programs do; none of the three has a unit, metres are meant. FBX and USD say theirs.
+Blender's importers and exporters run with their default axes. OBJ is read and written with +Y up, STL and PLY with
++Z up, as most programs do. These three have no unit; metres are assumed. FBX and USD contain their unit.
 """
 
 from __future__ import annotations
@@ -15,10 +15,13 @@ from orchestrator.domain.progress import Progress, no_progress
 from orchestrator.errors import InvalidInput, ToolFailed
 from orchestrator.tools.blender import run_blender
 
-REFUSED, NOTE = "REFUSED ", "NOTE "
+INVALID_PREFIX = "INVALID "
+"""Begins a line of the script that says why it rejects its input."""
+NOTE_PREFIX = "NOTE "
+"""Begins a line of the script with a note for the report."""
 
 
-def import_model(
+def import_mesh(
     source: Path,
     format: MeshFormat,
     target: Path,
@@ -28,29 +31,37 @@ def import_model(
     limits: Limits = DEFAULT_LIMITS,
     progress: Progress = no_progress,
 ) -> tuple[str, ...]:
-    """Write ``source`` (FBX, OBJ, STL, PLY or USDZ) as the GLB ``target``; return notes.
+    """Convert an FBX, OBJ, STL, PLY or USDZ to the GLB ``target``, and return notes for the report.
 
     Args:
-        folder: pictures are read from here only, wherever the model's materials point to.
+        folder: the working folder. Textures outside it are ignored, whatever paths the file contains.
 
     Raises:
-        InvalidInput: Blender cannot read it, or it has no faces.
+        InvalidInput: Blender cannot read the file, or it has no faces.
         ToolFailed, DeadlineExceeded, Canceled: as ``run_blender``.
     """
-    said: list[str] = []
-    job = {**_job(source, format, {MeshFormat.GLB: target}), "inside": str(folder.resolve())}
+    lines: list[str] = []
+    job = _job(source, format, {MeshFormat.GLB: target}, texture_folder=folder)
     run_blender(
-        "convert", job, folder, executable=executable, limits=limits, progress=progress, on_line=said.append, threads=2
+        "convert",
+        job,
+        folder,
+        executable=executable,
+        limits=limits,
+        progress=progress,
+        on_line=lines.append,
+        threads=2,
     )
-    for line in said:
-        if line.startswith(REFUSED):
-            raise InvalidInput("model", line.removeprefix(REFUSED))
+    for line in lines:
+        if line.startswith(INVALID_PREFIX):
+            raise InvalidInput("model", line.removeprefix(INVALID_PREFIX))
     if not target.is_file():
-        raise ToolFailed(f"Blender wrote nothing of the {format.value.upper()}", tool="blender")
-    return tuple(dict.fromkeys(line.removeprefix(NOTE) for line in said if line.startswith(NOTE)))
+        raise ToolFailed(f"Blender wrote no GLB of the {format.value.upper()}", tool="blender")
+    notes = [line.removeprefix(NOTE_PREFIX) for line in lines if line.startswith(NOTE_PREFIX)]
+    return tuple(dict.fromkeys(notes))
 
 
-def export_models(
+def export_formats(
     base: Path,
     targets: Mapping[MeshFormat, Path],
     folder: Path,
@@ -59,19 +70,21 @@ def export_models(
     limits: Limits = DEFAULT_LIMITS,
     progress: Progress = no_progress,
 ) -> None:
-    """Write the GLB ``base`` as each of ``targets`` (FBX, OBJ with MTL and pictures beside it, STL, PLY).
+    """Convert the GLB ``base`` to each of ``targets``: FBX, STL, PLY, or OBJ with its MTL and textures beside it.
 
     Raises:
-        ToolFailed, DeadlineExceeded, Canceled: as ``run_blender``. Targets that are there by then are whole.
+        ToolFailed, DeadlineExceeded, Canceled: as ``run_blender``. Targets that exist by then are complete.
     """
-    job = _job(base, MeshFormat.GLB, targets)
+    job = _job(base, MeshFormat.GLB, targets, texture_folder=base.parent)
     run_blender("convert", job, folder, executable=executable, limits=limits, progress=progress, threads=2)
 
 
-def _job(source: Path, format: MeshFormat, targets: Mapping[MeshFormat, Path]) -> dict[str, object]:
+def _job(
+    source: Path, format: MeshFormat, targets: Mapping[MeshFormat, Path], *, texture_folder: Path
+) -> dict[str, object]:
     return {
-        "inside": str(source.resolve().parent),
         "source": str(source.resolve()),
         "format": format.value,
-        "exports": {one.value: str(path.resolve()) for one, path in targets.items()},
+        "texture_folder": str(texture_folder.resolve()),
+        "targets": {target.value: str(path.resolve()) for target, path in targets.items()},
     }

@@ -1,7 +1,7 @@
-"""glTF through Node: any glTF to a clean base, a base to files within a budget, and what a file holds.
+"""Runs the glTF scripts in ``node/``: cleaning, optimising, inspecting and validating glTF files.
 
-The scripts in ``node/`` read a JSON job and answer with JSON. They use glTF-Transform, meshoptimizer, Draco, sharp,
-Basis Universal and the Khronos validator, and may touch no file outside their own folder and their packages.
+The scripts use glTF-Transform, meshoptimizer, Draco, sharp, Basis Universal and the Khronos validator. The permission
+model of Node limits them to their working folder and packages. A script reads a JSON job and writes a JSON result.
 """
 
 from __future__ import annotations
@@ -14,34 +14,93 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from orchestrator.domain.dimensions import MAX_SIZE_M, MIN_SIZE_M, Dimensions
+from orchestrator.domain.dimensions import MAX_SIZE_M, MIN_SIZE_M, UNKNOWN_DIMENSIONS, Dimensions
 from orchestrator.domain.export import MeshCodec, TextureCodec
 from orchestrator.domain.limits import DEFAULT_LIMITS, Limits
 from orchestrator.domain.progress import Progress, no_progress
 from orchestrator.errors import InvalidInput, ToolFailed
-from orchestrator.tools.node_packages import SOURCES, node_packages, node_program
+from orchestrator.tools.node_packages import SCRIPTS, node_packages, node_program
 from orchestrator.tools.program import run_program
 
-UNKNOWN = Dimensions()
-LINE = re.compile(r"^PROGRESS (\d+(?:\.\d+)?) (.*)$")
+PROGRESS_LINE = re.compile(r"^PROGRESS (\d+(?:\.\d+)?) (.*)$")
+MIN_HEAP_MB = 512
 
 
 @dataclass(frozen=True)
-class Budget:
-    """What a file may be at most; 0 is no limit."""
+class GltfBudget:
+    """Maximum size of a glTF file. 0 means no limit."""
 
     max_bytes: int = 0
     max_triangles: int = 0
-    texture_px: int = 0  # the longer side
+    texture_px: int = 0  # longer side of a texture
 
 
 @dataclass(frozen=True)
-class Optimised:
-    """How far a file had to be reduced."""
+class Reduction:
+    """How far ``optimise`` reduced a file to meet its budget."""
 
-    tolerance: float  # how far the surface moved at most, as a share of the model's diagonal
-    quality: int  # of WebP or KTX2, in [1, 100]; 0 where textures are as they were
-    texture_px: int  # what textures' longer sides were bounded by; 0 by nothing
+    tolerance: float  # maximum movement of the surface, as a share of the diagonal of the bounding box
+    quality: int  # of WebP or KTX2, in [1, 100]; 0 if the textures are unchanged
+    texture_px: int  # maximum longer side of the textures; 0 if there was no maximum
+
+
+@dataclass(frozen=True)
+class MaterialFacts:
+    """A material of a glTF."""
+
+    name: str
+    alpha: str  # OPAQUE, MASK or BLEND
+    double_sided: bool
+
+
+@dataclass(frozen=True)
+class TextureFacts:
+    """A texture of a glTF."""
+
+    name: str
+    format: str  # png, jpeg, webp or ktx2
+    width: int
+    height: int
+    size_bytes: int
+    slots: tuple[str, ...]  # uses of the texture, such as baseColorTexture
+
+
+@dataclass(frozen=True)
+class GltfContents:
+    """What the default scene of a glTF contains. Lengths in metres, +Y up."""
+
+    triangles: int
+    vertices: int
+    draw_calls: int
+    low: tuple[float, float, float]  # minimum corner of the bounding box
+    high: tuple[float, float, float]  # maximum corner
+    materials: tuple[MaterialFacts, ...]
+    textures: tuple[TextureFacts, ...]
+    animations: int
+    extensions: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class GltfValidation:
+    """The report of the Khronos validator.
+
+    Attributes:
+        report: ``validator`` (version), ``errors``, ``warnings`` (counts) and ``messages``. If the geometry is
+            compressed, ``unpacked`` is the report on the same file with decompressed geometry.
+    """
+
+    report: dict[str, Any]
+
+    @property
+    def messages(self) -> tuple[str, ...]:
+        """The messages of all errors."""
+        reports = (self.report, self.report.get("unpacked", {"errors": 0, "messages": []}))
+        return tuple(entry["message"] for report in reports if report["errors"] for entry in report["messages"])
+
+    @property
+    def errors(self) -> int:
+        """The number of errors in the file and in its decompressed geometry."""
+        return int(self.report["errors"]) + int(self.report.get("unpacked", {}).get("errors", 0))
 
 
 def normalise(
@@ -49,24 +108,25 @@ def normalise(
     target: Path,
     folder: Path,
     *,
-    dimensions: Dimensions = UNKNOWN,
+    dimensions: Dimensions = UNKNOWN_DIMENSIONS,
     unitless: bool = False,
     place: bool = True,
     limits: Limits = DEFAULT_LIMITS,
     progress: Progress = no_progress,
 ) -> tuple[str, ...]:
-    """Write ``source`` (GLB or glTF, inside ``folder``, its resources beside it) as a base GLB; return notes on it.
+    """Write a GLB or glTF as a base GLB, and return notes for the report.
 
-    The base is one scene of plain triangle meshes without node transforms, with sound normals, PNG and JPEG textures,
-    no compression, no cameras, lights, animations and skeletons, and materials marked opaque that are.
+    A base GLB has one scene of triangle meshes without node transforms, with unit normals, with PNG and JPEG textures,
+    and without compression, cameras, lights, animations and skeletons. Materials without transparency are opaque.
 
     Args:
-        dimensions: true size; one scales the model, more must agree with its shape within 5 %.
-        unitless: the model's format has no unit; only for the words of an error.
-        place: scale to metres and put the origin at the bottom centre; else the model stays where it is.
+        source: inside ``folder``, with its resources beside it.
+        dimensions: the physical size. One dimension scales the mesh; two or three must agree with its shape within 5 %.
+        unitless: whether the format of the original file has no unit. Only used in an error message.
+        place: scale to metres and move the bottom centre to the origin.
 
     Raises:
-        InvalidInput: it cannot be read, has no triangles, or does not fit ``dimensions``.
+        InvalidInput: ``source`` cannot be read, has no triangles, or does not fit ``dimensions``.
         ToolFailed, DeadlineExceeded, Canceled: as ``run_program``.
     """
     job = {
@@ -78,15 +138,15 @@ def normalise(
         "min_size_m": MIN_SIZE_M,
         "max_size_m": MAX_SIZE_M,
     }
-    answer = run_node("normalise", job, folder, limits=limits, progress=progress)
-    return tuple(str(note) for note in answer["notes"])
+    result = run_node("normalise", job, folder, limits=limits, progress=progress)
+    return tuple(str(note) for note in result["notes"])
 
 
 def optimise(
     base: Path,
     target: Path,
     folder: Path,
-    budget: Budget,
+    budget: GltfBudget,
     *,
     tolerances: tuple[float, ...],
     texture_codec: TextureCodec,
@@ -94,13 +154,14 @@ def optimise(
     join: bool = True,
     limits: Limits = DEFAULT_LIMITS,
     progress: Progress = no_progress,
-) -> Optimised:
-    """Write ``base`` as ``target`` (.glb, or .gltf with its resources beside it) within ``budget`` where that can be.
+) -> Reduction:
+    """Write a base GLB as ``target`` within ``budget``, if the tolerances allow it.
 
     Args:
-        tolerances: how far the surface may move, as shares of the diagonal, ascending. The first is always used; the
-            others one by one while the budget is missed.
-        join: merge parts that share a material, which saves draw calls; materials keep their names.
+        target: a .glb, or a .gltf, whose resources are written beside it.
+        tolerances: maximum movements of the surface as shares of the diagonal of the bounding box, ascending. The first
+            is always used; the others are tried in order while the budget is exceeded.
+        join: merge meshes that share a material, which saves draw calls. Materials keep their names.
 
     Raises:
         ToolFailed, DeadlineExceeded, Canceled: as ``run_program``.
@@ -112,31 +173,46 @@ def optimise(
         "max_triangles": budget.max_triangles,
         "texture_px": budget.texture_px,
         "tolerances": list(tolerances),
-        "codec": texture_codec.value,
-        "mesh": mesh_codec.value,
+        "texture_codec": texture_codec.value,
+        "mesh_codec": mesh_codec.value,
         "join": join,
     }
-    answer = run_node("optimise", job, folder, limits=limits, progress=progress)
-    return Optimised(float(answer["tolerance"]), int(answer["quality"]), int(answer["texture_px"]))
+    result = run_node("optimise", job, folder, limits=limits, progress=progress)
+    return Reduction(float(result["tolerance"]), int(result["quality"]), int(result["texture_px"]))
 
 
-def look_into(
+def inspect_gltf(
     source: Path,
     folder: Path,
     *,
-    validate: bool = False,
     limits: Limits = DEFAULT_LIMITS,
     progress: Progress = no_progress,
-) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Return what the glTF holds, and what the Khronos validator says of it (empty without ``validate``).
+) -> GltfContents:
+    """Return what a GLB or glTF contains.
 
     Raises:
         InvalidInput: it cannot be read.
         ToolFailed, DeadlineExceeded, Canceled: as ``run_program``.
     """
-    job = {"source": str(source), "validate": validate}
-    answer = run_node("inspect", job, folder, limits=limits, progress=progress)
-    return answer["facts"], answer["validation"] or {}
+    result = run_node("inspect", {"source": str(source), "validate": False}, folder, limits=limits, progress=progress)
+    return _read_contents(result["contents"])
+
+
+def validate_gltf(
+    source: Path,
+    folder: Path,
+    *,
+    limits: Limits = DEFAULT_LIMITS,
+    progress: Progress = no_progress,
+) -> tuple[GltfContents, GltfValidation]:
+    """Return what a GLB or glTF contains, and the report of the Khronos validator.
+
+    Raises:
+        InvalidInput: it cannot be read.
+        ToolFailed, DeadlineExceeded, Canceled: as ``run_program``.
+    """
+    result = run_node("inspect", {"source": str(source), "validate": True}, folder, limits=limits, progress=progress)
+    return _read_contents(result["contents"]), GltfValidation(result["validation"])
 
 
 def run_node(
@@ -147,45 +223,83 @@ def run_node(
     limits: Limits = DEFAULT_LIMITS,
     progress: Progress = no_progress,
 ) -> dict[str, Any]:
-    """Run ``node/SCRIPT.mjs`` on ``job``; it may read and write inside ``folder`` only. Return its answer.
+    """Run ``node/SCRIPT.mjs`` on ``job`` and return its result. It can read and write only inside ``folder``.
 
     Raises:
-        InvalidInput: the script refused the model.
+        InvalidInput: the script rejects its input.
         ToolFailed, DeadlineExceeded, Canceled: as ``run_program``.
     """
     packages, node = node_packages().resolve(), node_program()
     folder.mkdir(parents=True, exist_ok=True)
-    inside = folder.resolve()
-    scripts = inside / "node"
-    # Node looks for packages upwards from the script, so the scripts stand beside a link to them.
-    scripts.mkdir(exist_ok=True)
-    for one in SOURCES.glob("*.mjs"):
-        shutil.copyfile(one, scripts / one.name)
-    if not (link := scripts / "node_modules").is_symlink():
-        link.symlink_to(packages)
-    result, job_file = inside / f"{script}-result.json", inside / f"{script}.json"
-    result.unlink(missing_ok=True)
-    job_file.write_text(json.dumps({**job, "result": str(result)}), encoding="utf-8")
-    allowed = [f"--allow-fs-read={inside}", f"--allow-fs-read={packages}", f"--allow-fs-write={inside}"]
-    heap = f"--max-old-space-size={max(512, limits.memory_bytes >> 20)}"
-    command: list[str | Path] = [node, heap, "--permission", "--allow-addons", *allowed, "--no-warnings"]
-
-    def read_line(line: str) -> tuple[float, str] | None:
-        match = LINE.match(line)
-        return (min(float(match[1]), 1.0), match[2]) if match else None
-
+    work = folder.resolve()
+    scripts = _copy_scripts(work, packages)
+    result_file, job_file = work / f"{script}-result.json", work / f"{script}.json"
+    result_file.unlink(missing_ok=True)
+    job_file.write_text(json.dumps({**job, "result": str(result_file)}), encoding="utf-8")
+    permissions = [
+        "--permission",
+        "--allow-addons",
+        f"--allow-fs-read={work}",
+        f"--allow-fs-read={packages}",
+        f"--allow-fs-write={work}",
+    ]
+    heap = f"--max-old-space-size={max(MIN_HEAP_MB, limits.memory_bytes >> 20)}"
     run_program(
         "node",
-        [*command, scripts / f"{script}.mjs", job_file],
+        [node, heap, *permissions, "--no-warnings", scripts / f"{script}.mjs", job_file],
         folder,
         log_file=folder / f"{script}.log",
         limits=limits,
-        read_line=read_line,
+        read_line=_read_progress,
         progress=progress,
     )
-    answer: dict[str, Any] = json.loads(result.read_text(encoding="utf-8"))
-    if "invalid" in answer:
-        raise InvalidInput(answer["invalid"]["field"], answer["invalid"]["message"])
-    if not answer:
-        raise ToolFailed(f"{script} gave no answer", tool="node")
-    return answer
+    result: dict[str, Any] = json.loads(result_file.read_text(encoding="utf-8"))
+    if invalid := result.get("invalid"):
+        raise InvalidInput(invalid["field"], invalid["message"])
+    if not result:
+        raise ToolFailed(f"{script}.mjs wrote an empty result", tool="node")
+    return result
+
+
+def _copy_scripts(work: Path, packages: Path) -> Path:
+    """Copy the scripts beside a link to their packages: Node searches packages upwards from a script."""
+    scripts = work / "node"
+    scripts.mkdir(exist_ok=True)
+    for script in SCRIPTS.glob("*.mjs"):
+        shutil.copyfile(script, scripts / script.name)
+    if not (link := scripts / "node_modules").is_symlink():
+        link.symlink_to(packages)
+    return scripts
+
+
+def _read_progress(line: str) -> tuple[float, str] | None:
+    match = PROGRESS_LINE.match(line)
+    return (min(float(match[1]), 1.0), match[2]) if match else None
+
+
+def _read_contents(result: Mapping[str, Any]) -> GltfContents:
+    low, high = result["low"], result["high"]
+    return GltfContents(
+        triangles=result["triangles"],
+        vertices=result["vertices"],
+        draw_calls=result["draw_calls"],
+        low=(low[0], low[1], low[2]),
+        high=(high[0], high[1], high[2]),
+        materials=tuple(
+            MaterialFacts(material["name"], material["alpha"], material["double_sided"])
+            for material in result["materials"]
+        ),
+        textures=tuple(
+            TextureFacts(
+                name=texture["name"],
+                format=texture["format"],
+                width=texture["size"][0],
+                height=texture["size"][1],
+                size_bytes=texture["bytes"],
+                slots=tuple(texture["slots"]),
+            )
+            for texture in result["textures"]
+        ),
+        animations=result["animations"],
+        extensions=tuple(result["extensions"]),
+    )

@@ -24,7 +24,7 @@ from orchestrator.errors import InvalidInput, ToolFailed
 from orchestrator.mesh_files import check
 from orchestrator.mesh_files.check import MAX_BYTES, MeshFileInfo, check_mesh, precheck
 from orchestrator.mesh_files.limits import InvalidMeshFile
-from orchestrator.tools.gltf import Budget, normalise, optimise
+from orchestrator.tools.gltf import GltfBudget, normalise, optimise
 from tests.support.bad_gltf import sparse
 from tests.support.bad_meshes import CORPUS, OBJ
 from tests.support.mesh_bytes import (
@@ -126,7 +126,7 @@ def test_compressed_geometry_is_decoded_and_counted(tmp_path: Path, codec: MeshC
         base,
         packed,
         tmp_path,
-        Budget(),
+        GltfBudget(),
         tolerances=(0.0,),
         texture_codec=TextureCodec.WEBP,
         mesh_codec=codec,

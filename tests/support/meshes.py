@@ -1,4 +1,4 @@
-"""Small 3D models that tests make: a stool of wood with a red cushion, 0.4 × 0.45 × 0.4 m."""
+"""A small 3D model for tests: a wooden stool with a red cushion, 0.4 × 0.45 × 0.4 m."""
 
 from __future__ import annotations
 
@@ -11,22 +11,23 @@ from trimesh.visual.material import PBRMaterial
 
 from tests.support.pictures import wood_photo
 
-WIDTH_M, HEIGHT_M = 0.4, 0.45
+WIDTH_M = 0.4
+HEIGHT_M = 0.45
 
 
 def stool() -> trimesh.Scene:
-    """+Y up, metres, the foot in the origin; materials ``wood`` (textured) and ``cushion`` (plain red)."""
+    """+Y up, metres, bottom centre at the origin. Materials: ``wood`` (textured) and ``cushion`` (plain red)."""
     texture = Image.fromarray(np.ascontiguousarray(wood_photo(512, 512)[100:400, 80:430]))
     wood = PBRMaterial(name="wood", baseColorTexture=texture, metallicFactor=0.0, roughnessFactor=0.5)
     cushion = PBRMaterial(name="cushion", baseColorFactor=[180, 30, 30, 255], metallicFactor=0.0, roughnessFactor=0.9)
     scene = trimesh.Scene()
     half = WIDTH_M / 2 - 0.02
-    parts = [("seat", (WIDTH_M, 0.03, WIDTH_M), (0, 0.385, 0))]
+    boxes = [("seat", (WIDTH_M, 0.03, WIDTH_M), (0, 0.385, 0))]
     legs = [(-half, -half), (-half, half), (half, -half), (half, half)]
-    parts += [(f"leg-{number}", (0.04, 0.37, 0.04), (x, 0.185, z)) for number, (x, z) in enumerate(legs)]
-    for name, size, place in parts:
-        _add(scene, name, size, place, wood)
-    _add(scene, "cushion", (0.34, 0.05, 0.34), (0, 0.425, 0), cushion)
+    boxes += [(f"leg-{number}", (0.04, 0.37, 0.04), (x, 0.185, z)) for number, (x, z) in enumerate(legs)]
+    for name, size, centre in boxes:
+        _add_box(scene, name, size, centre, wood)
+    _add_box(scene, "cushion", (0.34, 0.05, 0.34), (0, 0.425, 0), cushion)
     return scene
 
 
@@ -36,16 +37,16 @@ def write_stool(path: Path) -> Path:
     return path
 
 
-def _add(
+def _add_box(
     scene: trimesh.Scene,
     name: str,
     size: tuple[float, float, float],
-    place: tuple[float, float, float],
+    centre: tuple[float, float, float],
     material: PBRMaterial,
 ) -> None:
     box = trimesh.creation.box(size)
     box.unmerge_vertices()
     uv = box.vertices[:, [0, 1]] / 0.3 + 0.5
     box.visual = trimesh.visual.TextureVisuals(uv=uv, material=material)
-    box.apply_translation(place)
+    box.apply_translation(centre)
     scene.add_geometry(box, geom_name=name, node_name=name)

@@ -1,11 +1,11 @@
-"""Files of any 3D format in, files of all formats out: optimised for a target, at true size, and checked.
+"""Writes a 3D model in other formats: optimised for a target, at its physical size, and validated.
 
-Every file comes from one *base GLB*: the model in metres with its origin at the bottom centre, plain and whole. GLB and
-glTF are optimised for the target from it. USDZ, FBX, OBJ, STL and PLY are made of the base itself: who asks for them
-wants to look closely (USDZ) or to work on, and they have no compression of their own.
+All files come from one *base GLB*: the mesh in metres with its origin at the bottom centre, uncompressed. GLB and glTF
+are optimised for the target. USDZ, FBX, OBJ, STL and PLY contain the mesh of the base GLB unchanged: they serve close
+inspection (USDZ) or further editing, and have no geometry compression.
 
-Levels of detail are files of their own, ``model-lod1.glb`` and so on: of the common viewers only Babylon.js reads
-MSFT_lod inside a GLB; three.js, <model-viewer> and planners' engines load one file a level and swap them.
+Levels of detail are separate files, ``model-lod1.glb`` and so on. Of the common viewers only Babylon.js reads MSFT_lod
+inside a GLB; three.js, <model-viewer> and the engines of planners load one file for each level.
 """
 
 from __future__ import annotations
@@ -16,37 +16,42 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from orchestrator.domain.dimensions import Dimensions
+from orchestrator.domain.dimensions import UNKNOWN_DIMENSIONS, Dimensions
 from orchestrator.domain.export import ExportOptions, MeshFormat
 from orchestrator.domain.limits import DEFAULT_LIMITS, Limits
-from orchestrator.domain.progress import Progress, no_progress
+from orchestrator.domain.progress import Progress, no_progress, subrange
 from orchestrator.errors import InvalidInput, ToolFailed
 from orchestrator.stages.export.budgets import BUDGETS
 from orchestrator.stages.export.files import (
     BLENDER_FORMATS,
-    Making,
-    Record,
-    Steps,
+    ExportRecord,
+    ExportRun,
+    StepProgress,
+    write_blender_formats,
     write_gltf,
     write_levels,
-    write_others,
     write_usdz_file,
 )
-from orchestrator.stages.export.inspect import ModelFacts, facts_of
+from orchestrator.stages.export.inspect import MeshFacts
 from orchestrator.stages.export.source import UNITLESS_FORMATS, unpack_source
-from orchestrator.tools.convert import import_model
-from orchestrator.tools.gltf import look_into, normalise
+from orchestrator.tools.convert import import_mesh
+from orchestrator.tools.gltf import inspect_gltf, normalise
+
+GLTF_FORMATS = (MeshFormat.GLB, MeshFormat.GLTF)
 
 
 @dataclass(frozen=True)
-class ExportResult:
-    """What was made, as files in the folder that was given."""
+class ExportedFiles:
+    """The files of an export."""
 
     files: dict[MeshFormat, Path]
-    levels: tuple[Path, ...]  # GLBs, each coarser than the one before
-    report: Path  # JSON: facts, budget, what the validators say, what was refused and why
-    facts: ModelFacts  # of the GLB or glTF where one was made, else of the base
+    levels: tuple[Path, ...]  # GLBs, each with fewer triangles than the previous one
+    report: Path  # JSON: facts, budget, validation, and formats that could not be written, with their reasons
+    facts: MeshFacts  # of the GLB, else of the glTF, else of the base GLB
     logs: tuple[Path, ...]
+
+
+ExportResult = ExportedFiles
 
 
 def export(
@@ -57,53 +62,55 @@ def export(
     blender: str = "",
     limits: Limits = DEFAULT_LIMITS,
     progress: Progress = no_progress,
-) -> ExportResult:
-    """Write the model ``source`` as each format of ``options``.
+) -> ExportedFiles:
+    """Write the 3D model ``source`` in each format of ``options``.
 
-    A format that cannot be made is refused with its reason in the report; the others are made.
+    If a format cannot be written, the report contains the reason, and the other formats are written.
 
     Args:
-        source: GLB, glTF (a zip with its resources, or with embedded data), FBX, OBJ (lone, or a zip with MTL and
-            pictures), STL, PLY or USDZ. OBJ, STL and PLY have no unit: metres are assumed; OBJ is read with +Y up, STL
+        source: GLB, glTF (with embedded data, or a zip with its resources), FBX, OBJ (alone, or a zip with MTL and
+            textures), STL, PLY or USDZ. OBJ, STL and PLY have no unit: metres are assumed. OBJ is read with +Y up, STL
             and PLY with +Z up.
-        folder: gets the files; ``folder/work`` what was needed on the way.
-        blender: a ``blender`` program; empty takes the bpy wheel.
+        folder: gets the files. ``folder/work`` gets intermediate files and logs.
+        blender: a ``blender`` executable; the bpy wheel if empty.
 
     Raises:
-        InvalidInput: it cannot be read, has no triangles, or the dimensions do not fit it.
-        ToolFailed: no format could be made; the first one's reason.
+        InvalidInput: ``source`` cannot be read, has no triangles, or does not fit the dimensions.
+        ToolFailed: no format could be written; the reason is that of the first format.
         DeadlineExceeded, Canceled: as ``run_program``.
     """
     work = folder / "work"
     work.mkdir(parents=True, exist_ok=True)
-    record, steps = Record(), Steps(progress, _weights(options))
-    base = _make_base(
+    record, steps = ExportRecord(), StepProgress(progress, _step_weights(options))
+    base, record.notes = _write_base(
         source,
         work / "base.glb",
         options.dimensions,
-        record,
         place=True,
         blender=blender,
         limits=limits,
         progress=steps.next(),
     )
-    found, _ = look_into(base, work, limits=limits, progress=steps.next())
-    record.facts["base"] = facts_of(found, base.stat().st_size)
-    making = Making(base, folder, work, options, blender, limits, steps, record)
-    for format in (MeshFormat.GLB, MeshFormat.GLTF):
+    contents = inspect_gltf(base, work, limits=limits, progress=steps.next())
+    record.facts["base"] = MeshFacts.from_contents(contents, base.stat().st_size)
+    run = ExportRun(base, folder, work, options, blender, limits, steps, record)
+    for format in GLTF_FORMATS:
         if format in options.formats:
-            _try(record, (format,), partial(write_gltf, making, format))
-    write_levels(making)
+            _attempt(record, (format,), partial(write_gltf, run, format))
+    write_levels(run)
     if MeshFormat.USDZ in options.formats:
-        _try(record, (MeshFormat.USDZ,), partial(write_usdz_file, making))
-    if others := tuple(one for one in BLENDER_FORMATS if one in options.formats):
-        _try(record, others, partial(write_others, making, others))
+        _attempt(record, (MeshFormat.USDZ,), partial(write_usdz_file, run))
+    if formats := tuple(format for format in BLENDER_FORMATS if format in options.formats):
+        _attempt(record, formats, partial(write_blender_formats, run, formats))
     if not record.files:
         raise next(iter(record.refused.values()))
-    report = _report(folder / "export-report.json", options, record)
-    facts = record.facts.get("glb") or record.facts.get("gltf") or record.facts["base"]
-    files = {one: record.files[one] for one in options.formats if one in record.files}
-    return ExportResult(files, tuple(record.levels), report, facts, tuple(sorted(work.glob("*.log"))))
+    return ExportedFiles(
+        files={format: record.files[format] for format in options.formats if format in record.files},
+        levels=tuple(record.levels),
+        report=_write_report(folder / "export-report.json", options, record),
+        facts=record.main_facts,
+        logs=tuple(sorted(work.glob("*.log"))),
+    )
 
 
 def to_glb(
@@ -114,105 +121,108 @@ def to_glb(
     limits: Limits = DEFAULT_LIMITS,
     progress: Progress = no_progress,
 ) -> Path:
-    """Write a model of any format as a plain GLB in ``folder``, where it stands and as large as it is; return its path.
+    """Write a 3D model of any format as an uncompressed GLB in ``folder``, and return its path.
+
+    Position and size stay as in the file.
 
     Raises:
-        InvalidInput: it cannot be read, or has no triangles.
+        InvalidInput: ``source`` cannot be read, or has no triangles.
         ToolFailed, DeadlineExceeded, Canceled: as ``run_program``.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    return _make_base(
+    target, _ = _write_base(
         source,
         folder / "plain.glb",
-        Dimensions(),
-        Record(),
+        UNKNOWN_DIMENSIONS,
         place=False,
         blender=blender,
         limits=limits,
         progress=progress,
     )
+    return target
 
 
-def _weights(options: ExportOptions) -> list[float]:
-    """Base, a look, then each file: the weights are about the seconds that they take."""
-    gltf = sum(one in options.formats for one in (MeshFormat.GLB, MeshFormat.GLTF))
-    rest = (MeshFormat.USDZ in options.formats) + any(one in options.formats for one in BLENDER_FORMATS)
-    weights = [3.0, 0.5, *[2.0, 0.5] * (gltf + options.levels - 1), *[2.0] * rest]
-    return [one / sum(weights) for one in weights]
+def _step_weights(options: ExportOptions) -> list[float]:
+    """Return the share of each step in the progress. The weights are rough durations in seconds."""
+    gltf_files = sum(format in options.formats for format in GLTF_FORMATS) + options.levels - 1
+    other_files = (MeshFormat.USDZ in options.formats) + any(format in options.formats for format in BLENDER_FORMATS)
+    base, inspection, optimisation, validation, other = 3.0, 0.5, 2.0, 0.5, 2.0
+    weights = [base, inspection, *[optimisation, validation] * gltf_files, *[other] * other_files]
+    return [weight / sum(weights) for weight in weights]
 
 
-def _make_base(
+def _write_base(
     source: Path,
     target: Path,
     dimensions: Dimensions,
-    record: Record,
     *,
     place: bool,
     blender: str,
     limits: Limits,
     progress: Progress,
-) -> Path:
+) -> tuple[Path, list[str]]:
+    """Write the base GLB ``target``; return its absolute path and notes for the report."""
     work = target.parent
-    model, format = unpack_source(source, work)
-    if format not in (MeshFormat.GLB, MeshFormat.GLTF):
+    notes: list[str] = []
+    mesh_file, format = unpack_source(source, work)
+    if format not in GLTF_FORMATS:
         imported = work / "imported.glb"
         imported.unlink(missing_ok=True)
-        record.notes += import_model(
-            model,
+        notes += import_mesh(
+            mesh_file,
             format,
             imported,
             work,
             executable=blender,
             limits=limits,
-            progress=lambda fraction, message: progress(fraction / 2, message),
+            progress=subrange(progress, 0.0, 0.5),
         )
-        model = imported
-    record.notes += normalise(
-        model,
+        mesh_file = imported
+    notes += normalise(
+        mesh_file,
         target.resolve(),
         work,
         dimensions=dimensions,
         unitless=format in UNITLESS_FORMATS,
         place=place,
         limits=limits,
-        progress=lambda fraction, message: progress(0.5 + fraction / 2, message),
+        progress=subrange(progress, 0.5, 1.0),
     )
-    return target.resolve()
+    return target.resolve(), notes
 
 
-def _try(record: Record, formats: tuple[MeshFormat, ...], make: Callable[[], None]) -> None:
-    """Make the formats; what a program failed at is refused, and the others go on."""
+def _attempt(record: ExportRecord, formats: tuple[MeshFormat, ...], write: Callable[[], None]) -> None:
+    """Write formats. If a tool fails, record the reason for each format that was not written."""
     try:
-        make()
+        write()
     except (ToolFailed, InvalidInput) as error:
-        for one in formats:
-            if one not in record.files:
-                record.refused[one] = error
+        for format in formats:
+            if format not in record.files:
+                record.refused[format] = error
 
 
-def _report(path: Path, options: ExportOptions, record: Record) -> Path:
+def _write_report(path: Path, options: ExportOptions, record: ExportRecord) -> Path:
     budget = BUDGETS.get(options.target)
-    missed = {
-        name: list(facts.misses[options.target])
-        for name, facts in record.facts.items()
-        if budget and name != "base" and facts.misses[options.target]
-    }
-    many = [
-        f"{name} has {facts.draw_calls} draw calls; fewer than {budget.few_draw_calls} are recommended"
-        for name, facts in record.facts.items()
-        if budget and name != "base" and facts.draw_calls >= budget.few_draw_calls
+    files = {name: facts for name, facts in record.facts.items() if budget and name != "base"}
+    missed = {name: list(facts.misses[options.target]) for name, facts in files.items() if facts.misses[options.target]}
+    draw_call_notes = [
+        f"{name} has {facts.draw_calls} draw calls; fewer than {budget.recommended_draw_calls} are recommended"
+        for name, facts in files.items()
+        if budget and facts.draw_calls >= budget.recommended_draw_calls
     ]
-    body = {
+    report = {
         "target": options.target.value,
-        "budget": {"limits": vars(budget) if budget else None, "met": not missed, "missed": missed},
+        "budget": {"limits": budget.to_json() if budget else None, "met": not missed, "missed": missed},
         "facts": {name: facts.to_json() for name, facts in record.facts.items()},
         "reduced": record.reduced,
-        "files": {one.value: {"name": file.name, "bytes": file.stat().st_size} for one, file in record.files.items()},
-        "levels": [one.name for one in record.levels],
+        "files": {
+            format.value: {"name": file.name, "bytes": file.stat().st_size} for format, file in record.files.items()
+        },
+        "levels": [level.name for level in record.levels],
         "validator": record.validator,
         "arkit": record.arkit,
-        "refused": {one.value: error.message for one, error in record.refused.items()},
-        "notes": list(dict.fromkeys([*record.notes, *many])),
+        "refused": {format.value: error.message for format, error in record.refused.items()},
+        "notes": list(dict.fromkeys([*record.notes, *draw_call_notes])),
     }
-    path.write_text(json.dumps(body, indent=2) + "\n", encoding="utf-8")
+    path.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
     return path

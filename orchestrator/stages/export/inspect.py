@@ -1,4 +1,4 @@
-"""What a model holds: size, triangles, draw calls, textures, materials, dimensions, and which budgets it meets."""
+"""Reports what a file of a 3D model contains, and which budgets it meets."""
 
 from __future__ import annotations
 
@@ -10,67 +10,64 @@ from orchestrator.domain.dimensions import Dimensions
 from orchestrator.domain.export import MeshFormat, Target
 from orchestrator.domain.limits import DEFAULT_LIMITS, Limits
 from orchestrator.domain.progress import Progress, no_progress
-from orchestrator.stages.export.budgets import BUDGETS, misses
+from orchestrator.stages.export.budgets import BUDGETS, exceeded_limits
 from orchestrator.stages.export.source import unpack_source
-from orchestrator.tools.convert import import_model
-from orchestrator.tools.gltf import look_into
+from orchestrator.tools.convert import import_mesh
+from orchestrator.tools.gltf import GltfContents, MaterialFacts, TextureFacts, inspect_gltf
 
 
 @dataclass(frozen=True)
-class MaterialFacts:
-    """One material."""
-
-    name: str
-    alpha: str  # OPAQUE, MASK or BLEND
-    double_sided: bool
-
-
-@dataclass(frozen=True)
-class TextureFacts:
-    """One texture."""
-
-    name: str
-    format: str  # png, jpeg, webp, ktx2
-    width: int
-    height: int
-    size_bytes: int
-    slots: tuple[str, ...]  # what it is used as, such as baseColorTexture
-
-
-@dataclass(frozen=True)
-class ModelFacts:
-    """What a file holds. Lengths in metres, +Y up."""
+class MeshFacts:
+    """Size and contents of a file. Lengths in metres, +Y up."""
 
     size_bytes: int
     triangles: int
     vertices: int
     draw_calls: int
     dimensions: Dimensions
-    low: tuple[float, float, float]  # corners of the bounding box
-    high: tuple[float, float, float]
+    low: tuple[float, float, float]  # minimum corner of the bounding box
+    high: tuple[float, float, float]  # maximum corner
     materials: tuple[MaterialFacts, ...]
     textures: tuple[TextureFacts, ...]
     animations: int
     extensions: tuple[str, ...]
 
+    @classmethod
+    def from_contents(cls, contents: GltfContents, size_bytes: int) -> MeshFacts:
+        """Add the size of the file and the dimensions to the contents of a glTF."""
+        width, height, depth = (float(high - low) for low, high in zip(contents.low, contents.high, strict=True))
+        return cls(
+            size_bytes=size_bytes,
+            triangles=contents.triangles,
+            vertices=contents.vertices,
+            draw_calls=contents.draw_calls,
+            dimensions=Dimensions(width, height, depth),
+            low=contents.low,
+            high=contents.high,
+            materials=contents.materials,
+            textures=contents.textures,
+            animations=contents.animations,
+            extensions=contents.extensions,
+        )
+
     @property
     def misses(self) -> dict[Target, tuple[str, ...]]:
-        """By target, in words, where the file is over its budget; nothing where it is within."""
-        longest = max((max(one.width, one.height) for one in self.textures), default=0)
+        """For each target, the limits of its budget that the file exceeds, in words."""
+        longest_px = max((max(texture.width, texture.height) for texture in self.textures), default=0)
         return {
-            target: misses(budget, self.size_bytes, self.triangles, self.draw_calls, longest)
+            target: exceeded_limits(budget, self.size_bytes, self.triangles, self.draw_calls, longest_px)
             for target, budget in BUDGETS.items()
         }
 
     @property
     def meets(self) -> tuple[Target, ...]:
-        """The targets whose budgets hold."""
-        return tuple(target for target, missed in self.misses.items() if not missed)
+        """The targets whose budget the file meets."""
+        return tuple(target for target, exceeded in self.misses.items() if not exceeded)
 
     def to_json(self) -> dict[str, Any]:
-        """As JSON's own types."""
-        missed = {target.value: list(words) for target, words in self.misses.items() if words}
-        return {**asdict(self), "meets": [target.value for target in self.meets], "misses": missed}
+        """Return the facts as JSON types, for the report."""
+        misses = {target.value: list(exceeded) for target, exceeded in self.misses.items() if exceeded}
+        return {**asdict(self), "meets": [target.value for target in self.meets], "misses": misses}
 
 
 def inspect(
@@ -80,40 +77,22 @@ def inspect(
     blender: str = "",
     limits: Limits = DEFAULT_LIMITS,
     progress: Progress = no_progress,
-) -> ModelFacts:
-    """Say what a model of any format holds. GLB and glTF are told as they are, others as Blender reads them.
+) -> MeshFacts:
+    """Return what a file of any format contains.
+
+    GLB and glTF are inspected as they are. Files of other formats are inspected as Blender imports them.
+
+    Args:
+        folder: working folder.
 
     Raises:
-        InvalidInput: it is no model that can be read.
+        InvalidInput: the file cannot be read.
         ToolFailed, DeadlineExceeded, Canceled: as ``run_program``.
     """
-    model, format = unpack_source(source, folder)
-    size = source.stat().st_size
+    mesh_file, format = unpack_source(source, folder)
     if format not in (MeshFormat.GLB, MeshFormat.GLTF):
-        plain = folder / "inspected.glb"
-        import_model(model, format, plain, folder, executable=blender, limits=limits, progress=progress)
-        model = plain
-    found, _ = look_into(model, folder, limits=limits, progress=progress)
-    return facts_of(found, size)
-
-
-def facts_of(found: dict[str, Any], size_bytes: int) -> ModelFacts:
-    """Read what ``gltf.look_into`` found."""
-    low, high = found["low"], found["high"]
-    width, height, depth = (float(b - a) for a, b in zip(low, high, strict=True))
-    return ModelFacts(
-        size_bytes=size_bytes,
-        triangles=found["triangles"],
-        vertices=found["vertices"],
-        draw_calls=found["draw_calls"],
-        dimensions=Dimensions(width, height, depth),
-        low=(low[0], low[1], low[2]),
-        high=(high[0], high[1], high[2]),
-        materials=tuple(MaterialFacts(one["name"], one["alpha"], one["double_sided"]) for one in found["materials"]),
-        textures=tuple(
-            TextureFacts(one["name"], one["format"], one["size"][0], one["size"][1], one["bytes"], tuple(one["slots"]))
-            for one in found["textures"]
-        ),
-        animations=found["animations"],
-        extensions=tuple(found["extensions"]),
-    )
+        imported = folder / "inspected.glb"
+        import_mesh(mesh_file, format, imported, folder, executable=blender, limits=limits, progress=progress)
+        mesh_file = imported
+    contents = inspect_gltf(mesh_file, folder, limits=limits, progress=progress)
+    return MeshFacts.from_contents(contents, source.stat().st_size)

@@ -1,8 +1,8 @@
-"""Blender side of ``tools.convert``: other formats to GLB, and GLB to other formats. Run as ``convert.py JOB.json``.
+"""Blender's side of ``tools.convert``. Run as ``convert.py JOB.json``.
 
-A job has ``source``, its ``format``, ``inside`` (the folder that pictures may be read from) and ``exports``: paths by
-format. Prints ``REFUSED <why>`` where the source cannot be read. Blender's frame is +Z up; its importers and exporters
-turn each format's into it and back.
+The job has ``source``, its ``format``, ``texture_folder`` (textures outside it are ignored) and ``targets`` (paths by
+format). Prints ``INVALID <reason>`` if the source is rejected, and ``NOTE <text>`` for the report. Blender's scene has
++Z up; its importers and exporters convert from and to the axes of each format.
 """
 
 from __future__ import annotations
@@ -15,93 +15,93 @@ from typing import Any
 
 import bpy
 
-PLAIN_COLOR, PLAIN_ROUGHNESS = (0.8, 0.8, 0.8, 1.0), 0.7
-USUAL_IOR = 1.5
-"""Of varnish, plastic and glass; what glTF takes where nothing is said."""
+DEFAULT_COLOR = (0.8, 0.8, 0.8, 1.0)
+DEFAULT_ROUGHNESS = 0.7
+DEFAULT_IOR = 1.5
+"""Index of refraction of varnish, plastic and glass, and glTF's default."""
 
 
 def main(job: dict[str, Any]) -> None:
     if job["threads"]:
         bpy.context.scene.render.threads_mode, bpy.context.scene.render.threads = "FIXED", job["threads"]
     bpy.ops.wm.read_factory_settings(use_empty=True)
-    print("PROGRESS 0.1 reading the model", flush=True)
+    print("PROGRESS 0.1 reading the 3D model", flush=True)
     source = Path(job["source"])
     try:
         IMPORTERS[job["format"]](str(source))
     except RuntimeError as error:
-        words = str(error).strip().splitlines()[-1].replace(str(source), source.name)
-        print(f"REFUSED it is no {job['format'].upper()} that Blender can read: {words}", flush=True)
+        reason = str(error).strip().splitlines()[-1].replace(str(source), source.name)
+        print(f"INVALID it is no {job['format'].upper()} that Blender can read: {reason}", flush=True)
         return
-    drop_foreign_pictures(Path(job["inside"]))
-    meshes = [one for one in bpy.context.scene.objects if one.type == "MESH" and len(one.data.polygons)]
-    if not meshes:
-        print("REFUSED it has no faces", flush=True)
+    remove_images_outside(Path(job["texture_folder"]))
+    objects = [block for block in bpy.context.scene.objects if block.type == "MESH" and len(block.data.polygons)]
+    if not objects:
+        print("INVALID it has no faces", flush=True)
         return
     if job["format"] in ("obj", "stl", "ply"):
-        give_materials(meshes)
-        mend_reflection()
-    if "obj" in job["exports"]:
-        unpack_pictures(Path(job["exports"]["obj"]).parent)
-    for done, (name, target) in enumerate(job["exports"].items(), 1):
-        EXPORTERS[name](target)
-        print(f"PROGRESS {0.2 + 0.8 * done / len(job['exports']):.3f} wrote {name}", flush=True)
+        add_missing_materials(objects)
+        repair_refraction()
+    if "obj" in job["targets"]:
+        unpack_images(Path(job["targets"]["obj"]).parent)
+    for done, (format, target) in enumerate(job["targets"].items(), 1):
+        EXPORTERS[format](target)
+        print(f"PROGRESS {0.2 + 0.8 * done / len(job['targets']):.3f} wrote {format}", flush=True)
 
 
 def import_fbx(path: str) -> None:
-    if "fbx_import" in dir(bpy.ops.wm):  # Blender 4.5's own reader; before, an add-on of Blender's
+    if "fbx_import" in dir(bpy.ops.wm):
         bpy.ops.wm.fbx_import(filepath=path, use_anim=False)
-    else:
+    else:  # before Blender 4.5 an add-on
         bpy.ops.import_scene.fbx(filepath=path, use_anim=False)
 
 
-def drop_foreign_pictures(folder: Path) -> None:
-    """A material file may name any path; only pictures of the upload are the model's."""
-    for picture in list(bpy.data.images):
-        if picture.packed_file or picture.source != "FILE":
+def remove_images_outside(folder: Path) -> None:
+    """Remove images that are missing, unreadable, or outside ``folder``: a material file may contain any path."""
+    for image in list(bpy.data.images):
+        if image.packed_file or image.source != "FILE":
             continue
-        at = Path(bpy.path.abspath(picture.filepath)).resolve()
-        if not at.is_relative_to(folder) or not at.is_file() or not all(picture.size):
-            print(f"NOTE picture {at.name} is missing or cannot be read", flush=True)
-            bpy.data.images.remove(picture)
+        path = Path(bpy.path.abspath(image.filepath)).resolve()
+        if not path.is_relative_to(folder) or not path.is_file() or not all(image.size):
+            print(f"NOTE texture {path.name} is missing or cannot be read", flush=True)
+            bpy.data.images.remove(image)
 
 
-def give_materials(meshes: list[bpy.types.Object]) -> None:
-    """A face without a material would be a black metal in glTF."""
-    plain = None
-    for one in meshes:
-        slots = [slot for slot in one.material_slots if slot.material]
-        if slots:
+def add_missing_materials(objects: list[bpy.types.Object]) -> None:
+    """Give objects without a material a plain one: glTF's default is a black metal."""
+    default = None
+    for block in objects:
+        if any(slot.material for slot in block.material_slots):
             continue
-        if plain is None:
-            plain = bpy.data.materials.new("material")
-            plain.use_nodes = True
-            shader = plain.node_tree.nodes["Principled BSDF"]
-            shader.inputs["Base Color"].default_value = PLAIN_COLOR
-            shader.inputs["Roughness"].default_value = PLAIN_ROUGHNESS
-        if one.data.color_attributes:
-            plain.node_tree.nodes["Principled BSDF"].inputs["Base Color"].default_value = (1, 1, 1, 1)
-        one.data.materials.clear()
-        one.data.materials.append(plain)
+        if default is None:
+            default = bpy.data.materials.new("material")
+            default.use_nodes = True
+            shader = default.node_tree.nodes["Principled BSDF"]
+            shader.inputs["Base Color"].default_value = DEFAULT_COLOR
+            shader.inputs["Roughness"].default_value = DEFAULT_ROUGHNESS
+        if block.data.color_attributes:  # vertex colours are multiplied by the base colour
+            default.node_tree.nodes["Principled BSDF"].inputs["Base Color"].default_value = (1, 1, 1, 1)
+        block.data.materials.clear()
+        block.data.materials.append(default)
 
 
-def mend_reflection() -> None:
-    """MTL files say ``Ni 1`` where nobody thought of it; taken at its word, nothing would reflect any light."""
+def repair_refraction() -> None:
+    """Replace an index of refraction of 1, which careless MTL files contain: such a surface reflects nothing."""
     for material in bpy.data.materials:
         shader = material.node_tree.nodes.get("Principled BSDF") if material.use_nodes else None
         if shader and shader.inputs["IOR"].default_value <= 1.0:
-            shader.inputs["IOR"].default_value = USUAL_IOR
+            shader.inputs["IOR"].default_value = DEFAULT_IOR
 
 
-def unpack_pictures(folder: Path) -> None:
-    """OBJ has no pictures of its own: write them beside it."""
-    for picture in bpy.data.images:
-        if not picture.packed_file:
+def unpack_images(folder: Path) -> None:
+    """Write packed images beside the OBJ, which cannot contain them."""
+    for image in bpy.data.images:
+        if not image.packed_file:
             continue
-        data = picture.packed_file.data
-        target = folder / (Path(picture.name).stem + (".jpg" if data[:2] == b"\xff\xd8" else ".png"))
+        data = image.packed_file.data
+        target = folder / (Path(image.name).stem + (".jpg" if data[:2] == b"\xff\xd8" else ".png"))
         target.write_bytes(data)
-        picture.unpack(method="REMOVE")
-        picture.filepath = str(target)
+        image.unpack(method="REMOVE")
+        image.filepath = str(target)
 
 
 def export_glb(path: str) -> None:
@@ -115,7 +115,7 @@ def export_glb(path: str) -> None:
         export_morph=False,
         export_image_format="AUTO",
         export_jpeg_quality=92,
-        export_vertex_color="ACTIVE" if any(one.color_attributes for one in bpy.data.meshes) else "NONE",
+        export_vertex_color="ACTIVE" if any(mesh.color_attributes for mesh in bpy.data.meshes) else "NONE",
     )
 
 
@@ -132,16 +132,20 @@ def export_obj(path: str) -> None:
 
 
 def export_ply(path: str) -> None:
-    """Blender joins all meshes; where one has no UVs or colours and another has, it would write what is in memory."""
-    meshes = [one.data for one in bpy.context.scene.objects if one.type == "MESH"]
-    if any(one.uv_layers for one in meshes):
-        for bare in [one for one in meshes if not one.uv_layers]:
-            layer = bare.uv_layers.new(do_init=False)
-            layer.uv.foreach_set("vector", [0.0] * (2 * len(bare.loops)))
-    if any(one.color_attributes for one in meshes):
-        for bare in [one for one in meshes if not one.color_attributes]:
-            layer = bare.color_attributes.new("Color", "BYTE_COLOR", "POINT")
-            layer.data.foreach_set("color", [1.0] * (4 * len(bare.vertices)))
+    """Export all meshes as one.
+
+    Meshes without UVs or colours get default ones if another mesh has them: Blender 4.5 would write uninitialised
+    memory for them.
+    """
+    meshes = [block.data for block in bpy.context.scene.objects if block.type == "MESH"]
+    if any(mesh.uv_layers for mesh in meshes):
+        for mesh in [mesh for mesh in meshes if not mesh.uv_layers]:
+            layer = mesh.uv_layers.new(do_init=False)
+            layer.uv.foreach_set("vector", [0.0] * (2 * len(mesh.loops)))
+    if any(mesh.color_attributes for mesh in meshes):
+        for mesh in [mesh for mesh in meshes if not mesh.color_attributes]:
+            layer = mesh.color_attributes.new("Color", "BYTE_COLOR", "POINT")
+            layer.data.foreach_set("color", [1.0] * (4 * len(mesh.vertices)))
     bpy.ops.wm.ply_export(filepath=path, export_normals=True, export_colors="SRGB", export_triangulated_mesh=True)
 
 

@@ -8,7 +8,7 @@ import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { ImageUtils } from '@gltf-transform/core';
 import validator from 'gltf-validator';
-import { InvalidInput, defaultScene, openIO, placedMeshes, readDocument, run, transformed } from './document.mjs';
+import { InvalidInput, defaultScene, openIO, placedMeshes, readDocument, run, transformPoint } from './document.mjs';
 
 const CONTAINER_ISSUES = [
   'GLB_CHUNK_TOO_BIG', 'GLB_DUPLICATE_CHUNK', 'GLB_UNEXPECTED_BIN_CHUNK', 'GLB_UNEXPECTED_END_OF_CHUNK_DATA', 'INVALID_JSON',
@@ -59,9 +59,13 @@ await run(async (job) => {
   return {
     triangles,
     materials: document.getRoot().listMaterials().map((material) => material.getName()),
-    compression: extensions.some((name) => name.includes('draco')) ? 'draco' : extensions.some((name) => name.includes('meshopt')) ? 'meshopt' : '',
+    compression: ['draco', 'meshopt'].find((codec) => extensions.some((name) => name.includes(codec))) ?? '',
   };
 });
+
+function reject(message) {
+  throw new InvalidInput('model', message);
+}
 
 async function validate(source) {
   const folder = path.dirname(source);
@@ -72,7 +76,7 @@ async function validate(source) {
   });
   const { messages, truncated } = report.issues;
   const issue = messages.find(isInvalid) ?? (truncated ? messages[0] : null);
-  if (issue) throw new InvalidInput('', `the glTF is invalid at ${issue.pointer || 'its root'}: ${issue.message} (${issue.code})`);
+  if (issue) reject(`the glTF is invalid at ${issue.pointer || 'its root'}: ${issue.message} (${issue.code})`);
 }
 
 function isInvalid({ code, pointer }) {
@@ -83,7 +87,7 @@ function isInvalid({ code, pointer }) {
 function checkNames(document) {
   const root = document.getRoot();
   for (const item of [...root.listNodes(), ...root.listMeshes(), ...root.listMaterials(), ...root.listTextures()]) {
-    if (/[\r\n\0]/.test(item.getName())) throw new InvalidInput('', `the name '${item.getName()}' has a line break, which is not allowed`);
+    if (/[\r\n\0]/.test(item.getName())) reject(`the name '${item.getName()}' has a line break, which is not allowed`);
   }
 }
 
@@ -94,13 +98,13 @@ function checkTextures(document, { max_side: maxSide, max_pixels: maxPixels }) {
     const bytes = texture.getImage();
     if (!bytes?.length) continue;
     const type = ImageUtils.getMimeType(bytes);
-    if (!IMAGE_TYPES.includes(type)) throw new InvalidInput('', `image ${index} is of an unknown kind; allowed are PNG, JPEG, WebP and KTX2`);
+    if (!IMAGE_TYPES.includes(type)) reject(`image ${index} is of an unknown kind; allowed are PNG, JPEG, WebP and KTX2`);
     const [width, height] = imageSize(bytes, type, index);
     if (!(width > 0 && width <= maxSide && height > 0 && height <= maxSide)) {
-      throw new InvalidInput('', `image ${index} has ${width}×${height} pixels; each side must have 1 to ${maxSide}`);
+      reject(`image ${index} has ${width}×${height} pixels; each side must have 1 to ${maxSide}`);
     }
     pixels += width * height;
-    if (pixels > maxPixels) throw new InvalidInput('', `the textures have more than ${maxPixels} pixels together`);
+    if (pixels > maxPixels) reject(`the textures have more than ${maxPixels} pixels together`);
   }
 }
 
@@ -108,25 +112,25 @@ function imageSize(bytes, type, index) {
   try {
     return ImageUtils.getSize(bytes, type) ?? [0, 0];
   } catch {
-    throw new InvalidInput('', `image ${index} is cut short: its header is incomplete`);
+    reject(`image ${index} is cut short: its header is incomplete`);
   }
 }
 
 /** Check the geometry of the default scene; returns the number of its triangles, instances included. */
 function checkScene(document, { max_coordinate: maxCoordinate, max_triangles: maxTriangles }) {
-  if (!defaultScene(document)) throw new InvalidInput('', `the scene is empty: the file has no scene; ${NEEDED}`);
+  if (!defaultScene(document)) reject(`the scene is empty: the file has no scene; ${NEEDED}`);
   const placed = placedMeshes(document).flatMap(([node, mesh]) => trianglePrimitives(mesh).map((primitive) => ({ node, mesh, primitive })));
   const triangles = placed.reduce((sum, { node, mesh, primitive }) => sum + countTriangles(primitive, mesh) * instances(node), 0);
-  if (!triangles) throw new InvalidInput('', `the scene is empty: no node of it shows triangles; ${NEEDED}`);
+  if (!triangles) reject(`the scene is empty: no node of it shows triangles; ${NEEDED}`);
   if (triangles > maxTriangles) return triangles; // rejected by the caller, before any geometry is read
   for (const { node } of placed) {
     if (node.getWorldMatrix().every((value) => Math.abs(value) <= maxCoordinate)) continue;
-    throw new InvalidInput('', `the matrix, translation, rotation or scale of node '${node.getName()}' has a value beyond ±${formatNumber(maxCoordinate)}`);
+    reject(`the matrix, translation, rotation or scale of node '${node.getName()}' has a value beyond ±${formatNumber(maxCoordinate)}`);
   }
   const meshOfPositions = new Map(placed.map(({ mesh, primitive }) => [primitive.getAttribute('POSITION'), mesh]));
   for (const [positions, mesh] of meshOfPositions) checkPositions(positions, mesh, maxCoordinate);
   if (!placed.some(({ node, primitive }) => hasArea(primitive, node.getWorldMatrix()))) {
-    throw new InvalidInput('', 'no triangle has an area: all vertices lie in one point or on one line');
+    reject('no triangle has an area: all vertices lie in one point or on one line');
   }
   return triangles;
 }
@@ -141,7 +145,7 @@ function checkPositions(positions, mesh, maxCoordinate) {
     positions.getElement(index, point);
     if (!point.every((value) => Math.abs(value) <= maxCoordinate)) {
       const where = `vertex ${index} of mesh '${mesh.getName()}'`;
-      throw new InvalidInput('', `${where} is (${point.map(formatNumber).join(', ')}); each coordinate must be a number within ±${formatNumber(maxCoordinate)}`);
+      reject(`${where} is (${point.map(formatNumber).join(', ')}); each coordinate must be a number within ±${formatNumber(maxCoordinate)}`);
     }
   }
 }
@@ -154,7 +158,7 @@ function formatNumber(value) {
 function countTriangles(primitive, mesh) {
   const corners = (primitive.getIndices() ?? primitive.getAttribute('POSITION')).getCount();
   if (primitive.getMode() !== TRIANGLES) return Math.max(corners - 2, 0);
-  if (corners % 3) throw new InvalidInput('', `a primitive of mesh '${mesh.getName()}' has ${corners} corners, which is no multiple of 3`);
+  if (corners % 3) reject(`a primitive of mesh '${mesh.getName()}' has ${corners} corners, which is no multiple of 3`);
   return corners / 3;
 }
 
@@ -170,7 +174,7 @@ function hasArea(primitive, matrix) {
   const step = primitive.getMode() === TRIANGLES ? 3 : 1;
   const isFan = primitive.getMode() === TRIANGLE_FAN;
   const corners = (indices ?? positions).getCount();
-  const corner = (index) => transformed(matrix, positions.getElement(indices ? indices.getScalar(index) : index, []));
+  const corner = (index) => transformPoint(matrix, positions.getElement(indices ? indices.getScalar(index) : index, []));
   for (let index = 0; index + 2 < corners; index += step) {
     const [a, b, c] = [corner(isFan ? 0 : index), corner(index + 1), corner(index + 2)];
     const [u, v] = [b, c].map((point) => point.map((value, axis) => value - a[axis]));

@@ -1,7 +1,7 @@
-// What the scripts share: the job file, refusals, progress, and reading and writing glTF with every extension.
+// Shared by the scripts: the job protocol, and reading and measuring glTF documents.
 //
-// A script is started with the path of a JSON job. It writes its answer to `job.result` as JSON: an object of its own,
-// or {"refused": {"field": …, "message": …}} where the model cannot be used. It tells of progress as Blender's scripts.
+// A script is started with the path of a JSON job. It writes its result as JSON to `job.result`: an object, or
+// {"invalid": {"field": …, "message": …}} if it rejects its input. It prints `PROGRESS <fraction> <message>` lines.
 
 import { readFileSync, writeFileSync } from 'node:fs';
 import { Logger, NodeIO } from '@gltf-transform/core';
@@ -9,6 +9,10 @@ import { ALL_EXTENSIONS } from '@gltf-transform/extensions';
 import draco3d from 'draco3dgltf';
 import { MeshoptDecoder, MeshoptEncoder } from 'meshoptimizer';
 
+const COMPRESSION_EXTENSIONS = ['EXT_meshopt_compression', 'KHR_meshopt_compression', 'KHR_draco_mesh_compression'];
+const MAX_REASON_LENGTH = 200;
+
+/** The input is rejected. `field` is the name of the field in the API, or `model` for the 3D model. */
 export class InvalidInput extends Error {
   constructor(field, message) {
     super(message);
@@ -16,22 +20,24 @@ export class InvalidInput extends Error {
   }
 }
 
+/** Run `main` on the job that the command line names, and write its result. */
 export async function run(main) {
   const job = JSON.parse(readFileSync(process.argv.at(-1), 'utf-8'));
-  let answer;
+  let result;
   try {
-    answer = await main(job);
+    result = await main(job);
   } catch (error) {
     if (!(error instanceof InvalidInput)) throw error;
-    answer = { invalid: { field: error.field, message: error.message } };
+    result = { invalid: { field: error.field, message: error.message } };
   }
-  writeFileSync(job.result, JSON.stringify(answer));
+  writeFileSync(job.result, JSON.stringify(result));
 }
 
 export function progress(fraction, message) {
   console.log(`PROGRESS ${fraction.toFixed(3)} ${message}`);
 }
 
+/** Return a reader and writer that supports every extension, Draco and meshopt. */
 export async function openIO() {
   await Promise.all([MeshoptDecoder.ready, MeshoptEncoder.ready]);
   return new NodeIO()
@@ -53,16 +59,14 @@ export async function readDocument(io, path) {
   }
 }
 
-/** Drop compression of geometry: what is written next is plain. */
-export function dropCompression(document) {
+/** Remove the compression of geometry, so that the document is written without it. */
+export function removeCompression(document) {
   for (const extension of document.getRoot().listExtensionsUsed()) {
-    if (['EXT_meshopt_compression', 'KHR_meshopt_compression', 'KHR_draco_mesh_compression'].includes(extension.extensionName)) {
-      extension.dispose();
-    }
+    if (COMPRESSION_EXTENSIONS.includes(extension.extensionName)) extension.dispose();
   }
 }
 
-/** The meshes that stand in the scene, with their nodes. */
+/** The meshes of the default scene, each with its node. */
 export function placedMeshes(document) {
   const placed = [];
   defaultScene(document)?.traverse((node) => {
@@ -77,7 +81,7 @@ export function defaultScene(document) {
   return root.getDefaultScene() ?? root.listScenes()[0];
 }
 
-/** The box around everything that the scene shows, vertex by vertex; null where there is none. */
+/** The bounding box of the default scene, computed from every vertex; null if there is none. */
 export function exactBounds(document) {
   const low = [Infinity, Infinity, Infinity];
   const high = [-Infinity, -Infinity, -Infinity];
@@ -87,10 +91,10 @@ export function exactBounds(document) {
     for (const primitive of mesh.listPrimitives()) {
       const position = primitive.getAttribute('POSITION');
       for (let index = 0; index < (position?.getCount() ?? 0); index++) {
-        const at = transformed(matrix, position.getElement(index, point));
+        const world = transformPoint(matrix, position.getElement(index, point));
         for (let axis = 0; axis < 3; axis++) {
-          low[axis] = Math.min(low[axis], at[axis]);
-          high[axis] = Math.max(high[axis], at[axis]);
+          low[axis] = Math.min(low[axis], world[axis]);
+          high[axis] = Math.max(high[axis], world[axis]);
         }
       }
     }
@@ -98,22 +102,31 @@ export function exactBounds(document) {
   return low.every(Number.isFinite) && high.every(Number.isFinite) ? { low, high } : null;
 }
 
-export function transformed(m, [x, y, z]) {
+/** Transform a point by a column-major 4 × 4 matrix. */
+export function transformPoint(matrix, [x, y, z]) {
   return [
-    m[0] * x + m[4] * y + m[8] * z + m[12],
-    m[1] * x + m[5] * y + m[9] * z + m[13],
-    m[2] * x + m[6] * y + m[10] * z + m[14],
+    matrix[0] * x + matrix[4] * y + matrix[8] * z + matrix[12],
+    matrix[1] * x + matrix[5] * y + matrix[9] * z + matrix[13],
+    matrix[2] * x + matrix[6] * y + matrix[10] * z + matrix[14],
   ];
 }
 
+/** The normal of a triangle, whose length is twice the area. `positions` is a flat array. */
+export function faceNormal(positions, a, b, c) {
+  const [ux, uy, uz] = [0, 1, 2].map((axis) => positions[3 * b + axis] - positions[3 * a + axis]);
+  const [vx, vy, vz] = [0, 1, 2].map((axis) => positions[3 * c + axis] - positions[3 * a + axis]);
+  return [uy * vz - uz * vy, uz * vx - ux * vz, ux * vy - uy * vx];
+}
+
+/** The number of triangles of the default scene; all primitives must be triangle lists. */
 export function countTriangles(document) {
   return placedMeshes(document)
     .flatMap(([, mesh]) => mesh.listPrimitives())
-    .reduce((sum, one) => sum + Math.floor((one.getIndices() ?? one.getAttribute('POSITION')).getCount() / 3), 0);
+    .reduce((sum, primitive) => sum + Math.floor((primitive.getIndices() ?? primitive.getAttribute('POSITION')).getCount() / 3), 0);
 }
 
-/** An error in one line without paths. */
+/** The message of an error in one line, without paths and without internals of JavaScript. */
 export function reasonOf(error) {
   if (error instanceof TypeError || error instanceof RangeError) return 'its data is inconsistent';
-  return String(error?.message ?? error).split('\n')[0].replace(/\/\S+\//g, '').slice(0, 200);
+  return String(error?.message ?? error).split('\n')[0].replace(/\/\S+\//g, '').slice(0, MAX_REASON_LENGTH);
 }

@@ -1,8 +1,8 @@
-// The base GLB → a GLB (or glTF with its resources) within a budget of triangles, bytes and texture size.
+// Writes a base GLB as a GLB, or as a glTF with its resources, within a budget of triangles, bytes and texture size.
 //
-// What nobody sees is always done: equal things merged, parts of one material joined, triangles dropped as far as the
-// surface moves by `tolerances[0]` of the diagonal. More is done only where the budget asks for it: first coarser
-// geometry, then textures of lower quality, then smaller textures.
+// Lossless steps always run: merging equal data, joining meshes of one material, and simplifying within the first
+// tolerance. If the budget requires more, the geometry is simplified further, then the quality of the textures is
+// reduced, then their size.
 
 import { cloneDocument, dedup, draco, flatten, join, prune, quantize, reorder, weld } from '@gltf-transform/functions';
 import { EXTMeshoptCompression, KHRMeshQuantization } from '@gltf-transform/extensions';
@@ -10,110 +10,125 @@ import { MeshoptEncoder } from 'meshoptimizer';
 import { countTriangles, openIO, placedMeshes, progress, readDocument, run } from './document.mjs';
 import { glbBytes, write } from './glb.mjs';
 import { simplify } from './simplify.mjs';
-import { declareCodec, encoded } from './textures.mjs';
-import { fold, snap } from './uvs.mjs';
+import { declareTextureExtensions, encodeTexture } from './textures.mjs';
+import { quantizeUvs, roundAttributes } from './uvs.mjs';
 
-const QUALITIES = [80, 72, 62, 50];
-const POSITION_BITS = 13; // off by a 16,384th of the longest side at most, an eighth of what simplifying may move
-const KINDS = { 'image/webp': 'webp', 'image/ktx2': 'ktx2', 'image/jpeg': 'jpg', 'image/png': 'png' };
-const SMALLEST_SIDE = 256;
-const GEOMETRY_SHARE = 0.5; // of the bytes; where geometry takes more, it is simplified further before textures suffer
+const QUALITIES = [80, 72, 62, 50]; // of WebP and KTX2, tried in this order
+// Positions are exact to 1/16,384 of the longest side, an eighth of what the first tolerance allows.
+const POSITION_BITS = 13;
+const NORMAL_BITS = 8;
+const MIN_UV_BITS = 8;
+const EXTENSIONS = { 'image/webp': 'webp', 'image/ktx2': 'ktx2', 'image/jpeg': 'jpg', 'image/png': 'png' };
+const MIME_TYPES = { webp: 'image/webp', ktx2: 'image/ktx2' };
+const MIN_TEXTURE_PX = 256;
+const MAX_TEXTURE_PX = 16384; // if the budget has no limit
+// Geometry that takes more than this share of the bytes is simplified further before the textures are reduced.
+const GEOMETRY_SHARE = 0.5;
 
 await run(async (job) => {
   const io = await openIO();
-  const whole = await readDocument(io, job.source);
-  progress(0.05, 'joining parts of one material');
-  const hasVariants = whole.getRoot().listExtensionsUsed().some((one) => one.extensionName === 'KHR_materials_variants');
-  if (job.join && !hasVariants) await whole.transform(flatten({ cleanup: false }), join({ cleanup: false }));
-  if (job.mesh !== 'none') snap(whole, job.texture_px);
-  await whole.transform(
+  const original = await readDocument(io, job.source);
+  progress(0.05, 'joining meshes of one material');
+  const hasVariants = original.getRoot().listExtensionsUsed().some((extension) => extension.extensionName === 'KHR_materials_variants');
+  if (job.join && !hasVariants) await original.transform(flatten({ cleanup: false }), join({ cleanup: false }));
+  if (job.mesh_codec !== 'none') roundAttributes(original, job.texture_px);
+  await original.transform(
     weld({ cleanup: false }),
     dedup({ keepUniqueNames: true }),
     prune({ keepAttributes: !job.join, keepSolidTextures: !job.join, keepLeaves: false }),
   );
-  const { document, tolerance } = await lightEnough(io, whole, job);
+  const { document, tolerance } = await fitGeometry(io, original, job);
   const textures = await fitTextures(io, document, job);
-  declareCodec(document);
+  declareTextureExtensions(document);
   progress(0.9, 'writing');
   await write(io, document, job.target);
   return { tolerance, ...textures };
 });
 
-/** The coarsest that is needed: within the triangles, and small enough to leave room for textures. */
-async function lightEnough(io, whole, job) {
-  let document = whole;
+/** Simplify with the first tolerance that meets the budget of triangles and leaves enough bytes for the textures, else with the last. */
+async function fitGeometry(io, original, job) {
+  let document = original;
   let tolerance = 0;
-  for (const [step, next] of job.tolerances.entries()) {
-    tolerance = next;
+  for (const [step, candidate] of job.tolerances.entries()) {
+    tolerance = candidate;
     progress(0.1 + (0.5 * step) / job.tolerances.length, 'simplifying');
-    document = cloneDocument(whole);
-    const last = step === job.tolerances.length - 1;
-    // Up to the first tolerance nothing is seen; beyond it only as many triangles go as must.
-    if (tolerance) await simplify(document, tolerance, { maxTriangles: step ? job.max_triangles : 0, keepBorders: !last });
+    document = cloneDocument(original);
+    const isLast = step === job.tolerances.length - 1;
+    // The first tolerance is invisible and used fully; the others stop at the budget of triangles.
+    if (tolerance) await simplify(document, tolerance, { maxTriangles: step ? job.max_triangles : 0, keepBorders: !isLast });
     await document.transform(weld({ cleanup: false }), prune({ keepAttributes: true, keepSolidTextures: true }));
     if (job.max_triangles && countTriangles(document) > job.max_triangles) continue;
     if (!job.max_bytes) break;
-    const copy = withoutTextures(document);
-    await compress(copy, job);
-    const bytes = (await glbBytes(io, copy)).byteLength;
+    const geometry = withoutTextures(document);
+    await compress(geometry, job);
+    const bytes = (await glbBytes(io, geometry)).byteLength;
     if (bytes <= job.max_bytes * GEOMETRY_SHARE) break;
   }
   await compress(document, job);
   return { document, tolerance };
 }
 
+/** Encode the textures with the highest quality and size that meet the budget of bytes. */
 async function fitTextures(io, document, job) {
-  const textures = document.getRoot().listTextures();
-  const originals = textures.map((one) => [one.getImage(), one.getMimeType()]);
-  const mimes = { webp: 'image/webp', ktx2: 'image/ktx2' };
-  if (job.codec === 'original' && !job.max_bytes && !job.texture_px) return { quality: 0, texture_px: 0 };
-  const geometry = (await glbBytes(io, withoutTextures(document))).byteLength;
-  for (let side = job.texture_px || 16384; ; side = Math.floor(side / 2)) {
-    for (const quality of job.codec === 'original' ? [0] : QUALITIES) {
+  const isUnchanged = job.texture_codec === 'original' && !job.max_bytes && !job.texture_px;
+  if (isUnchanged) return { quality: 0, texture_px: 0 };
+  const originals = document.getRoot().listTextures().map((texture) => ({ texture, image: texture.getImage(), mimeType: texture.getMimeType() }));
+  const geometryBytes = (await glbBytes(io, withoutTextures(document))).byteLength;
+  const qualities = job.texture_codec === 'original' ? [0] : QUALITIES;
+  for (let side = job.texture_px || MAX_TEXTURE_PX; ; side = Math.floor(side / 2)) {
+    for (const quality of qualities) {
       progress(0.7, 'writing the textures');
-      let bytes = geometry;
-      for (const [index, texture] of textures.entries()) {
-        const [image, mime] = originals[index];
-        const made = new Uint8Array(await encoded(texture, image, mime, job.codec, side, quality));
-        // A small JPEG may be smaller than its WebP. KTX2 is for the graphics memory, whatever the file's size.
-        const kept = job.codec === 'webp' && made.byteLength >= image.byteLength && Math.max(...texture.getSize()) <= side;
-        bytes += kept ? image.byteLength : made.byteLength;
-        if (kept) texture.setImage(image).setMimeType(mime);
-        else texture.setImage(made).setMimeType(mimes[job.codec] ?? mime);
-        texture.setURI(`texture-${index}.${KINDS[texture.getMimeType()]}`);
-      }
-      if (!job.max_bytes || bytes <= job.max_bytes || !textures.length) return { quality, texture_px: side };
-      if (side / 2 < SMALLEST_SIDE && (quality === QUALITIES.at(-1) || !quality)) return { quality, texture_px: side };
+      const bytes = geometryBytes + (await encodeTextures(originals, job.texture_codec, side, quality));
+      if (!job.max_bytes || bytes <= job.max_bytes || !originals.length) return { quality, texture_px: side };
+      if (side / 2 < MIN_TEXTURE_PX && quality === qualities.at(-1)) return { quality, texture_px: side };
     }
   }
 }
 
+/** Encode all textures; returns their bytes. */
+async function encodeTextures(originals, codec, side, quality) {
+  let bytes = 0;
+  for (const [index, { texture, image, mimeType }] of originals.entries()) {
+    const encoded = new Uint8Array(await encodeTexture(texture, image, mimeType, codec, side, quality));
+    // A small JPEG may be smaller than its WebP. KTX2 saves graphics memory, whatever the size of the file.
+    const keepsOriginal = codec === 'webp' && encoded.byteLength >= image.byteLength && Math.max(...texture.getSize()) <= side;
+    bytes += keepsOriginal ? image.byteLength : encoded.byteLength;
+    if (keepsOriginal) texture.setImage(image).setMimeType(mimeType);
+    else texture.setImage(encoded).setMimeType(MIME_TYPES[codec] ?? mimeType);
+    texture.setURI(`texture-${index}.${EXTENSIONS[texture.getMimeType()]}`);
+  }
+  return bytes;
+}
+
 function withoutTextures(document) {
   const copy = cloneDocument(document);
-  for (const one of copy.getRoot().listTextures()) one.dispose();
+  for (const texture of copy.getRoot().listTextures()) texture.dispose();
   return copy;
 }
 
 async function compress(document, job) {
-  if (job.mesh === 'none') return;
-  const bits = { quantizeNormal: 8, quantizeTexcoord: Math.max(8, fold(document, job.texture_px, job.mesh === 'meshopt')) };
-  if (job.mesh === 'draco') {
+  if (job.mesh_codec === 'none') return;
+  const uvBits = Math.max(MIN_UV_BITS, quantizeUvs(document, job.texture_px, job.mesh_codec === 'meshopt'));
+  const bits = { quantizeNormal: NORMAL_BITS, quantizeTexcoord: uvBits };
+  if (job.mesh_codec === 'draco') {
     await document.transform(draco({ method: 'edgebreaker', quantizePosition: POSITION_BITS, ...bits }));
     return;
   }
-  // As `meshopt` of glTF-Transform, but positions as integers of just their bits, which pack better.
+  // As glTF-Transform's `meshopt`, except that positions are integers of POSITION_BITS, which compress better.
   await document.transform(reorder({ encoder: MeshoptEncoder, target: 'size' }), quantize({ pattern: /^(TEXCOORD|COLOR)_/, ...bits, cleanup: false }));
-  for (const [node, mesh] of placedMeshes(document)) toIntegers(node, mesh);
+  for (const [node, mesh] of placedMeshes(document)) positionsToIntegers(node, mesh);
   document.createExtension(KHRMeshQuantization).setRequired(true);
   document.createExtension(EXTMeshoptCompression).setRequired(true).setEncoderOptions({ method: EXTMeshoptCompression.EncoderMethod.FILTER });
 }
 
-/** Positions as integers from 0 to 2^POSITION_BITS - 1, which the node's transform takes back to metres. */
-function toIntegers(node, mesh) {
-  const positions = [...new Set(mesh.listPrimitives().map((one) => one.getAttribute('POSITION')))];
-  const low = [0, 1, 2].map((axis) => Math.min(...positions.map((one) => one.getMin([])[axis])));
-  const high = [0, 1, 2].map((axis) => Math.max(...positions.map((one) => one.getMax([])[axis])));
+/** Convert positions to integers from 0 to 2^POSITION_BITS - 1. The transform of the node maps them back to metres. */
+function positionsToIntegers(node, mesh) {
+  const positions = [...new Set(mesh.listPrimitives().map((primitive) => primitive.getAttribute('POSITION')))];
+  const low = [0, 1, 2].map((axis) => Math.min(...positions.map((accessor) => accessor.getMin([])[axis])));
+  const high = [0, 1, 2].map((axis) => Math.max(...positions.map((accessor) => accessor.getMax([])[axis])));
   const step = Math.max(...[0, 1, 2].map((axis) => high[axis] - low[axis])) / (2 ** POSITION_BITS - 1);
-  for (const one of positions) one.setArray(Uint16Array.from(one.getArray(), (value, index) => Math.round((value - low[index % 3]) / step)));
+  for (const accessor of positions) {
+    accessor.setArray(Uint16Array.from(accessor.getArray(), (value, index) => Math.round((value - low[index % 3]) / step)));
+  }
   node.setTranslation(low).setScale([step, step, step]);
 }

@@ -1,95 +1,94 @@
-// Fewer triangles, by meshoptimizer: edges collapse along UV seams and never across, borders stay, and how far the
-// surface moves, how far the texture slides on it and how far normals turn are bounded together.
+// Reduces triangles with meshoptimizer. One error bound limits how far the surface moves, how far the texture slides on
+// it, and how far normals turn. Edges collapse along UV seams, never across them.
 //
-// Edges with other normals on either side may collapse (Permissive) where that is as little seen as anything else.
+// `Permissive` also collapses edges between faces with different normals if the error stays within the bound.
 
 import { compactPrimitive } from '@gltf-transform/functions';
 import { MeshoptSimplifier } from 'meshoptimizer';
-import { countTriangles, exactBounds, placedMeshes } from './document.mjs';
+import { countTriangles, exactBounds, faceNormal, placedMeshes } from './document.mjs';
 
-const PROTECT = 2; // meshopt_SimplifyVertex_Protect: a seam may collapse along itself, not across
-const AIM = 0.97; // of the triangles wanted: meshoptimizer stops a few collapses before
-const NORMAL_SHARE = 0.03; // a normal that turns by one radian counts as a surface that moves by this share of the diagonal
+// meshopt_SimplifyVertex_Protect: a vertex on a seam moves along the seam only.
+const PROTECT = 2;
+// Share of the wanted triangles to aim for: meshoptimizer stops a few collapses early. Not tuned.
+const TARGET_SHARE = 0.97;
+// A normal that turns by one radian counts as a surface that moves by this share of the diagonal. Not tuned.
+const NORMAL_WEIGHT = 0.03;
 
 /**
  * Simplify every primitive of `document`.
- * @param tolerance how far the surface may move, as a share of the model's diagonal
- * @param maxTriangles stop there; 0 goes as far as the tolerance allows
- * @param keepBorders open edges stay where they are, so that neighbours with another material leave no gap
+ * @param tolerance maximum movement of the surface, as a share of the diagonal of the bounding box
+ * @param maxTriangles stop at this number of triangles; 0 simplifies as far as the tolerance allows
+ * @param keepBorders keep open edges in place, so that no gaps appear between neighbours with different materials
  */
 export async function simplify(document, tolerance, { maxTriangles = 0, keepBorders = true } = {}) {
   await MeshoptSimplifier.ready;
   const { low, high } = exactBounds(document);
   const diagonal = Math.hypot(...[0, 1, 2].map((axis) => high[axis] - low[axis]));
-  const share = maxTriangles ? Math.min(1, (AIM * maxTriangles) / countTriangles(document)) : 0;
+  const share = maxTriangles ? Math.min(1, (TARGET_SHARE * maxTriangles) / countTriangles(document)) : 0;
   const flags = ['ErrorAbsolute', ...(keepBorders ? ['LockBorder'] : []), 'Permissive'];
-  const seen = new Set();
-  for (const [, mesh] of placedMeshes(document)) {
-    for (const primitive of mesh.listPrimitives()) {
-      if (seen.has(primitive)) continue;
-      seen.add(primitive);
-      const positions = Float32Array.from(primitive.getAttribute('POSITION').getArray());
-      const indices = Uint32Array.from(primitive.getIndices().getArray());
-      const { values, stride, weights } = attributes(primitive, positions, indices, diagonal);
-      const target = Math.floor((indices.length * share) / 3) * 3;
-      const [kept] = MeshoptSimplifier.simplifyWithAttributes(
-        indices, positions, 3, values, stride, weights, seams(primitive, positions), target, tolerance * diagonal, flags,
-      );
-      if (!kept.length || kept.length === indices.length) continue;
-      primitive.setIndices(primitive.getIndices().clone().setArray(kept));
-      compactPrimitive(primitive);
-    }
+  const primitives = new Set(placedMeshes(document).flatMap(([, mesh]) => mesh.listPrimitives()));
+  for (const primitive of primitives) {
+    const positions = Float32Array.from(primitive.getAttribute('POSITION').getArray());
+    const indices = Uint32Array.from(primitive.getIndices().getArray());
+    const { values, stride, weights } = weightedAttributes(primitive, positions, indices, diagonal);
+    const locks = vertexLocks(primitive, positions);
+    const target = Math.floor((indices.length * share) / 3) * 3;
+    const [kept] = MeshoptSimplifier.simplifyWithAttributes(
+      indices, positions, 3, values, stride, weights, locks, target, tolerance * diagonal, flags,
+    );
+    if (!kept.length || kept.length === indices.length) continue;
+    primitive.setIndices(primitive.getIndices().clone().setArray(kept));
+    compactPrimitive(primitive);
   }
 }
 
-/** PROTECT for vertices at whose place another has other UVs. */
-function seams(primitive, positions) {
+/** PROTECT for each vertex on a UV seam: another vertex at the same position has other UVs. */
+function vertexLocks(primitive, positions) {
   const uv = primitive.getAttribute('TEXCOORD_0')?.getArray();
-  const protectedOnes = new Uint8Array(positions.length / 3);
-  if (!uv) return protectedOnes;
-  const first = MeshoptSimplifier.generatePositionRemap(positions, 3);
-  const split = new Uint8Array(protectedOnes.length);
-  for (let one = 0; one < first.length; one++) {
-    if (uv[2 * one] !== uv[2 * first[one]] || uv[2 * one + 1] !== uv[2 * first[one] + 1]) split[first[one]] = PROTECT;
+  const locks = new Uint8Array(positions.length / 3);
+  if (!uv) return locks;
+  const first = MeshoptSimplifier.generatePositionRemap(positions, 3); // the first vertex at each vertex's position
+  const onSeam = new Uint8Array(locks.length);
+  for (let vertex = 0; vertex < first.length; vertex++) {
+    if (uv[2 * vertex] !== uv[2 * first[vertex]] || uv[2 * vertex + 1] !== uv[2 * first[vertex] + 1]) onSeam[first[vertex]] = PROTECT;
   }
-  return protectedOnes.map((_, one) => split[first[one]]);
+  return locks.map((_, vertex) => onSeam[first[vertex]]);
 }
 
-/** Normals and UVs as one array, with weights that make their errors lengths in metres. */
-function attributes(primitive, positions, indices, diagonal) {
-  const parts = [];
+/** Normals, UVs and colours as one array, with weights that convert their errors to metres. */
+function weightedAttributes(primitive, positions, indices, diagonal) {
+  const attributes = [];
   const normal = primitive.getAttribute('NORMAL');
-  if (normal) parts.push([normal, NORMAL_SHARE * diagonal]);
+  if (normal) attributes.push([normal, NORMAL_WEIGHT * diagonal]);
   const uv = primitive.getAttribute('TEXCOORD_0');
-  if (uv) parts.push([uv, metresPerUv(positions, uv.getArray(), indices)]);
+  if (uv) attributes.push([uv, metresPerUv(positions, uv.getArray(), indices)]);
   const color = primitive.getAttribute('COLOR_0');
-  if (color) parts.push([color, NORMAL_SHARE * diagonal]);
-  const stride = parts.reduce((sum, [one]) => sum + one.getElementSize(), 0);
+  if (color) attributes.push([color, NORMAL_WEIGHT * diagonal]);
+  const stride = attributes.reduce((sum, [attribute]) => sum + attribute.getElementSize(), 0);
   const count = positions.length / 3;
   const values = new Float32Array(count * Math.max(stride, 1));
   const weights = [];
   let offset = 0;
-  const value = [];
-  for (const [one, weight] of parts) {
+  const element = [];
+  for (const [attribute, weight] of attributes) {
+    const size = attribute.getElementSize();
     for (let index = 0; index < count; index++) {
-      one.getElement(index, value);
-      for (let part = 0; part < one.getElementSize(); part++) values[index * stride + offset + part] = value[part];
+      attribute.getElement(index, element);
+      for (let component = 0; component < size; component++) values[index * stride + offset + component] = element[component];
     }
-    weights.push(...Array(one.getElementSize()).fill(weight));
-    offset += one.getElementSize();
+    weights.push(...Array(size).fill(weight));
+    offset += size;
   }
   return { values, stride, weights };
 }
 
-/** How much surface a unit of UV covers: the root of the areas' ratio. */
-function metresPerUv(at, uv, indices) {
-  let [surface, flat] = [0, 0];
+/** The length on the surface of one unit of UV: the square root of the ratio of the areas. */
+function metresPerUv(positions, uv, indices) {
+  let [surfaceArea, uvArea] = [0, 0];
   for (let index = 0; index < indices.length; index += 3) {
     const [a, b, c] = [indices[index], indices[index + 1], indices[index + 2]];
-    const [ux, uy, uz] = [0, 1, 2].map((axis) => at[3 * b + axis] - at[3 * a + axis]);
-    const [vx, vy, vz] = [0, 1, 2].map((axis) => at[3 * c + axis] - at[3 * a + axis]);
-    surface += Math.hypot(uy * vz - uz * vy, uz * vx - ux * vz, ux * vy - uy * vx);
-    flat += Math.abs((uv[2 * b] - uv[2 * a]) * (uv[2 * c + 1] - uv[2 * a + 1]) - (uv[2 * c] - uv[2 * a]) * (uv[2 * b + 1] - uv[2 * a + 1]));
+    surfaceArea += Math.hypot(...faceNormal(positions, a, b, c));
+    uvArea += Math.abs((uv[2 * b] - uv[2 * a]) * (uv[2 * c + 1] - uv[2 * a + 1]) - (uv[2 * c] - uv[2 * a]) * (uv[2 * b + 1] - uv[2 * a + 1]));
   }
-  return flat > 0 ? Math.sqrt(surface / flat) : 0;
+  return uvArea > 0 ? Math.sqrt(surfaceArea / uvArea) : 0;
 }

@@ -1,35 +1,43 @@
-// KHR_texture_transform → plain UVs, where all textures of a material share one transform. Few exporters keep the extension.
+// Applies KHR_texture_transform to the UVs of materials whose textures all have the same transform. Few exporters
+// support the extension.
 
-const SLOTS = ['BaseColor', 'Emissive', 'Normal', 'Occlusion', 'MetallicRoughness'];
+export const TEXTURE_SLOTS = ['BaseColor', 'Emissive', 'Normal', 'Occlusion', 'MetallicRoughness'];
 
 export function bakeTextureTransforms(document) {
   for (const material of document.getRoot().listMaterials()) {
-    const infos = SLOTS.filter((slot) => material[`get${slot}Texture`]()).map((slot) => material[`get${slot}TextureInfo`]());
+    const infos = TEXTURE_SLOTS.filter((slot) => material[`get${slot}Texture`]()).map((slot) => material[`get${slot}TextureInfo`]());
     const transforms = infos.map((info) => info.getExtension('KHR_texture_transform'));
-    const described = transforms.map((one, index) => JSON.stringify(one && [one.getOffset(), one.getRotation(), one.getScale(), one.getTexCoord() ?? infos[index].getTexCoord()]));
-    // A material with more textures (clearcoat, sheen …) keeps the extension: those may share the UVs untransformed.
-    if (!transforms[0] || new Set(described).size > 1 || material.listExtensions().length) continue;
+    const keys = transforms.map((transform, index) => JSON.stringify(transform && [
+      transform.getOffset(), transform.getRotation(), transform.getScale(), transform.getTexCoord() ?? infos[index].getTexCoord(),
+    ]));
+    // The textures of material extensions (clearcoat, sheen …) may use the same UVs without a transform.
+    if (!transforms[0] || new Set(keys).size > 1 || material.listExtensions().length) continue;
     const [transform, set] = [transforms[0], transforms[0].getTexCoord() ?? infos[0].getTexCoord()];
-    for (const primitive of material.listParents().filter((one) => one.propertyType === 'Primitive')) {
+    for (const primitive of material.listParents().filter((parent) => parent.propertyType === 'Primitive')) {
       const uv = primitive.getAttribute(`TEXCOORD_${set}`);
-      if (uv) primitive.setAttribute(`TEXCOORD_${set}`, moved(uv.clone(), transform));
+      if (uv) primitive.setAttribute(`TEXCOORD_${set}`, transformUvs(uv.clone(), transform));
     }
     for (const info of infos) info.setTexCoord(set).setExtension('KHR_texture_transform', null);
   }
-  const left = document.getRoot().listExtensionsUsed().find((one) => one.extensionName === 'KHR_texture_transform');
-  if (left && !left.listProperties().some((one) => one.listParents().some((parent) => parent.propertyType === 'TextureInfo'))) left.dispose();
+  removeUnusedExtension(document);
 }
 
-/** As the extension says: translation × rotation × scale; rotation counter-clockwise around the UV origin. */
-function moved(uv, transform) {
-  const [[du, dv], angle, [su, sv]] = [transform.getOffset(), transform.getRotation(), transform.getScale()];
+function removeUnusedExtension(document) {
+  const extension = document.getRoot().listExtensionsUsed().find((used) => used.extensionName === 'KHR_texture_transform');
+  const isUsed = extension?.listProperties().some((property) => property.listParents().some((parent) => parent.propertyType === 'TextureInfo'));
+  if (extension && !isUsed) extension.dispose();
+}
+
+/** Translation × rotation × scale, as the extension defines it; the rotation is counter-clockwise around the UV origin. */
+function transformUvs(uv, transform) {
+  const [[offsetU, offsetV], angle, [scaleU, scaleV]] = [transform.getOffset(), transform.getRotation(), transform.getScale()];
   const [sine, cosine] = [Math.sin(angle), Math.cos(angle)];
-  const plain = new Float32Array(uv.getCount() * 2);
+  const transformed = new Float32Array(uv.getCount() * 2);
   const value = [];
   for (let index = 0; index < uv.getCount(); index++) {
     const [u, v] = uv.getElement(index, value);
-    plain[2 * index] = cosine * su * u + sine * sv * v + du;
-    plain[2 * index + 1] = -sine * su * u + cosine * sv * v + dv;
+    transformed[2 * index] = cosine * scaleU * u + sine * scaleV * v + offsetU;
+    transformed[2 * index + 1] = -sine * scaleU * u + cosine * scaleV * v + offsetV;
   }
-  return uv.setNormalized(false).setArray(plain);
+  return uv.setNormalized(false).setArray(transformed);
 }

@@ -1,4 +1,4 @@
-// Textures: read any kind, see whether they let light through, resize, and write as WebP, KTX2, PNG or JPEG.
+// Decodes, measures and encodes textures: WebP, KTX2, PNG and JPEG.
 
 import { createRequire } from 'node:module';
 import { EXTTextureWebP, KHRTextureBasisu } from '@gltf-transform/extensions';
@@ -8,37 +8,52 @@ import { InvalidInput, reasonOf } from './document.mjs';
 
 const MAX_PIXELS = 16384 ** 2;
 const RGBA32 = 13; // basisu's transcoder_texture_format::cTFRGBA32
-const THROUGH = 250; // an alpha below this is meant; above it is noise of lossy compression
+// An alpha of at least this is opaque: lossy compression adds noise to it. Not tuned.
+const OPAQUE_ALPHA = 250;
+// Normals and ORM are data and get a higher WebP quality than colours. Not tuned.
+const DATA_QUALITY_BONUS = 8;
+const JPEG_QUALITY = 92;
+const KTX2_BLOCK = 4; // sides are multiples of the block size
+const DECODED_EXTENSIONS = ['EXT_texture_webp', 'EXT_texture_avif', 'KHR_texture_basisu'];
+const ALPHA_SLOTS = /specularTexture|sheenRoughnessTexture|diffuseTransmissionTexture/;
 
 sharp.cache(false);
 sharp.concurrency(1);
 
 const open = (bytes) => sharp(bytes, { limitInputPixels: MAX_PIXELS });
 
-/** WebP, AVIF and KTX2 become PNG, which every program reads; what cannot be read is refused. */
+/** Convert WebP, AVIF and KTX2 to PNG, which every program reads. Rejects textures that cannot be read. */
 export async function decodeTextures(document, notes) {
   for (const texture of document.getRoot().listTextures()) {
     const name = JSON.stringify(texture.getName() || texture.getURI() || 'without a name');
-    const bytes = texture.getImage();
-    if (!bytes?.length) {
-      notes.push(`texture ${name} is empty and was dropped`);
+    if (!texture.getImage()?.length) {
+      notes.push(`texture ${name} is empty and was removed`);
       texture.dispose();
       continue;
     }
     try {
-      if (texture.getMimeType() === 'image/ktx2') texture.setImage(await decodeKtx2(bytes));
-      else if (['jpeg', 'png'].includes((await open(bytes).metadata()).format)) {
-        texture.setMimeType(`image/${(await open(bytes).metadata()).format}`);
-        await open(bytes).stats(); // reads every pixel: a picture cut short is found here
-        continue;
-      } else texture.setImage(await open(bytes).png().toBuffer());
+      await decodeTexture(texture);
     } catch (error) {
       throw new InvalidInput('model', `texture ${name} cannot be read: ${reasonOf(error)}`);
     }
-    texture.setMimeType('image/png');
   }
-  for (const one of document.getRoot().listExtensionsUsed()) {
-    if (['EXT_texture_webp', 'EXT_texture_avif', 'KHR_texture_basisu'].includes(one.extensionName)) one.dispose();
+  for (const extension of document.getRoot().listExtensionsUsed()) {
+    if (DECODED_EXTENSIONS.includes(extension.extensionName)) extension.dispose();
+  }
+}
+
+async function decodeTexture(texture) {
+  const bytes = texture.getImage();
+  if (texture.getMimeType() === 'image/ktx2') {
+    texture.setImage(await decodeKtx2(bytes)).setMimeType('image/png');
+    return;
+  }
+  const { format } = await open(bytes).metadata();
+  if (format === 'jpeg' || format === 'png') {
+    texture.setMimeType(`image/${format}`);
+    await open(bytes).stats(); // reads every pixel, so it fails for a truncated image
+  } else {
+    texture.setImage(await open(bytes).png().toBuffer()).setMimeType('image/png');
   }
 }
 
@@ -48,7 +63,7 @@ async function decodeKtx2(bytes) {
   initializeBasis();
   const file = new KTX2File(new Uint8Array(bytes));
   try {
-    if (!file.isValid() || !file.startTranscoding()) throw new Error('no valid KTX2');
+    if (!file.isValid() || !file.startTranscoding()) throw new Error('it is no valid KTX2');
     const [width, height] = [file.getWidth(), file.getHeight()];
     const pixels = new Uint8Array(file.getImageTranscodedSizeInBytes(0, 0, 0, RGBA32));
     if (!file.transcodeImage(pixels, 0, 0, 0, RGBA32, 0, -1, -1)) throw new Error('it cannot be transcoded');
@@ -64,61 +79,62 @@ function packageFolder(name) {
   return new URL(`file://${paths[0]}/${name}/`);
 }
 
-export async function seesThrough(texture) {
+/** Whether any pixel is transparent. */
+export async function isTransparent(texture) {
   const { channels, isOpaque } = await open(texture.getImage()).stats();
-  return !isOpaque && (channels.length === 2 || channels.length === 4) && channels.at(-1).min < THROUGH;
+  return !isOpaque && (channels.length === 2 || channels.length === 4) && channels.at(-1).min < OPAQUE_ALPHA;
 }
 
-/** One texture in the codec wanted, at most `side` pixels long. */
-export async function encoded(texture, bytes, mime, codec, side, quality) {
+/** Return the image of a texture in `codec`, at most `side` pixels long. */
+export async function encodeTexture(texture, bytes, mimeType, codec, side, quality) {
   const { width, height } = await open(bytes).metadata();
-  const shrink = Math.min(1, side / Math.max(width, height));
-  const color = getTextureColorSpace(texture) === 'srgb';
-  const through = usesAlpha(texture) && (await seesThrough(texture));
-  let picture = open(bytes);
-  if (!through) picture = picture.removeAlpha();
+  const scale = Math.min(1, side / Math.max(width, height));
+  const isColor = getTextureColorSpace(texture) === 'srgb';
+  const keepsAlpha = usesAlpha(texture) && (await isTransparent(texture));
+  let image = open(bytes);
+  if (!keepsAlpha) image = image.removeAlpha();
   if (codec === 'ktx2') {
-    const four = (length) => Math.max(4, Math.round((length * shrink) / 4) * 4); // blocks are 4 × 4
-    return ktx2(picture.resize(four(width), four(height), { fit: 'fill' }), listTextureSlots(texture), color, quality);
+    const blocks = (length) => Math.max(KTX2_BLOCK, Math.round((length * scale) / KTX2_BLOCK) * KTX2_BLOCK);
+    return encodeKtx2(image.resize(blocks(width), blocks(height), { fit: 'fill' }), listTextureSlots(texture), isColor, quality);
   }
-  if (shrink < 1) picture = picture.resize(Math.round(width * shrink), Math.round(height * shrink), { fit: 'fill', kernel: 'lanczos3' });
+  if (scale < 1) image = image.resize(Math.round(width * scale), Math.round(height * scale), { fit: 'fill', kernel: 'lanczos3' });
   if (codec === 'webp') {
-    // Normals and ORM are numbers: they keep more than colours do.
-    return picture.webp({ quality: color ? quality : Math.min(100, quality + 8), effort: 6, smartSubsample: true }).toBuffer();
+    const webpQuality = isColor ? quality : Math.min(100, quality + DATA_QUALITY_BONUS);
+    return image.webp({ quality: webpQuality, effort: 6, smartSubsample: true }).toBuffer();
   }
-  if (shrink === 1) return bytes;
-  return (mime === 'image/jpeg' ? picture.jpeg({ quality: 92, chromaSubsampling: color ? '4:2:0' : '4:4:4' }) : picture.png()).toBuffer();
+  if (scale === 1) return bytes;
+  const chromaSubsampling = isColor ? '4:2:0' : '4:4:4';
+  return (mimeType === 'image/jpeg' ? image.jpeg({ quality: JPEG_QUALITY, chromaSubsampling }) : image.png()).toBuffer();
 }
 
-async function ktx2(picture, slots, color, quality) {
+/** ETC1S for colours; UASTC for normals and ORM, on which the blocks of ETC1S are visible. */
+async function encodeKtx2(image, slots, isColor, quality) {
   const { encodeToKTX2 } = await import('ktx2-encoder');
-  const normal = slots.includes('normalTexture');
-  const { data, info } = await picture.ensureAlpha().raw().toBuffer({ resolveWithObject: true });
-  // ETC1S is small and blocky; normals and ORM need UASTC.
+  const { data, info } = await image.ensureAlpha().raw().toBuffer({ resolveWithObject: true });
   return encodeToKTX2(data, {
-    isUASTC: !color,
-    enableRDO: !color,
+    isUASTC: !isColor,
+    enableRDO: !isColor,
     rdoQualityLevel: 1.5,
-    needSupercompression: !color,
+    needSupercompression: !isColor,
     qualityLevel: Math.round(quality * 2.4),
     generateMipmap: true,
-    isNormalMap: normal,
-    isPerceptual: color,
-    isSetKTX2SRGBTransferFunc: color,
+    isNormalMap: slots.includes('normalTexture'),
+    isPerceptual: isColor,
+    isSetKTX2SRGBTransferFunc: isColor,
     imageDecoder: async () => ({ width: info.width, height: info.height, data }),
   });
 }
 
-/** Whether a material that is not opaque takes its alpha from the texture. */
+/** Whether a material that is not opaque, or an extension, uses the alpha channel of the texture. */
 function usesAlpha(texture) {
-  return texture.listParents().some((one) => one.propertyType === 'Material' && one.getBaseColorTexture() === texture && one.getAlphaMode() !== 'OPAQUE')
-    || listTextureSlots(texture).some((slot) => /specularTexture|sheenRoughnessTexture|diffuseTransmissionTexture/.test(slot));
+  const isBaseColor = (parent) => parent.propertyType === 'Material' && parent.getBaseColorTexture() === texture && parent.getAlphaMode() !== 'OPAQUE';
+  return texture.listParents().some(isBaseColor) || listTextureSlots(texture).some((slot) => ALPHA_SLOTS.test(slot));
 }
 
-/** Say in the document what its textures are. */
-export function declareCodec(document) {
-  const kinds = { 'image/webp': EXTTextureWebP, 'image/ktx2': KHRTextureBasisu };
-  for (const [mime, extension] of Object.entries(kinds)) {
-    if (document.getRoot().listTextures().some((one) => one.getMimeType() === mime)) document.createExtension(extension).setRequired(true);
+/** Require the extensions that the formats of the textures need. */
+export function declareTextureExtensions(document) {
+  const extensions = { 'image/webp': EXTTextureWebP, 'image/ktx2': KHRTextureBasisu };
+  for (const [mimeType, extension] of Object.entries(extensions)) {
+    if (document.getRoot().listTextures().some((texture) => texture.getMimeType() === mimeType)) document.createExtension(extension).setRequired(true);
   }
 }

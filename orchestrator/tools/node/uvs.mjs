@@ -1,75 +1,88 @@
-// UVs in as few bits as the textures need: each material's UVs become integers that KHR_texture_transform takes back,
-// as gltfpack does, also those that repeat a texture.
+// Stores UVs with as few bits as the textures need. The UVs of a material become integers, and KHR_texture_transform maps
+// them back, as in gltfpack. This also works for UVs that repeat a texture.
 
 import { KHRTextureTransform } from '@gltf-transform/extensions';
+import { TEXTURE_SLOTS } from './texture_transforms.mjs';
 
-const TEXEL_PART = 4; // UVs are kept to this part of a texel
+// UVs are exact to this fraction of a texel. Not tuned.
+const STEPS_PER_TEXEL = 4;
 const MIN_BITS = 8;
-const SLOTS = ['BaseColor', 'Emissive', 'Normal', 'Occlusion', 'MetallicRoughness'];
+const MAX_BITS = 16;
+const NORMAL_STEPS = 127; // normals are stored with 8 bits a component
+const MIN_TEXTURE_PX = 64; // assumed for materials without textures
+const MIN_EXTENT = 1e-6; // avoids division by zero for constant UVs
 
-/** Round what is kept of normals and UVs anyway, so that vertices that will be equal merge. `side` bounds textures. */
-export function snap(document, side) {
-  for (const [primitive, material] of primitives(document)) {
+/** Round normals and UVs to the precision that will be stored, so that equal vertices merge. `maxSide` limits textures; 0 means no limit. */
+export function roundAttributes(document, maxSide) {
+  for (const [primitive, material] of primitivesOf(document)) {
     const normal = primitive.getAttribute('NORMAL');
-    if (normal) round(normal, 127); // they are stored in 8 bits a component
-    for (const semantic of primitive.listSemantics().filter((one) => one.startsWith('TEXCOORD'))) {
-      round(primitive.getAttribute(semantic), TEXEL_PART * texels(material, side));
+    if (normal) round(normal, NORMAL_STEPS);
+    for (const semantic of primitive.listSemantics().filter((name) => name.startsWith('TEXCOORD'))) {
+      round(primitive.getAttribute(semantic), STEPS_PER_TEXEL * textureSide(material, maxSide));
     }
   }
 }
 
-/** Store UVs as integers where `integers` and a material allow it; returns the bits that the others need. */
-export function fold(document, side, integers) {
-  const byMaterial = new Map();
-  const users = new Map();
-  for (const [primitive, material] of primitives(document)) {
-    const uv = primitive.getAttribute('TEXCOORD_0');
-    if (!uv || !material) continue;
-    byMaterial.set(material, new Set([...(byMaterial.get(material) ?? []), uv]));
-    users.set(uv, new Set([...(users.get(uv) ?? []), material]));
-  }
-  let needed = MIN_BITS;
-  for (const [material, uvs] of byMaterial) {
-    const infos = SLOTS.filter((slot) => material[`get${slot}Texture`]()).map((slot) => material[`get${slot}TextureInfo`]());
-    const plain = infos.every((one) => one.getTexCoord() === 0 && !one.getExtension('KHR_texture_transform'));
-    const [low, size] = extent([...uvs]);
-    const bits = Math.min(16, Math.max(MIN_BITS, Math.ceil(Math.log2(TEXEL_PART * texels(material, side) * Math.max(...size)))));
-    const alone = [...uvs].every((uv) => users.get(uv).size === 1);
-    if (!integers || !plain || !alone || !infos.length || hasOtherTextures(material)) {
-      needed = Math.max(needed, bits);
+/** Store UVs as integers if `integers` is set and the material allows it. Returns the number of bits that all other UVs need. */
+export function quantizeUvs(document, maxSide, integers) {
+  const { uvsByMaterial, materialsByUv } = uvUsers(document);
+  let otherBits = MIN_BITS;
+  for (const [material, uvs] of uvsByMaterial) {
+    const infos = TEXTURE_SLOTS.filter((slot) => material[`get${slot}Texture`]()).map((slot) => material[`get${slot}TextureInfo`]());
+    const isPlain = infos.every((info) => info.getTexCoord() === 0 && !info.getExtension('KHR_texture_transform'));
+    const isExclusive = [...uvs].every((uv) => materialsByUv.get(uv).size === 1);
+    const [low, size] = extentOf([...uvs]);
+    const steps = STEPS_PER_TEXEL * textureSide(material, maxSide) * Math.max(...size);
+    const bits = Math.min(MAX_BITS, Math.max(MIN_BITS, Math.ceil(Math.log2(steps))));
+    if (!integers || !isPlain || !isExclusive || !infos.length || hasExtensionTextures(material)) {
+      otherBits = Math.max(otherBits, bits);
       continue;
     }
-    const steps = 2 ** bits - 1;
-    for (const uv of uvs) {
-      const values = uv.getArray();
-      uv.setArray(Uint16Array.from(values, (value, index) => Math.round(((value - low[index % 2]) / size[index % 2]) * steps)));
-    }
-    const extension = document.createExtension(KHRTextureTransform).setRequired(true);
-    const scale = size.map((one) => one / steps);
-    for (const info of infos) info.setExtension('KHR_texture_transform', extension.createTransform().setOffset(low).setScale(scale));
+    toIntegers(document, uvs, infos, { low, size, maximum: 2 ** bits - 1 });
   }
-  return needed;
+  return otherBits;
 }
 
-/** Whether an extension has textures, whose UVs would have to move too. */
-function hasOtherTextures(material) {
-  const own = new Set(SLOTS.map((slot) => material[`get${slot}Texture`]()));
-  return material.listExtensions().some((extension) => extension.getGraph().listChildren(extension).some((one) => one.propertyType === 'Texture' && !own.has(one)))
-    || material.listExtensions().some((extension) => extension.getGraph().listChildren(extension).some((one) => own.has(one)));
+/** The UVs of each material, and the materials of each UV accessor. */
+function uvUsers(document) {
+  const uvsByMaterial = new Map();
+  const materialsByUv = new Map();
+  for (const [primitive, material] of primitivesOf(document)) {
+    const uv = primitive.getAttribute('TEXCOORD_0');
+    if (!uv || !material) continue;
+    uvsByMaterial.set(material, new Set([...(uvsByMaterial.get(material) ?? []), uv]));
+    materialsByUv.set(uv, new Set([...(materialsByUv.get(uv) ?? []), material]));
+  }
+  return { uvsByMaterial, materialsByUv };
 }
 
-function* primitives(document) {
+function toIntegers(document, uvs, infos, { low, size, maximum }) {
+  for (const uv of uvs) {
+    uv.setArray(Uint16Array.from(uv.getArray(), (value, index) => Math.round(((value - low[index % 2]) / size[index % 2]) * maximum)));
+  }
+  const extension = document.createExtension(KHRTextureTransform).setRequired(true);
+  const scale = size.map((side) => side / maximum);
+  for (const info of infos) info.setExtension('KHR_texture_transform', extension.createTransform().setOffset(low).setScale(scale));
+}
+
+/** Whether an extension of the material has textures, whose UVs would need the same transform. */
+function hasExtensionTextures(material) {
+  return material.listExtensions().some((extension) => extension.getGraph().listChildren(extension).some((child) => child.propertyType === 'Texture'));
+}
+
+function* primitivesOf(document) {
   for (const mesh of document.getRoot().listMeshes()) for (const primitive of mesh.listPrimitives()) yield [primitive, primitive.getMaterial()];
 }
 
-/** The longest side of a material's textures as they will be stored. */
-function texels(material, side) {
-  const textures = material ? SLOTS.map((slot) => material[`get${slot}Texture`]()).filter(Boolean) : [];
-  const longest = Math.max(64, ...textures.map((one) => Math.max(...(one.getSize() ?? [64]))));
-  return 2 ** Math.ceil(Math.log2(side ? Math.min(longest, side) : longest));
+/** The longest side of the textures of a material once they are stored, rounded up to a power of two. */
+function textureSide(material, maxSide) {
+  const textures = material ? TEXTURE_SLOTS.map((slot) => material[`get${slot}Texture`]()).filter(Boolean) : [];
+  const longest = Math.max(MIN_TEXTURE_PX, ...textures.map((texture) => Math.max(...(texture.getSize() ?? [MIN_TEXTURE_PX]))));
+  return 2 ** Math.ceil(Math.log2(maxSide ? Math.min(longest, maxSide) : longest));
 }
 
-function extent(uvs) {
+/** The minimum and the size of UVs along both axes. */
+function extentOf(uvs) {
   const [low, high] = [[Infinity, Infinity], [-Infinity, -Infinity]];
   for (const uv of uvs) {
     const values = uv.getArray();
@@ -78,10 +91,10 @@ function extent(uvs) {
       high[index % 2] = Math.max(high[index % 2], values[index]);
     }
   }
-  return [low, [0, 1].map((axis) => Math.max(high[axis] - low[axis], 1e-6))];
+  return [low, [0, 1].map((axis) => Math.max(high[axis] - low[axis], MIN_EXTENT))];
 }
 
 function round(accessor, steps) {
   const values = accessor.getArray();
-  if (values instanceof Float32Array) accessor.setArray(values.map((one) => Math.round(one * steps) / steps));
+  if (values instanceof Float32Array) accessor.setArray(values.map((value) => Math.round(value * steps) / steps));
 }

@@ -1,4 +1,4 @@
-"""Files of every 3D format out and in again, with the real Blender, Node and USD."""
+"""Exports in every 3D format, read back with the real Blender, Node and USD."""
 
 from __future__ import annotations
 
@@ -21,43 +21,43 @@ from orchestrator.domain.dimensions import Dimensions
 from orchestrator.domain.export import ExportOptions, MeshCodec, MeshFormat, Target
 from orchestrator.errors import Canceled, InvalidInput
 from orchestrator.stages.export.budgets import BUDGETS
-from orchestrator.stages.export.export import ExportResult, export, to_glb
+from orchestrator.stages.export.export import ExportedFiles, export, to_glb
 from orchestrator.stages.export.inspect import inspect
-from orchestrator.tools.base_glb import read_base
+from orchestrator.tools.base_glb import read_base_glb
 from tests.support.meshes import HEIGHT_M, WIDTH_M, write_stool
 
-NAMED = {MeshFormat.GLB, MeshFormat.GLTF, MeshFormat.FBX, MeshFormat.OBJ, MeshFormat.USDZ}
+FORMATS_WITH_MATERIALS = {MeshFormat.GLB, MeshFormat.GLTF, MeshFormat.FBX, MeshFormat.OBJ, MeshFormat.USDZ}
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> ExportResult:
-    """The stool in every format, for the web."""
-    folder = tmp_path_factory.mktemp("made")
+def exported(tmp_path_factory: pytest.TempPathFactory) -> ExportedFiles:
+    """The stool in every format, for the target web."""
+    folder = tmp_path_factory.mktemp("exported")
     return export(write_stool(folder / "stool.glb"), ExportOptions(formats=tuple(MeshFormat)), folder / "out")
 
 
-def told(result: ExportResult) -> dict[str, Any]:
+def read_report(result: ExportedFiles) -> dict[str, Any]:
     return dict(json.loads(result.report.read_text(encoding="utf-8")))
 
 
 @pytest.mark.parametrize("format", list(MeshFormat))
-def test_every_format_reads_back_at_its_true_size_and_with_its_names(
-    made: ExportResult, format: MeshFormat, tmp_path: Path
+def test_every_format_is_read_back_with_its_size_and_material_names(
+    exported: ExportedFiles, format: MeshFormat, tmp_path: Path
 ) -> None:
-    seen = inspect(made.files[format], tmp_path)
+    facts = inspect(exported.files[format], tmp_path)
     half = WIDTH_M / 2
-    np.testing.assert_allclose(seen.low, [-half, 0, -half], atol=0.001 * HEIGHT_M)
-    np.testing.assert_allclose(seen.high, [half, HEIGHT_M, half], atol=0.001 * HEIGHT_M)
-    assert seen.triangles == 72
-    assert {one.alpha for one in seen.materials} == {"OPAQUE"}
-    if format in NAMED:
-        assert {one.name for one in seen.materials} == {"wood", "cushion"}
-        assert [(one.width, one.height) for one in seen.textures] == [(350, 300)]
+    np.testing.assert_allclose(facts.low, [-half, 0, -half], atol=0.001 * HEIGHT_M)
+    np.testing.assert_allclose(facts.high, [half, HEIGHT_M, half], atol=0.001 * HEIGHT_M)
+    assert facts.triangles == 72
+    assert {material.alpha for material in facts.materials} == {"OPAQUE"}
+    if format in FORMATS_WITH_MATERIALS:
+        assert {material.name for material in facts.materials} == {"wood", "cushion"}
+        assert [(texture.width, texture.height) for texture in facts.textures] == [(350, 300)]
 
 
-def test_what_is_written_passes_the_checks_of_khronos_and_of_arkit(made: ExportResult) -> None:
-    report = told(made)
-    assert set(made.files) == set(MeshFormat)
+def test_all_files_are_valid_for_khronos_and_arkit(exported: ExportedFiles) -> None:
+    report = read_report(exported)
+    assert set(exported.files) == set(MeshFormat)
     assert report["refused"] == {}
     for name in ("glb", "gltf"):
         assert report["validator"][name]["errors"] == 0
@@ -65,39 +65,39 @@ def test_what_is_written_passes_the_checks_of_khronos_and_of_arkit(made: ExportR
     assert report["arkit"] == {"passes": True, "errors": []}
 
 
-def test_the_web_file_is_small_and_says_which_budgets_it_meets(made: ExportResult) -> None:
-    assert made.facts.draw_calls == 2  # six parts, two materials
-    assert made.facts.size_bytes == made.files[MeshFormat.GLB].stat().st_size < 10_000
-    assert set(made.facts.meets) == set(BUDGETS)
-    assert told(made)["budget"]["met"]
+def test_the_web_file_is_small_and_meets_all_budgets(exported: ExportedFiles) -> None:
+    assert exported.facts.draw_calls == 2  # six meshes, two materials
+    assert exported.facts.size_bytes == exported.files[MeshFormat.GLB].stat().st_size < 10_000
+    assert set(exported.facts.meets) == set(BUDGETS)
+    assert read_report(exported)["budget"]["met"]
 
 
-def test_zips_hold_what_belongs_together(made: ExportResult) -> None:
-    with zipfile.ZipFile(made.files[MeshFormat.OBJ]) as archive:
+def test_a_zip_contains_all_files_that_its_mesh_file_refers_to(exported: ExportedFiles) -> None:
+    with zipfile.ZipFile(exported.files[MeshFormat.OBJ]) as archive:
         assert {"model.obj", "model.mtl"} < set(archive.namelist())
-        words = archive.read("model.mtl").decode()
-        assert "map_Kd texture.png" in words, "pictures are named relative to the MTL"
-    with zipfile.ZipFile(made.files[MeshFormat.GLTF]) as archive:
+        mtl = archive.read("model.mtl").decode()
+        assert "map_Kd texture.png" in mtl, "textures are relative to the MTL"
+    with zipfile.ZipFile(exported.files[MeshFormat.GLTF]) as archive:
         assert "model.gltf" in archive.namelist()
-        uris = [one["uri"] for one in json.loads(archive.read("model.gltf"))["images"]]
+        uris = [image["uri"] for image in json.loads(archive.read("model.gltf"))["images"]]
         assert set(uris) < set(archive.namelist())
 
 
-def test_usdz_is_aligned_and_has_what_arkit_reads(made: ExportResult) -> None:
-    path = made.files[MeshFormat.USDZ]
+def test_usdz_is_aligned_and_contains_png_textures(exported: ExportedFiles) -> None:
+    path = exported.files[MeshFormat.USDZ]
     data = path.read_bytes()
     with zipfile.ZipFile(path) as package:
         assert package.namelist()[0].endswith(".usdc")
-        for one in package.infolist():
-            assert one.compress_type == zipfile.ZIP_STORED
-            name_length, extra_length = struct.unpack_from("<HH", data, one.header_offset + 26)
-            assert (one.header_offset + 30 + name_length + extra_length) % 64 == 0
+        for entry in package.infolist():
+            assert entry.compress_type == zipfile.ZIP_STORED
+            name_length, extra_length = struct.unpack_from("<HH", data, entry.header_offset + 26)
+            assert (entry.header_offset + 30 + name_length + extra_length) % 64 == 0
         with Image.open(io.BytesIO(package.read(package.namelist()[1]))) as texture:
             assert texture.format == "PNG"
 
 
 def rich_material(folder: Path) -> Path:
-    """A box with a material that uses all slots."""
+    """A box with a material that uses all texture slots."""
     box = trimesh.creation.box((1, 1, 1))
     box.unmerge_vertices()
     plain = Image.new("RGBA", (8, 8), (200, 100, 50, 128))
@@ -123,12 +123,12 @@ def rich_material(folder: Path) -> Path:
     return path
 
 
-def test_usdz_reads_each_texture_channel_in_its_place(tmp_path: Path) -> None:
+def test_usdz_connects_each_texture_channel_to_its_input(tmp_path: Path) -> None:
     source = rich_material(tmp_path)
     result = export(source, ExportOptions(formats=(MeshFormat.USDZ,)), tmp_path / "out")
     stage = Usd.Stage.Open(str(result.files[MeshFormat.USDZ]))
-    surface = UsdShade.Shader(next(one for one in stage.Traverse() if one.GetName() == "Surface"))
-    wanted = {
+    surface = UsdShade.Shader(next(prim for prim in stage.Traverse() if prim.GetName() == "Surface"))
+    expected = {
         "diffuseColor": ("rgb", "sRGB", (1, 0.2, 0.6, 1), None),
         "opacity": ("a", "sRGB", (1, 0.2, 0.6, 1), None),
         "roughness": ("g", "raw", (1, 0.5, 1, 1), None),
@@ -137,7 +137,7 @@ def test_usdz_reads_each_texture_channel_in_its_place(tmp_path: Path) -> None:
         "normal": ("rgb", "raw", (2, 2, 2, 1), (-1, -1, -1, 0)),
         "emissiveColor": ("rgb", "sRGB", (0.1, 0.2, 0.3, 1), None),
     }
-    for name, (channel, space, scale, bias) in wanted.items():
+    for name, (channel, space, scale, bias) in expected.items():
         source_of, output, _ = surface.GetInput(name).GetConnectedSource()
         node = UsdShade.Shader(source_of.GetPrim())
         assert (output, node.GetInput("sourceColorSpace").Get()) == (channel, space), name
@@ -145,45 +145,48 @@ def test_usdz_reads_each_texture_channel_in_its_place(tmp_path: Path) -> None:
         if bias:
             np.testing.assert_allclose(node.GetInput("bias").Get(), bias, atol=1e-3, err_msg=name)
     assert surface.GetInput("opacityThreshold").Get() == pytest.approx(0.4)
-    mesh = next(one for one in stage.Traverse() if one.GetTypeName() == "Mesh")
+    mesh = next(prim for prim in stage.Traverse() if prim.GetTypeName() == "Mesh")
     assert mesh.GetAttribute("doubleSided").Get()
-    base = read_base(tmp_path / "out" / "work" / "base.glb")
+    base = read_base_glb(tmp_path / "out" / "work" / "base.glb")
     np.testing.assert_allclose(
-        np.array(mesh.GetAttribute("primvars:st").Get()), base.parts[0].uvs[0] * [1, -1] + [0, 1], atol=1e-6
+        np.array(mesh.GetAttribute("primvars:st").Get()), base.primitives[0].uvs[0] * [1, -1] + [0, 1], atol=1e-6
     )
 
 
-def test_an_obj_without_a_unit_takes_the_size_that_is_given(tmp_path: Path) -> None:
+def test_the_size_of_an_obj_comes_from_the_given_dimension(tmp_path: Path) -> None:
     obj = tmp_path / "stool.obj"
     box = trimesh.creation.box((40, 45, 40))
     obj.write_text(box.export(file_type="obj"), encoding="utf-8")
     with pytest.raises(InvalidInput, match=r"45\.0 m long.*no unit"):
-        export(obj, ExportOptions(formats=(MeshFormat.STL,)), tmp_path / "refused")
-    given = ExportOptions(formats=(MeshFormat.STL,), dimensions=Dimensions(height_m=0.45))
-    result = export(obj, given, tmp_path / "out")
-    left_front_bottom, right_back_top = trimesh.load_mesh(result.files[MeshFormat.STL]).bounds  # +Z up
-    np.testing.assert_allclose(left_front_bottom, [-0.2, -0.2, 0], atol=1e-4)
-    np.testing.assert_allclose(right_back_top, [0.2, 0.2, 0.45], atol=1e-4)
+        export(obj, ExportOptions(formats=(MeshFormat.STL,)), tmp_path / "rejected")
+    options = ExportOptions(formats=(MeshFormat.STL,), dimensions=Dimensions(height_m=0.45))
+    result = export(obj, options, tmp_path / "out")
+    low, high = trimesh.load_mesh(result.files[MeshFormat.STL]).bounds  # +Z up
+    np.testing.assert_allclose(low, [-0.2, -0.2, 0], atol=1e-4)
+    np.testing.assert_allclose(high, [0.2, 0.2, 0.45], atol=1e-4)
 
 
-def test_pictures_are_found_in_the_whole_zip_and_never_outside(tmp_path: Path) -> None:
+def test_textures_are_read_from_the_whole_zip_and_never_from_outside(tmp_path: Path) -> None:
     secret = tmp_path / "secret.png"
-    picture = io.BytesIO()
-    Image.new("RGB", (8, 8), (90, 60, 30)).save(picture, "PNG")
-    secret.write_bytes(picture.getvalue())
+    image = io.BytesIO()
+    Image.new("RGB", (8, 8), (90, 60, 30)).save(image, "PNG")
+    secret.write_bytes(image.getvalue())
     source = tmp_path / "model.zip"
-    faces = "usemtl wood\nf 1/1 2/2 3/3\nusemtl told\nf 1/1 3/3 4/4\n"
+    faces = "usemtl wood\nf 1/1 2/2 3/3\nusemtl outside\nf 1/1 3/3 4/4\n"
     with zipfile.ZipFile(source, "w") as archive:
-        archive.writestr("textures/wood.png", picture.getvalue())
-        archive.writestr("mesh/m.mtl", f"newmtl wood\nmap_Kd ../textures/wood.png\nnewmtl told\nmap_Kd {secret}\n")
+        archive.writestr("textures/wood.png", image.getvalue())
+        archive.writestr("mesh/m.mtl", f"newmtl wood\nmap_Kd ../textures/wood.png\nnewmtl outside\nmap_Kd {secret}\n")
         points = "v 0 0 0\nv 1 0 0\nv 1 1 0\nv 0 1 0\nvt 0 0\nvt 1 0\nvt 1 1\nvt 0 1\n"
         archive.writestr("mesh/m.obj", f"mtllib m.mtl\n{points}{faces}")
-    base = read_base(to_glb(source, tmp_path / "work"))
-    textured = {one["name"]: "baseColorTexture" in one["pbrMetallicRoughness"] for one in base.document["materials"]}
-    assert textured == {"wood": True, "told": False}
+    base = read_base_glb(to_glb(source, tmp_path / "work"))
+    textured = {
+        material["name"]: "baseColorTexture" in material["pbrMetallicRoughness"]
+        for material in base.document["materials"]
+    }
+    assert textured == {"wood": True, "outside": False}
 
 
-def test_a_ply_of_parts_with_and_without_uvs_holds_no_rubbish(tmp_path: Path) -> None:
+def test_a_ply_of_meshes_with_and_without_uvs_has_only_valid_numbers(tmp_path: Path) -> None:
     scene = trimesh.load_scene(rich_material(tmp_path))
     scene.add_geometry(trimesh.creation.icosphere(3))
     source = tmp_path / "two.glb"
@@ -204,15 +207,15 @@ def sphere(folder: Path, subdivisions: int) -> Path:
     return path
 
 
-def test_each_level_has_a_quarter_of_the_triangles_at_most(tmp_path: Path) -> None:
+def test_each_level_has_at_most_a_quarter_of_the_triangles(tmp_path: Path) -> None:
     result = export(sphere(tmp_path, 5), ExportOptions(formats=(MeshFormat.GLB,), levels=3), tmp_path / "out")
-    assert [one.name for one in result.levels] == ["model-lod1.glb", "model-lod2.glb"]
-    counts = [result.facts.triangles, *(inspect(one, tmp_path / one.stem).triangles for one in result.levels)]
+    assert [level.name for level in result.levels] == ["model-lod1.glb", "model-lod2.glb"]
+    counts = [result.facts.triangles, *(inspect(level, tmp_path / level.stem).triangles for level in result.levels)]
     assert all(fewer * 4 <= more for more, fewer in pairwise(counts)), counts
 
 
-def test_a_budget_that_cannot_be_met_is_said_to_be_missed(tmp_path: Path) -> None:
-    # Thousands of loose boxes: there is no simpler shape of a box, and none of them may go.
+def test_the_report_names_a_budget_that_cannot_be_met(tmp_path: Path) -> None:
+    # Thousands of loose boxes cannot be simplified without removing some of them.
     boxes = []
     for place in np.random.default_rng(1).uniform(-1, 1, (2800, 3)):
         box = trimesh.creation.box((0.03, 0.03, 0.03))
@@ -221,18 +224,18 @@ def test_a_budget_that_cannot_be_met_is_said_to_be_missed(tmp_path: Path) -> Non
     source = tmp_path / "boxes.glb"
     source.write_bytes(trimesh.Scene([trimesh.util.concatenate(boxes)]).export(file_type="glb"))
     result = export(source, ExportOptions(formats=(MeshFormat.GLB,), target=Target.BANNER), tmp_path / "out")
-    report = told(result)
+    report = read_report(result)
     assert report["budget"]["met"] is (Target.BANNER in result.facts.meets)
     if result.facts.triangles > BUDGETS[Target.BANNER].max_triangles:
         assert "triangles; allowed are 30,000" in report["budget"]["missed"]["glb"][0]
 
 
-def test_a_format_that_cannot_be_made_is_refused_and_the_others_are_made(tmp_path: Path) -> None:
+def test_if_one_format_fails_the_others_are_written(tmp_path: Path) -> None:
     options = ExportOptions(formats=(MeshFormat.GLB, MeshFormat.FBX), target=Target.ORIGINAL, mesh_codec=MeshCodec.NONE)
     source = write_stool(tmp_path / "stool.glb")
     result = export(source, options, tmp_path / "out", blender=str(tmp_path / "no-blender"))
     assert set(result.files) == {MeshFormat.GLB}
-    assert "blender" in told(result)["refused"]["fbx"]
+    assert "blender" in read_report(result)["refused"]["fbx"]
 
 
 @pytest.mark.parametrize(
@@ -240,13 +243,13 @@ def test_a_format_that_cannot_be_made_is_refused_and_the_others_are_made(tmp_pat
     [
         ("broken.glb", b"glTF\x02\0\0\0\xff\xff\0\0", "no glTF that can be read"),
         ("broken.fbx", b"Kaydara FBX Binary  \x00\x1a\x00" + bytes(40), "has no faces"),
-        ("text.txt", b"no model at all", "no 3D model of a known format"),
+        ("text.txt", b"not a 3D model", "no 3D model of a known format"),
         ("points.obj", b"v 0 0 0\nv 1 0 0\n", "no faces"),
         ("broken.zip", b"PK\x03\x04" + bytes(40), "the archive is cut short"),
     ],
     ids=lambda value: value if isinstance(value, str) and "." in value else "",
 )
-def test_a_broken_file_gives_a_clear_error(tmp_path: Path, name: str, data: bytes, words: str) -> None:
+def test_a_damaged_file_gives_a_clear_error(tmp_path: Path, name: str, data: bytes, words: str) -> None:
     source = tmp_path / name
     source.write_bytes(data)
     with pytest.raises(InvalidInput, match=words):
@@ -258,7 +261,7 @@ def test_a_broken_file_gives_a_clear_error(tmp_path: Path, name: str, data: byte
     [(["../model.obj"], "must stay inside"), (["a.obj", "b.obj"], "holds 2"), (["readme.txt"], "holds 0")],
     ids=["outside", "two", "none"],
 )
-def test_a_zip_must_hold_one_model_and_stay_inside(tmp_path: Path, names: list[str], words: str) -> None:
+def test_a_zip_must_contain_one_mesh_file_and_only_paths_inside(tmp_path: Path, names: list[str], words: str) -> None:
     source = tmp_path / "model.zip"
     with zipfile.ZipFile(source, "w") as archive:
         for name in names:
@@ -268,13 +271,13 @@ def test_a_zip_must_hold_one_model_and_stay_inside(tmp_path: Path, names: list[s
 
 
 def test_progress_rises_and_a_cancel_stops_the_export(tmp_path: Path) -> None:
-    seen: list[float] = []
+    fractions: list[float] = []
 
-    def watch(fraction: float, message: str) -> None:
-        seen.append(fraction)
+    def cancel_halfway(fraction: float, message: str) -> None:
+        fractions.append(fraction)
         if fraction > 0.5:
             raise Canceled(message)
 
     with pytest.raises(Canceled):
-        export(write_stool(tmp_path / "stool.glb"), ExportOptions(), tmp_path / "out", progress=watch)
-    assert seen == sorted(seen)
+        export(write_stool(tmp_path / "stool.glb"), ExportOptions(), tmp_path / "out", progress=cancel_halfway)
+    assert fractions == sorted(fractions)
