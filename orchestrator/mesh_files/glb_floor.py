@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import struct
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,11 +12,7 @@ import trimesh
 from orchestrator.domain.dimensions import Dimensions
 from orchestrator.errors import ToolFailed
 from orchestrator.geometry.mesh import place_on_floor
-
-JSON_CHUNK_TYPE = 0x4E4F534A
-"""The ASCII characters "JSON". It is the type of the first chunk (glTF 2.0, section 4.4.3)."""
-HEADER_BYTES = 12
-CHUNK_HEADER_BYTES = 8
+from orchestrator.mesh_files.glb import join_glb, split_glb
 
 
 @dataclass(frozen=True)
@@ -57,17 +52,10 @@ def place_glb_on_floor(data: bytes, dimensions: Dimensions) -> PlacedGlb:
 
 def _with_root_node(data: bytes, scale: float, translation: list[float]) -> bytes:
     """Return the GLB with a node above the root nodes of its scene."""
-    json_length, chunk_type = struct.unpack_from("<II", data, HEADER_BYTES)
-    if chunk_type != JSON_CHUNK_TYPE:
-        raise ToolFailed(f"the first chunk of the GLB file is not JSON but has type {chunk_type:#x}")
-    json_start = HEADER_BYTES + CHUNK_HEADER_BYTES
-    document = json.loads(data[json_start : json_start + json_length])
+    json_chunk, binary = split_glb(data)
+    document = json.loads(bytes(json_chunk))
     scene = document["scenes"][document.get("scene", 0)]
     nodes = document["nodes"]
     nodes.append({"name": "floor", "scale": [scale] * 3, "translation": translation, "children": scene["nodes"]})
     scene["nodes"] = [len(nodes) - 1]
-    text = json.dumps(document, separators=(",", ":")).encode()
-    text += b" " * (-len(text) % 4)  # chunks are aligned to 4 bytes
-    other_chunks = data[json_start + json_length :]
-    header = struct.pack("<4sII", b"glTF", 2, json_start + len(text) + len(other_chunks))
-    return header + struct.pack("<II", len(text), JSON_CHUNK_TYPE) + text + other_chunks
+    return join_glb(json.dumps(document, separators=(",", ":")).encode(), binary)

@@ -70,6 +70,9 @@ class MeshFacts:
         return {**asdict(self), "meets": [target.value for target in self.meets], "misses": misses}
 
 
+ModelFacts = MeshFacts
+
+
 def inspect(
     source: Path,
     folder: Path,
