@@ -34,7 +34,7 @@ def parity_images() -> Iterator[NDArray[np.float32]]:
 
     Noise would not represent photographs: it gives larger differences (see the model cards).
     """
-    photo: NDArray[np.uint8] = data.coffee()  # type: ignore[no-untyped-call]
+    photo: NDArray[np.uint8] = data.coffee()
     image = torch.from_numpy(photo).permute(2, 0, 1)[None].float() / 255
     for batch, height, width in SHAPES:
         shifted = [torch.roll(image, shift, dims=3) for shift in range(0, 40 * batch, 40)]

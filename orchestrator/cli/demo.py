@@ -134,7 +134,7 @@ def demo_photos(out: Path) -> list[Path]:
         remedy = "run pip install 'heartwood[local]', or name photos of your own"
         raise FailedPrecondition(f"{problem}: {remedy}") from None
     coffee_table = out / "coffee-table.png"
-    photo_srgb: Image = data.coffee()  # type: ignore[no-untyped-call]
+    photo_srgb: Image = data.coffee()
     Pillow.fromarray(photo_srgb).save(coffee_table)
     return [coffee_table, *sorted(DEMO_PHOTOS.glob("*.jpg"))]
 

@@ -13,6 +13,7 @@ from scipy.ndimage import gaussian_filter
 from orchestrator.domain.images import FloatMap, Image
 from orchestrator.domain.progress import Progress, no_progress
 from orchestrator.imaging import guided
+from orchestrator.imaging.refine import PIECE_EDGE
 from orchestrator.imaging.strips import Strip, for_each_strip, strips
 
 Mask = NDArray[np.bool_]
@@ -24,6 +25,8 @@ WINDOW_RADIUS = 4
 WINDOW_EPSILON = 1e-5
 KNOWN_WEIGHT = 100.0
 PRIOR_WEIGHT = 0.02
+LIKELIHOOD_FLOOR = 0.05
+COLOR_WEIGHT = 1.0
 COLOR_BINS = 24
 COLOR_SMOOTHING = 1.0
 ITERATIONS = 60
@@ -84,14 +87,12 @@ def _color_prior(guide: FloatMap, likelihood: FloatMap, piece: Mask, background:
 
     def density(region: Mask) -> NDArray[np.float64]:
         counts = np.bincount(index[region], minlength=COLOR_BINS**3).reshape((COLOR_BINS,) * 3).astype(np.float64)
-        return gaussian_filter(counts / max(counts.sum(), 1), COLOR_SMOOTHING).ravel()
+        return np.asarray(gaussian_filter(counts / max(counts.sum(), 1), COLOR_SMOOTHING), np.float64).ravel()
 
-    odds = density(piece) + 1e-7
-    other = density(background) + 1e-7
-    p = likelihood.astype(np.float64)
-    inside = (odds)[index] * np.clip(p, 0.05, 0.95)
-    outside = (other)[index] * np.clip(1 - p, 0.05, 0.95)
-    return (inside / (inside + outside)).astype(np.float32)
+    ratio = np.log(density(piece) + 1e-7) - np.log(density(background) + 1e-7)
+    p = np.clip(likelihood.astype(np.float64), LIKELIHOOD_FLOOR, 1 - LIKELIHOOD_FLOOR)
+    odds = np.log(p / (1 - p)) - np.log(PIECE_EDGE / (1 - PIECE_EDGE)) + COLOR_WEIGHT * ratio[index]
+    return (1 / (1 + np.exp(-odds))).astype(np.float32)
 
 
 class _MattingLaplacian:
@@ -120,7 +121,7 @@ class _MattingLaplacian:
         slopes = np.dstack([a * x + b * y + c * z, b * x + d * y + e * z, c * x + e * y + f * z])
         offset = mean - (slopes * self._mean).sum(axis=2)
         total = self._box(np.dstack([slopes, offset]))
-        return self._count * alpha - (total[..., :3] * self._guide).sum(axis=2) - total[..., 3]
+        return np.asarray(self._count * alpha - (total[..., :3] * self._guide).sum(axis=2) - total[..., 3], np.float32)
 
     def solve(self, target: FloatMap, weight: FloatMap) -> FloatMap:
         weight = weight * self._count
@@ -181,6 +182,12 @@ def foreground_colors(photo_srgb: Image, alpha: Image, progress: Progress = no_p
     return out
 
 
+def _resized(values: FloatMap, size: tuple[int, int], interpolation: int) -> FloatMap:
+    """OpenCV drops dimensions of length 1; keep them."""
+    resized = cv2.resize(values, size, interpolation=interpolation)
+    return np.asarray(resized, np.float32).reshape(size[1], size[0], *values.shape[2:])
+
+
 def _smooth_colors(photo: FloatMap, alpha: FloatMap) -> FloatMap:
     """Fast multi-level foreground estimation (Germer et al. 2020)."""
     height, width = alpha.shape
@@ -190,9 +197,9 @@ def _smooth_colors(photo: FloatMap, alpha: FloatMap) -> FloatMap:
     colors[..., 3:] = (photo * (1 - alpha)[..., None]).sum((0, 1)) / max(float((1 - alpha).sum()), 1e-6)
     for level in range(levels + 1):
         size = (max(1, round(width ** (level / levels))), max(1, round(height ** (level / levels))))
-        colors = cv2.resize(colors, size, interpolation=cv2.INTER_LINEAR).reshape(size[1], size[0], 6)
-        small_photo = cv2.resize(photo, size, interpolation=cv2.INTER_AREA).reshape(size[1], size[0], 3)
-        small_alpha = cv2.resize(alpha, size, interpolation=cv2.INTER_AREA).reshape(size[1], size[0])
+        colors = _resized(colors, size, cv2.INTER_LINEAR)
+        small_photo = _resized(photo, size, cv2.INTER_AREA)
+        small_alpha = _resized(alpha, size, cv2.INTER_AREA)
         rounds = SMALL_ROUNDS if max(size) <= SMALL_SIDE else ROUNDS
         colors = _relaxed(small_photo, small_alpha, colors, rounds)
     return colors

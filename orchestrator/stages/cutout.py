@@ -126,7 +126,7 @@ def contact_shadow(photo_srgb: Image, alpha: Image) -> Image | None:
     residual, noise, trust = _ground_residual(log_light, visible, cover)
     if trust == 0:
         return None
-    residual = np.dstack([_smoothed(residual[..., channel], visible) for channel in range(3)])
+    residual = np.asarray(np.dstack([_smoothed(residual[..., channel], visible) for channel in range(3)]), np.float32)
     change = residual.mean(axis=2)
     hue = np.abs(residual - change[..., None]).max(axis=2)
     darkness = np.clip(-change - NOISE_MARGIN * noise, 0, None)
@@ -148,7 +148,7 @@ def contact_shadow(photo_srgb: Image, alpha: Image) -> Image | None:
 def _smoothed(values: FloatMap, known: Mask) -> FloatMap:
     weight = known.astype(np.float32)
     total = cv2.GaussianBlur(values * weight, (0, 0), 1.0)
-    return total / np.maximum(cv2.GaussianBlur(weight, (0, 0), 1.0), 1e-3)
+    return np.asarray(total / np.maximum(cv2.GaussianBlur(weight, (0, 0), 1.0), 1e-3), np.float32)
 
 
 def _nearness(cover: Mask) -> FloatMap:

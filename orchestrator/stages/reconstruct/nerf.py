@@ -151,7 +151,7 @@ def surface_mesh(surface: Surface, max_triangles: int) -> tuple[Floats, Triangle
         raise ToolFailed("the trained field contains no surface; check that the masks show the piece", tool="nerf")
     padded = np.pad(distance, 1, constant_values=OUTSIDE_DISTANCE)
     # Marching cubes (Lewiner et al. 2003).
-    indices, faces, _, _ = marching_cubes(padded, 0.0, gradient_direction="descent")  # type: ignore[no-untyped-call]
+    indices, faces, _, _ = marching_cubes(padded, 0.0, gradient_direction="descent")
     vertices = surface.low + (indices.astype(np.float64) - 1.0) * surface.voxel
     vertices, triangles = clean_mesh(vertices, faces.astype(np.int32))
     vertices = smooth(vertices, triangles, SMOOTHING_ROUNDS)

@@ -1,4 +1,4 @@
-"""Blender's side of ``tools.mesh_readers``, run as ``check_mesh.py JOB.json``: reports the contents of a 3D file.
+"""Blender's side of ``tools.mesh_readers``, run as ``check_mesh.py JOB.json``: reports what a 3D file contains.
 
 The job has ``source``, ``format`` (``fbx``, ``obj``, ``stl`` or ``ply``), ``max_coordinate`` and ``result``, the path
 of a JSON file that gets one of:

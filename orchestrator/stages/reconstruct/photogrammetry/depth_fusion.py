@@ -114,5 +114,5 @@ def extract_surface(grid: Grid, indices: NDArray[np.int64], distance: NDArray[np
             "the surface is empty after carving: the masks and depths of the photos contradict each other; check that "
             "the masks show the same piece in all photos"
         )
-    vertices, triangles, _, _ = marching_cubes(padded, 0.0, gradient_direction="descent")  # type: ignore[no-untyped-call]
+    vertices, triangles, _, _ = marching_cubes(padded, 0.0, gradient_direction="descent")
     return (vertices.astype(np.float64) - 1) * grid.step + grid.origin, np.asarray(triangles, np.int32)

@@ -128,7 +128,7 @@ def symmetric_hull(
         raise ToolFailed("the piece is too thin in the photo to reconstruct it; take a photo that shows it larger")
     progress(0.9, "extracting the mesh")
     padded = np.pad(field, 1, constant_values=-grid.pitch)
-    vertices, triangles, _, _ = marching_cubes(padded, 0.0)  # type: ignore[no-untyped-call]
+    vertices, triangles, _, _ = marching_cubes(padded, 0.0)
     origin = np.array([grid.x[0], grid.y[0], grid.z[0]]) - grid.pitch
     outward = np.asarray(triangles[:, ::-1], np.int32)
     return SymmetricHull(vertices * grid.pitch + origin, outward, shape.symmetry)
