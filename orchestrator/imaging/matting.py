@@ -92,7 +92,7 @@ def _color_prior(guide: FloatMap, likelihood: FloatMap, piece: Mask, background:
     ratio = np.log(density(piece) + 1e-7) - np.log(density(background) + 1e-7)
     p = np.clip(likelihood.astype(np.float64), LIKELIHOOD_FLOOR, 1 - LIKELIHOOD_FLOOR)
     odds = np.log(p / (1 - p)) - np.log(PIECE_EDGE / (1 - PIECE_EDGE)) + COLOR_WEIGHT * ratio[index]
-    return (1 / (1 + np.exp(-odds))).astype(np.float32)
+    return np.asarray(1 / (1 + np.exp(-odds)), np.float32)
 
 
 class _MattingLaplacian:
