@@ -14,17 +14,26 @@ from PIL import ImageDraw, ImageFont
 from orchestrator.domain.images import Image
 from orchestrator.stages.stain.stain import SurfaceMaps
 
-WIDTH, HEIGHT = 2400, 1350
-TOP, BOTTOM, SIDE = 132, 1306, 70
-GAP, BLOCK_GAP, CAPTION = 22, 48, 46
-PAPER, INK, QUIET = (250, 248, 244), (40, 34, 29), (132, 122, 112)
-TITLE_SIZE, CAPTION_SIZE, MAP_CAPTION_SIZE = 44, 25, 20
-CORNER = 10
+WIDTH = 2400
+HEIGHT = 1350
+TOP = 132  # of the images
+BOTTOM = 1306  # of the lowest captions
+SIDE = 70  # minimum margin
+GAP = 22  # between images
+BLOCK_GAP = 48  # between the left and the right block
+CAPTION = 46  # height
+PAPER = (250, 248, 244)
+INK = (40, 34, 29)
+GREY_INK = (132, 122, 112)
+TITLE_SIZE = 44
+CAPTION_SIZE = 25
+MAP_CAPTION_SIZE = 20
+CORNER = 10  # radius
 
 
 @dataclass(frozen=True)
 class StainedPicture:
-    """One stain on the sheet."""
+    """One stain on the page."""
 
     label: str
     hex: str  # '#RRGGBB'
@@ -73,8 +82,8 @@ def contact_sheet(
     draw.text((x, 46), title, INK, ImageFont.load_default(TITLE_SIZE))
     subtitle = "one photo in  ·  materials and stains out"
     subtitle_font = ImageFont.load_default(CAPTION_SIZE)
-    draw.text((right + layout.right_width, 64), subtitle, QUIET, subtitle_font, anchor="ra")
-    left_pictures = [("Photo", photo_srgb), ("What was found", overlay_srgb)]
+    draw.text((right + layout.right_width, 64), subtitle, GREY_INK, subtitle_font, anchor="ra")
+    left_pictures = [("Photo", photo_srgb), ("Components", overlay_srgb)]
     for (label, picture), place in zip(left_pictures, _places(x, TOP, (1, 2), layout.left_size), strict=True):
         _paste(page, picture, place, layout.left_size, label, CAPTION_SIZE)
     maps = [
@@ -126,7 +135,7 @@ def _paste(
     place: tuple[int, int],
     size: tuple[int, int],
     label: str,
-    text: int,
+    label_size: int,
     hex: str = "",
 ) -> None:
     """Draw a picture with round corners, its caption below it, and a swatch if there is a colour."""
@@ -139,5 +148,5 @@ def _paste(
     if hex:
         draw.rounded_rectangle((left, middle - 11, left + 38, middle + 11), 5, fill=hex)
         left += 50
-        draw.text((place[0] + size[0], middle), hex, QUIET, ImageFont.load_default(MAP_CAPTION_SIZE), anchor="rm")
-    draw.text((left, middle), label, INK, ImageFont.load_default(text), anchor="lm")
+        draw.text((place[0] + size[0], middle), hex, GREY_INK, ImageFont.load_default(MAP_CAPTION_SIZE), anchor="rm")
+    draw.text((left, middle), label, INK, ImageFont.load_default(label_size), anchor="lm")

@@ -11,27 +11,34 @@ from orchestrator.domain.srgb_color import SrgbColor
 
 
 class Region(str, Enum):
-    """Where wood is stained."""
+    """The area in which wood is stained."""
 
-    AUTO = "auto"  # the piece where one stands out and holds most of the wood, else the picture
+    AUTO = "auto"  # PIECE if the photo shows a piece that contains most of the wood, else PICTURE
     PIECE = "piece"
-    PICTURE = "picture"
+    PICTURE = "picture"  # the whole photo
 
 
-MIN_COATS, MAX_COATS = 0.1, 10.0
+MIN_COATS = 0.1
+"""Thinnest film."""
+MAX_COATS = 10.0
+"""Thickest film."""
 
 
 @dataclass(frozen=True)
 class StainOptions:
-    """How to stain an upload. ``preserve_grain`` and ``strength`` in [0, 1], ``coats`` in [0.1, 10]."""
+    """How to stain an upload.
+
+    Raises:
+        InvalidInput: a number is out of range.
+    """
 
     target: SrgbColor
-    stain_name: str = ""
-    preserve_grain: float = 1.0  # 0 paints over the grain, 1 keeps its full contrast
-    strength: float = 1.0  # 0 leaves the wood as it is, 1 reaches the target
-    coats: float = 1.0  # film thickness, relative
+    stain_name: str = ""  # the stain of the catalogue that has this colour, if any
+    preserve_grain: float = 1.0  # 0 hides the grain, 1 keeps its full contrast
+    strength: float = 1.0  # 0 leaves the wood unchanged, 1 reaches the target
+    coats: float = 1.0  # relative film thickness, in [0.1, 10]
     region: Region = Region.AUTO
-    mask_asset_id: str = ""  # an uploaded grey picture, white where to stain; "" finds the wood itself
+    mask_asset_id: str = ""  # an uploaded image, white where to stain; empty stains the wood that is found
     format: ImageFormat = ImageFormat.PNG
 
     def __post_init__(self) -> None:

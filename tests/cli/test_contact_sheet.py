@@ -10,17 +10,18 @@ from tests.support.wooden_scene import wooden_scene
 
 @pytest.mark.parametrize(("height", "width"), [(120, 180), (180, 120), (100, 100), (60, 300)])
 @pytest.mark.parametrize("count", [0, 1, 4, 6])
-def test_the_sheet_is_one_slide_for_any_shape_of_photo_and_number_of_stains(height, width, count):
+def test_the_page_has_a_margin_for_any_aspect_ratio_and_number_of_stains(height, width, count):
     scene = wooden_scene(height, width)
     surface = surface_maps(scene.photo_srgb, scene.maps)
-    stained = [StainedPicture(one.label, one.color.hex, scene.photo_srgb) for one in list(STAINS.values())[:count]]
+    stains = list(STAINS.values())[:count]
+    stained = [StainedPicture(stain.label, stain.color.hex, scene.photo_srgb) for stain in stains]
     page = contact_sheet(scene.photo_srgb, scene.photo_srgb, scene.photo_srgb, surface, stained, title="A board")
     assert page.shape == (HEIGHT, WIDTH, 3)
     border = np.concatenate([page[:40].reshape(-1, 3), page[:, :30].reshape(-1, 3), page[:, -30:].reshape(-1, 3)])
-    assert np.all(border == PAPER)  # nothing runs off the page
+    assert np.all(border == PAPER)
 
 
-def test_the_sheet_shows_each_stain_and_its_swatch():
+def test_the_page_shows_each_stain_and_its_swatch():
     scene = wooden_scene(120, 180)
     surface = surface_maps(scene.photo_srgb, scene.maps)
     walnut = STAINS["walnut"]
