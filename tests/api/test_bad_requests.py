@@ -225,7 +225,7 @@ def test_a_mask_of_another_size_is_refused(client: Heartwood, upload_id: str) ->
     assert refused.value.field == "spec.stain.mask_asset_id"
 
 
-@pytest.mark.parametrize("name", [name for name, case in CORPUS.items() if case.refused])
+@pytest.mark.parametrize("name", [name for name, case in CORPUS.items() if case.rejected])
 def test_an_invalid_photo_is_refused_at_upload(client: Heartwood, name: str) -> None:
     with pytest.raises(ApiError) as refused:
         client.upload_bytes(CORPUS[name].data, name)

@@ -17,7 +17,7 @@ from orchestrator.imaging.color import (
 
 BYTE = st.integers(0, 255)
 
-# Sharma, Wu, Dalal 2005, Table 1: pairs that take every branch of the formula.
+# Sharma, Wu, Dalal 2005, Table 1: pairs that cover every branch of the formula.
 PUBLISHED_PAIRS = [
     ((50.0, 2.6772, -79.7751), (50.0, 0.0, -82.7485), 2.0425),
     ((50.0, 3.1571, -77.2803), (50.0, 0.0, -82.7485), 2.8615),
@@ -40,32 +40,32 @@ PUBLISHED_PAIRS = [
 
 
 @pytest.mark.parametrize(("first", "second", "published"), PUBLISHED_PAIRS)
-def test_ciede2000_gives_the_published_differences_both_ways(first, second, published):
-    assert ciede2000(first, second) == pytest.approx(published, abs=5e-5)  # they are printed with four digits
+def test_ciede2000_returns_the_published_differences_in_both_orders(first, second, published):
+    assert ciede2000(first, second) == pytest.approx(published, abs=5e-5)  # published with four digits
     assert ciede2000(second, first) == pytest.approx(published, abs=5e-5)
 
 
-def test_every_srgb_byte_survives_linear_light():
-    picture = np.arange(256, dtype=np.uint8).reshape(16, 16)
-    assert np.array_equal(srgb_from_linear(linear_from_srgb(picture)), picture)
+def test_every_srgb_byte_survives_the_conversion_to_linear_and_back():
+    image = np.arange(256, dtype=np.uint8).reshape(16, 16)
+    assert np.array_equal(srgb_from_linear(linear_from_srgb(image)), image)
 
 
 @given(st.floats(0, 1))
-def test_encoding_undoes_decoding(value):
-    # 1e-7: the standard's two branches meet with a gap of that size.
+def test_encode_srgb_is_the_inverse_of_decode_srgb(value):
+    # The two branches of the standard differ by 1e-7 where they meet.
     assert encode_srgb(decode_srgb(value)) == pytest.approx(value, abs=1e-7)
 
 
 @given(st.builds(SrgbColor, BYTE, BYTE, BYTE))
-def test_a_colour_survives_linear_light(color):
+def test_a_colour_survives_the_conversion_to_linear_and_back(color):
     assert color_from_linear(linear_from_color(color)) == color
 
 
-def test_white_and_black_have_their_lab_values():
+def test_white_and_black_have_the_expected_lab_values():
     # scikit-image's conversion matrix and white point differ in the fifth digit.
     assert lab_from_linear([1.0, 1.0, 1.0]) == pytest.approx([100, 0, 0], abs=5e-3)
     assert lab_from_linear([0.0, 0.0, 0.0]) == pytest.approx([0, 0, 0], abs=1e-6)
 
 
-def test_light_outside_the_range_is_clipped():
+def test_linear_values_outside_the_range_are_clipped():
     assert srgb_from_linear(np.array([[-0.5, 1.5]], np.float32)).tolist() == [[0, 255]]

@@ -1,4 +1,4 @@
-"""Any photo comes out upright, in sRGB, in its right colours; anything else is refused by name."""
+"""Valid photos are decoded upright and in sRGB; other files are rejected with the field."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from orchestrator.imaging.photo import MAX_BYTES, encode_image, probe_photo, rea
 from tests.support.bad_photos import CORPUS
 
 
-@pytest.mark.parametrize("name", [name for name, case in CORPUS.items() if not case.refused])
-def test_an_odd_photo_comes_out_right(name: str) -> None:
+@pytest.mark.parametrize("name", [name for name, case in CORPUS.items() if not case.rejected])
+def test_unusual_photos_are_decoded_correctly(name: str) -> None:
     case = CORPUS[name]
     srgb = read_photo(case.data).srgb
     assert case.expected is not None
     assert srgb.shape == case.expected.shape
-    # Away from the quarters' edges, where chroma subsampling mixes neighbours.
+    # Chroma subsampling mixes the colours at the edges of the quarters.
     inner = np.r_[4:44, 52:92][:, None], np.r_[4:60, 68:124][None]
     difference = np.abs(srgb[inner].astype(int) - case.expected[inner].astype(int)).max()
     assert difference <= case.tolerance
@@ -29,22 +29,22 @@ def test_an_odd_photo_comes_out_right(name: str) -> None:
     assert (info.height, info.width) == srgb.shape[:2]
 
 
-@pytest.mark.parametrize("name", [name for name, case in CORPUS.items() if case.refused])
-def test_what_is_no_photo_is_refused_quickly_with_its_field(name: str) -> None:
+@pytest.mark.parametrize("name", [name for name, case in CORPUS.items() if case.rejected])
+def test_invalid_photos_are_rejected_quickly_with_their_field(name: str) -> None:
     started = time.monotonic()
-    with pytest.raises(InvalidInput) as refused:
+    with pytest.raises(InvalidInput) as rejected:
         read_photo(CORPUS[name].data, "data")
-    assert refused.value.field == "data"
-    # A refusal comes from the header or the first damaged block; a bomb would take minutes.
+    assert rejected.value.field == "data"
+    # Files are rejected by their header or first damaged block. Decoding a bomb would take minutes.
     assert time.monotonic() - started < 2
 
 
-def test_too_many_bytes_are_refused_before_they_are_looked_at() -> None:
+def test_files_with_too_many_bytes_are_rejected_before_decoding() -> None:
     with pytest.raises(InvalidInput, match="too many"):
         probe_photo(b"\xff\xd8" + b"\0" * MAX_BYTES)
 
 
-def test_a_preview_is_small_and_keeps_the_shape() -> None:
+def test_max_side_shrinks_the_photo_and_keeps_its_aspect_ratio() -> None:
     data = io.BytesIO()
     Pillow.new("RGB", (3000, 2000), (120, 80, 40)).save(data, "JPEG")
     srgb = read_photo(data.getvalue(), max_side=1024).srgb
@@ -53,10 +53,25 @@ def test_a_preview_is_small_and_keeps_the_shape() -> None:
 
 
 @pytest.mark.parametrize("format", list(ImageFormat))
-def test_what_is_written_holds_no_metadata_and_is_the_same_each_time(format: ImageFormat) -> None:
-    picture = np.random.default_rng(0).integers(0, 256, (64, 48, 3), dtype=np.uint8)
-    data = encode_image(picture, format)
-    assert data == encode_image(picture, format)
+def test_encoded_images_are_reproducible_and_have_no_metadata(format: ImageFormat) -> None:
+    image = np.random.default_rng(0).integers(0, 256, (64, 48, 3), dtype=np.uint8)
+    data = encode_image(image, format)
+    assert data == encode_image(image, format)
     assert not Pillow.open(io.BytesIO(data)).getexif()
     if format is ImageFormat.PNG:
-        assert np.array_equal(read_photo(data).srgb, picture)
+        assert np.array_equal(read_photo(data).srgb, image)
+
+
+@pytest.mark.parametrize("format", list(ImageFormat))
+def test_the_alpha_channel_is_encoded(format: ImageFormat) -> None:
+    image = np.random.default_rng(0).integers(0, 256, (64, 48, 4), dtype=np.uint8)
+    decoded = np.asarray(Pillow.open(io.BytesIO(encode_image(image, format))))
+    assert np.array_equal(decoded[..., 3], image[..., 3])
+    if format is ImageFormat.PNG:
+        assert np.array_equal(decoded, image)
+
+
+def test_images_that_are_too_large_for_webp_are_rejected_with_their_field() -> None:
+    with pytest.raises(InvalidInput, match="use PNG") as rejected:
+        encode_image(np.zeros((4, 20_000), np.uint8), ImageFormat.WEBP, "stain.format")
+    assert rejected.value.field == "stain.format"

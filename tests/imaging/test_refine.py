@@ -1,4 +1,4 @@
-"""A box or a point becomes a mask that follows the picture's edges, never a rectangle."""
+"""Boxes, points and likelihoods become masks that follow the edges of the photo."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from orchestrator.imaging.refine import mask_from_likelihood, mask_from_prompt
 
 
 def round_seat(side: int = 400) -> tuple[Image, np.ndarray]:
-    """A brown disc on a grey wall with a little noise, and where it is."""
+    """A brown disc in front of a grey wall with a little noise, and its true mask."""
     truth = np.zeros((side, side), np.uint8)
     cv2.circle(truth, (side // 2, side // 2), side // 4, 255, -1)
     noise = np.random.default_rng(0).normal(0, 3, (side, side, 3))
@@ -20,31 +20,33 @@ def round_seat(side: int = 400) -> tuple[Image, np.ndarray]:
     return np.clip(colour + noise, 0, 255).astype(np.uint8), truth > 0
 
 
-def no_model(photo: Image) -> FloatMap:
+def uniform_likelihood(photo: Image) -> FloatMap:
     return np.full((photo.shape[0] // 4, photo.shape[1] // 4), 0.5, np.float32)
 
 
 def iou(mask: Image, truth: np.ndarray) -> float:
-    found = mask > 127
-    return float((found & truth).sum() / (found | truth).sum())
+    solid = mask > 127
+    return float((solid & truth).sum() / (solid | truth).sum())
 
 
 @pytest.mark.parametrize("slack", [2, 20, 50])
-def test_a_loose_box_finds_the_disc(slack: int) -> None:
+def test_a_loose_box_gives_the_mask_of_the_disc(slack: int) -> None:
     photo, truth = round_seat()
-    mask = mask_from_prompt(photo, Box(100 - slack, 100 - slack, 300 + slack, 300 + slack), (), no_model(photo))
-    # The box's inscribed disc covers 78.5 % of a tight box: above that a rectangle can't come.
+    mask = mask_from_prompt(
+        photo, Box(100 - slack, 100 - slack, 300 + slack, 300 + slack), (), uniform_likelihood(photo)
+    )
+    # A disc covers 78.5 % of its bounding box, so a rectangle has an IoU of at most 0.785.
     assert iou(mask, truth) >= 0.95
 
 
-def test_points_on_and_off_the_piece_decide() -> None:
+def test_points_inside_and_outside_give_the_mask_of_the_disc() -> None:
     photo, truth = round_seat()
     points = (Point(200, 200), Point(230, 180), Point(20, 20, inside=False), Point(380, 380, inside=False))
-    assert iou(mask_from_prompt(photo, None, points, no_model(photo)), truth) >= 0.95
+    assert iou(mask_from_prompt(photo, None, points, uniform_likelihood(photo)), truth) >= 0.95
 
 
-def test_a_flat_picture_gives_no_mask_beyond_the_box() -> None:
-    flat = np.full((200, 200, 3), 128, np.uint8)  # no edge to hold on to
+def test_an_image_without_edges_gives_no_mask_outside_the_box() -> None:
+    flat = np.full((200, 200, 3), 128, np.uint8)
     likelihood = np.zeros((50, 50), np.float32)
     likelihood[15:35, 15:35] = 1.0
     mask = mask_from_prompt(flat, Box(40, 40, 160, 160), (), likelihood)
@@ -54,7 +56,7 @@ def test_a_flat_picture_gives_no_mask_beyond_the_box() -> None:
     assert mask[outside].max() == 0
 
 
-def test_a_coarse_likelihood_is_brought_to_the_photos_edges() -> None:
+def test_a_coarse_likelihood_moves_to_the_edges_of_the_photo() -> None:
     photo, truth = round_seat()
     coarse = cv2.resize(truth.astype(np.float32), (25, 25), interpolation=cv2.INTER_AREA)
     plain = cv2.resize(coarse, (400, 400), interpolation=cv2.INTER_LINEAR) > 0.5
@@ -62,13 +64,13 @@ def test_a_coarse_likelihood_is_brought_to_the_photos_edges() -> None:
     assert (guided != truth).sum() < (plain != truth).sum()
 
 
-def test_bars_thinner_than_a_models_cell_are_cut_out_at_the_photos_edges() -> None:
+def test_bars_thinner_than_a_cell_of_the_model_follow_the_edges_of_the_photo() -> None:
     truth = np.zeros((384, 384), np.uint8)
-    for across in (0, 1):  # the crossed bars of a chair's back
+    for across in (0, 1):  # the crossed bars of a chair back
         ends = ((60, 60), (320, 320)) if across else ((320, 60), (60, 320))
         cv2.line(truth, *ends, color=(1.0,), thickness=5)
     photo = np.where(truth[..., None] > 0, (170, 110, 60), (200, 205, 210)).astype(np.uint8)
-    blurred = cv2.GaussianBlur(truth.astype(np.float32), (0, 0), 4.0)  # as a network with cells of 6 pixels sees them
+    blurred = cv2.GaussianBlur(truth.astype(np.float32), (0, 0), 4.0)  # the output of a network with cells of 6 pixels
     blurred *= 0.9 / blurred.max()
     assert iou(np.where(blurred > 0.5, 255, 0).astype(np.uint8), truth > 0) < 0.97
     assert iou(mask_from_likelihood(photo, blurred), truth > 0) > 0.99

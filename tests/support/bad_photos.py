@@ -1,4 +1,4 @@
-"""Photos that come in from a careless or hostile world: made here, name → bytes and what must happen."""
+"""Unusual, damaged and malicious photos with the expected result of decoding them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.support.pictures import jpeg, wood_photo
 
 pillow_heif.register_heif_opener()
 
-# Red, green, blue and white quarters: what is turned, swapped or shifted shows.
+# Red, green, blue and white quarters reveal rotations, swapped channels and shifts.
 QUARTERS = np.zeros((96, 128, 3), np.uint8)
 QUARTERS[:48, :64], QUARTERS[:48, 64:] = (200, 40, 40), (40, 180, 60)
 QUARTERS[48:, :64], QUARTERS[48:, 64:] = (50, 60, 200), (235, 235, 235)
@@ -24,12 +24,12 @@ QUARTERS[48:, :64], QUARTERS[48:, 64:] = (50, 60, 200), (235, 235, 235)
 
 @dataclass(frozen=True)
 class Case:
-    """One file. ``refused`` ones give InvalidInput; others decode to ``expected`` within ``tolerance``."""
+    """One file. It raises InvalidInput if ``rejected``, else it decodes to ``expected`` within ``tolerance``."""
 
     data: bytes
-    refused: bool = True
+    rejected: bool = True
     expected: np.ndarray | None = None
-    tolerance: int = 12  # JPEG's and WebP's loss at quality 92, in 8-bit steps, away from edges
+    tolerance: int = 12  # loss of JPEG and WebP at quality 92, in 8-bit steps, away from edges
 
 
 def save(picture: Pillow.Image, format: str, **options: object) -> bytes:
@@ -47,9 +47,9 @@ def png_header(width: int, height: int, *chunks: bytes) -> bytes:
     return b"\x89PNG\r\n\x1a\n" + head + b"".join(chunks) + png_chunk(b"IEND", b"")
 
 
-def turned(orientation: int) -> bytes:
-    """QUARTERS stored so that EXIF ``orientation`` brings it upright."""
-    undo = {
+def rotated(orientation: int) -> bytes:
+    """QUARTERS, stored such that the EXIF orientation restores it."""
+    inverse = {
         1: None,
         2: Pillow.Transpose.FLIP_LEFT_RIGHT,
         3: Pillow.Transpose.ROTATE_180,
@@ -60,7 +60,7 @@ def turned(orientation: int) -> bytes:
         8: Pillow.Transpose.ROTATE_270,
     }[orientation]
     picture = Pillow.fromarray(QUARTERS)
-    picture = picture.transpose(undo) if undo is not None else picture
+    picture = picture.transpose(inverse) if inverse is not None else picture
     exif = Pillow.Exif()
     exif[0x0112] = orientation
     return save(picture, "JPEG", quality=95, exif=exif)
@@ -85,12 +85,12 @@ def _corpus() -> dict[str, Case]:
     good = {
         "plain jpeg": Case(photo, False, QUARTERS),
         "progressive jpeg": Case(save(plain, "JPEG", quality=95, progressive=True), False, QUARTERS),
-        "jpeg with something after it": Case(photo + b"PK\x03\x04" + b"\0" * 999, False, QUARTERS),
+        "jpeg followed by other data": Case(photo + b"PK\x03\x04" + b"\0" * 999, False, QUARTERS),
         "plain png": Case(whole_png, False, QUARTERS, 0),
         "webp": Case(save(plain, "WEBP", lossless=True), False, QUARTERS, 1),
         "heic": Case(save(plain, "HEIF", quality=95), False, QUARTERS),
         "opaque alpha": Case(save(alpha, "PNG"), False, QUARTERS, 0),
-        "half clear black over white": Case(save(half, "PNG"), False, np.full((96, 128, 3), 127, np.uint8), 1),
+        "half transparent black on white": Case(save(half, "PNG"), False, np.full((96, 128, 3), 127, np.uint8), 1),
         "16-bit grey": Case(save(Pillow.fromarray(deep), "PNG"), False, grey_rgb, 1),
         "grey": Case(save(Pillow.fromarray(grey), "PNG"), False, grey_rgb, 0),
         "grey with alpha": Case(save(Pillow.fromarray(grey).convert("LA"), "PNG"), False, grey_rgb, 0),
@@ -99,7 +99,7 @@ def _corpus() -> dict[str, Case]:
         "srgb profile": Case(save(plain, "PNG", icc_profile=srgb), False, QUARTERS, 2),
         "broken profile": Case(save(plain, "PNG", icc_profile=b"\0" * 200), False, QUARTERS, 0),
     }
-    good |= {f"turned {number}": Case(turned(number), False, QUARTERS) for number in range(1, 9)}
+    good |= {f"orientation {number}": Case(rotated(number), False, QUARTERS) for number in range(1, 9)}
     bad = {
         "empty": b"",
         "one byte": b"\xff",

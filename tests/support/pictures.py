@@ -1,4 +1,4 @@
-"""Pictures that tests make: a wooden board with grain and a light falling off, on a plain ground."""
+"""Generates photos for tests: a wooden board with grain and uneven lighting on a plain background."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 
 def wood_photo(width: int = 640, height: int = 480, seed: int = 0) -> NDArray[np.uint8]:
-    """[height, width, 3] uint8 sRGB: a board over the middle of a light grey ground, grain along x."""
+    """Return [height, width, 3] uint8 sRGB: a board with grain along x in the middle of a light grey background."""
     random = np.random.default_rng(seed)
     rows = np.cumsum(random.normal(size=(height, 1)), axis=0)
     wave = cv2.resize(random.normal(size=(9, 9)), (width, height), interpolation=cv2.INTER_CUBIC)
@@ -24,19 +24,19 @@ def wood_photo(width: int = 640, height: int = 480, seed: int = 0) -> NDArray[np
 
 
 def wood_box(width: int = 640, height: int = 480) -> tuple[int, int, int, int]:
-    """Left, top, right, bottom of the board in ``wood_photo``."""
+    """Return left, top, right and bottom of the board in ``wood_photo``."""
     return width // 8, height // 6, width * 7 // 8, height * 5 // 6
 
 
 def jpeg(image: NDArray[np.uint8], quality: int = 92) -> bytes:
-    """JPEG bytes of an sRGB picture."""
-    ok, data = cv2.imencode(".jpg", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, quality])
-    assert ok
+    """Encode an sRGB image as JPEG."""
+    encoded, data = cv2.imencode(".jpg", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, quality])
+    assert encoded
     return data.tobytes()
 
 
 def png(image: NDArray[np.uint8]) -> bytes:
-    """PNG bytes of an sRGB or grey picture."""
-    ok, data = cv2.imencode(".png", cv2.cvtColor(image, cv2.COLOR_RGB2BGR) if image.ndim == 3 else image)
-    assert ok
+    """Encode an sRGB or grey image as PNG."""
+    encoded, data = cv2.imencode(".png", cv2.cvtColor(image, cv2.COLOR_RGB2BGR) if image.ndim == 3 else image)
+    assert encoded
     return data.tobytes()

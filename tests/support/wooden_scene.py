@@ -1,4 +1,4 @@
-"""A made-up photo of a wooden board before a grey wall, with everything about it known."""
+"""A synthetic photo of a wooden board in front of a grey wall, with its ground truth."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from orchestrator.imaging.color import srgb_from_linear
 
 @dataclass(frozen=True)
 class WoodenScene:
-    """The photo, what made it, and what a model that is never wrong would say of it."""
+    """The photo, its ground truth, and the outputs of perfect models."""
 
     photo_srgb: Image  # [H, W, 3]
     albedo_linear: FloatMap  # [H, W, 3]
@@ -29,11 +29,11 @@ def wooden_scene(
     wood_share: float = 0.6,
     mean: tuple[float, float, float] = (0.3, 0.16, 0.08),
 ) -> WoodenScene:
-    """Make the scene: grain runs across, light falls off to the right, the maps have half the resolution.
+    """Return a scene with horizontal grain and light that falls off to the right. The maps have half its resolution.
 
     Args:
-        wood_share: share of the picture's rows that the board fills, from below.
-        mean: linear RGB of the wood.
+        wood_share: share of the rows that the board covers, from the bottom.
+        mean: mean linear RGB of the wood.
     """
     random = np.random.default_rng(7)
     streaks = cv2.GaussianBlur(random.standard_normal((height, width)).astype(np.float32), (0, 0), 12, sigmaY=1.2)
