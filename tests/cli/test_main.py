@@ -15,8 +15,8 @@ from orchestrator.protocol.heartwood.v1 import job_pb2
 from tests.support.cli import Cli
 
 MAX_HELP_RATIO = 5.0
-"""Duration of ``heartwood --help`` relative to importing typer and rich, which it needs. It was 2 when measured, and about
-18 when every command imported everything."""
+"""Duration of ``heartwood --help`` relative to importing typer and rich, which it needs. It was 2 when measured, and
+about 18 when every command imported everything."""
 CLIENT_ONLY = {"numpy", "cv2", "scipy", "skimage", "PIL", "sqlalchemy", "dbos", "orchestrator.service"}
 
 
