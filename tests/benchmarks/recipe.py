@@ -1,7 +1,7 @@
-"""The simple recipe that Heartwood replaces, as such scripts are written; here only to be measured beside it.
+"""A simple recipe for staining, as the baseline of the stain benchmarks.
 
-Single-blur Retinex with a 51 px Gaussian; Lab a, b interpolated to the target; a 5 px high-pass added back with a
-weight; Sobel normals; variance in 15 px windows as roughness. All outputs at the photo's resolution.
+Retinex with one 51 px Gaussian; Lab a and b interpolated to the target; a weighted 5 px high-pass added back; Sobel
+normals; variance in 15 px windows as roughness. All outputs have the resolution of the photo.
 """
 
 from __future__ import annotations
@@ -15,11 +15,12 @@ from orchestrator.domain.images import FloatMap, Image
 from orchestrator.domain.srgb_color import SrgbColor
 
 EPSILON = 1e-3
+"""Avoids divisions by 0."""
 
 
 @dataclass(frozen=True)
 class RecipeResult:
-    """What the recipe leaves in memory."""
+    """The outputs of the recipe."""
 
     albedo_linear: FloatMap  # [H, W, 3] unstained; up to scale
     shading_linear: FloatMap  # [H, W] up to scale
@@ -32,12 +33,12 @@ class RecipeResult:
 def recipe(
     photo_srgb: Image, target: SrgbColor, *, strength: float = 1.0, grain: float = 1.0, mask: Image | None = None
 ) -> RecipeResult:
-    """Run the whole recipe. ``mask`` [H, W] uint8 says where to recolour; without it everywhere."""
+    """Run the recipe inside ``mask`` [H, W] uint8, or on the whole photo."""
     photo = photo_srgb.astype(np.float32) / 255
     linear = np.where(photo <= 0.04045, photo / 12.92, ((photo + 0.055) / 1.055) ** 2.4).astype(np.float32)
     grey_linear = cv2.cvtColor(linear, cv2.COLOR_RGB2GRAY)
     shading = cv2.GaussianBlur(grey_linear, (51, 51), 0) + EPSILON
-    # Retinex gives reflectance up to scale; its median is put at a middle grey so that it can be shown.
+    # Retinex returns reflectance up to scale. Its median is mapped to a middle grey.
     albedo = linear / shading[..., None]
     albedo = np.clip(albedo * (0.3 / float(np.median(albedo))), 0, 1).astype(np.float32)
     albedo_srgb = np.where(albedo <= 0.0031308, albedo * 12.92, 1.055 * albedo ** (1 / 2.4) - 0.055).astype(np.float32)
@@ -63,8 +64,8 @@ def recipe(
     )
 
 
-def _recolor(picture: FloatMap, target: SrgbColor, amount: FloatMap, detail: FloatMap) -> Image:
-    lab = cv2.cvtColor(picture, cv2.COLOR_RGB2LAB)
+def _recolor(image_srgb: FloatMap, target: SrgbColor, amount: FloatMap, detail: FloatMap) -> Image:
+    lab = cv2.cvtColor(image_srgb, cv2.COLOR_RGB2LAB)
     goal = np.array([[[target.red, target.green, target.blue]]], np.float32) / 255
     goal_lab = cv2.cvtColor(goal, cv2.COLOR_RGB2LAB)[0, 0]
     for channel in (1, 2):

@@ -1,4 +1,4 @@
-"""What a benchmark found: a table to read and a JSON file, with the machine it ran on."""
+"""Reports the figures of a benchmark as a table and as JSON, with a description of the machine."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from rich.table import Table
 
 @dataclass(frozen=True)
 class Figure:
-    """One number. ``bound`` is '< x', '<= x', '>= x', '> x', '== x', 'x .. y', or empty if there is no bound."""
+    """One figure. ``bound`` is '< x', '<= x', '>= x', '> x', '== x', 'x .. y', or empty if there is no bound."""
 
     name: str
     value: float
@@ -24,7 +24,7 @@ class Figure:
 
     @property
     def holds(self) -> bool | None:
-        """Whether the bound holds; None without one."""
+        """Whether the bound holds. None if there is no bound."""
         if not self.bound:
             return None
         if ".." in self.bound:
@@ -36,17 +36,17 @@ class Figure:
 
 
 def machine() -> dict[str, str | int]:
-    """Where the benchmark ran; no host name."""
+    """Describe the machine, without its host name."""
     cpu = next((line.split(":")[1].strip() for line in _cpu_lines() if line.startswith("model name")), "unknown")
     return {"cpu": cpu, "cores": os.cpu_count() or 0, "system": platform.system(), "python": platform.python_version()}
 
 
 def report(title: str, figures: list[Figure], json_file: Path | None) -> None:
-    """Print a table, and write ``{"machine": …, "figures": …}`` to ``json_file`` where one is given."""
-    about = machine()
-    table = Table(title=f"{title} · {about['cpu']}, {about['cores']} cores", title_justify="left")
-    for heading, side in (("figure", "left"), ("value", "right"), ("unit", "left"), ("bound", "left"), ("", "left")):
-        table.add_column(heading, justify="right" if side == "right" else "left")
+    """Print a table, and write ``{"machine": …, "figures": …}`` to ``json_file`` if it is given."""
+    description = machine()
+    table = Table(title=f"{title} · {description['cpu']}, {description['cores']} cores", title_justify="left")
+    for heading in ("figure", "value", "unit", "bound", ""):
+        table.add_column(heading, justify="right" if heading == "value" else "left")
     marks = {None: "", True: "[green]holds[/]", False: "[red]does not hold[/]"}
     for figure in figures:
         table.add_row(figure.name, f"{figure.value:.4g}", figure.unit, figure.bound, marks[figure.holds])
@@ -56,7 +56,7 @@ def report(title: str, figures: list[Figure], json_file: Path | None) -> None:
             figure.name: {"value": figure.value, "unit": figure.unit, "bound": figure.bound, "holds": figure.holds}
             for figure in figures
         }
-        json_file.write_text(json.dumps({"machine": about, "figures": body}, indent=2) + "\n", encoding="utf-8")
+        json_file.write_text(json.dumps({"machine": description, "figures": body}, indent=2) + "\n", encoding="utf-8")
 
 
 def _cpu_lines() -> list[str]:

@@ -1,11 +1,11 @@
-"""How good are the stain and its maps, beside the simple recipe? On rendered furniture whose truth is known.
+"""Measures the quality of the stain and its maps, compared with a simple recipe, on renders with ground truth.
 
 python -m tests.benchmarks.stain_quality [--json FILE] [--pictures DIR]
 
-The pictures are rendered first where they are not there yet (14 pieces, about four minutes on two cores).
+Missing images are rendered first: 14 pieces, about four minutes on two cores.
 
-Both get the same pictures and, for the stain's colour, the same true wood mask. The models answer through a real
-Triton. Colours are means in linear light over the true wood; errors of maps are means over pictures.
+Heartwood and the recipe process the same images with the same true wood mask. The models are served by Triton. Colours
+are means in linear light over the true wood. Errors of maps are means over the images.
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ import argparse
 import subprocess
 import sys
 from collections import defaultdict
-from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -40,44 +39,48 @@ from tests.benchmarks.report import Figure, report
 from tests.benchmarks.running_models import triton_models
 
 Figures = dict[str, list[float]]
+"""Values of each figure, one per image or per image and stain."""
 PICTURES = Path("output/benchmark_pictures")
+"""Default folder of the rendered images."""
 
 
 def measure_stains(photo: Image, maps: MaterialMaps, wood: Image, figures: Figures) -> None:
-    """Stain with the whole catalogue inside the mask ``wood`` and add to the figures of ours and the recipe's."""
+    """Apply every stain of the catalogue inside the mask ``wood``, with Heartwood and with the recipe."""
     inside = wood > 127
     outside = cv2.dilate(wood, np.ones((2 * EDGE + 1, 2 * EDGE + 1), np.uint8)) == 0
-    first = StainOptions(next(iter(STAINS.values())).color)
-    bare = stain(photo, maps, replace(first, strength=0.0), mask=wood)
-    recipe_bare = recipe(photo, first.target, strength=0.0, grain=0.0, mask=wood)
-    for one in STAINS.values():
-        goal = lab_from_linear(linear_from_color(one.color))
-        ours = stain(photo, maps, StainOptions(one.color), mask=wood)
-        theirs = recipe(photo, one.color, mask=wood)
-        for prefix, albedo in (("stain", ours.albedo), ("recipe", theirs.stained_albedo)):
+    color = next(iter(STAINS.values())).color
+    bare = stain(photo, maps, StainOptions(color, strength=0.0), mask=wood)
+    recipe_bare = recipe(photo, color, strength=0.0, grain=0.0, mask=wood)
+    for catalogue_stain in STAINS.values():
+        color = catalogue_stain.color
+        goal = lab_from_linear(linear_from_color(color))
+        stained = stain(photo, maps, StainOptions(color), mask=wood)
+        recipe_stained = recipe(photo, color, mask=wood)
+        for prefix, albedo in (("stain", stained.albedo), ("recipe", recipe_stained.stained_albedo)):
             reached = lab_from_linear(linear_from_srgb(albedo)[inside].mean(axis=0))
             figures[f"{prefix}_delta_e"].append(float(ciede2000(reached, goal)))
-        figures["stain_outside_difference"].append(_largest_difference(ours.preview, photo, outside))
-        figures["stain_outside_albedo_difference"].append(_largest_difference(ours.albedo, bare.albedo, outside))
+        figures["stain_outside_difference"].append(_max_difference(stained.preview, photo, outside))
+        figures["stain_outside_albedo_difference"].append(_max_difference(stained.albedo, bare.albedo, outside))
 
-        _grain(figures, "stain", bare.albedo, ours.albedo, wood)
-        _grain(figures, "recipe", recipe_bare.stained_albedo, theirs.stained_albedo, wood)
-        _grain(figures, "stain_preview", photo, ours.preview, wood)
-        painted = stain(photo, maps, StainOptions(one.color, preserve_grain=0.0), mask=wood)
+        _measure_grain(figures, "stain", bare.albedo, stained.albedo, wood)
+        _measure_grain(figures, "recipe", recipe_bare.stained_albedo, recipe_stained.stained_albedo, wood)
+        _measure_grain(figures, "stain_preview", photo, stained.preview, wood)
+        painted = stain(photo, maps, StainOptions(color, preserve_grain=0.0), mask=wood)
         figures["stain_contrast_painted"].append(grain_kept(bare.albedo, painted.albedo, wood)[1])
         figures["stain_preview_contrast_painted"].append(grain_kept(photo, painted.preview, wood)[1])
 
 
 def measure_maps(picture: FurniturePicture, maps: MaterialMaps, figures: Figures) -> None:
-    """Compare albedo, shading, normals and roughness with the truth, ours and the recipe's."""
+    """Compare albedo, shading, normals and roughness of Heartwood and of the recipe with the ground truth."""
     photo = picture.photo_srgb
     rows = Decomposition.fit(photo, maps, wood_probability(maps, StainOptions.region)).read(np.arange(photo.shape[0]))
     linear = linear_from_srgb(photo)
     albedo = np.stack(rows.albedo_linear, axis=-1)
     surface = surface_maps(photo, maps)
-    theirs = recipe(photo, next(iter(STAINS.values())).color)
+    baseline = recipe(photo, next(iter(STAINS.values())).color)
+    baseline_shading = np.dstack([baseline.shading_linear] * 3)
     valid, piece = picture.valid & picture.foreground, picture.foreground
-    for prefix, found, shading, normal, roughness in (
+    for prefix, estimated_albedo, shading, normal, roughness in (
         (
             "stain",
             albedo,
@@ -85,9 +88,9 @@ def measure_maps(picture: FurniturePicture, maps: MaterialMaps, figures: Figures
             (surface.normal.astype(np.float32) - 128) / 127,
             surface.roughness / np.float32(255),
         ),
-        ("recipe", theirs.albedo_linear, np.dstack([theirs.shading_linear] * 3), theirs.normal, theirs.roughness),
+        ("recipe", baseline.albedo_linear, baseline_shading, baseline.normal, baseline.roughness),
     ):
-        figures[f"{prefix}_albedo_si_rmse"].append(si_rmse(found, picture.albedo_linear, valid))
+        figures[f"{prefix}_albedo_si_rmse"].append(si_rmse(estimated_albedo, picture.albedo_linear, valid))
         figures[f"{prefix}_shading_si_rmse"].append(si_rmse(shading, picture.shading_linear, valid))
         figures[f"{prefix}_normal_error"].append(mean_angular_error_deg(normal, picture.normal, piece))
         figures[f"{prefix}_roughness_error"].append(float(np.abs(roughness - picture.roughness)[piece].mean()))
@@ -95,18 +98,18 @@ def measure_maps(picture: FurniturePicture, maps: MaterialMaps, figures: Figures
     figures["wood_iou"].append(float((mask & picture.wood).sum() / max((mask | picture.wood).sum(), 1)))
 
 
-def _grain(figures: Figures, prefix: str, before: Image, after: Image, wood: Image) -> None:
+def _measure_grain(figures: Figures, prefix: str, before: Image, after: Image, wood: Image) -> None:
     correlation, contrast = grain_kept(before, after, wood)
     figures[f"{prefix}_grain_correlation"].append(correlation)
     figures[f"{prefix}_grain_contrast"].append(contrast)
 
 
-def _largest_difference(first: Image, second: Image, where: Image) -> float:
+def _max_difference(first: Image, second: Image, where: Image) -> float:
     return float(np.abs(first.astype(np.int16) - second)[where].max(initial=0))
 
 
 def measure_all(pictures: list[FurniturePicture], models: MaterialModels) -> Figures:
-    """The figures of every picture, and of the photograph where no truth is needed."""
+    """Measure all images, and a photograph without ground truth for the figures that need none."""
     figures: Figures = defaultdict(list)
     for number, picture in enumerate(pictures, start=1):
         print(f"[{number}/{len(pictures) + 1}] {picture.name}", flush=True)
@@ -121,7 +124,7 @@ def measure_all(pictures: list[FurniturePicture], models: MaterialModels) -> Fig
 
 
 def reported(figures: Figures) -> list[Figure]:
-    """What the issue asks for, each beside the recipe's value."""
+    """Return the reported figures with their bounds, next to those of the recipe."""
     mean = {name: float(np.mean(values)) for name, values in figures.items()}
     rows = [
         Figure("delta_e", mean["stain_delta_e"], "dE00", "<= 2.0"),
@@ -147,17 +150,17 @@ def reported(figures: Figures) -> list[Figure]:
         ("normal_error", "degrees", 1.0),
         ("roughness_error", "", 1.0),
     ):
-        theirs = mean[f"recipe_{name}"]
-        rows.append(Figure(name, mean[f"stain_{name}"], unit, f"<= {share * theirs:.4g}"))
-        rows.append(Figure(f"{name}_recipe", theirs, unit))
+        recipe_mean = mean[f"recipe_{name}"]
+        rows.append(Figure(name, mean[f"stain_{name}"], unit, f"<= {share * recipe_mean:.4g}"))
+        rows.append(Figure(f"{name}_recipe", recipe_mean, unit))
     rows.append(Figure("wood_iou", mean["wood_iou"], ""))
     return rows
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--json", type=Path, help="write the figures to this file")
-    parser.add_argument("--pictures", type=Path, default=PICTURES, help=f"where they are kept (default {PICTURES})")
+    parser.add_argument("--json", type=Path, help="write the figures to this JSON file")
+    parser.add_argument("--pictures", type=Path, default=PICTURES, help=f"folder of the images (default: {PICTURES})")
     arguments = parser.parse_args()
     command = [sys.executable, "-m", "tests.benchmarks.furniture.render", "--out", str(arguments.pictures)]
     subprocess.run(command, check=True)

@@ -1,4 +1,4 @@
-"""The benchmark's furniture: what may be shown, and that Debian's package is read right."""
+"""The furniture of the benchmarks: licences, completeness and the contents of Debian's package."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from tests.benchmarks.furniture.catalogue import ARCHIVE_LICENSES, read_catalogu
 from tests.benchmarks.furniture.pictures import CLASSES
 
 
-def test_picks_name_only_allowed_licences() -> None:
+def test_picks_have_only_allowed_licences() -> None:
     picks = read_picks()
     for piece in picks["pick"] + picks["demo"]:
         assert piece["license"] == ARCHIVE_LICENSES[piece["archive"]], piece["name"]
-    assert {piece["license"] for piece in picks["demo"]} == {"CC0-1.0"}, "the demo's photos are in the package"
+    assert {piece["license"] for piece in picks["demo"]} == {"CC0-1.0"}, "the demo photos are part of the package"
 
 
 def test_picks_are_complete() -> None:
@@ -30,7 +30,7 @@ def test_picks_are_complete() -> None:
 
 
 @pytest.mark.skipif(not INSTALLED.is_dir(), reason=f"Debian's {PACKAGE} is not installed")
-def test_every_pick_is_in_the_package_with_its_author_and_materials(tmp_path: Path) -> None:
+def test_every_pick_is_in_the_debian_package_with_its_author_and_materials(tmp_path: Path) -> None:
     picks = read_picks()
     for piece in picks["pick"] + picks["demo"]:
         archive = INSTALLED / f"{piece['archive']}.sh3f"

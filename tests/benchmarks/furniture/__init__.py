@@ -1,1 +1,1 @@
-"""Pictures of real furniture models, path-traced with their ground truth, for the benchmarks."""
+"""Path-traced images of furniture models with ground truth, for the benchmarks."""

@@ -1,4 +1,4 @@
-"""Read furniture models out of Debian's package ``sweethome3d-furniture`` (``.sh3f`` are zip files)."""
+"""Reads furniture models from Debian's package ``sweethome3d-furniture``. Its ``.sh3f`` files are ZIP archives."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import Any
 
 PICKS = Path(__file__).with_name("picks.toml")
-# What the package's copyright file says of each library, and only licences that let us render and show.
 ARCHIVE_LICENSES = {"BlendSwap-CC-0": "CC0-1.0", "BlendSwap-CC-BY": "CC-BY-3.0", "Scopia": "CC-BY-3.0"}
+"""Licence of each library that may be rendered and published, from the copyright file of the package."""
 
 
 @dataclass(frozen=True)
 class Model:
-    """One entry of a library's catalogue. ``path`` is the OBJ inside the archive."""
+    """One entry in the catalogue of a library. ``path`` is the OBJ file inside the archive."""
 
     name: str
     author: str
@@ -25,7 +25,7 @@ class Model:
 
 
 def read_catalogue(archive: Path) -> dict[str, Model]:
-    """Return the library's models by their path inside the archive."""
+    """Return the models of a library by their path inside the archive."""
     with zipfile.ZipFile(archive) as library:
         text = library.read("PluginFurnitureCatalog.properties").decode("latin-1")
     entries: dict[str, dict[str, str]] = {}
@@ -41,7 +41,7 @@ def read_catalogue(archive: Path) -> dict[str, Model]:
 
 
 def unpack_model(archive: Path, model_path: str, folder: Path) -> Path:
-    """Unpack the model's folder (OBJ, MTL, textures, licence) into ``folder``; return the OBJ."""
+    """Unpack the folder of a model (OBJ, MTL, textures, licence) into ``folder`` and return the OBJ file."""
     prefix = model_path.rsplit("/", 1)[0] + "/"
     with zipfile.ZipFile(archive) as library:
         library.extractall(folder, [name for name in library.namelist() if name.startswith(prefix)])
@@ -49,5 +49,5 @@ def unpack_model(archive: Path, model_path: str, folder: Path) -> Path:
 
 
 def read_picks() -> dict[str, Any]:
-    """Return ``picks.toml``: ``rooms`` by name, and the lists ``pick`` and ``demo``."""
+    """Return the content of ``picks.toml``: ``rooms`` by name, and the lists ``pick`` and ``demo``."""
     return tomllib.loads(PICKS.read_text(encoding="utf-8"))

@@ -1,4 +1,4 @@
-"""Furniture models by others as GLB, as Heartwood's own import reads them."""
+"""Converts third-party furniture models to GLB with Heartwood's own import."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from tests.benchmarks.furniture.catalogue import read_catalogue, read_picks, unp
 
 
 def furniture_glb(name: str, folder: Path) -> Path:
-    """Write the piece ``name`` of ``picks.toml`` as ``folder/NAME.glb``, unless it is there; return its path."""
+    """Write the piece ``name`` of ``picks.toml`` to ``folder/NAME.glb`` unless the file exists, and return its path."""
     target = folder / f"{name}.glb"
     if not target.exists():
         work = folder / f".{name}"
         work.mkdir(parents=True, exist_ok=True)
-        piece = next(one for one in read_picks()["pick"] if one["name"] == name)
+        piece = next(piece for piece in read_picks()["pick"] if piece["name"] == name)
         archive = furniture_folder(work) / f"{piece['archive']}.sh3f"
         obj = unpack_model(archive, read_catalogue(archive)[piece["model"]].path, work / "obj")
         packed = shutil.make_archive(str(work / "model"), "zip", obj.parent)

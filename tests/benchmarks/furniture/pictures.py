@@ -1,4 +1,4 @@
-"""The pictures with their truth: made from a render's passes, saved, and loaded by the benchmarks."""
+"""Converts render passes to images with ground truth, and saves and loads them."""
 
 from __future__ import annotations
 
@@ -15,57 +15,59 @@ from export_models.dataset.samples import read_passes
 
 BACKGROUND = "background"
 CLASSES = ("wood", "fabric", "metal", "plastic", "paint", "stone")
-"""Surface classes of the pieces; ``material`` holds 0 for background and 1 + the place in this tuple."""
+"""Surface classes of the pieces. ``material`` is 0 for the background, else 1 + the index in this tuple."""
 MATERIAL_NAMES = (BACKGROUND, *CLASSES)
-MIN_ALBEDO = 0.02  # below, photo / albedo is noise
+"""Names of the values of ``material``."""
+MIN_ALBEDO = 0.02
+"""Albedo below which photo / albedo is dominated by noise."""
 
 
 @dataclass(frozen=True)
 class FurniturePicture:
-    """One path-traced photo of a piece and what is true of each of its pixels.
+    """One path-traced photo of a piece with its ground truth.
 
-    albedo_linear × shading_linear = the linear photo wherever ``valid``. Masks are free of anti-aliasing:
-    true where the class covers at least half of the pixel.
+    albedo_linear × shading_linear equals the linear photo where ``valid``. Masks are true where the class covers at
+    least half of the pixel.
     """
 
     name: str
     photo_srgb: NDArray[np.uint8]  # [H, W, 3]
     albedo_linear: NDArray[np.float32]  # [H, W, 3] base colour, linear RGB in [0, 1]
-    shading_linear: NDArray[np.float32]  # [H, W, 3] linear, >= 0, highlights included; 0 where not valid
-    valid: NDArray[np.bool_]  # [H, W] every albedo channel > 0.02 and no photo channel clipped
+    shading_linear: NDArray[np.float32]  # [H, W, 3] linear, >= 0, with highlights; 0 where not valid
+    valid: NDArray[np.bool_]  # [H, W] every albedo channel > MIN_ALBEDO, no clipped photo channel
     normal: NDArray[np.float32]  # [H, W, 3] unit, camera space: +X right, +Y up, +Z to the camera
     roughness: NDArray[np.float32]  # [H, W] in [0, 1]
-    ambient_occlusion: NDArray[np.float32]  # [H, W] in [0, 1], 1 is open; rays of 0.5 m
-    depth: NDArray[np.float32]  # [H, W] metres from the camera's plane
+    ambient_occlusion: NDArray[np.float32]  # [H, W] in [0, 1], 1 is unoccluded; rays of 0.5 m
+    depth: NDArray[np.float32]  # [H, W] distance from the camera plane in metres
     wood: NDArray[np.bool_]  # [H, W] wood of the piece
     foreground: NDArray[np.bool_]  # [H, W] the piece
     material: NDArray[np.uint8]  # [H, W] index into MATERIAL_NAMES
-    credit: str  # model, author, licence, in one line
+    credit: str  # model, author and licence in one line
 
 
 def load(directory: Path) -> list[FurniturePicture]:
-    """Return every finished picture under ``directory``, sorted by name.
+    """Load all finished images in ``directory``, sorted by name.
 
     Raises:
-        FileNotFoundError: there is none.
+        FileNotFoundError: there are none.
     """
     folders = sorted(path.parent for path in Path(directory).glob("*/meta.json"))
     if not folders:
         raise FileNotFoundError(
-            f"no pictures in {directory}; make them: python -m tests.benchmarks.furniture.render --out {directory}"
+            f"there are no images in {directory}; run python -m tests.benchmarks.furniture.render --out {directory}"
         )
     return [load_one(folder) for folder in folders]
 
 
 def load_one(folder: Path) -> FurniturePicture:
-    """Read one picture's folder: ``photo.png``, ``truth.npz``, ``meta.json``."""
+    """Load an image from its folder with ``photo.png``, ``truth.npz`` and ``meta.json``."""
     meta = json.loads((folder / "meta.json").read_text(encoding="utf-8"))
     with np.load(folder / "truth.npz") as truth, Image.open(folder / "photo.png") as photo:
         return FurniturePicture(folder.name, np.asarray(photo.convert("RGB")), **truth, credit=meta["credit"])
 
 
 def save_picture(exr: Path, folder: Path, meta: dict[str, object]) -> None:
-    """Turn a render's passes into ``folder``; ``meta.json`` comes last and marks it finished."""
+    """Write the passes of a render to ``folder``. ``meta.json`` is written last, which marks the image as finished."""
     passes = read_passes(exr)
     world_to_camera = np.array(json.loads(exr.with_suffix(".json").read_text())["camera_to_world"]).T
     linear = expose(passes["Combined"][..., :3])

@@ -1,9 +1,9 @@
-"""Render the benchmark's pictures with their truth, or the demo's photos.
+"""Renders the images of the benchmarks with their ground truth, or the demo photos.
 
 python -m tests.benchmarks.furniture.render --out DIR [--count 14] [--size 640] [--seed 1]
 python -m tests.benchmarks.furniture.render --demo
 
-Needs the extra ``bench`` (bpy, OpenEXR). Finished pieces are kept, so an interrupted run goes on where it was.
+Requires the extra ``bench`` (bpy, OpenEXR). Finished images are kept, so that an interrupted run can be continued.
 """
 
 from __future__ import annotations
@@ -27,7 +27,16 @@ from tests.benchmarks.furniture.pictures import CLASSES, save_picture, to_srgb
 
 BLENDER_CODE = Path(__file__).with_name("scene_blender.py")
 DEMO_FOLDER = Path(__file__).parents[3] / "orchestrator" / "demo_photos"
-DEMO_SIZE, DEMO_SAMPLES, DEMO_QUALITY, DEMO_MAX_BYTES = 1600, 12, 92, 500_000
+DEMO_SIZE = 1600
+"""Longer side of the demo photos in pixels."""
+DEMO_SAMPLES = 12
+"""Paths per pixel of the demo photos, before denoising."""
+DEMO_QUALITY = 92
+"""JPEG quality of the demo photos."""
+DEMO_MIN_QUALITY = 70
+"""Lower limit of the JPEG quality."""
+DEMO_MAX_BYTES = 500_000
+"""Maximum size of a demo photo, because the photos are part of the package."""
 
 
 def main() -> None:
@@ -37,14 +46,14 @@ def main() -> None:
     pieces = [piece | {"seed": arguments.seed * 1000 + number} for number, piece in enumerate(chosen)]
     out: Path = DEMO_FOLDER if arguments.demo else arguments.out
     missing = [piece for piece in pieces if not finished(out, piece["name"], arguments.demo)]
-    print(f"{len(pieces) - len(missing)} of {len(pieces)} pictures are there already", flush=True)
+    print(f"{len(pieces) - len(missing)} of {len(pieces)} pictures exist", flush=True)
     if not missing:
         return
     with tempfile.TemporaryDirectory() as folder:
         scratch = Path(folder)
         job = make_job(missing, picks["rooms"], arguments, scratch)
         for done, name in enumerate(render(job, scratch, arguments.python), start=1):
-            piece = next(one for one in missing if one["name"] == name)
+            piece = next(piece for piece in missing if piece["name"] == name)
             exr = scratch / f"{name}.exr"
             if arguments.demo:
                 save_demo_photo(exr, out / f"{name}.jpg")
@@ -57,13 +66,13 @@ def main() -> None:
 def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     target = parser.add_mutually_exclusive_group(required=True)
-    target.add_argument("--out", type=Path, help="folder for the benchmark's pictures")
-    target.add_argument("--demo", action="store_true", help="make orchestrator/demo_photos again instead")
-    parser.add_argument("--count", type=int, default=14, help="how many pieces, in the order of picks.toml")
+    target.add_argument("--out", type=Path, help="folder for the images of the benchmarks")
+    target.add_argument("--demo", action="store_true", help="render orchestrator/demo_photos instead")
+    parser.add_argument("--count", type=int, default=14, help="number of pieces, in the order of picks.toml")
     parser.add_argument("--size", type=int, default=640, help="longer side in pixels")
     parser.add_argument("--seed", type=int, default=1, help="seed of the boards and of the sampling")
-    parser.add_argument("--samples", type=int, default=16, help="paths a pixel, before denoising")
-    parser.add_argument("--python", default=sys.executable, help="a Python that has the bpy wheel")
+    parser.add_argument("--samples", type=int, default=16, help="paths per pixel, before denoising")
+    parser.add_argument("--python", default=sys.executable, help="a Python interpreter with the bpy wheel")
     return parser.parse_args()
 
 
@@ -74,7 +83,7 @@ def finished(out: Path, name: str, demo: bool) -> bool:
 def make_job(
     pieces: list[dict[str, Any]], rooms: dict[str, Any], arguments: argparse.Namespace, scratch: Path
 ) -> dict[str, Any]:
-    """Unpack the models and say everything that the Blender side needs to know."""
+    """Unpack the models and describe the job for ``scene_blender.py``."""
     library = furniture_folder(scratch)
     described = []
     for piece in pieces:
@@ -98,10 +107,10 @@ def make_job(
 
 
 def render(job: dict[str, Any], scratch: Path, python: str) -> Iterator[str]:
-    """Run the one Blender child; yield each piece's name as soon as its EXR is there.
+    """Run Blender in a child process and yield the name of each piece when its EXR file is complete.
 
     Raises:
-        RuntimeError: Blender failed; its last lines are in the message.
+        RuntimeError: Blender failed. The message contains the last lines of its output.
     """
     job_file = scratch / "job.json"
     job_file.write_text(json.dumps(job))
@@ -113,11 +122,11 @@ def render(job: dict[str, Any], scratch: Path, python: str) -> Iterator[str]:
                 lines = [*lines[-19:], line]
                 if line.startswith("rendered "):
                     yield line.split()[1]
-        except BaseException:  # also GeneratorExit: the child never outlives us
+        except BaseException:  # includes GeneratorExit, so that the child never outlives the generator
             blender.kill()
             raise
     if blender.returncode != 0:
-        raise RuntimeError(f"Blender ended with {blender.returncode}:\n{''.join(lines)}")
+        raise RuntimeError(f"Blender exited with code {blender.returncode}:\n{''.join(lines)}")
 
 
 def describe(piece: dict[str, Any], arguments: argparse.Namespace) -> dict[str, object]:
@@ -127,9 +136,9 @@ def describe(piece: dict[str, Any], arguments: argparse.Namespace) -> dict[str, 
 
 
 def save_demo_photo(exr: Path, jpeg: Path) -> None:
-    """Write the JPEG at quality 92, or the best quality below it that stays within 500 kB."""
+    """Write the JPEG at DEMO_QUALITY, or at the highest lower quality that fits in DEMO_MAX_BYTES."""
     photo = Image.fromarray(to_srgb(expose(read_passes(exr)["Combined"][..., :3])))
-    for quality in range(DEMO_QUALITY, 70, -3):
+    for quality in range(DEMO_QUALITY, DEMO_MIN_QUALITY, -3):
         photo.save(jpeg, quality=quality, optimize=True)
         if jpeg.stat().st_size <= DEMO_MAX_BYTES:
             return

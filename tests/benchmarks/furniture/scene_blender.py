@@ -1,8 +1,8 @@
-"""Blender side: build one scene a piece and render it into a multilayer EXR. Run as a child process.
+"""Blender script: builds a scene for each piece and renders it to a multilayer EXR file.
 
-``python scene_blender.py JOB.json`` with a Python that has the ``bpy`` wheel. The job is what
-``render.py`` writes: render settings, the surface classes, and per piece the OBJ, its height in metres,
-which materials it has and what scene it stands in. World frame: metres, +Z up, the piece faces -Y.
+Run as ``python scene_blender.py JOB.json`` by a Python with the ``bpy`` wheel. ``render.py`` writes the job: render
+settings, surface classes, and for each piece its OBJ file, height in metres, materials and room. World frame: metres,
++Z up, the piece faces -Y.
 """
 
 from __future__ import annotations
@@ -26,13 +26,20 @@ from export_models.dataset.blender.cycles import configure_cycles
 from export_models.dataset.connectivity import label_connected
 from export_models.dataset.meshes import board_frame
 
-FILL = 0.80  # share of the picture that the piece's outline may take
+FILL = 0.80
+"""Largest share of the image's width or height that the piece covers."""
 AO_DISTANCE_M = 0.5
-THRESHOLD, BOUNCES = 0.04, 3
+"""Length of the rays for ambient occlusion."""
+NOISE_THRESHOLD = 0.04
+"""Cycles' noise threshold for adaptive sampling."""
+BOUNCES = 3
+"""Maximum light bounces."""
+SMOOTH_ANGLE_DEG = 35
+"""Edges below this angle are shaded smoothly."""
 
 
 def import_piece(piece: dict[str, Any]) -> bpy.types.Object:
-    """Import the OBJ upright as one object, scaled to its height, centred, on the floor."""
+    """Import the OBJ file as one upright object, scaled to its height, centred and standing on the floor."""
     bpy.ops.wm.obj_import(filepath=piece["obj"], forward_axis="NEGATIVE_Z", up_axis="Y")
     meshes = [o for o in bpy.context.scene.objects if o.type == "MESH"]
     bpy.ops.object.select_all(action="DESELECT")
@@ -57,7 +64,7 @@ def import_piece(piece: dict[str, Any]) -> bpy.types.Object:
 
 
 def clean_normals(flat: bool) -> None:
-    """Give the active mesh outward faces, smooth up to 35° unless flat: the models' normals are wrong in places."""
+    """Recompute the normals of the active mesh, because some models have wrong ones. Shade it smoothly unless flat."""
     bpy.ops.mesh.customdata_custom_splitnormals_clear()
     bpy.ops.object.mode_set(mode="EDIT")
     bpy.ops.mesh.select_all(action="SELECT")
@@ -67,7 +74,7 @@ def clean_normals(flat: bool) -> None:
     if flat:
         bpy.ops.object.shade_flat()
     else:
-        bpy.ops.object.shade_smooth_by_angle(angle=math.radians(35))
+        bpy.ops.object.shade_smooth_by_angle(angle=math.radians(SMOOTH_ANGLE_DEG))
 
 
 def vertices(mesh: bpy.types.Object) -> np.ndarray:
@@ -76,39 +83,39 @@ def vertices(mesh: bpy.types.Object) -> np.ndarray:
     return points.reshape(-1, 3).astype(np.float64)
 
 
-def add_grain_frames(mesh: bpy.types.Object, generator: np.random.Generator) -> None:
-    """Give every loose part its own board: attribute ``grain`` = metres along, across and through it.
+def add_grain_frames(mesh: bpy.types.Object, rng: np.random.Generator) -> None:
+    """Add the vertex attributes ``grain`` and ``board``, which place each part on its own wooden board.
 
-    A joiner cuts each part with the grain along its longest side, so the axes are the part's extents
-    sorted; long slanted parts use their principal axis. ``board`` is a random vector per part.
+    ``grain`` is the position along, across and through the board in metres. The grain runs along the longest side of
+    the part, or along the principal axis of long slanted parts. ``board`` is a random vector for each part.
     """
     points = vertices(mesh)
-    part = loose_parts(mesh, points)
+    parts = connected_parts(mesh, points)
     grain, board = np.zeros_like(points), np.zeros_like(points)
-    for label in np.unique(part):
-        inside = part == label
+    for label in np.unique(parts):
+        inside = parts == label
         grain[inside] = board_frame(points[inside])
-        board[inside] = generator.random(3)
+        board[inside] = rng.random(3)
     for name, values in (("grain", grain), ("board", board)):
         attribute = mesh.data.attributes.new(name, "FLOAT_VECTOR", "POINT")
         attribute.data.foreach_set("vector", values.astype(np.float32).ravel())
 
 
-def loose_parts(mesh: bpy.types.Object, points: np.ndarray) -> np.ndarray:
-    """Label [vertices] of the connected part; vertices at one place count as one."""
-    _, place = np.unique(points.round(4), axis=0, return_inverse=True)
-    place = place.ravel()
+def connected_parts(mesh: bpy.types.Object, points: np.ndarray) -> np.ndarray:
+    """Return the [V] label of the connected part of each vertex. Vertices at the same position are connected."""
+    _, position = np.unique(points.round(4), axis=0, return_inverse=True)
+    position = position.ravel()
     edges = np.empty(len(mesh.data.edges) * 2, np.int32)
     mesh.data.edges.foreach_get("vertices", edges)
-    return label_connected(place[edges.reshape(-1, 2)], place.max() + 1)[place]
+    return label_connected(position[edges.reshape(-1, 2)], position.max() + 1)[position]
 
 
 def add_room(room: dict[str, Any], piece_object: bpy.types.Object, classes: list[str]) -> None:
-    """A floor, a wall behind the piece and, in rooms that are no studio, a skirting board."""
+    """Add a floor, a wall behind the piece and an optional skirting board. In a studio, paper joins floor and wall."""
     depth = max((piece_object.matrix_world @ v.co).y for v in piece_object.data.vertices)
     wall_y = depth + room["gap_m"]
     floor, wall = room_material("floor", room, classes), room_material("wall", room, classes)
-    if room["cove_m"] > 0:  # studio paper: floor and wall joined by a quarter circle
+    if room["cove_m"] > 0:  # a quarter circle between floor and wall
         radius = room["cove_m"]
         angles = [math.radians(6 * i) for i in range(16)]
         profile = (
@@ -140,7 +147,7 @@ def strip(name: str, profile: list[tuple[float, float]], material: bpy.types.Mat
 
 
 def add_light(room: dict[str, Any], size: float) -> None:
-    """A key from the side, a weak fill, and the sky; sized with the piece so that all pieces are lit alike."""
+    """Add the lights of the room and the sky. They scale with the piece, so that all pieces are lit in the same way."""
     reach = 2.4 * max(size, 0.8)
     for light in room["lights"]:
         data = bpy.data.lights.new("light", "AREA")
@@ -161,7 +168,7 @@ def add_light(room: dict[str, Any], size: float) -> None:
 
 
 def add_camera(piece: dict[str, Any], piece_object: bpy.types.Object, long_side: int) -> None:
-    """A 50 mm lens on a three-quarter view, as far away as the whole piece needs."""
+    """Add a camera with a 50 mm lens and a three-quarter view, at the distance at which the whole piece is visible."""
     azimuth, elevation = math.radians(piece["azimuth_deg"]), math.radians(piece["elevation_deg"])
     back = np.array(
         [math.sin(azimuth) * math.cos(elevation), -math.cos(azimuth) * math.cos(elevation), math.sin(elevation)]
@@ -178,10 +185,10 @@ def add_camera(piece: dict[str, Any], piece_object: bpy.types.Object, long_side:
     tangent = np.array([half * width, half * height]) / max(width, height)
     target = (points.min(0) + points.max(0)) / 2
     distance = 1.0
-    for _ in range(4):  # the outline's centre moves with perspective, so aim again
-        seen = (points - target) @ axes.T
-        distance = float((np.abs(seen[:, :2]) / (FILL * tangent) + seen[:, 2:]).max())
-        projected = seen[:, :2] / (distance - seen[:, 2:])
+    for _ in range(4):  # perspective moves the centre of the outline, so the target is refined
+        view = (points - target) @ axes.T
+        distance = float((np.abs(view[:, :2]) / (FILL * tangent) + view[:, 2:]).max())
+        projected = view[:, :2] / (distance - view[:, 2:])
         middle = (projected.min(0) + projected.max(0)) / 2 * distance
         target = target + axes[0] * middle[0] + axes[1] * middle[1]
     data = bpy.data.cameras.new("camera")
@@ -197,19 +204,21 @@ def add_camera(piece: dict[str, Any], piece_object: bpy.types.Object, long_side:
 
 def set_up_render(job: dict[str, Any], seed: int) -> None:
     classes = {f"class_{name}": "VALUE" for name in job["classes"]}
-    configure_cycles(job["samples"], seed, THRESHOLD, BOUNCES, {"albedo": "COLOR", "roughness": "VALUE"} | classes)
+    configure_cycles(
+        job["samples"], seed, NOISE_THRESHOLD, BOUNCES, {"albedo": "COLOR", "roughness": "VALUE"} | classes
+    )
 
 
 def render_piece(job: dict[str, Any], piece: dict[str, Any]) -> None:
     bpy.ops.wm.read_factory_settings(use_empty=True)
-    generator = np.random.default_rng(piece["seed"])
+    rng = np.random.default_rng(piece["seed"])
     piece_object = import_piece(piece)
-    add_grain_frames(piece_object, generator)
+    add_grain_frames(piece_object, rng)
     size = max(piece_object.dimensions)
     for slot in piece_object.material_slots:
         name = slot.material.name
         if name not in piece["materials"]:
-            raise KeyError(f"{piece['name']}: picks.toml does not say what material {name!r} is")
+            raise KeyError(f"{piece['name']}: picks.toml does not define the material {name!r}")
         slot.material = surface_material(name, piece["materials"][name], piece["species"], size, job["classes"])
     add_room(piece["room"], piece_object, job["classes"])
     add_light(piece["room"], size)
@@ -218,13 +227,13 @@ def render_piece(job: dict[str, Any], piece: dict[str, Any]) -> None:
     bpy.context.scene.render.filepath = piece["exr"]
     bpy.ops.render.render(write_still=True)
     camera = bpy.context.scene.camera
-    facts = {"camera_to_world": [list(row)[:3] for row in camera.matrix_world][:3]}
-    Path(piece["exr"]).with_suffix(".json").write_text(json.dumps(facts))
+    metadata = {"camera_to_world": [list(row)[:3] for row in camera.matrix_world][:3]}
+    Path(piece["exr"]).with_suffix(".json").write_text(json.dumps(metadata))
 
 
 if __name__ == "__main__":
     job_file = json.loads(Path(sys.argv[1]).read_text())
-    for one in job_file["pieces"]:
-        began = time.monotonic()
-        render_piece(job_file, one)
-        print(f"\nrendered {one['name']} {time.monotonic() - began:.1f}", flush=True)
+    for job_piece in job_file["pieces"]:
+        start = time.monotonic()
+        render_piece(job_file, job_piece)
+        print(f"\nrendered {job_piece['name']} {time.monotonic() - start:.1f}", flush=True)
