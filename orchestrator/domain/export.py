@@ -73,11 +73,12 @@ class ExportOptions:
     target: Target = Target.WEB
     texture_codec: TextureCodec = TextureCodec.AUTO
     mesh_codec: MeshCodec = MeshCodec.AUTO
-    levels: int = 1  # number of levels of detail of the GLB; each has at most a quarter of the triangles of the previous one
+    levels: int = 1  # levels of detail of the GLB; each has at most a quarter of the triangles of the previous one
     dimensions: Dimensions = UNKNOWN_DIMENSIONS  # one dimension sets the scale; two or three must agree with the shape
 
     def __post_init__(self) -> None:
         if not self.formats:
-            raise InvalidInput("export.formats", "there is no format; allowed are " + ", ".join(f.value for f in MeshFormat))
+            allowed = ", ".join(format.value for format in MeshFormat)
+            raise InvalidInput("export.formats", f"there is no format; allowed are {allowed}")
         check_range("export.levels", self.levels, 1, 4)
         self.dimensions.check("export.dimensions")
