@@ -11,9 +11,9 @@ from rich.text import Text
 from orchestrator.cli.arguments import MeshFile, read_file, read_settings
 from orchestrator.cli.logs import configure_logs
 from orchestrator.cli.terminal import console, facts_table, file_size
-from orchestrator.stages.export.inspect import ModelFacts
+from orchestrator.stages.export.inspect import MeshFacts
 from orchestrator.stages.export.inspect import inspect as inspect_mesh
-from orchestrator.stages.intake import check_model_file
+from orchestrator.stages.intake import check_mesh_file
 
 
 def inspect(model: MeshFile) -> None:
@@ -25,7 +25,7 @@ def inspect(model: MeshFile) -> None:
     settings = read_settings()
     configure_logs(settings.log_level)
     data = read_file(model)
-    info = check_model_file(data, model.name, str(model))
+    info = check_mesh_file(data, model.name, str(model))
     with tempfile.TemporaryDirectory(prefix="heartwood-") as scratch:
         source = Path(scratch) / f"source.{'zip' if info.archive else info.format.value}"
         source.write_bytes(data)
@@ -33,7 +33,7 @@ def inspect(model: MeshFile) -> None:
     console.print(table(facts, model.name))
 
 
-def table(facts: ModelFacts, name: str) -> Table:
+def table(facts: MeshFacts, name: str) -> Table:
     """Return the facts about the file ``name``."""
     rows = facts_table(name, file_size(facts.size_bytes))
     size = facts.dimensions

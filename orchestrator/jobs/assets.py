@@ -39,7 +39,7 @@ class AssetService:
         """
         if kind not in UPLOAD_KINDS:
             raise InvalidInput("header.kind", f"{kind!r} can't be uploaded; allowed are PHOTO, MASK and MODEL")
-        most = intake.MAX_MODEL_BYTES if kind == "model" else intake.MAX_BYTES
+        most = intake.MAX_MESH_BYTES if kind == "model" else intake.MAX_BYTES
         if not 0 <= size_bytes <= most:
             raise InvalidInput("header.size_bytes", f"{size_bytes} is not allowed; a {kind} has at most {most} bytes")
         if upload_id and kind == "model":
@@ -58,7 +58,7 @@ class AssetService:
         name = _safe_name(filename, kind)
         width = height = 0
         if kind == "model":
-            mesh = intake.check_model_file(data, name, "data")
+            mesh = intake.check_mesh_file(data, name, "data")
             media_type = mesh.media_type
             name = f"{PurePosixPath(name).stem}.{'zip' if mesh.archive else mesh.format.value}"
         else:

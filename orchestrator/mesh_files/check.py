@@ -101,6 +101,3 @@ def precheck(data: bytes, filename: str) -> MeshFile:
     mesh = open_mesh_file(data, filename)
     FORMAT_CHECKS[mesh.format](mesh)
     return mesh
-
-
-check_model = check_mesh

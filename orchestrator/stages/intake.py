@@ -27,11 +27,9 @@ from orchestrator.mesh_files.check import MeshFileInfo, check_mesh
 __all__ = [
     "MAX_BYTES",
     "MAX_MESH_BYTES",
-    "MAX_MODEL_BYTES",
     "Photo",
     "PhotoInfo",
     "check_mesh_file",
-    "check_model_file",
     "check_photo",
     "encode_result",
     "read_map",
@@ -99,10 +97,6 @@ def check_mesh_file(data: bytes, filename: str, field: str, *, blender: str = ""
         ToolFailed: the reader of this format is not installed.
     """
     return check_mesh(data, filename, field, blender=blender)
-
-
-check_model_file = check_mesh_file
-MAX_MODEL_BYTES = MAX_MESH_BYTES
 
 
 def read_map(data: bytes) -> Image:

@@ -11,8 +11,7 @@ from orchestrator.domain.export import MEDIA_TYPES, ZIP, ExportOptions, MeshForm
 from orchestrator.jobs.documents import copy_fields
 from orchestrator.jobs.stage import Stage, StageRun
 from orchestrator.jobs.step import Cached, Step, digest
-from orchestrator.stages.export.export import ExportResult as Export
-from orchestrator.stages.export.export import export
+from orchestrator.stages.export.export import ExportedFiles, export
 
 REVISION = 3
 """Part of the cache keys of this stage. Increment it when the stage changes its output."""
@@ -82,7 +81,9 @@ def fetch_mesh(step: Step, mesh: Asset) -> Path:
     return step.fetch(mesh.sha256, step.folder / f"source{PurePosixPath(mesh.name).suffix}")
 
 
-def write_formats(step: Step, source: Path, options: ExportOptions) -> tuple[Export, dict[MeshFormat, StoredFile]]:
+def write_formats(
+    step: Step, source: Path, options: ExportOptions
+) -> tuple[ExportedFiles, dict[MeshFormat, StoredFile]]:
     """Export ``source`` and store the file of each format."""
     blender, folder = step.dependencies.settings.blender, step.folder / "files"
     written = export(source, options, folder, blender=blender, limits=step.limits, progress=step.progress)

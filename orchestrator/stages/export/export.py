@@ -51,9 +51,6 @@ class ExportedFiles:
     logs: tuple[Path, ...]
 
 
-ExportResult = ExportedFiles
-
-
 def export(
     source: Path,
     options: ExportOptions,

@@ -70,9 +70,6 @@ class MeshFacts:
         return {**asdict(self), "meets": [target.value for target in self.meets], "misses": misses}
 
 
-ModelFacts = MeshFacts
-
-
 def inspect(
     source: Path,
     folder: Path,
