@@ -17,7 +17,7 @@ MAX_ENTRIES = 2000
 MAX_DIRECTORY_BYTES = MAX_ENTRIES * 1024
 """Maximum size of the central directory, which ``zipfile`` reads as a whole."""
 MAX_RATIO = 200
-"""Maximum compression ratio of an entry. Meshes as text reach 10, plain pictures 100, zeros 1000."""
+"""Maximum compression ratio of an entry. Meshes as text reach 10, images of one colour 100, zeros 1000."""
 RATIO_FREE_BYTES = 1 << 20
 """Entries up to this unpacked size may have any ratio."""
 MAX_NAME_BYTES = 512
@@ -76,7 +76,7 @@ class Archive:
         return [name for name, info in self.entries.items() if not info.is_dir()]
 
     def files_with(self, *extensions: str) -> list[str]:
-        """The files with one of ``extensions`` (lower case, no dot), without those that operating systems add."""
+        """The files with one of ``extensions`` (lower case, no dot). Files that operating systems add are left out."""
         return [name for name in self.files() if extension(name) in extensions and not _is_system_file(name)]
 
     def read(self, name: str) -> bytes:
@@ -111,7 +111,9 @@ class Archive:
         for name in self.entries:
             for parent in (name[:at] for at, character in enumerate(name) if character == "/"):
                 if parent in self.entries and not self.entries[parent].is_dir():
-                    raise InvalidMeshFile(f"entry {quoted(name)} of the archive lies in another that is a file")
+                    raise InvalidMeshFile(
+                        f"entry {quoted(name)} of the archive lies in another one that is a file, not a folder"
+                    )
 
 
 def extension(name: str) -> str:
@@ -132,7 +134,7 @@ def _check_end_record(data: bytes) -> None:
     disk, first_disk, disk_entries, entries, size, offset, comment = struct.unpack_from("<HHHHIIH", data, at + 4)
     is_zip64 = data[at - 20 : at - 16] == b"PK\x06\x07"
     if is_zip64 or 0xFFFF in (disk_entries, entries) or 0xFFFFFFFF in (size, offset):
-        raise InvalidMeshFile(f"the archive is a Zip64; at most {MAX_ENTRIES} entries are allowed, which need none")
+        raise InvalidMeshFile("the archive is a Zip64, which is not allowed; save it as a plain zip")
     if entries > MAX_ENTRIES or size > MAX_DIRECTORY_BYTES:
         raise InvalidMeshFile(
             f"the archive has {entries} entries in {size} bytes; at most {MAX_ENTRIES} entries are allowed"
@@ -193,7 +195,9 @@ def _data_offsets(data: bytes, infos: list[zipfile.ZipInfo]) -> dict[str, int]:
         name_size, extra_size = struct.unpack_from("<HH", data, at + 26)
         start = at + LOCAL_SIZE + name_size + extra_size
         if at < end or start + info.compress_size > len(data):
-            raise InvalidMeshFile(f"entry {quoted(info.filename)} of the archive overlaps another or the end")
+            raise InvalidMeshFile(
+                f"entry {quoted(info.filename)} of the archive overlaps another one or the end of the file"
+            )
         end = start + info.compress_size
         offsets[info.filename.removesuffix("/")] = start
     return offsets

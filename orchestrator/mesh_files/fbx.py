@@ -15,7 +15,7 @@ MAX_VERSION = 7700
 
 
 def check_fbx(mesh: MeshFile) -> None:
-    """Check the version of an FBX, and the textures beside it: any of them may be the one that it names.
+    """Check the version of an FBX, and all textures beside it, because its references to textures are not read here.
 
     Raises:
         InvalidMeshFile: the version is not supported, or a texture is too large.

@@ -1,4 +1,4 @@
-"""Opens a 3D file as it was uploaded: a file of one format, or a zip with one such file and what belongs to it."""
+"""Opens an upload: a mesh file, or a zip with one mesh file and the files that it refers to."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class MeshFile:
     """An uploaded 3D file.
 
     Attributes:
-        data: the bytes of the mesh file itself; for a zip, those of its entry ``main``.
+        data: the bytes of the mesh file. In a zip, those of the entry ``main``.
         archive: the zip, or the package of a USDZ; None for a single file.
         main: name of the entry that is the mesh file, if the upload is a zip; empty for a USDZ.
     """

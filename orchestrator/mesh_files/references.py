@@ -16,7 +16,7 @@ SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]*:")
 
 
 def path_problem(path: str) -> str:
-    """Return why ``path`` may not be followed; empty for a relative path that stays in its folder.
+    """Return the rule that ``path`` violates; empty for a relative path that stays in its folder.
 
     Stops path traversal: a file that makes a reader open files of the host or of the network.
     """

@@ -9,7 +9,7 @@ import numpy as np
 from orchestrator.mesh_files.limits import InvalidMeshFile, quoted
 
 MAX_LINE_BYTES = 64 << 10
-"""Maximum length of a line: a polygon of some thousand corners. Exporters write no longer lines."""
+"""Maximum length of a line: a polygon of some thousand corners. No exporter writes longer lines."""
 BINARY_SEARCH_BYTES = 64 << 10
 """NUL bytes are searched for in this many bytes at the start."""
 NUMBER = rb"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?"

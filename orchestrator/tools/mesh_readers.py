@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import structlog
+
 from orchestrator.domain.export import MeshFormat
 from orchestrator.domain.limits import Limits
 from orchestrator.errors import DeadlineExceeded, InvalidInput, ToolFailed
@@ -23,6 +25,8 @@ from orchestrator.mesh_files.textures import MAX_SIDE, MAX_TEXTURE_PIXELS
 from orchestrator.tools.blender import run_blender
 from orchestrator.tools.gltf import run_node
 from orchestrator.tools.program import run_program
+
+log = structlog.get_logger()
 
 USD_READER = Path(__file__).with_name("usd_reader.py")
 BLENDER_ERROR = re.compile(r"^ERROR \(io\.\w+\): \S+ \w+: (.*)$")
@@ -66,7 +70,7 @@ def read_mesh(source: Path, format: MeshFormat, folder: Path, *, blender: str = 
         InvalidMeshFile: the reader rejects the file, crashes on it, or exceeds the limits.
         ToolFailed: the reader is not installed.
     """
-    with _blame_file(limits):
+    with _failures_as_invalid_file(limits):
         if format in (MeshFormat.GLB, MeshFormat.GLTF):
             return _read_with_node(source, folder, limits)
         if format is MeshFormat.USDZ:
@@ -75,14 +79,15 @@ def read_mesh(source: Path, format: MeshFormat, folder: Path, *, blender: str = 
 
 
 @contextmanager
-def _blame_file(limits: Limits) -> Iterator[None]:
+def _failures_as_invalid_file(limits: Limits) -> Iterator[None]:
     """Convert a crash of the reader, and a limit that it exceeds, to InvalidMeshFile: the file is the cause."""
     try:
         yield
     except DeadlineExceeded:
         raise InvalidMeshFile(f"the file takes too long to read: more than {limits.time_s:g} s") from None
     except ToolFailed as error:
-        if "code" in error.facts:  # the last lines of a crash do not help the sender
+        log.warning("mesh_reader_failed", reason=error.message)
+        if "code" in error.facts:  # the output of the tool is for the operator, not for the sender
             tool, code = error.facts["tool"], error.facts["code"]
             raise InvalidMeshFile(f"the file cannot be read: {tool} ended with code {code}") from None
         if "memory_bytes" in error.facts:
@@ -127,7 +132,7 @@ def _read_with_blender(source: Path, format: MeshFormat, folder: Path, executabl
 
 def _read_with_usd(source: Path, folder: Path, limits: Limits) -> MeshContents:
     if importlib.util.find_spec("pxr") is None:
-        raise ToolFailed("USD is not installed: pip install 'heartwood[tools]'", tool="usd")
+        raise ToolFailed("USD is not installed; install it with: pip install 'heartwood[tools]'", tool="usd")
     result, job_file = folder.resolve() / "contents.json", folder.resolve() / "usd-reader.json"
     job = {"source": str(source.resolve()), "result": str(result), "max_coordinate": MAX_COORDINATE}
     job_file.write_text(json.dumps(job), encoding="utf-8")
