@@ -23,7 +23,7 @@ from orchestrator.domain.reconstruct import TrellisSettings
 from orchestrator.errors import HeartwoodError
 from orchestrator.inference.launch import LIBPYTHON, SHARED_MEMORY, find_triton
 from orchestrator.settings import Settings
-from orchestrator.tools.node_packages import HOW as INSTALL_NODE_PACKAGES
+from orchestrator.tools.node_packages import INSTALL_COMMAND as INSTALL_NODE_PACKAGES
 from orchestrator.tools.node_packages import node_packages
 
 MIN_FREE_GB = 2

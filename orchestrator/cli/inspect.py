@@ -25,7 +25,7 @@ def inspect(model: MeshFile) -> None:
     settings = read_settings()
     configure_logs(settings.log_level)
     data = read_file(model)
-    info = check_mesh_file(data, model.name, str(model))
+    info = check_mesh_file(data, model.name, str(model), blender=settings.blender)
     with tempfile.TemporaryDirectory(prefix="heartwood-") as scratch:
         source = Path(scratch) / f"source.{'zip' if info.archive else info.format.value}"
         source.write_bytes(data)

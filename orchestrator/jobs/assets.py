@@ -58,7 +58,7 @@ class AssetService:
         name = _safe_name(filename, kind)
         width = height = 0
         if kind == "model":
-            mesh = intake.check_mesh_file(data, name, "data")
+            mesh = intake.check_mesh_file(data, name, "data", blender=self._settings.blender)
             media_type = mesh.media_type
             name = f"{PurePosixPath(name).stem}.{'zip' if mesh.archive else mesh.format.value}"
         else:

@@ -22,7 +22,6 @@ STAMP = ".installed"
 """A file that contains the hash of the package-lock.json that was installed."""
 INSTALL_COMMAND = "python -m orchestrator.tools.node_packages"
 TIME_LIMIT_S = 600
-HOW = INSTALL_COMMAND
 
 
 def node_packages() -> Path:

@@ -48,7 +48,6 @@ class ExportedFiles:
     levels: tuple[Path, ...]  # GLBs, each with fewer triangles than the previous one
     report: Path  # JSON: facts, budget, validation, and formats that could not be written, with their reasons
     facts: MeshFacts  # of the GLB, else of the glTF, else of the base GLB
-    logs: tuple[Path, ...]
 
 
 def export(
@@ -106,7 +105,6 @@ def export(
         levels=tuple(record.levels),
         report=_write_report(folder / "export-report.json", options, record),
         facts=record.main_facts,
-        logs=tuple(sorted(work.glob("*.log"))),
     )
 
 
