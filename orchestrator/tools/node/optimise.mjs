@@ -1,6 +1,6 @@
 // Writes a base GLB as a GLB, or as a glTF with its resources, within a budget of triangles, bytes and texture size.
 //
-// Lossless steps always run: merging equal data, joining meshes of one material, and simplifying within the first
+// Invisible reductions always run: merging equal data, joining meshes of one material, and simplifying within the first
 // tolerance. If the budget requires more, the geometry is simplified further, then the quality of the textures is
 // reduced, then their size.
 
