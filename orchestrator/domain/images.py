@@ -16,7 +16,7 @@ FloatMap: TypeAlias = NDArray[np.float32]
 
 
 class ImageFormat(str, Enum):
-    """The file format of the results that may be lossless or lossy."""
+    """File format of result images."""
 
     PNG = "png"
     WEBP = "webp"
