@@ -1,6 +1,12 @@
 """Alpha mattes: the opacity of a piece at each pixel of its photo, and its colour without the background.
 
-Alpha and colours are estimated on sRGB values, not in linear light, because image viewers composite sRGB values.
+Opacity and colours are estimated on sRGB values, not in linear light, because image viewers blend sRGB values.
+
+The constants were chosen on images path-traced from third-party furniture models, whose true opacity is known: the 14
+images of ``stain_quality`` at 640 px, and 7 images of the same pieces at 1600 px. The error is the sum of the absolute
+differences in opacity, relative to the area of the piece, averaged over the images of one size. The masks of
+``mask_from_likelihood`` have errors of 5.4 % (640 px) and 6.1 % (1600 px), the mattes ERRORS. A change of a constant is
+given in percentage points of these errors, at the other constants of the time.
 """
 
 from __future__ import annotations
@@ -18,27 +24,59 @@ from orchestrator.imaging.strips import Strip, for_each_strip, strips
 
 Mask = NDArray[np.bool_]
 
-BAND = 8
-CERTAIN_PIECE = 0.9
-CERTAIN_BACKGROUND = 0.1
-WINDOW_RADIUS = 4
-WINDOW_EPSILON = 1e-5
+CERTAIN_PIECE = 0.995
+"""Likelihood above which a pixel is certainly the piece. The network is too confident about gaps between bars: 0.99
+raises the error at 1600 px by 0.3, 0.9 by 0.8 or more."""
+CERTAIN_BACKGROUND = 0.2
+"""Likelihood below which a pixel is certainly background. Between 0.1 and 0.3, the errors change by 0.2."""
+BAND_SHARE = 1 / 128
+"""Width of the uncertain band around edges, as a share of the longer side: 8 pixels at 1024. Between 3 and 8 pixels, the
+errors change by 0.3 at 1600 px (wider is better) and by 0.1 at 640 px (narrower is better)."""
+COLOR_BINS = 40
+"""Bins of the colour histograms in each dimension of Lab. 24 bins and more smoothing raise the errors by 0.4."""
+POSITION_BINS = 4
+"""Bins of the colour histograms in each dimension of the image. One histogram for the whole image raises the errors by
+0.2."""
+HISTOGRAM_SIGMA = 0.7
+"""Smoothing of the histograms in bins."""
+LOCAL_WEIGHT = 0.7
+"""Weight of the local histogram against that of the whole image. LOCALWEIGHT"""
+COLOR_WEIGHT = 1.5
+"""Weight of the colours against the likelihood. Between 1 and 2.5, the errors change by less than 0.1."""
+MIN_DENSITY = 1e-7
+"""Limits the weight of colours that were not seen."""
+LIKELIHOOD_FLOOR = 0.02
+"""Limits the likelihood to [floor, 1 - floor] when it is combined with the colours. Between 0.005 and 0.1, the errors
+change by less than 0.1."""
+PRIOR_WEIGHT = 0.2
+"""Weight of likelihood and colours against the matting Laplacian in the uncertain band. Between 0.05 and 0.2, the errors
+change by less than 0.1."""
 KNOWN_WEIGHT = 100.0
-PRIOR_WEIGHT = 0.02
-LIKELIHOOD_FLOOR = 0.05
-COLOR_WEIGHT = 1.0
-COLOR_BINS = 24
-COLOR_SMOOTHING = 1.0
-ITERATIONS = 60
+"""Weight of certain pixels against the matting Laplacian."""
+WINDOW_RADIUS = 2
+"""Window of the matting Laplacian in pixels. Between 1 and 4, the errors change by 0.1."""
+WINDOW_EPSILON = 1e-5
+"""Regularisation of the matting Laplacian. Ten times as much raises the errors by 0.3."""
+MAX_ITERATIONS = 60
+"""Limit for the conjugate gradient method, which takes about 15 iterations."""
 TOLERANCE = 1e-5
-EDGE_RADIUS = 2
+"""The method stops when the squared residual has fallen to this share. 1e-7 does not change the errors."""
+EDGE_RADIUS = 1
+"""Window of the guided filter that brings the matte to the resolution of the photo, in pixels of the matte."""
 EDGE_EPSILON = 1e-4
+"""Regularisation of the guided filter. A tenth does not change the errors."""
 CLEAR = 0.05
+"""Values below are fully transparent, because they are noise. 0.1 lowers the errors by 0.1, but removes 2 % of the
+opacity of thin structures."""
 OPAQUE = 0.95
+"""Values above are fully opaque."""
 COLOR_SIDE = 1024
-SMALL_SIDE = 32
-SMALL_ROUNDS = 10
-ROUNDS = 2
+"""Longer side of the image in which smooth colours are estimated. With 2048, the errors of colours do not change."""
+COLOR_ROUNDS = 2
+"""Rounds of relaxation per level. With 4 instead, the errors of colours fall by a tenth and the time rises by half."""
+COARSE_ROUNDS = 10
+"""Rounds of relaxation on levels of at most ``COARSE_SIDE`` pixels."""
+COARSE_SIDE = 32
 
 
 def alpha_matte(photo_srgb: Image, likelihood: FloatMap, progress: Progress = no_progress) -> Image:
@@ -52,172 +90,230 @@ def alpha_matte(photo_srgb: Image, likelihood: FloatMap, progress: Progress = no
         [H, W] uint8, 255 is opaque.
     """
     height, width = likelihood.shape
-    guide = cv2.resize(photo_srgb, (width, height), interpolation=cv2.INTER_AREA).astype(np.float32) / 255
-    fitted = guided.fit(_solve_matte(guide, likelihood), photo_srgb, radius=EDGE_RADIUS, epsilon=EDGE_EPSILON)
+    small = cv2.resize(photo_srgb, (width, height), interpolation=cv2.INTER_AREA).astype(np.float32) / np.float32(255)
+    fitted = guided.fit(_solve_matte(small, likelihood), photo_srgb, radius=EDGE_RADIUS, epsilon=EDGE_EPSILON)
     alpha = np.empty(photo_srgb.shape[:2], np.uint8)
 
     def write(strip: Strip) -> None:
         values = fitted.rows(photo_srgb[strip.rows], strip.numbers)[0]
         alpha[strip.rows] = np.rint(np.clip((values - CLEAR) / (OPAQUE - CLEAR), 0, 1) * 255)
 
-    for_each_strip(write, strips(*alpha.shape), progress, "edges of the piece")
+    for_each_strip(write, strips(*photo_srgb.shape[:2]), progress, "edges of the piece")
     return alpha
 
 
-def _solve_matte(guide: FloatMap, likelihood: FloatMap) -> FloatMap:
-    piece, background = _known(likelihood)
-    known = piece | background
-    prior = np.where(piece, 1.0, np.where(background, 0.0, _color_prior(guide, likelihood, piece, background)))
-    laplacian = _MattingLaplacian(guide)
-    weight = np.where(known, KNOWN_WEIGHT, PRIOR_WEIGHT).astype(np.float32)
-    return laplacian.solve(prior.astype(np.float32), weight)
-
-
-def _known(likelihood: FloatMap) -> tuple[Mask, Mask]:
-    kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * BAND + 1, 2 * BAND + 1))
-    piece = cv2.erode((likelihood > CERTAIN_PIECE).astype(np.uint8), kernel) > 0
-    background = cv2.erode((likelihood < CERTAIN_BACKGROUND).astype(np.uint8), kernel) > 0
-    return piece, background
-
-
-def _color_prior(guide: FloatMap, likelihood: FloatMap, piece: Mask, background: Mask) -> FloatMap:
-    lab = cv2.cvtColor(guide, cv2.COLOR_RGB2Lab) / np.array([100, 160, 160], np.float32)
-    bins = np.clip((lab + np.array([0, 0.5, 0.5], np.float32)) * COLOR_BINS, 0, COLOR_BINS - 1).astype(np.intp)
-    index = np.ravel_multi_index(tuple(bins[..., c] for c in range(3)), (COLOR_BINS,) * 3)
-
-    def density(region: Mask) -> NDArray[np.float64]:
-        counts = np.bincount(index[region], minlength=COLOR_BINS**3).reshape((COLOR_BINS,) * 3).astype(np.float64)
-        return np.asarray(gaussian_filter(counts / max(counts.sum(), 1), COLOR_SMOOTHING), np.float64).ravel()
-
-    ratio = np.log(density(piece) + 1e-7) - np.log(density(background) + 1e-7)
-    p = np.clip(likelihood.astype(np.float64), LIKELIHOOD_FLOOR, 1 - LIKELIHOOD_FLOOR)
-    odds = np.log(p / (1 - p)) - np.log(PIECE_EDGE / (1 - PIECE_EDGE)) + COLOR_WEIGHT * ratio[index]
-    return np.asarray(1 / (1 + np.exp(-odds)), np.float32)
-
-
-class _MattingLaplacian:
-    """Matrix-free closed-form matting."""
-
-    def __init__(self, guide: FloatMap) -> None:
-        self._guide = guide
-        self._count = self._box(np.ones(guide.shape[:2], np.float32))
-        self._mean = self._average(guide)
-        rows = [(0, 0), (0, 1), (0, 2), (1, 1), (1, 2), (2, 2)]
-        products = np.dstack([guide[..., i] * guide[..., j] for i, j in rows])
-        covariance = self._average(products) - np.dstack([self._mean[..., i] * self._mean[..., j] for i, j in rows])
-        for diagonal in (0, 3, 5):
-            covariance[..., diagonal] += WINDOW_EPSILON
-        a, b, c, d, e, f = np.moveaxis(covariance.astype(np.float64), -1, 0)
-        cofactors = [d * f - e * e, c * e - b * f, b * e - c * d, a * f - c * c, b * c - a * e, a * d - b * b]
-        determinant = a * cofactors[0] + b * cofactors[1] + c * cofactors[2]
-        self._inverse = [(x / determinant).astype(np.float32) for x in cofactors]
-
-    def apply(self, alpha: FloatMap) -> FloatMap:
-        joint = self._average(np.dstack([self._guide * alpha[..., None], alpha]))
-        mean = joint[..., 3]
-        covariance = joint[..., :3] - self._mean * mean[..., None]
-        x, y, z = covariance[..., 0], covariance[..., 1], covariance[..., 2]
-        a, b, c, d, e, f = self._inverse
-        slopes = np.dstack([a * x + b * y + c * z, b * x + d * y + e * z, c * x + e * y + f * z])
-        offset = mean - (slopes * self._mean).sum(axis=2)
-        total = self._box(np.dstack([slopes, offset]))
-        return np.asarray(self._count * alpha - (total[..., :3] * self._guide).sum(axis=2) - total[..., 3], np.float32)
-
-    def solve(self, target: FloatMap, weight: FloatMap) -> FloatMap:
-        weight = weight * self._count
-        diagonal = weight + self._count
-        alpha = target.copy()
-        residual = weight * target - (self.apply(alpha) + weight * alpha)
-        scaled = residual / diagonal
-        direction = scaled
-        error = float(np.vdot(residual, scaled))
-        limit = None
-        for _ in range(ITERATIONS):
-            if limit is None:
-                limit = error * TOLERANCE
-            if error <= limit:
-                break
-            image = self.apply(direction) + weight * direction
-            step = error / float(np.vdot(direction, image))
-            alpha = alpha + np.float32(step) * direction
-            residual = residual - np.float32(step) * image
-            scaled = residual / diagonal
-            before, error = error, float(np.vdot(residual, scaled))
-            direction = scaled + np.float32(error / before) * direction
-        return np.clip(alpha, 0, 1).astype(np.float32)
-
-    def _box(self, values: FloatMap) -> FloatMap:
-        size = (2 * WINDOW_RADIUS + 1, 2 * WINDOW_RADIUS + 1)
-        return np.asarray(cv2.boxFilter(values, -1, size, normalize=False, borderType=cv2.BORDER_CONSTANT), np.float32)
-
-    def _average(self, values: FloatMap) -> FloatMap:
-        return self._box(values) / (self._count if values.ndim == 2 else self._count[..., None])
-
-
 def foreground_colors(photo_srgb: Image, alpha: Image, progress: Progress = no_progress) -> Image:
-    """Estimate the piece's own colour at each pixel, free of the background.
+    """Estimate the colour of the piece at each pixel, free of the background.
+
+    Smooth colours of the piece and of the background are estimated at a low resolution. At full resolution, each pixel
+    takes the nearest pair of colours whose blend is the photo. Measured on synthetic composites, as the mean error at
+    partly transparent pixels in 8-bit steps: 4.2 on a plain saturated background, against 37.4 for the colours of the
+    photo, 9.7 for blur fusion (Forte 2021) and 5.4 for pymatting's ``estimate_foreground_ml``. On a patterned background:
+    12.8, 31.6, 14.4 and 12.8.
+
+    Args:
+        photo_srgb: [H, W, 3] uint8.
+        alpha: [H, W] uint8, opacity of the piece.
 
     Returns:
-        [H, W, 3] uint8 sRGB.
+        [H, W, 3] uint8 sRGB. Transparent pixels have the colour of the nearby piece, so that nothing of the background
+        remains in the image.
     """
     height, width = alpha.shape
     scale = min(1.0, COLOR_SIDE / max(height, width))
     size = (max(1, round(width * scale)), max(1, round(height * scale)))
-    small_photo = cv2.resize(photo_srgb, size, interpolation=cv2.INTER_AREA).astype(np.float32) / 255
-    small_alpha = cv2.resize(alpha, size, interpolation=cv2.INTER_AREA).astype(np.float32) / 255
-    both = _smooth_colors(small_photo, small_alpha)
-    fitted = guided.smooth(both, photo_srgb)
-    out = np.zeros_like(photo_srgb)
+    small_photo = cv2.resize(photo_srgb, size, interpolation=cv2.INTER_AREA).astype(np.float32) / np.float32(255)
+    small_alpha = cv2.resize(alpha, size, interpolation=cv2.INTER_AREA).astype(np.float32) / np.float32(255)
+    smooth = guided.smooth(_smooth_colors(small_photo, small_alpha), photo_srgb)
+    colors = np.empty_like(photo_srgb)
 
     def write(strip: Strip) -> None:
-        photo = photo_srgb[strip.rows].astype(np.float32) / 255
-        opacity = (alpha[strip.rows].astype(np.float32) / 255)[..., None]
-        planes = np.moveaxis(fitted.rows(photo_srgb[strip.rows], strip.numbers), 0, -1)
-        foreground, background = planes[..., :3], planes[..., 3:]
-        rest = photo - opacity * foreground - (1 - opacity) * background
-        foreground = foreground + rest * opacity / (opacity**2 + (1 - opacity) ** 2)
-        out[strip.rows] = np.rint(np.clip(foreground, 0, 1) * 255)
+        photo = photo_srgb[strip.rows].astype(np.float32) / np.float32(255)
+        opacity = (alpha[strip.rows].astype(np.float32) / np.float32(255))[..., None]
+        planes = np.moveaxis(smooth.rows(photo_srgb[strip.rows], strip.numbers), 0, -1)
+        piece, background = planes[..., :3], planes[..., 3:]
+        rest = photo - opacity * piece - (1 - opacity) * background
+        piece = piece + rest * opacity / (opacity**2 + (1 - opacity) ** 2)
+        colors[strip.rows] = np.rint(np.clip(piece, 0, 1) * 255)
 
     for_each_strip(write, strips(height, width), progress, "colours of the piece")
-    return out
-
-
-def _resized(values: FloatMap, size: tuple[int, int], interpolation: int) -> FloatMap:
-    """OpenCV drops dimensions of length 1; keep them."""
-    resized = cv2.resize(values, size, interpolation=interpolation)
-    return np.asarray(resized, np.float32).reshape(size[1], size[0], *values.shape[2:])
-
-
-def _smooth_colors(photo: FloatMap, alpha: FloatMap) -> FloatMap:
-    """Fast multi-level foreground estimation (Germer et al. 2020)."""
-    height, width = alpha.shape
-    levels = max(1, int(np.ceil(np.log2(max(height, width)))))
-    colors = np.zeros((1, 1, 6), np.float32)
-    colors[..., :3] = (photo * alpha[..., None]).sum((0, 1)) / max(float(alpha.sum()), 1e-6)
-    colors[..., 3:] = (photo * (1 - alpha)[..., None]).sum((0, 1)) / max(float((1 - alpha).sum()), 1e-6)
-    for level in range(levels + 1):
-        size = (max(1, round(width ** (level / levels))), max(1, round(height ** (level / levels))))
-        colors = _resized(colors, size, cv2.INTER_LINEAR)
-        small_photo = _resized(photo, size, cv2.INTER_AREA)
-        small_alpha = _resized(alpha, size, cv2.INTER_AREA)
-        rounds = SMALL_ROUNDS if max(size) <= SMALL_SIDE else ROUNDS
-        colors = _relaxed(small_photo, small_alpha, colors, rounds)
     return colors
 
 
-def _relaxed(photo: FloatMap, alpha: FloatMap, colors: FloatMap, rounds: int) -> FloatMap:
+def _solve_matte(image: FloatMap, likelihood: FloatMap) -> FloatMap:
+    """Return the [h, w] opacity in [0, 1] of an [h, w, 3] sRGB image in [0, 1]."""
+    piece, background = _certain(likelihood)
+    prior = np.where(piece, 1.0, np.where(background, 0.0, _color_prior(image, likelihood, piece, background)))
+    weight = np.where(piece | background, KNOWN_WEIGHT, PRIOR_WEIGHT)
+    return _MattingLaplacian(image).solve(prior.astype(np.float32), weight.astype(np.float32))
+
+
+def _certain(likelihood: FloatMap) -> tuple[Mask, Mask]:
+    """Return the pixels that are certainly the piece, and those that are certainly background."""
+    band = max(1, round(BAND_SHARE * max(likelihood.shape)))
+    kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * band + 1, 2 * band + 1))
+    piece = cv2.erode((likelihood > CERTAIN_PIECE).astype(np.uint8), kernel) > 0
+    background = cv2.erode((likelihood < CERTAIN_BACKGROUND).astype(np.uint8), kernel) > 0
+    # Uncertain regions inside the piece, such as metal handles, belong to it if none of their pixels is unlikely.
+    _, regions = cv2.connectedComponents((~(piece | background)).astype(np.uint8))
+    outside = (cv2.dilate(background.astype(np.uint8), np.ones((3, 3), np.uint8)) > 0) | (likelihood < 0.5)
+    reaches_outside = np.bincount(regions[outside], minlength=int(regions.max()) + 1) > 0
+    reaches_outside[0] = True
+    return piece | ~reaches_outside[regions], background
+
+
+def _color_prior(image: FloatMap, likelihood: FloatMap, piece: Mask, background: Mask) -> FloatMap:
+    """Return the [h, w] probability of the piece by likelihood and colour.
+
+    By Bayes' rule, the odds of the likelihood are multiplied by the ratio of the densities of the pixel's colour in the
+    certain piece and in the certain background nearby.
+    """
+    index = _bin_index(image)
+    log_ratio = np.log(_density(index[piece])) - np.log(_density(index[background]))
+    p = np.clip(likelihood.astype(np.float64), LIKELIHOOD_FLOOR, 1 - LIKELIHOOD_FLOOR)
+    log_odds = np.log(p / (1 - p)) - np.log(PIECE_EDGE / (1 - PIECE_EDGE)) + COLOR_WEIGHT * log_ratio[index]
+    return np.asarray(1 / (1 + np.exp(-log_odds)), np.float32)
+
+
+_HISTOGRAM_SHAPE = (POSITION_BINS, POSITION_BINS, COLOR_BINS, COLOR_BINS, COLOR_BINS)
+
+
+def _bin_index(image: FloatMap) -> NDArray[np.intp]:
+    """Return the [h, w] flat index of each pixel's position and colour in a histogram."""
+    height, width = image.shape[:2]
+    lab = cv2.cvtColor(image, cv2.COLOR_RGB2Lab) / np.array([100, 160, 160], np.float32)
+    color = np.clip((lab + np.array([0, 0.5, 0.5], np.float32)) * COLOR_BINS, 0, COLOR_BINS - 1).astype(np.intp)
+    row = np.broadcast_to((np.arange(height) * POSITION_BINS // height)[:, None], (height, width))
+    column = np.broadcast_to(np.arange(width) * POSITION_BINS // width, (height, width))
+    return np.asarray(np.ravel_multi_index((row, column, *np.moveaxis(color, -1, 0)), _HISTOGRAM_SHAPE), np.intp)
+
+
+def _density(index: NDArray[np.intp]) -> NDArray[np.float32]:
+    """Return the flat density of colours near each position, from the histogram indices of some pixels."""
+    counts = np.bincount(index, minlength=int(np.prod(_HISTOGRAM_SHAPE))).reshape(_HISTOGRAM_SHAPE).astype(np.float32)
+    whole = gaussian_filter(counts.sum(axis=(0, 1)), HISTOGRAM_SIGMA) / max(len(index), 1)
+    local = gaussian_filter(counts / max(len(index), 1), HISTOGRAM_SIGMA)
+    local /= np.maximum(local.sum(axis=(2, 3, 4), keepdims=True), 1e-6)
+    return np.asarray((LOCAL_WEIGHT * local + (1 - LOCAL_WEIGHT) * whole + MIN_DENSITY).ravel(), np.float32)
+
+
+class _MattingLaplacian:
+    """The matting Laplacian of closed-form matting (Levin, Lischinski, Weiss 2008), without its matrix.
+
+    In each window, the opacity is a linear function of the colour. The product with the Laplacian is the opacity minus
+    the guided filter of the opacity, times the number of pixels in a window, which takes a few box filters (He, Sun,
+    Tang 2010: Fast matting using large kernel matting Laplacian matrices).
+    """
+
+    def __init__(self, image: FloatMap) -> None:
+        self._image = image
+        self._count = self._box(np.ones(image.shape[:2], np.float32))
+        self._mean = self._average(image)
+        pairs = ((0, 0), (0, 1), (0, 2), (1, 1), (1, 2), (2, 2))
+        products = self._average(np.dstack([image[..., i] * image[..., j] for i, j in pairs]))
+        covariance = products - np.dstack([self._mean[..., i] * self._mean[..., j] for i, j in pairs])
+        covariance[..., [0, 3, 5]] += WINDOW_EPSILON
+        a, b, c, d, e, f = np.moveaxis(covariance.astype(np.float64), -1, 0)
+        cofactors = (d * f - e * e, c * e - b * f, b * e - c * d, a * f - c * c, b * c - a * e, a * d - b * b)
+        determinant = a * cofactors[0] + b * cofactors[1] + c * cofactors[2]
+        self._inverse = [(cofactor / determinant).astype(np.float32) for cofactor in cofactors]  # of the covariance
+
+    def apply(self, alpha: FloatMap) -> FloatMap:
+        """Return the product with an [h, w] opacity."""
+        averages = self._average(np.dstack([self._image * alpha[..., None], alpha]))
+        mean = averages[..., 3]
+        x, y, z = np.moveaxis(averages[..., :3] - self._mean * mean[..., None], -1, 0)  # covariances with the colours
+        a, b, c, d, e, f = self._inverse
+        slopes = np.dstack([a * x + b * y + c * z, b * x + d * y + e * z, c * x + e * y + f * z])
+        offset = mean - (slopes * self._mean).sum(axis=2)
+        total = self._box(np.dstack([slopes, offset]))
+        return np.asarray(self._count * alpha - (total[..., :3] * self._image).sum(axis=2) - total[..., 3], np.float32)
+
+    def solve(self, target: FloatMap, weight: FloatMap) -> FloatMap:
+        """Return the smoothest [h, w] opacity in [0, 1] near a target, by the conjugate gradient method.
+
+        Args:
+            weight: [h, w] weight of the target against the smoothness.
+        """
+        weight = weight * self._count
+        diagonal = weight + self._count  # preconditioner
+        alpha = target.copy()
+        residual = -self.apply(alpha)
+        direction = residual / diagonal
+        error = float(np.vdot(residual, direction))
+        limit = TOLERANCE * error
+        for _ in range(MAX_ITERATIONS):
+            if error <= limit:
+                break
+            product = self.apply(direction) + weight * direction
+            step = np.float32(error / float(np.vdot(direction, product)))
+            alpha += step * direction
+            residual -= step * product
+            scaled = residual / diagonal
+            previous, error = error, float(np.vdot(residual, scaled))
+            direction = scaled + np.float32(error / previous) * direction
+        return np.asarray(np.clip(alpha, 0, 1), np.float32)
+
+    def _box(self, values: FloatMap) -> FloatMap:
+        """Return the sums over windows, which are cut off at the border."""
+        size = (2 * WINDOW_RADIUS + 1, 2 * WINDOW_RADIUS + 1)
+        return np.asarray(cv2.boxFilter(values, -1, size, normalize=False, borderType=cv2.BORDER_CONSTANT), np.float32)
+
+    def _average(self, values: FloatMap) -> FloatMap:
+        return np.asarray(self._box(values) / (self._count if values.ndim == 2 else self._count[..., None]), np.float32)
+
+
+def _smooth_colors(photo: FloatMap, alpha: FloatMap) -> FloatMap:
+    """Estimate smooth colours of the piece and of the background whose blend is the photo.
+
+    Germer, Uelwer, Conrad, Harmeling: Fast Multi-Level Foreground Estimation (ICPR 2020), with area-averaged levels and
+    linear instead of nearest-neighbour interpolation between them.
+
+    Args:
+        photo: [h, w, 3] sRGB in [0, 1].
+        alpha: [h, w] in [0, 1].
+
+    Returns:
+        [h, w, 6] the colours of the piece, then those of the background.
+    """
+    height, width = alpha.shape
+    opacity = alpha[..., None]
+    piece = (photo * opacity).sum(axis=(0, 1)) / max(float(alpha.sum()), 1e-6)
+    background = (photo * (1 - opacity)).sum(axis=(0, 1)) / max(float((1 - alpha).sum()), 1e-6)
+    colors = np.concatenate([piece, background]).astype(np.float32)[None, None]
+    levels = max(1, int(np.ceil(np.log2(max(height, width)))))
+    for level in range(levels + 1):
+        columns, rows = (max(1, round(side ** (level / levels))) for side in (width, height))
+        colors = cv2.resize(colors, (columns, rows), interpolation=cv2.INTER_LINEAR).reshape(rows, columns, 6)
+        small_photo = cv2.resize(photo, (columns, rows), interpolation=cv2.INTER_AREA).reshape(rows, columns, 3)
+        small_alpha = cv2.resize(alpha, (columns, rows), interpolation=cv2.INTER_AREA).reshape(rows, columns)
+        rounds = COARSE_ROUNDS if max(rows, columns) <= COARSE_SIDE else COLOR_ROUNDS
+        colors = _relax_colors(
+            np.asarray(small_photo, np.float32), np.asarray(small_alpha, np.float32), np.asarray(colors), rounds
+        )
+    return colors
+
+
+def _relax_colors(photo: FloatMap, alpha: FloatMap, colors: FloatMap, rounds: int) -> FloatMap:
+    """Improve colours by Jacobi's method.
+
+    Each round sets the two colours of a pixel to the minimum of the squared error of their blend, plus the squared
+    differences to the four neighbours, weighted by the differences in opacity.
+    """
     height, width = alpha.shape
     padded = np.pad(alpha, 1, mode="edge")
-    places = [(slice(y, y + height), slice(x, x + width)) for y, x in ((0, 1), (2, 1), (1, 0), (1, 2))]
-    weights = [1e-5 + np.abs(alpha - padded[place]) for place in places]
-    total = sum(weights)
-    front, mixed, back = alpha**2 + total, alpha * (1 - alpha), (1 - alpha) ** 2 + total
-    determinant = front * back - mixed**2
-    front, mixed, back = ((x / determinant)[..., None] for x in (front, mixed, back))
-    seen = np.dstack([photo * alpha[..., None], photo * (1 - alpha)[..., None]])
+    neighbours = [(slice(y, y + height), slice(x, x + width)) for y, x in ((0, 1), (2, 1), (1, 0), (1, 2))]
+    weights = [1e-5 + np.abs(alpha - padded[neighbour]) for neighbour in neighbours]
+    total = np.sum(weights, axis=0)
+    # The 2 × 2 system of a pixel, and its inverse.
+    a, b, c = alpha**2 + total, alpha * (1 - alpha), (1 - alpha) ** 2 + total
+    determinant = a * c - b**2
+    a, b, c = ((entry / determinant)[..., None] for entry in (a, b, c))
+    opacity = alpha[..., None]
+    data = np.dstack([photo * opacity, photo * (1 - opacity)])
     for _ in range(rounds):
         around = np.pad(colors, ((1, 1), (1, 1), (0, 0)), mode="edge")
-        right = seen + sum(weight[..., None] * around[place] for weight, place in zip(weights, places, strict=True))
-        first, second = right[..., :3], right[..., 3:]
-        colors = np.clip(np.dstack([back * first - mixed * second, front * second - mixed * first]), 0, 1)
-    return colors.astype(np.float32)
+        right = data + sum(w[..., None] * around[neighbour] for w, neighbour in zip(weights, neighbours, strict=True))
+        piece, background = right[..., :3], right[..., 3:]
+        colors = np.clip(np.dstack([c * piece - b * background, a * background - b * piece]), 0, 1)
+    return np.asarray(colors, np.float32)
