@@ -20,35 +20,71 @@ from orchestrator.imaging.matting import alpha_matte, foreground_colors
 from orchestrator.imaging.refine import PIECE_EDGE
 
 Mask = NDArray[np.bool_]
+Frame = tuple[int, int, int, int]
+"""Left, top, right, bottom in pixels of the photo."""
 
 MIN_PIECE_SHARE = 0.005
-VISIBLE = 13
-
+"""Smallest piece, as a share of the photo. Not tuned."""
+MIN_VISIBLE_ALPHA = 13
+"""Alpha (5 %) from which a pixel counts for the trimmed frame."""
 SHADOW_SIDE = 512
+"""Longer side of the image in which the shadow is computed. Shadows are soft; more resolution adds only noise."""
 RIM = 2
-LOWER_SHARE = 0.4
-REACH = 0.28
-NOISE_MARGIN = 2.0
-NOISE_CLEAR = 0.06
-NOISE_BUSY = 0.15
-HUE_TOLERANCE = 0.04
-HUE_PER_DARKNESS = 0.11
+"""Distance from the piece in pixels within which the ground is not measured, because the colours are mixed."""
+
+# The constants below were chosen by inspection of the shadows of the three demo photos. Two of them show a wall and a
+# skirting board; one is a studio with a seamless background.
+GROUND_ABOVE = 0.35
+"""The ground is fitted from this share of the piece's height above its lowest point."""
+GROUND_BELOW = 0.4
+"""The ground is fitted to this share of the piece's size below its lowest point."""
+GROUND_BESIDE = 0.6
+"""The ground is fitted to this share of the piece's size beside it."""
+MIN_GROUND_PIXELS = 200
+"""Smallest number of visible ground pixels from which a shadow is computed."""
 FIT_ROUNDS = 12
+"""Rounds of the robust fit."""
+NOISE_FACTOR = 2.0
+"""Darkening below this many standard deviations of the ground is treated as noise."""
+PLAIN_NOISE = 0.06
+"""Standard deviation of the ground's log light up to which the shadow has its full strength. It is 0.009 to 0.016 on the
+demo photos."""
+BUSY_NOISE = 0.15
+"""Standard deviation of the ground's log light from which there is no shadow. It is 0.38 on scikit-image's ``coffee``."""
+HUE_TOLERANCE = 0.04
+"""A shadow changes all channels by nearly the same factor. This is the tolerated deviation in log light."""
+HUE_PER_DARKNESS = 0.11
+"""Additional tolerance per unit of darkening, because the remaining light is often tinted. The deviation is 0.05 to 0.1
+of the darkening in shadows on the ground of the demo photos, and 0.26 to 0.3 on their walls."""
+HUE_FADE = 0.6
+"""The shadow fades out between 1 and 1 + this times the tolerance."""
+FOREIGN_HUE = 2.0
+"""A surface whose deviation exceeds this many tolerances is not the ground."""
+FOREIGN_LIGHT = 0.25
+"""A surface whose log light exceeds that of the ground by this much is not the ground, but, for example, a skirting
+board."""
+FOOT_SHARE = 0.4
+"""Share of the piece's height, from its lowest point, around which shadows are kept."""
+REACH = 0.28
+"""Distance from this part within which the shadow fades out, as a share of the piece's size."""
 MIN_SHADOW = 0.03
+"""Smallest maximal opacity of a shadow layer."""
 
 
 @dataclass(frozen=True)
 class Cutout:
     """A piece cut out of its photo."""
 
-    image: Image  # [h, w, 4] RGBA with straight alpha; [h, w, 3] RGB on a background colour
-    shadow: Image | None  # [h, w, 4] RGBA, black with alpha, to be placed under the image; None if there is none
-    box: Box  # the frame of the image in the photo, in pixels; extends past the photo where the margin does
+    image: Image  # [h, w, 4] RGBA with straight alpha; [h, w, 3] RGB if a background colour was requested
+    shadow: Image | None  # [h, w, 4] RGBA, black with alpha; None if none was requested or found
+    box: Box  # frame of both images in the photo, in pixels; it extends past the photo where the margin does
     piece_share: float  # share of the photo that the piece covers, in [0, 1]
 
 
 def cutout(photo_srgb: Image, maps: MaterialMaps, options: CutoutOptions, progress: Progress = no_progress) -> Cutout:
     """Cut out the piece in one photo.
+
+    A trimmed frame contains the piece and its shadow. sRGB values are blended, as in image viewers.
 
     Args:
         photo_srgb: [H, W, 3] uint8.
@@ -57,111 +93,151 @@ def cutout(photo_srgb: Image, maps: MaterialMaps, options: CutoutOptions, progre
     Raises:
         NoPieceFound: the piece covers less than 0.5 % of the photo.
     """
-    share = float((maps.foreground > PIECE_EDGE).mean())
-    if share < MIN_PIECE_SHARE:
-        raise NoPieceFound(share=share, minimum=MIN_PIECE_SHARE)
+    likely_share = float((maps.foreground > PIECE_EDGE).mean())
+    if likely_share < MIN_PIECE_SHARE:
+        raise NoPieceFound(share=likely_share, minimum=MIN_PIECE_SHARE)
     alpha = alpha_matte(photo_srgb, maps.foreground, subrange(progress, 0.0, 0.5))
     piece_share = float(alpha.mean()) / 255
     if piece_share < MIN_PIECE_SHARE:
         raise NoPieceFound(share=piece_share, minimum=MIN_PIECE_SHARE)
     colors = foreground_colors(photo_srgb, alpha, subrange(progress, 0.5, 0.9))
-    shadow = contact_shadow(photo_srgb, alpha) if options.shadow else None
-    frame = _frame(alpha, shadow, options)
+    shadow_alpha = contact_shadow(photo_srgb, alpha) if options.shadow else None
+    frame = _frame(alpha, shadow_alpha, options)
     image = _crop(np.dstack([colors, alpha]), frame)
-    layer = None
-    if shadow is not None:
-        cropped = _crop(shadow, frame)
-        layer = np.dstack([np.zeros((*cropped.shape, 3), np.uint8), cropped])
+    shadow: Image | None = None
+    if shadow_alpha is not None:
+        cropped = _crop(shadow_alpha, frame)
+        shadow = np.dstack([np.zeros((*cropped.shape, 3), np.uint8), cropped])
     if options.background is not None:
-        image = _composite(image, layer, options.background)
+        image = _composite(image, shadow, options.background)
     left, top, right, bottom = frame
-    return Cutout(image, layer, Box(left, top, right, bottom), piece_share)
-
-
-def _frame(alpha: Image, shadow: Image | None, options: CutoutOptions) -> tuple[int, int, int, int]:
-    """Left, top, right and bottom of the result in the photo."""
-    height, width = alpha.shape
-    if not options.trim:
-        return 0, 0, width, height
-    visible = alpha >= VISIBLE
-    if shadow is not None:
-        visible |= shadow >= VISIBLE
-    rows, columns = np.flatnonzero(visible.any(axis=1)), np.flatnonzero(visible.any(axis=0))
-    left, top, right, bottom = int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1
-    margin = round(options.margin * max(right - left, bottom - top))
-    return left - margin, top - margin, right + margin, bottom + margin
-
-
-def _crop(image: Image, frame: tuple[int, int, int, int]) -> Image:
-    """The frame of an image; 0 where it extends past the image."""
-    left, top, right, bottom = frame
-    height, width = image.shape[:2]
-    inside = image[max(0, top) : bottom, max(0, left) : right]
-    pad = (max(0, -top), max(0, bottom - height), max(0, -left), max(0, right - width))
-    return np.asarray(cv2.copyMakeBorder(inside, *pad, cv2.BORDER_CONSTANT, value=(0, 0, 0, 0)), np.uint8)
-
-
-def _composite(piece: Image, shadow: Image | None, background: SrgbColor) -> Image:
-    """[h, w, 3] the shadow and the piece over a colour; sRGB values are blended, as image viewers do."""
-    out = np.empty((*piece.shape[:2], 3), np.float32)
-    out[:] = (background.red, background.green, background.blue)
-    if shadow is not None:
-        out *= np.float32(1) - shadow[..., 3:].astype(np.float32) / 255
-    alpha = piece[..., 3:].astype(np.float32) / 255
-    out += alpha * (piece[..., :3] - out)
-    return np.asarray(np.rint(out), np.uint8)
+    return Cutout(image, shadow, Box(left, top, right, bottom), piece_share)
 
 
 def contact_shadow(photo_srgb: Image, alpha: Image) -> Image | None:
-    """Extract the shadow that the piece casts on the ground around its lower part."""
+    """Extract the shadow of the piece on the ground around its lower part.
+
+    The brightness of the undisturbed ground is estimated by a smooth fit. The shadow is the ratio of the photo to the
+    fit in linear light. On a white background, the layer reproduces this ratio exactly. On patterned ground, the shadow
+    fades out, because it cannot be separated from the pattern.
+
+    Args:
+        photo_srgb: [H, W, 3] uint8.
+        alpha: [H, W] uint8, opacity of the piece.
+
+    Returns:
+        [H, W] uint8 opacity of a black layer, or None if there is no shadow. Under the piece it is extrapolated.
+    """
     height, width = alpha.shape
     scale = min(1.0, SHADOW_SIDE / max(height, width))
     size = (max(1, round(width * scale)), max(1, round(height * scale)))
     small = linear_from_srgb(np.asarray(cv2.resize(photo_srgb, size, interpolation=cv2.INTER_AREA), np.uint8))
-    cover = cv2.resize(alpha, size, interpolation=cv2.INTER_AREA) > 5
-    nearness = _nearness(cover)
-    kernel = np.ones((2 * RIM + 1, 2 * RIM + 1), np.uint8)
-    visible = cv2.dilate(cover.astype(np.uint8), kernel) == 0
-    log_light = np.log(np.maximum(small, 1e-3)).astype(np.float32)
-    residual, noise, trust = _ground_residual(log_light, visible, cover)
-    if trust == 0:
+    piece = np.asarray(cv2.resize(alpha, size, interpolation=cv2.INTER_AREA) > 5)
+    visible = ~_dilate(piece, RIM)
+    ground = _fit_ground(np.log(np.maximum(small, 1e-3)).astype(np.float32), visible, _Extent.of(piece))
+    if ground is None:
         return None
-    residual = np.asarray(np.dstack([_smoothed(residual[..., channel], visible) for channel in range(3)]), np.float32)
-    change = residual.mean(axis=2)
-    hue = np.abs(residual - change[..., None]).max(axis=2)
-    darkness = np.clip(-change - NOISE_MARGIN * noise, 0, None)
-    likeness = np.clip((1.6 - hue / (HUE_TOLERANCE + HUE_PER_DARKNESS * darkness)) / 0.6, 0, 1)
-    foreign = visible & ((hue > 2 * HUE_TOLERANCE + 1.5 * HUE_PER_DARKNESS * darkness) | (change > 0.25))
-    patches = cv2.morphologyEx(foreign.astype(np.uint8), cv2.MORPH_OPEN, np.ones((3, 3), np.uint8))
-    covered = np.maximum.accumulate(patches[::-1], axis=0)[::-1].astype(np.float32)
-    above = cv2.GaussianBlur(cv2.dilate(covered, np.ones((5, 5), np.uint8)), (0, 0), 6.0, sigmaY=2.0)
-    darkness *= likeness * (1 - above)
-    darkness = _filled(darkness.astype(np.float32), visible) * nearness * np.float32(trust)
-    darkness = cv2.GaussianBlur(darkness, (0, 0), 1.0)
-    opacity = 1.0 - encode_srgb(np.exp(-darkness))
+    darkness = _extrapolate(_darkness(ground, visible), visible) * _contact_weight(piece) * np.float32(ground.trust)
+    opacity = 1.0 - encode_srgb(np.exp(-cv2.GaussianBlur(darkness, (0, 0), 1.0)))
     if opacity.max() < MIN_SHADOW:
         return None
     large = cv2.resize(opacity.astype(np.float32), (width, height), interpolation=cv2.INTER_CUBIC)
     return np.asarray(np.rint(np.clip(large, 0, 1) * 255), np.uint8)
 
 
-def _smoothed(values: FloatMap, known: Mask) -> FloatMap:
-    weight = known.astype(np.float32)
-    total = cv2.GaussianBlur(values * weight, (0, 0), 1.0)
-    return np.asarray(total / np.maximum(cv2.GaussianBlur(weight, (0, 0), 1.0), 1e-3), np.float32)
+@dataclass(frozen=True)
+class _Extent:
+    """Bounding box of a mask. Right and bottom are exclusive."""
+
+    left: int
+    top: int
+    right: int
+    bottom: int
+
+    @classmethod
+    def of(cls, mask: Mask) -> _Extent:
+        rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+        return cls(int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1)
+
+    @property
+    def height(self) -> int:
+        return self.bottom - self.top
+
+    @property
+    def size(self) -> int:
+        """The longer side."""
+        return max(self.height, self.right - self.left)
 
 
-def _nearness(cover: Mask) -> FloatMap:
-    rows, columns = np.flatnonzero(cover.any(axis=1)), np.flatnonzero(cover.any(axis=0))
-    top, bottom = rows[0], rows[-1] + 1
-    size = max(bottom - top, columns[-1] + 1 - columns[0])
-    start = bottom - LOWER_SHARE * (bottom - top)
-    lower = cover.copy()
-    lower[: int(start)] = False
-    distance = cv2.distanceTransform((~lower).astype(np.uint8), cv2.DIST_L2, 5)
-    near = _smoothstep(1.0 - distance / (REACH * size))
-    down = _smoothstep((np.arange(cover.shape[0], dtype=np.float32) - start) / (0.15 * (bottom - top)))
-    return near * down[:, None]
+@dataclass(frozen=True)
+class _Ground:
+    """The photo relative to the undisturbed ground."""
+
+    residual: FloatMap  # [h, w, 3] log light of the photo minus that of the ground; negative in shadow
+    noise: float  # standard deviation of the log light of the undisturbed ground
+    trust: float  # 1 on plain ground, 0 on busy ground
+
+
+def _fit_ground(log_light: FloatMap, visible: Mask, extent: _Extent) -> _Ground | None:
+    """Fit a quadratic function of the position to the log light of the ground around the foot of the piece.
+
+    Shadows are outliers below the fit, so values below it have lower weights (iteratively reweighted least squares).
+    Returns None if the ground is invisible or too busy.
+    """
+    region = np.zeros_like(visible)
+    rows = slice(int(extent.bottom - GROUND_ABOVE * extent.height), int(extent.bottom + GROUND_BELOW * extent.size))
+    beside = GROUND_BESIDE * extent.size
+    region[rows, max(0, int(extent.left - beside)) : int(extent.right + beside)] = True
+    sample = region & visible
+    if sample.sum() < MIN_GROUND_PIXELS:
+        return None
+    y, x = np.mgrid[: visible.shape[0], : visible.shape[1]].astype(np.float64)
+    y, x = (y - extent.bottom) / extent.size, (x - (extent.left + extent.right) / 2) / extent.size
+    terms = np.stack([np.ones_like(x), x, y, x * x, x * y, y * y], axis=-1)
+    inputs, values = terms[sample], log_light[sample].astype(np.float64)
+    weights = np.ones(len(values))
+    for _ in range(FIT_ROUNDS):
+        coefficients, *_ = np.linalg.lstsq(inputs * weights[:, None], values * weights[:, None], rcond=None)
+        difference = (values - inputs @ coefficients).mean(axis=1)
+        brighter = difference[difference > 0]
+        # The standard deviation of a normal distribution is its median absolute value, divided by 0.6745.
+        noise = float(np.median(brighter)) / 0.6745 if len(brighter) else 0.0
+        scale = max(noise, 0.005) * np.where(difference < 0, 1.0, 3.0)
+        weights = 1 / (1 + (difference / scale) ** 2)
+    trust = float(np.clip((BUSY_NOISE - noise) / (BUSY_NOISE - PLAIN_NOISE), 0, 1))
+    residual = (log_light - terms @ coefficients).astype(np.float32)
+    return _Ground(residual, noise, trust) if trust > 0 else None
+
+
+def _darkness(ground: _Ground, visible: Mask) -> FloatMap:
+    """Return the [h, w] decrease of log light by the shadow, 0 on surfaces that are not the ground."""
+    residual = np.dstack([_smooth(ground.residual[..., channel], visible) for channel in range(3)])
+    change = residual.mean(axis=2)
+    hue = np.abs(residual - change[..., None]).max(axis=2)
+    darkness = np.clip(-change - NOISE_FACTOR * ground.noise, 0, None)
+    deviation = hue / (HUE_TOLERANCE + HUE_PER_DARKNESS * darkness)
+    foreign = visible & ((deviation > FOREIGN_HUE) | (change > FOREIGN_LIGHT))
+    opened = cv2.morphologyEx(foreign.astype(np.uint8), cv2.MORPH_OPEN, np.ones((3, 3), np.uint8))
+    # In each column of the photo, the ground ends at the lowest surface that is not the ground.
+    beyond = _dilate(np.maximum.accumulate(opened[::-1] > 0, axis=0)[::-1], 2)
+    not_ground = cv2.GaussianBlur(beyond.astype(np.float32), (0, 0), 6.0, sigmaY=2.0)
+    ground_weight = np.clip((1 + HUE_FADE - deviation) / HUE_FADE, 0, 1) * (1 - not_ground)
+    return np.asarray(darkness * ground_weight, np.float32)
+
+
+def _contact_weight(piece: Mask) -> FloatMap:
+    """Return a [h, w] weight that falls from 1 at the foot of the piece to 0 far from it and at the photo's border."""
+    extent = _Extent.of(piece)
+    start = extent.bottom - FOOT_SHARE * extent.height
+    foot = piece.copy()
+    foot[: int(start)] = False
+    distance = cv2.distanceTransform((~foot).astype(np.uint8), cv2.DIST_L2, 5)
+    rows, columns = np.mgrid[: piece.shape[0], : piece.shape[1]].astype(np.float32)
+    border = np.minimum(np.minimum(columns, columns[:, ::-1]), rows[::-1])
+    weight = _smoothstep(1.0 - distance / (REACH * extent.size))
+    weight *= _smoothstep((rows - start) / (0.15 * extent.height))
+    weight *= _smoothstep(border / (0.08 * extent.size))
+    return weight
 
 
 def _smoothstep(values: FloatMap) -> FloatMap:
@@ -169,49 +245,60 @@ def _smoothstep(values: FloatMap) -> FloatMap:
     return np.asarray(t * t * (3 - 2 * t), np.float32)
 
 
-def _ground_residual(log_light: FloatMap, visible: Mask, cover: Mask) -> tuple[FloatMap, float, float]:
-    rows, columns = np.flatnonzero(cover.any(axis=1)), np.flatnonzero(cover.any(axis=0))
-    top, bottom, left, right = rows[0], rows[-1] + 1, columns[0], columns[-1] + 1
-    size = max(bottom - top, right - left)
-    region = np.zeros_like(visible)
-    start = int(bottom - 0.35 * (bottom - top))
-    region[start : int(bottom + 0.4 * size), max(0, int(left - 0.6 * size)) : int(right + 0.6 * size)] = True
-    sample = region & visible
-    if sample.sum() < 200:
-        return np.zeros_like(log_light), 0.0, 0.0
-    y, x = np.mgrid[: cover.shape[0], : cover.shape[1]].astype(np.float64) / size
-    y -= bottom / size
-    x -= (left + right) / 2 / size
-    terms = np.stack([np.ones_like(x), x, y, x * x, x * y, y * y], axis=-1)
-    basis, values = terms[sample], log_light[sample].astype(np.float64)
-    light = values.mean(axis=1)
-    weights = np.ones(len(values))
-    noise = 0.0
-    for _ in range(FIT_ROUNDS):
-        coefficients, *_ = np.linalg.lstsq(basis * weights[:, None], values * weights[:, None], rcond=None)
-        difference = light - (basis @ coefficients).mean(axis=1)
-        above = difference[difference > 0]
-        noise = float(np.median(above)) / 0.6745 if len(above) else 0.0
-        scale = max(noise, 0.005)
-        # Shadows are darker than the ground: values below the fit count less.
-        weights = np.where(
-            difference < 0, 1 / (1 + (difference / scale) ** 2), 1 / (1 + (difference / (3 * scale)) ** 2)
-        )
-    residual = (log_light - terms @ coefficients).astype(np.float32)
-    trust = float(np.clip((NOISE_BUSY - noise) / (NOISE_BUSY - NOISE_CLEAR), 0, 1))
-    return residual, noise, trust
+def _dilate(mask: Mask, radius: int) -> Mask:
+    kernel = np.ones((2 * radius + 1, 2 * radius + 1), np.uint8)
+    return np.asarray(cv2.dilate(mask.astype(np.uint8), kernel) > 0)
 
 
-def _filled(values: FloatMap, known: Mask) -> FloatMap:
-    """Extend values into the unknown area, from near to far."""
+def _smooth(values: FloatMap, known: Mask, sigma: float = 1.0) -> FloatMap:
+    """Blur values without mixing in unknown ones."""
+    weight = known.astype(np.float32)
+    total = cv2.GaussianBlur(values * weight, (0, 0), sigma)
+    return np.asarray(total / np.maximum(cv2.GaussianBlur(weight, (0, 0), sigma), 1e-3), np.float32)
+
+
+def _extrapolate(values: FloatMap, known: Mask) -> FloatMap:
+    """Extend known values into unknown areas with blurs of increasing size."""
     out, weight = values * known, known.astype(np.float32)
-    done = known.copy()
+    filled = known.copy()
     sigma = 1.5
-    while not done.all() and sigma < max(values.shape):
-        blurred = cv2.GaussianBlur(weight, (0, 0), sigma)
-        guess = cv2.GaussianBlur(values * weight, (0, 0), sigma) / np.maximum(blurred, 1e-9)
-        new = ~done & (blurred > 0.1)
-        out[new] = guess[new]
-        done |= new
+    while not filled.all() and sigma < max(values.shape):
+        total_weight = cv2.GaussianBlur(weight, (0, 0), sigma)
+        blurred = cv2.GaussianBlur(values * weight, (0, 0), sigma) / np.maximum(total_weight, 1e-9)
+        new = ~filled & (total_weight > 0.1)
+        out[new] = blurred[new]
+        filled |= new
         sigma *= 2
-    return out
+    return np.asarray(out, np.float32)
+
+
+def _frame(alpha: Image, shadow_alpha: Image | None, options: CutoutOptions) -> Frame:
+    """Return the frame of the result: the photo, or the bounding box of the visible pixels with the margin."""
+    if not options.trim:
+        return 0, 0, alpha.shape[1], alpha.shape[0]
+    visible = alpha >= MIN_VISIBLE_ALPHA
+    if shadow_alpha is not None:
+        visible |= shadow_alpha >= MIN_VISIBLE_ALPHA
+    extent = _Extent.of(visible)
+    margin = round(options.margin * extent.size)
+    return extent.left - margin, extent.top - margin, extent.right + margin, extent.bottom + margin
+
+
+def _crop(image: Image, frame: Frame) -> Image:
+    """Return the frame of an image, with zeros where the frame extends past the image."""
+    left, top, right, bottom = frame
+    height, width = image.shape[:2]
+    inside = image[max(0, top) : bottom, max(0, left) : right]
+    padding = (max(0, -top), max(0, bottom - height), max(0, -left), max(0, right - width))
+    return np.asarray(cv2.copyMakeBorder(inside, *padding, cv2.BORDER_CONSTANT, value=(0, 0, 0, 0)), np.uint8)
+
+
+def _composite(piece: Image, shadow: Image | None, background: SrgbColor) -> Image:
+    """Return the [h, w, 3] shadow and piece on a background colour."""
+    out = np.empty((*piece.shape[:2], 3), np.float32)
+    out[:] = (background.red, background.green, background.blue)
+    if shadow is not None:
+        out *= np.float32(1) - shadow[..., 3:].astype(np.float32) / np.float32(255)
+    alpha = piece[..., 3:].astype(np.float32) / np.float32(255)
+    out += alpha * (piece[..., :3] - out)
+    return np.asarray(np.rint(out), np.uint8)
