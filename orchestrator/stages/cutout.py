@@ -47,10 +47,11 @@ FIT_ROUNDS = 12
 NOISE_FACTOR = 2.0
 """Darkening below this many standard deviations of the ground is treated as noise."""
 PLAIN_NOISE = 0.06
-"""Standard deviation of the ground's log light up to which the shadow has its full strength. It is 0.009 to 0.016 on the
-demo photos."""
+"""Standard deviation of the ground's log light up to which the shadow has its full strength. It is 0.009 to 0.016 on
+the demo photos."""
 BUSY_NOISE = 0.15
-"""Standard deviation of the ground's log light from which there is no shadow. It is 0.38 on scikit-image's ``coffee``."""
+"""Standard deviation of the ground's log light from which there is no shadow. It is 0.38 on scikit-image's
+``coffee``."""
 HUE_TOLERANCE = 0.04
 """A shadow changes all channels by nearly the same factor. This is the tolerated deviation in log light."""
 HUE_PER_DARKNESS = 0.11
