@@ -70,8 +70,8 @@ opacity of thin structures."""
 OPAQUE = 0.95
 """Values above are fully opaque."""
 HOLE_LIKELIHOOD = 0.5
-"""Smallest likelihood of all pixels in a hole that is filled. 0.8 has the same errors, but leaves holes in the dark inside
-of a demo cabinet."""
+"""Smallest likelihood of all pixels in a hole that is filled. 0.8 has the same errors, but leaves holes in the dark
+interior of a demo cabinet."""
 COLOR_SIDE = 1024
 """Longer side of the image in which smooth colours are estimated. With 2048, the errors of colours do not change."""
 COLOR_ROUNDS = 2
