@@ -49,12 +49,7 @@ def srgb_from_linear(linear: FloatMap) -> Image:
 
     The exact inverse of ``linear_from_srgb``.
     """
-    return srgb_from_steps(steps_from_linear(linear))
-
-
-def srgb_from_steps(steps: NDArray[np.uint16]) -> Image:
-    """Convert lookup-table indices from ``steps_from_linear`` to sRGB uint8."""
-    return np.take(_BYTE_OF_STEP, steps)
+    return np.take(_BYTE_OF_STEP, steps_from_linear(linear))
 
 
 def luminance(linear: FloatMap) -> FloatMap:

@@ -24,7 +24,7 @@ HIGHLIGHT_START = 1.25
 HIGHLIGHT_FULL = 2.0
 """Luminance, relative to the median of the wood, above which all specular light counts as a highlight. Not tuned."""
 KNEE = 0.65
-"""Linear light (sRGB 210) above which wood that was lightened is compressed towards white. Not tuned."""
+"""Linear light (sRGB 210) above which lightened wood is compressed towards white. Not tuned."""
 SPECULAR_SIGMA = 0.003
 """Sigma of the filter for specular light, as a share of the longer side. Specular light is smooth; faster variation is
 the colour of the grain. Not tuned."""

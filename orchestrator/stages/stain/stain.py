@@ -202,8 +202,8 @@ class _Totals:
 class _NeutralLight:
     """Specular light in one strip, [n, W] linear."""
 
-    sheen: FloatMap  # part of the photo
-    change: FloatMap  # what the stain adds to the photo
+    sheen: FloatMap  # of the bare wood
+    change: FloatMap  # by the stain; negative where it darkens
 
 
 @dataclass(frozen=True)
