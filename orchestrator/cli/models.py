@@ -40,10 +40,6 @@ CANDIDATE_HELP = "An ONNX file, or a folder with model.onnx and optionally evalu
 VERSION_HELP = "Version number. Default: the name of the folder if it is a number, otherwise the next number."
 ACCEPT_HELP = "Accept outputs that differ from the serving version without an evaluation that shows better figures."
 SHADOW_HELP = "Share of live requests, 0 to 1, that are also sent to the candidate for comparison."
-CANDIDATE_HELP = "An ONNX file, or a folder with model.onnx and optionally evaluation.json."
-VERSION_HELP = "Version number. Default: the name of the folder if it is a number, otherwise the next number."
-ACCEPT_HELP = "Accept outputs that differ from the serving version without an evaluation that shows better figures."
-SHADOW_HELP = "Share of live requests, 0 to 1, that are also sent to the candidate for comparison."
 
 
 @app.command("list")

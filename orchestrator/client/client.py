@@ -24,6 +24,7 @@ from google.protobuf.message import Message
 
 from orchestrator.client.errors import ApiError
 from orchestrator.client.models import Models
+from orchestrator.client.uploads import upload_requests
 from orchestrator.protocol.heartwood.v1 import asset_pb2, asset_pb2_grpc, job_pb2, job_pb2_grpc, model_pb2_grpc
 from orchestrator.protocol.heartwood.v1.asset_pb2 import Asset
 from orchestrator.protocol.heartwood.v1.cutout_pb2 import CutoutOptions
@@ -37,7 +38,6 @@ from orchestrator.protocol.heartwood.v1.stain_pb2 import NamedStain, StainOption
 
 __all__ = ["ApiError", "Heartwood"]
 
-CHUNK_BYTES = 1 << 20
 TRANSFER_TIMEOUT_S = 600.0
 RETRY_POLICY = {
     "maxAttempts": 4,
@@ -146,7 +146,7 @@ class Heartwood:
         header = asset_pb2.UploadAssetRequest.Header(
             upload_id=upload_id, filename=filename, kind=kind, size_bytes=len(data), sha256=sha256
         )
-        requests = _upload_requests(header, data, on_sent)
+        requests = upload_requests(asset_pb2.UploadAssetRequest, header, data, on_sent)
         asset: Asset = self._call(self._assets.UploadAsset, requests, timeout_s=TRANSFER_TIMEOUT_S).asset
         return asset
 
@@ -288,7 +288,7 @@ class Heartwood:
         self._call(self._jobs.DeleteJob, job_pb2.DeleteJobRequest(job_id=job_id))
 
     def stains(self) -> list[NamedStain]:
-        """Return the named stains that the service knows."""
+        """Return the named stains of the service's catalogue."""
         return list(self._call(self._jobs.ListStains, job_pb2.ListStainsRequest()).stains)
 
     def _job(self, method: Any, request: Message) -> Job:
@@ -316,15 +316,3 @@ class Heartwood:
             yield from method(request, metadata=self._metadata, timeout=timeout_s)
         except grpc.RpcError as error:
             raise ApiError.from_call(error) from None
-
-
-def _upload_requests(
-    header: asset_pb2.UploadAssetRequest.Header, data: bytes, on_sent: Callable[[int], None] | None
-) -> Iterator[asset_pb2.UploadAssetRequest]:
-    """Yield the header, then the data in chunks."""
-    yield asset_pb2.UploadAssetRequest(header=header)
-    for offset in range(0, len(data), CHUNK_BYTES):
-        chunk = asset_pb2.UploadAssetRequest.Chunk(offset=offset, data=data[offset : offset + CHUNK_BYTES])
-        yield asset_pb2.UploadAssetRequest(chunk=chunk)
-        if on_sent is not None:
-            on_sent(len(chunk.data))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +13,10 @@ from google.protobuf.duration_pb2 import Duration
 from google.protobuf.message import Message
 
 from orchestrator.client.errors import ApiError
+from orchestrator.client.uploads import upload_requests
 from orchestrator.errors import InvalidInput
 from orchestrator.protocol.heartwood.v1 import model_pb2, model_pb2_grpc
 
-CHUNK_BYTES = 1 << 20
 MODEL_FILE = "model.onnx"
 EVALUATION_FILE = "evaluation.json"
 
@@ -88,7 +88,9 @@ class Models:
             shadow_requests=shadow_requests,
             shadow_timeout=Duration(nanos=int(1e9 * (shadow_timeout_s % 1)), seconds=int(shadow_timeout_s)),
         )
-        call = self._stub.DeployModel(_upload_requests(header, data), metadata=self._metadata)
+        call = self._stub.DeployModel(
+            upload_requests(model_pb2.DeployModelRequest, header, data), metadata=self._metadata
+        )
         deployed = model_pb2.Model()
         try:
             for response in call:
@@ -123,15 +125,6 @@ class Models:
         """Call a method and return the model in its response."""
         model: model_pb2.Model = self._call(method, request).model
         return model
-
-
-def _upload_requests(
-    header: model_pb2.DeployModelRequest.Header, data: bytes
-) -> Iterator[model_pb2.DeployModelRequest]:
-    yield model_pb2.DeployModelRequest(header=header)
-    for offset in range(0, len(data), CHUNK_BYTES):
-        chunk = model_pb2.DeployModelRequest.Chunk(offset=offset, data=data[offset : offset + CHUNK_BYTES])
-        yield model_pb2.DeployModelRequest(chunk=chunk)
 
 
 def _read(path: Path) -> bytes:

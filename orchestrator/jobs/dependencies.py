@@ -6,9 +6,9 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 
 from orchestrator.domain.material_maps import MaterialModels
+from orchestrator.domain.reconstruct import TrellisSettings
 from orchestrator.domain.segment import OpenAISettings
 from orchestrator.settings import Settings
-from orchestrator.stages.reconstruct.reconstruct import TrellisSettings
 from orchestrator.store.blobs import Blobs
 from orchestrator.store.records import Records
 

@@ -74,14 +74,18 @@ class PhotoStep:
         return self.step.cached(digest(name, REVISION, sha256, *inputs), [sha256], kind, make)
 
     def store_images(
-        self, images: Mapping[str, Image | NDArray[np.uint16] | None], format: ImageFormat
+        self, images: Mapping[str, Image | NDArray[np.uint16] | None], format: ImageFormat, field: str
     ) -> dict[str, StoredFile]:
-        """Encode and store the images that are not None; return the stored files by name."""
+        """Encode and store the images that are not None; return the stored files by name.
+
+        Args:
+            field: path of the option ``format``, for errors.
+        """
         files = {}
         for name, image in images.items():
             if image is not None:
                 height, width = image.shape[:2]
-                files[name] = self.step.store(*intake.encode_result(image, format), width, height)
+                files[name] = self.step.store(*intake.encode_result(image, format, field), width, height)
         return files
 
     def publish(

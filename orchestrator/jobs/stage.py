@@ -117,7 +117,7 @@ class PhotoRun(Generic[Options]):
 
 @dataclass(frozen=True)
 class Stage(Generic[Options, Result]):
-    """Everything that Heartwood knows about a stage."""
+    """The descriptor of a stage."""
 
     name: str  # the job kind, and the field name in the protos
     options: type[Options]

@@ -255,3 +255,12 @@ def test_a_deleted_result_file_disappears_from_the_reply(client: Heartwood, uplo
     photo = client.job(job.id).stain.photos[0]
     assert not photo.HasField("orm")
     assert photo.HasField("albedo")
+
+
+def test_a_photo_too_large_for_webp_fails_with_the_path_of_the_format(client: Heartwood) -> None:
+    upload = client.upload_bytes(jpeg(wood_photo(16_400, 64, seed=9)), "panorama.jpg").group_id
+    options = stain_pb2.StainOptions(format=stain_pb2.TEXTURE_FORMAT_WEBP)
+    with pytest.raises(ApiError) as failed:
+        client.wait(client.stain(upload, stain="walnut", options=options).id)
+    assert failed.value.reason == "INVALID_INPUT"
+    assert failed.value.field == "stain.format"

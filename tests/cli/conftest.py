@@ -7,30 +7,20 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
-from typer.testing import CliRunner
 
-from orchestrator.cli import terminal
-from orchestrator.cli.main import app
 from orchestrator.client.client import Heartwood
 from orchestrator.errors import FailedPrecondition
 from orchestrator.protocol.heartwood.v1 import asset_pb2, job_pb2
-from tests.support.cli import Cli, CommandResult, Submit
+from tests.support.cli import Cli, CommandResult, Submit, run_in_process
 from tests.support.running_service import RunningService
-
-TERMINAL_WIDTH = 200
 
 
 @pytest.fixture
-def cli(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Cli:
-    """Runs a command with a data folder of its own, in a terminal that is wide enough for every table."""
-    monkeypatch.setattr(terminal.console, "width", TERMINAL_WIDTH)
+def cli(tmp_path: Path) -> Cli:
+    """Runs a command with a data folder of its own."""
 
     def run(*arguments: object, **environment: str) -> CommandResult:
-        result = CliRunner().invoke(
-            app,
-            [str(argument) for argument in arguments],
-            env={"HEARTWOOD_DATA_DIR": str(tmp_path / "data"), **environment},
-        )
+        result = run_in_process(*arguments, **{"HEARTWOOD_DATA_DIR": str(tmp_path / "data"), **environment})
         if result.exception is not None and not isinstance(result.exception, SystemExit):
             raise result.exception
         return CommandResult(result.exit_code, " ".join(result.stdout.split()), " ".join(result.stderr.split()))

@@ -7,12 +7,11 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
-from typer.testing import CliRunner
 
-from orchestrator.cli.main import app
 from orchestrator.errors import ToolFailed
 from orchestrator.inference.launch import TritonServer
 from orchestrator.tools import perf_analyzer
+from tests.support.cli import run_in_process
 
 
 @pytest.fixture(scope="module")
@@ -27,9 +26,7 @@ def data_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def bench(*arguments: object, data_dir: Path = Path("unused")) -> tuple[int, str]:
     """Run the command; return its exit code and its output."""
-    result = CliRunner().invoke(
-        app, ["bench", "models", *map(str, arguments)], env={"HEARTWOOD_DATA_DIR": str(data_dir), "COLUMNS": "200"}
-    )
+    result = run_in_process("bench", "models", *arguments, HEARTWOOD_DATA_DIR=str(data_dir))
     return result.exit_code, " ".join(result.output.split())
 
 

@@ -7,8 +7,10 @@ that was interrupted in its last step, and a queued segment job.
 from __future__ import annotations
 
 import hashlib
+import sqlite3
 import zipfile
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -22,6 +24,12 @@ STAIN_FILES = [field.name for field in stain_pb2.StainedPhoto.DESCRIPTOR.fields 
 SEGMENT_FILES = ("foreground", "wood", "overlay", "document")
 PNG = b"\x89PNG"
 JOBS = 4
+TIMES = {
+    "assets": ["create_time"],
+    "cache": ["create_time"],
+    "jobs": ["create_time", "start_time", "end_time", "deadline"],
+}
+"""The columns of the database that contain times."""
 
 
 @pytest.fixture(scope="module")
@@ -29,6 +37,7 @@ def upgraded(tmp_path_factory: pytest.TempPathFactory, triton_url: str) -> Itera
     data_dir = tmp_path_factory.mktemp("upgraded")
     with zipfile.ZipFile(DATA) as archive:
         archive.extractall(data_dir)
+    move_times_to_now(data_dir)
     service = RunningService(data_dir, triton_url, workers=1)
     yield service
     assert service.stop() == 0
@@ -44,6 +53,19 @@ def client(upgraded: RunningService) -> Iterator[Heartwood]:
 def jobs(client: Heartwood) -> list[job_pb2.Job]:
     """The finished segment job, the finished stain job, the interrupted stain job, the queued segment job."""
     return list(reversed(list(client.jobs())))
+
+
+def move_times_to_now(data_dir: Path) -> None:
+    """Shift all times so that the last job was created now. Otherwise jobs have passed their deadlines."""
+    with closing(sqlite3.connect(data_dir / "heartwood.sqlite")) as database, database:
+        (age_s,) = database.execute("SELECT strftime('%s') - strftime('%s', max(create_time)) FROM jobs").fetchone()
+        for table, columns in TIMES.items():
+            for column in columns:
+                shifted = f"strftime('%Y-%m-%d %H:%M:%f000', {column}, '+{age_s} seconds')"
+                database.execute(f"UPDATE {table} SET {column} = {shifted}")  # noqa: S608
+    with closing(sqlite3.connect(data_dir / "jobs.sqlite")) as database, database:
+        shifted = f"workflow_deadline_epoch_ms + {age_s * 1000}"
+        database.execute(f"UPDATE workflow_status SET workflow_deadline_epoch_ms = {shifted}")  # noqa: S608
 
 
 def segment_files(result: segment_pb2.SegmentResult) -> list[asset_pb2.Asset]:

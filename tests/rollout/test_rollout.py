@@ -10,15 +10,14 @@ from pathlib import Path
 
 import grpc
 import pytest
-from typer.testing import CliRunner
 
-from orchestrator.cli.main import app
 from orchestrator.client.client import ApiError, Heartwood
 from orchestrator.domain.model_versions import ModelVersion, VersionState
 from orchestrator.errors import InvalidInput
 from orchestrator.protocol.heartwood.v1 import job_pb2, model_pb2, stain_pb2
 from tests.rollout.conftest import Replica
 from tests.support import candidates
+from tests.support.cli import run_in_process
 from tests.support.pictures import jpeg, wood_photo
 from tests.support.running_service import RunningService, wait_for
 
@@ -202,7 +201,7 @@ def test_second_of_two_concurrent_operators_gets_changed_meanwhile(operator: Hea
 def test_cli_lists_and_changes_the_serving_version(operator: Heartwood, service: RunningService) -> None:
     def heartwood(*arguments: str, code: int = 0) -> str:
         server = ["--server", service.address, "--token", service.token("local")]
-        result = CliRunner().invoke(app, ["models", *arguments, *server], env={"COLUMNS": "200"})
+        result = run_in_process("models", *arguments, *server)
         assert result.exit_code == code, result.output
         return result.output
 

@@ -40,7 +40,7 @@ def cut_out(photo: PhotoStep, analysis: str, options: CutoutOptions) -> CutoutPh
     def make() -> Cached[CutoutPhoto]:
         maps = photo.maps(analysis)
         cutout = cutout_stage.cutout(photo.pixels(), maps, options, progress=photo.step.progress)
-        files = photo.store_images({"cutout": cutout.image, "shadow": cutout.shadow}, options.format)
+        files = photo.store_images({"cutout": cutout.image, "shadow": cutout.shadow}, options.format, "cutout.format")
         height, width = cutout.image.shape[:2]
         versions = dict(maps.model_versions)
         return Cached(files, CutoutPhoto(photo.asset.id, width, height, versions, cutout.box, cutout.piece_share))

@@ -28,6 +28,7 @@ from orchestrator.jobs.stages.stain import StainResult
 from orchestrator.jobs.step import Cached, Step, digest
 from orchestrator.stages import analysis, intake
 from orchestrator.stages.reconstruct.reconstruct import reconstruct
+from orchestrator.stages.reconstruct.task import ReconstructTask
 from orchestrator.stages.render.turntable import frame_size, render_frames
 
 REVISION = 3
@@ -102,16 +103,20 @@ def build_mesh(
 
     def make() -> Cached[ReconstructResult]:
         settings = step.dependencies.settings
-        mesh = reconstruct(
-            *_write_inputs(step, originals, masks, looks),
-            analysis.unpack(step.read(photos[0].analysis)),
+        images, mask_files, color_photos = _write_inputs(step, originals, masks, looks)
+        task = ReconstructTask(
+            images,
+            mask_files,
             options,
             step.quality,
             step.folder / "model",
+            color_photos,
+            maps=analysis.unpack(step.read(photos[0].analysis)),
             programs=ReconstructPrograms(settings.meshroom, step.dependencies.trellis),
             limits=step.limits,
             progress=step.progress,
         )
+        mesh = reconstruct(task)
         files = {"model.glb": step.store(mesh.glb, GLB), "model-preview.png": _render_preview(step, mesh.glb)}
         files |= {path.name: step.store(path, EXTRAS[path.suffix][0]) for path in mesh.extras if path.suffix in EXTRAS}
         used = tuple(photos[index].photo_asset_id for index in mesh.report.photos_used)

@@ -68,7 +68,7 @@ def find_components(photo: PhotoStep, analysis: str, options: SegmentOptions) ->
         masks = {f"mask-{component.instance}": component.mask for component in found.components}
         images = {**masks, "foreground": found.foreground, "overlay": found.overlay, "wood": found.wood}
         document = json.dumps(segment_stage.components_json(found), indent=2, sort_keys=True).encode()
-        files = photo.store_images(images, ImageFormat.PNG)
+        files = photo.store_images(images, ImageFormat.PNG, "segment")
         files["components"] = step.store(document, "application/json")
         components = tuple(
             copy_fields(Component, component, detector=DetectorName(component.detector), mask="")

@@ -58,7 +58,7 @@ def map_surface(photo: PhotoStep, analysis: str, options: StainOptions) -> Cache
     def make() -> Cached[None]:
         surface = stain_stage.surface_maps(photo.pixels(), photo.maps(analysis), progress=photo.step.progress)
         images = {name: getattr(surface, name) for name in SURFACE_MAPS}
-        return Cached(photo.store_images(images, options.format), None)
+        return Cached(photo.store_images(images, options.format, "stain.format"), None)
 
     return photo.cached("surface", (analysis, options.format), Cached[None], make)
 
@@ -70,7 +70,9 @@ def apply_stain(photo: PhotoStep, analysis: str, surface: Cached[None], options:
     def make() -> Cached[StainedPhoto]:
         maps = photo.maps(analysis)
         stained = stain_stage.stain(photo.pixels(), maps, options, mask=mask, progress=photo.step.progress)
-        files = photo.store_images({name: getattr(stained, name) for name in STAINED_IMAGES}, options.format)
+        files = photo.store_images(
+            {name: getattr(stained, name) for name in STAINED_IMAGES}, options.format, "stain.format"
+        )
         height, width = stained.preview.shape[:2]
         facts = (stained.wood_share, stained.reached, stained.delta_e)
         return Cached(files, StainedPhoto(photo.asset.id, width, height, dict(maps.model_versions), *facts))

@@ -36,19 +36,7 @@ class MeshFacts:
     def from_contents(cls, contents: GltfContents, size_bytes: int) -> MeshFacts:
         """Add the size of the file and the dimensions to the contents of a glTF."""
         width, height, depth = (float(high - low) for low, high in zip(contents.low, contents.high, strict=True))
-        return cls(
-            size_bytes=size_bytes,
-            triangles=contents.triangles,
-            vertices=contents.vertices,
-            draw_calls=contents.draw_calls,
-            dimensions=Dimensions(width, height, depth),
-            low=contents.low,
-            high=contents.high,
-            materials=contents.materials,
-            textures=contents.textures,
-            animations=contents.animations,
-            extensions=contents.extensions,
-        )
+        return cls(size_bytes=size_bytes, dimensions=Dimensions(width, height, depth), **vars(contents))
 
     @property
     def misses(self) -> dict[Target, tuple[str, ...]]:

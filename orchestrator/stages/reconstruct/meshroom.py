@@ -36,7 +36,7 @@ def reconstruct_with_meshroom(task: ReconstructTask, usable: UsablePhotos) -> Re
     """Return Meshroom's reconstruction of the usable photos.
 
     Meshroom gets the photos with a black background, so that it sees only the piece. It orients the mesh on +Y itself.
-    Its output does not tell which photos it placed.
+    Its output does not state which photos it placed.
 
     Raises:
         ToolFailed: Meshroom is not configured or failed; the message contains its errors.

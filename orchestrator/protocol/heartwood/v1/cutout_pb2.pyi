@@ -53,7 +53,7 @@ class CutoutOptions(_message.Message):
     SHADOW_FIELD_NUMBER: _builtins.int
     format: Global___CutoutFormat.ValueType
     trim: _builtins.bool
-    """Crop the image to the piece. Default: true. False keeps the frame of the photo."""
+    """Crop the image to the piece and its shadow. Default: true. False keeps the frame of the photo."""
     margin: _builtins.float
     """Space around the trimmed piece, as a share of its longer side, 0 to 0.5. Default: 0.02."""
     background: _builtins.str
