@@ -64,9 +64,8 @@ def _add_outputs(nodes: Nodes, surface: Surface, pattern: Pattern) -> None:
     nodes.add("ShaderNodeOutputMaterial", inputs={"Surface": shader})
     nodes.add("ShaderNodeOutputAOV", inputs={"Color": pattern.albedo}, aov_name="albedo")
     nodes.add("ShaderNodeOutputAOV", inputs={"Value": pattern.roughness}, aov_name="roughness")
-    normal = nodes.add(
-        "ShaderNodeNewGeometry", "Normal"
-    )  # without the relief, which is not visible in a photo of a whole piece
+    # The normal is without the relief, which is not visible in a photo of a whole piece.
+    normal = nodes.add("ShaderNodeNewGeometry", "Normal")
     nodes.add("ShaderNodeOutputAOV", inputs={"Color": normal}, aov_name="geometric_normal")
 
 
