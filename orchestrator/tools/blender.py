@@ -1,15 +1,13 @@
-"""Runs Blender scripts on a JSON job, with the ``bpy`` wheel or with a ``blender`` executable.
+"""Runs the scripts in ``blender_scripts/`` with the ``bpy`` wheel or with a ``blender`` executable.
 
-Blender is licensed under the GPL and may crash, so it always runs in a process of its own. A script is a ``.py`` file
-in ``blender_scripts/``. Its last argument is the path of the job file, and it writes its results to the paths in the
-job. It reports progress by printing lines ``PROGRESS <fraction in [0, 1]> <message>``.
+Blender is licensed under the GPL and may crash, so it always runs in a process of its own. The last argument of a
+script is the path of its JSON job.
 """
 
 from __future__ import annotations
 
 import importlib.util
 import json
-import re
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -18,10 +16,9 @@ from typing import Any
 from orchestrator.domain.limits import DEFAULT_LIMITS, Limits
 from orchestrator.domain.progress import Progress, no_progress
 from orchestrator.errors import ToolFailed
-from orchestrator.tools.program import run_program
+from orchestrator.tools.program import read_progress, run_program
 
 SCRIPTS = Path(__file__).with_name("blender_scripts")
-PROGRESS_LINE = re.compile(r"^PROGRESS (\d+(?:\.\d+)?) (.*)$")
 SAFE_OPTIONS = ("--background", "--factory-startup", "--disable-autoexec", "--python-exit-code", "1")
 """Options of the executable that disable add-ons, startup files, and scripts inside of opened files."""
 
@@ -47,8 +44,7 @@ def run_blender(
 
     Raises:
         ToolFailed: Blender is not installed, or the script failed. The message contains its last output.
-        DeadlineExceeded: ``limits.time_s`` passed.
-        Canceled: raised by ``progress``.
+        DeadlineExceeded, Canceled: see ``run_program``.
     """
     folder.mkdir(parents=True, exist_ok=True)
     job_file = folder / f"{script}.json"
@@ -56,8 +52,7 @@ def run_blender(
 
     def read_line(line: str) -> tuple[float, str] | None:
         on_line(line)
-        match = PROGRESS_LINE.match(line)
-        return (min(float(match[1]), 1.0), match[2]) if match else None
+        return read_progress(line)
 
     script_file = SCRIPTS / f"{script}.py"
     command: list[str | Path]

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from orchestrator.domain.limits import DEFAULT_LIMITS, Limits
 from orchestrator.domain.progress import Progress, no_progress
 from orchestrator.errors import InvalidInput, ToolFailed
-from orchestrator.tools.program import run_program
+from orchestrator.tools.program import read_progress, run_program
 
 CHILD_MODULE = "orchestrator.tools.colmap_child"
 MIN_PHOTOS = 3
@@ -28,7 +28,6 @@ By default, COLMAP needs 15 verified matches to use a pair and 30 to place a pho
 """
 MAX_WEAK_PAIRS = 5
 """Maximum number of pairs named in one message."""
-PROGRESS_LINE = re.compile(r"^PROGRESS (\d+(?:\.\d+)?) (.*)$")
 COUNTER = re.compile(r"\[(\d+)/(\d+)(?:,[^\]]*)?\]")
 COLMAP_PHASES = {"Processed file": (0.05, 0.3, "finding features"), "Processing": (0.3, 0.6, "matching photos")}
 """Text before COLMAP's own counters, and the range of the total progress and the message for each."""
@@ -187,8 +186,8 @@ def read_poses(folder: Path) -> Poses:
 
 
 def _read_progress(line: str) -> tuple[float, str] | None:
-    if match := PROGRESS_LINE.match(line):
-        return min(float(match[1]), 1.0), match[2]
+    if progress := read_progress(line):
+        return progress
     for text, (start, end, message) in COLMAP_PHASES.items():
         if text in line and (match := COUNTER.search(line)):
             return start + (end - start) * int(match[1]) / max(int(match[2]), 1), message

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import importlib.util
 import json
-import re
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -20,10 +19,9 @@ from numpy.typing import NDArray
 from orchestrator.domain.limits import DEFAULT_LIMITS, Limits
 from orchestrator.domain.progress import Progress, no_progress
 from orchestrator.errors import InvalidInput, ToolFailed
-from orchestrator.tools.program import run_program
+from orchestrator.tools.program import read_progress, run_program
 
 CHILD_MODULE = "orchestrator.tools.nerf_child"
-PROGRESS_LINE = re.compile(r"^PROGRESS (\d+(?:\.\d+)?) (.*)$")
 MIN_VIEWS = 3
 ENVIRONMENT = {"OMP_WAIT_POLICY": "PASSIVE"}
 """Lets waiting OpenMP threads sleep: on shared cores, spinning threads make each step ten times slower."""
@@ -138,10 +136,5 @@ def _run_child(job: Mapping[str, object], views: Views, folder: Path, limits: Li
     job_file.write_text(json.dumps({**job, "folder": str(folder.resolve()), "cameras": cameras}), encoding="utf-8")
     command: list[str | Path] = [sys.executable, "-P", "-m", CHILD_MODULE, job_file.resolve()]
     run_program(
-        "nerf", command, folder, limits=limits, environment=ENVIRONMENT, read_line=_read_progress, progress=progress
+        "nerf", command, folder, limits=limits, environment=ENVIRONMENT, read_line=read_progress, progress=progress
     )
-
-
-def _read_progress(line: str) -> tuple[float, str] | None:
-    match = PROGRESS_LINE.match(line)
-    return (min(float(match[1]), 1.0), match[2]) if match else None

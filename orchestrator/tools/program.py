@@ -42,6 +42,7 @@ MAX_LINE_BYTES = 64 << 10
 """Longer lines are split."""
 MAX_FILE_BYTES = 8 << 30
 """Maximum size of a file that a program may write. Photogrammetry of 200 photos writes at most 2 GB."""
+PROGRESS_LINE = re.compile(r"^PROGRESS (\d+(?:\.\d+)?) (.*)$")
 PATH = re.compile(r"(?<![\w.])/(?:[^\s/'\":]+/)+([^\s/'\":]*)")
 """An absolute path. The group is the file name in it."""
 
@@ -92,6 +93,12 @@ def run_program(
     finally:
         run.end()
     run.finish(progress)
+
+
+def read_progress(line: str) -> tuple[float, str] | None:
+    """Parse a line ``PROGRESS <fraction in [0, 1]> <message>``, by which Heartwood's scripts report progress."""
+    match = PROGRESS_LINE.match(line)
+    return (min(float(match[1]), 1.0), match[2]) if match else None
 
 
 class _Run:
