@@ -1,7 +1,4 @@
-"""Decodes untrusted photos and encodes images.
-
-Limits are checked on the header, before any pixel is decoded.
-"""
+"""Decodes untrusted photos and encodes images. Limits are checked on the header, before any pixel is decoded."""
 
 from __future__ import annotations
 
@@ -15,8 +12,8 @@ import cv2
 import numpy as np
 import pillow_heif
 from numpy.typing import NDArray
+from PIL import ExifTags, ImageCms, ImageFile, ImageOps, PngImagePlugin, UnidentifiedImageError
 from PIL import Image as Pillow
-from PIL import ImageCms, ImageFile, ImageOps, PngImagePlugin, UnidentifiedImageError
 
 from orchestrator.domain.images import Image, ImageFormat
 from orchestrator.errors import InvalidInput
@@ -24,7 +21,6 @@ from orchestrator.errors import InvalidInput
 MAX_BYTES = 50 << 20
 """Largest photo file."""
 MAX_PIXELS = 100_000_000
-"""Largest photo in pixels."""
 MIN_SIDE = 32
 """Shortest side in pixels. The filters and models need at least this much context."""
 MAX_SIDE = 32_767
@@ -35,16 +31,10 @@ WEBP_QUALITY = 92
 """Not tuned."""
 PNG_COMPRESSION = 1
 """zlib level. Compared with level 6: a tenth of the time for about a tenth more bytes."""
-EXIF_IFD = 0x8769
-"""EXIF 2.32: tag of the sub-directory with the camera settings."""
-FOCAL_LENGTH_35MM = 0xA405
-"""EXIF 2.32: tag of the focal length in 35 mm film, within ``EXIF_IFD``."""
 MAX_FOCAL_LENGTH_MM = 10_000
 """A focal length of this or more is treated as missing."""
-ORIENTATION = 0x0112
-"""TIFF 6.0: tag of the orientation."""
 QUARTER_TURNS = (5, 6, 7, 8)
-"""Orientations that swap width and height."""
+"""EXIF orientations that swap width and height."""
 ALLOWED = "supported formats are JPEG, PNG, WebP and HEIC"
 MEDIA_TYPES = {
     "JPEG": "image/jpeg",
@@ -54,33 +44,23 @@ MEDIA_TYPES = {
     "HEIF": "image/heic",
 }
 """Media type by Pillow's name of the format."""
-SIGNATURES = (
-    (b"GIF8", "a GIF"),
-    (b"%PDF", "a PDF"),
-    (b"II*\0", "a TIFF or a raw photo"),
-    (b"MM\0*", "a TIFF or a raw photo"),
-    (b"BM", "a BMP"),
-    (b"PK\x03\x04", "a ZIP archive"),
-    (b"\x7fELF", "a program"),
-    (b"MZ", "a program"),
-    (b"glTF", "a GLB model"),
-    (b"BLENDER", "a Blender file"),
-    (b"\xff\xd8", "a damaged JPEG"),
-    (b"\x89PNG", "a damaged PNG"),
-    (b"RIFF", "a damaged WebP"),
-)
+SIGNATURES = {
+    b"GIF8": "a GIF",
+    b"%PDF": "a PDF",
+    b"II*\0": "a TIFF or a raw photo",
+    b"MM\0*": "a TIFF or a raw photo",
+    b"BM": "a BMP",
+    b"PK\x03\x04": "a ZIP archive",
+    b"\x7fELF": "a program",
+    b"MZ": "a program",
+    b"glTF": "a GLB model",
+    b"BLENDER": "a Blender file",
+    b"\xff\xd8": "a damaged JPEG",
+    b"\x89PNG": "a damaged PNG",
+    b"RIFF": "a damaged WebP",
+}
 """First bytes of common files, for the error message when Pillow does not recognise a file."""
-DECODER_ERRORS = (
-    OSError,
-    ValueError,
-    SyntaxError,
-    EOFError,
-    Warning,
-    RuntimeError,
-    MemoryError,
-    IndexError,
-    KeyError,
-)
+DECODER_ERRORS = (OSError, ValueError, SyntaxError, EOFError, Warning, RuntimeError, MemoryError, LookupError)
 """What Pillow's decoders raise on damaged files. These errors have no common base class."""
 
 pillow_heif.register_heif_opener()
@@ -91,18 +71,10 @@ PngImagePlugin.MAX_TEXT_MEMORY = 4 << 20
 
 @dataclass(frozen=True)
 class PhotoInfo:
-    """The header of a photo."""
+    """The header of a photo. The size is that of the upright photo, in pixels."""
 
-    width: int  # of the upright photo, in pixels
+    width: int
     height: int
-    media_type: str
-
-
-@dataclass(frozen=True)
-class Photo:
-    """A decoded photo."""
-
-    srgb: Image  # [H, W, 3] uint8, upright
     media_type: str
 
 
@@ -120,12 +92,15 @@ def probe_photo(data: bytes, field: str = "photo") -> PhotoInfo:
         return _info(picture, field)
 
 
-def read_photo(data: bytes, field: str = "photo", max_side: int | None = None) -> Photo:
+def read_photo(data: bytes, field: str = "photo", max_side: int | None = None) -> Image:
     """Decode a photo: rotated upright, converted to sRGB, transparent pixels composited on white.
 
     Args:
         field: path of the field in error messages.
         max_side: shrink the photo so that its longer side has at most this many pixels.
+
+    Returns:
+        [H, W, 3] uint8.
 
     Raises:
         InvalidInput: see ``probe_photo``; also if the file is damaged.
@@ -142,13 +117,13 @@ def read_photo(data: bytes, field: str = "photo", max_side: int | None = None) -
         scale = max_side / max(info.width, info.height)
         size = (max(1, round(info.width * scale)), max(1, round(info.height * scale)))
         srgb = cv2.resize(srgb, size, interpolation=cv2.INTER_AREA)
-    return Photo(np.ascontiguousarray(srgb, dtype=np.uint8), info.media_type)
+    return np.ascontiguousarray(srgb, dtype=np.uint8)
 
 
 def focal_length_35mm(data: bytes, field: str = "photo") -> float:
     """Return the 35 mm equivalent focal length in millimetres from the EXIF data, or 0 if it is missing."""
     with _opened(data, field) as picture:
-        focal = picture.getexif().get_ifd(EXIF_IFD).get(FOCAL_LENGTH_35MM)
+        focal = picture.getexif().get_ifd(ExifTags.IFD.Exif).get(ExifTags.Base.FocalLengthIn35mmFilm)
     return float(focal) if isinstance(focal, int | float) and 0 < focal < MAX_FOCAL_LENGTH_MM else 0.0
 
 
@@ -178,12 +153,11 @@ def _info(picture: Pillow.Image, field: str) -> PhotoInfo:
     if width * height > MAX_PIXELS:
         raise InvalidInput(field, f"{width}×{height} pixels are too many; at most {MAX_PIXELS} are allowed")
     if min(width, height) < MIN_SIDE or max(width, height) > MAX_SIDE:
-        raise InvalidInput(
-            field, f"{width}×{height} pixels are not allowed; each side must have {MIN_SIDE} to {MAX_SIDE} pixels"
-        )
-    if picture.format != "MPO" and getattr(picture, "is_animated", False) and picture.format != "HEIF":
+        rule = f"each side must have {MIN_SIDE} to {MAX_SIDE} pixels"
+        raise InvalidInput(field, f"{width}×{height} pixels are not allowed; {rule}")
+    if picture.format not in ("MPO", "HEIF") and getattr(picture, "is_animated", False):
         raise InvalidInput(field, "the image is animated; upload a single frame")
-    if picture.getexif().get(ORIENTATION, 1) in QUARTER_TURNS:
+    if picture.getexif().get(ExifTags.Base.Orientation, 1) in QUARTER_TURNS:
         width, height = height, width
     return PhotoInfo(width, height, MEDIA_TYPES[picture.format or "JPEG"])
 
@@ -195,13 +169,11 @@ def _to_eight_bit(picture: Pillow.Image) -> Pillow.Image:
         return Pillow.fromarray(np.round(values / 257.0).clip(0, 255).astype(np.uint8))
     if picture.mode in ("P", "PA", "1"):
         return picture.convert("RGBA" if "transparency" in picture.info or picture.mode == "PA" else "RGB")
-    if picture.mode == "La" or picture.mode == "RGBa":
-        return picture.convert(picture.mode.upper())
-    return picture
+    return picture.convert(picture.mode.upper()) if picture.mode in ("La", "RGBa") else picture
 
 
 def _to_srgb(picture: Pillow.Image, profile: bytes | None) -> Pillow.Image:
-    """Convert an 8-bit image to RGB or RGBA in sRGB. An unreadable or unsuitable ICC profile is ignored."""
+    """Convert an 8-bit image to RGB or RGBA in sRGB. A damaged or unsuitable ICC profile is ignored."""
     if profile:
         try:
             return _apply_profile(picture, profile)
@@ -213,22 +185,15 @@ def _to_srgb(picture: Pillow.Image, profile: bytes | None) -> Pillow.Image:
 
 
 def _apply_profile(picture: Pillow.Image, profile: bytes) -> Pillow.Image:
-    """Convert an image from its ICC profile to sRGB, keeping its alpha channel.
-
-    Raises:
-        PyCMSError, OSError, ValueError: the profile is damaged, or does not fit the channels of the image.
-    """
-    source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
-    target = ImageCms.createProfile("sRGB")
-    if picture.mode == "LA":  # LittleCMS does not support grey with alpha
-        converted = ImageCms.profileToProfile(picture.convert("L"), source, target, outputMode="RGB")
-    else:
-        converted = ImageCms.profileToProfile(
-            picture, source, target, outputMode="RGBA" if picture.mode == "RGBA" else "RGB"
-        )
+    """Convert an image from its ICC profile to RGB or RGBA in sRGB."""
+    source, target = ImageCms.ImageCmsProfile(io.BytesIO(profile)), ImageCms.createProfile("sRGB")
+    has_grey_alpha = picture.mode == "LA"  # LittleCMS does not support grey with alpha
+    colors = picture.convert("L") if has_grey_alpha else picture
+    mode = "RGBA" if picture.mode == "RGBA" else "RGB"
+    converted = ImageCms.profileToProfile(colors, source, target, outputMode=mode)
     if converted is None:
         raise ValueError("the profile was not applied")
-    if picture.mode == "LA":
+    if has_grey_alpha:
         converted.putalpha(picture.getchannel("A"))
     return converted
 
@@ -242,43 +207,33 @@ def _on_white(picture: Pillow.Image) -> Pillow.Image:
 
 def _guess_type(data: bytes) -> str:
     """Describe the type of a file that Pillow does not recognise."""
-    for signature, name in SIGNATURES:
+    for signature, description in SIGNATURES.items():
         if data.startswith(signature):
-            return name
-    head = data[:1024].lstrip().lower()
-    if head.startswith((b"<svg", b"<?xml")):
+            return description
+    if data[:1024].lstrip().lower().startswith((b"<svg", b"<?xml")):
         return "an SVG or XML file"
-    if data[4:8] == b"ftyp":
-        return "a damaged HEIC, or a video"
-    return "not an image"
-
-
-_BGR_ORDER = {3: [2, 1, 0], 4: [2, 1, 0, 3]}
-"""Channel order of OpenCV's encoders, by the number of channels."""
+    return "a damaged HEIC, or a video" if data[4:8] == b"ftyp" else "not an image"
 
 
 def encode_image(image: Image | NDArray[np.uint16], format: ImageFormat, field: str = "format") -> bytes:
     """Encode an image without metadata. The same input gives the same bytes.
 
     Args:
-        image: [H, W], [H, W, 3] (RGB) or [H, W, 4] (RGBA) uint8; or [H, W] uint16, which is always encoded as PNG
-            because WebP has 8 bits.
+        image: [H, W], [H, W, 3] (RGB) or [H, W, 4] (RGBA) uint8; or [H, W] uint16, only as PNG.
         field: path of the format's field in error messages.
 
     Raises:
         InvalidInput: the image is too large for WebP.
     """
-    swapped = image if image.ndim == 2 else np.ascontiguousarray(image[..., _BGR_ORDER[image.shape[2]]])
-    if format is ImageFormat.WEBP and image.dtype == np.uint8:
+    options = [cv2.IMWRITE_PNG_COMPRESSION, PNG_COMPRESSION]
+    if format is ImageFormat.WEBP:
         height, width = image.shape[:2]
         if max(height, width) > WEBP_MAX_SIDE:
-            raise InvalidInput(
-                field, f"{width}×{height} pixels are too many for WebP, at most {WEBP_MAX_SIDE} per side; use PNG"
-            )
-        suffix, options = ".webp", [cv2.IMWRITE_WEBP_QUALITY, WEBP_QUALITY]
-    else:
-        suffix, options = ".png", [cv2.IMWRITE_PNG_COMPRESSION, PNG_COMPRESSION]
-    encoded, data = cv2.imencode(suffix, swapped, options)
+            rule = f"at most {WEBP_MAX_SIDE} per side; use PNG"
+            raise InvalidInput(field, f"{width}×{height} pixels are too many for WebP, {rule}")
+        options = [cv2.IMWRITE_WEBP_QUALITY, WEBP_QUALITY]
+    bgr = image if image.ndim == 2 else np.ascontiguousarray(image[..., [2, 1, 0, 3][: image.shape[2]]])
+    encoded, data = cv2.imencode(f".{format.value}", bgr, options)
     if not encoded:
         raise InvalidInput(field, f"an image of shape {image.shape} cannot be encoded as {format.value}")
     return data.tobytes()

@@ -7,96 +7,40 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import ExifTags
 from PIL import Image as Pillow
 
 from orchestrator.domain.images import Image, ImageFormat
-from orchestrator.imaging.photo import (
-    EXIF_IFD,
-    FOCAL_LENGTH_35MM,
-    MAX_BYTES,
-    Photo,
-    PhotoInfo,
-    encode_image,
-    focal_length_35mm,
-    probe_photo,
-    read_photo,
-)
+from orchestrator.imaging.photo import MAX_BYTES, PhotoInfo, encode_image, focal_length_35mm, probe_photo, read_photo
 from orchestrator.mesh_files.check import MAX_BYTES as MAX_MESH_BYTES
-from orchestrator.mesh_files.check import MeshFileInfo, check_mesh
+from orchestrator.mesh_files.check import check_mesh
 
-__all__ = [
-    "MAX_BYTES",
-    "MAX_MESH_BYTES",
-    "Photo",
-    "PhotoInfo",
-    "check_mesh_file",
-    "check_photo",
-    "encode_result",
-    "read_map",
-    "read_mask",
-    "read_photo",
-    "write_photo",
-]
+# Jobs and commands import ``imaging`` and ``mesh_files`` only through the stages.
+__all__ = ["MAX_BYTES", "MAX_MESH_BYTES", "check_mesh", "read_photo"]
 
 JPEG_QUALITY = 97
 """Quality of the photos for reconstruction. Not tuned."""
 
 
 def check_photo(data: bytes, field: str) -> PhotoInfo:
-    """Decode the whole photo to validate it, and return its header.
-
-    Args:
-        field: path of the field in error messages.
-
-    Raises:
-        InvalidInput: the photo is invalid; see ``read_photo``.
-    """
+    """Decode the whole photo to validate it, and return its header. Raises InvalidInput; see ``read_photo``."""
     info = probe_photo(data, field)
     read_photo(data, field)
     return info
 
 
 def read_mask(data: bytes, field: str, max_side: int | None = None) -> Image:
-    """Decode an image as a mask.
-
-    Args:
-        field: path of the field in error messages.
-        max_side: shrink the mask so that its longer side has at most this many pixels.
-
-    Returns:
-        [H, W] uint8, the maximum of the image's channels. White is inside.
-
-    Raises:
-        InvalidInput: the image is invalid; see ``read_photo``.
-    """
-    srgb = read_photo(data, field, max_side).srgb
-    return np.ascontiguousarray(srgb.max(axis=2))
+    """Decode an image as a [H, W] uint8 mask, the maximum of its channels. White is inside. See ``read_photo``."""
+    return np.ascontiguousarray(read_photo(data, field, max_side).max(axis=2))
 
 
 def encode_result(image: Image | NDArray[np.uint16], format: ImageFormat, field: str = "format") -> tuple[bytes, str]:
-    """Encode an image and return its bytes and media type. 16-bit images are always encoded as PNG.
+    """Encode an image and return its bytes and media type. See ``encode_image``.
 
-    Args:
-        field: path of the format's field in error messages.
-
-    Raises:
-        InvalidInput: the image is too large for WebP.
+    16-bit images are always encoded as PNG, because WebP has 8 bits.
     """
     file_format = ImageFormat.PNG if image.dtype == np.uint16 else format
     return encode_image(image, file_format, field), f"image/{file_format.value}"
-
-
-def check_mesh_file(data: bytes, filename: str, field: str, *, blender: str = "") -> MeshFileInfo:
-    """Validate a 3D file: its structure and paths in this process, its geometry with a real reader in a sandbox.
-
-    Args:
-        blender: a ``blender`` executable; the bpy wheel if empty.
-
-    Raises:
-        InvalidInput: the file is damaged, too large, of another kind, or refers to files outside itself.
-        ToolFailed: the reader of this format is not installed.
-    """
-    return check_mesh(data, filename, field, blender=blender)
 
 
 def read_map(data: bytes) -> Image:
@@ -113,10 +57,8 @@ def write_photo(srgb: Image, original: bytes, target: Path, size: tuple[int, int
     Args:
         srgb: [H, W, 3] uint8, upright: the photo itself or a stage's version of it.
         original: the photo's file. Only the focal length is copied from its EXIF data.
+        target: path of the JPEG, which is also returned.
         size: width and height of the JPEG.
-
-    Returns:
-        ``target``.
     """
     upright = Pillow.fromarray(srgb)
     if upright.size != size:
@@ -124,7 +66,7 @@ def write_photo(srgb: Image, original: bytes, target: Path, size: tuple[int, int
     exif = Pillow.Exif()
     focal = focal_length_35mm(original)
     if focal:
-        exif.get_ifd(EXIF_IFD)[FOCAL_LENGTH_35MM] = round(focal)
+        exif.get_ifd(ExifTags.IFD.Exif)[ExifTags.Base.FocalLengthIn35mmFilm] = round(focal)
     scratch = target.with_name(f".{target.name}.part")
     upright.save(scratch, "JPEG", quality=JPEG_QUALITY, subsampling=0, exif=exif)
     scratch.replace(target)

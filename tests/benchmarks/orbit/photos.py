@@ -21,12 +21,11 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import ExifTags, Image
 
 from export_models.dataset.furniture_package import furniture_folder
 from export_models.dataset.samples import read_passes
 from orchestrator.geometry.cameras import Camera
-from orchestrator.imaging.photo import EXIF_IFD, FOCAL_LENGTH_35MM
 from tests.benchmarks.furniture.catalogue import read_catalogue, read_picks, unpack_model
 from tests.benchmarks.furniture.pictures import CLASSES, to_srgb
 
@@ -168,7 +167,7 @@ def _render(
 def lens_exif(focal_px: float, size: tuple[int, int]) -> Image.Exif:
     """Return EXIF with the 35 mm equivalent focal length in whole millimetres, as cameras and phones write it."""
     exif = Image.Exif()
-    exif.get_ifd(EXIF_IFD)[FOCAL_LENGTH_35MM] = round(focal_px * FILM_WIDTH_MM / max(size))
+    exif.get_ifd(ExifTags.IFD.Exif)[ExifTags.Base.FocalLengthIn35mmFilm] = round(focal_px * FILM_WIDTH_MM / max(size))
     return exif
 
 
