@@ -1,4 +1,4 @@
-"""The settings of Heartwood. Commands read them once and pass them on; no other module reads the environment."""
+"""The settings of Heartwood. A command reads them once and passes them on."""
 
 from __future__ import annotations
 
@@ -18,7 +18,8 @@ TRITON_CONFIG = RESOURCES / "triton_config"
 class Settings(BaseSettings):
     """Every setting with its default and its meaning.
 
-    A setting is read from the environment variable ``HEARTWOOD_<NAME>``, or from ``heartwood.toml``.
+    The order of precedence is: a keyword argument, the environment variable ``HEARTWOOD_<NAME>``, ``heartwood.toml``
+    in the working folder. Raises ``pydantic.ValidationError`` if a setting is unknown or has an invalid value.
     """
 
     model_config = SettingsConfigDict(env_prefix="HEARTWOOD_", toml_file="heartwood.toml", extra="forbid", frozen=True)
@@ -85,7 +86,7 @@ class Settings(BaseSettings):
 
     @property
     def local_token_file(self) -> Path:
-        """The token of the tenant ``local``, which the commands on this machine use."""
+        """The token of the tenant ``local``, for the commands on this machine."""
         return self.root / "local_token"
 
     @property
@@ -95,20 +96,6 @@ class Settings(BaseSettings):
 
     @classmethod
     def settings_customise_sources(
-        cls,
-        settings_cls: type[BaseSettings],
-        init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - required by pydantic
-        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+        cls, settings_cls: type[BaseSettings], init_settings: Any, env_settings: Any, *_: Any, **__: Any
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         return init_settings, env_settings, TomlConfigSettingsSource(settings_cls)
-
-
-def load(**changes: Any) -> Settings:
-    """Read the settings: ``changes`` first, then the environment, then ``heartwood.toml`` in the working folder.
-
-    Raises:
-        pydantic.ValidationError: a setting is unknown or has an invalid value.
-    """
-    return Settings(**changes)

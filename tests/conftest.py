@@ -8,13 +8,13 @@ import pytest
 
 from orchestrator.inference.launch import TritonServer
 from orchestrator.local_triton import local_triton
-from orchestrator.settings import load
+from orchestrator.settings import Settings
 
 
 @pytest.fixture(scope="session")
 def triton(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TritonServer]:
     """A Triton with the committed models, for the whole test session."""
-    with local_triton(load(data_dir=tmp_path_factory.mktemp("triton"))) as server:
+    with local_triton(Settings(data_dir=tmp_path_factory.mktemp("triton"))) as server:
         yield server
 
 

@@ -60,7 +60,7 @@ def run(installed: Path, folder: Path, *command: object, timeout_s: float = 120)
 
 
 def test_wheel_is_imported_from_its_own_environment(installed: Path, tmp_path: Path) -> None:
-    code = "import heartwood, orchestrator.settings as s; print(heartwood.__file__, s.load().model_repository)"
+    code = "import heartwood, orchestrator.settings as s; print(heartwood.__file__, s.Settings().model_repository)"
     for path in run(installed, tmp_path, "python", "-c", code).split():
         assert Path(path).is_relative_to(installed.parent)
 

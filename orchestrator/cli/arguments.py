@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from orchestrator.errors import InvalidInput
-from orchestrator.settings import Settings, load
+from orchestrator.settings import Settings
 
 DEFAULT_OUT = Path("output")
 
@@ -26,6 +26,7 @@ MeshFile = Annotated[
 ]
 Out = Annotated[Path, typer.Option("--out", "-o", help="Folder for the results.")]
 Preview = Annotated[bool, typer.Option("--preview", help="Low resolution, within seconds.")]
+WebP = Annotated[bool, typer.Option("--webp", help="Write WebP instead of PNG.")]
 Server = Annotated[str, optional(help="host:port of a running service. Default: the service on this machine.")]
 Token = Annotated[str, optional(help="Bearer token for --server.", envvar="HEARTWOOD_TOKEN")]
 StainName = Annotated[str, optional("--stain", help="A named stain; `heartwood stains` lists them.")]
@@ -35,26 +36,14 @@ HeightM = Annotated[float, optional("--height-m", help="True height of the piece
 DepthM = Annotated[float, optional("--depth-m", help="True depth of the piece in metres.")]
 
 
-def read_settings(**changes: object) -> Settings:
-    """Read the settings; ``changes`` take precedence over the environment and ``heartwood.toml``.
-
-    Raises:
-        InvalidInput: a setting is unknown or has an invalid value.
-    """
+def read_settings(**changes: Any) -> Settings:
+    """Read the settings, of which ``changes`` take precedence. Raises InvalidInput if one is invalid."""
     try:
-        return load(**changes)
+        return Settings(**changes)
     except ValueError as error:
         # The first line counts the errors of pydantic; links to its documentation are of no use to the user.
         lines = [line for line in str(error).splitlines()[1:] if "errors.pydantic.dev" not in line]
         raise InvalidInput("settings", " ".join(line.strip() for line in lines)) from None
-
-
-def read_file(path: Path) -> bytes:
-    """Read a file that the user named. Raises InvalidInput if that fails."""
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise InvalidInput(str(path), f"cannot read the file: {error.strerror}") from None
 
 
 def enum_values(enum: Any) -> dict[str, Any]:

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import csv
+from collections import defaultdict
 from collections.abc import Sequence
 from contextlib import nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich.table import Table
 
-from orchestrator.cli.arguments import DEFAULT_OUT, choice, read_file, read_settings
+from orchestrator.cli.arguments import DEFAULT_OUT, choice, optional, read_settings
 from orchestrator.cli.terminal import console, print_saved, progress_bar
+from orchestrator.client.uploads import read_file
 from orchestrator.domain.model_versions import MODELS, PIPELINE
-from orchestrator.errors import InvalidInput
+from orchestrator.errors import FailedPrecondition, InvalidInput
 from orchestrator.settings import PACKAGE, Settings
 
 if TYPE_CHECKING:
@@ -29,35 +33,27 @@ SIDE_STEP = 32
 MAX_LEVEL = 1024
 """Maximum concurrency and maximum number of requests per second."""
 BENCHMARKED = {name: name for name in (*MODELS, PIPELINE)}
+LEFT_ALIGNED = ("model", "load")
 
-
-def optional(help: str, **more: Any) -> Any:
-    """Return an option whose help text states the default."""
-    return typer.Option(help=help, show_default=False, **more)
-
-
-ModelNames = Annotated[
-    list[str] | None,
-    typer.Argument(
-        help=f"{', '.join(MODELS)} or {PIPELINE}. Default: the first three.", metavar="[MODEL…]", show_default=False
-    ),
-]
+MODELS_HELP = f"{', '.join(MODELS)} or {PIPELINE}. Default: the first three."
+ModelNames = Annotated[list[str] | None, typer.Argument(help=MODELS_HELP, metavar="[MODEL…]", show_default=False)]
 Out = Annotated[Path, typer.Option("--out", "-o", help=f"Folder for {CSV_FILE} and {PLOT_FILE}.")]
-Version = Annotated[int, optional("Model version. Default: the newest in the repository.", min=0)]
-Sides = Annotated[list[int] | None, optional(f"Side of the images in pixels. Repeatable. Default: {DEFAULT_SIDE}.")]
+Version = Annotated[int, optional(help="Model version. Default: the newest in the repository.", min=0)]
+SIDES_HELP = f"Side of the images in pixels. Repeatable. Default: {DEFAULT_SIDE}."
+Sides = Annotated[list[int] | None, optional(help=SIDES_HELP)]
 Batch = Annotated[int, typer.Option(help="Images per request.", min=1, max=8)]
 Concurrencies = Annotated[str, typer.Option(help="Numbers of requests in flight to measure, separated by commas.")]
 RATES_HELP = "Requests per second to measure, separated by commas. Default: 50, 75 and 90 % of the highest throughput."
-Rates = Annotated[str, optional(RATES_HELP)]
-PhotoFiles = Annotated[list[Path] | None, optional("Photo to send. Repeatable. Default: the demo photos.")]
+Rates = Annotated[str, optional(help=RATES_HELP)]
+PhotoFiles = Annotated[list[Path] | None, optional(help="Photo to send. Repeatable. Default: the demo photos.")]
 REQUESTS_HELP = "Requests per measurement window. A measurement has 3 to 6 windows."
 Requests = Annotated[int, typer.Option(help=REQUESTS_HELP, min=8)]
 TRITON_HELP = "gRPC host:port of a running Triton on this machine. Default: start one."
-TritonAddress = Annotated[str, optional(TRITON_HELP, metavar="ADDRESS")]
-Instances = Annotated[int | None, optional("Instances of each model. Default: set by the profile.", min=1)]
-Threads = Annotated[int | None, optional("Threads of each instance. Default: set by the profile.", min=1)]
+TritonAddress = Annotated[str, optional(help=TRITON_HELP, metavar="ADDRESS")]
+Instances = Annotated[int | None, optional(help="Instances of each model. Default: set by the profile.", min=1)]
+Threads = Annotated[int | None, optional(help="Threads of each instance. Default: set by the profile.", min=1)]
 DELAY_HELP = "Time that a request may wait to be batched. Default: set by the model config."
-DelayMs = Annotated[float | None, optional(DELAY_HELP, min=0)]
+DelayMs = Annotated[float | None, optional(help=DELAY_HELP, min=0)]
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode="rich")
 
@@ -92,7 +88,6 @@ def models(
     [bold]heartwood bench models --delay-ms 0 --instances 2[/] tries settings before you add them to a profile.
     triton_config/README.md explains the settings.
     """
-    from orchestrator.cli.load_report import plot, table
     from orchestrator.imaging.photo import read_photo
     from orchestrator.inference.load_sweep import SweepPlan
     from orchestrator.inference.profiles import Tuning
@@ -110,9 +105,9 @@ def models(
     fields = (concurrencies, rates, requests, tuning)
     plans = [SweepPlan(name, version, pixels, batch, *fields) for name in names for pixels in sides]
     files = photo or sorted(DEMO_PHOTOS.glob("*.jpg"))
-    photos = [read_photo(read_file(file), str(file), max_side=MAX_SIDE).srgb for file in files]
+    photos = [read_photo(read_file(file), str(file), max_side=MAX_SIDE) for file in files]
     points = _run_sweeps(plans, photos, read_settings(), triton, out / CSV_FILE)
-    console.print(table(points))
+    console.print(sweep_table(points))
     plot(points, out / PLOT_FILE)
     print_saved(out / PLOT_FILE)
     print_saved(out / CSV_FILE)
@@ -122,7 +117,6 @@ def _run_sweeps(
     plans: Sequence[SweepPlan], photos: Sequence[Image], settings: Settings, triton: str, csv_file: Path
 ) -> list[SweepPoint]:
     """Make all measurements. The CSV file is written after each one, so that an interrupted run keeps its results."""
-    from orchestrator.cli.load_report import write_csv
     from orchestrator.inference.load_sweep import sweep, tuned_triton
     from orchestrator.inference.profiles import select_profile
     from orchestrator.tools import perf_analyzer
@@ -164,3 +158,67 @@ def check_side(pixels: int) -> int:
         rule = f"it must be a multiple of {SIDE_STEP} from {SIDE_STEP} to {MAX_SIDE}"
         raise InvalidInput("--side", f"{pixels} is not allowed; {rule}")
     return pixels
+
+
+def sweep_table(points: Sequence[SweepPoint]) -> Table:
+    """Return one row per point."""
+    rows = Table(box=None, header_style="bold")
+    for heading in ("model", "side", "load", "images/s", "p50 ms", "p99 ms", "queue ms", "mean batch"):
+        rows.add_column(heading, justify="left" if heading in LEFT_ALIGNED else "right", no_wrap=True)
+    for point in points:
+        load = f"{point.level:g} in flight" if point.mode == "concurrency" else f"{point.level:g} requests/s"
+        measured = point.measured
+        times = (f"{value:.0f}" for value in (measured.p50_ms, measured.p99_ms, measured.queue_ms))
+        batch = f"{point.mean_batch:.1f}" if point.mean_batch else "–"
+        rows.add_row(point.plan.model, str(point.plan.side), load, f"{measured.per_s:.1f}", *times, batch)
+    return rows
+
+
+def write_csv(points: Sequence[SweepPoint], file: Path) -> None:
+    """Write one row per point."""
+    rows = [point.csv_row() for point in points]
+    with file.open("w", newline="", encoding="utf-8") as output:
+        writer = csv.DictWriter(output, list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def plot(points: Sequence[SweepPoint], file: Path) -> None:
+    """Plot latency over throughput, one colour per model, version, side and batch size.
+
+    Filled markers are the median latency and hollow markers the 99th percentile. Circles are concurrencies, annotated
+    with their value, and diamonds are request rates. Raises FailedPrecondition if matplotlib is not installed.
+    """
+    try:
+        from matplotlib.figure import Figure
+    except ImportError:
+        remedy = "install it with: pip install 'heartwood[bench]'"
+        raise FailedPrecondition(f"the plot needs matplotlib, which is not installed; {remedy}") from None
+    figure = Figure(figsize=(9, 5.5), layout="constrained")
+    axes = figure.add_subplot()
+    curves: dict[str, list[SweepPoint]] = defaultdict(list)
+    for point in points:
+        curves[_curve_name(point.plan)].append(point)
+    for number, (name, curve) in enumerate(curves.items()):
+        color = f"C{number}"
+        for mode, marker, line, label in (("concurrency", "o", "-", name), ("rate", "D", "", "at a steady rate")):
+            shown = [point for point in curve if point.mode == mode]
+            per_s = [point.measured.per_s for point in shown]
+            median = [point.measured.p50_ms for point in shown]
+            p99 = [point.measured.p99_ms for point in shown]
+            dotted = ":" if line else ""
+            axes.plot(per_s, median, marker=marker, linestyle=line, color=color, label=f"{label}: p50")
+            axes.plot(per_s, p99, marker=marker, linestyle=dotted, color=color, label="p99", markerfacecolor="white")
+            for point, x, y in zip(shown, per_s, median, strict=True) if mode == "concurrency" else ():
+                axes.annotate(f"{point.level:g}", (x, y), textcoords="offset points", xytext=(5, -11))
+    axes.set(xlabel="images per second", ylabel="latency of a request, ms", ylim=(0, None), xlim=(0, None))
+    axes.set_title("Latency and throughput; the numbers are requests in flight", fontsize=11)
+    axes.grid(alpha=0.3)
+    axes.legend(fontsize=8)
+    figure.savefig(file, dpi=130)
+
+
+def _curve_name(plan: SweepPlan) -> str:
+    version = f" v{plan.version}" if plan.version else ""
+    batch = f", batch {plan.batch}" if plan.batch > 1 else ""
+    return f"{plan.model}{version}, {plan.side}²{batch}"

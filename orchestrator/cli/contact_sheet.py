@@ -30,6 +30,9 @@ CAPTION_SIZE = 25
 MAP_CAPTION_SIZE = 20
 CORNER = 10  # radius
 
+Pair = tuple[int, int]
+"""Width and height, x and y, or columns and rows."""
+
 
 @dataclass(frozen=True)
 class StainedPicture:
@@ -44,14 +47,14 @@ class StainedPicture:
 class _Layout:
     """Sizes of a left block (photo and segmentation) and a right block (a row of maps, stains below)."""
 
-    stains: tuple[int, int]  # columns, rows
-    left_size: tuple[int, int]  # width and height of one picture
-    map_size: tuple[int, int]
-    stain_size: tuple[int, int]
+    stains: Pair  # columns and rows
+    left_size: Pair  # of one picture
+    map_size: Pair
+    stain_size: Pair
 
     @property
     def weighted_area(self) -> int:
-        """Pixels that pictures cover. A stain has the largest weight."""
+        """Area of a photo, a map and a stained picture. A stained picture has the largest weight."""
         photo, texture, stain = (width * height for width, height in (self.left_size, self.map_size, self.stain_size))
         return 2 * photo + 3 * texture + 6 * stain
 
@@ -68,11 +71,9 @@ def contact_sheet(
     stained: list[StainedPicture],
     title: str = "Heartwood",
 ) -> Image:
-    """Return a 16:9 page, [HEIGHT, WIDTH, 3] uint8 sRGB.
+    """Return a 16:9 page, [HEIGHT, WIDTH, 3] uint8 sRGB, which shows at most four stains.
 
-    Args:
-        photo_srgb: [H, W, 3] uint8, as are ``overlay_srgb``, the photo with the masks, and ``albedo_srgb``.
-        stained: the page shows the first four.
+    ``overlay_srgb`` is the photo with the masks. The images have the shape [H, W, 3] and dtype uint8.
     """
     layout = max(_layouts(photo_srgb.shape[1] / photo_srgb.shape[0]), key=lambda layout: layout.weighted_area)
     page = Pillow.new("RGB", (WIDTH, HEIGHT), PAPER)
@@ -80,12 +81,11 @@ def contact_sheet(
     x = (WIDTH - layout.left_size[0] - BLOCK_GAP - layout.right_width) // 2
     right = x + layout.left_size[0] + BLOCK_GAP
     draw.text((x, 46), title, INK, ImageFont.load_default(TITLE_SIZE))
-    subtitle = "one photo in  ·  materials and stains out"
-    subtitle_font = ImageFont.load_default(CAPTION_SIZE)
+    subtitle, subtitle_font = "one photo in  ·  materials and stains out", ImageFont.load_default(CAPTION_SIZE)
     draw.text((right + layout.right_width, 64), subtitle, GREY_INK, subtitle_font, anchor="ra")
-    left_pictures = [("Photo", photo_srgb), ("Components", overlay_srgb)]
-    for (label, picture), place in zip(left_pictures, _places(x, TOP, (1, 2), layout.left_size), strict=True):
-        _paste(page, picture, place, layout.left_size, label, CAPTION_SIZE)
+    photo_place, overlay_place = _places(x, TOP, (1, 2), layout.left_size)
+    _paste(page, photo_srgb, photo_place, layout.left_size, "Photo", CAPTION_SIZE)
+    _paste(page, overlay_srgb, overlay_place, layout.left_size, "Parts and materials", CAPTION_SIZE)
     maps = [
         ("Albedo", albedo_srgb),
         ("Normal", surface.normal),
@@ -118,27 +118,21 @@ def _span(count: int, width: int) -> int:
     return count * width + (count - 1) * GAP
 
 
-def _fit(aspect: float, width: int, height: int) -> tuple[int, int]:
+def _fit(aspect: float, width: int, height: int) -> Pair:
     """Return the largest (width, height) of this aspect ratio inside the box."""
     return max(1, min(width, int(height * aspect))), max(1, min(height, int(width / aspect)))
 
 
-def _places(x: int, y: int, grid: tuple[int, int], size: tuple[int, int]) -> list[tuple[int, int]]:
-    """Return the top left corner of every cell of a grid (columns, rows)."""
+def _places(x: int, y: int, grid: Pair, size: Pair) -> list[Pair]:
+    """Return the top left corner of every cell of a grid."""
     cells = product(range(grid[1]), range(grid[0]))
     return [(x + column * (size[0] + GAP), y + row * (size[1] + CAPTION)) for row, column in cells]
 
 
 def _paste(
-    page: Pillow.Image,
-    picture: Image,
-    place: tuple[int, int],
-    size: tuple[int, int],
-    label: str,
-    label_size: int,
-    hex: str = "",
+    page: Pillow.Image, picture: Image, place: Pair, size: Pair, label: str, label_size: int, hex: str = ""
 ) -> None:
-    """Draw a picture with round corners, its caption below it, and a swatch if there is a colour."""
+    """Draw a picture with round corners, its caption below it, and the swatch of ``hex`` if it is not empty."""
     resized = Pillow.fromarray(np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_AREA), np.uint8))
     corners = Pillow.new("L", (size[0] * 2, size[1] * 2), 0)  # drawn twice as large, so that the corners are smooth
     ImageDraw.Draw(corners).rounded_rectangle((0, 0, size[0] * 2 - 1, size[1] * 2 - 1), 2 * CORNER, fill=255)

@@ -12,7 +12,6 @@ from orchestrator.cli.session import connect, run_stage
 from orchestrator.cli.terminal import plain_table
 from orchestrator.protocol.heartwood.v1 import cutout_pb2
 
-FOLDER = "cutout"
 MARGIN_HELP = "Space around the trimmed piece, as a share of its longer side, 0 to 0.5."
 
 
@@ -23,7 +22,7 @@ def cutout(
     no_trim: Annotated[bool, typer.Option("--no-trim", help="Keep the frame of the photo.")] = False,
     margin: Annotated[float, typer.Option(help=MARGIN_HELP)] = 0.02,
     no_shadow: Annotated[bool, typer.Option("--no-shadow", help="Leave out the contact shadow.")] = False,
-    webp: Annotated[bool, typer.Option("--webp", help="Write WebP instead of PNG.")] = False,
+    webp: arguments.WebP = False,
     preview: arguments.Preview = False,
     server: arguments.Server = "",
     token: arguments.Token = "",

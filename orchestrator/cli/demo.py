@@ -2,47 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
 
 import numpy as np
-import typer
 from PIL import Image as Pillow
 
 from orchestrator.cli import run, segment
-from orchestrator.cli.arguments import DEFAULT_OUT, Out, read_settings
+from orchestrator.cli.arguments import DEFAULT_OUT, Out, existing_file, read_settings
 from orchestrator.cli.contact_sheet import StainedPicture, contact_sheet
 from orchestrator.cli.export import FORMATS
-from orchestrator.cli.results import save
-from orchestrator.cli.session import connect, follow
+from orchestrator.cli.session import connect, follow, save
 from orchestrator.cli.terminal import console, print_saved
 from orchestrator.client.client import Heartwood
 from orchestrator.domain.images import Image
 from orchestrator.domain.stain_catalogue import STAINS
 from orchestrator.errors import FailedPrecondition
-from orchestrator.protocol.heartwood.v1 import (
-    export_pb2,
-    pipeline_pb2,
-    reconstruct_pb2,
-    render_pb2,
-    segment_pb2,
-    stain_pb2,
-)
+from orchestrator.protocol.heartwood.v1 import export_pb2, pipeline_pb2, reconstruct_pb2, render_pb2, segment_pb2
 from orchestrator.settings import PACKAGE
 from orchestrator.stages.stain.stain import SurfaceMaps
 
 DEMO_STAINS = ("natural-oak", "walnut", "cherry", "ebony")
 DEMO_PHOTOS = PACKAGE / "demo_photos"
 JPEG_QUALITY = 92
-CHAIR_FOLDER = "chair-3d"
-CHAIR_HEIGHT_M = 0.95
+PHOTOS_HELP = "Photos to use instead of the demo photos."
 CHAIR_PIPELINE = pipeline_pb2.PipelineOptions(
     segment=segment_pb2.SegmentOptions(),
-    stain=stain_pb2.StainOptions(stain="walnut"),
+    stain=run.stain_options("walnut"),
     reconstruct=reconstruct_pb2.ReconstructOptions(
         mode=reconstruct_pb2.RECONSTRUCT_MODE_PHOTOGRAMMETRY,
-        dimensions=reconstruct_pb2.Dimensions(height_m=CHAIR_HEIGHT_M),
+        dimensions=reconstruct_pb2.Dimensions(height_m=0.95),
     ),
     render=render_pb2.RenderOptions(frames=24, width=720, height=540),
     export=export_pb2.ExportOptions(
@@ -52,16 +41,7 @@ CHAIR_PIPELINE = pipeline_pb2.PipelineOptions(
 
 
 def demo(
-    photos: Annotated[
-        list[Path] | None,
-        typer.Argument(
-            help="Photos to use instead of the demo photos.",
-            metavar="[PHOTO…]",
-            exists=True,
-            dir_okay=False,
-            show_default=False,
-        ),
-    ] = None,
+    photos: Annotated[list[Path] | None, existing_file(help=PHOTOS_HELP, metavar="[PHOTO…]")] = None,
     out: Out = DEFAULT_OUT,
 ) -> None:
     """Process the demo photos.
@@ -70,20 +50,11 @@ def demo(
     stains only those.
     """
     with connect(read_settings()) as client:
-        for result in make_results(client, photos or [], out):
-            print_saved(result)
-
-
-def make_results(client: Heartwood, photos: list[Path], out: Path) -> Iterator[Path]:
-    """Process each photo into ``out``, or the demo photos and the photos of the chair if there are none.
-
-    Yields the file to look at first for each photo. Raises the errors of ``demo_photos``.
-    """
-    out.mkdir(parents=True, exist_ok=True)
-    for photo in photos or demo_photos(out):
-        yield make_contact_sheet(client, photo, out)
-    if not photos:
-        yield make_turntable(client, out / CHAIR_FOLDER)
+        out.mkdir(parents=True, exist_ok=True)
+        for photo in photos or demo_photos(out):
+            print_saved(make_contact_sheet(client, photo, out))
+        if not photos:
+            print_saved(make_turntable(client, out / "chair-3d"))
 
 
 def make_turntable(client: Heartwood, out: Path) -> Path:
@@ -97,26 +68,26 @@ def make_turntable(client: Heartwood, out: Path) -> Path:
 
 
 def make_contact_sheet(client: Heartwood, photo: Path, out: Path) -> Path:
-    """Segment a photo, make its PBR maps and stain it in four colours; return an image that shows all of it."""
+    """Segment a photo, make its PBR maps and stain it in four colours; return the image file that shows the results."""
     console.rule(f"[bold]{photo.stem}")
     folder = out / photo.stem
     upload = client.upload([photo])
     segments = follow(client, client.segment(upload).id, "segment").segment
     save(client, segments, folder / "segment")
     console.print(segment.table(segments))
+    material = folder / "material"
     unstained = client.stain(upload, options=run.stain_options())
-    save(client, follow(client, unstained.id, "PBR maps").stain, folder / "material")
+    save(client, follow(client, unstained.id, "PBR maps").stain, material)
     stained = []
     for name in DEMO_STAINS:
         job = follow(client, client.stain(upload, stain=name).id, name)
         save(client, job.stain, folder / name)
         preview = _read(folder / name / "preview.png")
         stained.append(StainedPicture(STAINS[name].label, STAINS[name].color.hex, preview))
-    material = folder / "material"
-    unstained_srgb, albedo_srgb = _read(material / "preview.png"), _read(material / "albedo.png")
-    overlay_srgb = _read(folder / "segment" / "overlay.png")
+    files = (material / "preview.png", folder / "segment" / "overlay.png", material / "albedo.png")
+    photo_srgb, overlay_srgb, albedo_srgb = map(_read, files)
     title = photo.stem.replace("-", " ").replace("_", " ").capitalize()
-    sheet = contact_sheet(unstained_srgb, overlay_srgb, albedo_srgb, _surface_maps(material), stained, title)
+    sheet = contact_sheet(photo_srgb, overlay_srgb, albedo_srgb, _surface_maps(material), stained, title)
     target = out / f"{photo.stem}.jpg"
     Pillow.fromarray(sheet).save(target, quality=JPEG_QUALITY)
     return target
@@ -134,8 +105,7 @@ def demo_photos(out: Path) -> list[Path]:
         remedy = "run pip install 'heartwood[local]', or name photos of your own"
         raise FailedPrecondition(f"{problem}: {remedy}") from None
     coffee_table = out / "coffee-table.png"
-    photo_srgb: Image = data.coffee()
-    Pillow.fromarray(photo_srgb).save(coffee_table)
+    Pillow.fromarray(data.coffee()).save(coffee_table)
     return [coffee_table, *sorted(DEMO_PHOTOS.glob("*.jpg"))]
 
 

@@ -16,8 +16,9 @@ import typer
 from rich.text import Text
 
 from orchestrator.cli.arguments import read_settings
+from orchestrator.cli.main import EXIT_FAILED
 from orchestrator.cli.session import local_token, running_address
-from orchestrator.cli.terminal import EXIT_FAILED, console, plain_table
+from orchestrator.cli.terminal import console, plain_table
 from orchestrator.client.client import Heartwood
 from orchestrator.domain.reconstruct import TrellisSettings
 from orchestrator.errors import HeartwoodError

@@ -9,12 +9,10 @@ from rich.table import Table
 
 from orchestrator.cli import arguments
 from orchestrator.cli.arguments import choice, choices, enum_values
-from orchestrator.cli.results import add_files
-from orchestrator.cli.session import connect, run_stage
+from orchestrator.cli.session import add_files, connect, run_stage
 from orchestrator.cli.terminal import facts_table
 from orchestrator.protocol.heartwood.v1 import export_pb2, reconstruct_pb2
 
-FOLDER = "export"
 FORMATS = enum_values(export_pb2.ModelFormat)
 TARGETS = enum_values(export_pb2.ExportTarget)
 TEXTURE_CODECS = enum_values(export_pb2.TextureCodec)

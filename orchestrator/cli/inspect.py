@@ -8,12 +8,12 @@ from pathlib import Path
 from rich.table import Table
 from rich.text import Text
 
-from orchestrator.cli.arguments import MeshFile, read_file, read_settings
-from orchestrator.cli.logs import configure_logs
-from orchestrator.cli.terminal import console, facts_table, file_size
+from orchestrator.cli.arguments import MeshFile, read_settings
+from orchestrator.cli.terminal import configure_logs, console, facts_table, file_size
+from orchestrator.client.uploads import read_file
 from orchestrator.stages.export.inspect import MeshFacts
 from orchestrator.stages.export.inspect import inspect as inspect_mesh
-from orchestrator.stages.intake import check_mesh_file
+from orchestrator.stages.intake import check_mesh
 
 
 def inspect(model: MeshFile) -> None:
@@ -25,7 +25,7 @@ def inspect(model: MeshFile) -> None:
     settings = read_settings()
     configure_logs(settings.log_level)
     data = read_file(model)
-    info = check_mesh_file(data, model.name, str(model), blender=settings.blender)
+    info = check_mesh(data, model.name, str(model), blender=settings.blender)
     with tempfile.TemporaryDirectory(prefix="heartwood-") as scratch:
         source = Path(scratch) / f"source.{'zip' if info.archive else info.format.value}"
         source.write_bytes(data)

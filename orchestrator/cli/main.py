@@ -1,13 +1,46 @@
-"""The command line, ``heartwood``. The commands are in ``commands.py``."""
+"""The command line, ``heartwood``: the table of commands, and the group that runs them."""
 
 from __future__ import annotations
 
-from typing import Any
+from importlib import import_module
+from typing import Any, NamedTuple
 
 import typer
 from typer.core import TyperCommand, TyperGroup
 
-from orchestrator.cli.commands import COMMANDS
+from orchestrator.errors import HeartwoodError
+
+EXIT_FAILED = 1
+EXIT_INVALID_INPUT = 2
+
+
+class Command(NamedTuple):
+    """One command, or one group of commands."""
+
+    target: str  # MODULE:ATTRIBUTE in this package; the attribute is a function, or a typer.Typer for a group
+    summary: str  # the first line of the command's help page, for heartwood --help
+
+
+COMMANDS = {
+    "run": Command("run:run", "Make masks, stain, 3D model, turntable and files in one job."),
+    "segment": Command("segment:segment", "Find the parts and the wood in photos."),
+    "stain": Command("stain:stain", "Stain the wood in photos, and make its PBR maps."),
+    "cutout": Command("cutout:cutout", "Cut the piece out of photos, with its contact shadow."),
+    "reconstruct": Command("reconstruct:reconstruct", "Make a 3D model from photos."),
+    "render": Command("render:render", "Render a turntable of a 3D model."),
+    "export": Command("export:export", "Convert a 3D model to other file formats."),
+    "inspect": Command("inspect:inspect", "Show what the file of a 3D model contains."),
+    "demo": Command("demo:demo", "Process the demo photos."),
+    "stains": Command("stains:stains", "List the named stains."),
+    "jobs": Command("jobs:app", "List, watch and cancel jobs."),
+    "models": Command("models:app", "List, deploy and promote versions of the served models."),
+    "bench": Command("bench:app", "Measure the latency and throughput of the served models."),
+    "up": Command("service:up", "Run the service until Ctrl-C."),
+    "triton": Command("service:triton", "Run only Triton, with the models of Heartwood, until Ctrl-C."),
+    "token": Command("service:token", "Create a bearer token for a tenant and print it."),
+    "doctor": Command("doctor:doctor", "Check what is installed and what is missing."),
+}
+"""In the order of ``heartwood --help``."""
 
 
 class LazyGroup(TyperGroup):
@@ -22,10 +55,13 @@ class LazyGroup(TyperGroup):
         return name, load(name) if name else placeholder, arguments
 
     def invoke(self, ctx: Any) -> Any:
-        from orchestrator.cli.terminal import one_line_errors
-
-        with one_line_errors():
+        try:
             return super().invoke(ctx)
+        except HeartwoodError as error:
+            from orchestrator.cli.terminal import print_error
+
+            print_error(error)
+            raise typer.Exit(EXIT_INVALID_INPUT if getattr(error, "field", "") else EXIT_FAILED) from None
 
 
 app = typer.Typer(
@@ -45,7 +81,8 @@ def heartwood() -> None:
 
 def load(name: str) -> Any:
     """Import a command of the table and return it as a click command."""
-    target = COMMANDS[name].load()
+    module, _, attribute = COMMANDS[name].target.partition(":")
+    target = getattr(import_module(f"orchestrator.cli.{module}"), attribute)
     if isinstance(target, typer.Typer):
         return typer.main.get_group(target)
     command = typer.Typer(add_completion=False, rich_markup_mode="rich")

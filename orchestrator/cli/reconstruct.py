@@ -13,12 +13,11 @@ from orchestrator.cli.session import connect, run_stage
 from orchestrator.cli.terminal import facts_table
 from orchestrator.protocol.heartwood.v1 import reconstruct_pb2
 
-FOLDER = "model"
 MODES = enum_values(reconstruct_pb2.ReconstructMode)
 ENGINES = enum_values(reconstruct_pb2.PhotogrammetryEngine)
 PROVIDERS = enum_values(reconstruct_pb2.SingleImageProvider)
 MODE_HELP = f"{', '.join(MODES)}. auto selects photogrammetry for 8 photos or more."
-ORDERED_HELP = "The photos are in order around the piece: match neighbours only."
+ORDERED_HELP = "The photos are in order around the piece. Only neighbours are matched."
 
 ModeName = Annotated[str, typer.Option("--mode", help=MODE_HELP)]
 

@@ -9,13 +9,11 @@ from rich.table import Table
 
 from orchestrator.cli import arguments
 from orchestrator.cli.arguments import choice, choices, enum_values, optional
-from orchestrator.cli.results import add_files
-from orchestrator.cli.session import connect, run_stage
+from orchestrator.cli.session import add_files, connect, run_stage
 from orchestrator.cli.terminal import facts_table
 from orchestrator.errors import InvalidInput
 from orchestrator.protocol.heartwood.v1 import render_pb2
 
-FOLDER = "turntable"
 BACKGROUNDS = enum_values(render_pb2.Background)
 VIDEO_FORMATS = enum_values(render_pb2.VideoFormat)
 STAIN_HELP = "The texture_id of a stain job; replaces the wood of the model."

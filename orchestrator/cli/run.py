@@ -8,13 +8,8 @@ from typing import Annotated
 
 from rich.table import Table
 
-from orchestrator.cli import arguments, results
+from orchestrator.cli import arguments, export, reconstruct, render, session
 from orchestrator.cli.arguments import choice, choices
-from orchestrator.cli.commands import COMMANDS
-from orchestrator.cli.export import FORMATS, TARGETS, Formats, TargetName
-from orchestrator.cli.reconstruct import MODES, ModeName
-from orchestrator.cli.render import Frames, Resolution, parse_resolution
-from orchestrator.cli.session import connect, run_job
 from orchestrator.cli.terminal import console, print_saved
 from orchestrator.client.client import Heartwood
 from orchestrator.errors import InvalidInput
@@ -24,6 +19,8 @@ DEFAULT_STAGES = ("segment", "stain", "reconstruct", "render", "export")
 ADDITIONAL_STAGES = {
     name: name for name in pipeline_pb2.PipelineOptions.DESCRIPTOR.fields_by_name if name not in DEFAULT_STAGES
 }
+FOLDERS = {"reconstruct": "model", "render": "turntable"}
+"""Folders of the stages whose folder does not have the name of the stage."""
 ALSO_HELP = f"Stage to run as well, with its defaults: {', '.join(ADDITIONAL_STAGES)}. Repeatable."
 ANY_COLOR = "#808080"
 """The target of a stain of strength 0, which has no effect."""
@@ -34,14 +31,14 @@ def run(
     out: arguments.Out = arguments.DEFAULT_OUT,
     stain: arguments.StainName = "",
     color: arguments.StainColor = "",
-    mode: ModeName = "auto",
+    mode: reconstruct.ModeName = "auto",
     width_m: arguments.WidthM = 0.0,
     height_m: arguments.HeightM = 0.0,
     depth_m: arguments.DepthM = 0.0,
-    frames: Frames = 36,
-    resolution: Resolution = "1920x1080",
-    formats: Formats = "glb,usdz,fbx",
-    target: TargetName = "web",
+    frames: render.Frames = 36,
+    resolution: render.Resolution = "1920x1080",
+    formats: export.Formats = "glb,usdz,fbx",
+    target: export.TargetName = "web",
     also: Annotated[list[str] | None, arguments.optional(help=ALSO_HELP)] = None,
     preview: arguments.Preview = False,
     server: arguments.Server = "",
@@ -52,19 +49,21 @@ def run(
     Runs the stages segment, stain, reconstruct, render and export, and those that --also adds. Without --stain and
     --color the wood keeps its colour.
     """
-    width, height = parse_resolution(resolution)
+    width, height = render.parse_resolution(resolution)
     dimensions = reconstruct_pb2.Dimensions(width_m=width_m, height_m=height_m, depth_m=depth_m)
-    file_formats = choices("--formats", formats, FORMATS)
+    file_formats = choices("--formats", formats, export.FORMATS)
+    budget = choice("--target", target, export.TARGETS)
+    kind = choice("--mode", mode, reconstruct.MODES)
     options = pipeline_pb2.PipelineOptions(
         stain=stain_options(stain, color),
-        reconstruct=reconstruct_pb2.ReconstructOptions(mode=choice("--mode", mode, MODES), dimensions=dimensions),
+        reconstruct=reconstruct_pb2.ReconstructOptions(mode=kind, dimensions=dimensions),
         render=render_pb2.RenderOptions(frames=frames, width=width, height=height),
-        export=export_pb2.ExportOptions(formats=file_formats, target=choice("--target", target, TARGETS), levels=1),
+        export=export_pb2.ExportOptions(formats=file_formats, target=budget, levels=1),
     )
     for stage in ("segment", *(choice("--also", name, ADDITIONAL_STAGES) for name in also or ())):
         getattr(options, stage).SetInParent()
-    with connect(arguments.read_settings(), server, token) as client:
-        for table in save(client, run_job(client, "run", photos, options, preview=preview), out):
+    with session.connect(arguments.read_settings(), server, token) as client:
+        for table in save(client, session.run_job(client, "run", photos, options, preview=preview), out):
             console.print(table)
     print_saved(out)
 
@@ -72,9 +71,8 @@ def run(
 def save(client: Heartwood, result: pipeline_pb2.PipelineResult, folder: Path) -> Iterator[Table]:
     """Download the files of every stage into the folder of the stage; yield the table of each stage."""
     for field, stage_result in result.ListFields():
-        stage = COMMANDS[field.name].module()
-        results.save(client, stage_result, folder / stage.FOLDER)
-        yield stage.table(stage_result)
+        session.save(client, stage_result, folder / FOLDERS.get(field.name, field.name))
+        yield session.stage_table(field.name, stage_result)
 
 
 def stain_options(stain: str = "", color: str = "") -> stain_pb2.StainOptions:

@@ -14,7 +14,6 @@ from orchestrator.cli.terminal import plain_table
 from orchestrator.errors import InvalidInput
 from orchestrator.protocol.heartwood.v1 import segment_pb2
 
-FOLDER = "segment"
 DETECTORS = {name: kind for name, kind in enum_values(segment_pb2.DetectorKind).items() if name != "prompts"}
 """The detectors that a user selects by name. ``--box`` selects the remaining one, ``prompts``."""
 BOX_HELP = "A part as NAME=LEFT,TOP,RIGHT,BOTTOM in pixels. Repeatable."

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from orchestrator.cli.arguments import optional, read_settings
-from orchestrator.cli.terminal import console
+from orchestrator.cli.terminal import configure_logs, console
 
 LISTEN_HELP = "host:port of the gRPC API; port 0 chooses a free port."
 TRITON_HELP = "gRPC host:port of a running Triton. Default: start one."
@@ -25,7 +25,6 @@ def up(
 
     The service consists of Triton, the durable jobs and the gRPC API.
     """
-    from orchestrator.cli.logs import configure_logs
     from orchestrator.service import run
 
     changes = {"listen": listen, "workers": workers, "triton_url": triton}

@@ -1,4 +1,4 @@
-"""Opens a client of the service at ``--server``, on this machine, or started for the command; runs jobs with it."""
+"""Connects to a service that runs or is started for the command, runs jobs, and saves their results."""
 
 from __future__ import annotations
 
@@ -7,21 +7,22 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import partial
-from pathlib import Path
+from importlib import import_module
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from google.protobuf.message import Message
+from rich.table import Table
 
-from orchestrator.cli.arguments import read_file
-from orchestrator.cli.commands import COMMANDS
-from orchestrator.cli.results import save
-from orchestrator.cli.terminal import console, print_saved, progress_bar
+from orchestrator.cli.terminal import console, file_size, print_saved, progress_bar
 from orchestrator.client.client import Heartwood
+from orchestrator.client.uploads import read_file
 from orchestrator.errors import FailedPrecondition, ToolFailed
-from orchestrator.protocol.heartwood.v1 import asset_pb2, job_pb2
+from orchestrator.protocol.heartwood.v1.asset_pb2 import ASSET_KIND_MODEL, ASSET_KIND_PHOTO, Asset
+from orchestrator.protocol.heartwood.v1.job_pb2 import QUALITY_FINAL, QUALITY_PREVIEW, Job
 from orchestrator.settings import Settings
 
 START_TIMEOUT_S = 120.0
@@ -31,14 +32,10 @@ POLL_INTERVAL_S = 0.1
 
 @contextmanager
 def connect(settings: Settings, server: str = "", token: str = "") -> Iterator[Heartwood]:
-    """Open a client.
+    """Open a client of the service at ``server`` (host:port).
 
-    Args:
-        server: host:port of the service to call with ``token``. Empty selects the service that uses this machine's
-            data folder. If none runs, one is started and stopped again when the client closes.
-
-    Raises:
-        ToolFailed: the service did not start. The message names its log file.
+    If ``server`` is empty, the client connects to the service that uses this machine's data folder. If none runs, one
+    is started, and stopped again when the client closes. Raises ToolFailed if it does not start.
     """
     with ExitStack() as stack:
         if not server:
@@ -68,54 +65,6 @@ def local_token(settings: Settings) -> str:
         problem = f"cannot read the local token {settings.local_token_file}: {error.strerror}"
         remedy = "restart the service as this user, or give --server and --token"
         raise FailedPrecondition(f"{problem}; {remedy}") from None
-
-
-def run_stage(
-    client: Heartwood, stage: str, files: Sequence[Path], options: Message, out: Path, *, preview: bool = False
-) -> None:
-    """Run one stage on files, save its result in ``out``, and print the table of its command."""
-    result = run_job(client, stage, files, options, preview=preview)
-    save(client, result, out)
-    console.print(COMMANDS[stage].module().table(result))
-    print_saved(out)
-
-
-def run_job(client: Heartwood, command: str, files: Sequence[Path], options: Message, *, preview: bool) -> Any:
-    """Upload files, create a job with the client's method ``command``, follow it, and return its result.
-
-    The files are 3D models if the options have the field ``model_id``, otherwise photos.
-    """
-    is_mesh = "model_id" in options.DESCRIPTOR.fields_by_name
-    kind = asset_pb2.ASSET_KIND_MODEL if is_mesh else asset_pb2.ASSET_KIND_PHOTO
-    contents = [(path.name, read_file(path)) for path in files]
-    upload_id = ""
-    with progress_bar() as bar:
-        task = bar.add_task("upload", total=sum(len(data) for _, data in contents), message="")
-        for name, data in contents:
-            bar.update(task, message=name)
-            asset = client.upload_bytes(data, name, upload_id=upload_id, kind=kind, on_sent=partial(bar.advance, task))
-            upload_id = asset.group_id
-    quality = job_pb2.QUALITY_PREVIEW if preview else job_pb2.QUALITY_FINAL
-    job = follow(client, getattr(client, command)(upload_id, options=options, quality=quality).id, command)
-    return getattr(job, job.WhichOneof("result") or "")
-
-
-def follow(client: Heartwood, job_id: str, title: str) -> job_pb2.Job:
-    """Show the progress of a job until it has succeeded, and return it. Ctrl-C cancels the job.
-
-    Raises ApiError if the job failed or was canceled.
-    """
-    with progress_bar() as bar:
-        task = bar.add_task(title, total=1.0, message="queued")
-        try:
-            for job in client.watch(job_id):
-                ahead = job.progress.queue_position
-                message = f"queued, {ahead} ahead of it" if ahead else job.progress.message
-                bar.update(task, completed=job.progress.fraction, message=message)
-        except KeyboardInterrupt:
-            client.cancel(job_id)
-            raise
-    return client.wait(job_id)
 
 
 @contextmanager
@@ -151,3 +100,89 @@ def _wait_until_ready(process: subprocess.Popen[bytes], settings: Settings, log:
             raise ToolFailed(f"the service exited with code {process.returncode}: {last_line[0]} (log file: {log})")
         time.sleep(POLL_INTERVAL_S)
     raise ToolFailed(f"the service was not ready after {START_TIMEOUT_S:.0f} s (log file: {log})")
+
+
+def run_stage(
+    client: Heartwood, stage: str, files: Sequence[Path], options: Message, out: Path, *, preview: bool = False
+) -> None:
+    """Run one stage on files, save its result in ``out``, and print its table."""
+    result = run_job(client, stage, files, options, preview=preview)
+    save(client, result, out)
+    console.print(stage_table(stage, result))
+    print_saved(out)
+
+
+def run_job(client: Heartwood, command: str, files: Sequence[Path], options: Message, *, preview: bool) -> Any:
+    """Upload files, create a job with the client's method ``command``, follow it, and return its result.
+
+    The files are 3D models if the options have the field ``model_id``, otherwise photos.
+    """
+    kind = ASSET_KIND_MODEL if "model_id" in options.DESCRIPTOR.fields_by_name else ASSET_KIND_PHOTO
+    contents = [(path.name, read_file(path)) for path in files]
+    upload_id = ""
+    with progress_bar() as bar:
+        task = bar.add_task("upload", total=sum(len(data) for _, data in contents), message="")
+        for name, data in contents:
+            bar.update(task, message=name)
+            asset = client.upload_bytes(data, name, upload_id=upload_id, kind=kind, on_sent=partial(bar.advance, task))
+            upload_id = asset.group_id
+    quality = QUALITY_PREVIEW if preview else QUALITY_FINAL
+    job = follow(client, getattr(client, command)(upload_id, options=options, quality=quality).id, command)
+    return getattr(job, job.WhichOneof("result") or "")
+
+
+def follow(client: Heartwood, job_id: str, title: str) -> Job:
+    """Show the progress of a job until it has succeeded, and return it. Ctrl-C cancels the job.
+
+    Raises ApiError if the job failed or was canceled.
+    """
+    with progress_bar() as bar:
+        task = bar.add_task(title, total=1.0, message="queued")
+        try:
+            for job in client.watch(job_id):
+                ahead = job.progress.queue_position
+                message = f"queued, {ahead} ahead of it" if ahead else job.progress.message
+                bar.update(task, completed=job.progress.fraction, message=message)
+        except KeyboardInterrupt:
+            client.cancel(job_id)
+            raise
+    return client.wait(job_id)
+
+
+def stage_table(stage: str, result: Message) -> Table:
+    """Return the table of a stage's result, which the function ``table`` in the stage's module makes."""
+    table: Table = import_module(f"orchestrator.cli.{stage}").table(result)
+    return table
+
+
+def save(client: Heartwood, result: Message, folder: Path) -> None:
+    """Download every file of a result.
+
+    The files of several photos go into the folders ``photo-1``, ``photo-2`` and so on, the frames of a turntable into
+    ``frames``, all others into ``folder``.
+    """
+    for asset, target in _files(result, folder):
+        client.download(asset, target / _name(asset))
+
+
+def add_files(table: Table, assets: Iterable[Asset]) -> None:
+    """Add a row with name and size for each asset that the result has."""
+    for asset in assets:
+        if asset.id:
+            table.add_row(_name(asset), file_size(asset.size_bytes))
+
+
+def _files(message: Message, folder: Path) -> Iterator[tuple[Asset, Path]]:
+    """Yield every asset in ``message`` with its target folder, in the order of the fields."""
+    for field, value in message.ListFields():
+        items: Any = value if field.is_repeated else [value]
+        for number, item in enumerate(items, 1):
+            if isinstance(item, Asset) and item.id:
+                yield item, folder / "frames" if field.name == "frames" else folder
+            elif isinstance(item, Message):
+                several_photos = field.name == "photos" and len(items) > 1
+                yield from _files(item, folder / f"photo-{number}" if several_photos else folder)
+
+
+def _name(asset: Asset) -> str:
+    return PurePosixPath(asset.name).name

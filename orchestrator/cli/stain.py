@@ -12,10 +12,10 @@ from orchestrator.cli import arguments
 from orchestrator.cli.arguments import choice, enum_values
 from orchestrator.cli.session import connect, run_stage
 from orchestrator.cli.terminal import plain_table, swatch
+from orchestrator.client.uploads import read_file
 from orchestrator.errors import InvalidInput
 from orchestrator.protocol.heartwood.v1 import asset_pb2, stain_pb2
 
-FOLDER = "stain"
 REGIONS = enum_values(stain_pb2.Region)
 MASK_HELP = "Grey image of the photo's size, white where to stain."
 
@@ -30,7 +30,7 @@ def stain(
     coats: Annotated[float, typer.Option(help="Relative film thickness, 0.1 to 10.")] = 1.0,
     region: Annotated[str, typer.Option(help=f"Where to stain wood: {', '.join(REGIONS)}.")] = "auto",
     mask: Annotated[Path | None, arguments.optional(help=MASK_HELP, exists=True, dir_okay=False)] = None,
-    webp: Annotated[bool, typer.Option("--webp", help="Write WebP instead of PNG.")] = False,
+    webp: arguments.WebP = False,
     preview: arguments.Preview = False,
     server: arguments.Server = "",
     token: arguments.Token = "",
@@ -43,20 +43,17 @@ def stain(
     if bool(color) == bool(stain):
         raise InvalidInput("--color", "give either --color '#RRGGBB' or --stain NAME")
     options = stain_pb2.StainOptions(
+        **({"stain": stain} if stain else {"color": color}),
         preserve_grain=preserve_grain,
         strength=strength,
         coats=coats,
         region=choice("--region", region, REGIONS),
         format=stain_pb2.TEXTURE_FORMAT_WEBP if webp else stain_pb2.TEXTURE_FORMAT_PNG,
     )
-    if stain:
-        options.stain = stain
-    else:
-        options.color = color
     with connect(arguments.read_settings(), server, token) as client:
         if mask is not None:
-            data = arguments.read_file(mask)
-            options.mask_asset_id = client.upload_bytes(data, mask.name, kind=asset_pb2.ASSET_KIND_MASK).id
+            asset = client.upload_bytes(read_file(mask), mask.name, kind=asset_pb2.ASSET_KIND_MASK)
+            options.mask_asset_id = asset.id
         run_stage(client, "stain", photos, options, out, preview=preview)
 
 

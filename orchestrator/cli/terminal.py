@@ -1,12 +1,11 @@
-"""Terminal output: tables, progress bars, colour swatches and one-line errors."""
+"""Terminal output: tables, progress bars, colour swatches, one-line errors and the log."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+import logging
+import sys
 from pathlib import Path
 
-import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskProgressColumn, TextColumn, TimeElapsedColumn
 from rich.table import Column, Table
@@ -14,23 +13,15 @@ from rich.text import Text
 
 from orchestrator.errors import HeartwoodError
 
-EXIT_FAILED = 1
-EXIT_INVALID_INPUT = 2
-
 console = Console()
 error_console = Console(stderr=True)
 
 
-@contextmanager
-def one_line_errors() -> Iterator[None]:
-    """Report a ``HeartwoodError`` as one line, and exit with code 2 if it names an invalid field, otherwise with 1."""
-    try:
-        yield
-    except HeartwoodError as error:
-        field = getattr(error, "field", "")
-        prefix = f"{field}: " if field and not error.message.startswith(field) else ""
-        error_console.print(Text.assemble(("error", "bold red"), f" {prefix}{error.message}"), soft_wrap=True)
-        raise typer.Exit(EXIT_INVALID_INPUT if field else EXIT_FAILED) from None
+def print_error(error: HeartwoodError) -> None:
+    """Print an error as one line, which starts with the invalid field if the error names one."""
+    field = getattr(error, "field", "")
+    prefix = f"{field}: " if field and not error.message.startswith(field) else ""
+    error_console.print(Text.assemble(("error", "bold red"), f" {prefix}{error.message}"), soft_wrap=True)
 
 
 def plain_table(*headings: str) -> Table:
@@ -39,7 +30,7 @@ def plain_table(*headings: str) -> Table:
 
 
 def facts_table(subject: str, value: str) -> Table:
-    """Return an empty table of facts about one subject, a name and a value in each row."""
+    """Return an empty table of facts about one subject, with a name and a value in each row."""
     table = plain_table(subject, value)
     table.columns[0].no_wrap = True
     return table
@@ -52,14 +43,10 @@ def print_saved(path: Path) -> None:
 
 def progress_bar() -> Progress:
     """Return the progress bar of all commands. Its tasks need the field ``message``."""
+    description, message = TextColumn("[bold]{task.description}"), TextColumn("[dim]{task.fields[message]}")
+    bar = BarColumn(bar_width=32)
     return Progress(
-        SpinnerColumn(),
-        TextColumn("[bold]{task.description}"),
-        BarColumn(bar_width=32),
-        TaskProgressColumn(),
-        TimeElapsedColumn(),
-        TextColumn("[dim]{task.fields[message]}"),
-        console=console,
+        SpinnerColumn(), description, bar, TaskProgressColumn(), TimeElapsedColumn(), message, console=console
     )
 
 
@@ -71,3 +58,17 @@ def swatch(color: str) -> Text:
 def file_size(size_bytes: int) -> str:
     """Format a size, such as "1.25 MB" or "380 kB"."""
     return f"{size_bytes / 1e6:.2f} MB" if size_bytes >= 1e6 else f"{size_bytes / 1e3:.0f} kB"
+
+
+def configure_logs(level: str) -> None:
+    """Write log events from ``level`` on to standard error: coloured text in a terminal, otherwise JSON lines."""
+    import structlog  # most commands write no log
+
+    json_lines = (structlog.processors.format_exc_info, structlog.processors.JSONRenderer())
+    renderers = (structlog.dev.ConsoleRenderer(),) if sys.stderr.isatty() else json_lines
+    time_stamp = structlog.processors.TimeStamper(fmt="iso", utc=True)
+    structlog.configure(
+        processors=[structlog.processors.add_log_level, time_stamp, *renderers],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level.upper()]),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+    )

@@ -1,25 +1,16 @@
-"""The typed client of the gRPC API. Python programs import it with ``from heartwood import Heartwood``.
-
-with Heartwood("127.0.0.1:8500", token) as heartwood:
-    upload = heartwood.upload(["chair.jpg"])
-    job = heartwood.stain(upload, stain="walnut")
-    job = heartwood.wait(job.id)
-    heartwood.download(job.stain.photos[0].preview, "chair-walnut.png")
-"""
+"""The typed client of the gRPC API. Python programs import it with ``from heartwood import Heartwood``."""
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import uuid
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, TypedDict, Unpack
 
 import grpc
-from google.protobuf.duration_pb2 import Duration
 from google.protobuf.message import Message
 
 from orchestrator.client.errors import ApiError
@@ -36,8 +27,6 @@ from orchestrator.protocol.heartwood.v1.render_pb2 import RenderOptions
 from orchestrator.protocol.heartwood.v1.segment_pb2 import SegmentOptions
 from orchestrator.protocol.heartwood.v1.stain_pb2 import NamedStain, StainOptions
 
-__all__ = ["ApiError", "Heartwood"]
-
 TRANSFER_TIMEOUT_S = 600.0
 RETRY_POLICY = {
     "maxAttempts": 4,
@@ -50,22 +39,14 @@ SERVICE_CONFIG = json.dumps({"methodConfig": [{"name": [{}], "retryPolicy": RETR
 
 
 class JobSettings(TypedDict, total=False):
-    """The settings that every kind of job accepts.
+    """The settings that every kind of job accepts."""
 
-    Attributes:
-        quality: QUALITY_FINAL if missing.
-        priority: PRIORITY_NORMAL if missing.
-        deadline: the job fails if it has not ended by then; UTC if it has no time zone.
-        webhook_url: the https URL that receives a POST when the job has ended.
-        request_id: calls with the same id create one job. Default: a random id, so that retries of a call are safe.
-    """
-
-    quality: job_pb2.Quality.ValueType
-    priority: job_pb2.Priority.ValueType
-    deadline: datetime | None
-    webhook_url: str
+    quality: job_pb2.Quality.ValueType  # default: QUALITY_FINAL
+    priority: job_pb2.Priority.ValueType  # default: PRIORITY_NORMAL
+    deadline: datetime | None  # the job fails if it has not ended by then; UTC if it has no time zone
+    webhook_url: str  # the https URL that receives a POST when the job has ended
     labels: Mapping[str, str] | None
-    request_id: str | None
+    request_id: str | None  # calls with the same id create one job; default: a random id for each call
 
 
 class Heartwood:
@@ -75,8 +56,7 @@ class Heartwood:
         address: host:port of the service.
         token: the bearer token of the tenant.
         root_certificates: PEM certificates to verify the server with; implies ``tls``.
-        tls: whether to connect with TLS.
-        timeout_s: the timeout of one call, transfers of files excepted.
+        timeout_s: the timeout of a call that transfers no file.
 
     Attributes:
         models: deploys and promotes versions of the served models. Only operators may use it.
@@ -101,7 +81,7 @@ class Heartwood:
         self._timeout_s = timeout_s
         self._assets = asset_pb2_grpc.AssetServiceStub(self._channel)
         self._jobs = job_pb2_grpc.JobServiceStub(self._channel)
-        self.models = Models(model_pb2_grpc.ModelServiceStub(self._channel), self._metadata, self._call)
+        self.models = Models(model_pb2_grpc.ModelServiceStub(self._channel), self._call, self._stream)
 
     def __enter__(self) -> Heartwood:
         return self
@@ -115,17 +95,18 @@ class Heartwood:
 
     # ---- files
 
-    def upload(self, photos: Sequence[str | os.PathLike[str]]) -> str:
-        """Upload the photos of one piece and return the id of the upload."""
+    def upload(self, photos: Sequence[str | os.PathLike[str]], *, on_sent: Callable[[int], None] | None = None) -> str:
+        """Upload the photos of one piece and return the id of the upload. See ``upload_bytes`` for ``on_sent``."""
         upload_id = ""
         for path in map(Path, photos):
-            upload_id = self.upload_bytes(path.read_bytes(), path.name, upload_id=upload_id).group_id
+            asset = self.upload_bytes(path.read_bytes(), path.name, upload_id=upload_id, on_sent=on_sent)
+            upload_id = asset.group_id
         return upload_id
 
-    def upload_model(self, file: str | os.PathLike[str]) -> str:
+    def upload_model(self, file: str | os.PathLike[str], *, on_sent: Callable[[int], None] | None = None) -> str:
         """Upload a 3D model (GLB, glTF as zip, FBX, OBJ as zip, STL, PLY or USDZ) and return its id."""
-        path = Path(file)
-        return self.upload_bytes(path.read_bytes(), path.name, kind=asset_pb2.ASSET_KIND_MODEL).group_id
+        path, kind = Path(file), asset_pb2.ASSET_KIND_MODEL
+        return self.upload_bytes(path.read_bytes(), path.name, kind=kind, on_sent=on_sent).group_id
 
     def upload_bytes(
         self,
@@ -140,13 +121,10 @@ class Heartwood:
 
         Args:
             upload_id: the upload to add the file to. Empty starts a new one, whose id is the asset's ``group_id``.
-            on_sent: called with the size of each chunk after it was sent, in bytes.
+            on_sent: called with the size of each chunk in bytes after it has been sent, to show the progress.
         """
-        sha256 = hashlib.sha256(data).hexdigest()
-        header = asset_pb2.UploadAssetRequest.Header(
-            upload_id=upload_id, filename=filename, kind=kind, size_bytes=len(data), sha256=sha256
-        )
-        requests = upload_requests(asset_pb2.UploadAssetRequest, header, data, on_sent)
+        header = {"upload_id": upload_id, "filename": filename, "kind": kind}
+        requests = upload_requests(asset_pb2.UploadAssetRequest, data, on_sent, **header)
         asset: Asset = self._call(self._assets.UploadAsset, requests, timeout_s=TRANSFER_TIMEOUT_S).asset
         return asset
 
@@ -182,9 +160,8 @@ class Heartwood:
 
     def sign_url(self, asset_id: str, lifetime: timedelta = timedelta(hours=1)) -> str:
         """Return a URL that downloads the file without a token."""
-        duration = Duration()
-        duration.FromTimedelta(lifetime)
-        request = asset_pb2.SignAssetUrlRequest(asset_id=asset_id, lifetime=duration)
+        request = asset_pb2.SignAssetUrlRequest(asset_id=asset_id)
+        request.lifetime.FromTimedelta(lifetime)
         url: str = self._call(self._assets.SignAssetUrl, request).url
         return url
 
@@ -267,11 +244,7 @@ class Heartwood:
             yield response.job
 
     def wait(self, job_id: str) -> Job:
-        """Wait until the job has succeeded and return it.
-
-        Raises:
-            ApiError: the job failed or was canceled.
-        """
+        """Wait until the job has succeeded and return it. Raises ``ApiError`` if it failed or was canceled."""
         *_, job = self.watch(job_id)
         if job.state == job_pb2.JOB_STATE_CANCELED:
             raise ApiError(grpc.StatusCode.CANCELLED, "CANCELED", f"job {job_id} was canceled")
@@ -311,8 +284,12 @@ class Heartwood:
         except grpc.RpcError as error:
             raise ApiError.from_call(error) from None
 
-    def _stream(self, method: Any, request: Message, timeout_s: float | None = None) -> Iterator[Any]:
+    def _stream(self, method: Any, request: Any, timeout_s: float | None = None) -> Generator[Any, None, None]:
+        """Call a method and yield its responses. The call is canceled if the generator is closed before its end."""
+        call = method(request, metadata=self._metadata, timeout=timeout_s)
         try:
-            yield from method(request, metadata=self._metadata, timeout=timeout_s)
+            yield from call
         except grpc.RpcError as error:
             raise ApiError.from_call(error) from None
+        finally:
+            call.cancel()

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Callable
+from contextlib import closing
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-import grpc
-from google.protobuf.duration_pb2 import Duration
 from google.protobuf.message import Message
 
-from orchestrator.client.errors import ApiError
-from orchestrator.client.uploads import upload_requests
+from orchestrator.client.uploads import read_file, upload_requests
 from orchestrator.errors import InvalidInput
 from orchestrator.protocol.heartwood.v1 import model_pb2, model_pb2_grpc
 
@@ -24,10 +22,12 @@ EVALUATION_FILE = "evaluation.json"
 class Models:
     """Lists models and replaces their serving versions. Every method raises ``ApiError`` if the call fails."""
 
-    def __init__(self, stub: model_pb2_grpc.ModelServiceStub, metadata: Any, call: Callable[..., Any]) -> None:
+    def __init__(
+        self, stub: model_pb2_grpc.ModelServiceStub, call: Callable[..., Any], stream: Callable[..., Any]
+    ) -> None:
         self._stub = stub
-        self._metadata = metadata
         self._call = call
+        self._stream = stream
 
     def list(self) -> list[model_pb2.Model]:
         """Return all models."""
@@ -50,23 +50,22 @@ class Models:
         shadow_timeout_s: float = 600.0,
         on_progress: Callable[[float, str], None] | None = None,
     ) -> model_pb2.Model:
-        """Upload a candidate and wait until the service has checked it and, unless disabled, promoted it.
+        """Upload a candidate, wait until the service has checked it, and promote it if it passes.
 
-        An exception in ``on_progress``, such as KeyboardInterrupt, ends the deployment on the service as well.
+        An exception in ``on_progress``, such as KeyboardInterrupt, also ends the deployment on the service.
 
         Args:
             candidate: an ONNX file, or a folder with ``model.onnx`` and optionally ``evaluation.json``.
             version: number of the new version. 0 uses the name of the candidate's folder if that is a number, and
                 one more than the newest version otherwise.
-            promote: make the candidate serve if it passes the checks. Otherwise it becomes READY.
+            promote: whether a candidate that passes the checks serves. If not, it becomes READY.
             accept_difference: accept outputs that differ from those of the serving version.
-            shadow_share: share of the live requests, from 0 to 1, that the candidate also receives for comparison.
+            shadow_share: share of the live requests, 0 to 1, that are also sent to the candidate for comparison.
             shadow_requests: number of live requests that the candidate must answer, if the share is above 0.
             shadow_timeout_s: time limit for these requests.
             on_progress: called with the fraction done in [0, 1] and a message.
 
-        Raises:
-            InvalidInput: the candidate does not exist or cannot be read.
+        Raises InvalidInput if the candidate does not exist or cannot be read.
         """
         file = Path(candidate, MODEL_FILE) if Path(candidate).is_dir() else Path(candidate)
         if not file.is_file():
@@ -75,40 +74,30 @@ class Models:
         evaluation = file.with_name(EVALUATION_FILE)
         folder_name = file.parent.resolve().name
         folder_version = int(folder_name) if folder_name.isdecimal() else 0
-        data = _read(file)
-        header = model_pb2.DeployModelRequest.Header(
+        requests = upload_requests(
+            model_pb2.DeployModelRequest,
+            read_file(file),
             model=model,
             version=version or folder_version,
-            size_bytes=len(data),
-            sha256=hashlib.sha256(data).hexdigest(),
-            evaluation_json=_read(evaluation) if evaluation.is_file() else b"",
+            evaluation_json=read_file(evaluation) if evaluation.is_file() else b"",
             accept_difference=accept_difference,
             no_promote=not promote,
             shadow_share=shadow_share,
             shadow_requests=shadow_requests,
-            shadow_timeout=Duration(nanos=int(1e9 * (shadow_timeout_s % 1)), seconds=int(shadow_timeout_s)),
-        )
-        call = self._stub.DeployModel(
-            upload_requests(model_pb2.DeployModelRequest, header, data), metadata=self._metadata
+            shadow_timeout=timedelta(seconds=shadow_timeout_s),
         )
         deployed = model_pb2.Model()
-        try:
-            for response in call:
+        with closing(self._stream(self._stub.DeployModel, requests)) as responses:
+            for response in responses:
                 deployed = response.model
                 if on_progress is not None:
                     on_progress(response.fraction, response.message)
-        except grpc.RpcError as error:
-            raise ApiError.from_call(error) from None
-        finally:
-            call.cancel()  # has no effect on a call that is complete
         return deployed
 
     def promote(self, model: str, version: int, revision: int | None = None) -> model_pb2.Model:
         """Make a READY version serve.
 
-        Args:
-            revision: the model's revision that the caller read. The call fails with reason CHANGED_MEANWHILE if the
-                model has another revision now. None skips this check.
+        With a ``revision``, the call fails with reason CHANGED_MEANWHILE if the model has another revision now.
         """
         request = model_pb2.PromoteModelRequest(model=model, version=version, revision=revision)
         return self._model(self._stub.PromoteModel, request)
@@ -125,10 +114,3 @@ class Models:
         """Call a method and return the model in its response."""
         model: model_pb2.Model = self._call(method, request).model
         return model
-
-
-def _read(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise InvalidInput(str(path), f"the file cannot be read: {error.strerror}") from None

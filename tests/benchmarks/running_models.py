@@ -9,13 +9,13 @@ from contextlib import contextmanager
 from orchestrator.domain.material_maps import MaterialModels
 from orchestrator.inference.models import TritonModels
 from orchestrator.local_triton import local_triton
-from orchestrator.settings import load
+from orchestrator.settings import Settings
 
 
 @contextmanager
 def triton_models() -> Iterator[MaterialModels]:
     """Run Triton with the model repository of this checkout while the block runs; yield its models."""
     with tempfile.TemporaryDirectory() as folder:
-        settings = load(data_dir=folder)
+        settings = Settings(data_dir=folder)
         with local_triton(settings) as server:
             yield TritonModels(server.url, timeout_s=settings.triton_timeout_s)

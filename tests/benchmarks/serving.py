@@ -27,7 +27,7 @@ from orchestrator.errors import ToolFailed
 from orchestrator.inference.launch import TritonServer
 from orchestrator.inference.load_sweep import inference_counts
 from orchestrator.inference.profiles import select_profile
-from orchestrator.settings import load
+from orchestrator.settings import Settings
 from orchestrator.tools import perf_analyzer
 from tests.benchmarks.report import Figure, report
 from tests.support.candidates import newest_version
@@ -168,7 +168,7 @@ def measure_with_perf_analyzer(server: TritonServer, version: int, case: Case, f
     perf_analyzer.write_inputs([{"image": image}], inputs)
     sent = perf_analyzer.Load(server.url, MODEL, version, case.batch)
     try:
-        program = perf_analyzer.find(load().root / perf_analyzer.FOLDER)
+        program = perf_analyzer.find(Settings().root / perf_analyzer.FOLDER)
         measured = perf_analyzer.run(program, sent, inputs, "concurrency", case.concurrency)
     except ToolFailed as error:
         print(error.message)
@@ -188,7 +188,7 @@ def main() -> None:
         "--version", type=int, default=newest_version(MODEL), help="default: the newest in the repository"
     )
     arguments = parser.parse_args()
-    settings = load()
+    settings = Settings()
     version: int = arguments.version
     session = onnxruntime.InferenceSession(
         str(settings.model_repository / MODEL / str(version) / "model.onnx"), providers=["CPUExecutionProvider"]

@@ -28,7 +28,7 @@ from orchestrator.errors import HeartwoodError
 from orchestrator.inference.launch import TritonServer
 from orchestrator.inference.profiles import apply_profile, select_profile
 from orchestrator.inference.triton_client import TritonClient
-from orchestrator.settings import load as load_settings
+from orchestrator.settings import Settings
 from tests.benchmarks.load import steady_load
 from tests.benchmarks.report import Figure, report
 from tests.support import candidates
@@ -203,7 +203,7 @@ def main() -> None:
 
 
 def measure(name: str, method: Callable[[SwapBench], list[Swap]]) -> list[Figure]:
-    settings = load_settings()
+    settings = Settings()
     profile = select_profile(settings.triton_profiles, "cpu")
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)

@@ -15,7 +15,7 @@ from PIL import Image
 from orchestrator.cli.session import connect, local_token, running_address
 from orchestrator.errors import FailedPrecondition, ToolFailed
 from orchestrator.protocol.heartwood.v1 import job_pb2
-from orchestrator.settings import PACKAGE, load
+from orchestrator.settings import PACKAGE, Settings
 from tests.support.cli import Cli
 from tests.support.running_service import RunningService
 
@@ -74,7 +74,7 @@ def test_job_commands_report_an_unknown_job(cli: Cli, data_dir: dict[str, str]) 
 
 
 def test_jobs_watch_prints_the_final_state(cli: Cli, data_dir: dict[str, str], service: RunningService) -> None:
-    with connect(load(data_dir=service.data_dir)) as client:
+    with connect(Settings(data_dir=service.data_dir)) as client:
         job = client.segment(client.upload([CHAIR]), quality=job_pb2.QUALITY_PREVIEW)
     result = cli("jobs", "watch", job.id, **data_dir)
     assert result.exit_code == 0, result.errors
@@ -95,17 +95,17 @@ def test_second_service_on_the_same_data_folder_is_refused(cli: Cli, data_dir: d
 
 
 def test_stale_service_file_is_ignored(tmp_path: Path) -> None:
-    settings = load(data_dir=tmp_path)
+    settings = Settings(data_dir=tmp_path)
     settings.service_file.write_text(json.dumps({"address": "127.0.0.1:1", "pid": 2**22 + 1}))
     assert running_address(settings) == ""
 
 
 def test_missing_local_token_is_reported_with_its_path(tmp_path: Path) -> None:
     with pytest.raises(FailedPrecondition, match="local_token"):
-        local_token(load(data_dir=tmp_path))
+        local_token(Settings(data_dir=tmp_path))
 
 
 def test_service_that_does_not_start_is_reported_with_its_log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HEARTWOOD_MODEL_REPOSITORY", str(tmp_path / "missing"))
-    with pytest.raises(ToolFailed, match=r"exited with code 1: .*service\.log"), connect(load(data_dir=tmp_path)):
+    with pytest.raises(ToolFailed, match=r"exited with code 1: .*service\.log"), connect(Settings(data_dir=tmp_path)):
         pass

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from orchestrator.cli import cutout, export, reconstruct, render, run, segment, stain
-from orchestrator.cli.results import save
+from orchestrator.cli.session import save
 from orchestrator.client.client import Heartwood
 from orchestrator.protocol.heartwood.v1 import (
     asset_pb2,

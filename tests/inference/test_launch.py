@@ -13,10 +13,10 @@ from tritonclient.utils import InferenceServerException
 
 from orchestrator.errors import ToolFailed
 from orchestrator.inference.launch import SHARED_MEMORY, TritonServer
-from orchestrator.settings import load
+from orchestrator.settings import Settings
 from tests.support.running_service import wait_for
 
-SETTINGS = load()
+SETTINGS = Settings()
 
 
 def small_server(workdir: Path) -> TritonServer:

@@ -8,9 +8,9 @@ from google.protobuf import text_format
 from tritonclient.grpc import model_config_pb2
 
 from orchestrator.inference.profiles import Tuning, tune_profile
-from orchestrator.settings import load
+from orchestrator.settings import Settings
 
-CPU_PROFILE = load().triton_profiles / "cpu"
+CPU_PROFILE = Settings().triton_profiles / "cpu"
 
 
 def test_tuning_overrides_the_profile_and_keeps_its_other_settings(tmp_path: Path) -> None:

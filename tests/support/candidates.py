@@ -12,9 +12,9 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from orchestrator.settings import load
+from orchestrator.settings import Settings
 
-REPOSITORY = load().model_repository
+REPOSITORY = Settings().model_repository
 
 
 def newest_version(model: str) -> int:

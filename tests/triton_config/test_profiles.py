@@ -10,9 +10,9 @@ from tritonclient.grpc import model_config_pb2
 
 from orchestrator.errors import InvalidInput
 from orchestrator.inference.profiles import apply_profile, list_profiles, select_profile
-from orchestrator.settings import load
+from orchestrator.settings import Settings
 
-SETTINGS = load()
+SETTINGS = Settings()
 ModelConfig = model_config_pb2.ModelConfig
 
 
