@@ -1,8 +1,4 @@
-"""Textured triangle meshes: UV unwrapping, placement on the floor and GLB files.
-
-Arrays: vertices [V, 3] float64; triangles [T, 3] int32, counter-clockwise as seen from outside. Frame: glTF's, that is
-right-handed, +Y up, metres.
-"""
+"""Textured triangle meshes in glTF's frame (right-handed, +Y up, metres): unwrapping, placement and GLB files."""
 
 from __future__ import annotations
 
@@ -26,10 +22,8 @@ CHART_PADDING_PX = 4
 PACKING_RESOLUTION_PX = 1024
 """Resolution at which xatlas packs the charts. The texture may have any size."""
 NORMAL_DEVIATION_WEIGHT = 4.0
-"""Weight of xatlas's normal deviation (its default is 2).
-
-A larger weight gives flatter but more charts. Flat charts blur less when photos are projected onto them. Not tuned.
-"""
+"""Weight of xatlas's normal deviation (its default is 2). A larger weight gives flatter but more charts. Flat charts
+blur less when photos are projected onto them. Not tuned."""
 JPEG_QUALITY = 92
 
 
@@ -58,19 +52,13 @@ def unwrap(vertices: Floats, triangles: Triangles) -> UvMesh:
     pack_options.resolution = PACKING_RESOLUTION_PX
     atlas.generate(chart_options, pack_options)
     source, faces, uv = atlas[0]
-    return UvMesh(
-        vertices=vertices[source],
-        triangles=np.asarray(faces, np.int32),
-        uv=np.asarray(uv, np.float64),
-        normals=normals[source],
-    )
+    return UvMesh(vertices[source], np.asarray(faces, np.int32), np.asarray(uv, np.float64), normals[source])
 
 
 def place_on_floor(vertices: Floats, dimensions: Dimensions) -> tuple[Floats, Dimensions]:
     """Scale to the first known dimension and move the bottom centre of the bounding box to the origin.
 
-    Returns:
-        The transformed vertices and the size of their bounding box, in metres if a dimension is known.
+    Returns the new vertices and the size of their bounding box, in metres if a dimension is known.
     """
     low, high = vertices.min(0), vertices.max(0)
     extent = high - low
@@ -89,12 +77,12 @@ def write_glb(path: Path, mesh: UvMesh, albedo_srgb: Image, roughness: Image | N
         roughness: [H, W] uint8, 255 is fully rough; None gives the whole mesh DEFAULT_ROUGHNESS.
     """
     material = trimesh.visual.material.PBRMaterial(
-        name="piece",
-        baseColorTexture=_to_jpeg(albedo_srgb),
-        metallicFactor=0.0 if roughness is None else 1.0,
-        roughnessFactor=DEFAULT_ROUGHNESS if roughness is None else 1.0,
-        metallicRoughnessTexture=None if roughness is None else _metallic_roughness(roughness),
+        name="piece", baseColorTexture=_to_jpeg(albedo_srgb), metallicFactor=0.0, roughnessFactor=DEFAULT_ROUGHNESS
     )
+    if roughness is not None:
+        material.metallicFactor = material.roughnessFactor = 1.0
+        # glTF reads the roughness from the green channel and the metalness from the blue one.
+        material.metallicRoughnessTexture = PillowImage.fromarray(roughness[..., None] * np.array([0, 1, 0], np.uint8))
     uv_from_bottom = mesh.uv * [1, -1] + [0, 1]  # trimesh's V axis points up
     visual = trimesh.visual.TextureVisuals(uv=uv_from_bottom, material=material)
     geometry = trimesh.Trimesh(mesh.vertices, mesh.triangles, vertex_normals=mesh.normals, visual=visual, process=False)
@@ -108,10 +96,9 @@ def vertex_normals(vertices: Floats, triangles: Triangles) -> Floats:
     corners = vertices[triangles]
     face_normals = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
     _, position = np.unique(vertices, axis=0, return_inverse=True)
-    position = position.ravel()
-    corner_positions, count = position[triangles].ravel(), position.max() + 1
+    corner_positions = position[triangles].ravel()
     sums = np.stack(
-        [np.bincount(corner_positions, np.repeat(face_normals[:, axis], 3), count) for axis in range(3)], -1
+        [np.bincount(corner_positions, np.repeat(side, 3), position.max() + 1) for side in face_normals.T], -1
     )
     length = np.linalg.norm(sums, axis=1, keepdims=True)
     return np.asarray(np.where(length > 0, sums / np.maximum(length, 1e-30), [0.0, 1.0, 0.0])[position])
@@ -122,9 +109,3 @@ def _to_jpeg(image: Image) -> PillowImage.Image:
     encoded = io.BytesIO()
     PillowImage.fromarray(image).save(encoded, "JPEG", quality=JPEG_QUALITY, subsampling=0)
     return PillowImage.open(encoded)
-
-
-def _metallic_roughness(roughness: Image) -> PillowImage.Image:
-    """Return glTF's metallic-roughness texture: roughness in the green channel, metalness in the blue one."""
-    zero = np.zeros_like(roughness)
-    return PillowImage.fromarray(np.dstack([zero, roughness, zero]))

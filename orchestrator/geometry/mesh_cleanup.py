@@ -1,7 +1,4 @@
-"""Operations on triangle meshes: remove defects, simplify, smooth and flatten.
-
-Arrays: vertices [V, 3] float64; triangles [T, 3] int32, counter-clockwise as seen from outside.
-"""
+"""Operations on triangle meshes: remove defects, simplify, smooth and flatten."""
 
 from __future__ import annotations
 
@@ -22,10 +19,8 @@ TAUBIN_SHRINK = 0.5
 TAUBIN_INFLATE = -0.53
 """Step sizes of the two smoothing passes. The second must be slightly larger than the first (Taubin 1995)."""
 NORMAL_SIGMA = 0.35
-"""Difference of two unit normals (0.35 is 20°) at which the weight in ``flatten`` has fallen to 0.61.
-
-Smaller values keep more creases, larger values flatten more bumps. Not tuned.
-"""
+"""Difference of two unit normals (0.35 is 20°) at which the weight in ``flatten`` has fallen to 0.61. Smaller values
+keep more creases, larger values flatten more bumps. Not tuned."""
 FIT_ROUNDS = 15
 """Iterations that move the vertices to the filtered normals in ``flatten``. Not tuned."""
 MIN_LENGTH = 1e-30
@@ -33,37 +28,36 @@ MIN_LENGTH = 1e-30
 
 
 def clean_mesh(
-    vertices: Floats, triangles: Triangles, *, min_component: float = MIN_COMPONENT
+    vertices: Floats, triangles: Triangles, min_component: float = MIN_COMPONENT
 ) -> tuple[Floats, Triangles]:
     """Merge equal vertices and remove triangles that are degenerate, duplicate, not finite or debris.
 
     Args:
-        min_component: components whose bounding-box diagonal is smaller than this share of the largest one are removed.
+        min_component: components whose bounding-box diagonal is smaller than this share of the largest one are debris.
 
     Raises:
         ToolFailed: no triangle is left.
     """
     finite = np.isfinite(vertices).all(1)[triangles].all(1)
-    vertices, triangles = _merge_vertices(vertices, triangles[finite])
+    vertices, index = np.unique(vertices, axis=0, return_inverse=True)
+    triangles = index[triangles[finite]]
     a, b, c = triangles.T
     triangles = triangles[(a != b) & (b != c) & (c != a)]
-    _, first = np.unique(np.sort(triangles, axis=1), axis=0, return_index=True)
-    triangles = triangles[np.sort(first)]
-    if len(triangles):
-        triangles = triangles[_in_large_component(vertices, triangles, min_component)]
     if not len(triangles):
         raise ToolFailed("the mesh is empty after cleaning: all triangles are degenerate or not finite")
-    return _drop_unused_vertices(vertices, triangles)
+    _, first = np.unique(np.sort(triangles, axis=1), axis=0, return_index=True)
+    triangles = triangles[np.sort(first)]
+    triangles = triangles[_in_large_component(vertices, triangles, min_component)]
+    used, index = np.unique(triangles, return_inverse=True)
+    return vertices[used], index.reshape(-1, 3).astype(np.int32)
 
 
 def simplify(vertices: Floats, triangles: Triangles, max_triangles: int) -> tuple[Floats, Triangles]:
     """Collapse edges by quadric error (Garland & Heckbert 1997) until at most ``max_triangles`` are left."""
     if len(triangles) <= max_triangles:
         return vertices, triangles
-    points, faces = fast_simplification.simplify(
-        vertices, triangles, target_count=max_triangles, agg=SIMPLIFY_AGGRESSION
-    )
-    return np.asarray(points, np.float64), np.asarray(faces, np.int32)
+    simplified = fast_simplification.simplify(vertices, triangles, target_count=max_triangles, agg=SIMPLIFY_AGGRESSION)
+    return np.asarray(simplified[0], np.float64), np.asarray(simplified[1], np.int32)
 
 
 def smooth(vertices: Floats, triangles: Triangles, rounds: int) -> Floats:
@@ -82,7 +76,10 @@ def flatten(vertices: Floats, triangles: Triangles, rounds: int) -> Floats:
     Bilateral normal filtering (Zheng et al. 2011) smooths the normals among neighbours that face almost the same way.
     The vertices are then fitted to the filtered normals (Sun et al. 2007).
     """
-    normals, area = _normals_and_areas(vertices[triangles])
+    corners = vertices[triangles]
+    cross = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
+    length = np.linalg.norm(cross, axis=1)
+    normals, area = cross / np.maximum(length, MIN_LENGTH)[:, None], length / 2
     pairs = _adjacent_triangles(triangles)
     pairs = np.concatenate([pairs, pairs[:, ::-1]])
     for _ in range(rounds):
@@ -114,27 +111,14 @@ def _fit_to_normals(vertices: Floats, triangles: Triangles, normals: Floats) -> 
     return np.asarray(fitted)
 
 
-def _merge_vertices(vertices: Floats, triangles: Triangles) -> tuple[Floats, Triangles]:
-    if not len(triangles):
-        return vertices, triangles
-    unique, index = np.unique(vertices, axis=0, return_inverse=True)
-    return unique, index.ravel()[triangles].astype(np.int32)
-
-
-def _drop_unused_vertices(vertices: Floats, triangles: Triangles) -> tuple[Floats, Triangles]:
-    used, index = np.unique(triangles, return_inverse=True)
-    return vertices[used], index.reshape(-1, 3).astype(np.int32)
-
-
-def _normals_and_areas(corners: Floats) -> tuple[Floats, Floats]:
-    cross = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
-    length = np.linalg.norm(cross, axis=1)
-    return cross / np.maximum(length, MIN_LENGTH)[:, None], length / 2
+def triangle_edges(triangles: Triangles) -> Triangles:
+    """Return the vertices [3 T, 2] at the ends of the sides of all triangles."""
+    return np.concatenate([triangles[:, ends] for ends in ([0, 1], [1, 2], [2, 0])])
 
 
 def _adjacent_triangles(triangles: Triangles) -> NDArray[np.int64]:
     """Return the pairs [E, 2] of triangles that share an edge, each pair once."""
-    edges = np.sort(np.concatenate([triangles[:, [0, 1]], triangles[:, [1, 2]], triangles[:, [2, 0]]]), axis=1)
+    edges = np.sort(triangle_edges(triangles), axis=1)
     owner = np.tile(np.arange(len(triangles)), 3)
     order = np.lexsort((edges[:, 1], edges[:, 0]))
     edges, owner = edges[order], owner[order]
@@ -144,15 +128,13 @@ def _adjacent_triangles(triangles: Triangles) -> NDArray[np.int64]:
 
 def _vertex_adjacency(count: int, triangles: Triangles) -> csr_array:
     """Return the symmetric matrix [count, count] that is 1 where an edge joins two vertices."""
-    edges = np.concatenate([triangles[:, [0, 1]], triangles[:, [1, 2]], triangles[:, [2, 0]]])
-    edges = np.unique(np.sort(edges, axis=1), axis=0)
-    ones = np.ones(len(edges))
-    upper = coo_array((ones, (edges[:, 0], edges[:, 1])), shape=(count, count))
+    edges = np.unique(np.sort(triangle_edges(triangles), axis=1), axis=0)
+    upper = coo_array((np.ones(len(edges)), edges.T), shape=(count, count))
     return (upper + upper.T).tocsr()
 
 
 def _in_large_component(vertices: Floats, triangles: Triangles, min_component: float) -> NDArray[np.bool_]:
-    """Return for each triangle [T] whether its connected component is large enough to keep."""
+    """Return for each triangle [T] whether the bounding box of its connected component is large enough."""
     count, component = connected_components(_vertex_adjacency(len(vertices), triangles), directed=False)
     low, high = np.full((count, 3), np.inf), np.full((count, 3), -np.inf)
     used = np.unique(triangles)

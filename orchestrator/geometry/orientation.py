@@ -13,16 +13,11 @@ from orchestrator.geometry.cameras import Camera
 ROLL_ROUNDS = 8
 """Iterations of the reweighted least-squares fit of the up direction. Not tuned."""
 ROLL_SCALE = 0.05
-"""Sine of the camera roll (3°) at which a photo's weight has fallen to one half.
-
-The value is how level a hand holds a camera. Not tuned.
-"""
+"""Sine of the camera roll (3°) at which a photo's weight has fallen to one half: how level people hold a camera. Not
+tuned."""
 MIN_DIRECTION_SPREAD = 0.02
-"""Minimum mean square along the second principal axis of the cameras' directions.
-
-The value is reached after about 15° of walk around the piece. Below it, the photos were taken from one side, and their
-right axes (or lines of sight) leave one direction undetermined. Not tuned.
-"""
+"""Minimum mean square along the second principal axis of the cameras' directions. It is reached after about 15° of walk
+around the piece. Below it, all photos are from one side, so that their directions leave one axis open. Not tuned."""
 FLOOR_TILT_DEG = 12.0
 """Maximum angle between the floor's normal and the cameras' estimate of up. Not tuned."""
 ONE_SIDE_FLOOR_TILT_DEG = 40.0
@@ -43,21 +38,21 @@ LOWEST_PERCENTILE = 0.5
 def upright_transform(cameras: Sequence[Camera], points: Floats) -> Floats:
     """Return the rigid transform [4, 4] to a world that is upright on +Y. The scale does not change.
 
-    - Up is the direction across which no camera rolls, because people hold cameras level: it is perpendicular to the
-      right axes of all photos. If a plane contains many points and hardly any lie below it, that plane is the floor:
-      it defines up and y = 0. Otherwise the lowest points define y = 0.
+    - Up is perpendicular to the right axes of all photos, because people hold cameras level.
+    - A plane that contains many points, with hardly any points below it, is the floor. The floor defines y = 0 and
+      corrects the up direction. Without a floor, the lowest points define y = 0.
     - The first photo shows the front: its camera is above the +Z axis.
     - The Y axis passes through the point that the cameras look at.
 
     Args:
-        cameras: at least one; the first photo's first.
+        cameras: at least one.
         points: [P, 3] of the piece and the surface that it stands on; P may be 0.
     """
     up, tilt_deg = _up_direction(cameras)
     focus = focus_point(cameras, points)
-    thickness = FLOOR_THICKNESS * float(np.median([_distance(camera, focus) for camera in cameras]))
-    floor = _find_floor(points, up, tilt_deg, thickness)
-    if floor is not None:
+    distances = [np.linalg.norm(camera.position - focus) for camera in cameras]
+    floor = _find_floor(points, up, tilt_deg, FLOOR_THICKNESS * float(np.median(distances)))
+    if floor:
         up, height = floor
     else:
         height = float(np.percentile(points @ up, LOWEST_PERCENTILE)) if len(points) else float(focus @ up)
@@ -72,14 +67,12 @@ def upright_transform(cameras: Sequence[Camera], points: Floats) -> Floats:
 def focus_point(cameras: Sequence[Camera], points: Floats) -> Floats:
     """Return the point [3] nearest to all lines of sight.
 
-    If the lines are almost parallel, the median of ``points`` [P, 3] is returned, or a point in front of the first
-    camera if there are no points.
+    If the lines are almost parallel, it is the median of ``points`` [P, 3], or without points a point in front of the
+    first camera.
     """
-    normal_matrix, right_side = np.zeros((3, 3)), np.zeros(3)
-    for camera in cameras:
-        projector = np.eye(3) - np.outer(camera.forward, camera.forward)
-        normal_matrix += projector
-        right_side += projector @ camera.position
+    projectors = [np.eye(3) - np.outer(camera.forward, camera.forward) for camera in cameras]
+    normal_matrix = np.sum(projectors, 0)
+    right_side = np.sum([projector @ camera.position for projector, camera in zip(projectors, cameras, strict=True)], 0)
     if np.linalg.eigvalsh(normal_matrix)[0] > MIN_DIRECTION_SPREAD * len(cameras):
         return np.asarray(np.linalg.solve(normal_matrix, right_side))
     if len(points):
@@ -89,29 +82,22 @@ def focus_point(cameras: Sequence[Camera], points: Floats) -> Floats:
 
 def _front_direction(camera: Camera, focus: Floats, up: Floats) -> Floats:
     """Return the horizontal unit direction [3] from ``focus`` to the camera."""
-    front = camera.position - focus
-    front = front - (front @ up) * up
-    if np.linalg.norm(front) < 1e-6 * _distance(camera, focus):
+    towards_camera = camera.position - focus
+    front = towards_camera - (towards_camera @ up) * up
+    if np.linalg.norm(front) < 1e-6 * np.linalg.norm(towards_camera):
         # The camera looks straight down: the bottom of its photo shows the front.
-        front = -camera.up
-        front = front - (front @ up) * up
+        front = (camera.up @ up) * up - camera.up
     return np.asarray(front / np.linalg.norm(front))
 
 
 def _up_direction(cameras: Sequence[Camera]) -> tuple[Floats, float]:
-    """Return the unit up direction [3] and its possible error in degrees.
-
-    The direction is perpendicular to the right axes of the photos. Rolled photos get small weights.
-    """
+    """Return the unit up direction [3] and its possible error in degrees. Rolled photos get small weights."""
     right = np.stack([camera.world_to_camera[0, :3] for camera in cameras])
     mean_up = np.mean([camera.up for camera in cameras], 0)
     mean_up = mean_up / max(float(np.linalg.norm(mean_up)), 1e-12)
     weight = np.ones(len(right))
-    up = mean_up
-    tilt_deg = FLOOR_TILT_DEG
     for _ in range(ROLL_ROUNDS):
-        scatter = (right * weight[:, None]).T @ right / weight.sum()
-        spread, direction = np.linalg.eigh(scatter)
+        spread, direction = np.linalg.eigh((right * weight[:, None]).T @ right / weight.sum())
         if spread[1] < MIN_DIRECTION_SPREAD:
             # All photos are from one side: every direction perpendicular to their common right axis fits.
             common_right = direction[:, 2]
@@ -120,10 +106,6 @@ def _up_direction(cameras: Sequence[Camera]) -> tuple[Floats, float]:
             up, tilt_deg = direction[:, 0] * (1.0 if direction[:, 0] @ mean_up >= 0 else -1.0), FLOOR_TILT_DEG
         weight = 1.0 / (1.0 + (right @ up / ROLL_SCALE) ** 2)
     return np.asarray(up / np.linalg.norm(up)), tilt_deg
-
-
-def _distance(camera: Camera, point: Floats) -> float:
-    return float(np.linalg.norm(camera.position - point))
 
 
 def _find_floor(points: Floats, up: Floats, tilt_deg: float, thickness: float) -> tuple[Floats, float] | None:
@@ -140,13 +122,13 @@ def _find_floor(points: Floats, up: Floats, tilt_deg: float, thickness: float) -
             continue
         height = (points - a) @ (normal / np.linalg.norm(normal) * np.sign(cosine))
         inlier = np.abs(height) < thickness
-        below_share = (height < -thickness).mean()
-        if below_share <= MAX_BELOW_FLOOR_SHARE and (best is None or inlier.sum() > best.sum()):
+        is_lowest = (height < -thickness).mean() <= MAX_BELOW_FLOOR_SHARE
+        if is_lowest and (best is None or inlier.sum() > best.sum()):
             best = inlier
     if best is None or best.mean() < MIN_FLOOR_SHARE:
         return None
     inliers = points[best]
     centre = inliers.mean(0)
     normal = np.linalg.svd(inliers - centre, full_matrices=False)[2][2]
-    normal = normal * (1.0 if normal @ up >= 0 else -1.0)
-    return np.asarray(normal), float(centre @ normal)
+    normal = np.asarray(normal if normal @ up >= 0 else -normal)
+    return normal, float(centre @ normal)

@@ -16,7 +16,7 @@ BATCH_PIXELS = 2_000_000
 NO_TRIANGLE = -1
 """Value of ``Raster.triangle`` in pixels that no triangle covers."""
 MIN_AREA = 1e-12
-"""Triangles with a smaller signed area (twice the area, px²) are degenerate and are skipped."""
+"""Triangles with a smaller cross product of two sides (px²) are degenerate and are skipped."""
 EDGE_TOLERANCE = 1e-9
 """Barycentric weights down to minus this value count as inside, so that shared edges have no gaps."""
 
@@ -35,8 +35,7 @@ def rasterize(corners: Floats, depth: Floats, size: tuple[int, int]) -> Raster:
 
     Args:
         corners: [T, 3, 2] px; the centre of the first pixel is (0.5, 0.5).
-        depth: [T, 3] depth of the corners, interpolated with perspective correction. Triangles with a corner at
-            depth <= 0 are skipped.
+        depth: [T, 3] of the corners, interpolated with perspective correction. Triangles with a depth <= 0 are skipped.
         size: width and height of the raster, px.
     """
     width, height = size
@@ -48,17 +47,15 @@ def rasterize(corners: Floats, depth: Floats, size: tuple[int, int]) -> Raster:
         distance = 1.0 / inverse.sum(1)
         # Sorted from far to near, so that the nearest triangle of a pixel is written last.
         order = np.argsort(-distance, kind="stable")
-        numbers, pixels, inverse = numbers[order], pixels[order], inverse[order]
-        distance = distance[order].astype(np.float32)
-        visible = distance < nearest[pixels]
-        numbers, pixels, inverse, distance = numbers[visible], pixels[visible], inverse[visible], distance[visible]
-        triangle[pixels], nearest[pixels] = numbers, distance
-        weights[pixels] = inverse * distance[:, None]
+        order = order[distance[order].astype(np.float32) < nearest[pixels[order]]]
+        pixels, distance = pixels[order], distance[order].astype(np.float32)
+        triangle[pixels], nearest[pixels] = numbers[order], distance
+        weights[pixels] = inverse[order] * distance[:, None]
     return Raster(triangle.reshape(height, width), weights.reshape(height, width, 3), nearest.reshape(height, width))
 
 
 def rasterize_mesh(camera: Camera, vertices: Floats, triangles: Triangles) -> Raster:
-    """Return the triangles, weights and depths of a mesh as ``camera`` sees it."""
+    """Return the raster of a mesh in the photo of ``camera``."""
     pixels, depth = camera.project(vertices)
     return rasterize(pixels[triangles], depth[triangles], camera.size)
 
@@ -66,12 +63,9 @@ def rasterize_mesh(camera: Camera, vertices: Floats, triangles: Triangles) -> Ra
 def _covered_pixels(
     corners: Floats, depth: Floats, size: tuple[int, int]
 ) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64], Floats]]:
-    """Yield batches of pixels whose centre lies inside a triangle.
+    """Yield batches of triangle index [N], flat pixel index [N] and barycentric weights [N, 3] of the covered pixels.
 
     Triangles with similar bounding boxes are tested together, on a square grid of pixels that holds the largest box.
-
-    Yields:
-        Triangle index [N], flat pixel index [N] and barycentric weights [N, 3].
     """
     limits = np.array(size)
     low = np.clip(np.floor(corners.min(1)), 0, limits).astype(np.int64)
@@ -84,8 +78,7 @@ def _covered_pixels(
         group = np.flatnonzero(drawn & (rounded_side == box_side))
         grid = np.stack(np.meshgrid(np.arange(box_side), np.arange(box_side)), -1).reshape(-1, 2)
         batch_size = max(1, BATCH_PIXELS // len(grid))
-        for start in range(0, len(group), batch_size):
-            batch = group[start : start + batch_size]
+        for batch in np.array_split(group, range(batch_size, len(group), batch_size)):
             pixels = low[batch, None] + grid
             barycentric = _barycentric(corners[batch], area[batch], pixels + 0.5)
             inside = (barycentric >= -EDGE_TOLERANCE).all(-1) & (pixels < high[batch, None]).all(-1)

@@ -1,7 +1,7 @@
 """Bakes the texture of a mesh from photos with known cameras, or from coloured points.
 
 Photos are blended in two frequency bands (Baumberg 2002, Blending images for texturing 3D models). The low band is the
-mean of all photos that see a texel, so that no seam appears where the best photo changes. The high band comes from the
+mean of all photos that show a texel, so that no seam appears where the best photo changes. The high band comes from the
 few best photos.
 """
 
@@ -20,19 +20,16 @@ from orchestrator.domain.progress import Progress, no_progress
 from orchestrator.geometry.arrays import Floats
 from orchestrator.geometry.cameras import Camera
 from orchestrator.geometry.mesh import UvMesh
+from orchestrator.geometry.mesh_cleanup import triangle_edges
 from orchestrator.geometry.rasterize import NO_TRIANGLE, rasterize, rasterize_mesh
 from orchestrator.imaging.color import linear_from_srgb, srgb_from_linear
 from orchestrator.imaging.sampling import sample
 
 BAND_SIGMA = 0.012
-"""Standard deviation of the blur that separates the bands, as a share of the photo's longer side.
-
-A larger value puts more structure into the high band, which has sharper detail but visible seams. Not tuned.
-"""
+"""Standard deviation of the blur that separates the bands, as a share of the photo's longer side. A larger value puts
+more structure into the high band, which has sharper detail but visible seams. Not tuned."""
 DETAIL_POWER = 8.0
-"""Exponent of the photo weights in the high band. Not tuned.
-
-The best photo dominates; two equally good photos share."""
+"""Exponent of the weights in the high band. The best photo dominates; two equally good photos share. Not tuned."""
 MIN_COSINE = 0.15
 """Minimum cosine between the surface normal and the line of sight (81°). At steeper angles a photo is not used."""
 OCCLUSION_TOLERANCE = 0.01
@@ -41,7 +38,7 @@ MASK_MARGIN = 0.004
 """Width of the mask border that is not used, as a share of the photo's longer side: background bleeds into it."""
 BATCH_TEXELS = 1 << 20
 MIN_WEIGHT = 1e-12
-"""Avoids a division by zero for texels that no photo sees."""
+"""Avoids a division by zero for texels that no photo shows."""
 
 
 @dataclass(frozen=True)
@@ -64,9 +61,8 @@ def bake_from_photos(
 ) -> Image:
     """Return the texture [size, size, 3] uint8 sRGB of ``mesh``.
 
-    A photo contributes to a texel that lies inside its mask and is not occluded. Its weight depends on the viewing
-    angle and on the resolution at which it sees the piece. Texels that no photo sees take the colours of their
-    neighbours on the surface.
+    A photo contributes to the texels that lie inside its mask and are not occluded. Its weight depends on the viewing
+    angle and on its resolution. Texels that no photo shows take the colours of their neighbours on the surface.
 
     Args:
         photos: [h, w, 3] uint8 sRGB each.
@@ -75,23 +71,23 @@ def bake_from_photos(
     """
     texels = _covered_texels(mesh, size)
     count = len(texels.index)
-    low_sum, high_sum = np.zeros((count, 3), np.float32), np.zeros((count, 3), np.float32)
-    low_weight, high_weight = np.full(count, MIN_WEIGHT, np.float32), np.full(count, MIN_WEIGHT, np.float32)
+    low_sum, high_sum = np.zeros((2, count, 3), np.float32)
+    low_weight, high_weight = np.full((2, count), MIN_WEIGHT, np.float32)
     seen = np.zeros(count, bool)
     tolerance = OCCLUSION_TOLERANCE * float(np.linalg.norm(np.ptp(mesh.vertices, axis=0)))
-    best_resolution = max(_pixels_per_unit(camera, mesh) for camera in cameras)
+    resolutions = [_pixels_per_unit(camera, mesh) for camera in cameras]
     for number, (photo, camera, mask) in enumerate(zip(photos, cameras, masks, strict=True)):
         progress(number / len(photos), f"texturing from photo {number + 1} of {len(photos)}")
-        low, high = _split_bands(photo)
+        photo_linear = linear_from_srgb(photo)
+        low = np.asarray(cv2.GaussianBlur(photo_linear, (0, 0), BAND_SIGMA * max(photo.shape[:2])), np.float32)
+        high = photo_linear - low
         eroded_mask = _erode(mask)
         depth = rasterize_mesh(camera, mesh.vertices, mesh.triangles).depth
-        resolution_weight = (_pixels_per_unit(camera, mesh) / best_resolution) ** 2
         for start in range(0, count, BATCH_TEXELS):
             batch = slice(start, start + BATCH_TEXELS)
-            weight, pixels = _angle_weights(
-                texels.position[batch], texels.normal[batch], camera, eroded_mask, depth, tolerance
-            )
-            weight *= resolution_weight
+            position, normal = texels.position[batch], texels.normal[batch]
+            weight, pixels = _angle_weights(position, normal, camera, eroded_mask, depth, tolerance)
+            weight *= (resolutions[number] / max(resolutions)) ** 2
             detail_weight = weight**DETAIL_POWER
             low_sum[batch] += weight[:, None] * sample(low, pixels)
             high_sum[batch] += detail_weight[:, None] * sample(high, pixels)
@@ -99,7 +95,8 @@ def bake_from_photos(
             high_weight[batch] += detail_weight
             seen[batch] |= weight > 0
     color = low_sum / low_weight[:, None] + np.where(seen[:, None], high_sum / high_weight[:, None], 0.0)
-    color = _fill_unseen(mesh, texels, color, seen)
+    if seen.any() and not seen.all():
+        color = _fill_unseen(mesh, texels, color, seen)
     return _fill_gaps(srgb_from_linear(np.clip(color, 0.0, 1.0).astype(np.float32)), texels.index, size)
 
 
@@ -112,35 +109,23 @@ def bake_from_points(mesh: UvMesh, points: Floats, colors: Image, size: int) -> 
     """
     texels = _covered_texels(mesh, size)
     _, nearest = cKDTree(points).query(texels.position, workers=-1)
-    return _fill_gaps(np.asarray(colors[nearest]), texels.index, size)
+    return _fill_gaps(colors[nearest], texels.index, size)
 
 
 def _covered_texels(mesh: UvMesh, size: int) -> _Texels:
     corners = mesh.uv[mesh.triangles] * size
     raster = rasterize(corners, np.ones(corners.shape[:2]), (size, size))
-    index = np.flatnonzero(raster.triangle.ravel() != NO_TRIANGLE)
-    vertices = mesh.triangles[raster.triangle.ravel()[index]]
-    weights = raster.weights.reshape(-1, 3)[index]
-    normal = np.einsum("mk,mkd->md", weights, mesh.normals[vertices])
-    return _Texels(
-        index=index,
-        position=np.einsum("mk,mkd->md", weights, mesh.vertices[vertices]),
-        normal=normal / np.maximum(np.linalg.norm(normal, axis=1, keepdims=True), 1e-12),
-        vertex=np.take_along_axis(vertices, weights.argmax(1)[:, None], 1)[:, 0],
-    )
+    index = np.flatnonzero(raster.triangle != NO_TRIANGLE)
+    vertices, weights = mesh.triangles[raster.triangle.ravel()[index]], raster.weights.reshape(-1, 3)[index]
+    position, normal = (np.einsum("mk,mkd->md", weights, values[vertices]) for values in (mesh.vertices, mesh.normals))
+    normal = normal / np.maximum(np.linalg.norm(normal, axis=1, keepdims=True), 1e-12)
+    return _Texels(index, position, normal, vertices[np.arange(len(index)), weights.argmax(1)])
 
 
 def _pixels_per_unit(camera: Camera, mesh: UvMesh) -> float:
     """Return how many pixels the camera has per unit of length at the centre of the mesh."""
     centre = (mesh.vertices.min(0) + mesh.vertices.max(0)) / 2
     return float(camera.intrinsics[0, 0] / max(np.linalg.norm(centre - camera.position), 1e-9))
-
-
-def _split_bands(photo: Image) -> tuple[FloatMap, FloatMap]:
-    """Return the low and the high band of the photo, linear RGB. Their sum is the photo."""
-    linear = linear_from_srgb(photo)
-    low = cv2.GaussianBlur(linear, (0, 0), BAND_SIGMA * max(photo.shape[:2]))
-    return np.asarray(low), linear - low
 
 
 def _erode(mask: Image) -> Image:
@@ -167,29 +152,27 @@ def _angle_weights(
 
 def _fill_unseen(mesh: UvMesh, texels: _Texels, color: FloatMap, seen: NDArray[np.bool_]) -> FloatMap:
     """Return ``color`` [M, 3], with colours spread along the surface to the texels that are not ``seen`` [M]."""
-    if seen.all() or not seen.any():
-        return color
     _, position = np.unique(mesh.vertices, axis=0, return_inverse=True)  # joins vertices across seams
-    position = position.ravel()
     count = int(position.max()) + 1
-    seen_positions = position[texels.vertex[seen]]
-    samples = np.bincount(seen_positions, minlength=count).astype(np.float64)
-    values = np.stack([np.bincount(seen_positions, color[seen][:, channel], count) for channel in range(3)], -1)
-    values = values / np.maximum(samples, 1)[:, None]
-    edges = np.concatenate([position[mesh.triangles[:, ends]] for ends in ([0, 1], [1, 2], [2, 0])])
+    values, known = _means(position[texels.vertex[seen]], color[seen], count)
+    edges = position[triangle_edges(mesh.triangles)]
     edges = np.concatenate([edges, edges[:, ::-1]])
-    known = samples > 0
     while not known.all():
-        frontier = edges[known[edges[:, 0]] & ~known[edges[:, 1]]]
-        if not len(frontier):
-            values[~known] = values[known].mean(0)  # an unseen component without a connection to the seen surface
+        start, end = edges[known[edges[:, 0]] & ~known[edges[:, 1]]].T
+        if not len(start):
+            values[~known] = values[known].mean(0)  # these surfaces have no connection to a seen one
             break
-        received = np.bincount(frontier[:, 1], minlength=count)
-        for channel in range(3):
-            total = np.bincount(frontier[:, 1], values[frontier[:, 0], channel], count)
-            values[:, channel] = np.where(received > 0, total / np.maximum(received, 1), values[:, channel])
-        known |= received > 0
+        received, reached = _means(end, values[start], count)
+        values[reached] = received[reached]
+        known |= reached
     return np.where(seen[:, None], color, values[position[texels.vertex]]).astype(np.float32)
+
+
+def _means(index: NDArray[np.int64], values: Floats | FloatMap, count: int) -> tuple[Floats, NDArray[np.bool_]]:
+    """Return the means [count, 3] of the ``values`` [N, 3] with equal ``index`` [N], and which of them have values."""
+    samples = np.bincount(index, minlength=count)
+    sums = np.stack([np.bincount(index, channel, count) for channel in values.T], -1)
+    return sums / np.maximum(samples, 1)[:, None], samples > 0
 
 
 def _fill_gaps(color: Image, index: NDArray[np.int64], size: int) -> Image:
@@ -199,10 +182,8 @@ def _fill_gaps(color: Image, index: NDArray[np.int64], size: int) -> Image:
     """
     empty = np.ones(size * size, np.uint8)
     empty[index] = 0
-    _, labels = cv2.distanceTransformWithLabels(
-        empty.reshape(size, size), cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL
-    )
-    labels = labels.ravel()
+    empty = empty.reshape(size, size)
+    labels = cv2.distanceTransformWithLabels(empty, cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL)[1]
     source = np.zeros(int(labels.max()) + 1, np.int64)
-    source[labels[index]] = np.arange(len(index))
-    return np.asarray(color[source[labels]]).reshape(size, size, 3)
+    source[labels.ravel()[index]] = np.arange(len(index))
+    return np.asarray(color[source[labels]])

@@ -1,6 +1,6 @@
-"""The visual hull of silhouettes (Laurentini 1994) as a signed distance on a voxel grid.
+"""The visual hull: the largest shape whose silhouettes are the masks (Laurentini 1994).
 
-The visual hull is the largest shape whose silhouettes are the masks. Distances are positive outside the hull.
+It is represented by signed distances on a voxel grid, positive outside the hull.
 """
 
 from __future__ import annotations
@@ -26,16 +26,14 @@ SEARCH_ROUNDS = 3
 COARSE_FACTOR = 4
 """``measure_hull`` first samples every fourth voxel and then measures only the voxels in or near the coarse hull."""
 MAX_WRONG_MASKS = 0.05
-"""Share of the photos whose masks may exclude a point that belongs to the piece.
-
-A larger share tolerates more mask errors but leaves more volume that the silhouettes would carve away. Not tuned.
-"""
+"""Share of the photos whose masks may exclude a point that belongs to the piece. A larger share tolerates more mask
+errors but leaves more volume that the silhouettes would carve away. Not tuned."""
 MIN_FRAMED = 1 / 3
 """Minimum share of the photos that have a point in their frame. Points in fewer frames are outside. Not tuned."""
 BATCH_POINTS = 1 << 19
 """Points that are processed together. Bounds the memory."""
 OUT_OF_FRAME = np.float32(-1e6)
-"""Distance that stands for "this photo does not show the point"."""
+"""Distance of points that are outside the frame of a photo."""
 MIN_DEPTH = np.float32(1e-9)
 
 
@@ -89,8 +87,8 @@ def project_float32(camera: Camera, points: NDArray[np.float32]) -> tuple[NDArra
 def hull_distance(silhouettes: Sequence[Silhouette], points: NDArray[np.float32]) -> NDArray[np.float32]:
     """Return the signed distance [M] from ``points`` [M, 3] to the hull, in world units, positive outside.
 
-    The distance is the largest one over all photos that have the point in their frame, after the largest
-    ``MAX_WRONG_MASKS`` of them were dropped: masks contain errors.
+    The distance is the largest one over all photos that have the point in their frame. The largest ``MAX_WRONG_MASKS``
+    of the distances are dropped, because masks contain errors.
     """
     kept = 1 + int(MAX_WRONG_MASKS * len(silhouettes))
     largest = np.full((kept, len(points)), OUT_OF_FRAME, np.float32)  # in descending order
@@ -98,10 +96,7 @@ def hull_distance(silhouettes: Sequence[Silhouette], points: NDArray[np.float32]
     for silhouette in silhouettes:
         camera = silhouette.camera
         pixels, depth = project_float32(camera, points)
-        width, height = camera.size
-        framed = (
-            (pixels[:, 0] >= 0) & (pixels[:, 0] < width) & (pixels[:, 1] >= 0) & (pixels[:, 1] < height) & (depth > 0)
-        )
+        framed = ((pixels >= 0) & (pixels < camera.size)).all(1) & (depth > 0)
         distance_px = sample(silhouette.distance, np.where(framed[:, None], pixels, 0))
         distance = np.where(framed, distance_px * depth / np.float32(camera.intrinsics[0, 0]), OUT_OF_FRAME)
         frames += framed
@@ -121,17 +116,15 @@ def find_bounds(
     Raises:
         ToolFailed: the hull is empty.
     """
-    half = 0.0
-    for silhouette in silhouettes:
-        camera = silhouette.camera
-        half_field_of_view = np.array(camera.size) / camera.intrinsics[[0, 1], [0, 1]] / 2
-        half = max(half, float(np.linalg.norm(camera.position - focus) * np.linalg.norm(half_field_of_view)))
+    cameras = [silhouette.camera for silhouette in silhouettes]
+    half_views = [np.array(camera.size) / camera.intrinsics[[0, 1], [0, 1]] / 2 for camera in cameras]
+    distances = [np.linalg.norm(camera.position - focus) for camera in cameras]
+    half = max(distance * np.linalg.norm(half_view) for distance, half_view in zip(distances, half_views, strict=True))
     low, high = focus - half, focus + half
     for attempt in range(SEARCH_ROUNDS):
         progress(attempt / SEARCH_ROUNDS, "locating the piece in the masks")
         grid = grid_over(low, high, float((high - low).max()) / SEARCH_CELLS)
-        distance = _hull_distances(silhouettes, grid)
-        inside = np.argwhere(distance.reshape(grid.shape) < grid.step)
+        inside = np.argwhere(_hull_distances(silhouettes, grid) < grid.step)
         if not len(inside):
             raise ToolFailed(
                 "the visual hull of the photos is empty: no point in space lies within the masks of at least "
@@ -151,13 +144,9 @@ def grid_over(low: Floats, high: Floats, step: float) -> Grid:
 def measure_hull(
     silhouettes: Sequence[Silhouette], grid: Grid, progress: Progress = no_progress
 ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-    """Return the grid points in or near the hull.
-
-    Returns:
-        Flat grid indices [M] and signed distances to the hull [M].
-    """
+    """Return the flat indices [M] of the grid points in or near the hull, and their signed distances to it [M]."""
     coarse = grid.coarser(COARSE_FACTOR)
-    coarse_near = _hull_distances(silhouettes, coarse).reshape(coarse.shape) < 2 * coarse.step
+    coarse_near = _hull_distances(silhouettes, coarse) < 2 * coarse.step
     near = zoom(coarse_near.astype(np.uint8), COARSE_FACTOR, order=0, grid_mode=True, mode="nearest")
     # A coarse point is the centre of its block, while ``zoom`` puts it at the start.
     shift = COARSE_FACTOR // 2
@@ -177,8 +166,9 @@ def hull_surface_points(grid: Grid, indices: NDArray[np.int64], distance: NDArra
 
 
 def _hull_distances(silhouettes: Sequence[Silhouette], grid: Grid) -> NDArray[np.float32]:
-    """Return the distance [grid.count] of all grid points."""
-    return np.concatenate([hull_distance(silhouettes, grid.points(batch)) for batch in _batches(grid.count)])
+    """Return the distances of all grid points, in the shape of the grid."""
+    distances = [hull_distance(silhouettes, grid.points(batch)) for batch in _batches(grid.count)]
+    return np.concatenate(distances).reshape(grid.shape)
 
 
 def _batches(count: int) -> Iterator[NDArray[np.int64]]:
