@@ -7,8 +7,6 @@ on CUDA and on the CPU. It follows NeuS (Wang et al. 2021), DVGO (Sun et al. 202
 from __future__ import annotations
 
 import importlib.util
-import json
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -19,9 +17,8 @@ from numpy.typing import NDArray
 from orchestrator.domain.limits import DEFAULT_LIMITS, Limits
 from orchestrator.domain.progress import Progress, no_progress
 from orchestrator.errors import InvalidInput, ToolFailed
-from orchestrator.tools.program import read_progress, run_program
+from orchestrator.tools.child_process import run_child
 
-CHILD_MODULE = "orchestrator.tools.nerf_child"
 MIN_VIEWS = 3
 ENVIRONMENT = {"OMP_WAIT_POLICY": "PASSIVE"}
 """Lets waiting OpenMP threads sleep: on shared cores, spinning threads make each step ten times slower."""
@@ -72,8 +69,7 @@ def train_field(
 ) -> Surface:
     """Train a field and return its surface.
 
-    ``folder`` keeps checkpoints and the result. After an interruption, the same call continues from the last
-    checkpoint.
+    ``folder`` keeps checkpoints and the result, so that an interrupted training continues with the same call.
 
     Args:
         photos: 8-bit RGB, of the sizes in ``views``, without lens distortion.
@@ -85,17 +81,15 @@ def train_field(
         DeadlineExceeded, Canceled: see ``run_program``.
     """
     if len(photos) < MIN_VIEWS:
-        raise InvalidInput(
-            "photos", f"{len(photos)} given; a radiance field needs at least {MIN_VIEWS} photos, 40 are recommended"
-        )
+        rule = f"a radiance field needs at least {MIN_VIEWS} photos, 40 are recommended"
+        raise InvalidInput("photos", f"{len(photos)} given; {rule}")
     if not (folder / "surface.npz").exists():
         job = {
-            "command": "train",
             "photos": [str(path.resolve()) for path in photos],
             "masks": [str(path.resolve()) for path in masks],
             "training": asdict(training),
         }
-        _run_child(job, views, folder, limits, progress)
+        _run_child("train", job, views, folder, limits, progress)
     with np.load(folder / "surface.npz") as arrays:
         return Surface(arrays["distance"], arrays["low"].astype(np.float64), float(arrays["voxel"]))
 
@@ -108,9 +102,7 @@ def render_field(
     limits: Limits = DEFAULT_LIMITS,
     progress: Progress = no_progress,
 ) -> tuple[Path, ...]:
-    """Render the trained field in ``folder`` from ``views``.
-
-    The images are RGBA PNG files called ``names`` in ``folder``. Existing files are kept.
+    """Render the trained field in ``folder`` from ``views`` to RGBA PNG files ``names`` there. Existing files are kept.
 
     Raises:
         ToolFailed, DeadlineExceeded, Canceled: see ``train_field``.
@@ -118,23 +110,16 @@ def render_field(
     missing = [number for number, name in enumerate(names) if not (folder / name).exists()]
     if missing:
         missing_views = Views(views.intrinsics[missing], views.world_to_camera[missing], views.sizes[missing])
-        job = {"command": "render", "names": [names[number] for number in missing]}
-        _run_child(job, missing_views, folder, limits, progress)
+        job = {"names": [names[number] for number in missing]}
+        _run_child("render", job, missing_views, folder, limits, progress)
     return tuple(folder / name for name in names)
 
 
-def _run_child(job: Mapping[str, object], views: Views, folder: Path, limits: Limits, progress: Progress) -> None:
+def _run_child(
+    command: str, job: Mapping[str, object], views: Views, folder: Path, limits: Limits, progress: Progress
+) -> None:
     if importlib.util.find_spec("torch") is None:
         raise ToolFailed("PyTorch is not installed; run: pip install 'heartwood[nerf]'", tool="nerf")
-    folder.mkdir(parents=True, exist_ok=True)
-    cameras = {
-        "intrinsics": views.intrinsics.tolist(),
-        "world_to_camera": views.world_to_camera.tolist(),
-        "sizes": views.sizes.tolist(),
-    }
-    job_file = folder / f"{job['command']}.json"
-    job_file.write_text(json.dumps({**job, "folder": str(folder.resolve()), "cameras": cameras}), encoding="utf-8")
-    command: list[str | Path] = [sys.executable, "-P", "-m", CHILD_MODULE, job_file.resolve()]
-    run_program(
-        "nerf", command, folder, limits=limits, environment=ENVIRONMENT, read_line=read_progress, progress=progress
-    )
+    job = {**job, "command": command, "cameras": {name: array.tolist() for name, array in vars(views).items()}}
+    module, file = "orchestrator.tools.nerf_child", folder / f"{command}.json"
+    run_child("nerf", module, file, job, limits=limits, progress=progress, environment=ENVIRONMENT)

@@ -1,8 +1,7 @@
 """Trains or renders a radiance field, depending on the ``command`` of the job.
 
 ``train`` writes ``surface.npz`` (signed distance [X, Y, Z] in voxels, position of its first value, side of a voxel) and
-checkpoints of the field. ``render`` writes what given cameras see as RGBA PNG files. Both print
-``PROGRESS <fraction> <message>`` lines.
+checkpoints of the field. ``render`` writes the views of given cameras as RGBA PNG files.
 """
 
 from __future__ import annotations
@@ -16,11 +15,10 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from orchestrator.tools.child_process import report
 from orchestrator.tools.nerf import Training
-from orchestrator.tools.nerf_child.cameras import Cameras
-from orchestrator.tools.nerf_child.field import RAY_STEPS
-from orchestrator.tools.nerf_child.state import State, dense_distance, load_checkpoint
-from orchestrator.tools.nerf_child.training import FINAL_SHARPNESS, train
+from orchestrator.tools.nerf_child.photos import Cameras
+from orchestrator.tools.nerf_child.training import FINAL_SHARPNESS, State, dense_distance, load_checkpoint, train
 
 BATCH_PIXELS = 16384
 
@@ -29,11 +27,8 @@ def main() -> None:
     job = json.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))
     folder = Path(job["folder"])
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    cameras = Cameras(
-        torch.tensor(job["cameras"]["intrinsics"], dtype=torch.float32, device=device),
-        torch.tensor(job["cameras"]["world_to_camera"], dtype=torch.float32, device=device),
-        torch.tensor(job["cameras"]["sizes"], dtype=torch.float32, device=device),
-    )
+    arrays = {name: torch.tensor(values, dtype=torch.float32, device=device) for name, values in job["cameras"].items()}
+    cameras = Cameras(**arrays)
     if job["command"] == "train":
         try:
             state = train(job["photos"], job["masks"], cameras, Training(**job["training"]), folder, report)
@@ -42,10 +37,6 @@ def main() -> None:
         write_surface(folder, state)
     else:
         render(job["names"], folder, cameras)
-
-
-def report(fraction: float, message: str) -> None:
-    print(f"PROGRESS {fraction:.4f} {message}", flush=True)
 
 
 def write_surface(folder: Path, state: State) -> None:
@@ -65,10 +56,7 @@ def render(names: list[str], folder: Path, cameras: Cameras) -> None:
     for number, name in enumerate(names):
         report(number / len(names), f"view {number + 1} of {len(names)}")
         width, height = (int(side) for side in cameras.sizes[number].tolist())
-        row, column = torch.meshgrid(
-            torch.arange(height, device=device), torch.arange(width, device=device), indexing="ij"
-        )
-        pixels = torch.stack([column, row], -1).view(-1, 2).float()
+        pixels = torch.ones(height, width, device=device).nonzero().flip(1).float()
         batches = [_render_pixels(state, cameras, number, batch) for batch in torch.split(pixels, BATCH_PIXELS)]
         image = (torch.cat(batches).view(height, width, 4) * 255).round().clamp(0, 255).byte()
         target = folder / name
@@ -79,13 +67,9 @@ def render(names: list[str], folder: Path, cameras: Cameras) -> None:
 
 def _render_pixels(state: State, cameras: Cameras, number: int, pixels: Tensor) -> Tensor:
     """Return colour and coverage [P, 4] in [0, 1] of ``pixels`` [P, 2] of one camera."""
-    field = state.field
     origins, directions = cameras.rays(torch.full((len(pixels),), number, device=pixels.device), pixels)
-    origins = field.grid.to_grid(origins)
-    entry, steps = field.grid.first_steps(origins, directions, RAY_STEPS)
-    hit = steps[:, 0] >= 0
-    origins, directions, entry, steps = origins[hit], directions[hit], entry[hit], steps[hit]
-    rendered = field.render(origins, directions, entry, steps, FINAL_SHARPNESS, torch.full_like(entry, 0.5))
+    rays, hit = state.field.grid.rays(origins, directions)
+    rendered = state.field.render(rays, FINAL_SHARPNESS, torch.full_like(rays.entry, 0.5))
     image = torch.zeros(len(pixels), 4, device=pixels.device)
     color = (rendered.color / rendered.coverage[:, None].clamp_min(1e-4)).clamp(0, 1)
     image[hit] = torch.cat([color, rendered.coverage[:, None]], -1)

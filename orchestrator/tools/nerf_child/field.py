@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from orchestrator.tools.nerf_child.grid import Grid, corner_weights, select_rows, trilinear_gradient
+from orchestrator.tools.nerf_child.grid import Grid, Rays, corner_weights, select_rows, trilinear_gradient
 
 FEATURES = 12
 """Colour features per grid value."""
@@ -21,15 +21,13 @@ HIDDEN = 48
 """Width of the colour network."""
 DIRECTION_INPUTS = 10
 """Further inputs of the colour network: direction, normal, mirrored direction (3 each) and their cosine."""
-RAY_STEPS = 40
-"""Steps of one voxel that are rendered per ray: those in cells with values. Everything behind them is hidden."""
 MIN_COLOR_WEIGHT = 1e-3
 """Sections that contribute less to a pixel get no colour."""
 
 
 @dataclass(frozen=True)
 class Rendered:
-    """What R rays see."""
+    """The result of rendering R rays."""
 
     color: Tensor  # [R, 3] sRGB in [0, 1], multiplied by the coverage
     coverage: Tensor  # [R] in [0, 1]
@@ -50,21 +48,16 @@ class Field(nn.Module):
         self.features = nn.Parameter(features)
         self.network = network
 
-    def render(
-        self, origins: Tensor, directions: Tensor, entry: Tensor, steps: Tensor, sharpness: float, offset: Tensor
-    ) -> Rendered:
+    def render(self, rays: Rays, sharpness: float, offset: Tensor) -> Rendered:
         """Render R rays.
 
         Args:
-            origins: [R, 3] grid coordinates.
-            directions: [R, 3] unit.
-            entry: [R] from ``Grid.first_steps``.
-            steps: [R, S] from ``Grid.first_steps``.
             sharpness: inverse width of the surface, 1 / voxels (``s`` in NeuS).
             offset: [R] in [0, 1), the position in each step at which the distance is sampled.
         """
-        t = entry[:, None] + steps + offset[:, None]
-        distance, valid = self._sample_distance(origins, directions, steps, t)
+        origins, directions, steps = rays.origins, rays.directions, rays.steps
+        t = rays.entry[:, None] + steps + offset[:, None]
+        distance, valid = self._sample_distance(rays, t)
         consecutive = valid[:, :-1] & valid[:, 1:] & (steps[:, 1:] - steps[:, :-1] == 1)
         start, end = distance[:, :-1], distance[:, 1:]
         start_density, end_density = torch.sigmoid(start * sharpness), torch.sigmoid(end * sharpness)
@@ -83,10 +76,10 @@ class Field(nn.Module):
         summed = torch.zeros(len(origins), 3, device=t.device).index_add(0, ray, color * weight[ray, section][:, None])
         return Rendered(summed, weight.sum(1), gradient)
 
-    def _sample_distance(self, origins: Tensor, directions: Tensor, steps: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
+    def _sample_distance(self, rays: Rays, t: Tensor) -> tuple[Tensor, Tensor]:
         """Return the distance [R, S] at ``t`` [R, S] along the rays, and whether it is in a cell with values."""
-        points = origins[:, None] + t[..., None] * directions[:, None]
-        cell = torch.where(steps >= 0, self.grid.cell_of(points), -1)
+        points = rays.origins[:, None] + t[..., None] * rays.directions[:, None]
+        cell = torch.where(rays.steps >= 0, self.grid.cell_of(points), -1)
         valid = cell >= 0
         corner_values = select_rows(self.distance, select_rows(self.grid.corners, cell[valid]))
         interpolated = (corner_values * corner_weights(points[valid])).sum(-1)

@@ -5,14 +5,33 @@ Grid coordinates are in voxels: corner (i, j, k) of the dense box is at (i, j, k
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
+from itertools import product
 
 import torch
 from torch import Tensor
 
-CORNERS = torch.tensor([[i, j, k] for i in (0, 1) for j in (0, 1) for k in (0, 1)])
+CORNERS = torch.tensor(list(product((0, 1), repeat=3)))
 """[8, 3] offsets of the corners of a cell."""
+RAY_STEPS = 40
+"""Number of steps of one voxel that are rendered for a ray: those in cells with values. Later ones are hidden."""
 BATCH_RAYS = 8192
+
+
+@dataclass(frozen=True)
+class Rays:
+    """R rays that pass through cells with values."""
+
+    origins: Tensor  # [R, 3] grid coordinates
+    directions: Tensor  # [R, 3] unit
+    entry: Tensor  # [R] distance at which the ray enters the box, in voxels
+    steps: Tensor  # [R, RAY_STEPS] int16: the first steps from the entry in cells with values, padded with -1
+
+    def select(self, rows: Tensor) -> Rays:
+        """Return the rays ``rows`` [N]."""
+        arrays = (self.origins, self.directions, self.entry, self.steps)
+        return Rays(*(select_rows(values, rows) for values in arrays))
 
 
 @dataclass(frozen=True)
@@ -27,10 +46,6 @@ class Grid:
     positions: Tensor  # [V] int64: flat index of each value in the dense box
     neighbours: Tensor  # [V, 6] int64: rows at -x, +x, -y, +y, -z, +z; the row itself if there is no neighbour
 
-    def to_grid(self, points: Tensor) -> Tensor:
-        """Return ``points`` [..., 3] of the world in grid coordinates."""
-        return (points - self.low) / self.voxel
-
     def cell_of(self, points: Tensor) -> Tensor:
         """Return for each of ``points`` [..., 3] the row in ``corners`` of its cell, or -1."""
         last = torch.tensor(self.size, device=points.device) - 1
@@ -41,26 +56,23 @@ class Grid:
         flat = (cell[..., 0] * (ny - 1) + cell[..., 1]) * (nz - 1) + cell[..., 2]
         return torch.where(inside, select_rows(self.cells, flat), -1)
 
-    def first_steps(self, origins: Tensor, directions: Tensor, count: int) -> tuple[Tensor, Tensor]:
-        """Return the first ``count`` steps of rays through cells with values. A step is one voxel long.
+    def rays(self, origins: Tensor, directions: Tensor) -> tuple[Rays, Tensor]:
+        """Return the rays that pass through cells with values, and their indices.
 
         Args:
-            origins: [R, 3] grid coordinates.
-            directions: [R, 3] unit.
-
-        Returns:
-            The distance [R] at which each ray enters the box, in voxels, and the numbers [R, count] int16 of its steps,
-            counted from the entry and padded with -1.
+            origins: [N, 3] in the world.
+            directions: [N, 3] unit.
         """
-        entries, steps = [], []
-        for start in range(0, len(origins), BATCH_RAYS):
-            batch = slice(start, start + BATCH_RAYS)
-            batch_entries, batch_steps = self._march(origins[batch], directions[batch], count)
-            entries.append(batch_entries)
-            steps.append(batch_steps)
-        return torch.cat(entries), torch.cat(steps)
+        origins = (origins - self.low) / self.voxel
+        batches = zip(torch.split(origins, BATCH_RAYS), torch.split(directions, BATCH_RAYS), strict=True)
+        entry, steps = (
+            torch.cat(parts) for parts in zip(*(self._first_steps(*batch) for batch in batches), strict=True)
+        )
+        hit = (steps[:, 0] >= 0).nonzero()[:, 0]
+        return Rays(origins, directions, entry, steps).select(hit), hit
 
-    def _march(self, origins: Tensor, directions: Tensor, count: int) -> tuple[Tensor, Tensor]:
+    def _first_steps(self, origins: Tensor, directions: Tensor) -> tuple[Tensor, Tensor]:
+        """Return ``Rays.entry`` and ``Rays.steps`` of rays with ``origins`` in grid coordinates."""
         high = torch.tensor(self.size, device=origins.device, dtype=origins.dtype) - 1
         safe_directions = torch.where(directions.abs() < 1e-9, torch.full_like(directions, 1e-9), directions)
         to_low, to_high = -origins / safe_directions, (high - origins) / safe_directions
@@ -70,8 +82,8 @@ class Grid:
         t = entry[:, None] + torch.arange(longest, device=origins.device) + 0.5
         used = (self.cell_of(origins[:, None] + t[..., None] * directions[:, None]) >= 0) & (t < exit[:, None])
         slot = used.cumsum(1) - 1
-        used &= slot < count
-        steps = torch.full((len(origins), count), -1, dtype=torch.int16, device=origins.device)
+        used &= slot < RAY_STEPS
+        steps = torch.full((len(origins), RAY_STEPS), -1, dtype=torch.int16, device=origins.device)
         ray, step = used.nonzero(as_tuple=True)
         steps[ray, slot[ray, step]] = step.to(torch.int16)
         return entry, steps
@@ -88,8 +100,9 @@ def cells_touching(corners: Tensor) -> Tensor:
 
 def make_grid(low: Tensor, voxel: float, used: Tensor) -> Grid:
     """Return the grid whose cells ``used`` [X - 1, Y - 1, Z - 1] bool have values."""
-    size = (used.shape[0] + 1, used.shape[1] + 1, used.shape[2] + 1)
-    count = size[0] * size[1] * size[2]
+    x, y, z = used.shape
+    size = (x + 1, y + 1, z + 1)
+    count = math.prod(size)
     device = used.device
     cell = used.nonzero()
     cells = torch.full((used.numel(),), -1, dtype=torch.int32, device=device)
@@ -102,11 +115,10 @@ def make_grid(low: Tensor, voxel: float, used: Tensor) -> Grid:
     row[positions] = own_row
     coordinates = torch.stack([positions // stride[0], positions // stride[1] % size[1], positions % size[2]], -1)
     neighbours = []
-    for axis in range(3):
-        for step in (-1, 1):
-            inside = (coordinates[:, axis] + step >= 0) & (coordinates[:, axis] + step < size[axis])
-            neighbour = row[(positions + step * stride[axis]).clamp(0, count - 1)]
-            neighbours.append(torch.where(inside & (neighbour >= 0), neighbour, own_row))
+    for axis, step in product(range(3), (-1, 1)):
+        inside = (coordinates[:, axis] + step >= 0) & (coordinates[:, axis] + step < size[axis])
+        neighbour = row[(positions + step * stride[axis]).clamp(0, count - 1)]
+        neighbours.append(torch.where(inside & (neighbour >= 0), neighbour, own_row))
     return Grid(low, voxel, size, cells, row[flat], positions, torch.stack(neighbours, -1))
 
 

@@ -1,4 +1,4 @@
-"""Reads photos and masks as tensors."""
+"""Photos with masks and cameras, and the rays through their pixels."""
 
 from __future__ import annotations
 
@@ -11,10 +11,56 @@ from PIL import Image
 from torch import Tensor
 from torch.nn import functional
 
-from orchestrator.tools.nerf_child.cameras import Cameras
+from orchestrator.tools.nerf_child.grid import Grid, Rays
 
 MIN_COVERAGE = 0.01
 """Minimum coverage of a pixel to compute the piece's own colour in it."""
+MAX_RAYS = 3_000_000
+"""Maximum number of training pixels, whose rays are kept in memory. If there are more, a random subset is used."""
+MASK_MARGIN = 16
+"""Training pixels reach beyond the mask by up to a 16th of the photo's longer side, to show where the piece ends.
+
+Widened from a 40th together with the increase of ``training.MASK_WEIGHT``; not measured separately.
+"""
+
+
+@dataclass(frozen=True)
+class Cameras:
+    """N pinhole cameras in OpenCV axes. The centre of the first pixel is (0.5, 0.5)."""
+
+    intrinsics: Tensor  # [N, 3, 3] px
+    world_to_camera: Tensor  # [N, 4, 4]
+    sizes: Tensor  # [N, 2] width, height
+
+    def resized(self, sizes: Tensor) -> Cameras:
+        """Return the cameras for images of other ``sizes`` [N, 2]."""
+        scale = torch.cat([sizes / self.sizes, torch.ones_like(self.intrinsics[:, 0, :1])], -1)
+        return Cameras(self.intrinsics * scale[:, :, None], self.world_to_camera, sizes)
+
+    def rays(self, camera: Tensor, pixels: Tensor) -> tuple[Tensor, Tensor]:
+        """Return origins and unit directions [R, 3] in the world through the centres of pixels.
+
+        Args:
+            camera: [R] index of the camera of each pixel.
+            pixels: [R, 2] column and row.
+        """
+        rotation = self.world_to_camera[:, :3, :3].transpose(1, 2)
+        origin = -(rotation @ self.world_to_camera[:, :3, 3:])[..., 0]
+        pixel_to_world = rotation @ torch.linalg.inv(self.intrinsics)
+        homogeneous = torch.cat([pixels + 0.5, torch.ones_like(pixels[:, :1])], -1)
+        directions = (pixel_to_world[camera] @ homogeneous[..., None])[..., 0]
+        return origin[camera], functional.normalize(directions, dim=-1)
+
+    def pixels_per_unit(self, point: Tensor) -> float:
+        """Return the median number of pixels per unit of length at ``point`` [3]."""
+        distance = (self.world_to_camera[:, :3, :3] @ point + self.world_to_camera[:, :3, 3]).norm(dim=-1)
+        return float((self.intrinsics[:, 0, 0] / distance).median())
+
+    def project(self, camera: int, points: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the pixels [P, 2] and the depths [P] of ``points`` [P, 3] in one camera."""
+        in_camera = points @ self.world_to_camera[camera, :3, :3].T + self.world_to_camera[camera, :3, 3]
+        homogeneous = in_camera @ self.intrinsics[camera].T
+        return homogeneous[:, :2] / homogeneous[:, 2:].clamp_min(1e-9), in_camera[:, 2]
 
 
 @dataclass(frozen=True)
@@ -24,6 +70,15 @@ class Photos:
     colors: tuple[Tensor, ...]  # [H, W, 3] float32 sRGB in [0, 1] each
     masks: tuple[Tensor, ...]  # [H, W] float32 each, the share of the pixel that the piece covers
     cameras: Cameras
+
+
+@dataclass(frozen=True)
+class TrainingPixels:
+    """R pixels whose rays meet the grid."""
+
+    color: Tensor  # [R, 3] sRGB in [0, 1] of the piece
+    coverage: Tensor  # [R] share of the pixel that the piece covers
+    rays: Rays
 
 
 def read_photos(photos: Sequence[str], masks: Sequence[str], cameras: Cameras, max_side_px: int) -> Photos:
@@ -42,10 +97,30 @@ def read_photos(photos: Sequence[str], masks: Sequence[str], cameras: Cameras, m
         if factor < 1:
             size = [max(1, round(side * factor)) for side in color.shape[:2]]
             channels = functional.interpolate(channels, size=size, mode="area")
-        channels = channels[0].permute(1, 2, 0).to(device)
-        masked_color, plain_color, small_coverage = channels[..., :3], channels[..., 3:6], channels[..., 6]
-        piece_color = masked_color / small_coverage[..., None].clamp_min(1e-4)
-        colors.append(torch.where(small_coverage[..., None] > MIN_COVERAGE, piece_color, plain_color))
-        coverages.append(small_coverage)
+        small = channels[0].permute(1, 2, 0).to(device)
+        masked_color, plain_color, small_coverage = torch.split(small, (3, 3, 1), -1)
+        piece_color = masked_color / small_coverage.clamp_min(1e-4)
+        colors.append(torch.where(small_coverage > MIN_COVERAGE, piece_color, plain_color))
+        coverages.append(small_coverage[..., 0])
     sizes = torch.tensor([mask.shape[::-1] for mask in coverages], dtype=torch.float32, device=device)
     return Photos(tuple(colors), tuple(coverages), cameras.resized(sizes))
+
+
+def grow_mask(mask: Tensor, radius: int) -> Tensor:
+    """Return the maximum of ``mask`` [H, W] in a square of ``radius`` pixels around each pixel."""
+    return functional.max_pool2d(mask[None, None], 2 * radius + 1, 1, radius)[0, 0]
+
+
+def training_pixels(grid: Grid, photos: Photos, seed: int) -> TrainingPixels:
+    """Return all pixels on and around the piece whose rays meet the grid, at most MAX_RAYS."""
+    regions = [grow_mask(mask, max(2, max(mask.shape) // MASK_MARGIN)) > 0.01 for mask in photos.masks]
+    indices = torch.cat([functional.pad(region.nonzero(), (1, 0), value=n) for n, region in enumerate(regions)])
+    color = torch.cat([values[region] for values, region in zip(photos.colors, regions, strict=True)])
+    coverage = torch.cat([values[region] for values, region in zip(photos.masks, regions, strict=True)])
+    if len(indices) > MAX_RAYS:
+        subset = torch.randperm(len(indices), generator=torch.Generator().manual_seed(seed))[:MAX_RAYS]
+        indices, color, coverage = (values[subset.to(color.device)] for values in (indices, color, coverage))
+    camera, row, column = indices.unbind(1)
+    origins, directions = photos.cameras.rays(camera, torch.stack([column, row], 1).float())
+    rays, hit = grid.rays(origins, directions)
+    return TrainingPixels(color[hit], coverage[hit], rays)

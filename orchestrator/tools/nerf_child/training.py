@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,21 +13,14 @@ from scipy.ndimage import distance_transform_edt, gaussian_filter
 from torch import Tensor
 from torch.nn import functional
 
+from orchestrator.domain.progress import Progress
 from orchestrator.tools.nerf import Training
-from orchestrator.tools.nerf_child.cameras import Cameras
 from orchestrator.tools.nerf_child.field import FEATURES, Field, color_network
 from orchestrator.tools.nerf_child.grid import cells_touching, make_grid, select_rows
-from orchestrator.tools.nerf_child.photos import Photos, read_photos
-from orchestrator.tools.nerf_child.rays import Rays, make_rays
-from orchestrator.tools.nerf_child.state import (
-    State,
-    dense_distance,
-    load_checkpoint,
-    make_optimizer,
-    save_checkpoint,
-)
+from orchestrator.tools.nerf_child.photos import Cameras, Photos, TrainingPixels, read_photos, training_pixels
 from orchestrator.tools.nerf_child.visual_hull import find_bounds, inside_hull, lattice
 
+CHECKPOINT_NAME = "checkpoint.pt"
 SAVE_INTERVAL_S = 20.0
 MIN_LEVEL_STEPS = 100
 """Minimum number of steps at each resolution on a slow machine. With fewer, the field does not resemble the piece."""
@@ -46,7 +39,7 @@ FINAL_SHARPNESS = 6.0
 GPU_RESOLUTION = 1.6
 """Factor by which the resolution of the grid and the photos is higher with CUDA."""
 REGULARIZED_VALUES = 32768
-"""Grid values that are regularised in each step."""
+"""Number of random grid values that are regularised in each step."""
 REGULARIZED_FEATURES = 4096
 
 COLOR_WEIGHT = 10.0
@@ -55,7 +48,7 @@ HUBER_DELTA = 0.1
 MASK_WEIGHT = 0.3
 """Weight of the cross entropy between rendered coverage and mask.
 
-Raised from 0.1, together with the wider margin in ``rays.MASK_MARGIN``. Not measured separately.
+Raised from 0.1, together with the wider margin in ``photos.MASK_MARGIN``. Not measured separately.
 """
 EIKONAL_WEIGHT = 0.02
 """Weight of the deviation of the distance's gradient from length 1. Not tuned."""
@@ -65,9 +58,6 @@ FEATURE_SMOOTHNESS_WEIGHT = 0.001
 """Weight of the Laplacian of the features. Not tuned."""
 RATE_DECAY = 0.1
 """Factor of the learning rates at the end of a level."""
-
-Report = Callable[[float, str], None]
-"""Called with the fraction done and a message."""
 
 
 @dataclass(frozen=True)
@@ -79,9 +69,7 @@ class Level:
     share: float  # of all steps and of the time
     start_sharpness: float  # of the surface, 1 / voxels
     end_sharpness: float
-    distance_rate: float  # learning rates
-    feature_rate: float
-    network_rate: float
+    rates: tuple[float, float, float]  # learning rates of the distance, the features and the network
 
 
 def levels(voxels: int, photo_px: int) -> list[Level]:
@@ -89,21 +77,26 @@ def levels(voxels: int, photo_px: int) -> list[Level]:
     sides = [max(24, round(voxels * factor)) for factor in (0.4, 0.64, 1.0)]
     pixels = [max(64, round(photo_px * factor)) for factor in (0.5, 0.8, 1.0)]
     return [
-        Level(sides[0], pixels[0], 0.15, 0.8, 2.5, distance_rate=0.1, feature_rate=0.05, network_rate=3e-3),
-        Level(sides[1], pixels[1], 0.25, 1.5, 3.5, distance_rate=0.04, feature_rate=0.03, network_rate=2e-3),
-        Level(
-            sides[2], pixels[2], 0.60, 2.0, FINAL_SHARPNESS, distance_rate=0.02, feature_rate=0.02, network_rate=1e-3
-        ),
+        Level(sides[0], pixels[0], 0.15, 0.8, 2.5, rates=(0.1, 0.05, 3e-3)),
+        Level(sides[1], pixels[1], 0.25, 1.5, 3.5, rates=(0.04, 0.03, 2e-3)),
+        Level(sides[2], pixels[2], 0.60, 2.0, FINAL_SHARPNESS, rates=(0.02, 0.02, 1e-3)),
     ]
 
 
+@dataclass
+class State:
+    """Everything that an interrupted training needs to continue."""
+
+    level: int  # index of the resolution
+    step: int  # within the level
+    seconds: float  # spent on the training
+    field: Field
+    optimizer: torch.optim.Adam
+    dense: Tensor  # [X, Y, Z] signed distance of the whole box in voxels at the start of the level
+
+
 def train(
-    photos: Sequence[str],
-    masks: Sequence[str],
-    cameras: Cameras,
-    training: Training,
-    folder: Path,
-    report: Report,
+    photos: Sequence[str], masks: Sequence[str], cameras: Cameras, training: Training, folder: Path, report: Progress
 ) -> State:
     """Train a field and return its final state. Checkpoints are saved in ``folder``.
 
@@ -118,7 +111,7 @@ def train(
     state = load_checkpoint(folder, device)
     if state is None:
         report(0.0, "carving the visual hull")
-        state = initial_state(read_photos(photos, masks, cameras, HULL_SIDE_PX), plan)
+        state = initial_state(read_photos(photos, masks, cameras, HULL_SIDE_PX), plan[0].voxels)
     started -= state.seconds
     torch.manual_seed(training.seed + state.step)
     for number in range(state.level, len(plan)):
@@ -126,51 +119,34 @@ def train(
         if number > state.level:
             state = refine(state, level.voxels / plan[number - 1].voxels)
         level_photos = read_photos(photos, masks, cameras, level.photo_px)
-        rays = make_rays(state.field.grid, level_photos, training.seed + number)
+        pixels = training_pixels(state.field.grid, level_photos, training.seed + number)
         done_before = sum(earlier.share for earlier in plan[:number])
-        train_level(state, level, rays, training, done_before, started, folder, report)
+        saved = state.seconds
+        while (done := level_progress(state, level, training, done_before)) < 1.0:
+            error = train_step(state, level, pixels, training.rays, done)
+            state.step += 1
+            state.seconds = time.monotonic() - started
+            if state.step % 10 == 0:
+                message = f"training at {level.voxels} voxels, step {state.step}, error {error:.4f}"
+                report(done_before + level.share * done, message)
+            if state.seconds - saved > SAVE_INTERVAL_S:
+                saved = state.seconds
+                save_checkpoint(folder, state)
+        save_checkpoint(folder, state)
     return state
 
 
-def train_level(
-    state: State,
-    level: Level,
-    rays: Rays,
-    training: Training,
-    done_before: float,
-    started: float,
-    folder: Path,
-    report: Report,
-) -> None:
-    """Advance ``state`` to the end of ``level``.
-
-    Args:
-        done_before: share of the training before this level.
-        started: value of the monotonic clock at which the training started, without interruptions.
-    """
+def level_progress(state: State, level: Level, training: Training, done_before: float) -> float:
+    """Return the share of ``level`` that is done, by steps or by time. Earlier levels are ``done_before`` of all."""
     steps = max(1, round(level.share * training.steps))
-    saved = state.seconds
-    while True:
-        done_by_time = (state.seconds / training.seconds - done_before) / level.share
-        done = max(state.step / steps, min(done_by_time, state.step / MIN_LEVEL_STEPS))
-        if done >= 1.0:
-            break
-        error = train_step(state, level, rays, training.rays, done)
-        state.step += 1
-        state.seconds = time.monotonic() - started
-        if state.step % 10 == 0:
-            message = f"training at {level.voxels} voxels, step {state.step}, error {error:.4f}"
-            report(done_before + level.share * done, message)
-        if state.seconds - saved > SAVE_INTERVAL_S:
-            saved = state.seconds
-            save_checkpoint(folder, state)
-    save_checkpoint(folder, state)
+    done_by_time = (state.seconds / training.seconds - done_before) / level.share
+    return max(state.step / steps, min(done_by_time, state.step / MIN_LEVEL_STEPS))
 
 
-def initial_state(photos: Photos, plan: list[Level]) -> State:
-    """Return a grey field whose surface is the visual hull of the masks."""
+def initial_state(photos: Photos, voxels: int) -> State:
+    """Return a grey field, ``voxels`` along its longest side, whose surface is the visual hull of the masks."""
     low, high = find_bounds(photos)
-    voxel = float((high - low).max()) / plan[0].voxels
+    voxel = float((high - low).max()) / voxels
     shape = [int(side) + 1 for side in ((high - low) / voxel).ceil().tolist()]
     growth_px = 0.5 * voxel * photos.cameras.pixels_per_unit((low + high) / 2)
     inside = inside_hull(photos, lattice(low, voxel, shape), growth_px)
@@ -190,9 +166,8 @@ def refine(state: State, ratio: float) -> State:
     shape = [int((side - 1) * ratio) + 1 for side in grid.size]
     points = lattice(torch.zeros_like(grid.low), 1 / ratio, shape)
     dense = _resample(dense_distance(state)[None], points)[0] * ratio
-    fine_grid = make_grid(
-        grid.low, grid.voxel / ratio, cells_touching((dense.abs() < SURFACE_BAND_VOXELS).view(*shape))
-    )
+    used = cells_touching((dense.abs() < SURFACE_BAND_VOXELS).view(*shape))
+    fine_grid = make_grid(grid.low, grid.voxel / ratio, used)
     # The last channel is the weight of the features: 1 where the old grid has values.
     box = torch.zeros(FEATURES + 1, state.dense.numel(), device=points.device)
     box[:FEATURES, grid.positions] = field.features.detach().T
@@ -210,36 +185,28 @@ def _resample(box: Tensor, points: Tensor) -> Tensor:
     return functional.grid_sample(box[None], normalized, align_corners=True, padding_mode="border")[0, :, 0, 0]
 
 
-def train_step(state: State, level: Level, rays: Rays, count: int, done: float) -> float:
-    """Optimise the field on ``count`` random rays and return the mean absolute colour error.
+def train_step(state: State, level: Level, pixels: TrainingPixels, count: int, done: float) -> float:
+    """Optimise the field on ``count`` random pixels and return the mean absolute colour error.
 
     Args:
         done: share of the level that is done, in [0, 1].
     """
     device = state.field.grid.low.device
-    selected = torch.randint(len(rays.entry), (count,), device=device)
+    selected = torch.randint(len(pixels.coverage), (count,), device=device)
     offset = torch.rand(count, device=device)
     sharpness = level.start_sharpness * (level.end_sharpness / level.start_sharpness) ** done
-    rendered = state.field.render(
-        select_rows(rays.origins, selected),
-        select_rows(rays.directions, selected),
-        rays.entry[selected],
-        select_rows(rays.steps, selected),
-        sharpness,
-        offset,
-    )
+    rendered = state.field.render(pixels.rays.select(selected), sharpness, offset)
     # A random background makes the coverage observable in the colour.
     background = torch.rand(count, 3, device=device)
-    coverage = rays.coverage[selected]
-    target = torch.lerp(background, rays.color[selected], coverage[:, None])
+    coverage = pixels.coverage[selected]
+    target = torch.lerp(background, pixels.color[selected], coverage[:, None])
     error = rendered.color + (1.0 - rendered.coverage)[:, None] * background - target
     color_loss = functional.huber_loss(error, torch.zeros_like(error), delta=HUBER_DELTA) * COLOR_WEIGHT
     mask_loss = functional.binary_cross_entropy(rendered.coverage.clamp(1e-3, 1 - 1e-3), coverage)
     gradient = rendered.gradient
     eikonal_loss = ((gradient.norm(dim=-1) - 1.0) ** 2).mean() if len(gradient) else color_loss * 0
     loss = color_loss + MASK_WEIGHT * mask_loss + _regularization(state.field, eikonal_loss)
-    rates = (level.distance_rate, level.feature_rate, level.network_rate)
-    for group, rate in zip(state.optimizer.param_groups, rates, strict=True):
+    for group, rate in zip(state.optimizer.param_groups, level.rates, strict=True):
         group["lr"] = rate * RATE_DECAY**done
     state.optimizer.zero_grad(set_to_none=True)
     loss.backward()  # type: ignore[no-untyped-call]
@@ -263,3 +230,48 @@ def _regularization(field: Field, eikonal_loss: Tensor) -> Tensor:
         + FEATURE_SMOOTHNESS_WEIGHT * feature_laplacian.abs().mean()
     )
     return loss
+
+
+def make_optimizer(field: Field) -> torch.optim.Adam:
+    """Return an optimizer with one group for each of ``Level.rates``."""
+    groups = [{"params": [field.distance]}, {"params": [field.features]}, {"params": list(field.network.parameters())}]
+    return torch.optim.Adam(groups, betas=(0.9, 0.99), eps=1e-10, fused=True)
+
+
+def dense_distance(state: State) -> Tensor:
+    """Return the signed distance [X, Y, Z] in voxels: the trained one on the grid, the initial one elsewhere."""
+    dense = state.dense.clone()
+    dense.view(-1)[state.field.grid.positions] = state.field.distance.detach()
+    return dense
+
+
+def save_checkpoint(folder: Path, state: State) -> None:
+    grid = state.field.grid
+    checkpoint = {
+        "level": state.level,
+        "step": state.step,
+        "seconds": state.seconds,
+        "low": grid.low,
+        "voxel": grid.voxel,
+        "used": (grid.cells >= 0).view(*(side - 1 for side in grid.size)),
+        "field": state.field.state_dict(),
+        "optimizer": state.optimizer.state_dict(),
+        "dense": state.dense,
+    }
+    partial = folder / "checkpoint.part"
+    torch.save(checkpoint, partial)
+    partial.replace(folder / CHECKPOINT_NAME)
+
+
+def load_checkpoint(folder: Path, device: torch.device) -> State | None:
+    """Return the state that was saved in ``folder``, or None."""
+    if not (folder / CHECKPOINT_NAME).exists():
+        return None
+    checkpoint = torch.load(folder / CHECKPOINT_NAME, map_location=device, weights_only=True)
+    values = checkpoint["field"]
+    grid = make_grid(checkpoint["low"], checkpoint["voxel"], checkpoint["used"])
+    field = Field(grid, values["distance"], values["features"], color_network().to(device))
+    field.load_state_dict(values)
+    optimizer = make_optimizer(field)
+    optimizer.load_state_dict(checkpoint["optimizer"])
+    return State(checkpoint["level"], checkpoint["step"], checkpoint["seconds"], field, optimizer, checkpoint["dense"])

@@ -6,9 +6,8 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
-from orchestrator.tools.nerf_child.photos import Photos
+from orchestrator.tools.nerf_child.photos import Photos, grow_mask
 
 MAX_WRONG_MASKS = 0.05
 """Share of the photos whose masks may exclude a point that belongs to the piece.
@@ -28,11 +27,7 @@ SEARCH_MASK_GROWTH = 0.7
 
 def inside_hull(photos: Photos, points: Tensor, mask_growth_px: float) -> Tensor:
     """Return whether ``points`` [P, 3] lie in the visual hull of the masks, which are grown by ``mask_growth_px``."""
-    radius = max(0, round(mask_growth_px))
-    masks = [
-        functional.max_pool2d(mask[None, None], 2 * radius + 1, 1, radius)[0, 0] if radius else mask
-        for mask in photos.masks
-    ]
+    masks = [grow_mask(mask, round(mask_growth_px)) for mask in photos.masks]
     inside = torch.zeros(len(points), dtype=torch.int32, device=points.device)
     framed = torch.zeros_like(inside)
     for start in range(0, len(points), BATCH_POINTS):
