@@ -29,13 +29,8 @@ def sample(
     rows = max(1, -(-len(positions) // ROW))
     grid = np.zeros((rows * ROW, 2), np.float32)
     grid[: len(positions)] = positions - np.float32(0.5)
-    grid = grid.reshape(rows, ROW, 2)
-    values = cv2.remap(
-        image,
-        grid[..., 0],
-        grid[..., 1],
-        cv2.INTER_NEAREST if nearest else cv2.INTER_LINEAR,
-        borderMode=cv2.BORDER_REPLICATE if outside is None else cv2.BORDER_CONSTANT,
-        borderValue=[outside or 0.0] * 4,
-    )
+    x, y = np.moveaxis(grid.reshape(rows, ROW, 2), -1, 0)
+    method = cv2.INTER_NEAREST if nearest else cv2.INTER_LINEAR
+    border = cv2.BORDER_REPLICATE if outside is None else cv2.BORDER_CONSTANT
+    values = cv2.remap(image, x, y, method, borderMode=border, borderValue=[outside or 0.0] * 4)
     return np.asarray(values.reshape(rows * ROW, *image.shape[2:])[: len(positions)])

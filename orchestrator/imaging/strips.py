@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import islice
 from typing import TypeVar
 
 import numpy as np
@@ -61,18 +62,14 @@ def for_each_strip(
         message: passed to ``progress``.
     """
     results: list[Result] = []
-    pending: deque[Future[Result]] = deque()
+    remaining = iter(image_strips)
     with ThreadPoolExecutor(THREADS, thread_name_prefix="strip") as pool:
+        pending = deque(pool.submit(work, strip) for strip in islice(remaining, 2 * THREADS))
         try:
-            for strip in image_strips:
-                pending.append(pool.submit(work, strip))
-                if len(pending) > 2 * THREADS:
-                    results.append(pending.popleft().result())
-                    progress(len(results) / len(image_strips), message)
             while pending:
                 results.append(pending.popleft().result())
+                pending.extend(pool.submit(work, strip) for strip in islice(remaining, 1))
                 progress(len(results) / len(image_strips), message)
         finally:
-            for future in pending:
-                future.cancel()
+            pool.shutdown(wait=False, cancel_futures=True)
     return results

@@ -9,7 +9,8 @@ import numpy as np
 from PIL import Image as Pillow
 
 from orchestrator.domain.images import FloatMap, Image
-from orchestrator.inference.letterbox import pad_to_square, shrink, to_model_input
+from orchestrator.imaging.filters import shrink
+from orchestrator.inference.letterbox import pad_to_square, to_model_input
 
 PHOTOS = tuple(sorted((Path(__file__).parent.parent / "demo_photos").glob("*.jpg")))
 SIDES = (256, 512)

@@ -1,4 +1,4 @@
-"""Resizes and pads photos to one of a few square sizes, so that Triton can batch requests for different photos."""
+"""Pads photos to one of a few square sizes, so that Triton can batch requests for different photos."""
 
 from __future__ import annotations
 
@@ -12,16 +12,6 @@ from orchestrator.domain.images import FloatMap, Image
 
 BUCKETS = (512, 768, 1024)
 """Sides of the square inputs, in pixels."""
-
-
-def shrink(photo_srgb: Image, long_side: int) -> Image:
-    """Scale the photo down by area averaging until its longer side is at most ``long_side``. Never enlarges."""
-    height, width = photo_srgb.shape[:2]
-    scale = long_side / max(height, width)
-    if scale >= 1:
-        return photo_srgb
-    size = (max(1, round(width * scale)), max(1, round(height * scale)))
-    return np.asarray(cv2.resize(photo_srgb, size, interpolation=cv2.INTER_AREA), np.uint8)
 
 
 def pad_to_square(photo: NDArray[Any], side: int) -> NDArray[Any]:

@@ -14,9 +14,10 @@ import tritonclient.grpc as triton
 
 from orchestrator.domain.images import Image, ImageFormat
 from orchestrator.domain.model_versions import MODELS, PIPELINE, PREPROCESS
+from orchestrator.imaging.filters import shrink
 from orchestrator.imaging.photo import encode_image
 from orchestrator.inference.launch import TritonServer
-from orchestrator.inference.letterbox import pad_to_square, shrink, to_model_input
+from orchestrator.inference.letterbox import pad_to_square, to_model_input
 from orchestrator.inference.profiles import Tuning, tune_profile
 from orchestrator.tools import perf_analyzer
 

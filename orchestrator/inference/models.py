@@ -21,7 +21,8 @@ from orchestrator.domain.images import FloatMap, Image
 from orchestrator.domain.material_maps import MaterialMaps
 from orchestrator.domain.model_versions import MODELS, PREPROCESS
 from orchestrator.errors import ModelFailed, ModelUnavailable
-from orchestrator.inference.letterbox import BUCKETS, pad_to_square, shrink
+from orchestrator.imaging.filters import shrink
+from orchestrator.inference.letterbox import BUCKETS, pad_to_square
 from orchestrator.inference.triton_client import InferenceResult, TritonClient, heartwood_errors
 
 OUTPUTS = {

@@ -1,0 +1,37 @@
+"""Elementary image filters."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+
+from orchestrator.domain.images import FloatMap, Image
+
+
+def shrink(image: Image, long_side: int) -> Image:
+    """Scale an image down by area averaging until its longer side is at most ``long_side``. Never enlarges."""
+    height, width = image.shape[:2]
+    scale = long_side / max(height, width)
+    if scale >= 1:
+        return image
+    size = (max(1, round(width * scale)), max(1, round(height * scale)))
+    return np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8)
+
+
+def weighted_blur(values: FloatMap, weights: FloatMap, sigma: float, min_weight: float = 0.0) -> FloatMap:
+    """Return the Gaussian average of [h, w] or [h, w, C] values, weighted by [h, w].
+
+    Args:
+        sigma: of the Gaussian, in pixels.
+        min_weight: limits the total weight by which the sum is divided.
+    """
+    total = np.maximum(cv2.GaussianBlur(weights, (0, 0), sigma), np.float32(min_weight))
+    if values.ndim == 3:
+        weights, total = weights[..., None], total[..., None]
+    return np.asarray(cv2.GaussianBlur(values * weights, (0, 0), sigma) / total, np.float32)
+
+
+def smoothstep(values: FloatMap, low: float = 0.0, high: float = 1.0) -> FloatMap:
+    """Return a smooth step from 0 below ``low`` to 1 above ``high``."""
+    t = np.clip((values - low) / (high - low), 0.0, 1.0)
+    return np.asarray(t * t * (3.0 - 2.0 * t), np.float32)
