@@ -22,9 +22,8 @@ TYPES = {onnx.TensorProto.FLOAT: "TYPE_FP32"}
 def check_onnx(data: bytes, signature: Signature) -> None:
     """Check that a file can be served in place of the model's other versions.
 
-    Raises:
-        CandidateRefused: the file is not valid ONNX, refers to other files, uses operators of an unknown domain, or
-            has other inputs or outputs than ``signature``.
+    Raises CandidateRefused if it is not valid ONNX, refers to other files, uses operators of an unknown domain, or has
+    other inputs or outputs than ``signature``.
     """
     try:
         model = onnx.load_model_from_string(data)

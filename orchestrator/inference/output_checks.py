@@ -12,18 +12,16 @@ from orchestrator.errors import CandidateRefused
 from orchestrator.inference.triton_client import Signature
 
 RANGE_SLACK = 1e-3
-"""Distance by which a value may exceed its range. Allows for float rounding, also in FP16. Not tuned."""
+"""Distance by which a value may exceed its range. It allows for float rounding, also in FP16. Not tuned."""
 UNIT_LENGTH_SLACK = 10 * RANGE_SLACK
 """Deviation from length 1 that a normal may have. Not tuned."""
 MAX_DIFFERENCE = 0.02
 """Two versions agree if ``difference`` is at most this for every output. Not tuned; the tests assert that outputs
 rounded to FP16 differ by less than a tenth of it."""
 MIN_SPREAD = 0.05
-"""Lower bound for the spread that a difference is divided by, so that a nearly constant output does not turn rounding
-errors into large differences. Not tuned."""
+"""Minimum spread that a difference is divided by, because a nearly constant output would turn rounding errors into
+large differences. Not tuned."""
 LOGITS = ("component", "material")
-
-
 RANGES = {"albedo": (0, 1), "shading": (0, np.inf), "roughness": (0, 1), "ambient_occlusion": (0, 1)}
 """Output → minimum and maximum of its values."""
 

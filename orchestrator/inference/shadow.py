@@ -1,6 +1,6 @@
-"""Shadow traffic: sends a share of the live requests to a candidate as well, off the request path.
+"""Shadow traffic: also sends a share of the live requests to a candidate, in a thread of its own.
 
-The candidate's outputs are only compared with those of the serving version. Callers never receive them.
+Its outputs are only compared with those of the serving version; callers never receive them.
 """
 
 from __future__ import annotations
@@ -20,19 +20,16 @@ from orchestrator.inference.output_checks import difference
 from orchestrator.inference.triton_client import InferenceResult
 
 MAX_QUEUED = 2
-"""Maximum number of requests that wait for the candidate. Each one holds its image and result in memory; further
-requests are skipped. Not tuned."""
+"""Maximum number of requests that wait for the candidate; further ones are skipped. Each one holds its image and result
+in memory. Not tuned."""
 POLL_S = 0.2
 
 
 class ShadowTraffic:
-    """Observes the live requests of one model until the candidate has answered ``required`` of them.
+    """Observes a ``share`` (0 to 1) of a model's live requests until the candidate has answered ``required`` of them.
 
-    A context manager: its worker thread runs from enter to exit.
-
-    Args:
-        infer: runs the candidate on an image, and raises HeartwoodError if its outputs are invalid.
-        share: share of the live requests to use, from 0 to 1.
+    ``infer`` runs the candidate on an image, and raises HeartwoodError if its outputs are invalid. The worker thread runs
+    while the context manager is open.
     """
 
     def __init__(self, infer: Callable[[FloatMap], InferenceResult], *, share: float, required: int) -> None:
@@ -69,24 +66,18 @@ class ShadowTraffic:
     def report(self) -> ShadowReport:
         """Return the mean differences and the median latencies. At least one request must have been compared."""
         reports = self._comparisons
-        return ShadowReport(
-            requests=len(reports),
-            differences={
-                name: float(np.mean([report.differences[name] for report in reports]))
-                for name in reports[0].differences
-            },
-            candidate_ms=float(np.median([report.candidate_ms for report in reports])),
-            serving_ms=float(np.median([report.serving_ms for report in reports])),
-        )
+        values = {name: [report.differences[name] for report in reports] for name in reports[0].differences}
+        differences = {name: float(np.mean(each)) for name, each in values.items()}
+        candidate_ms, serving_ms = np.median([(report.candidate_ms, report.serving_ms) for report in reports], axis=0)
+        return ShadowReport(len(reports), differences, float(candidate_ms), float(serving_ms))
 
     def _work(self) -> None:
         while not self._stop.is_set() and self.count < self._required:
             try:
                 image, live = self._queue.get(timeout=POLL_S)
+                candidate = self._infer(image)
             except queue.Empty:
                 continue
-            try:
-                candidate = self._infer(image)
             except HeartwoodError as error:
                 self.failure = error
                 return

@@ -1,10 +1,9 @@
 """A Triton client that loads, calls and unloads individual versions of a model.
 
-A version that an operator deploys gets a Triton name of its own, such as ``segmentation@2-1f0c9a3b``, and is loaded
-from memory through Triton's load API. Nothing is written into the model repository. This has two advantages: it works
-when the repository is read-only or on another machine, and a broken candidate cannot prevent a server from starting.
-Versions in the repository keep the plain model name. The suffix of a deployed name is the start of the file's SHA-256,
-so a name that is ready always refers to the right file.
+Versions in the model repository have the plain model name. A version that an operator deploys has its own Triton name,
+such as ``segmentation@2-1f0c9a3b``, and is loaded from memory through Triton's load API. The repository may therefore
+be read-only or on another machine, and a broken candidate cannot prevent a server from starting. The suffix is the
+start of the file's SHA-256, so a name that is ready always refers to the right file.
 """
 
 from __future__ import annotations
@@ -31,10 +30,10 @@ PROBE_TIMEOUT_S = 5.0
 LOAD_TIMEOUT_S = 300.0
 """Timeout of load and unload calls."""
 MODEL_FILE = "model.onnx"
-UNAVAILABLE_MESSAGE = re.compile(
+UNAVAILABLE = re.compile(
     "is not ready|unknown model|unknown version|no available versions|not found|exiting|Failed to process"
 )
-"""The error messages of Triton that mean that a model is not available at the moment."""
+"""Triton's error messages for a model that is not available at the moment."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +47,7 @@ class TensorSpec:
 
 @dataclass(frozen=True)
 class Signature:
-    """The inputs and outputs that every version of a model has."""
+    """The inputs and outputs of every version of a model."""
 
     inputs: tuple[TensorSpec, ...]
     outputs: tuple[TensorSpec, ...]
@@ -56,9 +55,9 @@ class Signature:
 
 @dataclass(frozen=True)
 class InferenceResult:
-    """The outputs of one request."""
+    """The outputs of one request, [B, C, H, W] by name, and its duration."""
 
-    outputs: dict[str, FloatMap]  # output name → [B, C, H, W]
+    outputs: dict[str, FloatMap]
     seconds: float
 
 
@@ -89,7 +88,12 @@ class TritonClient:
     def signature(self, model: str) -> Signature:
         """Return the inputs and outputs of a model."""
         config = self.config(model)
-        return Signature(_tensor_specs(config.input), _tensor_specs(config.output))
+        to_name = model_config_pb2.DataType.Name
+        specs = [
+            tuple(TensorSpec(tensor.name, to_name(tensor.data_type), tuple(tensor.dims)) for tensor in tensors)
+            for tensors in (config.input, config.output)
+        ]
+        return Signature(*specs)
 
     def ready(self, name: str, version: str = "") -> bool:
         """Return whether a model version is loaded and ready; an empty version means any."""
@@ -101,11 +105,9 @@ class TritonClient:
     def load(self, model: str, name: str, version: str, onnx: bytes) -> None:
         """Load a version under the Triton name ``name``, with the config of ``model``. Other versions stay loaded.
 
-        Raises:
-            CandidateRefused: Triton cannot load the file.
+        Raises CandidateRefused if Triton cannot load the file.
         """
-        config = model_config_pb2.ModelConfig()
-        config.CopyFrom(self.config(model))
+        config = self.config(model)
         config.name = name
         config.version_policy.Clear()
         config.version_policy.all.SetInParent()
@@ -125,19 +127,15 @@ class TritonClient:
             self.grpc_client.unload_model(name, client_timeout=LOAD_TIMEOUT_S)
 
     def infer(self, name: str, version: str, image: FloatMap, timeout_s: float) -> InferenceResult:
-        """Run a model version and wait for its outputs; see ``infer_async``."""
+        """Return ``infer_async(…).result()``."""
         return self.infer_async(name, version, image, timeout_s).result()
 
     def infer_async(
         self, name: str, version: str, image: FloatMap, timeout_s: float, outputs: Sequence[str] = ()
     ) -> Future[InferenceResult]:
-        """Start a request and return a future.
+        """Start a request for the named ``outputs`` (empty: all) of [B, 3, H, W] float32, sRGB in [0, 1].
 
-        Its ``result()`` raises ModelUnavailable, ModelFailed, or DeadlineExceeded if ``timeout_s`` passed.
-
-        Args:
-            image: [B, 3, H, W] float32, sRGB in [0, 1].
-            outputs: names of the outputs to return; empty means all.
+        The future's ``result()`` raises ModelUnavailable, ModelFailed, or DeadlineExceeded if ``timeout_s`` passed.
         """
         tensor = triton.InferInput("image", list(image.shape), "FP32")
         tensor.set_data_from_numpy(image)
@@ -145,7 +143,7 @@ class TritonClient:
         future: Future[InferenceResult] = Future()
         started = time.perf_counter()
 
-        def on_response(result: Any, error: InferenceServerException | None) -> None:  # named by tritonclient
+        def on_response(result: Any, error: InferenceServerException | None) -> None:
             if error is not None:
                 future.set_exception(_to_heartwood_error(error, name, timeout_s, image.shape))
                 return
@@ -164,7 +162,7 @@ class TritonClient:
 
 @contextmanager
 def heartwood_errors(model: str, timeout_s: float, input_shape: Sequence[int] = ()) -> Iterator[None]:
-    """Convert the error of a call to Triton into ModelUnavailable, ModelFailed or DeadlineExceeded.
+    """Convert an error of Triton into ModelUnavailable, ModelFailed or DeadlineExceeded.
 
     The message contains the Triton name of the model and, unless it is empty, the shape of the input tensor.
     """
@@ -187,16 +185,10 @@ def _to_heartwood_error(
 
 def _is_unavailable(error: InferenceServerException) -> bool:
     status = str(error.status() or "")
-    is_unavailable_message = UNAVAILABLE_MESSAGE.search(str(error.message() or "")) is not None
-    return "UNAVAILABLE" in status or "CANCELLED" in status or is_unavailable_message
+    return "UNAVAILABLE" in status or "CANCELLED" in status or bool(UNAVAILABLE.search(str(error.message() or "")))
 
 
 def _first_line(error: InferenceServerException) -> str:
     """Return the first line of Triton's message, with absolute paths replaced by an ellipsis."""
     lines = str(error.message() or "").strip().splitlines() or ["no reason given"]
     return re.sub(r"(?<!\w)/[\w./@+-]+", "…", lines[0])[:300]
-
-
-def _tensor_specs(tensors: Any) -> tuple[TensorSpec, ...]:
-    name_of_type = model_config_pb2.DataType.Name
-    return tuple(TensorSpec(tensor.name, name_of_type(tensor.data_type), tuple(tensor.dims)) for tensor in tensors)

@@ -29,11 +29,9 @@ class Blobs:
 
     @classmethod
     def open(cls, url: str, options: dict[str, str], default_dir: Path) -> Blobs:
-        """Open a store.
+        """Open the store at ``url``, with the credentials and other ``options`` of obstore.
 
-        Args:
-            url: a URL with a scheme that obstore supports; empty means the local folder ``default_dir``.
-            options: credentials and other options of obstore.
+        An empty ``url`` means the local folder ``default_dir``.
         """
         if url:
             return cls(from_url(url, config=cast(Any, options) or None))
@@ -82,15 +80,12 @@ class Blobs:
         Raises FailedPrecondition if the store is a local folder, which cannot sign URLs.
         """
         if isinstance(self._store, LocalStore):
-            raise FailedPrecondition(
-                "signed URLs need an object store, but this service stores its files in a local folder; set "
-                "HEARTWOOD_BLOB_URL to s3://…, gs://… or az://…, or use DownloadAsset",
-                store="local",
-            )
+            problem = "signed URLs need an object store, but this service stores its files in a local folder"
+            remedy = "set HEARTWOOD_BLOB_URL to s3://…, gs://… or az://…, or use DownloadAsset"
+            raise FailedPrecondition(f"{problem}; {remedy}", store="local")
         return str(obstore.sign(self._store, "GET", _key(tenant, sha256), lifetime))
 
 
 def _key(tenant: str, sha256: str) -> str:
     # The operator chooses tenant names freely. The hash makes any name a valid path that does not reveal it.
-    owner = hashlib.sha256(tenant.encode()).hexdigest()[:16]
-    return f"{owner}/{sha256[:2]}/{sha256}"
+    return f"{hashlib.sha256(tenant.encode()).hexdigest()[:16]}/{sha256[:2]}/{sha256}"

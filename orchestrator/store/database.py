@@ -20,12 +20,12 @@ UPGRADE_LOCK = 0x48656172
 
 
 def open_database(url: str, default_file: Path) -> Engine:
-    """Connect to the database at ``url`` and upgrade its schema to ``schema.REVISION``.
+    """Connect to the database at ``url``, a SQLAlchemy URL, and upgrade its schema to ``schema.REVISION``.
 
-    Raises FailedPrecondition if a newer version of Heartwood has upgraded the database.
+    An empty ``url`` means the SQLite file ``default_file``.
 
-    Args:
-        url: a SQLAlchemy URL; if empty, the SQLite file ``default_file`` is used.
+    Raises:
+        FailedPrecondition: a newer version of Heartwood has upgraded the database.
     """
     if not url:
         default_file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -35,8 +35,8 @@ def open_database(url: str, default_file: Path) -> Engine:
         sa.event.listen(engine, "connect", _set_pragmas)
     try:
         with engine.connect() as connection:
-            is_current = _revision(connection) == REVISION
-        if not is_current:  # importing Alembic takes 0.2 s, so an up-to-date database does not need it
+            current = _revision(connection)
+        if current != REVISION:  # only then, because importing Alembic takes 0.2 s
             _upgrade(engine)
     except BaseException:
         engine.dispose()
@@ -45,7 +45,7 @@ def open_database(url: str, default_file: Path) -> Engine:
 
 
 def _upgrade(engine: Engine) -> None:
-    """Apply the missing migrations in one transaction. A second process waits, and then finds them applied."""
+    """Apply the missing migrations in one transaction. A second process waits until they are applied."""
     from alembic import command
     from alembic.config import Config
     from alembic.script import ScriptDirectory

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import sqlalchemy as sa
 from pydantic import TypeAdapter
-from sqlalchemy.engine import Connection, Engine, RowMapping
+from sqlalchemy.engine import Connection, Engine
 
 from orchestrator.domain.model_versions import CandidateReport, ModelVersion, Pointer, VersionState
 from orchestrator.store.schema import model_pointers, model_versions
 
-REPORT = TypeAdapter(CandidateReport)
-"""Converts reports to JSON documents and back."""
+VERSION = TypeAdapter(ModelVersion)
+"""Converts rows to versions. The report, a JSON document, becomes a ``CandidateReport``."""
 
 
 class ModelRecords:
@@ -41,8 +42,7 @@ class ModelRecords:
         """
         now = datetime.now(UTC)
         key = _has_key(candidate.model, candidate.version)
-        columns = ("model", "version", "sha256", "size_bytes", "operator")
-        row = {name: getattr(candidate, name) for name in columns}
+        row = {name: getattr(candidate, name) for name in ("model", "version", "sha256", "size_bytes", "operator")}
         row |= {"state": VersionState.CHECKING.value, "executor_id": executor_id, "create_time": now, "beat_time": now}
         try:
             with self.engine.begin() as connection:
@@ -58,22 +58,22 @@ class ModelRecords:
 
     def mark_ready(self, model: str, version: int, report: CandidateReport) -> bool:
         """Change CHECKING to READY. Returns False if the version is no longer CHECKING."""
-        document = REPORT.dump_python(report, mode="json")
-        return self._update_candidate(model, version, state=VersionState.READY.value, report=document)
+        return self._update_candidate(model, version, state=VersionState.READY.value, report=asdict(report))
 
     def mark_failed(self, model: str, version: int, reason: str) -> bool:
         """Change CHECKING to FAILED. Returns False if the version is no longer CHECKING."""
         return self._update_candidate(model, version, state=VersionState.FAILED.value, reason=reason)
 
     def orphaned_candidates(self, executor_id: str, heartbeat_timeout: timedelta) -> list[ModelVersion]:
-        """Return candidates without a heartbeat for ``heartbeat_timeout``, which no replica checks any more.
+        """Return the candidates that no replica checks any more.
 
-        The result includes all candidates of ``executor_id``, a replica that is starting; empty means none.
+        These are the candidates without a heartbeat for ``heartbeat_timeout``, and all candidates of ``executor_id``, a
+        replica that is starting. An empty ``executor_id`` means none.
         """
         is_silent = model_versions.c.beat_time < datetime.now(UTC) - heartbeat_timeout
         is_of_executor = model_versions.c.executor_id == executor_id if executor_id else sa.false()
-        is_orphaned = sa.and_(_has_state(VersionState.CHECKING), sa.or_(is_silent, is_of_executor))
-        return self._select(sa.select(model_versions).where(is_orphaned))
+        is_orphaned = (_has_state(VersionState.CHECKING), sa.or_(is_silent, is_of_executor))
+        return self._select(sa.select(model_versions).where(*is_orphaned))
 
     def retire(self, model: str, version: int) -> bool:
         """Change READY to RETIRED. If a rollback would restore the version, the model loses its rollback version.
@@ -99,7 +99,7 @@ class ModelRecords:
 
     def _select(self, query: sa.Select[Any]) -> list[ModelVersion]:
         with self.engine.connect() as connection:
-            return [_to_version(row) for row in connection.execute(query).mappings()]
+            return [VERSION.validate_python(dict(row)) for row in connection.execute(query).mappings()]
 
     # ---- pointers
 
@@ -142,9 +142,3 @@ def _has_key(model: str, version: int) -> sa.ColumnElement[bool]:
 
 def _has_state(state: VersionState) -> sa.ColumnElement[bool]:
     return model_versions.c.state == state.value
-
-
-def _to_version(row: RowMapping) -> ModelVersion:
-    values = {name: row[name] for name in ModelVersion.__dataclass_fields__}
-    report = REPORT.validate_python(row["report"]) if row["report"] else None
-    return ModelVersion(**values | {"state": VersionState(row["state"]), "report": report})

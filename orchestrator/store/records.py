@@ -2,15 +2,48 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import asdict, fields, replace
+from datetime import UTC, datetime
+from enum import Enum
 from pathlib import Path
+from typing import Any, Unpack
 
-from orchestrator.store.asset_records import AssetRecords
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection, Engine, RowMapping
+
+from orchestrator.domain.assets import Asset
+from orchestrator.domain.jobs import Failure, JobChange, JobRecord, JobRevision, JobState, JsonObject, Priority
+from orchestrator.domain.quality import Quality
+from orchestrator.domain.segment import DetectorCost
 from orchestrator.store.database import open_database
-from orchestrator.store.job_records import JobRecords
+from orchestrator.store.schema import IS_ACTIVE, IS_UNANNOUNCED, assets, cache, cache_blobs, cache_sources, jobs
+
+IDS_PER_QUERY = 500
+"""Job ids in one query of ``assets_of_jobs``. SQLite allows 32,766 parameters in a query. Not tuned."""
+ASSET_FIELDS = tuple(field.name for field in fields(Asset))
+JOB_FIELDS = tuple(field.name for field in fields(JobRecord))
+FINAL_STATES = [state.value for state in JobState if state.is_final]
+IS_QUEUED = jobs.c.state == JobState.QUEUED.value
+QUEUE_ORDER = (jobs.c.priority, jobs.c.create_time)
+"""Queued jobs start in this order."""
+JOB_CONVERTERS: dict[str, Callable[[Any], object]] = {
+    "state": JobState,
+    "quality": Quality,
+    "priority": Priority,
+    "inputs": tuple,
+    "previews": tuple,
+    "failure": lambda failure: Failure(**failure) if failure else None,
+    "cost": lambda cost: DetectorCost(**cost) if cost else None,
+}
+"""Converts the columns of ``jobs`` whose values differ from the fields of a ``JobRecord``."""
 
 
-class Records(AssetRecords, JobRecords):
-    """All queries on one database. Each method runs in one transaction and is thread-safe."""
+class Records:
+    """All queries on assets, cached results and jobs. Each method is thread-safe, and writes in one transaction."""
+
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
 
     @classmethod
     def open(cls, url: str, default_file: Path) -> Records:
@@ -20,3 +53,250 @@ class Records(AssetRecords, JobRecords):
     def close(self) -> None:
         """Close all connections."""
         self.engine.dispose()
+
+    # ---- assets
+
+    def add_asset(self, asset: Asset, job_id: str = "") -> Asset:
+        """Insert an asset of a job, or of an upload. It replaces one with the same id: a step can run again."""
+        asset = replace(asset, create_time=asset.create_time or datetime.now(UTC))
+        row = {**asdict(asset), "model_versions": dict(asset.model_versions)}
+        with self.engine.begin() as connection:
+            connection.execute(assets.delete().where(assets.c.id == asset.id))
+            connection.execute(assets.insert().values(**row, job_id=job_id))
+        return asset
+
+    def asset(self, tenant: str, id: str) -> Asset | None:
+        """Return the asset, or None if the tenant has no such asset."""
+        query = sa.select(assets).where(assets.c.tenant == tenant, assets.c.id == id)
+        return next(iter(self._assets(query)), None)
+
+    def group(self, tenant: str, group_id: str, kind: str) -> list[Asset]:
+        """Return the assets of one kind in an upload, texture, mask set or mesh, oldest first."""
+        in_group = (assets.c.tenant == tenant, assets.c.group_id == group_id, assets.c.kind == kind)
+        return self._assets(sa.select(assets).where(*in_group).order_by(assets.c.create_time, assets.c.id))
+
+    def list_assets(self, tenant: str, group_id: str, kind: str, after: str, limit: int) -> list[Asset]:
+        """Return at most ``limit`` assets in the order of their ids, starting after the id ``after``.
+
+        An empty ``group_id`` or ``kind`` does not restrict the list.
+        """
+        query = sa.select(assets).where(assets.c.tenant == tenant, assets.c.id > after)
+        filters = {name: value for name, value in (("group_id", group_id), ("kind", kind)) if value}
+        return self._assets(query.filter_by(**filters).order_by(assets.c.id).limit(limit))
+
+    def assets_of_jobs(self, tenant: str, job_ids: Collection[str]) -> dict[str, Asset]:
+        """Return the assets that the jobs made, by asset id. Takes one query for every ``IDS_PER_QUERY`` jobs."""
+        ids = sorted(set(job_ids))
+        batches = [ids[start : start + IDS_PER_QUERY] for start in range(0, len(ids), IDS_PER_QUERY)]
+        in_tenant = sa.select(assets).where(assets.c.tenant == tenant)
+        found = (asset for batch in batches for asset in self._assets(in_tenant.where(assets.c.job_id.in_(batch))))
+        return {asset.id: asset for asset in found}
+
+    def delete_asset(self, asset: Asset) -> list[str]:
+        """Delete an asset and the cached results that were computed from its content.
+
+        If a job made the asset and has ended, its ``revision`` is incremented, because its result has changed.
+        Returns the SHA-256 of the blobs that nothing refers to any more.
+        """
+        is_asset = sa.and_(assets.c.id == asset.id, assets.c.tenant == asset.tenant)
+        job_id = sa.select(assets.c.job_id).where(is_asset).scalar_subquery()
+        has_ended = (jobs.c.id == job_id, jobs.c.tenant == asset.tenant, jobs.c.state.in_(FINAL_STATES))
+        with self.engine.begin() as connection:
+            connection.execute(jobs.update().where(*has_ended).values(revision=jobs.c.revision + 1))
+            connection.execute(assets.delete().where(is_asset))
+            return _release_blobs(connection, asset.tenant, {asset.sha256})
+
+    def _assets(self, query: sa.Select[tuple[object, ...]]) -> list[Asset]:
+        with self.engine.connect() as connection:
+            rows = connection.execute(query).mappings().all()
+        values = ({name: row[name] for name in ASSET_FIELDS} for row in rows)
+        return [Asset(**value | {"model_versions": value["model_versions"] or {}}) for value in values]
+
+    # ---- cached results
+
+    def cached(self, tenant: str, key: str) -> JsonObject | None:
+        """Return the value that was cached under ``key``, or None."""
+        query = sa.select(cache.c.value).where(cache.c.tenant == tenant, cache.c.key == key)
+        with self.engine.connect() as connection:
+            value: JsonObject | None = connection.scalar(query)
+        return value
+
+    def keep(self, tenant: str, key: str, sources: Collection[str], blobs: Collection[str], value: JsonObject) -> None:
+        """Cache ``value`` under ``key`` until the last asset of one of its ``sources`` is deleted.
+
+        ``sources`` and ``blobs`` are SHA-256. The blobs, to which the value refers, are kept as long as the value.
+        """
+        cached = {"tenant": tenant, "key": key}
+        source_rows = [{**cached, "source_sha256": source} for source in sorted(set(sources))]
+        blob_rows = [{**cached, "sha256": blob} for blob in sorted(set(blobs))]
+        with self.engine.begin() as connection:
+            _delete_cached(connection, tenant, {key})
+            connection.execute(cache.insert().values(**cached, value=value, create_time=datetime.now(UTC)))
+            for table, rows in ((cache_sources, source_rows), (cache_blobs, blob_rows)):
+                if rows:
+                    connection.execute(table.insert(), rows)
+
+    # ---- jobs
+
+    def add_job(self, record: JobRecord, max_active: int) -> tuple[JobRecord | None, bool]:
+        """Insert a job, unless the tenant already has a job with the same ``request_id``.
+
+        Returns (the record, True) if it was inserted, (the earlier job, False) if the ``request_id`` is known, and
+        (None, False) if the tenant already has ``max_active`` active jobs.
+        """
+        earlier = self.job_of_request(record.tenant, record.request_id)
+        if earlier is not None:
+            return earlier, False
+        active_jobs = sa.select(sa.func.count()).where(jobs.c.tenant == record.tenant, IS_ACTIVE)
+        try:
+            with self.engine.begin() as connection:
+                if (connection.scalar(active_jobs) or 0) >= max_active:
+                    return None, False
+                connection.execute(jobs.insert().values(_to_row(vars(record))))
+            return record, True
+        except sa.exc.IntegrityError:  # a concurrent call with the same request_id came first
+            earlier = self.job_of_request(record.tenant, record.request_id)
+            if earlier is None:
+                raise
+            return earlier, False
+
+    def change_job(self, id: str, states: Sequence[JobState], **changes: Unpack[JobChange]) -> bool:
+        """Update a job and increment its ``revision`` if it is in one of ``states``; return whether it was."""
+        in_states = jobs.c.state.in_([state.value for state in states])
+        changed = jobs.update().values(revision=jobs.c.revision + 1, **_to_row(changes))
+        with self.engine.begin() as connection:
+            return bool(connection.execute(changed.where(jobs.c.id == id, in_states)).rowcount)
+
+    def mark_announced(self, id: str) -> None:
+        """Record that the job's webhook has been enqueued."""
+        with self.engine.begin() as connection:
+            connection.execute(jobs.update().where(jobs.c.id == id).values(announced=True))
+
+    def delete_job(self, tenant: str, id: str) -> list[str]:
+        """Delete a job and the assets it made; return the SHA-256 of the blobs that nothing refers to any more."""
+        made_by_job = sa.and_(assets.c.tenant == tenant, assets.c.job_id == id)
+        with self.engine.begin() as connection:
+            blobs = set(connection.scalars(sa.select(assets.c.sha256).where(made_by_job)))
+            connection.execute(assets.delete().where(made_by_job))
+            connection.execute(jobs.delete().where(jobs.c.tenant == tenant, jobs.c.id == id))
+            return _release_blobs(connection, tenant, blobs)
+
+    def job(self, tenant: str | None, id: str) -> JobRecord | None:
+        """Return the job, or None if the tenant has no such job. The tenant None finds the job of any tenant."""
+        return next(iter(self._jobs(sa.select(jobs).where(jobs.c.id == id, _is_owner(tenant)))), None)
+
+    def job_of_request(self, tenant: str, request_id: str | None) -> JobRecord | None:
+        """Return the job that was created with ``request_id``, or None."""
+        if request_id is None:
+            return None
+        query = sa.select(jobs).where(jobs.c.tenant == tenant, jobs.c.request_id == request_id)
+        return next(iter(self._jobs(query)), None)
+
+    def job_revision(self, tenant: str, id: str) -> JobRevision | None:
+        """Return the job's revision, state and queue position, or None if the tenant has no such job.
+
+        Faster than ``job``, because it reads none of the job's JSON documents.
+        """
+        query = sa.select(jobs.c.revision, jobs.c.state, *QUEUE_ORDER).where(jobs.c.tenant == tenant, jobs.c.id == id)
+        with self.engine.connect() as connection:
+            row = connection.execute(query).one_or_none()
+            if row is None:
+                return None
+            position = 0
+            if row.state == JobState.QUEUED.value:
+                starts_before = sa.tuple_(*QUEUE_ORDER) < sa.tuple_(row.priority, row.create_time)
+                position = connection.scalar(sa.select(sa.func.count()).where(IS_QUEUED, starts_before)) or 0
+        return JobRevision(row.revision, JobState(row.state), position)
+
+    def list_jobs(
+        self,
+        tenant: str,
+        states: Sequence[JobState],
+        labels: Mapping[str, str],
+        before: tuple[datetime, str] | None,
+        limit: int,
+    ) -> list[JobRecord]:
+        """Return at most ``limit`` jobs that are in one of ``states`` (empty: any) and have all ``labels``.
+
+        The newest is first. ``before`` is the create_time and id of the last job of the previous page.
+        """
+        query = sa.select(jobs).where(jobs.c.tenant == tenant)
+        if states:
+            query = query.where(jobs.c.state.in_([state.value for state in states]))
+        query = query.where(*(jobs.c.labels[name].as_string() == value for name, value in labels.items()))
+        if before is not None:
+            query = query.where(sa.tuple_(jobs.c.create_time, jobs.c.id) < sa.tuple_(*before))
+        return self._jobs(query.order_by(jobs.c.create_time.desc(), jobs.c.id.desc()).limit(limit))
+
+    def queue_positions(self, ids: Collection[str]) -> dict[str, int]:
+        """For each of ``ids`` that is queued, return how many jobs of all tenants start before it."""
+        if not ids:
+            return {}
+        ahead = sa.func.rank().over(order_by=QUEUE_ORDER) - 1
+        queue = sa.select(jobs.c.id, ahead.label("ahead")).where(IS_QUEUED).subquery()
+        query = sa.select(queue.c.id, queue.c.ahead).where(queue.c.id.in_(ids))
+        with self.engine.connect() as connection:
+            return {row.id: row.ahead for row in connection.execute(query)}
+
+    def active_jobs(self, tenant: str | None = None) -> list[JobRecord]:
+        """Return the queued and running jobs of one tenant or of all, oldest first."""
+        return self._jobs(sa.select(jobs).where(_is_owner(tenant), IS_ACTIVE).order_by(jobs.c.create_time))
+
+    def expired_jobs(self, now: datetime) -> list[JobRecord]:
+        """Return the queued jobs of all tenants whose deadline has passed."""
+        return self._jobs(sa.select(jobs).where(IS_QUEUED, jobs.c.deadline <= now))
+
+    def jobs_to_announce(self) -> list[JobRecord]:
+        """Return the jobs that have ended and whose webhook has not been enqueued."""
+        return self._jobs(sa.select(jobs).where(IS_UNANNOUNCED, jobs.c.state.in_(FINAL_STATES)))
+
+    def _jobs(self, query: sa.Select[tuple[object, ...]]) -> list[JobRecord]:
+        with self.engine.connect() as connection:
+            return [_to_job(row) for row in connection.execute(query).mappings()]
+
+
+def _is_owner(tenant: str | None) -> sa.ColumnElement[bool]:
+    return sa.true() if tenant is None else jobs.c.tenant == tenant
+
+
+def _to_row(values: Mapping[str, object]) -> dict[str, object]:
+    """Convert fields of a ``JobRecord`` to column values."""
+    row = {name: _to_column(value) for name, value in values.items()}
+    return row | {"cost": row["cost"] or {}} if "cost" in row else row  # the column is not nullable
+
+
+def _to_column(value: object) -> object:
+    if isinstance(value, Enum):
+        return value.value
+    if isinstance(value, Failure | DetectorCost):
+        return asdict(value)
+    return dict(value) if isinstance(value, Mapping) else value
+
+
+def _to_job(row: RowMapping) -> JobRecord:
+    converted = {name: convert(row[name]) for name, convert in JOB_CONVERTERS.items()}
+    return JobRecord(**{**{name: row[name] for name in JOB_FIELDS}, **converted})
+
+
+def _release_blobs(connection: Connection, tenant: str, blobs: set[str]) -> list[str]:
+    """Delete the cached results whose sources are gone, after assets with the content ``blobs`` have been deleted.
+
+    Returns the SHA-256 of the blobs, of the deleted assets and cached results, that nothing refers to any more.
+    """
+    in_assets = sa.select(assets.c.sha256).where(assets.c.tenant == tenant, assets.c.sha256.in_(blobs))
+    gone = blobs - set(connection.scalars(in_assets))
+    stale = sa.and_(cache_sources.c.tenant == tenant, cache_sources.c.source_sha256.in_(gone))
+    keys = set(connection.scalars(sa.select(cache_sources.c.key).where(stale)))
+    cached = sa.and_(cache_blobs.c.tenant == tenant, cache_blobs.c.key.in_(keys))
+    released = blobs | set(connection.scalars(sa.select(cache_blobs.c.sha256).where(cached)))
+    _delete_cached(connection, tenant, keys)
+    referenced: set[str] = set()
+    for table in (assets, cache_blobs):
+        query = sa.select(table.c.sha256).where(table.c.tenant == tenant, table.c.sha256.in_(released))
+        referenced.update(connection.scalars(query))
+    return sorted(released - referenced)
+
+
+def _delete_cached(connection: Connection, tenant: str, keys: set[str]) -> None:
+    for table in (cache, cache_sources, cache_blobs):
+        connection.execute(table.delete().where(table.c.tenant == tenant, table.c.key.in_(keys)))

@@ -14,7 +14,6 @@ from sqlalchemy.engine import Dialect
 from orchestrator.domain.jobs import JobState
 
 metadata = sa.MetaData()
-
 REVISION = "0003"
 """The newest revision in ``store/migrations/versions``."""
 
@@ -33,84 +32,66 @@ class Time(sa.TypeDecorator[datetime]):
         return aware
 
 
+def keys(*names: str) -> list[sa.Column[Any]]:
+    """Return text columns of the primary key."""
+    return [sa.Column(name, sa.String, primary_key=True) for name in names]
+
+
+def required(kind: Any, *names: str, **options: Any) -> list[sa.Column[Any]]:
+    """Return columns that are not NULL."""
+    return [sa.Column(name, kind, nullable=False, **options) for name in names]
+
+
 assets = sa.Table(
     "assets",
     metadata,
-    sa.Column("id", sa.String, primary_key=True),
-    sa.Column("tenant", sa.String, nullable=False),
-    sa.Column("group_id", sa.String, nullable=False),
-    sa.Column("kind", sa.String, nullable=False),
-    sa.Column("name", sa.String, nullable=False),
-    sa.Column("media_type", sa.String, nullable=False),
-    sa.Column("size_bytes", sa.BigInteger, nullable=False),
-    sa.Column("sha256", sa.String, nullable=False),
-    sa.Column("width", sa.Integer, nullable=False),
-    sa.Column("height", sa.Integer, nullable=False),
-    sa.Column("job_id", sa.String, nullable=False),
-    sa.Column("create_time", Time, nullable=False),
+    *keys("id"),
+    *required(sa.String, "tenant", "group_id", "kind", "name", "media_type"),
+    *required(sa.BigInteger, "size_bytes"),
+    *required(sa.String, "sha256"),
+    *required(sa.Integer, "width", "height"),
+    *required(sa.String, "job_id"),
+    *required(Time, "create_time"),
     sa.Column("model_versions", sa.JSON),  # model name → version that produced the file; empty or NULL: no model did
     sa.Index("assets_by_group", "tenant", "group_id"),
     sa.Index("assets_by_content", "tenant", "sha256"),
     sa.Index("assets_by_job", "tenant", "job_id"),
 )
 
-cache = sa.Table(
-    "cache",
-    metadata,
-    sa.Column("tenant", sa.String, primary_key=True),
-    sa.Column("key", sa.String, primary_key=True),
-    sa.Column("value", sa.JSON, nullable=False),
-    sa.Column("create_time", Time, nullable=False),
-)
-
+cache = sa.Table("cache", metadata, *keys("tenant", "key"), *required(sa.JSON, "value"), *required(Time, "create_time"))
 cache_sources = sa.Table(  # the files that a cached value was computed from; deleting any of them deletes the value
     "cache_sources",
     metadata,
-    sa.Column("tenant", sa.String, primary_key=True),
-    sa.Column("key", sa.String, primary_key=True),
-    sa.Column("source_sha256", sa.String, primary_key=True),
+    *keys("tenant", "key", "source_sha256"),
     sa.Index("cache_by_source", "tenant", "source_sha256", "key"),
 )
-
 cache_blobs = sa.Table(  # the blobs that a cached value refers to
-    "cache_blobs",
-    metadata,
-    sa.Column("tenant", sa.String, primary_key=True),
-    sa.Column("key", sa.String, primary_key=True),
-    sa.Column("sha256", sa.String, primary_key=True),
-    sa.Index("cache_by_blob", "tenant", "sha256"),
+    "cache_blobs", metadata, *keys("tenant", "key", "sha256"), sa.Index("cache_by_blob", "tenant", "sha256")
 )
 
 jobs = sa.Table(
     "jobs",
     metadata,
-    sa.Column("id", sa.String, primary_key=True),
-    sa.Column("tenant", sa.String, nullable=False),
-    sa.Column("kind", sa.String, nullable=False),
-    sa.Column("state", sa.String, nullable=False),
-    sa.Column("upload_id", sa.String, nullable=False),
-    sa.Column("inputs", sa.JSON, nullable=False),  # asset ids of the photos, or of the mesh, at creation
-    sa.Column("options", sa.JSON, nullable=False),
-    sa.Column("quality", sa.String, nullable=False),
-    sa.Column("priority", sa.Integer, nullable=False),
+    *keys("id"),
+    *required(sa.String, "tenant", "kind", "state", "upload_id"),
+    *required(sa.JSON, "inputs", "options"),  # inputs: asset ids of the photos, or of the mesh, at creation
+    *required(sa.String, "quality"),
+    *required(sa.Integer, "priority"),
     sa.Column("deadline", Time),
-    sa.Column("labels", sa.JSON, nullable=False),
-    sa.Column("webhook_url", sa.String, nullable=False),
-    sa.Column("announced", sa.Boolean, nullable=False, default=False),  # the webhook has been enqueued
+    *required(sa.JSON, "labels"),
+    *required(sa.String, "webhook_url"),
+    *required(sa.Boolean, "announced", default=False),  # the webhook has been enqueued
     sa.Column("request_id", sa.String),
-    sa.Column("fingerprint", sa.String, nullable=False),
-    sa.Column("cancel_requested", sa.Boolean, nullable=False, default=False),
-    sa.Column("fraction", sa.Float, nullable=False, default=0.0),
-    sa.Column("stage", sa.String, nullable=False, default=""),
-    sa.Column("message", sa.String, nullable=False, default=""),
-    sa.Column("previews", sa.JSON, nullable=False, default=list),  # asset ids, in order of appearance
-    sa.Column("result", sa.JSON(none_as_null=True)),
-    sa.Column("failure", sa.JSON(none_as_null=True)),
-    sa.Column("cost", sa.JSON, nullable=False, default=dict),
-    sa.Column("revision", sa.Integer, nullable=False, default=1),  # incremented by every change of the row
-    sa.Column("create_time", Time, nullable=False),
-    sa.Column("start_time", Time),
-    sa.Column("end_time", Time),
+    *required(sa.String, "fingerprint"),
+    *required(sa.Boolean, "cancel_requested", default=False),
+    *required(sa.Float, "fraction", default=0.0),
+    *required(sa.String, "stage", "message", default=""),
+    *required(sa.JSON, "previews", default=list),  # asset ids, in order of appearance
+    *(sa.Column(name, sa.JSON(none_as_null=True)) for name in ("result", "failure")),
+    *required(sa.JSON, "cost", default=dict),
+    *required(sa.Integer, "revision", default=1),  # incremented by every change of the row
+    *required(Time, "create_time"),
+    *(sa.Column(name, Time) for name in ("start_time", "end_time")),
     sa.UniqueConstraint("tenant", "request_id"),
     sa.Index("jobs_by_age", "tenant", "create_time", "id"),
     sa.Index("jobs_by_queue_order", "state", "priority", "create_time"),
@@ -123,36 +104,26 @@ IS_UNANNOUNCED = sa.and_(jobs.c.webhook_url != sa.literal_column("''"), jobs.c.a
 sa.Index("active_jobs", jobs.c.tenant, jobs.c.create_time, sqlite_where=IS_ACTIVE, postgresql_where=IS_ACTIVE)
 sa.Index("jobs_to_announce", jobs.c.state, sqlite_where=IS_UNANNOUNCED, postgresql_where=IS_UNANNOUNCED)
 
+IS_CHECKING = sa.column("state") == "CHECKING"
 model_versions = sa.Table(  # the versions that operators deployed; those in model_repository/ have no row
     "model_versions",
     metadata,
-    sa.Column("model", sa.String, primary_key=True),
+    *keys("model"),
     sa.Column("version", sa.Integer, primary_key=True),
-    sa.Column("state", sa.String, nullable=False),
-    sa.Column("sha256", sa.String, nullable=False),
-    sa.Column("size_bytes", sa.BigInteger, nullable=False),
+    *required(sa.String, "state", "sha256"),
+    *required(sa.BigInteger, "size_bytes"),
     sa.Column("report", sa.JSON),
-    sa.Column("reason", sa.String, nullable=False, default=""),
-    sa.Column("operator", sa.String, nullable=False),
-    sa.Column("executor_id", sa.String, nullable=False),  # the replica that evaluates the candidate
-    sa.Column("create_time", Time, nullable=False),
-    sa.Column("beat_time", Time, nullable=False),  # last heartbeat of that replica
-)
-sa.Index(
-    "one_candidate_a_model",
-    model_versions.c.model,
-    unique=True,
-    sqlite_where=model_versions.c.state == "CHECKING",
-    postgresql_where=model_versions.c.state == "CHECKING",
+    *required(sa.String, "reason", default=""),
+    *required(sa.String, "operator", "executor_id"),  # executor_id: the replica that evaluates the candidate
+    *required(Time, "create_time", "beat_time"),  # beat_time: last heartbeat of that replica
+    sa.Index("one_candidate_a_model", "model", unique=True, sqlite_where=IS_CHECKING, postgresql_where=IS_CHECKING),
 )
 
 model_pointers = sa.Table(  # the serving version; without a row, the newest in model_repository/ serves
     "model_pointers",
     metadata,
-    sa.Column("model", sa.String, primary_key=True),
-    sa.Column("version", sa.Integer, nullable=False),
-    sa.Column("previous", sa.Integer, nullable=False),
-    sa.Column("revision", sa.Integer, nullable=False),
-    sa.Column("operator", sa.String, nullable=False),
-    sa.Column("change_time", Time, nullable=False),
+    *keys("model"),
+    *required(sa.Integer, "version", "previous", "revision"),
+    *required(sa.String, "operator"),
+    *required(Time, "change_time"),
 )

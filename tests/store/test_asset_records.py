@@ -1,7 +1,6 @@
 from __future__ import annotations
 
-from orchestrator.store.asset_records import IDS_PER_QUERY
-from orchestrator.store.records import Records
+from orchestrator.store.records import IDS_PER_QUERY, Records
 from tests.support.records import executed_statements, photo_asset
 
 

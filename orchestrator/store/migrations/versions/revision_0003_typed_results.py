@@ -14,6 +14,8 @@ down_revision = "0002"
 Document: TypeAlias = dict[str, Any]
 JOBS = sa.table("jobs", sa.column("id"), sa.column("result", sa.JSON))
 MESH_FILES = ("model.glb", "model.usdz", "model.fbx", "model-preview.png")
+BOX_FIELDS = ("left", "top", "right", "bottom")
+DIMENSION_FIELDS = ("width_m", "height_m", "depth_m")
 
 
 def upgrade() -> None:
@@ -27,76 +29,70 @@ def upgrade() -> None:
             connection.execute(sa.update(JOBS).where(JOBS.c.id == id).values(result=converted))
 
 
-def _segment(result: Document) -> Document:
-    photos = []
-    for photo in result["photos"]:
-        files = photo["files"]
-        components = [
-            {
-                **component,
-                "box": dict(zip(("left", "top", "right", "bottom"), component["box"], strict=True)),
-                "mask": files[f"mask-{component['instance']}"],
-            }
-            for component in photo["components"]
-        ]
-        named_files = {"foreground": files["foreground"], "wood": files.get("wood", ""), "overlay": files["overlay"]}
-        facts = {"components": components, **_kept(photo, "analysis", "cost")}
-        photos.append({**_photo(photo), **facts, **named_files, "document": files["components"]})
-    return {"photos": photos}
+def _segmented_photo(photo: Document) -> Document:
+    files = photo["files"]
+    components = [
+        {
+            **component,
+            "box": dict(zip(BOX_FIELDS, component["box"], strict=True)),
+            "mask": files[f"mask-{component['instance']}"],
+        }
+        for component in photo["components"]
+    ]
+    named_files = {"foreground": files["foreground"], "wood": files.get("wood", ""), "overlay": files["overlay"]}
+    facts = {"components": components, **_select(photo, "analysis", "cost")}
+    return {**_photo(photo), **facts, **named_files, "document": files["components"]}
 
 
-def _stain(result: Document) -> Document:
-    photos = []
-    for photo in result["photos"]:
-        files = {"height_map" if name == "height" else name: id for name, id in photo["files"].items()}
-        facts = {**_kept(photo, "wood_share", "delta_e"), "reached_color": photo["reached"]}
-        photos.append({**_photo(photo), **facts, **files})
-    return {"photos": photos}
+def _stained_photo(photo: Document) -> Document:
+    files = {"height_map" if name == "height" else name: id for name, id in photo["files"].items()}
+    return {**_photo(photo), **_select(photo, "wood_share", "delta_e"), "reached_color": photo["reached"], **files}
 
 
 def _photo(photo: Document) -> Document:
-    return {"photo_asset_id": photo["photo"], "model_versions": photo["models"], **_kept(photo, "width", "height")}
+    return {"photo_asset_id": photo["photo"], "model_versions": photo["models"], **_select(photo, "width", "height")}
 
 
 def _reconstruct(result: Document) -> Document:
     files, photos = result["files"], result["photos"]
+    report = {
+        "photos": len(photos),
+        "used_photo_asset_ids": [photos[index] for index in result["used"]],
+        "mean_reprojection_error_px": result["error_px"],
+        **_select(result, "points", "coverage_deg", "advice"),
+    }
     return {
-        "report": {
-            "photos": len(photos),
-            "used_photo_asset_ids": [photos[index] for index in result["used"]],
-            "mean_reprojection_error_px": result["error_px"],
-            **_kept(result, "points", "coverage_deg", "advice"),
-        },
-        "dimensions": dict(zip(("width_m", "height_m", "depth_m"), result["dimensions"], strict=True)),
+        "report": report,
+        "dimensions": dict(zip(DIMENSION_FIELDS, result["dimensions"], strict=True)),
         "glb": files["model.glb"],
         "usdz": files.get("model.usdz", ""),
         "fbx": files.get("model.fbx", ""),
         "preview": files["model-preview.png"],
         "extras": [id for name, id in files.items() if name not in MESH_FILES],
         "model_versions": result["models"],
-        **_kept(result, "mode", "vertices", "triangles"),
+        **_select(result, "mode", "vertices", "triangles"),
     }
 
 
 def _render(result: Document) -> Document:
     files = {name: result["files"].get(name, "") for name in ("mp4", "webm", "gif", "contact_sheet")}
-    return {**files, **_kept(result, "thumbnails", "frames", "width", "height")}
+    return {**files, **_select(result, "thumbnails", "frames", "width", "height")}
 
 
 def _export(result: Document) -> Document:
     facts = result["facts"]
-    counts = _kept(facts, "size_bytes", "triangles", "vertices", "draw_calls", "dimensions", "meets")
-    lengths = {"materials": len(facts["materials"]), "textures": len(facts["textures"])}
-    return {**_kept(result, "files", "levels", "report"), "facts": {**counts, **lengths}}
+    counts = _select(facts, "size_bytes", "triangles", "vertices", "draw_calls", "dimensions", "meets")
+    lengths = {name: len(facts[name]) for name in ("materials", "textures")}
+    return {**_select(result, "files", "levels", "report"), "facts": {**counts, **lengths}}
 
 
-def _kept(document: Document, *names: str) -> Document:
+def _select(document: Document, *names: str) -> Document:
     return {name: document[name] for name in names}
 
 
 CONVERTERS: dict[str, Callable[[Document], Document]] = {
-    "segment": _segment,
-    "stain": _stain,
+    "segment": lambda result: {"photos": [_segmented_photo(photo) for photo in result["photos"]]},
+    "stain": lambda result: {"photos": [_stained_photo(photo) for photo in result["photos"]]},
     "reconstruct": _reconstruct,
     "render": _render,
     "export": _export,
