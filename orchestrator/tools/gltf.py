@@ -1,16 +1,14 @@
-"""Runs the glTF scripts in ``node/``: cleaning, optimising, inspecting and validating glTF files.
+"""Runs the glTF scripts in ``node/``, which read a JSON job and write a JSON result.
 
-The scripts use glTF-Transform, meshoptimizer, Draco, sharp, Basis Universal and the Khronos validator. The permission
-model of Node limits them to their working folder and packages. A script reads a JSON job and writes a JSON result.
+The permission model of Node limits the scripts to their working folder and their packages.
 """
 
 from __future__ import annotations
 
 import json
-import re
 import shutil
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +18,8 @@ from orchestrator.domain.limits import DEFAULT_LIMITS, Limits
 from orchestrator.domain.progress import Progress, no_progress
 from orchestrator.errors import InvalidInput, ToolFailed
 from orchestrator.tools.node_packages import SCRIPTS, node_packages, node_program
-from orchestrator.tools.program import run_program
+from orchestrator.tools.program import read_progress, run_program
 
-PROGRESS_LINE = re.compile(r"^PROGRESS (\d+(?:\.\d+)?) (.*)$")
 MIN_HEAP_MB = 512
 
 
@@ -82,25 +79,26 @@ class GltfContents:
 
 @dataclass(frozen=True)
 class GltfValidation:
-    """The report of the Khronos validator.
+    """The report of the Khronos validator: ``validator`` (version), ``errors``, ``warnings`` (counts), ``messages``.
 
-    Attributes:
-        report: ``validator`` (version), ``errors``, ``warnings`` (counts) and ``messages``. If the geometry is
-            compressed, ``unpacked`` is the report on the same file with decompressed geometry.
+    If the geometry is compressed, ``unpacked`` is the report on the same file with decompressed geometry.
     """
 
     report: dict[str, Any]
 
     @property
-    def messages(self) -> tuple[str, ...]:
-        """The messages of all errors."""
-        reports = (self.report, self.report.get("unpacked", {"errors": 0, "messages": []}))
-        return tuple(entry["message"] for report in reports if report["errors"] for entry in report["messages"])
-
-    @property
     def errors(self) -> int:
         """The number of errors in the file and in its decompressed geometry."""
-        return int(self.report["errors"]) + int(self.report.get("unpacked", {}).get("errors", 0))
+        return sum(report["errors"] for report in self._reports)
+
+    @property
+    def messages(self) -> tuple[str, ...]:
+        """The messages of the reports that contain errors."""
+        return tuple(entry["message"] for report in self._reports if report["errors"] for entry in report["messages"])
+
+    @property
+    def _reports(self) -> list[dict[str, Any]]:
+        return [self.report, self.report["unpacked"]] if "unpacked" in self.report else [self.report]
 
 
 def normalise(
@@ -169,10 +167,8 @@ def optimise(
     job = {
         "source": str(base),
         "target": str(target),
-        "max_bytes": budget.max_bytes,
-        "max_triangles": budget.max_triangles,
-        "texture_px": budget.texture_px,
-        "tolerances": list(tolerances),
+        **asdict(budget),
+        "tolerances": tolerances,
         "texture_codec": texture_codec.value,
         "mesh_codec": mesh_codec.value,
         "join": join,
@@ -182,46 +178,23 @@ def optimise(
 
 
 def inspect_gltf(
-    source: Path,
-    folder: Path,
-    *,
-    limits: Limits = DEFAULT_LIMITS,
-    progress: Progress = no_progress,
+    source: Path, folder: Path, *, limits: Limits = DEFAULT_LIMITS, progress: Progress = no_progress
 ) -> GltfContents:
-    """Return what a GLB or glTF contains.
-
-    Raises:
-        InvalidInput: it cannot be read.
-        ToolFailed, DeadlineExceeded, Canceled: as ``run_program``.
-    """
+    """Return what a GLB or glTF contains. Raises as ``run_node``."""
     result = run_node("inspect", {"source": str(source), "validate": False}, folder, limits=limits, progress=progress)
     return _read_contents(result["contents"])
 
 
 def validate_gltf(
-    source: Path,
-    folder: Path,
-    *,
-    limits: Limits = DEFAULT_LIMITS,
-    progress: Progress = no_progress,
+    source: Path, folder: Path, *, limits: Limits = DEFAULT_LIMITS, progress: Progress = no_progress
 ) -> tuple[GltfContents, GltfValidation]:
-    """Return what a GLB or glTF contains, and the report of the Khronos validator.
-
-    Raises:
-        InvalidInput: it cannot be read.
-        ToolFailed, DeadlineExceeded, Canceled: as ``run_program``.
-    """
+    """Return what a GLB or glTF contains, and the report of the Khronos validator. Raises as ``run_node``."""
     result = run_node("inspect", {"source": str(source), "validate": True}, folder, limits=limits, progress=progress)
     return _read_contents(result["contents"]), GltfValidation(result["validation"])
 
 
 def run_node(
-    script: str,
-    job: Mapping[str, Any],
-    folder: Path,
-    *,
-    limits: Limits = DEFAULT_LIMITS,
-    progress: Progress = no_progress,
+    script: str, job: Mapping[str, Any], folder: Path, *, limits: Limits, progress: Progress = no_progress
 ) -> dict[str, Any]:
     """Run ``node/SCRIPT.mjs`` on ``job`` and return its result. It can read and write only inside ``folder``.
 
@@ -236,23 +209,12 @@ def run_node(
     result_file, job_file = work / f"{script}-result.json", work / f"{script}.json"
     result_file.unlink(missing_ok=True)
     job_file.write_text(json.dumps({**job, "result": str(result_file)}), encoding="utf-8")
-    permissions = [
-        "--permission",
-        "--allow-addons",
-        f"--allow-fs-read={work}",
-        f"--allow-fs-read={packages}",
-        f"--allow-fs-write={work}",
-    ]
+    access = [f"--allow-fs-read={work}", f"--allow-fs-read={packages}", f"--allow-fs-write={work}"]
     heap = f"--max-old-space-size={max(MIN_HEAP_MB, limits.memory_bytes >> 20)}"
-    run_program(
-        "node",
-        [node, heap, *permissions, "--no-warnings", scripts / f"{script}.mjs", job_file],
-        folder,
-        log_file=folder / f"{script}.log",
-        limits=limits,
-        read_line=_read_progress,
-        progress=progress,
-    )
+    options = [heap, "--permission", "--allow-addons", *access, "--no-warnings"]
+    command: list[str | Path] = [node, *options, scripts / f"{script}.mjs", job_file]
+    log_file = folder / f"{script}.log"
+    run_program("node", command, folder, log_file=log_file, limits=limits, read_line=read_progress, progress=progress)
     result: dict[str, Any] = json.loads(result_file.read_text(encoding="utf-8"))
     if invalid := result.get("invalid"):
         raise InvalidInput(invalid["field"], invalid["message"])
@@ -272,34 +234,8 @@ def _copy_scripts(work: Path, packages: Path) -> Path:
     return scripts
 
 
-def _read_progress(line: str) -> tuple[float, str] | None:
-    match = PROGRESS_LINE.match(line)
-    return (min(float(match[1]), 1.0), match[2]) if match else None
-
-
-def _read_contents(result: Mapping[str, Any]) -> GltfContents:
-    low, high = result["low"], result["high"]
-    return GltfContents(
-        triangles=result["triangles"],
-        vertices=result["vertices"],
-        draw_calls=result["draw_calls"],
-        low=(low[0], low[1], low[2]),
-        high=(high[0], high[1], high[2]),
-        materials=tuple(
-            MaterialFacts(material["name"], material["alpha"], material["double_sided"])
-            for material in result["materials"]
-        ),
-        textures=tuple(
-            TextureFacts(
-                name=texture["name"],
-                format=texture["format"],
-                width=texture["size"][0],
-                height=texture["size"][1],
-                size_bytes=texture["bytes"],
-                slots=tuple(texture["slots"]),
-            )
-            for texture in result["textures"]
-        ),
-        animations=result["animations"],
-        extensions=tuple(result["extensions"]),
-    )
+def _read_contents(result: dict[str, Any]) -> GltfContents:
+    materials = tuple(MaterialFacts(**material) for material in result["materials"])
+    textures = tuple(TextureFacts(**{**texture, "slots": tuple(texture["slots"])}) for texture in result["textures"])
+    tuples = {name: tuple(result[name]) for name in ("low", "high", "extensions")}
+    return GltfContents(**{**result, **tuples, "materials": materials, "textures": textures})

@@ -5,10 +5,8 @@ glTF is read by the Khronos validator and glTF-Transform, USDZ by USD, and all o
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import re
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -24,11 +22,10 @@ from orchestrator.mesh_files.limits import MAX_COORDINATE, MAX_TRIANGLES, Invali
 from orchestrator.mesh_files.textures import MAX_SIDE, MAX_TEXTURE_PIXELS
 from orchestrator.tools.blender import run_blender
 from orchestrator.tools.gltf import run_node
-from orchestrator.tools.program import run_program
+from orchestrator.tools.usd import run_usd
 
 log = structlog.get_logger()
 
-USD_READER = Path(__file__).with_name("usd_reader.py")
 BLENDER_ERROR = re.compile(r"^ERROR \(io\.\w+\): \S+ \w+: (.*)$")
 """A line in which one of Blender's importers reports why it stops."""
 BLENDER_BAD_INDEX = re.compile(r"^WARN \(io\.\w+\): .*(Invalid (?:PLY )?vertex index .*?)(?:, ignoring face)?$")
@@ -131,13 +128,8 @@ def _read_with_blender(source: Path, format: MeshFormat, folder: Path, executabl
 
 
 def _read_with_usd(source: Path, folder: Path, limits: Limits) -> MeshContents:
-    if importlib.util.find_spec("pxr") is None:
-        raise ToolFailed("USD is not installed; install it with: pip install 'heartwood[tools]'", tool="usd")
-    result, job_file = folder.resolve() / "contents.json", folder.resolve() / "usd-reader.json"
-    job = {"source": str(source.resolve()), "result": str(result), "max_coordinate": MAX_COORDINATE}
-    job_file.write_text(json.dumps(job), encoding="utf-8")
-    run_program("usd", [sys.executable, "-P", USD_READER, job_file], folder, limits=limits)
-    return _contents(json.loads(result.read_text(encoding="utf-8")))
+    job = {"source": str(source.resolve()), "max_coordinate": MAX_COORDINATE}
+    return _contents(run_usd("usd_reader", job, folder, limits=limits))
 
 
 def _contents(result: dict[str, Any]) -> MeshContents:

@@ -1,7 +1,7 @@
-"""USD's side of ``usd``: writes a base GLB as a USDZ for ARKit. Run as ``usd_writer.py JOB.json``.
+"""Writes a base GLB as a USDZ for ARKit, and validates it. Run by ``usd.write_usdz`` as ``usd_writer.py JOB.json``.
 
 The package has one binary layer, first, with +Y up and metres; ``UsdPreviewSurface`` materials; and PNG and JPEG
-textures. Afterwards the package is opened again and validated. The job's ``result`` gets errors, notes and bounds.
+textures. The job's ``result`` gets errors, notes and bounds.
 """
 
 from __future__ import annotations
@@ -11,43 +11,33 @@ import json
 import math
 import re
 import sys
+import zipfile
 from dataclasses import dataclass, field
+from itertools import chain, count
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
-from pxr import (  # type: ignore[import-untyped]
-    Gf,
-    Sdf,
-    Usd,
-    UsdGeom,
-    UsdShade,
-    UsdUtils,
-    Vt,
-)
+from pxr import Gf, Sdf, Usd, UsdGeom, UsdShade, UsdUtils, UsdValidation, Vt  # type: ignore[import-untyped]
 
 from orchestrator.tools.base_glb import BaseGlb, Json, Primitive, read_base_glb
-from orchestrator.tools.usd_validation import bounds, validate
 
-WRAP_MODES = {33071: "clamp", 33648: "mirror", 10497: "repeat"}
-REPEAT = 10497
-"""glTF's default wrap mode."""
+ALLOWED_PRIM_TYPES = {"Xform", "Scope", "Mesh", "Material", "Shader", ""}
+ALLOWED_EXTENSIONS = {".usdc", ".png", ".jpg"}
+WRAP_MODES = {33071: "clamp", 33648: "mirror"}
+"""USD's names of glTF's wrap modes; all others are ``repeat``."""
 ROOT = "/Model"
 MIN_GLASS_OPACITY = 0.15
 """Opacity of fully transmissive glass, which UsdPreviewSurface cannot express. Not tuned."""
 IMAGE_MODES = ("RGB", "RGBA", "L")
 JPEG_QUALITY = 92
 TYPES = Sdf.ValueTypeNames
-
-
-@dataclass(frozen=True)
-class UvSource:
-    """Where a texture takes its UVs from: a UV set, and the JSON of a KHR_texture_transform."""
-
-    uv_set: int
-    transform: str
+INPUT_TYPES = {"diffuseColor": TYPES.Color3f, "emissiveColor": TYPES.Color3f, "normal": TYPES.Normal3f}
+"""Types of the inputs of UsdPreviewSurface; all others are ``float``."""
+UvSource: TypeAlias = tuple[int, str]
+"""Where a texture takes its UVs from: a UV set, and the JSON of a KHR_texture_transform."""
 
 
 @dataclass
@@ -60,22 +50,21 @@ class UsdWriter:
     max_texture_px: int
     notes: list[str] = field(default_factory=list)
     textures: dict[tuple[int, float], str] = field(default_factory=dict)  # (image, normal strength) → file name
-    primvars: dict[int, dict[str, UvSource]] = field(default_factory=dict)  # material → UVs that its textures use
+    primvars: dict[int, dict[UvSource, str]] = field(default_factory=dict)  # material → primvars of its textures
 
 
 def main(job: dict[str, Any]) -> None:
     target, folder = Path(job["target"]), Path(job["folder"])
     folder.mkdir(exist_ok=True)
     print("PROGRESS 0.1 reading the 3D model", flush=True)
-    stage = new_stage(folder / "model.usdc")
-    writer = UsdWriter(stage, read_base_glb(Path(job["source"])), folder, job["max_texture_px"])
-    materials = [write_material(writer, number) for number in range(len(writer.base.document.get("materials", [])))]
+    base = read_base_glb(Path(job["source"]))
+    writer = UsdWriter(new_stage(folder / "model.usdc"), base, folder, job["max_texture_px"])
+    materials = [write_material(writer, number) for number in range(len(base.document.get("materials", [])))]
     print("PROGRESS 0.4 writing USD", flush=True)
-    names: set[str] = set()
-    for primitive in writer.base.primitives:
-        write_mesh(writer, primitive, unique_name(primitive.name, names), materials)
+    for primitive in base.primitives:
+        write_mesh(writer, primitive, materials)
     writer.stage.GetRootLayer().Save()
-    del writer.stage, stage
+    del writer.stage  # closes the layer
     print("PROGRESS 0.7 packing USDZ", flush=True)
     target.unlink(missing_ok=True)
     if not UsdUtils.CreateNewARKitUsdzPackage(Sdf.AssetPath(str(folder / "model.usdc")), str(target)):
@@ -98,19 +87,16 @@ def new_stage(path: Path) -> Usd.Stage:
     return stage
 
 
-def unique_name(name: str, used: set[str]) -> str:
-    """Return a valid USD name that is not in ``used``, and add it."""
+def unique_path(stage: Usd.Stage, scope: str, name: str) -> str:
+    """Return a path in ``scope`` that no prim has, with ``name`` as a valid USD name."""
     valid = re.sub(r"\W+", "_", name, flags=re.ASCII).strip("_") or "part"
     valid = valid if valid[0].isalpha() or valid[0] == "_" else f"_{valid}"
-    unique, number = valid, 2
-    while unique in used:
-        unique, number = f"{valid}_{number}", number + 1
-    used.add(unique)
-    return unique
+    names = chain([valid], (f"{valid}_{number}" for number in count(2)))
+    return next(path for path in (f"{ROOT}/{scope}/{name}" for name in names) if not stage.GetPrimAtPath(path))
 
 
-def write_mesh(writer: UsdWriter, primitive: Primitive, name: str, materials: list[UsdShade.Material]) -> None:
-    mesh = UsdGeom.Mesh.Define(writer.stage, f"{ROOT}/Geometry/{name}")
+def write_mesh(writer: UsdWriter, primitive: Primitive, materials: list[UsdShade.Material]) -> None:
+    mesh = UsdGeom.Mesh.Define(writer.stage, unique_path(writer.stage, "Geometry", primitive.name))
     mesh.CreatePointsAttr(Vt.Vec3fArray.FromNumpy(primitive.positions))
     mesh.CreateFaceVertexCountsAttr(Vt.IntArray.FromNumpy(np.full(len(primitive.triangles), 3, np.int32)))
     mesh.CreateFaceVertexIndicesAttr(Vt.IntArray.FromNumpy(np.ascontiguousarray(primitive.triangles.ravel())))
@@ -124,9 +110,9 @@ def write_mesh(writer: UsdWriter, primitive: Primitive, name: str, materials: li
         material = writer.base.document["materials"][primitive.material]
         mesh.CreateDoubleSidedAttr(bool(material.get("doubleSided", False)))
         UsdShade.MaterialBindingAPI.Apply(mesh.GetPrim()).Bind(materials[primitive.material])
-        for primvar, source in writer.primvars[primitive.material].items():
-            if source.uv_set in primitive.uvs:
-                uvs = usd_uvs(primitive.uvs[source.uv_set], json.loads(source.transform))
+        for (uv_set, transform), primvar in writer.primvars[primitive.material].items():
+            if uv_set in primitive.uvs:
+                uvs = usd_uvs(primitive.uvs[uv_set], json.loads(transform))
                 coordinates = api.CreatePrimvar(primvar, TYPES.TexCoord2fArray, UsdGeom.Tokens.vertex)
                 coordinates.Set(Vt.Vec2fArray.FromNumpy(uvs))
     if primitive.colors is not None:
@@ -150,8 +136,7 @@ def usd_uvs(uvs: NDArray[np.float32], transform: Json) -> NDArray[np.float32]:
 def write_material(writer: UsdWriter, number: int) -> UsdShade.Material:
     described: Json = writer.base.document["materials"][number]
     writer.primvars[number] = {}
-    used = {prim.GetName() for prim in writer.stage.GetPrimAtPath(f"{ROOT}/Materials").GetChildren()}
-    path = f"{ROOT}/Materials/{unique_name(described.get('name', 'material'), used)}"
+    path = unique_path(writer.stage, "Materials", described.get("name", "material"))
     material = UsdShade.Material.Define(writer.stage, path)
     shader = UsdShade.Shader.Define(writer.stage, f"{path}/Surface")
     shader.CreateIdAttr("UsdPreviewSurface")
@@ -183,45 +168,42 @@ class PreviewSurface:
         mode = described.get("alphaMode", "OPAQUE")
         if info:
             texture = self.add_texture("BaseColor", info, scale=factor, is_color=True)
-            self.connect("diffuseColor", TYPES.Color3f, texture, "rgb")
+            self.connect("diffuseColor", texture, "rgb")
         elif self.has_vertex_colors():
             reader = self.add_primvar_reader("Color", "UsdPrimvarReader_float3", "displayColor", TYPES.Float3)
-            color = self.shader.CreateInput("diffuseColor", TYPES.Color3f)
-            color.ConnectToSource(reader.ConnectableAPI(), "result")
+            self.connect("diffuseColor", reader, "result")
         else:
-            self.set("diffuseColor", TYPES.Color3f, Gf.Vec3f(*factor[:3]))
+            self.set("diffuseColor", Gf.Vec3f(*factor[:3]))
         if mode == "OPAQUE":
             return
         if info and self.has_alpha(info):
-            self.connect("opacity", TYPES.Float, texture, "a")
+            self.connect("opacity", texture, "a")
         else:
-            self.set("opacity", TYPES.Float, float(factor[3]))
+            self.set("opacity", float(factor[3]))
         if mode == "MASK":
-            self.set("opacityThreshold", TYPES.Float, float(described.get("alphaCutoff", 0.5)))
+            self.set("opacityThreshold", float(described.get("alphaCutoff", 0.5)))
 
     def write_roughness_and_metal(self, pbr: Json) -> None:
         roughness, metallic = float(pbr.get("roughnessFactor", 1.0)), float(pbr.get("metallicFactor", 1.0))
         if info := pbr.get("metallicRoughnessTexture"):
             texture = self.add_texture("RoughMetal", info, scale=[1.0, roughness, metallic, 1.0])
-            self.connect("roughness", TYPES.Float, texture, "g")
-            self.connect("metallic", TYPES.Float, texture, "b")
+            self.connect("roughness", texture, "g")
+            self.connect("metallic", texture, "b")
         else:
-            self.set("roughness", TYPES.Float, roughness)
-            self.set("metallic", TYPES.Float, metallic)
+            self.set("roughness", roughness)
+            self.set("metallic", metallic)
 
     def write_normal(self, described: Json) -> None:
         if info := described.get("normalTexture"):
-            # Normals are stored as (n + 1) / 2. USD requires this scale and bias, so the strength changes the image.
-            strength = float(info.get("scale", 1.0))
-            scale, bias = [2.0, 2.0, 2.0, 1.0], [-1.0, -1.0, -1.0, 0.0]
-            texture = self.add_texture("Normal", info, scale, bias, normal_strength=strength)
-            self.connect("normal", TYPES.Normal3f, texture, "rgb")
+            # Normals are stored as (n + 1) / 2. USD requires this scale and bias; write_texture applies the strength.
+            texture = self.add_texture("Normal", info, [2.0, 2.0, 2.0, 1.0], [-1.0, -1.0, -1.0, 0.0])
+            self.connect("normal", texture, "rgb")
 
     def write_occlusion(self, described: Json) -> None:
         if info := described.get("occlusionTexture"):
             strength = float(info.get("strength", 1.0))
             scale, bias = [*[strength] * 3, 1.0], [*[1 - strength] * 3, 0.0]
-            self.connect("occlusion", TYPES.Float, self.add_texture("Occlusion", info, scale, bias), "r")
+            self.connect("occlusion", self.add_texture("Occlusion", info, scale, bias), "r")
 
     def write_emission(self, described: Json) -> None:
         extension = described.get("extensions", {}).get("KHR_materials_emissive_strength", {})
@@ -229,49 +211,41 @@ class PreviewSurface:
         factor = [float(value) * strength for value in described.get("emissiveFactor", [0.0, 0.0, 0.0])]
         if (info := described.get("emissiveTexture")) and any(factor):
             texture = self.add_texture("Emission", info, [*factor, 1.0], is_color=True)
-            self.connect("emissiveColor", TYPES.Color3f, texture, "rgb")
+            self.connect("emissiveColor", texture, "rgb")
         elif any(factor):
-            self.set("emissiveColor", TYPES.Color3f, Gf.Vec3f(*factor))
+            self.set("emissiveColor", Gf.Vec3f(*factor))
 
     def write_extensions(self, extensions: Json) -> None:
         """Set clearcoat and index of refraction. Transmission becomes a low opacity, with a note."""
         coat = extensions.get("KHR_materials_clearcoat", {})
         if coat.get("clearcoatFactor"):
-            self.set("clearcoat", TYPES.Float, float(coat["clearcoatFactor"]))
-            self.set("clearcoatRoughness", TYPES.Float, float(coat.get("clearcoatRoughnessFactor", 0.0)))
+            self.set("clearcoat", float(coat["clearcoatFactor"]))
+            self.set("clearcoatRoughness", float(coat.get("clearcoatRoughnessFactor", 0.0)))
         if "ior" in extensions.get("KHR_materials_ior", {}):
-            self.set("ior", TYPES.Float, float(extensions["KHR_materials_ior"]["ior"]))
+            self.set("ior", float(extensions["KHR_materials_ior"]["ior"]))
         transmission = float(extensions.get("KHR_materials_transmission", {}).get("transmissionFactor", 0.0))
         if transmission:
-            self.set("opacity", TYPES.Float, max(MIN_GLASS_OPACITY, 1.0 - transmission))
+            self.set("opacity", max(MIN_GLASS_OPACITY, 1.0 - transmission))
             self.writer.notes.append("glass is a thin transparent surface in USDZ, which does not support transmission")
 
     def add_texture(
-        self,
-        name: str,
-        info: Json,
-        scale: list[float],
-        bias: list[float] | None = None,
-        *,
-        is_color: bool = False,
-        normal_strength: float = 1.0,
+        self, name: str, info: Json, scale: list[float], bias: list[float] | None = None, *, is_color: bool = False
     ) -> UsdShade.Shader:
         """Add a node that returns scale × texture + bias."""
         document = self.writer.base.document
+        texture = document["textures"][info["index"]]
         transform = info.get("extensions", {}).get("KHR_texture_transform", {})
         primvar = self.primvar(transform.get("texCoord", info.get("texCoord", 0)), transform)
         node = UsdShade.Shader.Define(self.writer.stage, f"{self.path}/{name}")
         node.CreateIdAttr("UsdUVTexture")
-        file = self.write_texture(info["index"], normal_strength)
-        node.CreateInput("file", TYPES.Asset).Set(Sdf.AssetPath(file))
+        node.CreateInput("file", TYPES.Asset).Set(Sdf.AssetPath(self.write_texture(info)))
         node.CreateInput("sourceColorSpace", TYPES.Token).Set("sRGB" if is_color else "raw")
         node.CreateInput("scale", TYPES.Float4).Set(Gf.Vec4f(*scale))
         if bias:
             node.CreateInput("bias", TYPES.Float4).Set(Gf.Vec4f(*bias))
-        sampler = document["textures"][info["index"]].get("sampler")
-        wraps = document["samplers"][sampler] if sampler is not None else {}
+        wraps = document["samplers"][texture["sampler"]] if "sampler" in texture else {}
         for side in ("wrapS", "wrapT"):
-            node.CreateInput(side, TYPES.Token).Set(WRAP_MODES.get(wraps.get(side, REPEAT), "repeat"))
+            node.CreateInput(side, TYPES.Token).Set(WRAP_MODES.get(wraps.get(side, 0), "repeat"))
         reader = self.add_primvar_reader(f"Reader_{primvar}", "UsdPrimvarReader_float2", primvar, TYPES.Float2)
         node.CreateInput("st", TYPES.Float2).ConnectToSource(reader.ConnectableAPI(), "result")
         return node
@@ -279,13 +253,8 @@ class PreviewSurface:
     def primvar(self, uv_set: int, transform: Json) -> str:
         """Return the primvar of a UV set with this transform. The first one of a material is ``st``."""
         primvars = self.writer.primvars[self.material]
-        source = UvSource(uv_set, json.dumps(transform, sort_keys=True))
-        for name, known in primvars.items():
-            if known == source:
-                return name
-        name = f"st{len(primvars)}" if primvars else "st"
-        primvars[name] = source
-        return name
+        source = (uv_set, json.dumps(transform, sort_keys=True))
+        return primvars.setdefault(source, f"st{len(primvars)}" if primvars else "st")
 
     def add_primvar_reader(self, name: str, shader_id: str, primvar: str, result: Sdf.ValueTypeName) -> UsdShade.Shader:
         reader = UsdShade.Shader.Define(self.writer.stage, f"{self.path}/{name}")
@@ -294,12 +263,15 @@ class PreviewSurface:
         reader.CreateOutput("result", result)
         return reader
 
-    def connect(self, name: str, value_type: Sdf.ValueTypeName, node: UsdShade.Shader, channel: str) -> None:
-        node.CreateOutput(channel, TYPES.Float3 if channel == "rgb" else TYPES.Float)
-        self.shader.CreateInput(name, value_type).ConnectToSource(node.ConnectableAPI(), channel)
+    def connect(self, name: str, node: UsdShade.Shader, channel: str) -> None:
+        node.CreateOutput(channel, TYPES.Float3 if channel in ("rgb", "result") else TYPES.Float)
+        self.input(name).ConnectToSource(node.ConnectableAPI(), channel)
 
-    def set(self, name: str, value_type: Sdf.ValueTypeName, value: Any) -> None:
-        self.shader.CreateInput(name, value_type).Set(value)
+    def set(self, name: str, value: Any) -> None:
+        self.input(name).Set(value)
+
+    def input(self, name: str) -> UsdShade.Input:
+        return self.shader.CreateInput(name, INPUT_TYPES.get(name, TYPES.Float))
 
     def has_vertex_colors(self) -> bool:
         primitives = self.writer.base.primitives
@@ -310,15 +282,15 @@ class PreviewSurface:
         with Image.open(io.BytesIO(data)) as image:
             return "A" in image.getbands() or "transparency" in image.info
 
-    def write_texture(self, texture: int, normal_strength: float) -> str:
+    def write_texture(self, info: Json) -> str:
         """Write the image of a texture beside the layer, once, and return its relative path."""
         writer = self.writer
-        key = (writer.base.document["textures"][texture]["source"], normal_strength)
+        normal_strength = float(info.get("scale", 1.0))  # only normal textures have one
+        key = (writer.base.document["textures"][info["index"]]["source"], normal_strength)
         if key not in writer.textures:
-            data, extension = writer.base.image(texture)
+            data, extension = writer.base.image(info["index"])
             name = f"texture_{len(writer.textures)}.{extension}"
-            image = usd_image(data, extension, writer.max_texture_px, normal_strength)
-            (writer.folder / name).write_bytes(image)
+            (writer.folder / name).write_bytes(usd_image(data, extension, writer.max_texture_px, normal_strength))
             writer.textures[key] = name
         return f"./{writer.textures[key]}"
 
@@ -338,10 +310,58 @@ def usd_image(data: bytes, extension: str, max_side: int, normal_strength: float
         normals /= np.maximum(np.linalg.norm(normals, axis=2, keepdims=True), 1e-6)
         image = Image.fromarray(np.round((normals + 1.0) * 127.5).astype(np.uint8))
     file = io.BytesIO()
-    image.save(
-        file, "JPEG" if extension == "jpg" else "PNG", **({"quality": JPEG_QUALITY} if extension == "jpg" else {})
-    )
+    image.save(file, "JPEG" if extension == "jpg" else "PNG", quality=JPEG_QUALITY)
     return file.getvalue()
+
+
+def validate(usdz: Path) -> list[str]:
+    """Return all violations: those that USD's validators find, and those of ARKit's rules, which USD no longer has."""
+    stage = Usd.Stage.Open(str(usdz))
+    validators = UsdValidation.ValidationRegistry().GetOrLoadAllValidators()
+    violations = [
+        f"{error.GetIdentifier()}: {error.GetMessage()}".replace(str(usdz), usdz.name)
+        for error in UsdValidation.ValidationContext(validators).Validate(stage)
+    ]
+    with zipfile.ZipFile(usdz) as package:
+        files = package.namelist()
+    if not files or not files[0].endswith(".usdc"):
+        violations.append("ARKitRootLayer: the first file of the package is not a binary layer")
+    violations += [
+        f"ARKitFileExtension: {name}" for name in files if Path(name).suffix.lower() not in ALLOWED_EXTENSIONS
+    ]
+    if UsdGeom.GetStageUpAxis(stage) != UsdGeom.Tokens.y:
+        violations.append("ARKitUpAxis: +Y must be up")
+    for prim in stage.Traverse():
+        if prim.GetTypeName() not in ALLOWED_PRIM_TYPES:
+            violations.append(f"ARKitPrimType: {prim.GetPath()} is a {prim.GetTypeName()}")
+        if prim.IsA(UsdShade.Shader):
+            violations += validate_shader(UsdShade.Shader(prim))
+        binding = prim.GetRelationship("material:binding")
+        if binding and not all(stage.GetPrimAtPath(target).IsValid() for target in binding.GetTargets()):
+            violations.append(f"ARKitMaterialBinding: {prim.GetPath()} refers to a material that does not exist")
+    return violations
+
+
+def validate_shader(shader: UsdShade.Shader) -> list[str]:
+    """Return violations of ARKit's rules for shaders."""
+    path = shader.GetPath()
+    violations = []
+    if shader.GetImplementationSource() != UsdShade.Tokens.id or not str(shader.GetShaderId()).startswith("Usd"):
+        violations.append(f"ARKitShader: {path} is not a shader of USD's preview surface")
+    for shader_input in shader.GetInputs():
+        sources, invalid = shader_input.GetConnectedSources()
+        if invalid or len(sources) > 1:
+            violations.append(f"ARKitShader: {path} has an input {shader_input.GetBaseName()} without one valid source")
+    return violations
+
+
+def bounds(usdz: Path) -> list[list[float]]:
+    """Return the minimum and the maximum corner of the bounding box in metres."""
+    stage = Usd.Stage.Open(str(usdz))
+    cache = UsdGeom.BBoxCache(Usd.TimeCode.Default(), [UsdGeom.Tokens.default_])
+    box = cache.ComputeWorldBound(stage.GetDefaultPrim()).ComputeAlignedRange()
+    scale = UsdGeom.GetStageMetersPerUnit(stage)
+    return [[float(value) * scale for value in corner] for corner in (box.GetMin(), box.GetMax())]
 
 
 if __name__ == "__main__":

@@ -7,7 +7,6 @@ Targets": single-item web and mobile AR, single-item desktop, web-based planner,
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 from orchestrator.domain.export import Target
 
@@ -19,33 +18,15 @@ class TargetBudget:
     max_bytes: int
     max_triangles: int
     max_draw_calls: int
-    recommended_draw_calls: int  # the guidelines recommend fewer than this
+    few_draw_calls: int  # the guidelines recommend fewer than this
     texture_px: int  # longer side of a texture
-
-    def to_json(self) -> dict[str, Any]:
-        """Return the limits as JSON types, for the report."""
-        return {
-            "max_bytes": self.max_bytes,
-            "max_triangles": self.max_triangles,
-            "max_draw_calls": self.max_draw_calls,
-            "few_draw_calls": self.recommended_draw_calls,
-            "texture_px": self.texture_px,
-        }
 
 
 BUDGETS = {
-    Target.WEB: TargetBudget(
-        max_bytes=3_000_000, max_triangles=150_000, max_draw_calls=500, recommended_draw_calls=20, texture_px=2048
-    ),
-    Target.DESKTOP: TargetBudget(
-        max_bytes=3_000_000, max_triangles=250_000, max_draw_calls=800, recommended_draw_calls=100, texture_px=2048
-    ),
-    Target.PLANNER: TargetBudget(
-        max_bytes=1_000_000, max_triangles=40_000, max_draw_calls=50, recommended_draw_calls=5, texture_px=1024
-    ),
-    Target.BANNER: TargetBudget(
-        max_bytes=500_000, max_triangles=30_000, max_draw_calls=100, recommended_draw_calls=5, texture_px=512
-    ),
+    Target.WEB: TargetBudget(3_000_000, 150_000, 500, 20, 2048),
+    Target.DESKTOP: TargetBudget(3_000_000, 250_000, 800, 100, 2048),
+    Target.PLANNER: TargetBudget(1_000_000, 40_000, 50, 5, 1024),
+    Target.BANNER: TargetBudget(500_000, 30_000, 100, 5, 512),
 }
 """The budget of each target. ``Target.ORIGINAL`` has none."""
 

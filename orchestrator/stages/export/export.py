@@ -11,9 +11,9 @@ inside a GLB; three.js, <model-viewer> and the engines of planners load one file
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
-from dataclasses import dataclass
-from functools import partial
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from itertools import accumulate, pairwise
 from pathlib import Path
 
 from orchestrator.domain.dimensions import UNKNOWN_DIMENSIONS, Dimensions
@@ -21,23 +21,20 @@ from orchestrator.domain.export import ExportOptions, MeshFormat
 from orchestrator.domain.limits import DEFAULT_LIMITS, Limits
 from orchestrator.domain.progress import Progress, no_progress, subrange
 from orchestrator.errors import InvalidInput, ToolFailed
-from orchestrator.stages.export.budgets import BUDGETS
 from orchestrator.stages.export.files import (
     BLENDER_FORMATS,
-    ExportRecord,
     ExportRun,
-    StepProgress,
     write_blender_formats,
     write_gltf,
     write_levels,
     write_usdz_file,
 )
 from orchestrator.stages.export.inspect import MeshFacts
-from orchestrator.stages.export.source import UNITLESS_FORMATS, unpack_source
-from orchestrator.tools.convert import import_mesh
+from orchestrator.stages.export.source import GLTF_FORMATS, open_source
 from orchestrator.tools.gltf import inspect_gltf, normalise
 
-GLTF_FORMATS = (MeshFormat.GLB, MeshFormat.GLTF)
+UNITLESS_FORMATS = (MeshFormat.OBJ, MeshFormat.STL, MeshFormat.PLY)
+"""Formats without a unit of length; metres are assumed."""
 
 
 @dataclass(frozen=True)
@@ -75,46 +72,33 @@ def export(
         ToolFailed: no format could be written; the reason is that of the first format.
         DeadlineExceeded, Canceled: as ``run_program``.
     """
-    work = folder / "work"
+    work = (folder / "work").resolve()
     work.mkdir(parents=True, exist_ok=True)
-    record, steps = ExportRecord(), StepProgress(progress, _step_weights(options))
-    base, record.notes = _write_base(
-        source,
-        work / "base.glb",
-        options.dimensions,
-        place=True,
-        blender=blender,
-        limits=limits,
-        progress=steps.next(),
+    steps = _split_progress(progress, options)
+    base = work / "base.glb"
+    notes = _write_base(
+        source, base, options.dimensions, place=True, blender=blender, limits=limits, progress=next(steps)
     )
-    contents = inspect_gltf(base, work, limits=limits, progress=steps.next())
-    record.facts["base"] = MeshFacts.from_contents(contents, base.stat().st_size)
-    run = ExportRun(base, folder, work, options, blender, limits, steps, record)
-    for format in GLTF_FORMATS:
-        if format in options.formats:
-            _attempt(record, (format,), partial(write_gltf, run, format))
+    contents = inspect_gltf(base, work, limits=limits, progress=next(steps))
+    facts = {"base": MeshFacts.from_contents(contents, base.stat().st_size)}
+    run = ExportRun(base, folder, work, options, blender, limits, steps, facts, notes)
+    _attempt(run, write_gltf, MeshFormat.GLB)
+    _attempt(run, write_gltf, MeshFormat.GLTF)
     write_levels(run)
-    if MeshFormat.USDZ in options.formats:
-        _attempt(record, (MeshFormat.USDZ,), partial(write_usdz_file, run))
-    if formats := tuple(format for format in BLENDER_FORMATS if format in options.formats):
-        _attempt(record, formats, partial(write_blender_formats, run, formats))
-    if not record.files:
-        raise next(iter(record.refused.values()))
+    _attempt(run, write_usdz_file, MeshFormat.USDZ)
+    _attempt(run, write_blender_formats, *BLENDER_FORMATS)
+    if not run.files:
+        raise next(iter(run.refused.values()))
     return ExportedFiles(
-        files={format: record.files[format] for format in options.formats if format in record.files},
-        levels=tuple(record.levels),
-        report=_write_report(folder / "export-report.json", options, record),
-        facts=record.main_facts,
+        files={format: run.files[format] for format in options.formats if format in run.files},
+        levels=tuple(run.levels),
+        report=_write_report(run),
+        facts=run.main_facts,
     )
 
 
 def to_glb(
-    source: Path,
-    folder: Path,
-    *,
-    blender: str = "",
-    limits: Limits = DEFAULT_LIMITS,
-    progress: Progress = no_progress,
+    source: Path, folder: Path, *, blender: str = "", limits: Limits = DEFAULT_LIMITS, progress: Progress = no_progress
 ) -> Path:
     """Write a 3D model of any format as an uncompressed GLB in ``folder``, and return its path.
 
@@ -125,25 +109,20 @@ def to_glb(
         ToolFailed, DeadlineExceeded, Canceled: as ``run_program``.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    target, _ = _write_base(
-        source,
-        folder / "plain.glb",
-        UNKNOWN_DIMENSIONS,
-        place=False,
-        blender=blender,
-        limits=limits,
-        progress=progress,
-    )
+    target = folder.resolve() / "plain.glb"
+    _write_base(source, target, UNKNOWN_DIMENSIONS, place=False, blender=blender, limits=limits, progress=progress)
     return target
 
 
-def _step_weights(options: ExportOptions) -> list[float]:
-    """Return the share of each step in the progress. The weights are rough durations in seconds."""
+def _split_progress(progress: Progress, options: ExportOptions) -> Iterator[Progress]:
+    """Yield the progress of each step of an export. The weights are rough durations in seconds."""
     gltf_files = sum(format in options.formats for format in GLTF_FORMATS) + options.levels - 1
     other_files = (MeshFormat.USDZ in options.formats) + any(format in options.formats for format in BLENDER_FORMATS)
-    base, inspection, optimisation, validation, other = 3.0, 0.5, 2.0, 0.5, 2.0
-    weights = [base, inspection, *[optimisation, validation] * gltf_files, *[other] * other_files]
-    return [weight / sum(weights) for weight in weights]
+    base_weights = [3.0, 0.5]  # writing and inspecting
+    gltf_weights = [2.0, 0.5]  # optimising and validating
+    weights = [*base_weights, *gltf_weights * gltf_files, *[2.0] * other_files]
+    bounds = [end / sum(weights) for end in accumulate(weights, initial=0.0)]
+    return (subrange(progress, start, end) for start, end in pairwise(bounds))
 
 
 def _write_base(
@@ -155,27 +134,15 @@ def _write_base(
     blender: str,
     limits: Limits,
     progress: Progress,
-) -> tuple[Path, list[str]]:
-    """Write the base GLB ``target``; return its absolute path and notes for the report."""
+) -> list[str]:
+    """Write the base GLB ``target``, and return notes for the report."""
     work = target.parent
-    notes: list[str] = []
-    mesh_file, format = unpack_source(source, work)
-    if format not in GLTF_FORMATS:
-        imported = work / "imported.glb"
-        imported.unlink(missing_ok=True)
-        notes += import_mesh(
-            mesh_file,
-            format,
-            imported,
-            work,
-            executable=blender,
-            limits=limits,
-            progress=subrange(progress, 0.0, 0.5),
-        )
-        mesh_file = imported
-    notes += normalise(
+    mesh_file, format, notes = open_source(
+        source, work, blender=blender, limits=limits, progress=subrange(progress, 0.0, 0.5)
+    )
+    base_notes = normalise(
         mesh_file,
-        target.resolve(),
+        target,
         work,
         dimensions=dimensions,
         unitless=format in UNITLESS_FORMATS,
@@ -183,41 +150,43 @@ def _write_base(
         limits=limits,
         progress=subrange(progress, 0.5, 1.0),
     )
-    return target.resolve(), notes
+    return [*notes, *base_notes]
 
 
-def _attempt(record: ExportRecord, formats: tuple[MeshFormat, ...], write: Callable[[], None]) -> None:
-    """Write formats. If a tool fails, record the reason for each format that was not written."""
+def _attempt(run: ExportRun, write: Callable[..., None], *formats: MeshFormat) -> None:
+    """Write those of ``formats`` that are requested. If a tool fails, record the reason for each missing file."""
+    requested = [format for format in formats if format in run.options.formats]
     try:
-        write()
+        if requested:
+            write(run, *requested)
     except (ToolFailed, InvalidInput) as error:
-        for format in formats:
-            if format not in record.files:
-                record.refused[format] = error
+        run.refused.update({format: error for format in requested if format not in run.files})
 
 
-def _write_report(path: Path, options: ExportOptions, record: ExportRecord) -> Path:
-    budget = BUDGETS.get(options.target)
-    files = {name: facts for name, facts in record.facts.items() if budget and name != "base"}
-    missed = {name: list(facts.misses[options.target]) for name, facts in files.items() if facts.misses[options.target]}
+def _write_report(run: ExportRun) -> Path:
+    """Write the report as JSON, and return its path."""
+    target, budget = run.options.target, run.budget
+    exported = {name: facts for name, facts in run.facts.items() if budget and name != "base"}
+    missed = {name: list(facts.misses[target]) for name, facts in exported.items() if facts.misses[target]}
     draw_call_notes = [
-        f"{name} has {facts.draw_calls} draw calls; fewer than {budget.recommended_draw_calls} are recommended"
-        for name, facts in files.items()
-        if budget and facts.draw_calls >= budget.recommended_draw_calls
+        f"{name} has {facts.draw_calls} draw calls; fewer than {budget.few_draw_calls} are recommended"
+        for name, facts in exported.items()
+        if budget and facts.draw_calls >= budget.few_draw_calls
     ]
     report = {
-        "target": options.target.value,
-        "budget": {"limits": budget.to_json() if budget else None, "met": not missed, "missed": missed},
-        "facts": {name: facts.to_json() for name, facts in record.facts.items()},
-        "reduced": record.reduced,
+        "target": target.value,
+        "budget": {"limits": asdict(budget) if budget else None, "met": not missed, "missed": missed},
+        "facts": {name: facts.to_json() for name, facts in run.facts.items()},
+        "reduced": run.reduced,
         "files": {
-            format.value: {"name": file.name, "bytes": file.stat().st_size} for format, file in record.files.items()
+            format.value: {"name": file.name, "bytes": file.stat().st_size} for format, file in run.files.items()
         },
-        "levels": [level.name for level in record.levels],
-        "validator": record.validator,
-        "arkit": record.arkit,
-        "refused": {format.value: error.message for format, error in record.refused.items()},
-        "notes": list(dict.fromkeys([*record.notes, *draw_call_notes])),
+        "levels": [level.name for level in run.levels],
+        "validator": run.validator,
+        "arkit": run.arkit,
+        "refused": {format.value: error.message for format, error in run.refused.items()},
+        "notes": list(dict.fromkeys([*run.notes, *draw_call_notes])),
     }
+    path = run.folder / "export-report.json"
     path.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
     return path

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import shutil
 import zipfile
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from orchestrator.domain.progress import Progress
 from orchestrator.errors import HeartwoodError, ToolFailed
 from orchestrator.stages.export.budgets import BUDGETS, TargetBudget
 from orchestrator.stages.export.inspect import MeshFacts
-from orchestrator.tools.convert import export_formats
+from orchestrator.tools.convert import convert_mesh
 from orchestrator.tools.gltf import GltfBudget, GltfContents, optimise, validate_gltf
 from orchestrator.tools.usd import write_usdz
 
@@ -44,47 +45,8 @@ FORMAT_NOTES = {
 
 
 @dataclass
-class ExportRecord:
-    """The results of an export so far. Keys of ``facts``, ``reduced`` and ``validator`` are names of files."""
-
-    files: dict[MeshFormat, Path] = field(default_factory=dict)
-    levels: list[Path] = field(default_factory=list)
-    facts: dict[str, MeshFacts] = field(default_factory=dict)
-    reduced: dict[str, dict[str, float]] = field(default_factory=dict)
-    validator: dict[str, Any] = field(default_factory=dict)
-    arkit: dict[str, Any] = field(default_factory=dict)
-    refused: dict[MeshFormat, HeartwoodError] = field(default_factory=dict)
-    notes: list[str] = field(default_factory=list)
-
-    @property
-    def main_facts(self) -> MeshFacts:
-        """The facts of the GLB, else of the glTF, else of the base."""
-        return self.facts.get("glb") or self.facts.get("gltf") or self.facts["base"]
-
-
-class StepProgress:
-    """Divides one progress among consecutive steps.
-
-    Args:
-        weights: share of each step; their sum is 1.
-    """
-
-    def __init__(self, progress: Progress, weights: list[float]) -> None:
-        self._progress = progress
-        self._weights = weights
-        self._done = 0.0
-        self._step = 0
-
-    def next(self) -> Progress:
-        """Return the progress of the next step."""
-        start, share = self._done, self._weights[min(self._step, len(self._weights) - 1)]
-        self._step, self._done = self._step + 1, min(1.0, start + share)
-        return lambda fraction, message: self._progress(min(1.0, start + share * fraction), message)
-
-
-@dataclass(frozen=True)
 class ExportRun:
-    """An export in progress."""
+    """An export in progress, and its results so far. Keys of ``facts``, ``reduced``, ``validator`` are file names."""
 
     base: Path
     folder: Path  # gets the files
@@ -92,13 +54,25 @@ class ExportRun:
     options: ExportOptions
     blender: str
     limits: Limits
-    steps: StepProgress
-    record: ExportRecord
+    steps: Iterator[Progress]  # one for each run of an external program
+    facts: dict[str, MeshFacts]
+    notes: list[str]
+    files: dict[MeshFormat, Path] = field(default_factory=dict)
+    levels: list[Path] = field(default_factory=list)
+    reduced: dict[str, dict[str, float]] = field(default_factory=dict)
+    validator: dict[str, Any] = field(default_factory=dict)
+    arkit: dict[str, Any] = field(default_factory=dict)
+    refused: dict[MeshFormat, HeartwoodError] = field(default_factory=dict)
 
     @property
     def budget(self) -> TargetBudget | None:
         """The budget of the target; None for ``Target.ORIGINAL``."""
         return BUDGETS.get(self.options.target)
+
+    @property
+    def main_facts(self) -> MeshFacts:
+        """The facts of the GLB, else of the glTF, else of the base GLB."""
+        return self.facts.get("glb") or self.facts.get("gltf") or self.facts["base"]
 
 
 def write_gltf(run: ExportRun, format: MeshFormat) -> None:
@@ -107,98 +81,83 @@ def write_gltf(run: ExportRun, format: MeshFormat) -> None:
     Raises:
         ToolFailed: the file could not be written, or is invalid.
     """
-    folder = run.work / f"made-{format.value}"
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir()
-    path = folder / f"model.{format.value}"
+    path = _empty_folder(run.work / f"made-{format.value}") / f"model.{format.value}"
     limits = run.budget
     budget = GltfBudget(limits.max_bytes, limits.max_triangles, limits.texture_px) if limits else GltfBudget()
-    _optimise(run, format.value, path, budget, TOLERANCES if limits else (0.0,))
-    contents = _validate(run, format.value, path)
-    target = run.folder / ("model.glb" if format is MeshFormat.GLB else "model-gltf.zip")
-    if format is MeshFormat.GLB:
-        shutil.copyfile(path, target)
-    else:
-        _zip_folder(folder, target)
-    run.record.facts[format.value] = MeshFacts.from_contents(contents, target.stat().st_size)
-    run.record.files[format] = target
+    contents = _optimise(run, format.value, path, budget, TOLERANCES if limits else (0.0,))
+    target = _publish(path, run.folder, format)
+    run.facts[format.value] = MeshFacts.from_contents(contents, target.stat().st_size)
+    run.files[format] = target
 
 
 def write_levels(run: ExportRun) -> None:
     """Write the lower levels of detail, each from the base GLB. If one fails, add a note and stop."""
-    record, limits = run.record, run.budget
+    limits = run.budget
     for level in range(1, run.options.levels):
         name = f"model-lod{level}"
-        path = run.work / f"{name}.glb"
-        triangles = max(1, record.main_facts.triangles // LEVEL_STEP**level)
+        path, target = run.work / f"{name}.glb", run.folder / f"{name}.glb"
+        triangles = max(1, run.main_facts.triangles // LEVEL_STEP**level)
         texture_px = (limits.texture_px if limits else MAX_TEXTURE_PX) >> level
         tolerance = LEVEL_TOLERANCE * 2**level
         budget = GltfBudget(limits.max_bytes if limits else 0, triangles, texture_px)
         try:
-            _optimise(run, name, path, budget, (INVISIBLE_TOLERANCE, tolerance / 2, tolerance))
-            contents = _validate(run, name, path)
+            contents = _optimise(run, name, path, budget, (INVISIBLE_TOLERANCE, tolerance / 2, tolerance))
         except ToolFailed as error:
-            record.notes.append(f"{name} could not be written: {error.message}")
+            run.notes.append(f"{name} could not be written: {error.message}")
             return
-        target = run.folder / path.name
         shutil.copyfile(path, target)
-        record.facts[name] = facts = MeshFacts.from_contents(contents, target.stat().st_size)
-        record.levels.append(target)
+        run.facts[name] = facts = MeshFacts.from_contents(contents, target.stat().st_size)
+        run.levels.append(target)
         if facts.triangles > triangles:
-            record.notes.append(f"{name} has {facts.triangles:,} triangles; {triangles:,} would have changed its shape")
+            run.notes.append(f"{name} has {facts.triangles:,} triangles; {triangles:,} would have changed its shape")
 
 
-def write_usdz_file(run: ExportRun) -> None:
+def write_usdz_file(run: ExportRun, format: MeshFormat) -> None:
     """Write a USDZ of the base GLB, and validate it by the rules of USD and ARKit.
 
     Raises:
         ToolFailed: the file could not be written, or is invalid.
     """
-    path, target, record = run.work / "model.usdz", run.folder / "model.usdz", run.record
-    usdz = write_usdz(run.base, path, run.work, limits=run.limits, progress=run.steps.next())
-    errors, base = list(usdz.errors), record.facts["base"]
+    path, base = run.work / "model.usdz", run.facts["base"]
+    usdz = write_usdz(run.base, path, run.work, limits=run.limits, progress=next(run.steps))
+    errors = list(usdz.errors)
     longest = max(high - low for low, high in zip(base.low, base.high, strict=True))
     differences = zip((*usdz.low, *usdz.high), (*base.low, *base.high), strict=True)
     if any(abs(value - expected) > BOUNDS_TOLERANCE * longest for value, expected in differences):
         errors.append(f"its bounds are {usdz.low} to {usdz.high}, those of the 3D model are {base.low} to {base.high}")
-    record.arkit = {"passes": not errors, "errors": errors}
+    run.arkit = {"passes": not errors, "errors": errors}
     if errors:
         raise ToolFailed(f"the USDZ violates {len(errors)} rules: {errors[0]}", tool="usd")
-    record.notes += usdz.notes
-    shutil.copyfile(path, target)
-    record.files[MeshFormat.USDZ] = target
+    run.notes += usdz.notes
+    run.files[format] = _publish(path, run.folder, format)
 
 
-def write_blender_formats(run: ExportRun, formats: tuple[MeshFormat, ...]) -> None:
+def write_blender_formats(run: ExportRun, *formats: MeshFormat) -> None:
     """Write formats of BLENDER_FORMATS from the base GLB. Files that Blender wrote before it failed are kept.
 
     Raises:
         ToolFailed: Blender failed.
     """
-    folder = run.work / "made-others"
-    shutil.rmtree(folder, ignore_errors=True)
-    (folder / "obj").mkdir(parents=True)
-    paths = {
-        format: folder / "obj" / "model.obj" if format is MeshFormat.OBJ else folder / f"model.{format.value}"
-        for format in formats
-    }
-    progress = run.steps.next()
+    folder = _empty_folder(run.work / "made-others")
+    paths = {format: folder / f"model.{format.value}" for format in formats}
+    if MeshFormat.OBJ in paths:  # its MTL and textures are written beside it
+        paths[MeshFormat.OBJ] = _empty_folder(folder / "obj") / "model.obj"
+    tools: dict[str, Any] = {"executable": run.blender, "limits": run.limits, "progress": next(run.steps)}
     try:
-        export_formats(run.base, paths, run.work, executable=run.blender, limits=run.limits, progress=progress)
+        convert_mesh(run.base, MeshFormat.GLB, paths, run.work, **tools)
     finally:
         for format, path in paths.items():
-            if not path.is_file() or not path.stat().st_size:
-                continue
-            target = run.folder / ("model-obj.zip" if format is MeshFormat.OBJ else path.name)
-            if format is MeshFormat.OBJ:
-                _zip_folder(path.parent, target)
-            else:
-                shutil.copyfile(path, target)
-            run.record.files[format] = target
-            run.record.notes.append(FORMAT_NOTES[format])
+            if path.is_file() and path.stat().st_size:
+                run.files[format] = _publish(path, run.folder, format)
+                run.notes.append(FORMAT_NOTES[format])
 
 
-def _optimise(run: ExportRun, name: str, path: Path, budget: GltfBudget, tolerances: tuple[float, ...]) -> None:
+def _optimise(run: ExportRun, name: str, path: Path, budget: GltfBudget, tolerances: tuple[float, ...]) -> GltfContents:
+    """Write a GLB or glTF, validate it, and return what it contains.
+
+    Raises:
+        ToolFailed: the file could not be written, or the Khronos validator reports an error.
+    """
     options = run.options
     is_original = options.target is Target.ORIGINAL
     texture_codec, mesh_codec = options.texture_codec, options.mesh_codec
@@ -208,7 +167,7 @@ def _optimise(run: ExportRun, name: str, path: Path, budget: GltfBudget, toleran
         mesh_codec = MeshCodec.NONE if is_original else MeshCodec.MESHOPT
     reduction = optimise(
         run.base,
-        path.resolve(),
+        path,
         run.work,
         budget,
         tolerances=tolerances,
@@ -216,30 +175,29 @@ def _optimise(run: ExportRun, name: str, path: Path, budget: GltfBudget, toleran
         mesh_codec=mesh_codec,
         join=not is_original,
         limits=run.limits,
-        progress=run.steps.next(),
+        progress=next(run.steps),
     )
-    run.record.reduced[name] = {
-        "tolerance": reduction.tolerance,
-        "quality": reduction.quality,
-        "texture_px": reduction.texture_px,
-    }
-
-
-def _validate(run: ExportRun, name: str, path: Path) -> GltfContents:
-    """Return what the file contains.
-
-    Raises:
-        ToolFailed: the Khronos validator reports an error.
-    """
-    contents, validation = validate_gltf(path, run.work, limits=run.limits, progress=run.steps.next())
-    run.record.validator[name] = validation.report
+    run.reduced[name] = asdict(reduction)
+    contents, validation = validate_gltf(path, run.work, limits=run.limits, progress=next(run.steps))
+    run.validator[name] = validation.report
     if validation.errors:
         reasons = "; ".join(validation.messages[:3])
         raise ToolFailed(f"the {path.suffix[1:]} has {validation.errors} validation errors: {reasons}", tool="node")
     return contents
 
 
-def _zip_folder(folder: Path, target: Path) -> None:
+def _empty_folder(folder: Path) -> Path:
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    return folder
+
+
+def _publish(path: Path, folder: Path, format: MeshFormat) -> Path:
+    """Copy a file to ``folder``, or a zip of the file and its resources, and return the path of the copy."""
+    if format not in (MeshFormat.GLTF, MeshFormat.OBJ):
+        return shutil.copyfile(path, folder / path.name)
+    target = folder / f"model-{format.value}.zip"
     with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as archive:
-        for path in sorted(folder.iterdir()):
-            archive.write(path, path.name)
+        for resource in sorted(path.parent.iterdir()):
+            archive.write(resource, resource.name)
+    return target

@@ -7,12 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from orchestrator.domain.dimensions import Dimensions
-from orchestrator.domain.export import MeshFormat, Target
-from orchestrator.domain.limits import DEFAULT_LIMITS, Limits
-from orchestrator.domain.progress import Progress, no_progress
+from orchestrator.domain.export import Target
 from orchestrator.stages.export.budgets import BUDGETS, exceeded_limits
-from orchestrator.stages.export.source import unpack_source
-from orchestrator.tools.convert import import_mesh
+from orchestrator.stages.export.source import open_source
 from orchestrator.tools.gltf import GltfContents, MaterialFacts, TextureFacts, inspect_gltf
 
 
@@ -58,29 +55,16 @@ class MeshFacts:
         return {**asdict(self), "meets": [target.value for target in self.meets], "misses": misses}
 
 
-def inspect(
-    source: Path,
-    folder: Path,
-    *,
-    blender: str = "",
-    limits: Limits = DEFAULT_LIMITS,
-    progress: Progress = no_progress,
-) -> MeshFacts:
-    """Return what a file of any format contains.
-
-    GLB and glTF are inspected as they are. Files of other formats are inspected as Blender imports them.
+def inspect(source: Path, folder: Path, *, blender: str = "") -> MeshFacts:
+    """Return what a file of any format contains. GLB and glTF are read as they are, other formats through Blender.
 
     Args:
         folder: working folder.
+        blender: a ``blender`` executable; the bpy wheel if empty.
 
     Raises:
         InvalidInput: the file cannot be read.
-        ToolFailed, DeadlineExceeded, Canceled: as ``run_program``.
+        ToolFailed, DeadlineExceeded: as ``run_program``.
     """
-    mesh_file, format = unpack_source(source, folder)
-    if format not in (MeshFormat.GLB, MeshFormat.GLTF):
-        imported = folder / "inspected.glb"
-        import_mesh(mesh_file, format, imported, folder, executable=blender, limits=limits, progress=progress)
-        mesh_file = imported
-    contents = inspect_gltf(mesh_file, folder, limits=limits, progress=progress)
-    return MeshFacts.from_contents(contents, source.stat().st_size)
+    mesh_file, _, _ = open_source(source, folder, blender=blender)
+    return MeshFacts.from_contents(inspect_gltf(mesh_file, folder), source.stat().st_size)

@@ -6,27 +6,39 @@ import shutil
 from pathlib import Path
 
 from orchestrator.domain.export import MeshFormat
+from orchestrator.domain.limits import DEFAULT_LIMITS, Limits
+from orchestrator.domain.progress import Progress, no_progress
 from orchestrator.errors import InvalidInput
 from orchestrator.mesh_files.limits import InvalidMeshFile
 from orchestrator.mesh_files.mesh_file import open_mesh_file
+from orchestrator.tools.convert import convert_mesh
 
-UNITLESS_FORMATS = (MeshFormat.OBJ, MeshFormat.STL, MeshFormat.PLY)
-"""Formats without a unit of length; metres are assumed."""
+GLTF_FORMATS = (MeshFormat.GLB, MeshFormat.GLTF)
 
 
-def unpack_source(source: Path, folder: Path) -> tuple[Path, MeshFormat]:
-    """Write the mesh file of ``source`` and all files that belong to it to ``folder/source``.
+def open_source(
+    source: Path, folder: Path, *, blender: str, limits: Limits = DEFAULT_LIMITS, progress: Progress = no_progress
+) -> tuple[Path, MeshFormat, tuple[str, ...]]:
+    """Unpack the mesh file of ``source`` and all files that belong to it, and convert it to GLB if it is no glTF.
 
     Returns:
-        The path of the mesh file, and its format as its content shows it.
+        The path of the GLB or glTF in ``folder``, the format of the source as its content shows it, and notes for the
+        report.
 
     Raises:
-        InvalidInput: it is not a 3D file of a known format, or an archive that is not allowed.
+        InvalidInput: it is not a 3D file of a known format, or an archive that is not allowed, or cannot be read.
+        ToolFailed, DeadlineExceeded, Canceled: as ``run_program``.
     """
-    target = folder / "source"
-    shutil.rmtree(target, ignore_errors=True)
+    unpacked, imported = folder / "source", folder / "imported.glb"
+    shutil.rmtree(unpacked, ignore_errors=True)
     try:
         mesh = open_mesh_file(source.read_bytes(), source.name)
-        return mesh.write(target), mesh.format
+        mesh_file = mesh.write(unpacked)
     except InvalidMeshFile as error:
         raise InvalidInput("model", str(error)) from None
+    if mesh.format in GLTF_FORMATS:
+        return mesh_file, mesh.format, ()
+    imported.unlink(missing_ok=True)
+    targets = {MeshFormat.GLB: imported}
+    notes = convert_mesh(mesh_file, mesh.format, targets, folder, executable=blender, limits=limits, progress=progress)
+    return imported, mesh.format, notes

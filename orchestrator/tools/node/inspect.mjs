@@ -57,8 +57,9 @@ function contentsOf(document) {
     textures: root.listTextures().map((texture) => ({
       name: texture.getName() || texture.getURI(),
       format: texture.getMimeType().replace('image/', ''),
-      size: texture.getSize() ?? [0, 0],
-      bytes: texture.getImage()?.byteLength ?? 0,
+      width: texture.getSize()?.[0] ?? 0,
+      height: texture.getSize()?.[1] ?? 0,
+      size_bytes: texture.getImage()?.byteLength ?? 0,
       slots: listTextureSlots(texture),
     })),
     animations: root.listAnimations().length,
