@@ -1,4 +1,4 @@
-"""The running service: composes Triton, the stores, the durable jobs, the model rollout and the gRPC server."""
+"""The running service: Triton, the stores, the durable jobs, the model rollout and the gRPC server."""
 
 from __future__ import annotations
 
@@ -15,23 +15,22 @@ from orchestrator.api.auth import add_token, write_private
 from orchestrator.api.server import Server
 from orchestrator.errors import FailedPrecondition
 from orchestrator.inference.models import TritonModels
-from orchestrator.jobs.dependencies import Dependencies, open_stores
+from orchestrator.jobs.dependencies import Dependencies
 from orchestrator.jobs.runner import Runner
 from orchestrator.local_triton import local_triton
 from orchestrator.rollout.follower import Follower
 from orchestrator.rollout.rollout import Rollout
 from orchestrator.settings import Settings
+from orchestrator.store.blobs import Blobs
 from orchestrator.store.model_records import ModelRecords
+from orchestrator.store.records import Records
 
 LOCAL_TENANT = "local"
 HEALTH_INTERVAL_S = 1.0
 
 
 def run(settings: Settings, announce: Callable[[str], None]) -> None:
-    """Serve until SIGTERM or SIGINT, then let running calls and jobs finish.
-
-    Args:
-        announce: called with one line of text for the operator at each stage of the start and the stop.
+    """Serve until SIGTERM or SIGINT, then let running calls and jobs finish. ``announce`` prints a line of text.
 
     Raises:
         FailedPrecondition: another service uses the data folder, or the address is in use.
@@ -39,7 +38,8 @@ def run(settings: Settings, announce: Callable[[str], None]) -> None:
     """
     settings.root.mkdir(parents=True, exist_ok=True, mode=0o700)
     with _exclusive_lock(settings.root / "service.lock"), _triton(settings, announce) as triton_url:
-        records, blobs = open_stores(settings)
+        records = Records.open(settings.database_url, settings.root / "heartwood.sqlite")
+        blobs = Blobs.open(settings.blob_url, settings.blob_options, settings.root / "blobs")
         models = TritonModels(triton_url, timeout_s=settings.triton_timeout_s)
         model_records = ModelRecords(records.engine)
         follower = Follower(model_records, blobs, models, settings.executor_id)
@@ -84,7 +84,7 @@ async def _serve(
 
 @contextmanager
 def _triton(settings: Settings, announce: Callable[[str], None]) -> Iterator[str]:
-    """Yield the address of the Triton in ``settings.triton_url``, or of one started for as long as the block runs."""
+    """Yield the address of the Triton in ``settings.triton_url``, or of one that runs as long as the block."""
     if settings.triton_url:
         yield settings.triton_url
         return
@@ -101,6 +101,5 @@ def _exclusive_lock(file: Path) -> Iterator[None]:
             fcntl.flock(lock_file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             problem = f"another Heartwood service already uses the data folder {file.parent}"
-            remedy = "stop it, or set HEARTWOOD_DATA_DIR to another folder"
-            raise FailedPrecondition(f"{problem}; {remedy}") from None
+            raise FailedPrecondition(f"{problem}; stop it, or set HEARTWOOD_DATA_DIR to another folder") from None
         yield

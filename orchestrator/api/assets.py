@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from asyncio import to_thread
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 
 from orchestrator.api import fields
-from orchestrator.api.chunks import chunks_of, header_of
 from orchestrator.api.convert import write_asset
-from orchestrator.api.servicer import Servicer, call, in_thread, stream
+from orchestrator.api.servicer import Servicer, call, stream
 from orchestrator.errors import InvalidInput
 from orchestrator.protocol.heartwood.v1 import asset_pb2, asset_pb2_grpc
 
@@ -20,54 +20,51 @@ class AssetServicer(Servicer, asset_pb2_grpc.AssetServiceServicer):
     async def UploadAsset(
         self, messages: AsyncIterator[asset_pb2.UploadAssetRequest], tenant: str
     ) -> asset_pb2.UploadAssetResponse:
-        header: asset_pb2.UploadAssetRequest.Header = await header_of(messages)
+        header: asset_pb2.UploadAssetRequest.Header = await fields.header_of(messages)
         kind = fields.asset_kind("header.kind", header.kind, "photo")
-        await in_thread(self.assets.check_upload, tenant, header.upload_id, kind, header.size_bytes)
+        await to_thread(self.assets.check_upload, tenant, header.upload_id, kind, header.size_bytes)
         data = bytearray()
-        async for chunk in chunks_of(messages, header.size_bytes):
+        async for chunk in fields.chunks_of(messages, header.size_bytes):
             data += chunk
-            await in_thread(self.assets.check_upload, tenant, "", kind, len(data))
+            await to_thread(self.assets.check_upload, tenant, "", kind, len(data))
         upload = (header.upload_id, header.filename, kind, bytes(data), header.sha256)
-        asset = await in_thread(self.assets.upload, tenant, *upload)
+        asset = await to_thread(self.assets.upload, tenant, *upload)
         return asset_pb2.UploadAssetResponse(asset=write_asset(asset), upload_id=asset.group_id)
 
     @stream
     async def DownloadAsset(
         self, request: asset_pb2.DownloadAssetRequest, tenant: str
     ) -> AsyncIterator[asset_pb2.DownloadAssetResponse]:
-        asset = await in_thread(self.assets.get, tenant, request.asset_id)
+        asset = await to_thread(self.assets.get, tenant, request.asset_id)
         if not 0 <= request.offset <= asset.size_bytes:
             raise InvalidInput("offset", f"{request.offset} is not allowed; it must be from 0 to {asset.size_bytes}")
         yield asset_pb2.DownloadAssetResponse(asset=write_asset(asset))
         chunks = self.assets.read(asset, request.offset)
-        while (chunk := await in_thread(next, chunks, None)) is not None:
+        while (chunk := await to_thread(next, chunks, None)) is not None:
             yield asset_pb2.DownloadAssetResponse(data=chunk)
 
     @call
-    async def GetAsset(self, request: asset_pb2.GetAssetRequest, tenant: str) -> asset_pb2.GetAssetResponse:
-        asset = await in_thread(self.assets.get, tenant, request.asset_id)
-        return asset_pb2.GetAssetResponse(asset=write_asset(asset))
+    def GetAsset(self, request: asset_pb2.GetAssetRequest, tenant: str) -> asset_pb2.GetAssetResponse:
+        return asset_pb2.GetAssetResponse(asset=write_asset(self.assets.get(tenant, request.asset_id)))
 
     @call
-    async def ListAssets(self, request: asset_pb2.ListAssetsRequest, tenant: str) -> asset_pb2.ListAssetsResponse:
+    def ListAssets(self, request: asset_pb2.ListAssetsRequest, tenant: str) -> asset_pb2.ListAssetsResponse:
         size = fields.page_size(request.page_size)
         kind = fields.asset_kind("kind", request.kind, "")
-        after = (fields.read_page_token(request.page_token, 1) or [""])[0]
-        assets = await in_thread(self.records.list_assets, tenant, request.group_id, kind, after, size + 1)
-        page = assets[:size]
-        token = fields.write_page_token([page[-1].id]) if len(assets) > size else ""
-        return asset_pb2.ListAssetsResponse(assets=[write_asset(asset) for asset in page], next_page_token=token)
+        (after,) = fields.read_page_token(request.page_token, tuple[str]) or ("",)
+        assets = self.records.list_assets(tenant, request.group_id, kind, after, size + 1)
+        token = fields.write_page_token(assets[size - 1].id) if len(assets) > size else ""
+        return asset_pb2.ListAssetsResponse(assets=map(write_asset, assets[:size]), next_page_token=token)
 
     @call
-    async def DeleteAsset(self, request: asset_pb2.DeleteAssetRequest, tenant: str) -> asset_pb2.DeleteAssetResponse:
-        await in_thread(self.assets.delete, tenant, request.asset_id)
+    def DeleteAsset(self, request: asset_pb2.DeleteAssetRequest, tenant: str) -> asset_pb2.DeleteAssetResponse:
+        self.assets.delete(tenant, request.asset_id)
         return asset_pb2.DeleteAssetResponse()
 
     @call
-    async def SignAssetUrl(self, request: asset_pb2.SignAssetUrlRequest, tenant: str) -> asset_pb2.SignAssetUrlResponse:
+    def SignAssetUrl(self, request: asset_pb2.SignAssetUrlRequest, tenant: str) -> asset_pb2.SignAssetUrlResponse:
         lifetime = fields.lifetime(request.lifetime if request.HasField("lifetime") else None)
-        asset = await in_thread(self.assets.get, tenant, request.asset_id)
-        url = await in_thread(self.assets.sign, asset, lifetime)
+        url = self.assets.sign(self.assets.get(tenant, request.asset_id), lifetime)
         response = asset_pb2.SignAssetUrlResponse(url=url)
         response.expire_time.FromDatetime(datetime.now(UTC) + lifetime)
         return response

@@ -9,16 +9,17 @@ A dataclass field and a proto field correspond if they have the same name. Furth
 - A field of type ``Asset`` corresponds to an asset id; the assets of the job are written into the proto.
 - A message without any content is not set.
 
-Fields that follow other rules are converted by the codec of the stage and passed as keyword arguments.
+Fields that follow other rules are passed as keyword arguments. For a stage, its codec converts them.
 """
 
 from __future__ import annotations
 
-from dataclasses import MISSING, fields, is_dataclass
+from collections.abc import Callable, Container
+from dataclasses import MISSING, dataclass, fields, is_dataclass
 from enum import Enum
 from functools import cache
 from types import NoneType, UnionType
-from typing import Any, TypeVar, cast, get_args, get_type_hints
+from typing import Any, TypeAlias, TypeVar, cast, get_args, get_type_hints
 
 from google.protobuf.descriptor import EnumDescriptor
 from google.protobuf.message import Message
@@ -27,18 +28,18 @@ from google.protobuf.message_factory import GetMessageClass
 from orchestrator.domain.assets import Asset
 from orchestrator.errors import InvalidInput
 from orchestrator.jobs.job import Job
+from orchestrator.jobs.stages import STAGES
 from orchestrator.protocol.heartwood.v1 import asset_pb2
 
+Fields: TypeAlias = dict[str, Any]
 Proto = TypeVar("Proto", bound=Message)
 Value = TypeVar("Value")
 
 
 def from_proto(message: Message, kind: type[Value], path: str, /, **converted: Any) -> Value:
-    """The dataclass of a proto. Raises InvalidInput for an unknown enum number, and as the dataclass does.
+    """The dataclass of a proto. ``path`` is the path of the message, for errors.
 
-    Args:
-        path: the path of the message, for errors.
-        converted: fields of the dataclass that the caller has converted.
+    Raises InvalidInput for an unknown enum number, and as the dataclass does.
     """
     types = _types(cast(Any, kind))
     for field, content in message.ListFields():
@@ -49,12 +50,7 @@ def from_proto(message: Message, kind: type[Value], path: str, /, **converted: A
 
 
 def to_proto(value: Any, kind: type[Proto], job: Job | None = None, /, **converted: Any) -> Proto:
-    """The proto of a dataclass.
-
-    Args:
-        job: the job whose files the value names by id. A deleted file is not set.
-        converted: fields of the proto that the caller has converted.
-    """
+    """The proto of a dataclass. The value names files of ``job`` by id; a deleted file is not set."""
     for field in kind.DESCRIPTOR.fields:
         content = getattr(value, field.name, None)
         if field.name not in converted and content is not None:
@@ -64,24 +60,52 @@ def to_proto(value: Any, kind: type[Proto], job: Job | None = None, /, **convert
 
 def write_asset(asset: Asset) -> asset_pb2.Asset:
     """The proto of an asset."""
-    kind = asset_pb2.AssetKind.DESCRIPTOR.values_by_name.get(f"ASSET_KIND_{asset.kind.upper()}")
-    return to_proto(asset, asset_pb2.Asset, kind=kind.number if kind else 0)
+    return to_proto(asset, asset_pb2.Asset, kind=write_enum(asset.kind.upper(), asset_pb2.AssetKind.DESCRIPTOR))
 
 
 def read_enum(number: int, proto: EnumDescriptor, kind: type[Enum], path: str) -> Any:
     """The member of an enum number. Raises InvalidInput if the number is unspecified or unknown."""
-    prefix = _prefix(proto)
-    members = {value.number: value.name.removeprefix(prefix) for value in proto.values if value.number}
-    if members.get(number) not in kind.__members__:
-        allowed = ", ".join(f"{number} ({name})" for number, name in members.items() if name in kind.__members__)
-        raise InvalidInput(path, f"{number} is not allowed; allowed are {allowed}")
-    return kind[members[number]]
+    return kind[enum_name(number, proto, path, kind.__members__)]
 
 
-def write_enum(member: Enum, proto: EnumDescriptor) -> Any:
-    """The number of an enum member; unspecified if the proto does not have it."""
-    value = proto.values_by_name.get(_prefix(proto) + member.name)
+def enum_name(number: int, proto: EnumDescriptor, path: str, members: Container[str] | None = None) -> str:
+    """The name of an enum number, which must be one of ``members`` if they are given."""
+    names = {value.number: value.name.removeprefix(_prefix(proto)) for value in proto.values if value.number}
+    allowed = {number: name for number, name in names.items() if members is None or name in members}
+    if number not in allowed:
+        rule = ", ".join(f"{number} ({name})" for number, name in allowed.items())
+        raise InvalidInput(path, f"{number} is not allowed; allowed are {rule}")
+    return allowed[number]
+
+
+def write_enum(name: str, proto: EnumDescriptor) -> Any:
+    """The number of an enum name; unspecified if the proto does not have it."""
+    value = proto.values_by_name.get(_prefix(proto) + name)
     return value.number if value else 0
+
+
+@dataclass(frozen=True)
+class Codec:
+    """Converts the options and the result of one stage. The functions convert the fields that follow other rules."""
+
+    name: str  # of the stage
+    options: type[Message]
+    result: type[Message]
+    group_field: str  # the field of the result that contains the job's group id
+    options_from_proto: Callable[[Any], Fields] = lambda _: {}
+    options_to_proto: Callable[[Any], Fields] = lambda _: {}
+    result_to_proto: Callable[[Any, Job], Fields] = lambda _, __: {}
+
+    def read_options(self, message: Message) -> Any:
+        """The options of a proto. Raises InvalidInput with the field's path from the stage on."""
+        return from_proto(message, STAGES[self.name].options, self.name, **self.options_from_proto(message))
+
+    def write_options(self, options: Any) -> Any:
+        return to_proto(options, self.options, **self.options_to_proto(options))
+
+    def write_result(self, result: Any, job: Job) -> Any:
+        fields = {self.group_field: job.group_id, **self.result_to_proto(result, job)}
+        return to_proto(result, self.result, job, **fields)
 
 
 def _read(field: Any, content: Any, annotation: Any, path: str) -> Any:
@@ -108,7 +132,7 @@ def _write(field: Any, content: Any, job: Job | None) -> Any:
 
 def _write_value(field: Any, content: Any, job: Job | None) -> Any:
     if field.enum_type is not None:
-        return write_enum(content, field.enum_type)
+        return write_enum(content.name, field.enum_type)
     if job is not None and field.message_type is asset_pb2.Asset.DESCRIPTOR:
         asset = job.assets.get(content)
         return write_asset(asset) if asset else None

@@ -1,16 +1,19 @@
-"""Reads single request fields."""
+"""Reads request fields and uploaded chunks."""
 
 from __future__ import annotations
 
 import base64
-import binascii
 import json
+from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
+from typing import Any, TypeVar
 
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
 
+from orchestrator.api.convert import enum_name
 from orchestrator.errors import InvalidInput
+from orchestrator.jobs.documents import type_adapter
 from orchestrator.protocol.heartwood.v1 import asset_pb2
 
 DEFAULT_PAGE = 100
@@ -18,9 +21,8 @@ MAX_PAGE = 1000
 DEFAULT_LIFETIME = timedelta(hours=1)
 MIN_LIFETIME = timedelta(seconds=1)
 MAX_LIFETIME = timedelta(days=7)
-ASSET_KINDS: dict[int, str] = {
-    number: name.removeprefix("ASSET_KIND_").lower() for name, number in asset_pb2.AssetKind.items() if number
-}
+
+Key = TypeVar("Key")
 
 
 def required(field: str, text: str) -> str:
@@ -32,12 +34,7 @@ def required(field: str, text: str) -> str:
 
 def asset_kind(field: str, number: int, default: str) -> str:
     """The asset kind of a proto number; ``default`` if it is unspecified."""
-    if number == asset_pb2.ASSET_KIND_UNSPECIFIED:
-        return default
-    if number not in ASSET_KINDS:
-        allowed = ", ".join(f"{number} ({kind.upper()})" for number, kind in ASSET_KINDS.items())
-        raise InvalidInput(field, f"{number} is not allowed; allowed are {allowed}")
-    return ASSET_KINDS[number]
+    return enum_name(number, asset_pb2.AssetKind.DESCRIPTOR, field).lower() if number else default
 
 
 def page_size(number: int) -> int:
@@ -48,26 +45,19 @@ def page_size(number: int) -> int:
     return number or DEFAULT_PAGE
 
 
-def write_page_token(values: list[str]) -> str:
-    """An opaque token for the page that starts after ``values``."""
-    return base64.urlsafe_b64encode(json.dumps(values).encode()).decode()
+def write_page_token(*key: str | datetime) -> str:
+    """An opaque token for the page after the row with this ``key``."""
+    return base64.urlsafe_b64encode(json.dumps(key, default=datetime.isoformat).encode()).decode()
 
 
-def read_page_token(token: str, count: int) -> list[str]:
-    """The ``count`` values of a page token; none if the token is empty."""
-    if not token:
-        return []
+def read_page_token(token: str, kind: type[Key]) -> Key | None:
+    """The key in a page token, a tuple of the type ``kind``; None if the token is empty."""
     try:
-        values = json.loads(base64.urlsafe_b64decode(token.encode()))
-    except (binascii.Error, ValueError):
-        values = None
-    if not isinstance(values, list) or len(values) != count or not all(isinstance(value, str) for value in values):
-        raise invalid_page_token()
-    return values
-
-
-def invalid_page_token() -> InvalidInput:
-    return InvalidInput("page_token", "it was not returned by this service; leave it empty for the first page")
+        content = base64.urlsafe_b64decode(token.encode())
+        return type_adapter(kind).validate_json(content, strict=True) if token else None
+    except ValueError:
+        rule = "it was not returned by this service; leave it empty for the first page"
+        raise InvalidInput("page_token", rule) from None
 
 
 def lifetime(duration: Duration | None) -> timedelta:
@@ -87,3 +77,33 @@ def read_time(field: str, stamp: Timestamp) -> datetime:
     except (ValueError, OverflowError):
         allowed = "it must be seconds since 1970, before the year 10000"
         raise InvalidInput(field, f"{stamp.seconds} s is not a valid time; {allowed}") from None
+
+
+async def header_of(messages: AsyncIterator[Any]) -> Any:
+    """The header of an upload. Raises InvalidInput if the first message does not contain it."""
+    async for message in messages:
+        if message.WhichOneof("part") != "header":
+            raise InvalidInput("header", "the first message of an upload must contain the header")
+        return message.header
+    raise InvalidInput("header", "the stream is empty; send a header, then chunks")
+
+
+async def chunks_of(messages: AsyncIterator[Any], size_bytes: int) -> AsyncIterator[bytes]:
+    """Yield the data of the chunks after the header. Raises InvalidInput if they are out of order.
+
+    Args:
+        size_bytes: size of the whole file according to the header, which is checked; 0 if the header does not state it.
+    """
+    size = 0
+    async for message in messages:
+        if message.WhichOneof("part") != "chunk":
+            raise InvalidInput("chunk", "each message after the first must contain a chunk")
+        chunk = message.chunk
+        if chunk.offset != size:
+            raise InvalidInput("chunk.offset", f"{chunk.offset} is out of order; the next chunk starts at {size}")
+        size += len(chunk.data)
+        if size_bytes and size > size_bytes:
+            raise InvalidInput("chunk.data", f"the file is larger than the {size_bytes} bytes of the header")
+        yield chunk.data
+    if size_bytes and size != size_bytes:
+        raise InvalidInput("header.size_bytes", f"the header states {size_bytes} bytes, but {size} bytes were received")

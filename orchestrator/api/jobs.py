@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import threading
+from asyncio import sleep, to_thread
 from collections.abc import AsyncIterator, Sequence
 from datetime import datetime
 
@@ -12,7 +12,7 @@ from cachetools import LRUCache
 from orchestrator.api import fields, messages
 from orchestrator.api.auth import Tokens
 from orchestrator.api.convert import read_enum, to_proto
-from orchestrator.api.servicer import Servicer, call, in_thread, stream
+from orchestrator.api.servicer import Servicer, call, stream
 from orchestrator.domain.jobs import JobRecord, JobState
 from orchestrator.domain.stain_catalogue import STAINS
 from orchestrator.errors import InvalidInput
@@ -33,61 +33,56 @@ class JobServicer(Servicer, job_pb2_grpc.JobServiceServicer):
         self._replies_lock = threading.Lock()
 
     @call
-    async def CreateJob(self, request: job_pb2.CreateJobRequest, tenant: str) -> job_pb2.CreateJobResponse:
-        job = messages.read_job_request(request)
+    def CreateJob(self, request: job_pb2.CreateJobRequest, tenant: str) -> job_pb2.CreateJobResponse:
         try:
-            record = await in_thread(self.jobs.create, tenant, job)
+            record = self.jobs.create(tenant, messages.read_job_request(request))
         except InvalidInput as error:
-            raise messages.from_request(error, job.kind) from None
-        return job_pb2.CreateJobResponse(job=await self._reply(tenant, record))
+            raise messages.from_request(error, request) from None
+        return job_pb2.CreateJobResponse(job=self._reply(tenant, record))
 
     @call
-    async def GetJob(self, request: job_pb2.GetJobRequest, tenant: str) -> job_pb2.GetJobResponse:
-        record = await in_thread(self.jobs.get, tenant, request.job_id)
-        return job_pb2.GetJobResponse(job=await self._reply(tenant, record))
+    def GetJob(self, request: job_pb2.GetJobRequest, tenant: str) -> job_pb2.GetJobResponse:
+        return job_pb2.GetJobResponse(job=self._reply(tenant, self.jobs.get(tenant, request.job_id)))
 
     @call
-    async def ListJobs(self, request: job_pb2.ListJobsRequest, tenant: str) -> job_pb2.ListJobsResponse:
+    def ListJobs(self, request: job_pb2.ListJobsRequest, tenant: str) -> job_pb2.ListJobsResponse:
         size = fields.page_size(request.page_size)
         states = [read_enum(number, job_pb2.JobState.DESCRIPTOR, JobState, "states") for number in request.states]
-        before = _read_page_token(request.page_token)
-        records = await in_thread(self.records.list_jobs, tenant, states, dict(request.labels), before, size + 1)
-        page = records[:size]
-        more = len(records) > size
-        token = fields.write_page_token([page[-1].create_time.isoformat(), page[-1].id]) if more else ""
-        return job_pb2.ListJobsResponse(jobs=await in_thread(self._replies_to, tenant, page), next_page_token=token)
+        before = fields.read_page_token(request.page_token, tuple[datetime, str])
+        page = self.records.list_jobs(tenant, states, dict(request.labels), before, size + 1)
+        last = page[size - 1] if len(page) > size else None
+        token = fields.write_page_token(last.create_time, last.id) if last else ""
+        return job_pb2.ListJobsResponse(jobs=self._replies_to(tenant, page[:size]), next_page_token=token)
 
     @stream
     async def WatchJob(self, request: job_pb2.WatchJobRequest, tenant: str) -> AsyncIterator[job_pb2.WatchJobResponse]:
         sent = None
         while True:
-            revision = await in_thread(self.jobs.revision, tenant, request.job_id)
+            revision = await to_thread(self.jobs.revision, tenant, request.job_id)
             if revision != sent:
-                record = await in_thread(self.jobs.get, tenant, request.job_id)
-                yield job_pb2.WatchJobResponse(job=await self._reply(tenant, record))
+                record = await to_thread(self.jobs.get, tenant, request.job_id)
+                yield job_pb2.WatchJobResponse(job=await to_thread(self._reply, tenant, record))
                 if record.state.is_final:
                     return
                 sent = revision
-            await asyncio.sleep(WATCH_INTERVAL_S)
+            await sleep(WATCH_INTERVAL_S)
 
     @call
-    async def CancelJob(self, request: job_pb2.CancelJobRequest, tenant: str) -> job_pb2.CancelJobResponse:
-        record = await in_thread(self.jobs.cancel, tenant, request.job_id)
-        return job_pb2.CancelJobResponse(job=await self._reply(tenant, record))
+    def CancelJob(self, request: job_pb2.CancelJobRequest, tenant: str) -> job_pb2.CancelJobResponse:
+        return job_pb2.CancelJobResponse(job=self._reply(tenant, self.jobs.cancel(tenant, request.job_id)))
 
     @call
-    async def DeleteJob(self, request: job_pb2.DeleteJobRequest, tenant: str) -> job_pb2.DeleteJobResponse:
-        await in_thread(self.jobs.delete, tenant, request.job_id)
+    def DeleteJob(self, request: job_pb2.DeleteJobRequest, tenant: str) -> job_pb2.DeleteJobResponse:
+        self.jobs.delete(tenant, request.job_id)
         return job_pb2.DeleteJobResponse()
 
     @call
-    async def ListStains(self, _: job_pb2.ListStainsRequest, __: str) -> job_pb2.ListStainsResponse:
-        stains = [to_proto(stain, stain_pb2.NamedStain, None, color=stain.color.hex) for stain in STAINS.values()]
+    def ListStains(self, _: job_pb2.ListStainsRequest, __: str) -> job_pb2.ListStainsResponse:
+        stains = [to_proto(stain, stain_pb2.NamedStain, color=stain.color.hex) for stain in STAINS.values()]
         return job_pb2.ListStainsResponse(stains=stains)
 
-    async def _reply(self, tenant: str, record: JobRecord) -> job_pb2.Job:
-        replies: list[job_pb2.Job] = await in_thread(self._replies_to, tenant, [record])
-        return replies[0]
+    def _reply(self, tenant: str, record: JobRecord) -> job_pb2.Job:
+        return self._replies_to(tenant, [record])[0]
 
     def _replies_to(self, tenant: str, records: Sequence[JobRecord]) -> list[job_pb2.Job]:
         """The protos of jobs. Those of finished jobs come from memory unless the job's revision has changed."""
@@ -102,11 +97,3 @@ class JobServicer(Servicer, job_pb2_grpc.JobServiceServicer):
                 with self._replies_lock:
                     self._replies[job.record.id, job.record.revision] = reply
         return [replies[record.id] for record in records]
-
-
-def _read_page_token(token: str) -> tuple[datetime, str] | None:
-    try:
-        values = fields.read_page_token(token, 2)
-        return (datetime.fromisoformat(values[0]), values[1]) if values else None
-    except ValueError:
-        raise fields.invalid_page_token() from None

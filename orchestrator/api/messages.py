@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 from orchestrator.api.codecs import CODECS
 from orchestrator.api.convert import from_proto, to_proto
 from orchestrator.api.fields import read_time, required
 from orchestrator.api.status import status
-from orchestrator.domain.jobs import JobRecord
 from orchestrator.errors import InvalidInput
-from orchestrator.jobs.job import Job, JobRequest
-from orchestrator.jobs.plan import PIPELINE
+from orchestrator.jobs.job import PIPELINE, Job, JobRequest
 from orchestrator.jobs.stages import STAGES
 from orchestrator.protocol.heartwood.v1 import job_pb2, pipeline_pb2
 
@@ -21,33 +18,30 @@ ALWAYS_IN_PIPELINE = ("segment", "reconstruct")
 
 
 def read_job_request(request: job_pb2.CreateJobRequest) -> JobRequest:
-    """The requested job. Raises InvalidInput with the field's path from the request on."""
+    """The requested job. Raises InvalidInput with the field's path from the spec, or from the options of a stage."""
     spec = request.spec
     kind = spec.WhichOneof("stage")
-    try:
-        if kind is None:
-            raise InvalidInput("stage", f"no stage is set; set one of {', '.join(STAGES)} or {PIPELINE}")
-        on_mesh = kind != PIPELINE and STAGES[kind].takes_mesh
-        return from_proto(
-            spec,
-            JobRequest,
-            "",
-            kind=kind,
-            upload_id=spec.upload_id if on_mesh else required("upload_id", spec.upload_id),
-            options=_read_options(kind, spec),
-            deadline=read_time("deadline", spec.deadline) if spec.HasField("deadline") else None,
-            labels=dict(spec.labels),
-            request_id=request.request_id,
-        )
-    except InvalidInput as error:
-        raise from_request(error, kind) from None
+    if kind is None:
+        raise InvalidInput("stage", f"no stage is set; set one of {', '.join(STAGES)} or {PIPELINE}")
+    on_mesh = kind != PIPELINE and STAGES[kind].takes_mesh
+    return from_proto(
+        spec,
+        JobRequest,
+        "",
+        kind=kind,
+        upload_id=spec.upload_id if on_mesh else required("upload_id", spec.upload_id),
+        options=_read_options(kind, spec),
+        deadline=read_time("deadline", spec.deadline) if spec.HasField("deadline") else None,
+        labels=dict(spec.labels),
+        request_id=request.request_id,
+    )
 
 
-def from_request(error: InvalidInput, kind: str | None) -> InvalidInput:
-    """The same error, with the field's path from the request on."""
+def from_request(error: InvalidInput, request: job_pb2.CreateJobRequest) -> InvalidInput:
+    """An error of ``read_job_request`` or of ``JobService.create``, with the field's path from the request on."""
     if error.field == "request_id":
         return error
-    in_pipeline = kind == PIPELINE and error.field.partition(".")[0] in STAGES
+    in_pipeline = request.spec.WhichOneof("stage") == PIPELINE and error.field.partition(".")[0] in STAGES
     path = f"spec.{PIPELINE}.{error.field}" if in_pipeline else f"spec.{error.field}"
     return InvalidInput(path, error.description, **error.facts)
 
@@ -55,16 +49,11 @@ def from_request(error: InvalidInput, kind: str | None) -> InvalidInput:
 def write_job(job: Job) -> job_pb2.Job:
     """The proto of a job."""
     record = job.record
-    progress = {"queue_position": job.queue_position, "preview_asset_ids": record.previews}
-    message = to_proto(
-        record,
-        job_pb2.Job,
-        spec=_write_spec(record, job.options),
-        progress=to_proto(record, job_pb2.Progress, **progress),
-    )
+    queue = {"queue_position": job.queue_position, "preview_asset_ids": record.previews}
+    progress = to_proto(record, job_pb2.Progress, **queue)
+    message = to_proto(record, job_pb2.Job, spec=_write_spec(job), progress=progress)
     if record.failure:
-        failure = record.failure
-        message.error.CopyFrom(status(failure.reason, failure.message, failure.facts, failure.field))
+        message.error.CopyFrom(status(record.failure))
     if job.results:
         results = {name: CODECS[name].write_result(result, job) for name, result in job.results.items()}
         result = pipeline_pb2.PipelineResult(**results) if record.kind == PIPELINE else results[record.kind]
@@ -85,9 +74,8 @@ def _read_options(kind: str, spec: job_pb2.JobSpec) -> dict[str, Any]:
     return {name: CODECS[name].read_options(getattr(pipeline, name)) for name in STAGES if name in requested}
 
 
-def _write_spec(record: JobRecord, options: Mapping[str, Any]) -> job_pb2.JobSpec:
-    spec = to_proto(record, job_pb2.JobSpec)
-    messages = {name: CODECS[name].write_options(value) for name, value in options.items()}
-    stage = pipeline_pb2.PipelineOptions(**messages) if record.kind == PIPELINE else messages[record.kind]
-    getattr(spec, record.kind).CopyFrom(stage)
-    return spec
+def _write_spec(job: Job) -> job_pb2.JobSpec:
+    options = {name: CODECS[name].write_options(value) for name, value in job.options.items()}
+    kind = job.record.kind
+    stage = pipeline_pb2.PipelineOptions(**options) if kind == PIPELINE else options[kind]
+    return to_proto(job.record, job_pb2.JobSpec, **{kind: stage})

@@ -5,19 +5,20 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import tempfile
+from asyncio import to_thread
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from grpc.aio import ServicerContext
 
-from orchestrator.api import model_messages as messages
 from orchestrator.api.auth import Tokens
-from orchestrator.api.chunks import chunks_of, header_of
-from orchestrator.api.servicer import Servicer, call, in_thread, stream
-from orchestrator.domain.model_versions import ModelStatus
+from orchestrator.api.convert import from_proto, to_proto
+from orchestrator.api.fields import chunks_of, header_of
+from orchestrator.api.servicer import Servicer, call, stream
+from orchestrator.domain.model_versions import DeployOptions, ModelStatus, ModelVersion
 from orchestrator.domain.progress import Progress
 from orchestrator.errors import Canceled, InvalidInput, PermissionDenied
 from orchestrator.jobs.service import JobService
@@ -38,7 +39,7 @@ class ModelServicer(Servicer, model_pb2_grpc.ModelServiceServicer):
         self.settings = settings
 
     def tenant(self, context: ServicerContext) -> str:
-        """Return the caller's tenant. Raises PermissionDenied if it is not an operator."""
+        """The tenant of the caller. Raises PermissionDenied if it is not an operator."""
         tenant = super().tenant(context)
         if tenant not in self.settings.operators:
             remedy = "add it to HEARTWOOD_OPERATORS of the service"
@@ -46,24 +47,20 @@ class ModelServicer(Servicer, model_pb2_grpc.ModelServiceServicer):
         return tenant
 
     @call
-    async def ListModels(self, _: model_pb2.ListModelsRequest, __: str) -> model_pb2.ListModelsResponse:
-        statuses = await in_thread(self.rollout.models)
-        return model_pb2.ListModelsResponse(models=[messages.model_to_proto(status) for status in statuses])
+    def ListModels(self, _: model_pb2.ListModelsRequest, __: str) -> model_pb2.ListModelsResponse:
+        return model_pb2.ListModelsResponse(models=map(_model_to_proto, self.rollout.models()))
 
     @call
-    async def GetModelStatus(
-        self, request: model_pb2.GetModelStatusRequest, __: str
-    ) -> model_pb2.GetModelStatusResponse:
-        status = await in_thread(self.rollout.status, request.model)
-        return model_pb2.GetModelStatusResponse(model=messages.model_to_proto(status))
+    def GetModelStatus(self, request: model_pb2.GetModelStatusRequest, __: str) -> model_pb2.GetModelStatusResponse:
+        return model_pb2.GetModelStatusResponse(model=_model_to_proto(self.rollout.status(request.model)))
 
     @stream
     async def DeployModel(
         self, requests: AsyncIterator[model_pb2.DeployModelRequest], tenant: str
     ) -> AsyncIterator[model_pb2.DeployModelResponse]:
         header: model_pb2.DeployModelRequest.Header = await header_of(requests)
-        options = messages.deploy_options(header)
-        await in_thread(self.rollout.status, header.model)  # rejects an unknown model before the upload
+        options = _deploy_options(header)
+        await to_thread(self.rollout.status, header.model)  # rejects an unknown model before the upload
         with tempfile.TemporaryDirectory(prefix="candidate-", dir=self.settings.root) as folder:
             onnx_path = Path(folder) / "model.onnx"
             with onnx_path.open("wb") as file:
@@ -74,22 +71,48 @@ class ModelServicer(Servicer, model_pb2_grpc.ModelServiceServicer):
                 yield response
 
     @call
-    async def PromoteModel(self, request: model_pb2.PromoteModelRequest, tenant: str) -> model_pb2.PromoteModelResponse:
-        revision = messages.revision(request)
-        status = await in_thread(self.rollout.promote, request.model, request.version, revision, tenant)
-        return model_pb2.PromoteModelResponse(model=messages.model_to_proto(status))
+    def PromoteModel(self, request: model_pb2.PromoteModelRequest, tenant: str) -> model_pb2.PromoteModelResponse:
+        status = self.rollout.promote(request.model, request.version, _revision(request), tenant)
+        return model_pb2.PromoteModelResponse(model=_model_to_proto(status))
 
     @call
-    async def RollbackModel(
-        self, request: model_pb2.RollbackModelRequest, tenant: str
-    ) -> model_pb2.RollbackModelResponse:
-        status = await in_thread(self.rollout.rollback, request.model, messages.revision(request), tenant)
-        return model_pb2.RollbackModelResponse(model=messages.model_to_proto(status))
+    def RollbackModel(self, request: model_pb2.RollbackModelRequest, tenant: str) -> model_pb2.RollbackModelResponse:
+        status = self.rollout.rollback(request.model, _revision(request), tenant)
+        return model_pb2.RollbackModelResponse(model=_model_to_proto(status))
 
     @call
-    async def RetireModel(self, request: model_pb2.RetireModelRequest, __: str) -> model_pb2.RetireModelResponse:
-        status = await in_thread(self.rollout.retire, request.model, request.version)
-        return model_pb2.RetireModelResponse(model=messages.model_to_proto(status))
+    def RetireModel(self, request: model_pb2.RetireModelRequest, __: str) -> model_pb2.RetireModelResponse:
+        status = self.rollout.retire(request.model, request.version)
+        return model_pb2.RetireModelResponse(model=_model_to_proto(status))
+
+
+def _deploy_options(header: model_pb2.DeployModelRequest.Header) -> DeployOptions:
+    converted: dict[str, Any] = {"promote": not header.no_promote}
+    if header.HasField("shadow_timeout"):
+        converted["shadow_timeout_s"] = header.shadow_timeout.ToTimedelta().total_seconds()
+    return from_proto(header, DeployOptions, "header", **converted)
+
+
+def _revision(request: model_pb2.PromoteModelRequest | model_pb2.RollbackModelRequest) -> int | None:
+    """The revision that the caller expects, or None."""
+    if request.revision < 0:
+        raise InvalidInput("revision", f"{request.revision} is not allowed; it must be at least 0, or absent")
+    return request.revision if request.HasField("revision") else None
+
+
+def _model_to_proto(status: ModelStatus) -> model_pb2.Model:
+    pointer = status.pointer
+    versions = [_version_to_proto(version, serves=version.version == pointer.version) for version in status.versions]
+    numbers = {"serving_version": pointer.version, "rollback_version": pointer.previous}
+    return to_proto(pointer, model_pb2.Model, name=status.model, versions=versions, **numbers)
+
+
+def _version_to_proto(version: ModelVersion, *, serves: bool) -> model_pb2.ModelVersion:
+    converted: dict[str, Any] = {"state": model_pb2.MODEL_VERSION_STATE_SERVING} if serves else {}
+    if version.report:
+        against = version.report.against
+        converted["report"] = to_proto(version.report, model_pb2.ModelReport, against_version=against)
+    return to_proto(version, model_pb2.ModelVersion, **converted)
 
 
 async def _receive_file(
@@ -105,7 +128,7 @@ async def _receive_file(
         size += len(chunk)
         _check_size("chunk.data", size, max_bytes)
         digest.update(chunk)
-        await in_thread(file.write, chunk)
+        await to_thread(file.write, chunk)
     if not size:
         raise InvalidInput("chunk", "the upload is empty; send a header, then the ONNX file in chunks")
     if header.sha256 and digest.hexdigest() != header.sha256:
@@ -153,4 +176,4 @@ async def _stream_progress(deploy: Callable[[Progress], ModelStatus]) -> AsyncIt
         if not work.done():
             await asyncio.wait([work])  # the caller deletes the uploaded file afterwards
         executor.shutdown(wait=False)
-    yield model_pb2.DeployModelResponse(fraction=1.0, message="done", model=messages.model_to_proto(status))
+    yield model_pb2.DeployModelResponse(fraction=1.0, message="done", model=_model_to_proto(status))

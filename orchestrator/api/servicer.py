@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
+from asyncio import to_thread
 from collections.abc import AsyncIterator, Callable
-from functools import wraps
+from functools import partial, wraps
+from inspect import iscoroutinefunction
 from typing import Any, NoReturn
 
 import structlog
@@ -13,8 +14,8 @@ from grpc.aio import AbortError, ServicerContext
 from grpc_status import rpc_status
 
 from orchestrator.api.auth import Tokens
-from orchestrator.api.status import grpc_code, status
-from orchestrator.errors import HeartwoodError, InvalidInput
+from orchestrator.api.status import status
+from orchestrator.jobs.job import failure_of
 from orchestrator.jobs.service import JobService
 
 log = structlog.get_logger()
@@ -36,13 +37,14 @@ class Servicer:
 
 
 def call(method: Callable[..., Any]) -> Callable[..., Any]:
-    """Decorate an RPC with a single response."""
+    """Decorate an RPC with a single response. A blocking method runs in a thread, outside the event loop."""
+    run = method if iscoroutinefunction(method) else partial(to_thread, method)
 
     @wraps(method)
     async def wrapped(self: Servicer, request: Any, context: ServicerContext) -> Any:
         started = time.monotonic()
         try:
-            response = await method(self, request, self.tenant(context))
+            response = await run(self, request, self.tenant(context))
             log.info("rpc", method=method.__name__, ms=round(1000 * (time.monotonic() - started), 1))
             return response
         except Exception as error:  # noqa: BLE001 - every error becomes a gRPC status, without a stack trace
@@ -65,21 +67,14 @@ def stream(method: Callable[..., AsyncIterator[Any]]) -> Callable[..., AsyncIter
     return wrapped
 
 
-async def in_thread(function: Callable[..., Any], *arguments: Any) -> Any:
-    """Run a blocking function (database, disk) outside the event loop."""
-    return await asyncio.to_thread(function, *arguments)
-
-
 async def _abort(context: ServicerContext, method: str, error: Exception) -> NoReturn:
     if isinstance(error, AbortError):
         raise error
-    if isinstance(error, HeartwoodError):
-        field = error.field if isinstance(error, InvalidInput) else ""
-        response = status(error.reason, error.message, error.facts, field)
-        log.info("rpc_refused", method=method, reason=error.reason)
-    else:
-        response = status("INTERNAL", "the call failed because of an internal error; see the log of the service", {})
+    failure = failure_of(error, "call")
+    if failure.reason == "INTERNAL":
         log.error("rpc_failed", method=method, exc_info=error)
-    details = rpc_status.to_status(response)
-    await context.abort(grpc_code(response.code), details.details, tuple(details.trailing_metadata))
+    else:
+        log.info("rpc_refused", method=method, reason=failure.reason)
+    response = rpc_status.to_status(status(failure))
+    await context.abort(response.code, response.details, tuple(response.trailing_metadata))
     raise AssertionError("abort always raises")

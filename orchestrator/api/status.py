@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import grpc
 from google.rpc import code_pb2, error_details_pb2, status_pb2
 
-DOMAIN = "heartwood"
+from orchestrator.domain.jobs import Failure
 
+DOMAIN = "heartwood"
 CODES: dict[str, int] = {
     "INVALID_INPUT": code_pb2.INVALID_ARGUMENT,
     "NO_WOOD_FOUND": code_pb2.FAILED_PRECONDITION,
@@ -31,16 +31,12 @@ CODES: dict[str, int] = {
 """Reason → google.rpc.Code. A test checks that it contains every reason of the error hierarchy."""
 
 
-def status(reason: str, message: str, facts: dict[str, str], field: str = "") -> status_pb2.Status:
+def status(failure: Failure) -> status_pb2.Status:
     """The ``google.rpc.Status`` with ErrorInfo, and with BadRequest if a field is invalid."""
+    reason, message, field = failure.reason, failure.message, failure.field
     result = status_pb2.Status(code=CODES[reason], message=message)
-    result.details.add().Pack(error_details_pb2.ErrorInfo(reason=reason, domain=DOMAIN, metadata=facts))
+    result.details.add().Pack(error_details_pb2.ErrorInfo(reason=reason, domain=DOMAIN, metadata=failure.facts))
     if field:
         violation = error_details_pb2.BadRequest.FieldViolation(field=field, description=message, reason=reason)
         result.details.add().Pack(error_details_pb2.BadRequest(field_violations=[violation]))
     return result
-
-
-def grpc_code(number: int) -> grpc.StatusCode:
-    """google.rpc.Code → grpc.StatusCode."""
-    return next(code for code in grpc.StatusCode if code.value[0] == number)

@@ -8,16 +8,18 @@ import uuid
 from collections.abc import Iterator, Mapping
 from datetime import timedelta
 from pathlib import PurePosixPath, PureWindowsPath
-from typing import Any
+from typing import Any, TypeVar
 
 from orchestrator.domain.assets import Asset
 from orchestrator.errors import FailedPrecondition, InvalidInput, NotFound, ResourceExhausted
 from orchestrator.jobs.dependencies import Dependencies
 from orchestrator.stages import intake
 
+Value = TypeVar("Value")
+
 UPLOAD_KINDS = ("photo", "mask", "model")
 RECONSTRUCTED_MESH = "model.glb"
-"""Name of the GLB that a reconstruct job makes. The other files of its group are the same mesh in other formats."""
+"""The GLB of a reconstruct job. The other meshes of its group are the same mesh in other formats."""
 MAX_NAME = 120
 
 
@@ -30,13 +32,7 @@ class AssetService:
         self._blobs = dependencies.blobs
 
     def check_upload(self, tenant: str, upload_id: str, kind: str, size_bytes: int) -> None:
-        """Check an upload before its bytes are received.
-
-        Raises:
-            InvalidInput: the kind or the size is not allowed.
-            NotFound: the tenant has no such upload.
-            ResourceExhausted: the upload has the maximum number of photos.
-        """
+        """Check an upload before its bytes are received. Raises InvalidInput, NotFound or ResourceExhausted."""
         if kind not in UPLOAD_KINDS:
             raise InvalidInput("header.kind", f"{kind!r} can't be uploaded; allowed are PHOTO, MASK and MODEL")
         most = intake.MAX_MESH_BYTES if kind == "model" else intake.MAX_BYTES
@@ -58,7 +54,7 @@ class AssetService:
         name = _safe_name(filename, kind)
         width = height = 0
         if kind == "model":
-            mesh = intake.check_mesh_file(data, name, "data", blender=self._settings.blender)
+            mesh = intake.check_mesh(data, name, "data", blender=self._settings.blender)
             media_type = mesh.media_type
             name = f"{PurePosixPath(name).stem}.{'zip' if mesh.archive else mesh.format.value}"
         else:
@@ -67,33 +63,26 @@ class AssetService:
         id, group_id = str(uuid.uuid4()), upload_id or str(uuid.uuid4())
         content = (media_type, len(data), self._blobs.put(tenant, data), width, height)
         asset = self._records.add_asset(Asset(id, tenant, group_id, kind, name, *content))
-        # A concurrent deletion of the last asset with the same bytes may have deleted the blob.
-        self._blobs.put(tenant, data)
+        self._blobs.put(tenant, data)  # again, in case that the last asset with the same bytes was deleted meanwhile
         return asset
 
     def photos(self, tenant: str, upload_id: str) -> list[Asset]:
         """The photos of an upload in upload order. Raises NotFound if the tenant has no such upload."""
         assets = [asset for kind in UPLOAD_KINDS for asset in self._records.group(tenant, upload_id, kind)]
-        if not assets:
-            raise NotFound("upload", upload_id)
+        existing(assets, "upload", upload_id)
         return [asset for asset in assets if asset.kind == "photo"]
 
     def mesh(self, tenant: str, model_id: str, field: str) -> Asset:
         """The file of a 3D model: the uploaded file, or the GLB that a job made."""
         if not model_id:
             raise InvalidInput(field, "it is empty; set the id of an uploaded 3D model or of one that a job made")
-        meshes = self._records.group(tenant, model_id, "model")
-        if not meshes:
-            raise NotFound("model", model_id)
+        meshes = existing(self._records.group(tenant, model_id, "model"), "model", model_id)
         glb = "model/gltf-binary"
         return min(meshes, key=lambda asset: (asset.name != RECONSTRUCTED_MESH, asset.media_type != glb))
 
     def get(self, tenant: str, asset_id: str) -> Asset:
         """The asset. Raises NotFound if the tenant has no such asset."""
-        asset = self._records.asset(tenant, asset_id)
-        if asset is None:
-            raise NotFound("asset", asset_id)
-        return asset
+        return existing(self._records.asset(tenant, asset_id), "asset", asset_id)
 
     def read(self, asset: Asset, offset: int) -> Iterator[bytes]:
         """Yield the bytes of an asset from ``offset`` on, in chunks."""
@@ -111,6 +100,13 @@ class AssetService:
                 raise FailedPrecondition(f"job {job.id} uses this file; cancel the job first", job=job.id)
         for sha256 in self._records.delete_asset(asset):
             self._blobs.delete(tenant, sha256)
+
+
+def existing(value: Value | None, kind: str, id: str) -> Value:
+    """The value that was read from the database. Raises NotFound if it is None or empty."""
+    if not value:
+        raise NotFound(kind, id)
+    return value
 
 
 def _uses_mask(options: Mapping[str, Any], asset_id: str) -> bool:

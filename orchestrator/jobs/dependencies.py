@@ -39,11 +39,3 @@ class Dependencies:
     def work_folder(self, job_id: str) -> Path:
         """The working folder of a job's programs. It is deleted when the job ends."""
         return self.settings.root / "work" / job_id
-
-
-def open_stores(settings: Settings) -> tuple[Records, Blobs]:
-    """Open the records and the blobs that the settings name."""
-    root: Path = settings.root
-    root.mkdir(parents=True, exist_ok=True, mode=0o700)
-    records = Records.open(settings.database_url, root / "heartwood.sqlite")
-    return records, Blobs.open(settings.blob_url, settings.blob_options, root / "blobs")

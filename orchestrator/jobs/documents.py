@@ -17,9 +17,9 @@ type_adapter: Callable[[Any], TypeAdapter[Any]] = cache(TypeAdapter)
 """The adapter of a type. Building one takes milliseconds."""
 
 
-def to_json(value: object) -> JsonObject:
-    """The JSON document of a dataclass."""
-    document: JsonObject = type_adapter(type(value)).dump_python(value, mode="json")
+def to_json(value: object, kind: object = None) -> JsonObject:
+    """The JSON document of a dataclass. ``kind`` is its type, which is required if the dataclass is generic."""
+    document: JsonObject = type_adapter(kind or type(value)).dump_python(value, mode="json")
     return document
 
 

@@ -1,17 +1,25 @@
-"""A request to create a job, and a job with everything that a reply about it contains."""
+"""A job: its request, the stages that it runs, and its typed options and results."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cached_property
+from itertools import accumulate, pairwise
 from typing import Any
 
 from orchestrator.domain.assets import Asset
-from orchestrator.domain.jobs import JobRecord, Priority
+from orchestrator.domain.jobs import Failure, JobRecord, JsonObject, Priority
 from orchestrator.domain.quality import Quality
-from orchestrator.jobs.plan import options_document
-from orchestrator.jobs.step import digest, group_id
+from orchestrator.errors import HeartwoodError, InvalidInput
+from orchestrator.jobs.documents import from_json, to_json
+from orchestrator.jobs.stage import Stage
+from orchestrator.jobs.stages import STAGES
+from orchestrator.jobs.step import Span, digest, group_id
+
+PIPELINE = "pipeline"
+"""The job kind that runs several stages. The other job kinds are the names of the stages."""
 
 
 @dataclass(frozen=True)
@@ -39,11 +47,9 @@ class JobRequest:
 
 @dataclass(frozen=True)
 class Job:
-    """A job record with its typed options and results."""
+    """A job record with its files and its place in the queue."""
 
     record: JobRecord
-    options: Mapping[str, Any]  # options of each requested stage, by name
-    results: Mapping[str, Any]  # result of each requested stage, by name; empty unless the job succeeded
     assets: Mapping[str, Asset]  # files that the job made, by id; deleted files are missing
     queue_position: int
 
@@ -51,3 +57,58 @@ class Job:
     def group_id(self) -> str:
         """The group of the job's files."""
         return group_id(self.record.id)
+
+    @cached_property
+    def options(self) -> dict[str, Any]:
+        """The options of each requested stage, by name."""
+        return options_of(self.record)
+
+    @cached_property
+    def results(self) -> dict[str, Any]:
+        """The result of each requested stage, by name; empty unless the job succeeded."""
+        documents = self.record.result or {}
+        return {name: from_json(stage.result, documents[name]) for name, stage in STAGES.items() if documents.get(name)}
+
+
+@dataclass(frozen=True)
+class PlannedStage:
+    """One stage that a job runs."""
+
+    stage: Stage[Any, Any]
+    options: Any
+    span: Span
+    requested: bool  # False for a stage that runs only because another one requires it
+
+
+def planned_stages(options: Mapping[str, Any]) -> list[PlannedStage]:
+    """The stages to run for the requested ``options``, in order, with their intervals of the job's progress."""
+    complete = dict(options)
+    for name in options:
+        complete = {**STAGES[name].requires, **complete}
+    stages = [stage for stage in STAGES.values() if stage.name in complete]
+    total = sum(stage.weight for stage in stages)
+    spans = pairwise(accumulate((stage.weight / total for stage in stages), initial=0.0))
+    return [
+        PlannedStage(stage, complete[stage.name], span, stage.name in options)
+        for stage, span in zip(stages, spans, strict=True)
+    ]
+
+
+def options_document(kind: str, options: Mapping[str, Any]) -> JsonObject:
+    """The JSON document of a job's options: of its stage, or of each stage of a pipeline by name."""
+    documents = {name: to_json(options[name]) for name in STAGES if name in options}
+    return documents if kind == PIPELINE else documents[kind]
+
+
+def options_of(job: JobRecord) -> dict[str, Any]:
+    """The options of each requested stage of a job, by name."""
+    documents = job.options if job.kind == PIPELINE else {job.kind: job.options}
+    return {name: from_json(stage.options, documents[name]) for name, stage in STAGES.items() if documents.get(name)}
+
+
+def failure_of(error: BaseException, work: str) -> Failure:
+    """What the caller learns about the ``error`` of ``work``. The message of an unexpected error is not disclosed."""
+    if isinstance(error, HeartwoodError):
+        field = error.field if isinstance(error, InvalidInput) else ""
+        return Failure(error.reason, error.message, field, error.facts)
+    return Failure("INTERNAL", f"the {work} failed because of an internal error; see the log of the service")

@@ -25,7 +25,7 @@ REVISION = 6
 
 @dataclass(frozen=True)
 class PhotoResult:
-    """What the results of all stages state about one photo."""
+    """The part of a stage's result on one photo that all stages have."""
 
     photo_asset_id: str
     width: int
@@ -34,15 +34,14 @@ class PhotoResult:
 
 
 class PhotoResults:
-    """A result that consists of one result per photo."""
+    """The base of the results that consist of one result per photo."""
 
     photos: tuple[Any, ...]
 
     @property
-    def model_versions(self) -> dict[str, str]:
-        """The version of each model that contributed."""
-        versions: dict[str, str] = self.photos[0].model_versions
-        return versions
+    def model_versions(self) -> Any:
+        """The version of each model that contributed, by name."""
+        return self.photos[0].model_versions
 
 
 @dataclass(frozen=True)
@@ -60,7 +59,7 @@ class PhotoStep:
 
     def pixels(self) -> Image:
         """The upright photo, sRGB."""
-        return intake.read_photo(self.step.read(self.asset.sha256), max_side=self.max_side).srgb
+        return intake.read_photo(self.step.read(self.asset.sha256), max_side=self.max_side)
 
     def maps(self, analysis: str) -> MaterialMaps:
         """The model outputs that ``analyze`` stored."""
@@ -76,26 +75,17 @@ class PhotoStep:
     def store_images(
         self, images: Mapping[str, Image | NDArray[np.uint16] | None], format: ImageFormat, field: str
     ) -> dict[str, StoredFile]:
-        """Encode and store the images that are not None; return the stored files by name.
-
-        Args:
-            field: path of the option ``format``, for errors.
-        """
-        files = {}
-        for name, image in images.items():
-            if image is not None:
-                height, width = image.shape[:2]
-                files[name] = self.step.store(*intake.encode_result(image, format, field), width, height)
-        return files
+        """Encode and store the images that are not None, by name. ``field`` is the path of ``format``, for errors."""
+        return {
+            name: self.step.store(*intake.encode_result(image, format, field), image.shape[1], image.shape[0])
+            for name, image in images.items()
+            if image is not None
+        }
 
     def publish(
         self, files: Mapping[str, StoredFile], versions: Mapping[str, str], kind: str, **kinds: str
     ) -> dict[str, str]:
-        """Publish files under the photo's folder; return the asset ids by name.
-
-        Args:
-            kinds: asset kinds, by name, of the files that are not of the asset kind ``kind``.
-        """
+        """Publish files of the asset kind ``kind``, or of those in ``kinds`` by name; return the asset ids by name."""
         ids = {}
         for name, file in files.items():
             path = f"photo-{self.index}/{name}.{file.media_type.rpartition('/')[2]}"
@@ -106,15 +96,13 @@ class PhotoStep:
 def analyze(photo: PhotoStep, pinned: Mapping[str, str]) -> str:
     """Run the material models on the photo and return the SHA-256 of the packed maps.
 
-    Args:
-        pinned: the model versions with which the job began. A version that has been retired since is replaced by the
-            serving one.
+    A version in ``pinned``, with which the job began, is replaced by the serving one if it has been retired since.
     """
     dependencies, step = photo.step.dependencies, photo.step
     versions = dependencies.models.versions(pinned)
 
     def make() -> Cached[None]:
-        timeout_s = min(step.progress.remaining_s(), dependencies.settings.triton_timeout_s)
+        timeout_s = min(step.remaining_s(), dependencies.settings.triton_timeout_s)
         packed = analysis_stage.analyze(photo.pixels(), dependencies.models, step.quality, timeout_s, versions)
         return Cached({"maps": step.store(packed, "application/octet-stream")}, None)
 

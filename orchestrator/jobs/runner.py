@@ -16,18 +16,15 @@ from orchestrator.jobs.workflow import APPLICATION_VERSION, JobWorkflow
 
 log = structlog.get_logger()
 
-QUEUE = "jobs"
-QUEUE_POLL_S = 0.1
-WEBHOOK_QUEUE = "webhooks"
-WEBHOOK_POLL_S = 0.5
-WEBHOOK_CONCURRENCY = 4
+JOBS = "jobs"
+WEBHOOKS = "webhooks"
 WEBHOOK_ID = "webhook-"
 """Prefix of the workflow id of a webhook. The job id follows."""
 SWEEP_INTERVAL_S = 1.0
 
 
 class Runner:
-    """Starts the engine, enqueues jobs and stops the engine. There is one per process, as with DBOS itself."""
+    """The engine and its queues. A process has at most one, as with DBOS itself."""
 
     def __init__(self, dependencies: Dependencies) -> None:
         self.dependencies = dependencies
@@ -51,9 +48,8 @@ class Runner:
     def start(self) -> None:
         """Launch the engine. Interrupted jobs continue at the interrupted step."""
         DBOS.launch()
-        workers = self.dependencies.settings.workers
-        DBOS.register_queue(QUEUE, worker_concurrency=workers, polling_interval_sec=QUEUE_POLL_S)
-        DBOS.register_queue(WEBHOOK_QUEUE, worker_concurrency=WEBHOOK_CONCURRENCY, polling_interval_sec=WEBHOOK_POLL_S)
+        DBOS.register_queue(JOBS, worker_concurrency=self.dependencies.settings.workers, polling_interval_sec=0.1)
+        DBOS.register_queue(WEBHOOKS, worker_concurrency=4, polling_interval_sec=0.5)
         active = self.dependencies.records.active_jobs()
         self._delete_work_folders(keep={job.id for job in active})
         self._restart_older_workflows()
@@ -70,7 +66,7 @@ class Runner:
     def enqueue(self, job: JobRecord) -> None:
         """Enqueue a job. The workflow id is the job id, so that enqueueing twice has no effect."""
         with SetWorkflowID(job.id), SetEnqueueOptions(priority=int(job.priority)):
-            DBOS.enqueue_workflow(QUEUE, self._workflow.run, job.id)
+            DBOS.enqueue_workflow(JOBS, self._workflow.run, job.id)
 
     def drop(self, job_id: str) -> None:
         """Remove a job that has not started from the queue."""
@@ -78,7 +74,7 @@ class Runner:
 
     def _enqueue_webhook(self, job_id: str) -> None:
         with SetWorkflowID(WEBHOOK_ID + job_id):
-            DBOS.enqueue_workflow(WEBHOOK_QUEUE, self._webhooks.deliver, job_id)
+            DBOS.enqueue_workflow(WEBHOOKS, self._webhooks.deliver, job_id)
 
     def _restart_older_workflows(self) -> None:
         """Delete unfinished workflows of another version of this executor, and enqueue their webhooks again.

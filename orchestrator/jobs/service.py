@@ -9,12 +9,11 @@ from typing import TYPE_CHECKING
 
 from orchestrator.domain.assets import Asset
 from orchestrator.domain.jobs import Failure, JobChange, JobRecord, JobRevision, JobState
-from orchestrator.errors import AlreadyExists, FailedPrecondition, InvalidInput, NotFound, ResourceExhausted
-from orchestrator.jobs.assets import AssetService
+from orchestrator.errors import AlreadyExists, FailedPrecondition, InvalidInput, ResourceExhausted
+from orchestrator.jobs.assets import AssetService, existing
 from orchestrator.jobs.dependencies import Dependencies
 from orchestrator.jobs.documents import copy_fields
-from orchestrator.jobs.job import Job, JobRequest
-from orchestrator.jobs.plan import PIPELINE, options_document, options_of, results_of
+from orchestrator.jobs.job import PIPELINE, Job, JobRequest, options_document
 from orchestrator.jobs.stage import JobInput
 from orchestrator.jobs.stages import STAGES
 from orchestrator.jobs.webhooks import check_webhook_url
@@ -33,6 +32,7 @@ class JobService:
 
     def __init__(self, dependencies: Dependencies, runner: Runner) -> None:
         self.dependencies = dependencies
+        self._records = dependencies.records
         self.runner = runner
         self.assets = AssetService(dependencies)
 
@@ -47,11 +47,10 @@ class JobService:
         """
         if len(request.request_id) > MAX_REQUEST_ID:
             raise InvalidInput("request_id", f"{len(request.request_id)} characters; at most {MAX_REQUEST_ID}")
-        records = self.dependencies.records
-        job = records.job_of_request(tenant, request.request_id) if request.request_id else None
+        job = self._records.job_of_request(tenant, request.request_id) if request.request_id else None
         if job is None:
             most = self.dependencies.settings.max_active_jobs
-            job, is_new = records.add_job(self._new_record(tenant, request), most)
+            job, is_new = self._records.add_job(self._new_record(tenant, request), most)
             if job is None:
                 reached = f"the tenant has {most} queued or running jobs, which is the maximum"
                 raise ResourceExhausted(f"{reached}; wait until one has ended", most=most)
@@ -65,40 +64,29 @@ class JobService:
 
     def get(self, tenant: str, job_id: str) -> JobRecord:
         """The job. Raises NotFound if the tenant has no such job."""
-        job = self.dependencies.records.job(tenant, job_id)
-        if job is None:
-            raise NotFound("job", job_id)
-        return job
+        return existing(self._records.job(tenant, job_id), "job", job_id)
 
     def revision(self, tenant: str, job_id: str) -> JobRevision:
         """The revision and state of the job, which is cheaper than the job. Raises NotFound if there is none."""
-        revision = self.dependencies.records.job_revision(tenant, job_id)
-        if revision is None:
-            raise NotFound("job", job_id)
-        return revision
+        return existing(self._records.job_revision(tenant, job_id), "job", job_id)
 
     def load(self, tenant: str, records: Sequence[JobRecord]) -> list[Job]:
-        """Add options, results, files and queue positions to jobs, in a constant number of queries."""
+        """Add files and queue positions to jobs, in a constant number of queries."""
         queued = [record.id for record in records if record.state is JobState.QUEUED]
         succeeded = [record.id for record in records if record.state is JobState.SUCCEEDED]
-        positions = self.dependencies.records.queue_positions(queued)
-        assets = self.dependencies.records.assets_of_jobs(tenant, succeeded)
-        results = {record.id: results_of(record) for record in records if record.state is JobState.SUCCEEDED}
-        return [
-            Job(record, options_of(record), results.get(record.id, {}), assets, positions.get(record.id, 0))
-            for record in records
-        ]
+        positions = self._records.queue_positions(queued)
+        assets = self._records.assets_of_jobs(tenant, succeeded)
+        return [Job(record, assets, positions.get(record.id, 0)) for record in records]
 
     def cancel(self, tenant: str, job_id: str) -> JobRecord:
         """Request the end of a job: a queued job ends at once, a running job when its work has stopped."""
         self.get(tenant, job_id)
-        records = self.dependencies.records
         now, message = datetime.now(UTC), "canceled before it started"
         end: JobChange = {"state": JobState.CANCELED, "cancel_requested": True, "end_time": now, "message": message}
-        if records.change_job(job_id, (JobState.QUEUED,), **end):
+        if self._records.change_job(job_id, (JobState.QUEUED,), **end):
             self.runner.drop(job_id)
         else:
-            records.change_job(job_id, (JobState.RUNNING,), cancel_requested=True)
+            self._records.change_job(job_id, (JobState.RUNNING,), cancel_requested=True)
         return self.get(tenant, job_id)
 
     def delete(self, tenant: str, job_id: str) -> None:
@@ -106,16 +94,16 @@ class JobService:
         job = self.get(tenant, job_id)
         if not job.state.is_final:
             raise FailedPrecondition(f"the job is {job.state.value}; cancel it first", state=job.state.value)
-        for sha256 in self.dependencies.records.delete_job(tenant, job_id):
+        for sha256 in self._records.delete_job(tenant, job_id):
             self.dependencies.blobs.delete(tenant, sha256)
 
     def expire(self) -> None:
         """Fail the queued jobs whose deadline has passed. Running jobs check their own deadline."""
         now = datetime.now(UTC)
         failure = Failure("DEADLINE_EXCEEDED", "the job's deadline passed before it could start")
-        records = self.dependencies.records
-        for job in records.expired_jobs(now):
-            if records.change_job(job.id, (JobState.QUEUED,), state=JobState.FAILED, end_time=now, failure=failure):
+        failed: JobChange = {"state": JobState.FAILED, "end_time": now, "failure": failure}
+        for job in self._records.expired_jobs(now):
+            if self._records.change_job(job.id, (JobState.QUEUED,), **failed):
                 self.runner.drop(job.id)
 
     def _new_record(self, tenant: str, request: JobRequest) -> JobRecord:
@@ -145,8 +133,8 @@ class JobService:
         if request.kind != PIPELINE and STAGES[request.kind].takes_mesh:
             field = f"{request.kind}.model_id"
             if request.upload_id:
-                remedy = f"leave upload_id empty and set {field}"
-                raise InvalidInput("upload_id", f"a {request.kind} job works on a 3D model; {remedy}")
+                rule = f"a {request.kind} job works on a 3D model"
+                raise InvalidInput("upload_id", f"{rule}; leave upload_id empty and set {field}")
             return (self.assets.mesh(tenant, request.options[request.kind].model_id, field),)
         photos = self.assets.photos(tenant, request.upload_id)
         if not photos:

@@ -10,22 +10,23 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Generic, TypeVar, TypeVarTuple
 
+import structlog
 from dbos import DBOS, StepOptions
 
 from orchestrator.domain.assets import Asset
 from orchestrator.domain.segment import DetectorCost
-from orchestrator.errors import HeartwoodError
+from orchestrator.errors import Canceled, HeartwoodError
 from orchestrator.jobs.dependencies import Dependencies
 from orchestrator.jobs.photo_step import PhotoStep, analyze
-from orchestrator.jobs.progress import WHOLE, Span, subspan
-from orchestrator.jobs.step import Step
+from orchestrator.jobs.step import WHOLE, Span, Step, subspan
 
+log = structlog.get_logger()
 Options = TypeVar("Options")
 Result = TypeVar("Result")
 Args = TypeVarTuple("Args")
 
 ANALYSIS_END = 0.4
-"""The part of a photo's progress that its analysis covers, which comes first."""
+"""The end of the analysis, which comes first, in the progress of a photo."""
 
 
 @dataclass(frozen=True)
@@ -52,46 +53,52 @@ class StageRun(Generic[Options]):
     versions: Mapping[str, str]  # model → version with which the job began; later promotions do not change it
     options: Options
     span: Span = WHOLE
-    results: tuple[object, ...] = ()  # of the earlier stages
+    results: Mapping[str, Any] = field(default_factory=dict)  # of the earlier stages, by name
     made_mesh: str = ""  # asset id of the mesh that an earlier stage made
-    about: str = ""  # what the steps work on, for people
+    about: str = ""  # what the steps work on, for people, such as "photo 1 of 3"
 
     @property
     def mesh(self) -> str:
         """Asset id of the mesh to work on: made by an earlier stage, or the input of the job."""
         return self.made_mesh or self.inputs[0]
 
-    def result(self, kind: type[Result]) -> Result | None:
-        """The result of an earlier stage, or None if the job does not contain it."""
-        return next((result for result in self.results if isinstance(result, kind)), None)
+    def step(self, name: str, function: Callable[[Step, *Args], Result], *args: *Args, span: Span = WHOLE) -> Result:
+        """Run ``function`` as a durable step, which never runs again once it has finished, and return its result.
 
-    def within(self, start: float, end: float) -> StageRun[Options]:
-        """The same stage, for steps that cover the interval [start, end] of its progress."""
-        return replace(self, span=subspan(self.span, start, end))
+        Args:
+            span: the interval of the stage's progress that the step covers.
+        """
+
+        def execute() -> Result:
+            job = self.dependencies.records.job(None, self.job_id)
+            if job is None:
+                raise Canceled("the job was deleted")
+            step = Step(self.dependencies, job, name, subspan(self.span, *span))
+            step.progress(0.0, f"{self.about}: {name}" if self.about else name)
+            log.info("step_started", job=job.id, step=name, about=self.about)
+            try:
+                result = function(step, *args)
+            finally:
+                step.publish_logs()
+            log.info("step_finished", job=job.id, step=name, about=self.about)
+            return result
+
+        return durable(name, execute)
 
     def analyzed_photos(self) -> Iterator[tuple[PhotoRun[Options], str]]:
         """Analyze each photo and yield it with its analysis. Each covers an equal interval of the stage's progress."""
         count = len(self.inputs)
         for index in range(count):
-            run = replace(self.within(index / count, (index + 1) / count), about=f"photo {index + 1} of {count}")
-            photo = PhotoRun(run, index)
-            yield photo, photo.within(0.0, ANALYSIS_END).step("analyze", analyze, self.versions)
+            span = subspan(self.span, index / count, (index + 1) / count)
+            photo = PhotoRun(replace(self, span=span, about=f"photo {index + 1} of {count}"), index)
+            yield photo, photo.step("analyze", analyze, self.versions, span=(0.0, ANALYSIS_END))
 
     def each_photo(self, name: str, function: Callable[[PhotoStep, str, Options], Result]) -> tuple[Result, ...]:
         """Analyze each photo, then run ``function`` on the photo and its analysis as the step ``name``."""
         return tuple(
-            photo.within(ANALYSIS_END, 1.0).step(name, function, analysis, self.options)
+            photo.step(name, function, analysis, self.options, span=(ANALYSIS_END, 1.0))
             for photo, analysis in self.analyzed_photos()
         )
-
-    def step(self, name: str, function: Callable[[Step, *Args], Result], *args: *Args) -> Result:
-        """Run ``function`` as a durable step and return its result. A finished step never runs again."""
-
-        def execute() -> Result:
-            with Step.open(self.dependencies, self.job_id, name, self.span, self.about) as step:
-                return function(step, *args)
-
-        return durable(name, execute)
 
 
 @dataclass(frozen=True)
@@ -101,18 +108,14 @@ class PhotoRun(Generic[Options]):
     run: StageRun[Options]
     index: int
 
-    def within(self, start: float, end: float) -> PhotoRun[Options]:
-        """The same photo, for steps that cover the interval [start, end] of its progress."""
-        return replace(self, run=self.run.within(start, end))
-
-    def step(self, name: str, function: Callable[[PhotoStep, *Args], Result], *args: *Args) -> Result:
+    def step(self, name: str, function: Callable[[PhotoStep, *Args], Result], *args: *Args, span: Span) -> Result:
         """Like ``StageRun.step``, on this photo."""
 
         def on_photo(step: Step) -> Result:
             photo = step.asset(self.run.inputs[self.index], "photo")
             return function(PhotoStep(step, self.index, photo), *args)
 
-        return self.run.step(name, on_photo)
+        return self.run.step(name, on_photo, span=span)
 
 
 @dataclass(frozen=True)

@@ -1,32 +1,35 @@
-"""One step of a job: its stores, its share of the progress, its folder, and the files that it publishes."""
+"""One step of a job: its progress, its folder, its cache, and the files that it publishes."""
 
 from __future__ import annotations
 
 import hashlib
 import json
+import time
 import uuid
-from collections.abc import Callable, Collection, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import asdict, dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, Generic, TypeVar
-
-import structlog
+from typing import Any, Generic, TypeAlias, TypeVar
 
 from orchestrator.domain.assets import Asset, StoredFile
 from orchestrator.domain.jobs import JobRecord, JobState
 from orchestrator.domain.limits import Limits
 from orchestrator.domain.quality import Quality
-from orchestrator.errors import Canceled, NotFound
+from orchestrator.errors import Canceled, DeadlineExceeded
+from orchestrator.jobs.assets import existing
 from orchestrator.jobs.dependencies import Dependencies
-from orchestrator.jobs.documents import from_json, to_json, type_adapter
-from orchestrator.jobs.progress import Reporter, Span
+from orchestrator.jobs.documents import from_json, to_json
 
-log = structlog.get_logger()
 Facts = TypeVar("Facts")
+Span: TypeAlias = tuple[float, float]
+"""The interval of a job's progress that some work covers."""
+WHOLE: Span = (0.0, 1.0)
 
 NAMESPACE = uuid.UUID("6b0c7f5e-52fd-4d3a-9a2b-0d6a5b8f1f10")
 """Asset and group ids are UUID 5 in this namespace, so that a repeated step publishes the same ids."""
+REPORT_INTERVAL_S = 0.2
+"""Minimum time between two progress reports of one step. A cancellation is noticed within this time."""
 MAX_LOG_BYTES = 4 << 20
 """Only the end of a longer program log is kept, because the reason for a failure is there."""
 
@@ -39,35 +42,15 @@ class Cached(Generic[Facts]):
     facts: Facts
 
 
-@dataclass(frozen=True)
+@dataclass
 class Step:
-    """One step of one job."""
+    """One step of one job, which covers ``span`` of the job's progress."""
 
     dependencies: Dependencies
     job: JobRecord
     name: str
-    progress: Reporter
-
-    @classmethod
-    @contextmanager
-    def open(cls, dependencies: Dependencies, job_id: str, name: str, span: Span, about: str) -> Iterator[Step]:
-        """Open the step ``name``, which covers ``span`` of the job's progress. Publishes program logs at the end.
-
-        Args:
-            about: what the step works on, for people, such as "photo 1 of 3"; empty for the whole job.
-        """
-        job = dependencies.records.job(None, job_id)
-        if job is None:
-            raise Canceled("the job was deleted")
-        reporter = Reporter(dependencies.records, job, name, span, dependencies.settings.job_timeout_s)
-        step = cls(dependencies, job, name, reporter)
-        step.progress(0.0, f"{about}: {name}" if about else name)
-        log.info("step_started", job=job_id, step=name, about=about)
-        try:
-            yield step
-        finally:
-            step._publish_logs()
-        log.info("step_finished", job=job_id, step=name, about=about)
+    span: Span
+    _next_report: float = 0.0  # in seconds of time.monotonic()
 
     @property
     def tenant(self) -> str:
@@ -87,7 +70,31 @@ class Step:
     @property
     def limits(self) -> Limits:
         """Limits of the step's programs: the job's remaining time, and the memory of the settings."""
-        return Limits(self.progress.remaining_s(), self.dependencies.settings.tool_memory_gb << 30)
+        return Limits(self.remaining_s(), self.dependencies.settings.tool_memory_gb << 30)
+
+    def progress(self, fraction: float, message: str) -> None:
+        """Write the progress of the step to its job. Raises Canceled or DeadlineExceeded if the job must stop."""
+        if time.monotonic() < self._next_report:
+            return
+        self._next_report = time.monotonic() + REPORT_INTERVAL_S
+        records = self.dependencies.records
+        job = records.job(None, self.job.id)
+        if job is None or job.cancel_requested:
+            raise Canceled("the job was canceled")
+        self.remaining_s()
+        done = max(job.fraction, subspan(self.span, 0.0, min(max(fraction, 0.0), 1.0))[1])
+        if (job.fraction, job.stage, job.message) != (done, self.name, message):
+            records.change_job(job.id, (JobState.RUNNING,), fraction=done, stage=self.name, message=message)
+
+    def remaining_s(self) -> float:
+        """Seconds until the job's deadline. Raises DeadlineExceeded if it has passed."""
+        now = datetime.now(UTC)
+        timeout = timedelta(seconds=self.dependencies.settings.job_timeout_s)
+        deadline = self.job.deadline or (self.job.start_time or now) + timeout
+        if deadline <= now:
+            missed = f"the job was not done by its deadline, {deadline.isoformat(timespec='seconds')}"
+            raise DeadlineExceeded(missed, deadline=deadline.isoformat())
+        return (deadline - now).total_seconds()
 
     def lookup(self, key: str, kind: type[Cached[Facts]]) -> Cached[Facts] | None:
         """The cached value of ``key``, or None."""
@@ -105,9 +112,8 @@ class Step:
         value = self.lookup(key, kind)
         if value is None:
             value = make()
-            document = type_adapter(kind).dump_python(value, mode="json")
             blobs = {file.sha256 for file in value.files.values()}
-            self.dependencies.records.keep(self.tenant, key, sources, blobs, document)
+            self.dependencies.records.keep(self.tenant, key, sources, blobs, to_json(value, kind))
         return value
 
     def store(self, data: bytes | Path, media_type: str, width: int = 0, height: int = 0) -> StoredFile:
@@ -117,21 +123,14 @@ class Step:
         return StoredFile(sha256, len(content), media_type, width, height)
 
     def publish(self, name: str, file: StoredFile, kind: str, versions: Mapping[str, str] | None = None) -> str:
-        """Make a stored file an asset of the job and return its id.
-
-        Args:
-            versions: the model versions that contributed to it.
-        """
+        """Make a stored file an asset of the job, made with these model ``versions``, and return its id."""
         id, group = str(uuid.uuid5(NAMESPACE, f"{self.job.id}/{name}")), group_id(self.job.id)
         asset = Asset(id, self.tenant, group, kind, name, model_versions=versions or {}, **asdict(file))
         return self.dependencies.records.add_asset(asset, job_id=self.job.id).id
 
     def asset(self, id: str, kind: str = "file") -> Asset:
         """The tenant's asset. Raises NotFound for a ``kind`` that was deleted."""
-        asset = self.dependencies.records.asset(self.tenant, id)
-        if asset is None:
-            raise NotFound(kind, id)
-        return asset
+        return existing(self.dependencies.records.asset(self.tenant, id), kind, id)
 
     def read(self, sha256: str) -> bytes:
         """The bytes of a stored file."""
@@ -151,7 +150,7 @@ class Step:
         if job is not None and asset_id not in job.previews:
             self.dependencies.records.change_job(job.id, (JobState.RUNNING,), previews=[*job.previews, asset_id])
 
-    def _publish_logs(self) -> None:
+    def publish_logs(self) -> None:
         """Publish the logs of the step's programs, without paths of this machine."""
         folder = self.dependencies.work_folder(self.job.id) / self.name
         root = str(self.dependencies.settings.root).encode()
@@ -161,6 +160,12 @@ class Step:
                 text = file.read().replace(root, b".")
             if text:
                 self.publish(f"logs/{self.name}/{path.relative_to(folder)}", self.store(text, "text/plain"), "document")
+
+
+def subspan(span: Span, start: float, end: float) -> Span:
+    """The interval [start, end] of ``span``, both given as fractions of it."""
+    width = span[1] - span[0]
+    return span[0] + start * width, span[0] + end * width
 
 
 def group_id(job_id: str) -> str:

@@ -15,12 +15,12 @@ import structlog
 from dbos import DBOS, DBOSConfiguredInstance
 from dbos import error as dbos_error
 
-from orchestrator.domain.jobs import Failure, JobState
+from orchestrator.domain.jobs import JobState
 from orchestrator.domain.segment import DetectorCost
-from orchestrator.errors import Canceled, HeartwoodError, InvalidInput
+from orchestrator.errors import Canceled
 from orchestrator.jobs.dependencies import Dependencies
 from orchestrator.jobs.documents import to_json
-from orchestrator.jobs.plan import PlannedStage, options_of, planned_stages
+from orchestrator.jobs.job import PlannedStage, failure_of, options_of, planned_stages
 from orchestrator.jobs.stage import StageRun, durable
 
 log = structlog.get_logger()
@@ -54,11 +54,15 @@ class JobWorkflow(DBOSConfiguredInstance):
             job = durable("begin", lambda: self._begin(job_id))
             plan = planned_stages(job.options)
             run: StageRun[Any] = StageRun(self.dependencies, job_id, job.inputs, job.versions, options=None)
-            for stage in plan:
-                run = _run_stage(stage, run)
+            for planned in plan:
+                stage = planned.stage
+                result = stage.run(replace(run, options=planned.options, span=planned.span))
+                mesh = stage.output_mesh(result) if stage.output_mesh else run.made_mesh
+                run = replace(run, results={**run.results, stage.name: result}, made_mesh=mesh)
             durable("succeed", lambda: self._succeed(job_id, plan, run.results))
         except Exception as error:  # noqa: BLE001 - any error ends the job with a reason
-            cause = _root_cause(error)
+            retries = error.errors if isinstance(error, dbos_error.DBOSMaxStepRetriesExceeded) else []
+            cause = retries[-1] if retries else error
             durable("fail", lambda: self._fail(job_id, cause))
 
     def _begin(self, job_id: str) -> BegunJob:
@@ -72,17 +76,16 @@ class JobWorkflow(DBOSConfiguredInstance):
         uses_models = any(not planned.stage.takes_mesh for planned in planned_stages(options))
         return BegunJob(job.inputs, options, self.dependencies.models.versions() if uses_models else {})
 
-    def _succeed(self, job_id: str, plan: list[PlannedStage], results: tuple[Any, ...]) -> None:
+    def _succeed(self, job_id: str, plan: list[PlannedStage], results: Mapping[str, Any]) -> None:
         """RUNNING → SUCCEEDED."""
         shutil.rmtree(self.dependencies.work_folder(job_id), ignore_errors=True)
-        ended = list(zip(plan, results, strict=True))
         changed = self.dependencies.records.change_job(
             job_id,
             (JobState.RUNNING,),
             state=JobState.SUCCEEDED,
             end_time=datetime.now(UTC),
-            result={planned.stage.name: to_json(result) for planned, result in ended if planned.requested},
-            cost=sum((planned.stage.cost(result) for planned, result in ended), DetectorCost()),
+            result={planned.stage.name: to_json(results[planned.stage.name]) for planned in plan if planned.requested},
+            cost=sum((planned.stage.cost(results[planned.stage.name]) for planned in plan), DetectorCost()),
             fraction=1.0,
             stage="done",
             message="done",
@@ -92,7 +95,7 @@ class JobWorkflow(DBOSConfiguredInstance):
     def _fail(self, job_id: str, error: BaseException) -> None:
         """→ CANCELED or FAILED, with the reason."""
         state = JobState.CANCELED if isinstance(error, Canceled) else JobState.FAILED
-        failure = failure_of(error)
+        failure = failure_of(error, "job")
         if failure.reason == "INTERNAL":
             log.error("job_failed", job=job_id, exc_info=error)
         shutil.rmtree(self.dependencies.work_folder(job_id), ignore_errors=True)
@@ -105,26 +108,3 @@ class JobWorkflow(DBOSConfiguredInstance):
             message=failure.message,
         )
         log.info("job_ended", job=job_id, state=state.value, reason=failure.reason, changed=changed)
-
-
-def _run_stage(planned: PlannedStage, run: StageRun[Any]) -> StageRun[Any]:
-    """Run a stage after the stages in ``run``; return the run with its result and mesh."""
-    stage = planned.stage
-    result = stage.run(replace(run, options=planned.options, span=planned.span))
-    mesh = stage.output_mesh(result) if stage.output_mesh else run.made_mesh
-    return replace(run, results=(*run.results, result), made_mesh=mesh)
-
-
-def failure_of(error: BaseException) -> Failure:
-    """What the caller learns about ``error``. The message of an unexpected error is not disclosed."""
-    if isinstance(error, HeartwoodError):
-        field = error.field if isinstance(error, InvalidInput) else ""
-        return Failure(error.reason, error.message, field, error.facts)
-    return Failure("INTERNAL", "the job failed because of an internal error; see the log of the service")
-
-
-def _root_cause(error: Exception) -> BaseException:
-    """The last error of a step whose retries are exhausted, or the error itself."""
-    if isinstance(error, dbos_error.DBOSMaxStepRetriesExceeded) and error.errors:
-        return error.errors[-1]
-    return error

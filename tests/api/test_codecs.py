@@ -17,7 +17,7 @@ from orchestrator.domain.segment import Box, DetectorName, Point, Prompt, Segmen
 from orchestrator.domain.srgb_color import SrgbColor
 from orchestrator.domain.stain import Region, StainOptions
 from orchestrator.errors import InvalidInput
-from orchestrator.jobs.plan import PIPELINE
+from orchestrator.jobs.job import PIPELINE
 from orchestrator.jobs.stages import STAGES
 from orchestrator.protocol.heartwood.v1 import (
     cutout_pb2,

@@ -1,24 +1,17 @@
-"""Protos of the cutout stage."""
+"""Protos of the cutout stage. The background is a colour as text; empty means transparent."""
 
-from __future__ import annotations
-
-from typing import Any
-
-from orchestrator.api.codec import Codec
+from orchestrator.api.convert import Codec, Fields
 from orchestrator.domain.cutout import CutoutOptions
 from orchestrator.domain.srgb_color import SrgbColor
 from orchestrator.protocol.heartwood.v1 import cutout_pb2
 
 
-class CutoutCodec(Codec):
-    """The background is a colour as text; empty means transparent."""
-
-    def read_options(self, message: cutout_pb2.CutoutOptions, **_: Any) -> Any:
-        background = SrgbColor.parse(message.background, "cutout.background") if message.background else None
-        return super().read_options(message, background=background)
-
-    def write_options(self, options: CutoutOptions, **_: Any) -> Any:
-        return super().write_options(options, background=options.background.hex if options.background else "")
+def _read(message: cutout_pb2.CutoutOptions) -> Fields:
+    return {"background": SrgbColor.parse(message.background, "cutout.background") if message.background else None}
 
 
-CODEC = CutoutCodec("cutout", cutout_pb2.CutoutOptions, cutout_pb2.CutoutResult, "cutout_id")
+def _write(options: CutoutOptions) -> Fields:
+    return {"background": options.background.hex if options.background else ""}
+
+
+CODEC = Codec("cutout", cutout_pb2.CutoutOptions, cutout_pb2.CutoutResult, "cutout_id", _read, _write)

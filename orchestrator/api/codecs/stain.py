@@ -1,10 +1,6 @@
-"""Protos of the stain stage."""
+"""Protos of the stain stage. The target is a colour or the name of a stain."""
 
-from __future__ import annotations
-
-from typing import Any
-
-from orchestrator.api.codec import Codec
+from orchestrator.api.convert import Codec, Fields
 from orchestrator.domain.srgb_color import SrgbColor
 from orchestrator.domain.stain import StainOptions
 from orchestrator.domain.stain_catalogue import STAINS
@@ -13,18 +9,8 @@ from orchestrator.jobs.job import Job
 from orchestrator.protocol.heartwood.v1 import stain_pb2
 
 
-class StainCodec(Codec):
-    """The target is a colour or the name of a stain."""
-
-    def read_options(self, message: stain_pb2.StainOptions, **_: Any) -> Any:
-        return super().read_options(message, target=_read_target(message), stain_name=message.stain)
-
-    def write_options(self, options: StainOptions, **_: Any) -> Any:
-        target = {"stain": options.stain_name} if options.stain_name else {"color": options.target.hex}
-        return super().write_options(options, **target)
-
-    def write_result(self, result: Any, job: Job, **_: Any) -> Any:
-        return super().write_result(result, job, target_color=job.options["stain"].target.hex)
+def _read(message: stain_pb2.StainOptions) -> Fields:
+    return {"target": _read_target(message), "stain_name": message.stain}
 
 
 def _read_target(message: stain_pb2.StainOptions) -> SrgbColor:
@@ -39,4 +25,12 @@ def _read_target(message: stain_pb2.StainOptions) -> SrgbColor:
     return STAINS[message.stain].color
 
 
-CODEC = StainCodec("stain", stain_pb2.StainOptions, stain_pb2.StainResult, "texture_id")
+def _write(options: StainOptions) -> Fields:
+    return {"stain": options.stain_name} if options.stain_name else {"color": options.target.hex}
+
+
+def _write_result(_: object, job: Job) -> Fields:
+    return {"target_color": job.options["stain"].target.hex}
+
+
+CODEC = Codec("stain", stain_pb2.StainOptions, stain_pb2.StainResult, "texture_id", _read, _write, _write_result)

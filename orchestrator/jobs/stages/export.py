@@ -15,8 +15,8 @@ from orchestrator.stages.export.export import ExportedFiles, export
 
 REVISION = 3
 """Part of the cache keys of this stage. Increment it when the stage changes its output."""
-SUFFIXES = {MeshFormat.GLTF: "gltf.zip", MeshFormat.OBJ: "obj.zip"}
-"""File name suffixes that differ from the format's name."""
+SUFFIXES = {"gltf": ".gltf.zip", "obj": ".obj.zip", "report": "-report.json"}
+"""The ends of the file names of a format and of the report. The other formats have their name as suffix."""
 
 
 @dataclass(frozen=True)
@@ -63,17 +63,14 @@ def export_mesh(step: Step, options: ExportOptions, mesh: str) -> ExportResult:
 
     key = digest("export", REVISION, source.sha256, replace(options, model_id=""))
     cached = step.cached(key, [source.sha256], Cached[ExportFacts], make)
-    target = options.target.value
-    files, levels, report = {}, [], ""
+    ids = {}
     for name, file in cached.files.items():
-        if name == "report":
-            report = step.publish(f"{target}-report.json", file, "document")
-        elif name.startswith("lod"):
-            levels.append(step.publish(f"{target}-{name}.glb", file, "model"))
-        else:
-            format = MeshFormat(name)
-            files[format] = step.publish(f"{target}.{SUFFIXES.get(format, name)}", file, "model")
-    return ExportResult(files, tuple(levels), report, cached.facts)
+        suffix = f"-{name}.glb" if name.startswith("lod") else SUFFIXES.get(name, f".{name}")
+        kind = "document" if name == "report" else "model"
+        ids[name] = step.publish(options.target.value + suffix, file, kind)
+    report = ids.pop("report")
+    levels = tuple(ids.pop(name) for name in list(ids) if name.startswith("lod"))
+    return ExportResult({MeshFormat(name): id for name, id in ids.items()}, levels, report, cached.facts)
 
 
 def fetch_mesh(step: Step, mesh: Asset) -> Path:

@@ -84,11 +84,9 @@ class ReconstructResult:
 
 def run_reconstruct(run: StageRun[ReconstructOptions]) -> ReconstructResult:
     """Build the mesh from the photos, or from their stained pictures, then write its files."""
-    segmented = run.result(SegmentResult)
-    assert segmented is not None  # noqa: S101 - the stage requires "segment"
-    stained = run.result(StainResult)
-    result = run.within(0.0, 0.9).step("reconstruct", build_mesh, run.options, segmented, stained)
-    return run.within(0.9, 1.0).step("convert", convert_mesh, result)
+    segmented, stained = run.results["segment"], run.results.get("stain")
+    result = run.step("reconstruct", build_mesh, run.options, segmented, stained, span=(0.0, 0.9))
+    return run.step("convert", convert_mesh, result, span=(0.9, 1.0))
 
 
 def build_mesh(
@@ -104,19 +102,10 @@ def build_mesh(
     def make() -> Cached[ReconstructResult]:
         settings = step.dependencies.settings
         images, mask_files, color_photos = _write_inputs(step, originals, masks, looks)
-        task = ReconstructTask(
-            images,
-            mask_files,
-            options,
-            step.quality,
-            step.folder / "model",
-            color_photos,
-            maps=analysis.unpack(step.read(photos[0].analysis)),
-            programs=ReconstructPrograms(settings.meshroom, step.dependencies.trellis),
-            limits=step.limits,
-            progress=step.progress,
-        )
-        mesh = reconstruct(task)
+        maps = analysis.unpack(step.read(photos[0].analysis))
+        programs = ReconstructPrograms(settings.meshroom, step.dependencies.trellis)
+        task = (images, mask_files, options, step.quality, step.folder / "model", color_photos, maps, programs)
+        mesh = reconstruct(ReconstructTask(*task, step.limits, step.progress))
         files = {"model.glb": step.store(mesh.glb, GLB), "model-preview.png": _render_preview(step, mesh.glb)}
         files |= {path.name: step.store(path, EXTRAS[path.suffix][0]) for path in mesh.extras if path.suffix in EXTRAS}
         used = tuple(photos[index].photo_asset_id for index in mesh.report.photos_used)
@@ -174,7 +163,7 @@ def _write_inputs(
     for index, (original, mask, look) in enumerate(zip(originals, masks, looks, strict=True)):
         step.progress(0.0, f"reading photo {index + 1} of {len(originals)}")
         data, size = step.read(original.sha256), (mask.width, mask.height)
-        photo = intake.read_photo(data).srgb
+        photo = intake.read_photo(data)
         images.append(intake.write_photo(photo, data, folder / f"photo-{index:03d}.jpg", size))
         mask_files.append(step.fetch(mask.sha256, folder / f"mask-{index:03d}.png"))
         if look is not original:
@@ -186,19 +175,17 @@ def _write_inputs(
 def _render_preview(step: Step, glb: Path) -> StoredFile:
     """Render one view of the mesh in the studio."""
     options = RenderOptions(width=PREVIEW_SIZE[0], height=PREVIEW_SIZE[1])
-    rendered: list[Path] = []
-    render_frames(
-        glb,
-        [PREVIEW_FRAME],
-        options,
-        Quality.PREVIEW,
-        step.folder / "preview",
-        lambda _, picture: rendered.append(picture),
-        executable=step.dependencies.settings.blender,
-        limits=step.limits,
-        progress=lambda *_: step.progress(1.0, "preview"),
-    )
-    return step.store(rendered[0], "image/png", *frame_size(options, Quality.PREVIEW))
+    blender, folder, rendered = step.dependencies.settings.blender, step.folder / "preview", []
+
+    def keep(_: int, picture: Path) -> None:
+        rendered.append(step.store(picture, "image/png", *frame_size(options, Quality.PREVIEW)))
+
+    def report(*_: object) -> None:
+        step.progress(1.0, "preview")
+
+    frames, quality = [PREVIEW_FRAME], Quality.PREVIEW
+    render_frames(glb, frames, options, quality, folder, keep, executable=blender, limits=step.limits, progress=report)
+    return rendered[0]
 
 
 RECONSTRUCT = Stage(

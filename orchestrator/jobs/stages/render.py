@@ -48,8 +48,8 @@ class RenderResult:
 
 def run_render(run: StageRun[RenderOptions]) -> RenderResult:
     """Render the frames of the turntable, then encode them."""
-    frames = run.within(0.0, 0.95).step("render", render_turntable, run.options, run.mesh)
-    return run.within(0.95, 1.0).step("join", join_turntable, run.options, frames)
+    frames = run.step("render", render_turntable, run.options, run.mesh, span=(0.0, 0.95))
+    return run.step("join", join_turntable, run.options, frames, span=(0.95, 1.0))
 
 
 def render_turntable(step: Step, options: RenderOptions, mesh: str) -> list[StoredFile]:
@@ -58,9 +58,9 @@ def render_turntable(step: Step, options: RenderOptions, mesh: str) -> list[Stor
     texture = _texture_assets(step, options)
     sources = [source.sha256, *(asset.sha256 for asset in texture.values())]
     keys = _frame_keys(step, options, source, texture)
-    cached = {number: step.lookup(key, Cached[None]) for number, key in enumerate(keys)}
-    frames = {number: value.files["frame"] for number, value in cached.items() if value is not None}
-    missing = [number for number, value in cached.items() if value is None]
+    cached = ((number, step.lookup(key, Cached[None])) for number, key in enumerate(keys))
+    frames = {number: value.files["frame"] for number, value in cached if value is not None}
+    missing = [number for number in range(options.frames) if number not in frames]
     width, height = frame_size(options, step.quality)
 
     def keep(number: int, picture: Path) -> None:
@@ -76,21 +76,12 @@ def render_turntable(step: Step, options: RenderOptions, mesh: str) -> list[Stor
         step.progress((done + rendered) / options.frames, f"frame {number} of {options.frames}")
 
     if missing:
-        settings = step.dependencies.settings
-        tools: dict[str, Any] = {"limits": step.limits, "progress": step.progress, "blender": settings.blender}
-        render_frames(
-            to_glb(fetch_mesh(step, source), step.folder / "source", **tools),
-            missing,
-            options,
-            step.quality,
-            step.folder,
-            keep,
-            texture=_wood_texture(step, options, texture),
-            processes=settings.render_processes,
-            executable=settings.blender,
-            limits=step.limits,
-            progress=report,
-        )
+        blender, processes = step.dependencies.settings.blender, step.dependencies.settings.render_processes
+        mesh_file, folder = fetch_mesh(step, source), step.folder
+        glb = to_glb(mesh_file, folder / "source", blender=blender, limits=step.limits, progress=step.progress)
+        wood = _wood_texture(step, options, texture)
+        tools: dict[str, Any] = {"processes": processes, "executable": blender, "limits": step.limits}
+        render_frames(glb, missing, options, step.quality, folder, keep, texture=wood, progress=report, **tools)
     return [frames[number] for number in range(options.frames)]
 
 
@@ -98,9 +89,9 @@ def join_turntable(step: Step, options: RenderOptions, frames: list[StoredFile])
     """Encode the videos, thumbnails and contact sheet, and publish them."""
     for number, frame in enumerate(frames):
         step.fetch(frame.sha256, step.folder / (FRAME % number))
-    ffmpeg = step.dependencies.settings.ffmpeg
+    ffmpeg, limits = step.dependencies.settings.ffmpeg, step.limits
     turntable = join_frames(
-        step.folder, options, step.quality, executable=ffmpeg, limits=step.limits, progress=step.progress
+        step.folder, options, step.quality, executable=ffmpeg, limits=limits, progress=step.progress
     )
     width, height = frames[0].width, frames[0].height
 
@@ -130,15 +121,10 @@ def check_options(options: RenderOptions, job: JobInput) -> RenderOptions:
 
 def _frame_keys(step: Step, options: RenderOptions, mesh: Asset, texture: Mapping[str, Asset]) -> list[str]:
     """One cache key per frame. It excludes the options that do not change the frames."""
-    unused: dict[str, Any] = {
-        "formats": (VideoFormat.MP4,),
-        "keep_frames": False,
-        "seconds": 1.0,
-        "model_id": "",
-        "texture_id": "",
-    }
+    formats = (VideoFormat.MP4,)
+    options = replace(options, formats=formats, keep_frames=False, seconds=1.0, model_id="", texture_id="")
     maps = {name: asset.sha256 for name, asset in texture.items()}
-    key = ("frame", REVISION, mesh.sha256, maps, replace(options, **unused), step.quality)
+    key = ("frame", REVISION, mesh.sha256, maps, options, step.quality)
     return [digest(*key, number) for number in range(options.frames)]
 
 
@@ -146,23 +132,18 @@ def _texture_assets(step: Step, options: RenderOptions) -> dict[str, Asset]:
     """The maps of the texture set by name; empty if the mesh keeps its materials."""
     if not options.texture_id:
         return {}
-    maps = {}
-    for kind in ("texture", "mask"):
-        for asset in step.dependencies.records.group(step.tenant, options.texture_id, kind):
-            folder, _, file_name = asset.name.partition("/")
-            name = file_name.partition(".")[0]
-            if folder == "photo-0" and name in TEXTURE_MAPS:
-                maps[name] = asset
-    if set(maps) != set(TEXTURE_MAPS):
+    group = step.dependencies.records.group
+    assets = [asset for kind in ("texture", "mask") for asset in group(step.tenant, options.texture_id, kind)]
+    by_name = {asset.name.partition(".")[0]: asset for asset in assets}
+    maps = {name: by_name[path] for name in TEXTURE_MAPS if (path := f"photo-0/{name}") in by_name}
+    if len(maps) < len(TEXTURE_MAPS):
         raise InvalidInput("render.texture.texture_id", f"files of the texture set {options.texture_id!r} were deleted")
     return maps
 
 
 def _wood_texture(step: Step, options: RenderOptions, assets: Mapping[str, Asset]) -> WoodTexture | None:
-    if not assets:
-        return None
     maps = {name: intake.read_map(step.read(asset.sha256)) for name, asset in assets.items()}
-    return wood_texture(maps, options.texture_width_m, options.texture_materials, step.folder)
+    return wood_texture(maps, options.texture_width_m, options.texture_materials, step.folder) if maps else None
 
 
 RENDER = Stage("render", RenderOptions, RenderResult, 0.37, run_render, takes_mesh=True, check=check_options)

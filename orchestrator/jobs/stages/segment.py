@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, replace
+from typing import Any
 
 from orchestrator.domain.images import ImageFormat
 from orchestrator.domain.segment import Box, DetectorCost, DetectorName, SegmentOptions
@@ -79,18 +80,12 @@ def find_components(photo: PhotoStep, analysis: str, options: SegmentOptions) ->
         return Cached(files, SegmentedPhoto(photo.asset.id, width, height, versions, components, analysis, found.cost))
 
     cached = photo.cached("segment", (analysis, options, photo.index), Cached[SegmentedPhoto], make)
-    segmented = cached.facts
-    files = photo.publish(cached.files, segmented.model_versions, "mask", overlay="preview", components="document")
-    step.show(files["overlay"])
-    return replace(
-        segmented,
-        photo_asset_id=photo.asset.id,
-        components=tuple(replace(part, mask=files[f"mask-{part.instance}"]) for part in segmented.components),
-        foreground=files["foreground"],
-        wood=files.get("wood", ""),
-        overlay=files["overlay"],
-        document=files["components"],
-    )
+    photo_result = replace(cached.facts, photo_asset_id=photo.asset.id)
+    versions = photo_result.model_versions
+    ids: dict[str, Any] = photo.publish(cached.files, versions, "mask", overlay="preview", components="document")
+    step.show(ids["overlay"])
+    components = tuple(replace(part, mask=ids.pop(f"mask-{part.instance}")) for part in photo_result.components)
+    return replace(photo_result, components=components, document=ids.pop("components"), **ids)
 
 
 def check_options(options: SegmentOptions, job: JobInput) -> SegmentOptions:

@@ -7,7 +7,8 @@ from typing import Any
 
 from orchestrator.domain.images import Image
 from orchestrator.domain.stain import StainOptions
-from orchestrator.errors import InvalidInput, NotFound
+from orchestrator.errors import InvalidInput
+from orchestrator.jobs.assets import existing
 from orchestrator.jobs.photo_step import PhotoResult, PhotoResults, PhotoStep
 from orchestrator.jobs.stage import ANALYSIS_END, JobInput, Stage, StageRun
 from orchestrator.jobs.step import Cached
@@ -47,8 +48,8 @@ def run_stain(run: StageRun[StainOptions]) -> StainResult:
     """Analyze each photo, compute the maps that do not depend on the colour, then stain it."""
     photos = []
     for photo, analysis in run.analyzed_photos():
-        surface = photo.within(ANALYSIS_END, 0.7).step("surface", map_surface, analysis, run.options)
-        photos.append(photo.within(0.7, 1.0).step("stain", apply_stain, analysis, surface, run.options))
+        surface = photo.step("surface", map_surface, analysis, run.options, span=(ANALYSIS_END, 0.7))
+        photos.append(photo.step("stain", apply_stain, analysis, surface, run.options, span=(0.7, 1.0)))
     return StainResult(tuple(photos))
 
 
@@ -70,18 +71,15 @@ def apply_stain(photo: PhotoStep, analysis: str, surface: Cached[None], options:
     def make() -> Cached[StainedPhoto]:
         maps = photo.maps(analysis)
         stained = stain_stage.stain(photo.pixels(), maps, options, mask=mask, progress=photo.step.progress)
-        files = photo.store_images(
-            {name: getattr(stained, name) for name in STAINED_IMAGES}, options.format, "stain.format"
-        )
+        images = {name: getattr(stained, name) for name in STAINED_IMAGES}
+        files = photo.store_images(images, options.format, "stain.format")
         height, width = stained.preview.shape[:2]
         facts = (stained.wood_share, stained.reached, stained.delta_e)
         return Cached(files, StainedPhoto(photo.asset.id, width, height, dict(maps.model_versions), *facts))
 
     cached = photo.cached("stain", (analysis, options, mask_sha256), Cached[StainedPhoto], make)
-    files = {**surface.files, **cached.files}
-    ids: dict[str, Any] = photo.publish(
-        files, cached.facts.model_versions, "texture", preview="preview", before_after="preview"
-    )
+    files, versions = {**surface.files, **cached.files}, cached.facts.model_versions
+    ids: dict[str, Any] = photo.publish(files, versions, "texture", preview="preview", before_after="preview")
     photo.step.show(ids["before_after"])
     ids["height_map"] = ids.pop("height")
     return replace(cached.facts, photo_asset_id=photo.asset.id, **ids)
@@ -91,15 +89,11 @@ def check_options(options: StainOptions, job: JobInput) -> StainOptions:
     """Check that the uploaded mask exists and has the size of each photo."""
     if not options.mask_asset_id:
         return options
-    mask = job.dependencies.records.asset(job.tenant, options.mask_asset_id)
-    if mask is None:
-        raise NotFound("asset", options.mask_asset_id)
+    mask = existing(job.dependencies.records.asset(job.tenant, options.mask_asset_id), "asset", options.mask_asset_id)
     for width, height in job.sizes:
         if (mask.width, mask.height) != (width, height):
-            raise InvalidInput(
-                "stain.mask_asset_id",
-                f"the mask is {mask.width}×{mask.height} pixels; it must have the size of the photo, {width}×{height}",
-            )
+            rule = f"it must have the size of the photo, {width}×{height}"
+            raise InvalidInput("stain.mask_asset_id", f"the mask is {mask.width}×{mask.height} pixels; {rule}")
     return options
 
 

@@ -10,8 +10,7 @@ from orchestrator.domain.reconstruct import ReconstructOptions
 from orchestrator.domain.segment import SegmentOptions
 from orchestrator.domain.srgb_color import SrgbColor
 from orchestrator.domain.stain import StainOptions
-from orchestrator.jobs.job import JobRequest
-from orchestrator.jobs.plan import PIPELINE, options_document, planned_stages
+from orchestrator.jobs.job import PIPELINE, JobRequest, options_document, planned_stages
 from orchestrator.jobs.stages import STAGES
 from orchestrator.jobs.stages.reconstruct import MASKS_ONLY
 
