@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
-import json
 import re
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,19 +13,16 @@ from numpy.typing import NDArray
 
 from orchestrator.domain.limits import DEFAULT_LIMITS, Limits
 from orchestrator.domain.progress import Progress, no_progress
-from orchestrator.errors import InvalidInput, ToolFailed
-from orchestrator.tools.program import read_progress, run_program
+from orchestrator.errors import ToolFailed
+from orchestrator.tools.child_process import run_child
+from orchestrator.tools.program import read_progress
 
-CHILD_MODULE = "orchestrator.tools.colmap_child"
-MIN_PHOTOS = 3
-"""The third photo verifies what the other two agree on."""
 MIN_MATCHES = 30
 """Pairs with fewer verified matches are reported as overlapping too little.
 
 By default, COLMAP needs 15 verified matches to use a pair and 30 to place a photo.
 """
-MAX_WEAK_PAIRS = 5
-"""Maximum number of pairs named in one message."""
+MAX_WEAK_PAIRS = 5  # maximum number of pairs named in one message
 COUNTER = re.compile(r"\[(\d+)/(\d+)(?:,[^\]]*)?\]")
 COLMAP_PHASES = {"Processed file": (0.05, 0.3, "finding features"), "Processing": (0.3, 0.6, "matching photos")}
 """Text before COLMAP's own counters, and the range of the total progress and the message for each."""
@@ -64,11 +59,11 @@ def solve_poses(
     limits: Limits = DEFAULT_LIMITS,
     progress: Progress = no_progress,
 ) -> Poses:
-    """Estimate the cameras of ``photos`` by structure from motion.
+    """Estimate the cameras of ``photos`` by structure from motion with SIFT features.
 
-    The features are SIFT. If the background has structure that moves with the camera, features are taken from the
-    whole photo, because the background has more of them than a plain piece. If the background stands still (turntable)
-    or is plain, features are taken from the piece only. If one choice leaves photos out, the other one is tried too.
+    If the background has structure that moves with the camera, features are taken from the whole photo, because the
+    background has more of them than a plain piece. If the background stands still (turntable) or is plain, features
+    are taken from the piece only. If one choice leaves photos out, the other one is tried too.
 
     Args:
         photos: any format that Pillow reads. EXIF orientation and focal length are used.
@@ -78,28 +73,14 @@ def solve_poses(
         ordered: consecutive photos overlap. Only neighbours and pairs that close the loop are matched.
 
     Raises:
-        InvalidInput: fewer than 3 photos.
         ToolFailed: COLMAP is not installed, crashed, or could place no photo; the message names the reason.
         DeadlineExceeded, Canceled: see ``run_program``.
     """
-    if len(photos) < MIN_PHOTOS:
-        raise InvalidInput(
-            "photos", f"{len(photos)} given; photogrammetry needs at least {MIN_PHOTOS} photos, 30 are recommended"
-        )
     if importlib.util.find_spec("pycolmap") is None:
         raise ToolFailed("COLMAP is not installed; run: pip install 'heartwood[tools]'", tool="colmap")
-    folder.mkdir(parents=True, exist_ok=True)
-    job = {
-        "folder": str(folder.resolve()),
-        "photos": [str(path.resolve()) for path in photos],
-        "color_photos": [str(path.resolve()) for path in color_photos],
-        "masks": [str(path.resolve()) for path in masks],
-        "ordered": ordered,
-    }
-    job_file = folder / "colmap.json"
-    job_file.write_text(json.dumps(job), encoding="utf-8")
-    command: list[str | Path] = [sys.executable, "-P", "-m", CHILD_MODULE, job_file.resolve()]
-    run_program("colmap", command, folder, limits=limits, read_line=_read_progress, progress=progress)
+    files = {"photos": photos, "color_photos": color_photos, "masks": masks}
+    job = {name: [str(path.resolve()) for path in paths] for name, paths in files.items()}
+    run_child("colmap", folder / "colmap.json", {**job, "ordered": ordered}, limits, progress, read_line=_read_line)
     poses = read_poses(folder)
     if not poses.placed:
         raise ToolFailed(unplaced_message(poses), tool="colmap")
@@ -107,7 +88,7 @@ def solve_poses(
 
 
 def unplaced_message(poses: Poses, photo_indices: Sequence[int] = ()) -> str:
-    """Return how many photos could not be placed and why.
+    """Return how many photos could not be placed and why. Photos are counted from 1 in the text.
 
     Example: "17 of 40 photos could not be placed: too little overlap between photos 12 and 13".
 
@@ -115,35 +96,28 @@ def unplaced_message(poses: Poses, photo_indices: Sequence[int] = ()) -> str:
         photo_indices: the upload index of each photo given to COLMAP, if some photos were left out before.
     """
     count = len(poses.match_counts)
-    reasons = "; ".join(unplaced_reasons(poses, photo_indices))
-    return f"{count - len(poses.placed)} of {count} photos could not be placed: {reasons}"
-
-
-def unplaced_reasons(poses: Poses, photo_indices: Sequence[int] = ()) -> tuple[str, ...]:
-    """Return why photos could not be placed, or nothing if all were. Photos are counted from 1 in the text."""
-    count = len(poses.match_counts)
-    photo_indices = photo_indices or range(count)
+    numbers = [index + 1 for index in photo_indices or range(count)]
     missing = sorted(set(range(count)) - set(poses.placed))
-    if not missing:
-        return ()
     unmatched = [photo for photo in missing if not poses.match_counts[photo].any()]
-    if len(unmatched) == count:
-        return (
-            "no two photos have features in common; check that they are sharp and show the same piece, and that its "
-            "surface or its surroundings have visible texture",
-        )
-    reasons = []
-    for photo in missing:
-        for a, b in (((photo - 1) % count, photo), (photo, (photo + 1) % count)):
-            if photo not in unmatched and poses.match_counts[a, b] < MIN_MATCHES:
-                reasons.append(f"too little overlap between photos {photo_indices[a] + 1} and {photo_indices[b] + 1}")
+    reasons = [
+        f"too little overlap between photos {numbers[a]} and {numbers[b]}"
+        for photo in missing
+        for a, b in (((photo - 1) % count, photo), (photo, (photo + 1) % count))
+        if photo not in unmatched and poses.match_counts[a, b] < MIN_MATCHES
+    ]
     reasons = list(dict.fromkeys(reasons))[:MAX_WEAK_PAIRS]
-    if unmatched:
-        names = ", ".join(str(photo_indices[photo] + 1) for photo in unmatched)
+    if len(unmatched) == count:
+        reasons = [
+            "no two photos have features in common; check that they are sharp and show the same piece, and that its "
+            "surface or its surroundings have visible texture"
+        ]
+    elif unmatched:
+        names = ", ".join(str(numbers[photo]) for photo in unmatched)
         reasons.append(
             f"no features in common with any other photo: photos {names}; check that they are sharp and show this piece"
         )
-    return tuple(reasons) or ("the photos overlap too little; take more photos, closer together",)
+    reason = "; ".join(reasons) or "the photos overlap too little; take more photos, closer together"
+    return f"{len(missing)} of {count} photos could not be placed: {reason}"
 
 
 def read_poses(folder: Path) -> Poses:
@@ -153,28 +127,15 @@ def read_poses(folder: Path) -> Poses:
     """
     with np.load(folder / "poses.npz") as arrays:
         placed = tuple(int(number) for number in arrays["placed"])
-        if not placed:
-            return Poses(
-                placed=(),
-                photos=(),
-                color_photos=(),
-                masks=(),
-                depths=(),
-                sizes=np.zeros((0, 2), np.int64),
-                intrinsics=np.zeros((0, 3, 3)),
-                world_to_camera=np.zeros((0, 4, 4)),
-                points=np.zeros((0, 3)),
-                mean_reprojection_error_px=0.0,
-                match_counts=arrays["matches"],
-            )
-        undistorted = folder / "flat"
-        depths = tuple(undistorted / f"depth-{number:04d}.npy" for number in placed)
-        color_kind = "look" if (undistorted / f"look-{placed[0]:04d}.png").exists() else "photo"
+        photos, color_photos, masks, depths = (
+            tuple(folder / "flat" / name.format(number) for number in placed)
+            for name in ("photo-{:04d}.png", "look-{:04d}.png", "mask-{:04d}.png", "depth-{:04d}.npy")
+        )
         return Poses(
             placed=placed,
-            photos=tuple(undistorted / f"photo-{number:04d}.png" for number in placed),
-            color_photos=tuple(undistorted / f"{color_kind}-{number:04d}.png" for number in placed),
-            masks=tuple(undistorted / f"mask-{number:04d}.png" for number in placed),
+            photos=photos,
+            color_photos=color_photos if all(path.exists() for path in color_photos) else photos,
+            masks=masks,
             depths=depths if all(path.exists() for path in depths) else (),
             sizes=arrays["sizes"],
             intrinsics=arrays["matrices"],
@@ -185,10 +146,9 @@ def read_poses(folder: Path) -> Poses:
         )
 
 
-def _read_progress(line: str) -> tuple[float, str] | None:
-    if progress := read_progress(line):
-        return progress
+def _read_line(line: str) -> tuple[float, str] | None:
+    """Return the progress that the child process or COLMAP itself reports."""
     for text, (start, end, message) in COLMAP_PHASES.items():
         if text in line and (match := COUNTER.search(line)):
             return start + (end - start) * int(match[1]) / max(int(match[2]), 1), message
-    return None
+    return read_progress(line)

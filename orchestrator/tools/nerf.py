@@ -121,5 +121,4 @@ def _run_child(
     if importlib.util.find_spec("torch") is None:
         raise ToolFailed("PyTorch is not installed; run: pip install 'heartwood[nerf]'", tool="nerf")
     job = {**job, "command": command, "cameras": {name: array.tolist() for name, array in vars(views).items()}}
-    module, file = "orchestrator.tools.nerf_child", folder / f"{command}.json"
-    run_child("nerf", module, file, job, limits=limits, progress=progress, environment=ENVIRONMENT)
+    run_child("nerf", folder / f"{command}.json", job, limits, progress, ENVIRONMENT)

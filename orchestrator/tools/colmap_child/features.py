@@ -21,7 +21,7 @@ EDGE_THRESHOLD_ON_PIECE = 20.0
 """Twice COLMAP's default, because many features of a chair lie along its edges."""
 PEAK_THRESHOLD = 0.002
 """A third of COLMAP's default: wood grain and fabric have low contrast and give five times as many features."""
-DEFAULT_FOCAL_LENGTH = 1.2
+DEFAULT_FOCAL = 1.2
 """COLMAP's assumption for photos without EXIF, as a share of the longer side."""
 PREEMPTIVE_FEATURES = 400
 """Number of largest features that are compared to decide whether to match a pair. Not tuned."""
@@ -47,7 +47,7 @@ class Strategy:
 
     @property
     def feature_set(self) -> str:
-        """Names the features. Strategies with the same name share them."""
+        """The name of the database. Strategies with the same name share their features."""
         return ("features-piece" if self.on_piece else "features-all") + ("-pooled" if self.pool_sizes else "")
 
 
@@ -74,20 +74,16 @@ def extract_features(folder: Path, database: Path, focal_lengths: list[float], s
         options.sift.estimate_affine_shape = True
         options.sift.domain_size_pooling = strategy.pool_sizes
     pycolmap.Database.open(database).close()
-    images = folder / "images"
+    images, mode = folder / "images", pycolmap.CameraMode.SINGLE
     for (width, height, focal), names in names_by_camera.items():
-        reader = pycolmap.ImageReaderOptions(
-            camera_model="SIMPLE_RADIAL", default_focal_length_factor=DEFAULT_FOCAL_LENGTH
-        )
+        reader = pycolmap.ImageReaderOptions(camera_model="SIMPLE_RADIAL", default_focal_length_factor=DEFAULT_FOCAL)
         if focal > 0:
             reader.camera_params = f"{focal},{width / 2},{height / 2},0"
         if strategy.on_piece:
             reader.mask_path = folder / "masks"
         # Without the import, images are numbered in the order in which the threads of the extraction finish.
-        pycolmap.import_images(database, images, pycolmap.CameraMode.SINGLE, names, reader)
-        pycolmap.extract_features(
-            database, images, names, pycolmap.CameraMode.SINGLE, reader, options, pycolmap.Device.cpu
-        )
+        pycolmap.import_images(database, images, mode, names, reader)
+        pycolmap.extract_features(database, images, names, mode, reader, options, pycolmap.Device.cpu)
 
 
 def match_features(folder: Path, database: Path, ordered: bool, far_pairs: bool) -> None:
@@ -116,22 +112,14 @@ def candidate_pairs(database: Path, ordered: bool, far_pairs: bool) -> list[tupl
     common = np.zeros((count, count), int)
     for a, b in combinations(range(count), 2):
         common[a, b] = common[b, a] = mutual_matches(descriptors[a], descriptors[b])
-    pairs = {
-        (min(a, b), max(a, b))
-        for a in range(count)
-        for b in np.argsort(-common[a], kind="stable")[:MIN_PAIRS_PER_PHOTO]
-        if a != b and far_pairs
-    }
+    pairs = []
+    if far_pairs:
+        pairs += [(a, b) for a in range(count) for b in np.argsort(-common[a], kind="stable")[:MIN_PAIRS_PER_PHOTO]]
     if ordered:
-        pairs |= {
-            (min(a, b), max(a, b))
-            for a in range(count)
-            for step in range(1, NEIGHBOURS + 1)
-            if (b := (a + step) % count) != a
-        }
+        pairs += [(a, (a + step) % count) for a in range(count) for step in range(1, NEIGHBOURS + 1)]
     else:
-        pairs |= {(a, b) for a, b in combinations(range(count), 2) if common[a, b] >= MIN_COMMON_FEATURES}
-    return sorted(pairs)
+        pairs += [(a, b) for a, b in combinations(range(count), 2) if common[a, b] >= MIN_COMMON_FEATURES]
+    return sorted({(min(a, b), max(a, b)) for a, b in pairs if a != b})
 
 
 def _largest_descriptors(database: Path) -> dict[int, NDArray[np.float32]]:

@@ -8,12 +8,10 @@ from pathlib import Path
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps
+from PIL import ExifTags, Image, ImageOps
 
 MAX_SIDE_PX = 2048
 """Maximum longer side of the photos that are used for texture and depth. Features are found on smaller ones."""
-EXIF_IFD = 0x8769
-FOCAL_LENGTH_35MM_TAG = 0xA405
 FILM_WIDTH_MM = 35.0
 """Film width by which COLMAP divides the 35 mm equivalent focal length."""
 BACKGROUND_SIDE_PX = 240
@@ -35,13 +33,10 @@ def file_name(number: int) -> str:
 
 
 def prepare_photo(folder: Path, number: int, photo: str, mask: str) -> float:
-    """Write the photo and its mask upright and at most MAX_SIDE_PX large.
-
-    Returns:
-        The focal length from EXIF in pixels, 0 if unknown.
-    """
+    """Write the photo and its mask upright and at most MAX_SIDE_PX large. Return the focal length in px, or 0."""
     with Image.open(photo) as opened:
-        focal_mm = float(opened.getexif().get_ifd(EXIF_IFD).get(FOCAL_LENGTH_35MM_TAG, 0) or 0)
+        exif = opened.getexif().get_ifd(ExifTags.IFD.Exif)
+        focal_mm = float(exif.get(ExifTags.Base.FocalLengthIn35mmFilm, 0) or 0)
         upright = ImageOps.exif_transpose(opened).convert("RGB")
     upright.thumbnail((MAX_SIDE_PX, MAX_SIDE_PX), Image.Resampling.LANCZOS)
     upright.save(folder / "images" / file_name(number), compress_level=1)
@@ -64,14 +59,12 @@ def background_moves(folder: Path, count: int) -> bool:
     On a turntable the camera stands still, so the pixels around the piece are the same in all photos. A plain
     background has no edges. In both cases only the piece shows how it turned.
     """
-    greys, outside = [], []
-    for number in range(count):
-        grey, background = _grey_and_background(folder, number)
-        greys.append(grey)
-        outside.append(background)
-    edges = [_gradient(grey) > MIN_EDGE_STRENGTH for grey in greys]
+    greys, outside = zip(*(_grey_and_background(folder, number) for number in range(count)), strict=True)
+    edges = [
+        (_gradient(grey) > MIN_EDGE_STRENGTH) & background for grey, background in zip(greys, outside, strict=True)
+    ]
     background_pixels = sum(int(background.sum()) for background in outside)
-    edge_pixels = sum(int((edge & background).sum()) for edge, background in zip(edges, outside, strict=True))
+    edge_pixels = sum(int(edge.sum()) for edge in edges)
     if background_pixels == 0 or edge_pixels < MIN_EDGE_SHARE * background_pixels:
         return False
     if len({grey.shape for grey in greys}) > 1:
@@ -79,10 +72,7 @@ def background_moves(folder: Path, count: int) -> bool:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)  # from pixels that the piece covers in every photo
         deviation = np.nanstd(np.where(np.stack(outside), np.stack(greys), np.nan), axis=0)
-    static = deviation < MAX_STATIC_DEVIATION
-    static_edge_pixels = sum(
-        int((edge & background & static).sum()) for edge, background in zip(edges, outside, strict=True)
-    )
+    static_edge_pixels = int((np.stack(edges) & (deviation < MAX_STATIC_DEVIATION)).sum())
     return static_edge_pixels < MIN_STATIC_SHARE * edge_pixels
 
 

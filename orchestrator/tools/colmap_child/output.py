@@ -21,17 +21,14 @@ OPENCV_PIXEL_OFFSET = np.array([[0, 0, 0.5], [0, 0, 0.5], [0, 0, 0]])
 """OpenCV's centre of the first pixel is (0, 0), COLMAP's is (0.5, 0.5)."""
 
 
-def write_poses(folder: Path, count: int, reconstruction: Any = None, database: Path | None = None) -> None:
+def write_poses(folder: Path, count: int, reconstruction: Any, database: Path | None = None) -> None:
     """Write ``poses.npz`` and the undistorted photos.
 
     Args:
         count: number of photos in the job.
-        reconstruction: a pycolmap.Reconstruction; None if no photo was placed.
-        database: COLMAP's database with the matches of the reconstruction.
+        reconstruction: a pycolmap.Reconstruction, empty if no photo was placed.
+        database: COLMAP's database with the matches of the reconstruction; None if no photo was placed.
     """
-    if reconstruction is None or database is None:
-        np.savez(folder / "poses.npz", placed=np.zeros(0, int), matches=np.zeros((count, count), int))
-        return
     images = sorted((image for image in reconstruction.images.values() if image.has_pose), key=lambda image: image.name)
     cameras = [write_undistorted(folder, image.name, reconstruction.cameras[image.camera_id]) for image in images]
     points = [reconstruction.points3D[number].xyz for number in sorted(reconstruction.points3D)]
@@ -43,7 +40,7 @@ def write_poses(folder: Path, count: int, reconstruction: Any = None, database: 
         world_to_camera=[pose_of(image) for image in images],
         points=np.array(points).reshape(-1, 3),
         error=reconstruction.compute_mean_reprojection_error(),
-        matches=verified_matches(database, count),
+        matches=np.zeros((count, count), int) if database is None else verified_matches(database, count),
     )
 
 
@@ -62,11 +59,10 @@ def write_undistorted(folder: Path, name: str, camera: Any) -> tuple[NDArray[np.
     """Write a photo, its mask and its colour version without lens distortion. Return the intrinsics and the size."""
     focal, x, y, distortion = camera.params
     intrinsics = intrinsics_of(camera)
-    pictures = {"photo": cv2.imread(str(folder / "images" / name))}
-    if (folder / "looks" / name).exists():
-        pictures["look"] = cv2.imread(str(folder / "looks" / name))
-    mask = cv2.imread(str(folder / "masks" / f"{name}.png"), 0)
     size = (camera.width, camera.height)
+    files = {"photo": folder / "images" / name, "look": folder / "looks" / name}
+    pictures = {kind: cv2.imread(str(file)) for kind, file in files.items() if file.exists()}
+    mask = cv2.imread(str(folder / "masks" / f"{name}.png"), 0)
     corner_px = np.hypot(x, y)
     if abs(distortion) * (corner_px / focal) ** 2 * corner_px > MAX_DISTORTION_PX:
         opencv_intrinsics = intrinsics - OPENCV_PIXEL_OFFSET

@@ -1,7 +1,4 @@
-"""Checks camera poses against the masks.
-
-Silhouettes reveal pose errors that the few feature matches of a plain piece do not.
-"""
+"""Checks camera poses against the masks, which reveal errors that the few matches of a plain piece do not."""
 
 from __future__ import annotations
 
@@ -33,7 +30,7 @@ MIN_DEFICIT_MADS = 6.0
 
 @dataclass(frozen=True)
 class _Projections:
-    """Points as one camera sees them."""
+    """M points projected into one photo."""
 
     column: NDArray[np.int64]  # [M] 0 where not framed
     row: NDArray[np.int64]  # [M] 0 where not framed
@@ -53,7 +50,7 @@ def silhouette_coverage(intrinsics: Sequence[Floats], poses: Sequence[Floats], m
         poses: [3 or 4, 4] world to camera each.
         masks: [h, w] each, 255 on the piece.
     """
-    small = [cv2.resize(mask, _small_size(mask), interpolation=cv2.INTER_AREA) > 127 for mask in masks]
+    small = [_reduced(mask) for mask in masks]
     if not all(mask.any() for mask in small):
         return np.zeros(len(masks))
     scales = [MASK_SIDE_PX / max(mask.shape) for mask in masks]
@@ -65,13 +62,13 @@ def silhouette_coverage(intrinsics: Sequence[Floats], poses: Sequence[Floats], m
     hull = _carve(points, projections, small)
     coverage = np.zeros(len(masks))
     for number, (projection, mask) in enumerate(zip(projections, small, strict=True)):
-        seen = _project(projection, hull, mask.shape)
-        if not seen.framed.any():
+        projected = _project(projection, hull, mask.shape)
+        if not projected.framed.any():
             continue
         covered = np.zeros(mask.shape, np.uint8)
-        covered[seen.row[seen.framed], seen.column[seen.framed]] = 1
+        covered[projected.row[projected.framed], projected.column[projected.framed]] = 1
         # Each hull point stands for its cell, so its pixel grows to the projected size of the cell.
-        median_depth = np.median(seen.depth[seen.framed])
+        median_depth = np.median(projected.depth[projected.framed])
         cell_px = int(np.ceil((axis[1] - axis[0]) * intrinsics[number][0, 0] / median_depth)) | 1
         grown = cv2.dilate(covered, np.ones((cell_px, cell_px), np.uint8)) > 0
         coverage[number] = (mask & grown).sum() / mask.sum()
@@ -93,15 +90,15 @@ def _carve(
     """Return the points [K, 3] in the visual hull of the masks, grown by one pixel."""
     exclusions = np.zeros(len(points), np.int32)
     for projection, mask in zip(projections, masks, strict=True):
-        seen = _project(projection, points, mask.shape)
+        projected = _project(projection, points, mask.shape)
         grown = cv2.dilate(mask.astype(np.uint8), np.ones((3, 3), np.uint8))
-        exclusions += seen.framed & (grown[seen.row, seen.column] == 0)
+        exclusions += projected.framed & (grown[projected.row, projected.column] == 0)
     return points[exclusions <= int(MAX_WRONG_MASKS * len(masks))]
 
 
-def _small_size(mask: Mask) -> tuple[int, int]:
+def _reduced(mask: Mask) -> NDArray[np.bool_]:
     height, width = (max(1, round(side * MASK_SIDE_PX / max(mask.shape))) for side in mask.shape)
-    return width, height
+    return np.asarray(cv2.resize(mask, (width, height), interpolation=cv2.INTER_AREA) > 127)
 
 
 def _bounding_sphere(

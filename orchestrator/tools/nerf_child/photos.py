@@ -98,7 +98,7 @@ def read_photos(photos: Sequence[str], masks: Sequence[str], cameras: Cameras, m
             size = [max(1, round(side * factor)) for side in color.shape[:2]]
             channels = functional.interpolate(channels, size=size, mode="area")
         small = channels[0].permute(1, 2, 0).to(device)
-        masked_color, plain_color, small_coverage = torch.split(small, (3, 3, 1), -1)
+        masked_color, plain_color, small_coverage = torch.split(small, [3, 3, 1], -1)
         piece_color = masked_color / small_coverage.clamp_min(1e-4)
         colors.append(torch.where(small_coverage > MIN_COVERAGE, piece_color, plain_color))
         coverages.append(small_coverage[..., 0])
