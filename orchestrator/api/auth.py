@@ -38,12 +38,11 @@ class Tokens:
     def _read(self) -> None:
         try:
             stat = self._file.stat()
+            if (stat.st_mtime_ns, stat.st_size) != self._stamp:
+                self._tenants = json.loads(self._file.read_text())
+                self._stamp = (stat.st_mtime_ns, stat.st_size)
         except FileNotFoundError:
             self._tenants, self._stamp = {}, None
-            return
-        if (stat.st_mtime_ns, stat.st_size) != self._stamp:
-            self._tenants = json.loads(self._file.read_text())
-            self._stamp = (stat.st_mtime_ns, stat.st_size)
 
 
 def add_token(file: Path, tenant: str) -> str:

@@ -29,6 +29,7 @@ from orchestrator.domain.assets import Asset
 from orchestrator.errors import InvalidInput
 from orchestrator.jobs.job import Job
 from orchestrator.jobs.stages import STAGES
+from orchestrator.jobs.step import group_id
 from orchestrator.protocol.heartwood.v1 import asset_pb2
 
 Fields: TypeAlias = dict[str, Any]
@@ -104,7 +105,7 @@ class Codec:
         return to_proto(options, self.options, **self.options_to_proto(options))
 
     def write_result(self, result: Any, job: Job) -> Any:
-        fields = {self.group_field: job.group_id, **self.result_to_proto(result, job)}
+        fields = {self.group_field: group_id(job.record.id), **self.result_to_proto(result, job)}
         return to_proto(result, self.result, job, **fields)
 
 

@@ -6,20 +6,27 @@ import threading
 from asyncio import sleep, to_thread
 from collections.abc import AsyncIterator, Sequence
 from datetime import datetime
+from typing import Any
 
 from cachetools import LRUCache
 
-from orchestrator.api import fields, messages
+from orchestrator.api import fields
 from orchestrator.api.auth import Tokens
-from orchestrator.api.convert import read_enum, to_proto
+from orchestrator.api.codecs import CODECS
+from orchestrator.api.convert import from_proto, read_enum, to_proto
 from orchestrator.api.servicer import Servicer, call, stream
+from orchestrator.api.status import status
 from orchestrator.domain.jobs import JobRecord, JobState
 from orchestrator.domain.stain_catalogue import STAINS
 from orchestrator.errors import InvalidInput
+from orchestrator.jobs.job import PIPELINE, Job, JobRequest
 from orchestrator.jobs.service import JobService
-from orchestrator.protocol.heartwood.v1 import job_pb2, job_pb2_grpc, stain_pb2
+from orchestrator.jobs.stages import STAGES
+from orchestrator.protocol.heartwood.v1 import job_pb2, job_pb2_grpc, pipeline_pb2, stain_pb2
 
 WATCH_INTERVAL_S = 0.1
+ALWAYS_IN_PIPELINE = ("segment", "reconstruct")
+"""Stages that every pipeline runs, with their defaults if the caller does not set them."""
 CACHED_REPLIES = 2000
 """Finished jobs whose replies are kept in memory, each of about 1 to 50 kB."""
 
@@ -35,9 +42,9 @@ class JobServicer(Servicer, job_pb2_grpc.JobServiceServicer):
     @call
     def CreateJob(self, request: job_pb2.CreateJobRequest, tenant: str) -> job_pb2.CreateJobResponse:
         try:
-            record = self.jobs.create(tenant, messages.read_job_request(request))
+            record = self.jobs.create(tenant, _read_request(request))
         except InvalidInput as error:
-            raise messages.from_request(error, request) from None
+            raise _from_request(error, request) from None
         return job_pb2.CreateJobResponse(job=self._reply(tenant, record))
 
     @call
@@ -91,9 +98,73 @@ class JobServicer(Servicer, job_pb2_grpc.JobServiceServicer):
         replies = {id: reply for id, reply in known if reply is not None}
         missing = [record for record in records if record.id not in replies]
         for job in self.jobs.load(tenant, missing):
-            reply = messages.write_job(job)
+            reply = _job_to_proto(job)
             replies[job.record.id] = reply
             if job.record.state.is_final:
                 with self._replies_lock:
                     self._replies[job.record.id, job.record.revision] = reply
         return [replies[record.id] for record in records]
+
+
+def _read_request(request: job_pb2.CreateJobRequest) -> JobRequest:
+    """The requested job. Raises InvalidInput with the field's path from the spec, or from the options of a stage."""
+    spec = request.spec
+    kind = spec.WhichOneof("stage")
+    if kind is None:
+        raise InvalidInput("stage", f"no stage is set; set one of {', '.join(STAGES)} or {PIPELINE}")
+    on_mesh = kind != PIPELINE and STAGES[kind].takes_mesh
+    return from_proto(
+        spec,
+        JobRequest,
+        "",
+        kind=kind,
+        upload_id=spec.upload_id if on_mesh else fields.required("upload_id", spec.upload_id),
+        options=_read_options(kind, spec),
+        deadline=fields.read_time("deadline", spec.deadline) if spec.HasField("deadline") else None,
+        labels=dict(spec.labels),
+        request_id=request.request_id,
+    )
+
+
+def _from_request(error: InvalidInput, request: job_pb2.CreateJobRequest) -> InvalidInput:
+    """An error of ``_read_request`` or of ``JobService.create``, with the field's path from the request on."""
+    if error.field == "request_id":
+        return error
+    in_pipeline = request.spec.WhichOneof("stage") == PIPELINE and error.field.partition(".")[0] in STAGES
+    path = f"spec.{PIPELINE}.{error.field}" if in_pipeline else f"spec.{error.field}"
+    return InvalidInput(path, error.description, **error.facts)
+
+
+def _job_to_proto(job: Job) -> job_pb2.Job:
+    """The proto of a job."""
+    record = job.record
+    queue = {"queue_position": job.queue_position, "preview_asset_ids": record.previews}
+    progress = to_proto(record, job_pb2.Progress, **queue)
+    message = to_proto(record, job_pb2.Job, spec=_write_spec(job), progress=progress)
+    if record.failure:
+        message.error.CopyFrom(status(record.failure))
+    if job.results:
+        results = {name: CODECS[name].write_result(result, job) for name, result in job.results.items()}
+        result = pipeline_pb2.PipelineResult(**results) if record.kind == PIPELINE else results[record.kind]
+        getattr(message, record.kind).CopyFrom(result)
+    return message
+
+
+def _read_options(kind: str, spec: job_pb2.JobSpec) -> dict[str, Any]:
+    """The options of each requested stage, by name."""
+    if kind != PIPELINE:
+        return {kind: CODECS[kind].read_options(getattr(spec, kind))}
+    pipeline = spec.pipeline
+    for stage in STAGES.values():
+        if stage.takes_mesh and getattr(pipeline, stage.name).model_id:
+            rule = "a pipeline works on the 3D model that it makes; leave model_id empty"
+            raise InvalidInput(f"{stage.name}.model_id", rule)
+    requested = {field.name for field, _ in pipeline.ListFields()} | set(ALWAYS_IN_PIPELINE)
+    return {name: CODECS[name].read_options(getattr(pipeline, name)) for name in STAGES if name in requested}
+
+
+def _write_spec(job: Job) -> job_pb2.JobSpec:
+    options = {name: CODECS[name].write_options(value) for name, value in job.options.items()}
+    kind = job.record.kind
+    stage = pipeline_pb2.PipelineOptions(**options) if kind == PIPELINE else options[kind]
+    return to_proto(job.record, job_pb2.JobSpec, **{kind: stage})

@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, TypeAlias
 
 from grpc.aio import ServicerContext
 
@@ -25,6 +25,8 @@ from orchestrator.jobs.service import JobService
 from orchestrator.protocol.heartwood.v1 import model_pb2, model_pb2_grpc
 from orchestrator.rollout.rollout import Rollout
 from orchestrator.settings import Settings
+
+Header: TypeAlias = model_pb2.DeployModelRequest.Header
 
 POLL_S = 0.1
 """Interval at which the progress of a deployment is sent."""
@@ -58,7 +60,7 @@ class ModelServicer(Servicer, model_pb2_grpc.ModelServiceServicer):
     async def DeployModel(
         self, requests: AsyncIterator[model_pb2.DeployModelRequest], tenant: str
     ) -> AsyncIterator[model_pb2.DeployModelResponse]:
-        header: model_pb2.DeployModelRequest.Header = await header_of(requests)
+        header: Header = await header_of(requests)
         options = _deploy_options(header)
         await to_thread(self.rollout.status, header.model)  # rejects an unknown model before the upload
         with tempfile.TemporaryDirectory(prefix="candidate-", dir=self.settings.root) as folder:
@@ -86,7 +88,7 @@ class ModelServicer(Servicer, model_pb2_grpc.ModelServiceServicer):
         return model_pb2.RetireModelResponse(model=_model_to_proto(status))
 
 
-def _deploy_options(header: model_pb2.DeployModelRequest.Header) -> DeployOptions:
+def _deploy_options(header: Header) -> DeployOptions:
     converted: dict[str, Any] = {"promote": not header.no_promote}
     if header.HasField("shadow_timeout"):
         converted["shadow_timeout_s"] = header.shadow_timeout.ToTimedelta().total_seconds()
@@ -115,12 +117,7 @@ def _version_to_proto(version: ModelVersion, *, serves: bool) -> model_pb2.Model
     return to_proto(version, model_pb2.ModelVersion, **converted)
 
 
-async def _receive_file(
-    requests: AsyncIterator[model_pb2.DeployModelRequest],
-    header: model_pb2.DeployModelRequest.Header,
-    file: BinaryIO,
-    max_bytes: int,
-) -> None:
+async def _receive_file(requests: AsyncIterator[Any], header: Header, file: BinaryIO, max_bytes: int) -> None:
     """Write the uploaded chunks to ``file``, and check them against ``max_bytes`` and the header."""
     _check_size("header.size_bytes", header.size_bytes, max_bytes)
     size, digest = 0, hashlib.sha256()

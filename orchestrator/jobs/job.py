@@ -16,7 +16,7 @@ from orchestrator.errors import HeartwoodError, InvalidInput
 from orchestrator.jobs.documents import from_json, to_json
 from orchestrator.jobs.stage import Stage
 from orchestrator.jobs.stages import STAGES
-from orchestrator.jobs.step import Span, digest, group_id
+from orchestrator.jobs.step import Span, digest
 
 PIPELINE = "pipeline"
 """The job kind that runs several stages. The other job kinds are the names of the stages."""
@@ -52,11 +52,6 @@ class Job:
     record: JobRecord
     assets: Mapping[str, Asset]  # files that the job made, by id; deleted files are missing
     queue_position: int
-
-    @property
-    def group_id(self) -> str:
-        """The group of the job's files."""
-        return group_id(self.record.id)
 
     @cached_property
     def options(self) -> dict[str, Any]:

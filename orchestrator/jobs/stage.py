@@ -1,8 +1,4 @@
-"""The descriptor of a stage, and the context in which a stage runs as part of a job.
-
-``jobs.stages`` contains one descriptor per stage. Job kinds, pipelines, recovery, progress and results are derived from
-the descriptors.
-"""
+"""The descriptor of a stage, from which jobs derive everything, and the context in which a stage runs in a job."""
 
 from __future__ import annotations
 
@@ -17,8 +13,7 @@ from orchestrator.domain.assets import Asset
 from orchestrator.domain.segment import DetectorCost
 from orchestrator.errors import Canceled, HeartwoodError
 from orchestrator.jobs.dependencies import Dependencies
-from orchestrator.jobs.photo_step import PhotoStep, analyze
-from orchestrator.jobs.step import WHOLE, Span, Step, subspan
+from orchestrator.jobs.step import WHOLE, PhotoStep, Span, Step, analyze, subspan
 
 log = structlog.get_logger()
 Options = TypeVar("Options")
@@ -55,6 +50,7 @@ class StageRun(Generic[Options]):
     span: Span = WHOLE
     results: Mapping[str, Any] = field(default_factory=dict)  # of the earlier stages, by name
     made_mesh: str = ""  # asset id of the mesh that an earlier stage made
+    photo_index: int = 0  # of the photo that ``photo_step`` works on
     about: str = ""  # what the steps work on, for people, such as "photo 1 of 3"
 
     @property
@@ -85,37 +81,29 @@ class StageRun(Generic[Options]):
 
         return durable(name, execute)
 
-    def analyzed_photos(self) -> Iterator[tuple[PhotoRun[Options], str]]:
-        """Analyze each photo and yield it with its analysis. Each covers an equal interval of the stage's progress."""
+    def photo_step(self, name: str, function: Callable[[PhotoStep, *Args], Result], *args: *Args, span: Span) -> Result:
+        """Like ``step``, on one photo."""
+
+        def on_photo(step: Step) -> Result:
+            photo = step.asset(self.inputs[self.photo_index], "photo")
+            return function(PhotoStep(step, self.photo_index, photo), *args)
+
+        return self.step(name, on_photo, span=span)
+
+    def analyzed_photos(self) -> Iterator[tuple[StageRun[Options], str]]:
+        """Analyze each photo and yield the stage's run on it, which covers an equal span, with its analysis."""
         count = len(self.inputs)
         for index in range(count):
             span = subspan(self.span, index / count, (index + 1) / count)
-            photo = PhotoRun(replace(self, span=span, about=f"photo {index + 1} of {count}"), index)
-            yield photo, photo.step("analyze", analyze, self.versions, span=(0.0, ANALYSIS_END))
+            run = replace(self, span=span, photo_index=index, about=f"photo {index + 1} of {count}")
+            yield run, run.photo_step("analyze", analyze, self.versions, span=(0.0, ANALYSIS_END))
 
     def each_photo(self, name: str, function: Callable[[PhotoStep, str, Options], Result]) -> tuple[Result, ...]:
         """Analyze each photo, then run ``function`` on the photo and its analysis as the step ``name``."""
         return tuple(
-            photo.step(name, function, analysis, self.options, span=(ANALYSIS_END, 1.0))
-            for photo, analysis in self.analyzed_photos()
+            run.photo_step(name, function, analysis, self.options, span=(ANALYSIS_END, 1.0))
+            for run, analysis in self.analyzed_photos()
         )
-
-
-@dataclass(frozen=True)
-class PhotoRun(Generic[Options]):
-    """One stage of a running job, on one photo."""
-
-    run: StageRun[Options]
-    index: int
-
-    def step(self, name: str, function: Callable[[PhotoStep, *Args], Result], *args: *Args, span: Span) -> Result:
-        """Like ``StageRun.step``, on this photo."""
-
-        def on_photo(step: Step) -> Result:
-            photo = step.asset(self.run.inputs[self.index], "photo")
-            return function(PhotoStep(step, self.index, photo), *args)
-
-        return self.run.step(name, on_photo, span=span)
 
 
 @dataclass(frozen=True)
@@ -138,10 +126,6 @@ class Stage(Generic[Options, Result]):
 
 def durable(name: str, function: Callable[[], Result]) -> Result:
     """Run a DBOS step, with retries for about a minute while a service that it needs is unavailable."""
-
-    def is_retryable(error: BaseException) -> bool:
-        return isinstance(error, HeartwoodError) and error.retryable
-
-    options: StepOptions = {"name": name, "retries_allowed": True, "should_retry": is_retryable}
-    options |= {"interval_seconds": 0.5, "backoff_rate": 1.6, "max_attempts": 10}
-    return DBOS.run_step(options, function)
+    options: StepOptions = {"name": name, "interval_seconds": 0.5, "backoff_rate": 1.6, "max_attempts": 10}
+    options |= {"should_retry": lambda error: isinstance(error, HeartwoodError) and error.retryable}
+    return DBOS.run_step({**options, "retries_allowed": True}, function)

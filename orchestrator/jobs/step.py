@@ -1,4 +1,4 @@
-"""One step of a job: its progress, its folder, its cache, and the files that it publishes."""
+"""One step of a job, on the whole job or on one photo: its progress, folder and cache, and the files it publishes."""
 
 from __future__ import annotations
 
@@ -12,14 +12,21 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Generic, TypeAlias, TypeVar
 
+import numpy as np
+from numpy.typing import NDArray
+
 from orchestrator.domain.assets import Asset, StoredFile
+from orchestrator.domain.images import Image, ImageFormat
 from orchestrator.domain.jobs import JobRecord, JobState
 from orchestrator.domain.limits import Limits
+from orchestrator.domain.material_maps import MaterialMaps
 from orchestrator.domain.quality import Quality
 from orchestrator.errors import Canceled, DeadlineExceeded
 from orchestrator.jobs.assets import existing
 from orchestrator.jobs.dependencies import Dependencies
 from orchestrator.jobs.documents import from_json, to_json
+from orchestrator.stages import analysis as analysis_stage
+from orchestrator.stages import intake
 
 Facts = TypeVar("Facts")
 Span: TypeAlias = tuple[float, float]
@@ -30,6 +37,8 @@ NAMESPACE = uuid.UUID("6b0c7f5e-52fd-4d3a-9a2b-0d6a5b8f1f10")
 """Asset and group ids are UUID 5 in this namespace, so that a repeated step publishes the same ids."""
 REPORT_INTERVAL_S = 0.2
 """Minimum time between two progress reports of one step. A cancellation is noticed within this time."""
+PHOTO_REVISION = 6
+"""Part of every cache key of photo results. Increment it when a stage or a model version changes its output pixels."""
 MAX_LOG_BYTES = 4 << 20
 """Only the end of a longer program log is kept, because the reason for a failure is there."""
 
@@ -51,14 +60,6 @@ class Step:
     name: str
     span: Span
     _next_report: float = 0.0  # in seconds of time.monotonic()
-
-    @property
-    def tenant(self) -> str:
-        return self.job.tenant
-
-    @property
-    def quality(self) -> Quality:
-        return self.job.quality
 
     @property
     def folder(self) -> Path:
@@ -98,43 +99,42 @@ class Step:
 
     def lookup(self, key: str, kind: type[Cached[Facts]]) -> Cached[Facts] | None:
         """The cached value of ``key``, or None."""
-        document = self.dependencies.records.cached(self.tenant, key)
+        document = self.dependencies.records.cached(self.job.tenant, key)
         return None if document is None else from_json(kind, document)
 
     def cached(
         self, key: str, sources: Collection[str], kind: type[Cached[Facts]], make: Callable[[], Cached[Facts]]
     ) -> Cached[Facts]:
-        """Return the cached value of ``key``, or call ``make`` and cache its result.
+        """The cached value of ``key``, or else the result of ``make``, which is cached.
 
-        Args:
-            sources: SHA-256 of the files that the value depends on. Deleting one of them deletes the value.
+        Deleting one of the files ``sources``, given by SHA-256, deletes the value.
         """
         value = self.lookup(key, kind)
         if value is None:
             value = make()
             blobs = {file.sha256 for file in value.files.values()}
-            self.dependencies.records.keep(self.tenant, key, sources, blobs, to_json(value, kind))
+            self.dependencies.records.keep(self.job.tenant, key, sources, blobs, to_json(value, kind))
         return value
 
     def store(self, data: bytes | Path, media_type: str, width: int = 0, height: int = 0) -> StoredFile:
         """Store a file's bytes for the tenant."""
         content = data.read_bytes() if isinstance(data, Path) else data
-        sha256 = self.dependencies.blobs.put(self.tenant, content)
+        sha256 = self.dependencies.blobs.put(self.job.tenant, content)
         return StoredFile(sha256, len(content), media_type, width, height)
 
     def publish(self, name: str, file: StoredFile, kind: str, versions: Mapping[str, str] | None = None) -> str:
         """Make a stored file an asset of the job, made with these model ``versions``, and return its id."""
         id, group = str(uuid.uuid5(NAMESPACE, f"{self.job.id}/{name}")), group_id(self.job.id)
-        asset = Asset(id, self.tenant, group, kind, name, model_versions=versions or {}, **asdict(file))
+        asset = Asset(id, self.job.tenant, group, kind, name, model_versions=versions or {}, **asdict(file))
         return self.dependencies.records.add_asset(asset, job_id=self.job.id).id
 
     def asset(self, id: str, kind: str = "file") -> Asset:
         """The tenant's asset. Raises NotFound for a ``kind`` that was deleted."""
-        return existing(self.dependencies.records.asset(self.tenant, id), kind, id)
+        return existing(self.dependencies.records.asset(self.job.tenant, id), kind, id)
 
     def read(self, sha256: str) -> bytes:
         """The bytes of a stored file."""
-        return self.dependencies.blobs.get(self.tenant, sha256)
+        return self.dependencies.blobs.get(self.job.tenant, sha256)
 
     def fetch(self, sha256: str, target: Path) -> Path:
         """Write a stored file to ``target``, unless it exists."""
@@ -160,6 +160,92 @@ class Step:
                 text = file.read().replace(root, b".")
             if text:
                 self.publish(f"logs/{self.name}/{path.relative_to(folder)}", self.store(text, "text/plain"), "document")
+
+
+@dataclass(frozen=True)
+class PhotoResult:
+    """The part of a stage's result on one photo that all stages have."""
+
+    photo_asset_id: str
+    width: int
+    height: int
+    model_versions: dict[str, str]  # of the models that contributed
+
+
+class PhotoResults:
+    """The base of the results that consist of one result per photo."""
+
+    photos: tuple[Any, ...]
+
+    @property
+    def model_versions(self) -> Any:
+        """The version of each model that contributed, by name."""
+        return self.photos[0].model_versions
+
+
+@dataclass(frozen=True)
+class PhotoStep:
+    """One step of one job on one photo."""
+
+    step: Step
+    index: int
+    asset: Asset
+
+    @property
+    def max_side(self) -> int | None:
+        """Longest side of the photo that the job works on, or None for full resolution."""
+        return analysis_stage.PREVIEW_SIDE if self.step.job.quality is Quality.PREVIEW else None
+
+    def pixels(self) -> Image:
+        """The upright photo, sRGB."""
+        return intake.read_photo(self.step.read(self.asset.sha256), max_side=self.max_side)
+
+    def maps(self, analysis: str) -> MaterialMaps:
+        """The model outputs that ``analyze`` stored."""
+        return analysis_stage.unpack(self.step.read(analysis))
+
+    def cached(
+        self, name: str, inputs: tuple[Any, ...], kind: type[Cached[Facts]], make: Callable[[], Cached[Facts]]
+    ) -> Cached[Facts]:
+        """Like ``Step.cached``, for a value ``name`` that depends on this photo and these ``inputs``."""
+        sha256 = self.asset.sha256
+        return self.step.cached(digest(name, PHOTO_REVISION, sha256, *inputs), [sha256], kind, make)
+
+    def store_images(
+        self, images: Mapping[str, Image | NDArray[np.uint16] | None], format: ImageFormat, field: str
+    ) -> dict[str, StoredFile]:
+        """Encode and store the images that are not None, by name. ``field`` is the path of ``format``, for errors."""
+        return {
+            name: self.step.store(*intake.encode_result(image, format, field), image.shape[1], image.shape[0])
+            for name, image in images.items()
+            if image is not None
+        }
+
+    def publish(
+        self, files: Mapping[str, StoredFile], versions: Mapping[str, str], kind: str, **kinds: str
+    ) -> dict[str, str]:
+        """Publish files of the asset kind ``kind``, or of those in ``kinds`` by name; return the asset ids by name."""
+        ids = {}
+        for name, file in files.items():
+            path = f"photo-{self.index}/{name}.{file.media_type.rpartition('/')[2]}"
+            ids[name] = self.step.publish(path, file, kinds.get(name, kind), versions)
+        return ids
+
+
+def analyze(photo: PhotoStep, pinned: Mapping[str, str]) -> str:
+    """Run the material models on the photo and return the SHA-256 of the packed maps.
+
+    A version in ``pinned``, with which the job began, is replaced by the serving one if it has been retired since.
+    """
+    dependencies, step = photo.step.dependencies, photo.step
+    versions = dependencies.models.versions(pinned)
+
+    def make() -> Cached[None]:
+        timeout_s = min(step.remaining_s(), dependencies.settings.triton_timeout_s)
+        packed = analysis_stage.analyze(photo.pixels(), dependencies.models, step.job.quality, timeout_s, versions)
+        return Cached({"maps": step.store(packed, "application/octet-stream")}, None)
+
+    return photo.cached("analysis", (step.job.quality, versions), Cached[None], make).files["maps"].sha256
 
 
 def subspan(span: Span, start: float, end: float) -> Span:

@@ -6,9 +6,8 @@ from dataclasses import dataclass, replace
 
 from orchestrator.domain.cutout import CutoutOptions
 from orchestrator.domain.segment import Box
-from orchestrator.jobs.photo_step import PhotoResult, PhotoResults, PhotoStep
-from orchestrator.jobs.stage import Stage, StageRun
-from orchestrator.jobs.step import Cached
+from orchestrator.jobs.stage import Stage
+from orchestrator.jobs.step import Cached, PhotoResult, PhotoResults, PhotoStep
 from orchestrator.stages import cutout as cutout_stage
 
 
@@ -29,11 +28,6 @@ class CutoutResult(PhotoResults):
     photos: tuple[CutoutPhoto, ...]
 
 
-def run_cutout(run: StageRun[CutoutOptions]) -> CutoutResult:
-    """Analyze each photo, then cut out its piece."""
-    return CutoutResult(run.each_photo("cutout", cut_out))
-
-
 def cut_out(photo: PhotoStep, analysis: str, options: CutoutOptions) -> CutoutPhoto:
     """Cut the piece out of one photo and publish the image and the shadow."""
 
@@ -51,4 +45,6 @@ def cut_out(photo: PhotoStep, analysis: str, options: CutoutOptions) -> CutoutPh
     return replace(cached.facts, photo_asset_id=photo.asset.id, image=files["cutout"], shadow=files.get("shadow", ""))
 
 
-CUTOUT = Stage("cutout", CutoutOptions, CutoutResult, weight=0.05, run=run_cutout)
+CUTOUT = Stage(
+    "cutout", CutoutOptions, CutoutResult, 0.05, run=lambda run: CutoutResult(run.each_photo("cutout", cut_out))
+)

@@ -104,7 +104,7 @@ def build_mesh(
         images, mask_files, color_photos = _write_inputs(step, originals, masks, looks)
         maps = analysis.unpack(step.read(photos[0].analysis))
         programs = ReconstructPrograms(settings.meshroom, step.dependencies.trellis)
-        task = (images, mask_files, options, step.quality, step.folder / "model", color_photos, maps, programs)
+        task = (images, mask_files, options, step.job.quality, step.folder / "model", color_photos, maps, programs)
         mesh = reconstruct(ReconstructTask(*task, step.limits, step.progress))
         files = {"model.glb": step.store(mesh.glb, GLB), "model-preview.png": _render_preview(step, mesh.glb)}
         files |= {path.name: step.store(path, EXTRAS[path.suffix][0]) for path in mesh.extras if path.suffix in EXTRAS}
@@ -114,7 +114,7 @@ def build_mesh(
         return Cached(files, ReconstructResult(mode, report, mesh.vertices, mesh.triangles, mesh.dimensions, versions))
 
     contents = (sources, [look.sha256 for look in looks], [mask.sha256 for mask in masks], photos[0].analysis)
-    key = digest("model", REVISION, *contents, options, step.quality)
+    key = digest("model", REVISION, *contents, options, step.job.quality)
     cached = step.cached(key, sources, Cached[ReconstructResult], make)
     versions = cached.facts.model_versions
     files = {

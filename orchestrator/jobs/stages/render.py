@@ -61,7 +61,7 @@ def render_turntable(step: Step, options: RenderOptions, mesh: str) -> list[Stor
     cached = ((number, step.lookup(key, Cached[None])) for number, key in enumerate(keys))
     frames = {number: value.files["frame"] for number, value in cached if value is not None}
     missing = [number for number in range(options.frames) if number not in frames]
-    width, height = frame_size(options, step.quality)
+    width, height = frame_size(options, step.job.quality)
 
     def keep(number: int, picture: Path) -> None:
         frame: Cached[None] = Cached({"frame": step.store(picture, "image/png", width, height)}, None)
@@ -81,7 +81,7 @@ def render_turntable(step: Step, options: RenderOptions, mesh: str) -> list[Stor
         glb = to_glb(mesh_file, folder / "source", blender=blender, limits=step.limits, progress=step.progress)
         wood = _wood_texture(step, options, texture)
         tools: dict[str, Any] = {"processes": processes, "executable": blender, "limits": step.limits}
-        render_frames(glb, missing, options, step.quality, folder, keep, texture=wood, progress=report, **tools)
+        render_frames(glb, missing, options, step.job.quality, folder, keep, texture=wood, progress=report, **tools)
     return [frames[number] for number in range(options.frames)]
 
 
@@ -91,7 +91,7 @@ def join_turntable(step: Step, options: RenderOptions, frames: list[StoredFile])
         step.fetch(frame.sha256, step.folder / (FRAME % number))
     ffmpeg, limits = step.dependencies.settings.ffmpeg, step.limits
     turntable = join_frames(
-        step.folder, options, step.quality, executable=ffmpeg, limits=limits, progress=step.progress
+        step.folder, options, step.job.quality, executable=ffmpeg, limits=limits, progress=step.progress
     )
     width, height = frames[0].width, frames[0].height
 
@@ -124,7 +124,7 @@ def _frame_keys(step: Step, options: RenderOptions, mesh: Asset, texture: Mappin
     formats = (VideoFormat.MP4,)
     options = replace(options, formats=formats, keep_frames=False, seconds=1.0, model_id="", texture_id="")
     maps = {name: asset.sha256 for name, asset in texture.items()}
-    key = ("frame", REVISION, mesh.sha256, maps, options, step.quality)
+    key = ("frame", REVISION, mesh.sha256, maps, options, step.job.quality)
     return [digest(*key, number) for number in range(options.frames)]
 
 
@@ -133,7 +133,7 @@ def _texture_assets(step: Step, options: RenderOptions) -> dict[str, Asset]:
     if not options.texture_id:
         return {}
     group = step.dependencies.records.group
-    assets = [asset for kind in ("texture", "mask") for asset in group(step.tenant, options.texture_id, kind)]
+    assets = [asset for kind in ("texture", "mask") for asset in group(step.job.tenant, options.texture_id, kind)]
     by_name = {asset.name.partition(".")[0]: asset for asset in assets}
     maps = {name: by_name[path] for name in TEXTURE_MAPS if (path := f"photo-0/{name}") in by_name}
     if len(maps) < len(TEXTURE_MAPS):

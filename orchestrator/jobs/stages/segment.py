@@ -9,9 +9,8 @@ from typing import Any
 from orchestrator.domain.images import ImageFormat
 from orchestrator.domain.segment import Box, DetectorCost, DetectorName, SegmentOptions
 from orchestrator.jobs.documents import copy_fields
-from orchestrator.jobs.photo_step import PhotoResult, PhotoResults, PhotoStep
-from orchestrator.jobs.stage import JobInput, Stage, StageRun
-from orchestrator.jobs.step import Cached
+from orchestrator.jobs.stage import JobInput, Stage
+from orchestrator.jobs.step import Cached, PhotoResult, PhotoResults, PhotoStep
 from orchestrator.stages.segment import segment as segment_stage
 
 
@@ -54,11 +53,6 @@ class SegmentResult(PhotoResults):
         return sorted({component.name for photo in self.photos for component in photo.components})
 
 
-def run_segment(run: StageRun[SegmentOptions]) -> SegmentResult:
-    """Analyze each photo, then find its components."""
-    return SegmentResult(run.each_photo("segment", find_components))
-
-
 def find_components(photo: PhotoStep, analysis: str, options: SegmentOptions) -> SegmentedPhoto:
     """Segment one photo and publish its masks, overlay and JSON document."""
     step = photo.step
@@ -99,7 +93,7 @@ SEGMENT = Stage(
     SegmentOptions,
     SegmentResult,
     weight=0.08,
-    run=run_segment,
+    run=lambda run: SegmentResult(run.each_photo("segment", find_components)),
     check=check_options,
     cost=lambda result: sum((photo.cost for photo in result.photos), DetectorCost()),
 )

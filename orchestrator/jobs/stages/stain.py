@@ -9,11 +9,11 @@ from orchestrator.domain.images import Image
 from orchestrator.domain.stain import StainOptions
 from orchestrator.errors import InvalidInput
 from orchestrator.jobs.assets import existing
-from orchestrator.jobs.photo_step import PhotoResult, PhotoResults, PhotoStep
 from orchestrator.jobs.stage import ANALYSIS_END, JobInput, Stage, StageRun
-from orchestrator.jobs.step import Cached
+from orchestrator.jobs.step import Cached, PhotoResult, PhotoResults, PhotoStep
 from orchestrator.stages import intake
 from orchestrator.stages.stain import stain as stain_stage
+from orchestrator.stages.stain.surface import surface_maps
 
 SURFACE_MAPS = ("normal", "roughness", "ambient_occlusion", "height", "orm")
 STAINED_IMAGES = ("albedo", "preview", "before_after", "wood_mask")
@@ -48,8 +48,8 @@ def run_stain(run: StageRun[StainOptions]) -> StainResult:
     """Analyze each photo, compute the maps that do not depend on the colour, then stain it."""
     photos = []
     for photo, analysis in run.analyzed_photos():
-        surface = photo.step("surface", map_surface, analysis, run.options, span=(ANALYSIS_END, 0.7))
-        photos.append(photo.step("stain", apply_stain, analysis, surface, run.options, span=(0.7, 1.0)))
+        surface = photo.photo_step("surface", map_surface, analysis, run.options, span=(ANALYSIS_END, 0.7))
+        photos.append(photo.photo_step("stain", apply_stain, analysis, surface, run.options, span=(0.7, 1.0)))
     return StainResult(tuple(photos))
 
 
@@ -57,7 +57,7 @@ def map_surface(photo: PhotoStep, analysis: str, options: StainOptions) -> Cache
     """Compute and store the maps that do not depend on the colour."""
 
     def make() -> Cached[None]:
-        surface = stain_stage.surface_maps(photo.pixels(), photo.maps(analysis), progress=photo.step.progress)
+        surface = surface_maps(photo.pixels(), photo.maps(analysis), progress=photo.step.progress)
         images = {name: getattr(surface, name) for name in SURFACE_MAPS}
         return Cached(photo.store_images(images, options.format, "stain.format"), None)
 
@@ -101,7 +101,7 @@ def _mask(photo: PhotoStep, options: StainOptions) -> tuple[str, Image | None]:
     """SHA-256 and pixels of the mask in the options."""
     if not options.mask_asset_id:
         return "", None
-    asset = photo.step.dependencies.records.asset(photo.step.tenant, options.mask_asset_id)
+    asset = photo.step.dependencies.records.asset(photo.step.job.tenant, options.mask_asset_id)
     if asset is None:
         raise InvalidInput("stain.mask_asset_id", f"the mask {options.mask_asset_id!r} was deleted")
     return asset.sha256, intake.read_mask(photo.step.read(asset.sha256), "stain.mask_asset_id", photo.max_side)
