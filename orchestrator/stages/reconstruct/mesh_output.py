@@ -8,6 +8,7 @@ from pathlib import Path
 
 from orchestrator.domain.dimensions import Dimensions
 from orchestrator.domain.images import Image
+from orchestrator.domain.reconstruct import CaptureReport, ReconstructedMesh
 from orchestrator.geometry.mesh import UvMesh, place_on_floor, write_glb
 
 GLB_NAME = "model.glb"
@@ -22,6 +23,12 @@ class SavedMesh:
     vertices: int
     triangles: int
     dimensions: Dimensions
+
+    def with_report(
+        self, report: CaptureReport, *, preview: Path | None = None, extras: tuple[Path, ...] = ()
+    ) -> ReconstructedMesh:
+        """Return the result of a reconstruction with this mesh."""
+        return ReconstructedMesh(self.glb, report, self.vertices, self.triangles, self.dimensions, preview, extras)
 
 
 def save_mesh(folder: Path, mesh: UvMesh, texture: Image, dimensions: Dimensions) -> SavedMesh:

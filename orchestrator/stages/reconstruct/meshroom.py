@@ -43,9 +43,8 @@ def reconstruct_with_meshroom(task: ReconstructTask, usable: UsablePhotos) -> Re
         DeadlineExceeded, Canceled: see ``run_program``.
     """
     if not task.programs.meshroom:
-        raise ToolFailed(
-            "Meshroom is not configured; set HEARTWOOD_MESHROOM to its meshroom_batch program", tool="meshroom"
-        )
+        remedy = "set HEARTWOOD_MESHROOM to its meshroom_batch program"
+        raise ToolFailed(f"Meshroom is not configured; {remedy}", tool="meshroom")
     output = _load_or_run(task, usable)
     task.progress(0.9, "cleaning Meshroom's mesh")
     vertices, triangles, points, colors = read_textured_obj(output / "output" / "model.obj")
@@ -54,14 +53,8 @@ def reconstruct_with_meshroom(task: ReconstructTask, usable: UsablePhotos) -> Re
     task.progress(0.95, "texturing the mesh")
     texture = bake_from_points(mesh, points, colors, task.options.texture_size)
     saved = save_mesh(task.folder, mesh, texture, task.options.dimensions)
-    return ReconstructedMesh(
-        glb=saved.glb,
-        report=CaptureReport(photos=len(task.photos), photos_used=usable.indices, advice=usable.notes),
-        vertices=saved.vertices,
-        triangles=saved.triangles,
-        dimensions=saved.dimensions,
-        extras=(output / "meshroom.log",),
-    )
+    report = CaptureReport(photos=len(task.photos), photos_used=usable.indices, advice=usable.notes)
+    return saved.with_report(report, extras=(output / "meshroom.log",))
 
 
 def _load_or_run(task: ReconstructTask, usable: UsablePhotos) -> Path:
@@ -105,12 +98,11 @@ def read_textured_obj(path: Path) -> tuple[Floats, Triangles, Floats, Image]:
         raise ToolFailed("Meshroom wrote an OBJ file without triangles", tool="meshroom")
     total_area = sum(float(mesh.area) for mesh in meshes)
     random = np.random.default_rng(1)
-    vertices, triangles, points, colors, vertex_count = [], [], [], [], 0
+    triangles, points, colors, vertex_count = [], [], [], 0
     for mesh in meshes:
-        mesh_vertices, faces = np.asarray(mesh.vertices, np.float64), np.asarray(mesh.faces, np.int32)
-        vertices.append(mesh_vertices)
+        vertices, faces = np.asarray(mesh.vertices, np.float64), np.asarray(mesh.faces, np.int32)
         triangles.append(faces + vertex_count)
-        vertex_count += len(mesh_vertices)
+        vertex_count += len(vertices)
         texture = getattr(getattr(mesh.visual, "material", None), "image", None)
         if texture is None or not isinstance(mesh.visual, trimesh.visual.TextureVisuals) or mesh.visual.uv is None:
             raise ToolFailed("Meshroom wrote an OBJ file without a texture", tool="meshroom")
@@ -118,10 +110,11 @@ def read_textured_obj(path: Path) -> tuple[Floats, Triangles, Floats, Image]:
         area = np.asarray(mesh.area_faces)
         face = random.choice(len(faces), count, p=area / area.sum())
         barycentric = random.dirichlet((1.0, 1.0, 1.0), count)
-        points.append(np.einsum("pk,pkd->pd", barycentric, mesh_vertices[faces[face]]))
+        points.append(np.einsum("pk,pkd->pd", barycentric, vertices[faces[face]]))
         uv = np.einsum("pk,pkd->pd", barycentric, np.asarray(mesh.visual.uv, np.float64)[faces[face]])
         colors.append(_sample_texture(np.asarray(texture.convert("RGB")), uv))
-    return np.concatenate(vertices), np.concatenate(triangles), np.concatenate(points), np.concatenate(colors)
+    all_vertices = np.concatenate([np.asarray(mesh.vertices, np.float64) for mesh in meshes])
+    return all_vertices, np.concatenate(triangles), np.concatenate(points), np.concatenate(colors)
 
 
 def _sample_texture(texture: Image, uv: Floats) -> Image:

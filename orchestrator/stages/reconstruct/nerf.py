@@ -14,18 +14,16 @@ from skimage.measure import marching_cubes
 from orchestrator.domain.images import Image
 from orchestrator.domain.progress import Progress, subrange
 from orchestrator.domain.quality import Quality
-from orchestrator.domain.reconstruct import CaptureReport, ReconstructedMesh
+from orchestrator.domain.reconstruct import ReconstructedMesh
 from orchestrator.errors import ToolFailed
 from orchestrator.geometry.arrays import Floats, Triangles
 from orchestrator.geometry.cameras import Camera
 from orchestrator.geometry.mesh import unwrap
 from orchestrator.geometry.mesh_cleanup import clean_mesh, simplify, smooth
 from orchestrator.geometry.texturing import bake_from_photos
-from orchestrator.stages.reconstruct.camera_poses import load_or_solve_poses, select_photos, upright_cameras
-from orchestrator.stages.reconstruct.capture_report import capture_report
+from orchestrator.stages.reconstruct.camera_poses import Capture, estimate_cameras, select_photos
 from orchestrator.stages.reconstruct.mesh_output import SavedMesh, load_mesh, save_mesh
 from orchestrator.stages.reconstruct.task import ReconstructTask
-from orchestrator.tools.colmap import MIN_PHOTOS, unplaced_message
 from orchestrator.tools.ffmpeg import mp4, run_ffmpeg
 from orchestrator.tools.nerf import Surface, Training, Views, render_field, train_field
 
@@ -33,18 +31,14 @@ CAMERAS_END = 0.15
 TRAINING_END = 0.8
 MESH_END = 0.9
 FRAMES_END = 0.98
-"""Progress at the end of the phases. Encoding the video fills the rest."""
+"""Progress at the end of each phase. Encoding the video fills the rest."""
 
 FRAME_NAME = "frame-%03d.png"
 ORBIT_SECONDS = 6.0
-ORBIT_ELEVATION_DEG = 20.0
-"""Angle at which the camera of the fly-around video looks down."""
-ORBIT_FOCAL_LENGTH = 1.6
-"""Focal length in widths of the frame."""
-ORBIT_MARGIN = 1.06
-"""Camera distance relative to the one at which the bounding sphere fills the frame."""
-SMOOTHING_ROUNDS = 2
-"""Removes the steps of the voxels. Not tuned."""
+ORBIT_ELEVATION_DEG = 20.0  # how far the camera of the fly-around video looks down
+ORBIT_FOCAL_LENGTH = 1.6  # in widths of the frame
+ORBIT_MARGIN = 1.06  # camera distance relative to the one at which the bounding sphere fills the frame
+SMOOTHING_ROUNDS = 2  # they remove the steps of the voxels; not tuned
 OUTSIDE_DISTANCE = 3.0
 """Signed distance, in voxels, of the layer added around the volume, so that surfaces at its border are closed."""
 
@@ -60,81 +54,47 @@ class QualitySettings:
     frame_px: int
 
 
+PREVIEW_TRAINING = Training(seconds=60.0, steps=1_500, voxels=112, photo_px=224)
 QUALITY_SETTINGS = {
     Quality.PREVIEW: QualitySettings(
-        Training(seconds=60.0, steps=1_500, voxels=112, photo_px=224),
-        max_triangles=20_000,
-        texture_size=1024,
-        frames=24,
-        frame_px=240,
+        PREVIEW_TRAINING, max_triangles=20_000, texture_size=1024, frames=24, frame_px=240
     ),
     Quality.FINAL: QualitySettings(Training(), max_triangles=100_000, texture_size=4096, frames=48, frame_px=400),
 }
-
-
-@dataclass(frozen=True)
-class _Capture:
-    """The N photos that could be placed, in a world that is upright on +Y."""
-
-    photos: tuple[Path, ...]  # without lens distortion
-    masks: tuple[Path, ...]
-    cameras: tuple[Camera, ...]
-    report: CaptureReport
 
 
 def nerf(task: ReconstructTask) -> ReconstructedMesh:
     """Return the textured mesh of a trained radiance field, with a fly-around video. 40 photos are recommended.
 
     Raises:
-        InvalidInput: fewer than 3 photos.
+        InvalidInput: the task has fewer than 3 photos.
         ToolFailed: COLMAP, PyTorch or ffmpeg is missing or failed, or the photos do not fit together.
         DeadlineExceeded, Canceled: see ``run_program``.
     """
     task.folder.mkdir(parents=True, exist_ok=True)
     settings = QUALITY_SETTINGS[task.quality]
-    capture = _estimate_cameras(task, subrange(task.progress, 0.0, CAMERAS_END))
+    capture = estimate_cameras(task, select_photos(task), subrange(task.progress, 0.0, CAMERAS_END))
     field = task.folder / "field"
     surface = train_field(
-        capture.photos,
-        capture.masks,
+        capture.poses.color_photos,
+        capture.poses.masks,
         views_of(capture.cameras),
         settings.training,
         field,
         limits=task.limits,
         progress=subrange(task.progress, CAMERAS_END, TRAINING_END),
     )
-    mesh = load_mesh(task.folder)
-    if mesh is None:
-        mesh = _make_mesh(task, surface, capture, subrange(task.progress, TRAINING_END, MESH_END))
-    frames = _render_orbit(task, surface, field, subrange(task.progress, MESH_END, FRAMES_END))
-    video = field / "fly_around.mp4"
-    run_ffmpeg(
-        mp4(FRAME_NAME, settings.frames / ORBIT_SECONDS, (settings.frame_px, settings.frame_px)),
-        video,
-        limits=task.limits,
-        progress=subrange(task.progress, FRAMES_END, 1.0),
+    mesh = load_mesh(task.folder) or _make_mesh(
+        task, surface, capture, settings, subrange(task.progress, TRAINING_END, MESH_END)
     )
+    frames = _render_orbit(task, surface, field, settings, subrange(task.progress, MESH_END, FRAMES_END))
+    video = field / "fly_around.mp4"
+    arguments = mp4(FRAME_NAME, settings.frames / ORBIT_SECONDS, (settings.frame_px, settings.frame_px))
+    run_ffmpeg(arguments, video, limits=task.limits, progress=subrange(task.progress, FRAMES_END, 1.0))
     preview = task.folder / "preview.png"
     _composite_over_white(frames[0]).save(preview)
-    return ReconstructedMesh(
-        glb=mesh.glb,
-        report=capture.report,
-        vertices=mesh.vertices,
-        triangles=mesh.triangles,
-        dimensions=mesh.dimensions,
-        preview=preview,
-        extras=(video, task.folder / "poses" / "colmap.log", field / "nerf.log"),
-    )
-
-
-def _estimate_cameras(task: ReconstructTask, progress: Progress) -> _Capture:
-    usable = select_photos(task)
-    poses = load_or_solve_poses(task, usable, progress)
-    if len(poses.placed) < MIN_PHOTOS:
-        raise ToolFailed(unplaced_message(poses, usable.indices), tool="colmap")
-    cameras, _ = upright_cameras(poses)
-    report = capture_report(poses, cameras, usable, len(task.photos))
-    return _Capture(poses.color_photos, poses.masks, tuple(cameras), report)
+    extras = (video, task.folder / "poses" / "colmap.log", field / "nerf.log")
+    return mesh.with_report(capture.report, preview=preview, extras=extras)
 
 
 def surface_mesh(surface: Surface, max_triangles: int) -> tuple[Floats, Triangles]:
@@ -158,21 +118,23 @@ def surface_mesh(surface: Surface, max_triangles: int) -> tuple[Floats, Triangle
     return simplify(vertices, triangles, max_triangles)
 
 
-def _make_mesh(task: ReconstructTask, surface: Surface, capture: _Capture, progress: Progress) -> SavedMesh:
-    settings = QUALITY_SETTINGS[task.quality]
+def _make_mesh(
+    task: ReconstructTask, surface: Surface, capture: Capture, settings: QualitySettings, progress: Progress
+) -> SavedMesh:
     progress(0.0, "extracting the mesh")
     vertices, triangles = surface_mesh(surface, min(settings.max_triangles, task.options.max_triangles))
     progress(0.2, "unwrapping the mesh")
     mesh = unwrap(vertices, triangles)
-    photos, masks = [_read(path) for path in capture.photos], [_read(path) for path in capture.masks]
+    photos, masks = ([_read(path) for path in paths] for paths in (capture.poses.color_photos, capture.poses.masks))
     size = min(settings.texture_size, task.options.texture_size)
     texture = bake_from_photos(mesh, photos, capture.cameras, masks, size, subrange(progress, 0.5, 1.0))
     return save_mesh(task.folder, mesh, texture, task.options.dimensions)
 
 
-def _render_orbit(task: ReconstructTask, surface: Surface, field: Path, progress: Progress) -> tuple[Path, ...]:
+def _render_orbit(
+    task: ReconstructTask, surface: Surface, field: Path, settings: QualitySettings, progress: Progress
+) -> tuple[Path, ...]:
     """Render the field from a ring of cameras around it to ``field``/FRAME_NAME."""
-    settings = QUALITY_SETTINGS[task.quality]
     inside = np.argwhere(surface.distance < 0)
     low, high = surface.low + inside.min(0) * surface.voxel, surface.low + inside.max(0) * surface.voxel
     radius = float(np.linalg.norm(high - low)) / 2
@@ -182,21 +144,15 @@ def _render_orbit(task: ReconstructTask, surface: Surface, field: Path, progress
 
 
 def orbit_cameras(centre: Floats, radius: float, count: int, side_px: int) -> list[Camera]:
-    """Return cameras on a ring, the first on the side of +Z, whose square frames contain the sphere.
-
-    Args:
-        centre: [3] of the sphere.
-    """
-    intrinsics = np.array(
-        [[ORBIT_FOCAL_LENGTH, 0.0, 0.5], [0.0, ORBIT_FOCAL_LENGTH, 0.5], [0.0, 0.0, 1.0 / side_px]]
-    ) * float(side_px)
-    distance = ORBIT_MARGIN * radius / np.sin(np.arctan(0.5 / ORBIT_FOCAL_LENGTH))
+    """Return cameras on a ring, the first on the side of +Z, whose square frames contain the sphere at ``centre``."""
+    focal = ORBIT_FOCAL_LENGTH
+    intrinsics = np.array([[focal, 0.0, 0.5], [0.0, focal, 0.5], [0.0, 0.0, 1.0 / side_px]]) * float(side_px)
+    distance = ORBIT_MARGIN * radius / np.sin(np.arctan(0.5 / focal))
     elevation = np.radians(ORBIT_ELEVATION_DEG)
     cameras = []
     for azimuth in 2 * np.pi * np.arange(count) / count:
-        to_camera = np.array(
-            [np.sin(azimuth) * np.cos(elevation), np.sin(elevation), np.cos(azimuth) * np.cos(elevation)]
-        )
+        horizontal = np.cos(elevation)
+        to_camera = np.array([np.sin(azimuth) * horizontal, np.sin(elevation), np.cos(azimuth) * horizontal])
         right = np.array([np.cos(azimuth), 0.0, -np.sin(azimuth)])
         world_to_camera = np.eye(4)
         world_to_camera[:3, :3] = np.stack([right, np.cross(-to_camera, right), -to_camera])

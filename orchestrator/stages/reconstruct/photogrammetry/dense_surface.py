@@ -19,11 +19,7 @@ from orchestrator.geometry.cameras import Camera
 from orchestrator.geometry.mesh_cleanup import clean_mesh, flatten, simplify, smooth
 from orchestrator.geometry.visual_hull import find_bounds, grid_over, hull_surface_points, measure_hull, silhouette_of
 from orchestrator.stages.reconstruct.photogrammetry.depth_fusion import extract_surface, fuse_depths
-from orchestrator.stages.reconstruct.photogrammetry.depth_maps import (
-    consistent_depths,
-    depth_maps,
-    select_neighbours,
-)
+from orchestrator.stages.reconstruct.photogrammetry.depth_maps import consistent_depths, depth_maps, select_neighbours
 from orchestrator.stages.reconstruct.photogrammetry.plane_sweep import StereoView
 
 FLOOR_PERCENTILE = 5.0
@@ -77,10 +73,9 @@ def reconstruct_surface(
     views = _stereo_views(cameras, photos, masks, settings.piece_px)
     silhouettes = [silhouette_of(view.camera, view.mask) for view in views]
     low, high = find_bounds(silhouettes, focus, subrange(progress, 0.0, 0.05))
-    pixel_size = float(
-        np.median([np.linalg.norm(view.camera.position - focus) / view.camera.intrinsics[0, 0] for view in views])
-    )
-    grid = grid_over(low, high, max(pixel_size, float(np.cbrt(np.prod(high - low) / settings.voxels))))
+    pixel_sizes = [np.linalg.norm(view.camera.position - focus) / view.camera.intrinsics[0, 0] for view in views]
+    voxel = float(np.cbrt(np.prod(high - low) / settings.voxels))
+    grid = grid_over(low, high, max(float(np.median(pixel_sizes)), voxel))
     indices, hull = measure_hull(silhouettes, grid, subrange(progress, 0.05, 0.2))
     neighbours = select_neighbours([view.camera for view in views], focus, settings.neighbours)
     if measured_depths:
@@ -104,15 +99,20 @@ def _stereo_views(
     cameras: Sequence[Camera], photos: Sequence[Image], masks: Sequence[Image], piece_px: int
 ) -> list[StereoView]:
     median_area = float(np.median([width * height for _, _, width, height in map(cv2.boundingRect, masks)]))
-    scale = min(1.0, float(np.sqrt(piece_px / max(median_area, 1.0))))
+    scale = float(np.sqrt(piece_px / max(median_area, 1.0)))
     views = []
-    for camera, photo, mask in zip(cameras, photos, masks, strict=True):
-        size = max(1, round(camera.size[0] * scale)), max(1, round(camera.size[1] * scale))
-        small_mask = cv2.resize(mask, size, interpolation=cv2.INTER_AREA)
-        grey = cv2.resize(cv2.cvtColor(photo, cv2.COLOR_RGB2GRAY), size, interpolation=cv2.INTER_AREA)
-        binary_mask = np.where(small_mask > 127, 255, 0).astype(np.uint8)
-        views.append(StereoView(camera.resized(*size), grey.astype(np.float32), binary_mask))
+    for full_camera, photo, full_mask in zip(cameras, photos, masks, strict=True):
+        camera, mask = reduced_camera_and_mask(full_camera, full_mask, scale)
+        grey = cv2.resize(cv2.cvtColor(photo, cv2.COLOR_RGB2GRAY), camera.size, interpolation=cv2.INTER_AREA)
+        views.append(StereoView(camera, grey.astype(np.float32), mask))
     return views
+
+
+def reduced_camera_and_mask(camera: Camera, mask: Image, scale: float) -> tuple[Camera, Image]:
+    """Return the camera and its binary mask at ``scale`` of their size, but not larger than they are."""
+    width, height = (max(1, round(side * min(1.0, scale))) for side in camera.size)
+    small_mask = cv2.resize(mask, (width, height), interpolation=cv2.INTER_AREA)
+    return camera.resized(width, height), np.where(small_mask > 127, 255, 0).astype(np.uint8)
 
 
 def _masked_depth(depth: FloatMap, view: StereoView) -> FloatMap:

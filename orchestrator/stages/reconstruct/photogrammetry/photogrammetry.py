@@ -13,25 +13,22 @@ from orchestrator.domain.images import Image
 from orchestrator.domain.progress import Progress, subrange
 from orchestrator.domain.quality import Quality
 from orchestrator.domain.reconstruct import MAX_TRIANGLES, TEXTURE_SIZES, Engine, ReconstructedMesh
-from orchestrator.errors import InvalidInput, ToolFailed
+from orchestrator.errors import ToolFailed
 from orchestrator.geometry.arrays import Floats, Triangles
 from orchestrator.geometry.cameras import Camera
 from orchestrator.geometry.mesh import unwrap
 from orchestrator.geometry.orientation import focus_point
 from orchestrator.geometry.rasterize import rasterize_mesh
 from orchestrator.geometry.texturing import bake_from_photos
-from orchestrator.stages.reconstruct.camera_poses import (
-    UsablePhotos,
-    load_or_solve_poses,
-    select_photos,
-    upright_cameras,
-)
-from orchestrator.stages.reconstruct.capture_report import capture_report
+from orchestrator.stages.reconstruct.camera_poses import Capture, UsablePhotos, estimate_cameras, select_photos
 from orchestrator.stages.reconstruct.mesh_output import SavedMesh, load_mesh, save_mesh
 from orchestrator.stages.reconstruct.meshroom import reconstruct_with_meshroom
-from orchestrator.stages.reconstruct.photogrammetry.dense_surface import DenseSettings, reconstruct_surface
+from orchestrator.stages.reconstruct.photogrammetry.dense_surface import (
+    DenseSettings,
+    reconstruct_surface,
+    reduced_camera_and_mask,
+)
 from orchestrator.stages.reconstruct.task import ReconstructTask
-from orchestrator.tools.colmap import MIN_PHOTOS, Poses, unplaced_message
 
 POSES_END = 0.35
 SURFACE_END = 0.85
@@ -42,9 +39,8 @@ MIN_SILHOUETTE_OVERLAP = 0.5
 
 Cameras that were placed by wrong matches, as on a plain piece, give a surface that fits few masks. Not tuned.
 """
-OVERLAP_PHOTOS = 12
-OVERLAP_SIDE_PX = 300
-"""Number and longer side of the photos in which the overlap is measured."""
+OVERLAP_PHOTOS = 12  # number of photos in which the overlap is measured
+OVERLAP_SIDE_PX = 300  # longer side of these photos
 
 
 @dataclass(frozen=True)
@@ -78,52 +74,35 @@ QUALITY_SETTINGS = {
 class _PosedImages:
     """Undistorted images with their masks and cameras, all of the same length."""
 
-    images: list[Image]  # [h, w, 3] uint8 sRGB each
-    masks: list[Image]  # [h, w] uint8 each, 255 on the piece
-    cameras: list[Camera]
+    images: Sequence[Image]  # [h, w, 3] uint8 sRGB each
+    masks: Sequence[Image]  # [h, w] uint8 each, 255 on the piece
+    cameras: Sequence[Camera]
 
 
 def photogrammetry(task: ReconstructTask) -> ReconstructedMesh:
     """Return the textured mesh of the piece that the photos show from all sides.
 
     Raises:
-        InvalidInput: fewer than 3 photos.
+        InvalidInput: the task has fewer than 3 photos.
         ToolFailed: too few photos could be placed, or the masks contradict each other; the message names the photos
             to take again.
         DeadlineExceeded, Canceled: see ``run_program``.
     """
-    if len(task.photos) < MIN_PHOTOS:
-        raise InvalidInput(
-            "photos",
-            f"{len(task.photos)} given; photogrammetry needs at least {MIN_PHOTOS} photos, 30 are recommended",
-        )
     task.folder.mkdir(parents=True, exist_ok=True)
     return ENGINES[task.options.engine](task, select_photos(task))
 
 
 def _reconstruct_with_colmap(task: ReconstructTask, usable: UsablePhotos) -> ReconstructedMesh:
-    poses = load_or_solve_poses(task, usable, subrange(task.progress, 0.0, POSES_END))
-    if len(poses.placed) < MIN_PHOTOS:
-        raise ToolFailed(unplaced_message(poses, usable.indices), tool="colmap")
-    cameras, points = upright_cameras(poses)
-    report = capture_report(poses, cameras, usable, len(task.photos))
-    photos = _load_images(poses.photos, poses, cameras, task.quality)
-    focus = focus_point(photos.cameras, points)
+    capture = estimate_cameras(task, usable, subrange(task.progress, 0.0, POSES_END))
+    photos = _load_images(capture.poses.photos, capture, task.quality)
     vertices, triangles = _load_or_compute_surface(
-        task, photos, focus, poses.depths, subrange(task.progress, POSES_END, SURFACE_END)
+        task, photos, capture, subrange(task.progress, POSES_END, SURFACE_END)
     )
     mesh = load_mesh(task.folder)
     if mesh is None:
-        color_photos = _load_images(poses.color_photos, poses, cameras, task.quality)
+        color_photos = _load_images(capture.poses.color_photos, capture, task.quality)
         mesh = _texture(task, color_photos, vertices, triangles, subrange(task.progress, SURFACE_END, 1.0))
-    return ReconstructedMesh(
-        glb=mesh.glb,
-        report=report,
-        vertices=mesh.vertices,
-        triangles=mesh.triangles,
-        dimensions=mesh.dimensions,
-        extras=(task.folder / "poses" / "colmap.log",),
-    )
+    return mesh.with_report(capture.report, extras=(task.folder / "poses" / "colmap.log",))
 
 
 ENGINES: dict[Engine, Callable[[ReconstructTask, UsablePhotos], ReconstructedMesh]] = {
@@ -133,7 +112,7 @@ ENGINES: dict[Engine, Callable[[ReconstructTask, UsablePhotos], ReconstructedMes
 
 
 def _load_or_compute_surface(
-    task: ReconstructTask, photos: _PosedImages, focus: Floats, depth_files: Sequence[Path], progress: Progress
+    task: ReconstructTask, photos: _PosedImages, capture: Capture, progress: Progress
 ) -> tuple[Floats, Triangles]:
     """Return the vertices and triangles of the piece. A repeated call reads them from ``surface.npz``."""
     finished, partial = task.folder / "surface.npz", task.folder / "surface.part.npz"
@@ -143,11 +122,11 @@ def _load_or_compute_surface(
             photos.cameras,
             photos.images,
             photos.masks,
-            focus,
+            focus_point(photos.cameras, capture.points),
             min(task.options.max_triangles, settings.max_triangles),
             settings.dense,
             progress,
-            measured_depths=[np.load(path) for path in depth_files],
+            measured_depths=[np.load(path) for path in capture.poses.depths],
         )
         overlap = silhouette_overlap(photos.cameras, photos.masks, vertices, triangles)
         if overlap < MIN_SILHOUETTE_OVERLAP:
@@ -169,11 +148,9 @@ def silhouette_overlap(
     """Return the median intersection over union of the mesh's silhouettes and the masks, over photos all around."""
     overlaps = []
     for number in range(0, len(cameras), max(1, len(cameras) // OVERLAP_PHOTOS)):
-        camera, mask = cameras[number], masks[number]
-        scale = min(1.0, OVERLAP_SIDE_PX / max(camera.size))
-        size = max(1, round(camera.size[0] * scale)), max(1, round(camera.size[1] * scale))
-        expected = cv2.resize(mask, size, interpolation=cv2.INTER_AREA) > 127
-        actual = np.isfinite(rasterize_mesh(camera.resized(*size), vertices, triangles).depth)
+        scale = OVERLAP_SIDE_PX / max(cameras[number].size)
+        camera, mask = reduced_camera_and_mask(cameras[number], masks[number], scale)
+        expected, actual = mask > 127, np.isfinite(rasterize_mesh(camera, vertices, triangles).depth)
         overlaps.append(float((expected & actual).sum() / max(int((expected | actual).sum()), 1)))
     return float(np.median(overlaps))
 
@@ -188,24 +165,19 @@ def _texture(
     return save_mesh(task.folder, mesh, texture, task.options.dimensions)
 
 
-def _load_images(paths: Sequence[Path], poses: Poses, cameras: Sequence[Camera], quality: Quality) -> _PosedImages:
-    """Return the images of the N placed cameras, with at most the quality's resolution.
+def _load_images(paths: Sequence[Path], capture: Capture, quality: Quality) -> _PosedImages:
+    """Return the images of the placed cameras, with at most the quality's resolution.
 
     Args:
-        paths: [N] ``poses.photos`` or ``poses.color_photos``.
-        cameras: [N] at the size of the files.
+        paths: ``poses.photos`` or ``poses.color_photos``.
     """
-    loaded = _PosedImages([], [], [])
-    for path, mask_path, camera in zip(paths, poses.masks, cameras, strict=True):
+    images, masks, cameras = [], [], []
+    for path, mask_path, full_camera in zip(paths, capture.poses.masks, capture.cameras, strict=True):
+        scale = QUALITY_SETTINGS[quality].photo_px / max(full_camera.size)
+        full_mask = np.asarray(cv2.imread(str(mask_path), cv2.IMREAD_GRAYSCALE), np.uint8)
+        camera, mask = reduced_camera_and_mask(full_camera, full_mask, scale)
         image = cv2.cvtColor(cv2.imread(str(path)), cv2.COLOR_BGR2RGB)
-        mask = cv2.imread(str(mask_path), cv2.IMREAD_GRAYSCALE)
-        scale = min(1.0, QUALITY_SETTINGS[quality].photo_px / max(camera.size))
-        if scale < 1.0:
-            size = round(camera.size[0] * scale), round(camera.size[1] * scale)
-            image = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
-            mask = np.where(cv2.resize(mask, size, interpolation=cv2.INTER_AREA) > 127, 255, 0)
-            camera = camera.resized(*size)
-        loaded.images.append(np.asarray(image, np.uint8))
-        loaded.masks.append(np.asarray(mask, np.uint8))
-        loaded.cameras.append(camera)
-    return loaded
+        images.append(np.asarray(cv2.resize(image, camera.size, interpolation=cv2.INTER_AREA), np.uint8))
+        masks.append(mask)
+        cameras.append(camera)
+    return _PosedImages(images, masks, cameras)
