@@ -16,19 +16,14 @@ DETECTORS: dict[DetectorName, Callable[[OpenAISettings | None], Detector | None]
     DetectorName.PROMPTS: lambda _: PromptDetector(),
     DetectorName.OPENAI: lambda openai: None if openai is None else OpenAIDetector(openai),
 }
-"""Creates a detector from the settings of the vision endpoint. None: the detector is not configured."""
+"""Detector → function that creates it from the settings of the vision endpoint, or returns None without settings."""
 
 
 def create_detector(name: DetectorName, openai: OpenAISettings | None) -> Detector:
-    """Return a detector.
-
-    Raises:
-        InvalidInput: the detector is not configured on this service.
-    """
+    """Return a detector. Raises InvalidInput if it is not configured on this service."""
     detector = DETECTORS[name](openai)
     if detector is None:
         configured = ", ".join(other.value for other, create in DETECTORS.items() if create(openai) is not None)
-        raise InvalidInput(
-            "segment.detector", f"{name.value!r} is not configured on this service; use one of: {configured}"
-        )
+        remedy = f"use one of: {configured}"
+        raise InvalidInput("segment.detector", f"{name.value!r} is not configured on this service; {remedy}")
     return detector

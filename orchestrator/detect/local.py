@@ -17,7 +17,7 @@ MIN_SHARE = 0.002
 MIN_HARDWARE_SHARE = 0.0003
 """Smallest component of the class ``hardware``, such as a handle. Not tuned."""
 MAX_INSTANCES = 12
-"""Maximum components of a class. The smallest are dropped."""
+"""Maximum number of components of a class. The smallest are dropped."""
 RIM = 2
 """Width of the soft rim of a component, in pixels of the model outputs."""
 
@@ -49,12 +49,10 @@ class LocalDetector:
 
 
 def _regions(name: str, mask: NDArray[np.bool_], share: FloatMap, probability: FloatMap) -> list[Candidate]:
-    """Return the connected regions of one class.
+    """Return the connected regions of one class. All maps are [h, w].
 
-    Args:
-        mask: [h, w] where the class is the most likely one.
-        share: [h, w] likelihood of the class relative to the strongest other class, 0.5 where both are equal.
-        probability: [h, w] the model's probability of the class.
+    ``mask`` is where the class is the most likely one. ``share`` is its likelihood relative to the strongest other
+    class: 0.5 where both are equal. ``probability`` is the class's output of the model.
     """
     labels, boxes = _connected_regions(mask)
     areas = boxes[:, cv2.CC_STAT_AREA]
@@ -108,10 +106,6 @@ def _min_share(name: str) -> float:
 
 
 def _connected_regions(mask: NDArray[np.bool_]) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
-    """Label the connected regions of a mask.
-
-    Returns:
-        [h, w] label of the region, 0 outside the mask; and [N, 5] left, top, width, height and area of each label.
-    """
+    """Return [h, w] labels, 0 outside the mask, and [N, 5] left, top, width, height and area of each label."""
     _, labels, stats, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8), connectivity=8)
     return np.asarray(labels, np.int32), np.asarray(stats, np.int32)

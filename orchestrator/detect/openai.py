@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import cv2
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -15,6 +15,7 @@ from orchestrator.domain.material_maps import MaterialMaps
 from orchestrator.domain.progress import Progress
 from orchestrator.domain.segment import Box, DetectorCost, OpenAISettings, Prompt, SegmentOptions
 from orchestrator.errors import DetectorFailed, DetectorUnavailable
+from orchestrator.imaging.filters import shrink
 
 if TYPE_CHECKING:
     from openai.types.chat import ChatCompletion
@@ -35,7 +36,7 @@ INSTRUCTION = (
 
 
 class AnswerComponent(BaseModel):
-    """One component in the answer of the endpoint. The sides are shares of the image's width and height."""
+    """One component in the answer of the endpoint. The sides of its box are shares of the image's width and height."""
 
     model_config = ConfigDict(extra="forbid")
     name: str
@@ -45,11 +46,6 @@ class AnswerComponent(BaseModel):
     top: float
     right: float
     bottom: float
-
-    def clipped(self) -> tuple[float, float, float, float]:
-        """Return left, top, right and bottom, limited to the image."""
-        left, top, right, bottom = (min(max(side, 0.0), 1.0) for side in (self.left, self.top, self.right, self.bottom))
-        return left, top, right, bottom
 
 
 class Answer(BaseModel):
@@ -72,53 +68,32 @@ class OpenAIDetector:
         del maps, options, photo_index
         progress(0.0, "waiting for the vision endpoint")
         completion = self._complete(photo_srgb)
-        answer = _read_answer(completion)
         height, width = photo_srgb.shape[:2]
-        candidates = (_candidate(component, width, height) for component in answer.components)
+        candidates = (_candidate(component, width, height) for component in _read_answer(completion).components)
         return Detection(tuple(candidate for candidate in candidates if candidate is not None), self._cost(completion))
 
     def _complete(self, photo_srgb: Image) -> ChatCompletion:
-        """Send the request.
-
-        Raises:
-            DetectorUnavailable: the endpoint did not answer or was overloaded, after all retries.
-            DetectorFailed: the endpoint rejected the request.
-        """
+        """Send the request. Retries if the endpoint does not answer or is overloaded."""
         import openai  # imported here because it takes 0.8 s
 
+        settings = self._settings
+        limits: Any = {"timeout": settings.timeout_s, "max_retries": settings.max_retries}
+        image: Any = {"type": "image_url", "image_url": {"url": _data_url(photo_srgb)}}
+        schema: Any = {"name": "components", "strict": True, "schema": Answer.model_json_schema()}
         try:
-            with openai.OpenAI(
-                base_url=self._settings.base_url,
-                api_key=self._settings.api_key,
-                timeout=self._settings.timeout_s,
-                max_retries=self._settings.max_retries,
-            ) as client:
+            with openai.OpenAI(base_url=settings.base_url, api_key=settings.api_key, **limits) as client:
                 return client.chat.completions.create(
-                    model=self._settings.model,
+                    model=settings.model,
                     max_completion_tokens=MAX_TOKENS,
-                    messages=[
-                        {
-                            "role": "user",
-                            "content": [
-                                {"type": "text", "text": INSTRUCTION},
-                                {"type": "image_url", "image_url": {"url": _data_url(photo_srgb)}},
-                            ],
-                        }
-                    ],
-                    response_format={
-                        "type": "json_schema",
-                        "json_schema": {"name": "components", "strict": True, "schema": Answer.model_json_schema()},
-                    },
+                    messages=[{"role": "user", "content": [{"type": "text", "text": INSTRUCTION}, image]}],
+                    response_format={"type": "json_schema", "json_schema": schema},
                 )
         except (openai.APIConnectionError, openai.RateLimitError, openai.InternalServerError) as error:
-            raise DetectorUnavailable(
-                f"the vision endpoint is unavailable ({type(error).__name__}); try again later"
-            ) from None
+            problem = f"the vision endpoint is unavailable ({type(error).__name__})"
+            raise DetectorUnavailable(f"{problem}; try again later") from None
         except openai.APIStatusError as error:
-            raise DetectorFailed(
-                f"the vision endpoint rejected the request with HTTP status {error.status_code}; "
-                "check the endpoint's URL, key and model in the settings"
-            ) from None
+            problem = f"the vision endpoint rejected the request with HTTP status {error.status_code}"
+            raise DetectorFailed(f"{problem}; check the endpoint's URL, key and model in the settings") from None
         except openai.OpenAIError as error:
             raise DetectorFailed(f"the request to the vision endpoint failed ({type(error).__name__})") from None
 
@@ -126,19 +101,13 @@ class OpenAIDetector:
         usage, settings = completion.usage, self._settings
         if usage is None:
             return DetectorCost()
-        usd = (
-            usage.prompt_tokens * settings.usd_per_million_input
-            + usage.completion_tokens * settings.usd_per_million_output
-        )
-        return DetectorCost(usage.prompt_tokens, usage.completion_tokens, usd / 1e6)
+        sent, received = usage.prompt_tokens, usage.completion_tokens
+        usd = sent * settings.usd_per_million_input + received * settings.usd_per_million_output
+        return DetectorCost(sent, received, usd / 1e6)
 
 
 def _read_answer(completion: ChatCompletion) -> Answer:
-    """Parse the answer.
-
-    Raises:
-        DetectorFailed: the answer is empty or a refusal, or does not match the schema.
-    """
+    """Parse the answer. Raises DetectorFailed if it is empty or a refusal, or does not match the schema."""
     if not completion.choices:
         raise DetectorFailed("the vision endpoint returned an empty answer")
     message = completion.choices[0].message
@@ -147,14 +116,14 @@ def _read_answer(completion: ChatCompletion) -> Answer:
     try:
         return Answer.model_validate_json(message.content or "")
     except ValidationError as error:
-        raise DetectorFailed(
-            f"the vision model's answer does not match the requested JSON schema ({error.error_count()} errors)"
-        ) from None
+        problem = "the vision model's answer does not match the requested JSON schema"
+        raise DetectorFailed(f"{problem} ({error.error_count()} errors)") from None
 
 
 def _candidate(component: AnswerComponent, width: int, height: int) -> Candidate | None:
-    """Convert a component of the answer. None if its box is too small."""
-    left, top, right, bottom = component.clipped()
+    """Convert a component of the answer. Its box is clipped to the image. None if the box is too small."""
+    sides = (component.left, component.top, component.right, component.bottom)
+    left, top, right, bottom = (min(max(side, 0.0), 1.0) for side in sides)
     if right - left <= MIN_SIDE or bottom - top <= MIN_SIDE:
         return None
     name, material = component_name(component.name), material_name(component.material)
@@ -163,9 +132,6 @@ def _candidate(component: AnswerComponent, width: int, height: int) -> Candidate
 
 
 def _data_url(photo_srgb: Image) -> str:
-    height, width = photo_srgb.shape[:2]
-    scale = min(1.0, LONG_SIDE / max(height, width))
-    small = cv2.resize(photo_srgb, (round(width * scale), round(height * scale)), interpolation=cv2.INTER_AREA)
-    bgr = cv2.cvtColor(small, cv2.COLOR_RGB2BGR)
+    bgr = cv2.cvtColor(shrink(photo_srgb, LONG_SIDE), cv2.COLOR_RGB2BGR)
     _, data = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
     return "data:image/jpeg;base64," + base64.b64encode(data.tobytes()).decode()

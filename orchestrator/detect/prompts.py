@@ -14,9 +14,9 @@ from orchestrator.domain.segment import Box, Prompt, SegmentOptions
 from orchestrator.errors import InvalidInput
 
 MAX_PROMPTS = 64
-"""Maximum prompts of an upload."""
+"""Maximum number of prompts for an upload."""
 MAX_POINTS = 256
-"""Maximum points of a prompt."""
+"""Maximum number of points of a prompt."""
 
 
 class PromptDetector:
@@ -27,20 +27,16 @@ class PromptDetector:
     ) -> Detection:
         """See ``Detector.detect``. Uses only ``options.prompts``."""
         del photo_srgb, maps, progress
-        return Detection(
-            tuple(
-                Candidate(component_name(prompt.name), prompt.confidence, prompt.material, prompt=prompt)
-                for prompt in options.prompts
-                if prompt.photo == photo_index
-            )
+        candidates = (
+            Candidate(component_name(prompt.name), prompt.confidence, prompt.material, prompt=prompt)
+            for prompt in options.prompts
+            if prompt.photo == photo_index
         )
+        return Detection(tuple(candidates))
 
 
 def check_prompts(prompts: Sequence[Prompt], sizes: Sequence[tuple[int, int]]) -> None:
-    """Check that prompts fit the photos.
-
-    Args:
-        sizes: (width, height) of each photo of the upload.
+    """Check that prompts fit the photos of the upload, whose ``sizes`` are (width, height).
 
     Raises:
         InvalidInput: there are too many prompts or points, a prompt has no location, or it is outside its photo.
@@ -50,35 +46,28 @@ def check_prompts(prompts: Sequence[Prompt], sizes: Sequence[tuple[int, int]]) -
     for index, prompt in enumerate(prompts):
         field = f"segment.prompts[{index}]"
         if not 0 <= prompt.photo < len(sizes):
-            raise InvalidInput(
-                f"{field}.photo", f"{prompt.photo} is not allowed; the upload has photos 0 to {len(sizes) - 1}"
-            )
+            rule = f"the upload has photos 0 to {len(sizes) - 1}"
+            raise InvalidInput(f"{field}.photo", f"{prompt.photo} is not allowed; {rule}")
         width, height = sizes[prompt.photo]
         if prompt.box is None and not any(point.inside for point in prompt.points):
             raise InvalidInput(field, "give a box, or at least one point on the component")
         if prompt.box is not None:
             _check_box(f"{field}.box", prompt.box, width, height)
         if len(prompt.points) > MAX_POINTS:
-            raise InvalidInput(
-                f"{field}.points", f"there are {len(prompt.points)} points; at most {MAX_POINTS} are allowed"
-            )
+            rule = f"at most {MAX_POINTS} are allowed"
+            raise InvalidInput(f"{field}.points", f"there are {len(prompt.points)} points; {rule}")
         for number, point in enumerate(prompt.points):
             if not (_in_range(point.x, width) and _in_range(point.y, height)):
-                raise InvalidInput(
-                    f"{field}.points[{number}]",
-                    f"({point.x}, {point.y}) is outside the photo, which has {width}×{height} pixels",
-                )
+                problem = f"({point.x}, {point.y}) is outside the photo, which has {width}×{height} pixels"
+                raise InvalidInput(f"{field}.points[{number}]", problem)
 
 
 def _check_box(field: str, box: Box, width: int, height: int) -> None:
     sides = ((box.left, width), (box.right, width), (box.top, height), (box.bottom, height))
     if not (all(_in_range(*side) for side in sides) and box.left < box.right and box.top < box.bottom):
-        corners = (box.left, box.top, box.right, box.bottom)
-        raise InvalidInput(
-            field,
-            f"(left, top, right, bottom) = {corners} is not allowed; "
-            f"0 ≤ left < right ≤ {width} and 0 ≤ top < bottom ≤ {height} must hold",
-        )
+        problem = f"(left, top, right, bottom) = {(box.left, box.top, box.right, box.bottom)} is not allowed"
+        rule = f"0 ≤ left < right ≤ {width} and 0 ≤ top < bottom ≤ {height} must hold"
+        raise InvalidInput(field, f"{problem}; {rule}")
 
 
 def _in_range(value: float, size: int) -> bool:

@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import re
 
-COMPONENTS = (
-    "body", "leg", "seat", "back", "arm", "cushion", "top", "door", "drawer", "shelf", "frame", "hardware",
-)  # fmt: skip
+COMPONENTS = ("body", "leg", "seat", "back", "arm", "cushion", "top", "door", "drawer", "shelf", "frame", "hardware")
 MATERIALS = ("other", "wood", "fabric", "leather", "metal", "glass", "plastic", "painted", "stone")
 SYNONYMS = {
-    "legs": "leg",
     "backrest": "back",
     "armrest": "arm",
     "tabletop": "top",

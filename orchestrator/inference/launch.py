@@ -17,6 +17,7 @@ import uuid
 from collections.abc import Sequence
 from contextlib import ExitStack, suppress
 from pathlib import Path
+from typing import Any
 
 import structlog
 
@@ -33,14 +34,14 @@ FIRST_BACKOFF_S = 0.5
 """Delay before the first restart. Each further restart doubles it."""
 MAX_BACKOFF_S = 30.0
 STABLE_AFTER_S = 60.0
-"""A server that ran this long is restarted with the first backoff again."""
+"""After a server has run this long, the backoff starts again at ``FIRST_BACKOFF_S``."""
 MAX_LOG_BYTES = 10 << 20
 """Size at which the log is rotated when the server starts."""
 SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 - the standard location of POSIX shared memory
 LIBPYTHON = f"libpython{sys.version_info.major}.{sys.version_info.minor}.so.1.0"
 """The library that Triton's Python stubs link to."""
 NAME_PREFIX = "heartwood"
-"""Folders and shared memory of a server are named PREFIX-PID-ID, so that the leftovers of a crash can be identified."""
+"""The folders and shared memory of a server are named PREFIX-PID-ID. PID is the Heartwood process that started it."""
 INHERITED_VARIABLES = ("PATH", "HOME", "LANG", "TMPDIR", "CUDA_VISIBLE_DEVICES", "OMP_NUM_THREADS")
 
 
@@ -75,9 +76,7 @@ class TritonServer:
         profile: Path | None = None,
         models: Sequence[str] = ("*",),
     ) -> None:
-        self._repository = repository.resolve()
-        self._backends = backends.resolve()
-        self._workdir = workdir.resolve()
+        self._repository, self._backends, self._workdir = (path.resolve() for path in (repository, backends, workdir))
         self._profile = profile
         self._models = tuple(models)
         self._instance_name = f"{NAME_PREFIX}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
@@ -88,12 +87,12 @@ class TritonServer:
         self._stopping = threading.Event()
         self._ready = threading.Event()
         self._failure: ToolFailed | None = None
+        self._log_file = self._workdir / "triton.log"
+        self._ports = dict(zip(("grpc", "http", "metrics"), _free_ports(3), strict=True))
         self.restarts = 0
-        self.log_file = self._workdir / "triton.log"
-        self.grpc_port, self.http_port, self.metrics_port = _free_ports(3)
-        self.url = f"127.0.0.1:{self.grpc_port}"  # gRPC host:port
-        self.http_url = f"127.0.0.1:{self.http_port}"  # HTTP host:port
-        self.metrics_url = f"http://127.0.0.1:{self.metrics_port}/metrics"  # Prometheus metrics
+        self.url = f"127.0.0.1:{self._ports['grpc']}"  # gRPC host:port
+        self.http_url = f"127.0.0.1:{self._ports['http']}"  # HTTP host:port
+        self.metrics_url = f"http://127.0.0.1:{self._ports['metrics']}/metrics"  # Prometheus metrics
 
     @property
     def pid(self) -> int:
@@ -109,9 +108,8 @@ class TritonServer:
     def start(self, timeout_s: float = START_TIMEOUT_S) -> TritonServer:
         """Start the server and wait until every model is ready.
 
-        Raises:
-            ToolFailed: Triton is not installed, a model cannot be loaded, or the timeout passed. The message contains
-                the end of the log.
+        Raises ToolFailed if Triton is not installed, a model cannot be loaded, or the timeout passed. The message
+        contains the end of the log.
         """
         command = self._command()
         # The kernel kills the server when the thread that started it ends, so this thread runs as long as the server.
@@ -157,17 +155,12 @@ class TritonServer:
 
     def _run_once(self, command: list[str]) -> int:
         """Run the server until it ends, and return its exit code."""
-        if self.log_file.exists() and self.log_file.stat().st_size > MAX_LOG_BYTES:
-            self.log_file.replace(self.log_file.with_suffix(".old.log"))
-        with self.log_file.open("ab") as output:
+        if self._log_file.exists() and self._log_file.stat().st_size > MAX_LOG_BYTES:
+            self._log_file.replace(self._log_file.with_suffix(".old.log"))
+        with self._log_file.open("ab") as output:
+            streams: dict[str, Any] = {"stdin": subprocess.DEVNULL, "stdout": output, "stderr": output}
             self._process = process = subprocess.Popen(
-                command,
-                cwd=self._workdir,
-                env=_environment(),
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=output,
-                start_new_session=True,
+                command, cwd=self._workdir, env=_environment(), start_new_session=True, **streams
             )
         if self._stopping.is_set():
             _terminate(process)
@@ -180,10 +173,8 @@ class TritonServer:
         return code
 
     def _is_ready(self) -> bool:
-        with (
-            suppress(OSError),
-            urllib.request.urlopen(f"http://{self.http_url}/v2/health/ready", timeout=1) as response,
-        ):
+        url = f"http://{self.http_url}/v2/health/ready"
+        with suppress(OSError), urllib.request.urlopen(url, timeout=1) as response:
             return bool(response.status == 200)
         return False
 
@@ -196,22 +187,21 @@ class TritonServer:
         repository = self._repository
         if self._profile is not None:
             repository = apply_profile(repository, self._profile, self._repository_folder)
-        ports = {"grpc": self.grpc_port, "http": self.http_port, "metrics": self.metrics_port}
         command = [
             str(triton / "bin" / "tritonserver"),
             f"--model-repository={repository}",
             f"--backend-directory={self._backends_folder}",
             "--model-control-mode=explicit",
             *(f"--load-model={model}" for model in self._models),
-            *(f"--{protocol}-address=127.0.0.1" for protocol in ports),
-            *(f"--{protocol}-port={port}" for protocol, port in ports.items()),
+            *(f"--{protocol}-address=127.0.0.1" for protocol in self._ports),
+            *(f"--{protocol}-port={port}" for protocol, port in self._ports.items()),
             f"--backend-config=python,shm-region-prefix-name={self._instance_name}",
         ]
         setpriv = shutil.which("setpriv")
         return [setpriv, "--pdeathsig", "KILL", "--", *command] if setpriv else command
 
     def _assemble_backends(self, triton: Path) -> None:
-        """Create the backend folder: the wheel's ``python`` with the stub of this interpreter, and our backends."""
+        """Fill the backend folder with the wheel's ``python`` backend, its stub for this Python, and our backends."""
         python = self._backends_folder / "python"
         shutil.copytree(triton / "backends" / "python", python)
         version = f"{sys.version_info.major}.{sys.version_info.minor}"
@@ -220,13 +210,13 @@ class TritonServer:
             raise ToolFailed(f"the nvidia-pytriton wheel has no stub for Python {version}; use Python 3.11")
         shutil.copy2(stub, python)
         for file in sorted(self._backends.glob("*/model.py")):
-            target = self._backends_folder / file.parent.name
-            shutil.copytree(file.parent, target, ignore=shutil.ignore_patterns("__pycache__"))
+            ignore = shutil.ignore_patterns("__pycache__")
+            shutil.copytree(file.parent, self._backends_folder / file.parent.name, ignore=ignore)
 
     def _log_tail(self) -> str:
         """Return the last three lines of the log that report an error, or its last three lines."""
         try:
-            lines = self.log_file.read_text(errors="replace").splitlines()
+            lines = self._log_file.read_text(errors="replace").splitlines()
         except OSError:
             return "there is no log"
         relevant = [line for line in lines if line.startswith("E") or "rror" in line][-3:] or lines[-3:]
@@ -239,15 +229,15 @@ class TritonServer:
 
 def _environment() -> dict[str, str]:
     """Return the server's environment: the wheel's libraries, this interpreter's packages, and no secrets."""
-    environment = {name: os.environ[name] for name in INHERITED_VARIABLES if name in os.environ}
+    inherited = {name: os.environ[name] for name in INHERITED_VARIABLES if name in os.environ}
     libraries = [str(find_triton().parent.parent / "nvidia_pytriton.libs")]
     interpreter_libraries = Path(sys.base_prefix) / "lib"
     if (interpreter_libraries / LIBPYTHON).exists():  # a Python outside the system's folders, such as one from uv
         libraries.append(str(interpreter_libraries))
     libraries += filter(None, [os.environ.get("LD_LIBRARY_PATH")])
-    packages = os.pathsep.join(path for path in sys.path if path.endswith("site-packages"))
-    python = {"PYTHONPATH": packages, "PYTHONHOME": sys.base_prefix}
-    return {**environment, **python, "LD_LIBRARY_PATH": os.pathsep.join(libraries)}
+    packages = [path for path in sys.path if path.endswith("site-packages")]
+    paths = {name: os.pathsep.join(value) for name, value in (("PYTHONPATH", packages), ("LD_LIBRARY_PATH", libraries))}
+    return {**inherited, **paths, "PYTHONHOME": sys.base_prefix}
 
 
 def _remove_leftovers(workdir: Path) -> None:
@@ -273,7 +263,7 @@ def _terminate(process: subprocess.Popen[bytes]) -> None:
 
 
 def _free_ports(count: int) -> list[int]:
-    """Return free loopback ports. All sockets are open at the same time, so the ports differ."""
+    """Return different free loopback ports. They differ because all sockets are open at the same time."""
     with ExitStack() as stack:
         sockets = [stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(count)]
         return [int(item.getsockname()[1]) for item in sockets]

@@ -43,8 +43,7 @@ class SweepPlan:
     @property
     def point_count(self) -> int:
         """Number of measurements in the sweep."""
-        default_rates = len(DEFAULT_RATE_SHARES) if self.concurrencies else 0
-        return len(self.concurrencies) + (len(self.rates) or default_rates)
+        return len(self.concurrencies) + len(self.rates or (DEFAULT_RATE_SHARES if self.concurrencies else ()))
 
 
 @dataclass(frozen=True)
@@ -98,12 +97,10 @@ def tuned_triton(
 def sweep(
     url: str, plan: SweepPlan, photos: Sequence[Image], program: perf_analyzer.Program, on_start: Callable[[str], None]
 ) -> Iterator[SweepPoint]:
-    """Make the measurements of ``plan`` one after the other. Raises ToolFailed if one fails.
+    """Make the measurements of ``plan``, one after the other, on the Triton at ``url`` (gRPC host:port, this machine).
 
-    Args:
-        url: gRPC host:port of a Triton on this machine.
-        photos: [H, W, 3] uint8 sRGB each; the requests contain them in turn.
-        on_start: called with a description of each measurement before it starts.
+    The requests contain the photos, [H, W, 3] uint8 sRGB each, in turn. ``on_start`` receives a description of each
+    measurement before it starts. Raises ToolFailed if a measurement fails.
     """
     with triton.InferenceServerClient(url) as client, tempfile.TemporaryDirectory(prefix="heartwood-bench-") as folder:
         inputs = Path(folder) / "inputs.json"

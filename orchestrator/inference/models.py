@@ -1,8 +1,7 @@
 """Runs the material models on Triton: one call returns all maps of a photo.
 
-Triton decodes the photo once. Requests to the three models then run concurrently. Each request addresses the Triton
-name of the model's serving version. A promotion changes only the name used here; it loads and unloads nothing on
-Triton (docs/operating.md).
+Triton decodes the photo once. The requests to the three models then run concurrently, each to the Triton name of the
+model's serving version. A promotion changes only this name; it loads and unloads nothing (docs/operating.md).
 """
 
 from __future__ import annotations
@@ -35,16 +34,12 @@ OUTPUTS = {
 
 @dataclass(frozen=True)
 class ServingVersions:
-    """The operators' decisions: which version of each model serves, and which versions are deployed.
+    """Which version of each model serves, and which versions are deployed, as the operators decided."""
 
-    The newest version in the repository serves a model that is not in ``promoted``.
-    """
-
-    promoted: Mapping[str, str] = field(default_factory=dict)  # model → version
+    promoted: Mapping[str, str] = field(default_factory=dict)  # model → version; default: the newest in the repository
     deployed: Mapping[tuple[str, str], str] = field(default_factory=dict)  # (model, version) → Triton name
 
     def triton_name(self, model: str, version: str) -> str:
-        """Return the Triton name of a version."""
         return self.deployed.get((model, version), model)
 
 
@@ -83,10 +78,9 @@ class TritonModels:
     def ready(self) -> bool:
         """See ``MaterialModels.ready``."""
         serving = self._serving
-        versions = {model: serving.promoted.get(model, "") for model in MODELS}
-        return self.triton.ready(PREPROCESS) and all(
-            self.triton.ready(serving.triton_name(model, version), version) for model, version in versions.items()
-        )
+        versions = [(model, serving.promoted.get(model, "")) for model in MODELS]
+        names = [(PREPROCESS, ""), *((serving.triton_name(model, version), version) for model, version in versions)]
+        return all(self.triton.ready(name, version) for name, version in names)
 
     def versions(self, pinned: Mapping[str, str] | None = None) -> dict[str, str]:
         """See ``MaterialModels.versions``."""
@@ -164,9 +158,10 @@ class TritonModels:
         bgr = cv2.cvtColor(square_srgb, cv2.COLOR_RGB2BGR)
         encoded = cv2.imencode(".png", bgr, [cv2.IMWRITE_PNG_COMPRESSION, 1])[1].reshape(1, -1)
         size = np.array([square_srgb.shape[:2]], np.int32)
-        inputs = [triton.InferInput("encoded", encoded.shape, "UINT8"), triton.InferInput("size", size.shape, "INT32")]
-        inputs[0].set_data_from_numpy(encoded)
-        inputs[1].set_data_from_numpy(size)
+        inputs = [
+            triton.InferInput(name, data.shape, data_type).set_data_from_numpy(data)
+            for name, data, data_type in (("encoded", encoded, "UINT8"), ("size", size, "INT32"))
+        ]
         with heartwood_errors(PREPROCESS, timeout_s, encoded.shape):
             response = self.triton.grpc_client.infer(PREPROCESS, inputs, client_timeout=timeout_s)
         return np.asarray(response.as_numpy("image"), np.float32)
@@ -184,8 +179,7 @@ class TritonModels:
 def _checked_and_cropped(outputs: Mapping[str, FloatMap], side: int, height: int, width: int) -> dict[str, FloatMap]:
     """Check every output and crop it from [1, C, side, side] to [C, height, width]."""
     maps: dict[str, FloatMap] = {}
-    expected = [(model, name, channels) for model, names in OUTPUTS.items() for name, channels in names.items()]
-    for model, name, channels in expected:
+    for model, name, channels in [(model, *output) for model, names in OUTPUTS.items() for output in names.items()]:
         output = outputs.get(name)
         if output is None:
             raise ModelFailed(f"model {model!r} did not return the output {name!r}", output=name)

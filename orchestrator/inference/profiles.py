@@ -1,7 +1,7 @@
 """Adapts a model repository to a machine: merges a profile into the committed model configs.
 
-A profile is a folder in ``triton_config/profiles/``. Its files ``BACKEND.pbtxt`` are partial ModelConfigs, each of
-which is merged into the config of every model of that backend.
+A profile is a folder in ``triton_config/profiles/``. Each of its files ``BACKEND.pbtxt`` is a partial ModelConfig that
+is merged into the config of every model of that backend.
 """
 
 from __future__ import annotations
@@ -53,10 +53,8 @@ def list_profiles(folder: Path) -> list[str]:
 def apply_profile(repository: Path, profile: Path, target: Path) -> Path:
     """Copy ``repository`` to ``target`` and merge ``profile`` into the configs of the copy.
 
-    A CPU instance group without a count gets one instance per core, at most MAX_CPU_INSTANCES.
-
-    Raises:
-        InvalidInput: the profile does not exist, or ``target`` exists already.
+    A CPU instance group without a count gets one instance per core, at most MAX_CPU_INSTANCES. Raises InvalidInput if
+    the profile does not exist, or ``target`` exists already.
     """
     if not profile.is_dir():
         known = ", ".join(list_profiles(profile.parent))

@@ -28,8 +28,8 @@ POLL_S = 0.2
 class ShadowTraffic:
     """Observes a ``share`` (0 to 1) of a model's live requests until the candidate has answered ``required`` of them.
 
-    ``infer`` runs the candidate on an image, and raises HeartwoodError if its outputs are invalid. The worker thread runs
-    while the context manager is open.
+    ``infer`` runs the candidate on an image, and raises HeartwoodError if its outputs are invalid. The worker thread
+    runs while the context manager is open.
     """
 
     def __init__(self, infer: Callable[[FloatMap], InferenceResult], *, share: float, required: int) -> None:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import time
 from collections import defaultdict
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
+from PIL import Image as Pillow
 
-from orchestrator.domain.images import FloatMap
+from orchestrator.domain.images import FloatMap, Image
 from orchestrator.domain.model_versions import (
     CandidateReport,
     DeployOptions,
@@ -19,16 +21,20 @@ from orchestrator.domain.model_versions import (
 )
 from orchestrator.domain.progress import Progress, subrange
 from orchestrator.errors import CandidateRefused, ModelFailed
-from orchestrator.inference.golden import PHOTOS, golden_input, golden_inputs
+from orchestrator.imaging.filters import shrink
+from orchestrator.inference.letterbox import pad_to_square, to_model_input
 from orchestrator.inference.models import TritonModels
 from orchestrator.inference.output_checks import MAX_DIFFERENCE, check_outputs, difference
 from orchestrator.inference.shadow import ShadowTraffic
 from orchestrator.inference.triton_client import InferenceResult, Signature
 from orchestrator.rollout.evaluation import Evaluation
 
+PHOTOS = tuple(sorted((Path(__file__).parent.parent / "demo_photos").glob("*.jpg")))
+GOLDEN_SIDES = (256, 512)
+"""The golden inputs are all ``PHOTOS``, three path-traced images, as squares of these sides in pixels."""
 TIMED_REQUESTS = {512: 3, 768: 1, 1024: 1}
-"""Side in pixels → number of timed requests per version, after one warm-up request. These few requests only show
-gross differences in speed; they do not replace a benchmark."""
+"""Side in pixels → number of timed requests per version, after one warm-up request. So few requests only show gross
+differences in speed; they do not replace a benchmark."""
 GOLDEN_END = 0.6
 """Share of the progress that warm-up and golden inputs take if live requests follow."""
 SHADOW_POLL_S = 0.2
@@ -97,8 +103,9 @@ def warm_up(comparison: Comparison, progress: Progress) -> tuple[Latency, ...]:
 def compare_on_golden_inputs(comparison: Comparison, progress: Progress) -> dict[str, float]:
     """Return the mean difference of every output over the golden inputs."""
     differences: dict[str, list[float]] = defaultdict(list)
-    inputs = list(golden_inputs())
-    for index, (name, image) in enumerate(inputs):
+    inputs = [(photo, side) for side in GOLDEN_SIDES for photo in PHOTOS]
+    for index, (photo, side) in enumerate(inputs):
+        name, image = f"{photo.stem} at {side}", golden_input(photo, side)
         progress(index / len(inputs), f"golden input {name}")
         try:
             candidate = comparison.infer_candidate(image).outputs
@@ -108,6 +115,13 @@ def compare_on_golden_inputs(comparison: Comparison, progress: Progress) -> dict
         for output, values in candidate.items():
             differences[output].append(difference(output, values, serving[output]))
     return {output: float(np.mean(values)) for output, values in differences.items()}
+
+
+def golden_input(photo: Path, side: int) -> FloatMap:
+    """Return the photo as a model input: [1, 3, side, side] float32, sRGB in [0, 1]."""
+    with Pillow.open(photo) as file:
+        pixels: Image = np.asarray(file.convert("RGB"))
+    return to_model_input(pad_to_square(shrink(pixels, side), side))
 
 
 def decide_verdict(

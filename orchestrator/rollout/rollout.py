@@ -50,7 +50,7 @@ HEARTBEAT_INTERVAL_S = 5.0
 
 @dataclass
 class _Heartbeat:
-    """A progress callback that also records heartbeats of a candidate."""
+    """A progress callback that also records the heartbeats of a candidate."""
 
     records: ModelRecords
     candidate: ModelVersion
@@ -116,20 +116,17 @@ class Rollout:
         Raises:
             InvalidInput: the version number or the evaluation is invalid.
             FailedPrecondition: the version number is in use, or another candidate of the model is being checked.
-            CandidateRefused: the candidate failed a check. It is unloaded, its file is deleted, and its status
-                contains the reason.
-            ChangedMeanwhile: the candidate passed and is READY, but it was not promoted, because another operator
-                changed the serving version in the meantime.
+            CandidateRefused: a check failed. The candidate is unloaded and its file deleted; its status contains the
+                reason.
+            ChangedMeanwhile: the candidate is READY, but another operator has changed the serving version meanwhile.
         """
         before = self.status(model)
         data = file.read_bytes()
         number, sha256 = _free_version(version, before), hashlib.sha256(data).hexdigest()
-        candidate = ModelVersion(
-            model, number, VersionState.CHECKING, sha256=sha256, size_bytes=len(data), operator=operator
-        )
+        candidate = ModelVersion(model, number, VersionState.CHECKING, sha256, len(data), operator=operator)
         if not self._records.add_candidate(candidate, self._executor_id):
-            raise FailedPrecondition(_describe_conflict(self.status(model), candidate.version))
-        log.info("candidate", model=model, version=candidate.version, operator=operator)
+            raise FailedPrecondition(_describe_conflict(self.status(model), number))
+        log.info("candidate", model=model, version=number, operator=operator)
         try:
             heartbeat = _Heartbeat(self._records, candidate, progress)
             self._check(candidate, data, evaluation, options, before.pointer, heartbeat.report)
@@ -137,9 +134,7 @@ class Rollout:
             self._refuse(candidate, error)
             raise
         self._follower.sync()
-        if not options.promote:
-            return self.status(model)
-        return self._move_pointer(before, candidate.version, operator)
+        return self._move_pointer(before, number, operator) if options.promote else self.status(model)
 
     def _check(
         self,
@@ -174,31 +169,26 @@ class Rollout:
     def promote(self, model: str, version: int, revision: int | None, operator: str) -> ModelStatus:
         """Make a READY version serve in all processes of the service.
 
-        Args:
-            revision: the model's revision that the caller read; None skips this check.
-
-        Raises:
-            ChangedMeanwhile: the model has another revision now.
+        Raises ChangedMeanwhile if the model no longer has the ``revision`` that the caller read; None skips this check.
         """
         return self._move_pointer(self._status_at(model, revision), version, operator)
 
     def rollback(self, model: str, revision: int | None, operator: str) -> ModelStatus:
         """Make the version serve that served before the last change; see ``promote``. A second rollback undoes it."""
         status = self._status_at(model, revision)
-        pointer = status.pointer
-        if not pointer.previous:
-            raise FailedPrecondition(
-                f"{model} has no previous version to roll back to; version {pointer.version} serves"
-            )
-        return self._move_pointer(status, pointer.previous, operator)
+        if not status.pointer.previous:
+            problem = f"{model} has no previous version to roll back to"
+            raise FailedPrecondition(f"{problem}; version {status.pointer.version} serves")
+        return self._move_pointer(status, status.pointer.previous, operator)
 
     def retire(self, model: str, version: int) -> ModelStatus:
         """Unload a READY version that does not serve, and delete its file. Its number cannot be used again."""
         target = _find_version(self.status(model), version)
         subject = f"version {version} of {model}"
         if target.in_repository:
-            remedy = "to remove it, delete its folder there"
-            raise FailedPrecondition(f"{subject} is part of the model repository; {remedy}")
+            raise FailedPrecondition(
+                f"{subject} is part of the model repository; to remove it, delete its folder there"
+            )
         with self._pointer_lock:
             if not self._records.retire(model, version):
                 if self.status(model).pointer.version == version:
@@ -243,7 +233,7 @@ def _find_version(status: ModelStatus, version: int) -> ModelVersion:
 
 
 def _free_version(requested: int, status: ModelStatus) -> int:
-    """Return the number of a new version; see ``Rollout.deploy``."""
+    """Return the number of the new version; see ``Rollout.deploy``."""
     if not 0 <= requested <= MAX_VERSION:
         raise InvalidInput("header.version", f"{requested} is not allowed; it must be from 0 to {MAX_VERSION}")
     by_number = {version.version: version for version in status.versions}
