@@ -28,7 +28,7 @@ def mp4(frames: str, rate: float, size: tuple[int, int]) -> list[str]:
     """Return the arguments for an MP4 with H.264 and 4:2:0 chroma. Transparent pixels become white.
 
     The index is at the start of the file, so that a browser can play it before the download is complete. The colours
-    are converted to BT.709 and tagged as such. Players guess the matrix of untagged videos, and brown turns orange.
+    are converted to BT.709 and tagged: players guess the matrix of untagged videos, and brown turns orange.
 
     Args:
         frames: ffmpeg's pattern of PNG files, relative to the folder of the target and counted from 0, such as
@@ -79,9 +79,8 @@ def run_ffmpeg(
         DeadlineExceeded, Canceled: see ``run_program``.
     """
     command = [executable or bundled_ffmpeg(), *PROGRESS_OPTIONS, *arguments, target.name]
-    run_program(
-        "ffmpeg", command, target.parent, limits=limits, read_line=_FrameCounter(frames).read_line, progress=progress
-    )
+    read_line = _FrameCounter(frames).read_line
+    run_program("ffmpeg", command, target.parent, limits=limits, read_line=read_line, progress=progress)
 
 
 @dataclass
@@ -92,8 +91,7 @@ class _FrameCounter:
     encoded: int = 0
 
     def read_line(self, line: str) -> tuple[float, str] | None:
-        match = PROGRESS_LINE.match(line)
-        if match is None:
+        if not (match := PROGRESS_LINE.match(line)):
             return None
         if match[1] == "frame":
             self.encoded = int(match[2])

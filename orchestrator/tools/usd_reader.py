@@ -1,4 +1,4 @@
-"""USD's side of ``mesh_readers``: reads a USDZ and reports what it contains. Run as ``usd_reader.py JOB.json``.
+"""Reads a USDZ for ``mesh_readers`` and reports what it contains. Run as ``usd_reader.py JOB.json``.
 
 The job has ``source``, ``max_coordinate`` and ``result``, the path of a JSON file that gets ``{"problem": reason}`` or
 ``{"triangles": number, "materials": [names]}``.
@@ -16,9 +16,9 @@ from typing import Any
 import numpy as np
 from pxr import Tf, Usd, UsdGeom, UsdShade, UsdUtils  # type: ignore[import-untyped]
 
+from orchestrator.mesh_files.archive import path_problem
 from orchestrator.mesh_files.limits import quoted
 from orchestrator.mesh_files.mesh_file import USD_LAYERS
-from orchestrator.mesh_files.references import path_problem
 
 
 def main(job: dict[str, Any]) -> None:
@@ -26,7 +26,8 @@ def main(job: dict[str, Any]) -> None:
     try:
         result = read_package(source, job["max_coordinate"])
     except Tf.ErrorException as error:
-        reason = " ".join(str(error).split(" : ", 1)[-1].split()).replace(str(source), source.name)
+        message = " ".join(str(error).split(" : ", 1)[-1].split())
+        reason = message.partition(" Error in ")[0].replace(str(source), source.name)
         result = {"problem": f"it is no USDZ that USD can read: {reason}"}
     Path(job["result"]).write_text(json.dumps(result), encoding="utf-8")
 

@@ -21,7 +21,6 @@ from orchestrator.tools.blender import run_blender
 from orchestrator.tools.ffmpeg import gif, mp4, run_ffmpeg, webm
 
 FRAME = "frame-%03d.png"
-"""Name of a frame's file, by its number."""
 FRAME_LINE = re.compile(r"^FRAME (\d{1,3})$")
 """A line of the Blender script that reports that a frame is complete."""
 THUMBNAIL_COUNT = 4
@@ -48,9 +47,9 @@ class Sampling:
 
 
 SAMPLING = {Quality.PREVIEW: Sampling(12, 0.05, 0.5), Quality.FINAL: Sampling(44, 0.02)}
-"""Measured on three pieces at 960 × 540 against 512 samples (docs/benchmarks.md, turntable): FINAL has a mean PSNR of
-49.7 dB and takes 8.8 s a frame, PREVIEW 38.9 dB and 0.91 s. On fine dark grain, FINAL is 1.3 dB worse than 128 samples
-without denoising."""
+"""On three pieces at 960 × 540, FINAL takes 8.8 s a frame, with a mean PSNR to 512 samples of 49.7 dB; PREVIEW takes
+0.91 s, with 38.9 dB (docs/benchmarks.md, turntable). On fine dark grain, FINAL is 1.3 dB worse than 128 samples without
+denoising."""
 MIN_SAMPLES = 8
 """Samples before adaptive sampling may stop. Blender's default exceeds our sample counts, so that adaptive sampling
 would save nothing on the backdrop and the floor."""
@@ -108,6 +107,7 @@ def turntable_job(
 ) -> TurntableJob:
     """Return the job that renders ``frames``."""
     width, height = frame_size(options, quality)
+    sampling = SAMPLING[quality]
     if texture:
         maps = {name: getattr(texture, name).resolve() for name in ("albedo", "roughness", "height")}
         texture = replace(texture, **maps)
@@ -119,8 +119,8 @@ def turntable_job(
         height=height,
         background=options.background.value,
         elevation_deg=options.elevation_deg,
-        samples=SAMPLING[quality].samples,
-        threshold=SAMPLING[quality].threshold,
+        samples=sampling.samples,
+        threshold=sampling.threshold,
         texture=texture,
     )
 
@@ -184,15 +184,15 @@ class _FrameRenderer:
             raise self.errors[0]
 
     def _render_share(self, folder: Path, frames: tuple[int, ...], limits: Limits, threads: int) -> None:
+        job = asdict(replace(self.job, frames=frames))
         pending = set(frames)
+        tools: dict[str, Any] = {"executable": self.executable, "limits": limits, "progress": self._report}
         try:
             run_blender(
                 "turntable",
-                asdict(replace(self.job, frames=frames)),
+                job,
                 folder,
-                executable=self.executable,
-                limits=limits,
-                progress=self._report,
+                **tools,
                 on_line=lambda line: self._read_line(line, folder, pending),
                 threads=threads,
             )

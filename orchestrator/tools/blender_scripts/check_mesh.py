@@ -1,11 +1,8 @@
-"""Blender's side of ``tools.mesh_readers``, run as ``check_mesh.py JOB.json``: reports what a 3D file contains.
+"""Reads a 3D file in Blender for ``tools.mesh_readers``. Run as ``check_mesh.py JOB.json``.
 
-The job has ``source``, ``format`` (``fbx``, ``obj``, ``stl`` or ``ply``), ``max_coordinate`` and ``result``, the path
-of a JSON file that gets one of:
-
-- ``{"import_error": reason}`` if Blender cannot read the file,
-- ``{"problem": reason}`` if a check of the geometry fails,
-- ``{"triangles": number, "materials": [names]}``.
+The job has ``source``, ``format`` (``fbx``, ``obj``, ``stl`` or ``ply``), ``max_coordinate`` and ``result``, the path of
+a JSON file that gets ``{"import_error": reason}`` if Blender cannot read the file, ``{"problem": reason}`` if a check
+of the geometry fails, or ``{"triangles": number, "materials": [names]}``.
 """
 
 from __future__ import annotations
@@ -49,13 +46,11 @@ def import_mesh(path: str, format: str) -> None:
 
 def check_scene(max_coordinate: float) -> dict[str, Any]:
     """Check names and geometry, and count triangles."""
-    blocks = (*bpy.data.objects, *bpy.data.meshes, *bpy.data.materials, *bpy.data.images)
-    for name in (block.name for block in blocks):
+    for block in (*bpy.data.objects, *bpy.data.meshes, *bpy.data.materials, *bpy.data.images):
         # Tools print names, and their wrappers read that output line by line.
-        if "\n" in name or "\r" in name:
-            return {"problem": f"the name {name!r} has a line break, which is not allowed"}
-    triangles = 0
-    has_area = False
+        if "\n" in block.name or "\r" in block.name:
+            return {"problem": f"the name {block.name!r} has a line break, which is not allowed"}
+    triangles, has_area = 0, False
     for mesh in (block.data for block in bpy.context.scene.objects if block.type == "MESH"):
         if problem := coordinate_problem(mesh, max_coordinate):
             return {"problem": problem}

@@ -1,8 +1,7 @@
-"""Blender's side of ``tools.convert``. Run as ``convert.py JOB.json``.
+"""Converts 3D files in Blender for ``tools.convert``. Run as ``convert.py JOB.json``.
 
 The job has ``source``, its ``format``, ``texture_folder`` (textures outside it are ignored) and ``targets`` (paths by
-format). Prints ``INVALID <reason>`` if the source is rejected, and ``NOTE <text>`` for the report. Blender's scene has
-+Z up; its importers and exporters convert from and to the axes of each format.
+format). Prints ``INVALID <reason>`` if the source is rejected, and ``NOTE <text>`` for the report.
 """
 
 from __future__ import annotations
@@ -68,18 +67,16 @@ def remove_images_outside(folder: Path) -> None:
 
 def add_missing_materials(objects: list[bpy.types.Object]) -> None:
     """Give objects without a material a plain one: glTF's default is a black metal."""
-    default = None
-    for block in objects:
-        if any(slot.material for slot in block.material_slots):
-            continue
-        if default is None:
-            default = bpy.data.materials.new("material")
-            default.use_nodes = True
-            shader = default.node_tree.nodes["Principled BSDF"]
-            shader.inputs["Base Color"].default_value = DEFAULT_COLOR
-            shader.inputs["Roughness"].default_value = DEFAULT_ROUGHNESS
-        if block.data.color_attributes:  # vertex colours are multiplied by the base colour
-            default.node_tree.nodes["Principled BSDF"].inputs["Base Color"].default_value = (1, 1, 1, 1)
+    plain = [block for block in objects if not any(slot.material for slot in block.material_slots)]
+    if not plain:
+        return
+    default = bpy.data.materials.new("material")
+    default.use_nodes = True
+    inputs = default.node_tree.nodes["Principled BSDF"].inputs
+    has_vertex_colors = any(block.data.color_attributes for block in plain)  # they are multiplied by the base colour
+    inputs["Base Color"].default_value = (1, 1, 1, 1) if has_vertex_colors else DEFAULT_COLOR
+    inputs["Roughness"].default_value = DEFAULT_ROUGHNESS
+    for block in plain:
         block.data.materials.clear()
         block.data.materials.append(default)
 
@@ -94,9 +91,7 @@ def repair_refraction() -> None:
 
 def unpack_images(folder: Path) -> None:
     """Write packed images beside the OBJ, which cannot contain them."""
-    for image in bpy.data.images:
-        if not image.packed_file:
-            continue
+    for image in [image for image in bpy.data.images if image.packed_file]:
         data = image.packed_file.data
         target = folder / (Path(image.name).stem + (".jpg" if data[:2] == b"\xff\xd8" else ".png"))
         target.write_bytes(data)
@@ -108,12 +103,10 @@ def export_glb(path: str) -> None:
     bpy.ops.export_scene.gltf(
         filepath=path,
         export_format="GLB",
-        export_yup=True,
         export_apply=True,
         export_animations=False,
         export_skins=False,
         export_morph=False,
-        export_image_format="AUTO",
         export_jpeg_quality=92,
         export_vertex_color="ACTIVE" if any(mesh.color_attributes for mesh in bpy.data.meshes) else "NONE",
     )
@@ -132,16 +125,11 @@ def export_obj(path: str) -> None:
 
 
 def export_ply(path: str) -> None:
-    """Export all meshes as one.
-
-    Meshes without UVs or colours get default ones if another mesh has them: Blender 4.5 would write uninitialised
-    memory for them.
-    """
+    """Export all meshes as one. Missing UVs and colours get defaults: Blender 4.5 would write uninitialised memory."""
     meshes = [block.data for block in bpy.context.scene.objects if block.type == "MESH"]
     if any(mesh.uv_layers for mesh in meshes):
         for mesh in [mesh for mesh in meshes if not mesh.uv_layers]:
-            layer = mesh.uv_layers.new(do_init=False)
-            layer.uv.foreach_set("vector", [0.0] * (2 * len(mesh.loops)))
+            mesh.uv_layers.new(do_init=False).uv.foreach_set("vector", [0.0] * (2 * len(mesh.loops)))
     if any(mesh.color_attributes for mesh in meshes):
         for mesh in [mesh for mesh in meshes if not mesh.color_attributes]:
             layer = mesh.color_attributes.new("Color", "BYTE_COLOR", "POINT")

@@ -1,8 +1,7 @@
 """Renders frames of a turntable in Blender. Run as ``turntable.py JOB.json``.
 
-The job is a ``TurntableJob`` of ``stages.render.turntable``. The camera, three area lights and the environment are
-fixed, and their sizes and distances are relative to the bounding sphere of the piece. Only the piece turns. All pieces
-are therefore lit and framed alike.
+The job is a ``TurntableJob`` of ``stages.render.turntable``. Only the piece turns. The sizes and distances of camera,
+lights and environment are relative to its bounding sphere, so that all pieces are lit and framed alike.
 """
 
 from __future__ import annotations
@@ -38,9 +37,11 @@ class Light:
     color: tuple[float, float, float]  # linear RGB
 
 
-KEY_LIGHT = Light((-2.4, 2.0, 2.6), 2.2, 62.0, (1.0, 0.96, 0.91))
-FILL_LIGHT = Light((3.0, 1.4, 1.2), 2.6, 20.0, (0.93, 0.96, 1.0))
-RIM_LIGHT = Light((0.6, -2.6, 2.8), 1.8, 38.0, (1.0, 1.0, 1.0))
+LIGHTS = (
+    Light((-2.4, 2.0, 2.6), 2.2, 62.0, (1.0, 0.96, 0.91)),  # key light
+    Light((3.0, 1.4, 1.2), 2.6, 20.0, (0.93, 0.96, 1.0)),  # fill light
+    Light((0.6, -2.6, 2.8), 1.8, 38.0, (1.0, 1.0, 1.0)),  # rim light
+)
 
 # Colours of the environment that the piece reflects, linear RGB.
 SKY = (0.95, 0.97, 1.0)
@@ -78,7 +79,7 @@ def main(job: dict[str, Any]) -> None:
     if job["texture"]:
         replace_wood(job["texture"])
     add_camera(radius, floor, job)
-    for light in (KEY_LIGHT, FILL_LIGHT, RIM_LIGHT):
+    for light in LIGHTS:
         add_light(light, radius)
     add_environment(is_studio)
     add_floor(radius, floor, is_studio)
@@ -102,8 +103,7 @@ def load_mesh(path: str) -> tuple[bpy.types.Object, float, float]:
     """
     bpy.ops.import_scene.gltf(filepath=path)
     scene = bpy.context.scene
-    for obj in [obj for obj in scene.objects if obj.type in ("CAMERA", "LIGHT")]:
-        bpy.data.objects.remove(obj)
+    bpy.data.batch_remove([obj for obj in scene.objects if obj.type in ("CAMERA", "LIGHT")])
     bpy.context.view_layer.update()
     meshes = [obj for obj in scene.objects if obj.type == "MESH"]
     for obj in meshes:
@@ -174,29 +174,33 @@ def add_light(light: Light, radius: float) -> None:
     bpy.context.collection.objects.link(lamp)
 
 
+def add_node(tree: bpy.types.NodeTree, kind: str, inputs: dict[str | int, Any] | None = None) -> bpy.types.Node:
+    """Add a shader node, and link its inputs to sockets or set them to values."""
+    node = tree.nodes.new(f"ShaderNode{kind}")
+    for name, value in (inputs or {}).items():
+        if isinstance(value, bpy.types.NodeSocket):
+            tree.links.new(value, node.inputs[name])
+        else:
+            node.inputs[name].default_value = value
+    return node
+
+
 def add_environment(is_studio: bool) -> None:
     """Add a bright sky over a darker ground. In a studio the camera sees a plain backdrop instead."""
     world = bpy.data.worlds.new("world")
     world.use_nodes = True
     tree = world.node_tree
     tree.nodes.clear()
-    add, link = tree.nodes.new, tree.links.new
-    coordinates, axes, ramp = add("ShaderNodeTexCoord"), add("ShaderNodeSeparateXYZ"), add("ShaderNodeValToRGB")
-    link(coordinates.outputs["Generated"], axes.inputs[0])
-    link(axes.outputs["Z"], ramp.inputs[0])
+    direction = add_node(tree, "SeparateXYZ", {0: add_node(tree, "TexCoord").outputs["Generated"]})
+    ramp = add_node(tree, "ValToRGB", {0: direction.outputs["Z"]})
     ramp.color_ramp.elements[0].color = (*GROUND, 1)
     ramp.color_ramp.elements[1].color = (*SKY, 1)
     ramp.color_ramp.elements.new(HORIZON_POSITION).color = (*HORIZON, 1)
-    sky, backdrop = add("ShaderNodeBackground"), add("ShaderNodeBackground")
-    mix, output = add("ShaderNodeMixShader"), add("ShaderNodeOutputWorld")
-    link(ramp.outputs[0], sky.inputs["Color"])
-    sky.inputs["Strength"].default_value = SKY_STRENGTH
-    backdrop.inputs["Color"].default_value = (BACKDROP, BACKDROP, BACKDROP, 1)
-    light_path = add("ShaderNodeLightPath")
-    link(light_path.outputs["Is Camera Ray"], mix.inputs[0])
-    link(sky.outputs[0], mix.inputs[1])
-    link((backdrop if is_studio else sky).outputs[0], mix.inputs[2])
-    link(mix.outputs[0], output.inputs[0])
+    sky = add_node(tree, "Background", {"Color": ramp.outputs[0], "Strength": SKY_STRENGTH}).outputs[0]
+    backdrop = add_node(tree, "Background", {"Color": (BACKDROP, BACKDROP, BACKDROP, 1)}).outputs[0]
+    is_camera = add_node(tree, "LightPath").outputs["Is Camera Ray"]
+    mix = add_node(tree, "MixShader", {0: is_camera, 1: sky, 2: backdrop if is_studio else sky})
+    add_node(tree, "OutputWorld", {0: mix.outputs[0]})
     bpy.context.scene.world = world
 
 
@@ -208,27 +212,22 @@ def add_floor(radius: float, floor: float, is_studio: bool) -> None:
     disc = bpy.context.active_object
     material = bpy.data.materials.new("floor")
     material.use_nodes = True
+    disc.data.materials.append(material)
     tree = material.node_tree
     shader = tree.nodes["Principled BSDF"]
     shader.inputs["Base Color"].default_value = (0.92, 0.92, 0.92, 1)
     shader.inputs["Roughness"].default_value = 0.9
-    disc.data.materials.append(material)
     if not is_studio:
         disc.is_shadow_catcher = True
         return
-    add, link = tree.nodes.new, tree.links.new
-    coordinates, distance, fade = add("ShaderNodeTexCoord"), add("ShaderNodeVectorMath"), add("ShaderNodeMapRange")
+    distance = add_node(tree, "VectorMath", {0: add_node(tree, "TexCoord").outputs["Object"]})
     distance.operation = "LENGTH"
+    limits = {"From Min": FADE_START * radius, "From Max": FADE_END * radius}
+    fade = add_node(tree, "MapRange", {"Value": distance.outputs["Value"], **limits})
     fade.interpolation_type = "SMOOTHSTEP"
-    fade.inputs["From Min"].default_value = FADE_START * radius
-    fade.inputs["From Max"].default_value = FADE_END * radius
-    transparent, mix = add("ShaderNodeBsdfTransparent"), add("ShaderNodeMixShader")
-    link(coordinates.outputs["Object"], distance.inputs[0])
-    link(distance.outputs["Value"], fade.inputs["Value"])
-    link(fade.outputs[0], mix.inputs[0])
-    link(shader.outputs[0], mix.inputs[1])
-    link(transparent.outputs[0], mix.inputs[2])
-    link(mix.outputs[0], tree.nodes["Material Output"].inputs["Surface"])
+    transparent = add_node(tree, "BsdfTransparent").outputs[0]
+    mix = add_node(tree, "MixShader", {0: fade.outputs[0], 1: shader.outputs[0], 2: transparent})
+    tree.links.new(mix.outputs[0], tree.nodes["Material Output"].inputs["Surface"])
 
 
 def replace_wood(texture: dict[str, Any]) -> None:
@@ -249,8 +248,7 @@ def material_areas() -> dict[str, float]:
         if obj.type == "MESH" and obj.material_slots:
             scale = abs(np.linalg.det(np.array(obj.matrix_world)[:3, :3])) ** (2 / 3)
             for polygon in obj.data.polygons:
-                material = obj.material_slots[polygon.material_index].material
-                if material:
+                if material := obj.material_slots[polygon.material_index].material:
                     areas[material.name] += polygon.area * scale
     return areas
 
@@ -260,29 +258,19 @@ def box_map(material: bpy.types.Material, texture: dict[str, Any]) -> None:
     material.use_nodes = True
     tree = material.node_tree
     tree.nodes.clear()
-    add, link = tree.nodes.new, tree.links.new
-    shader, output = add("ShaderNodeBsdfPrincipled"), add("ShaderNodeOutputMaterial")
-    coordinates, mapping = add("ShaderNodeTexCoord"), add("ShaderNodeMapping")
-    link(shader.outputs[0], output.inputs["Surface"])
-    link(coordinates.outputs["Object"], mapping.inputs["Vector"])
-    mapping.inputs["Scale"].default_value = (1 / texture["width_m"],) * 3
-    bump = add("ShaderNodeBump")
-    bump.inputs["Strength"].default_value = BUMP_STRENGTH
-    bump.inputs["Distance"].default_value = BUMP_DISTANCE_M
-    link(add_box_image(tree, mapping, texture["albedo"], "sRGB"), shader.inputs["Base Color"])
-    link(add_box_image(tree, mapping, texture["roughness"], "Non-Color"), shader.inputs["Roughness"])
-    link(add_box_image(tree, mapping, texture["height"], "Non-Color"), bump.inputs["Height"])
-    link(bump.outputs["Normal"], shader.inputs["Normal"])
-
-
-def add_box_image(tree: bpy.types.NodeTree, mapping: bpy.types.Node, path: str, space: str) -> bpy.types.NodeSocket:
-    """Add an image texture that is projected from six sides, and return its color. Mirrored tiles hide the seams."""
-    node = tree.nodes.new("ShaderNodeTexImage")
-    node.image = bpy.data.images.load(path)
-    node.image.colorspace_settings.name = space
-    node.projection, node.projection_blend, node.extension = "BOX", TEXTURE_BLEND, "MIRROR"
-    tree.links.new(mapping.outputs["Vector"], node.inputs["Vector"])
-    return node.outputs["Color"]
+    coordinates = add_node(tree, "TexCoord").outputs["Object"]
+    mapping = add_node(tree, "Mapping", {"Vector": coordinates, "Scale": (1 / texture["width_m"],) * 3})
+    maps = {}
+    for name, space in (("albedo", "sRGB"), ("roughness", "Non-Color"), ("height", "Non-Color")):
+        node = add_node(tree, "TexImage", {"Vector": mapping.outputs["Vector"]})
+        node.image = bpy.data.images.load(texture[name])
+        node.image.colorspace_settings.name = space
+        # Mirrored tiles hide the seams.
+        node.projection, node.projection_blend, node.extension = "BOX", TEXTURE_BLEND, "MIRROR"
+        maps[name] = node.outputs["Color"]
+    bump = add_node(tree, "Bump", {"Strength": BUMP_STRENGTH, "Distance": BUMP_DISTANCE_M, "Height": maps["height"]})
+    inputs = {"Base Color": maps["albedo"], "Roughness": maps["roughness"], "Normal": bump.outputs["Normal"]}
+    add_node(tree, "OutputMaterial", {"Surface": add_node(tree, "BsdfPrincipled", inputs).outputs[0]})
 
 
 def set_up_render(job: dict[str, Any]) -> None:
