@@ -35,3 +35,13 @@ def smoothstep(values: FloatMap, low: float = 0.0, high: float = 1.0) -> FloatMa
     """Return a smooth step from 0 below ``low`` to 1 above ``high``."""
     t = np.clip((values - low) / (high - low), 0.0, 1.0)
     return np.asarray(t * t * (3.0 - 2.0 * t), np.float32)
+
+
+def to_unit(image: Image) -> FloatMap:
+    """Convert uint8 to float32 in [0, 1]."""
+    return image.astype(np.float32) / np.float32(255)
+
+
+def to_byte(values: FloatMap) -> Image:
+    """Convert values in [0, 1] to uint8, clipped and rounded."""
+    return np.asarray(np.rint(np.clip(values, 0.0, 1.0) * 255.0), np.uint8)

@@ -2,11 +2,11 @@
 
 Opacity and colours are estimated on sRGB values, not in linear light, because image viewers blend sRGB values.
 
-The constants were chosen on images path-traced from third-party furniture models, whose true opacity is known: the 14
-images of ``stain_quality`` at 640 px, and 7 images of the same pieces at 1600 px. The error is the sum of the absolute
-differences in opacity, relative to the area of the piece, averaged over the images of one size. The masks of
-``mask_from_likelihood`` have errors of 5.4 % (640 px) and 6.1 % (1600 px), the mattes of 2.4 % and 1.6 %. The effect of
-a constant is given in percentage points of these errors.
+The constants were chosen on images that are path-traced from third-party furniture models, so that the true opacity is
+known: the 14 images of ``stain_quality`` at 640 px, and 7 images of the same pieces at 1600 px. The error of an image
+is the sum of the absolute differences in opacity, divided by the area of the piece. The average error of the masks of
+``mask_from_likelihood`` is 5.4 % at 640 px and 6.1 % at 1600 px; that of the mattes is 2.4 % and 1.6 %. The comments on
+the constants give changes of these averages in percentage points: "+0.1 / +0.3" is at 640 px / at 1600 px.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from scipy.ndimage import gaussian_filter
 from orchestrator.domain.images import FloatMap, Image
 from orchestrator.domain.progress import Progress, no_progress
 from orchestrator.imaging import guided
+from orchestrator.imaging.filters import shrink, to_byte, to_unit
 from orchestrator.imaging.refine import PIECE_EDGE
 from orchestrator.imaging.strips import Strip, for_each_strip, strips
 
@@ -26,21 +27,21 @@ Mask = NDArray[np.bool_]
 
 CERTAIN_PIECE = 0.995
 """Likelihood above which a pixel is certainly the piece. The network is too confident about gaps between bars: 0.99
-raises the errors by 0.1 (640 px) and 0.3 (1600 px)."""
+gives +0.1 / +0.3."""
 CERTAIN_BACKGROUND = 0.2
-"""Likelihood below which a pixel is certainly background. 0.1 raises the errors by 0.03 and 0.15."""
+"""Likelihood below which a pixel is certainly background. 0.1 gives +0.03 / +0.15."""
 BAND_SHARE = 1 / 128
 """Width of the uncertain band around edges, as a share of the longer side: 8 pixels at 1024. Between 3 and 8 pixels,
-the error changes by 0.3 at 1600 px, where wider is better, and by 0.1 at 640 px, where narrower is better."""
+the error changes by 0.1 at 640 px, where narrower is better, and by 0.3 at 1600 px, where wider is better."""
 COLOR_BINS = 40
-"""Bins of the colour histograms in each dimension of Lab. 32 and 48 bins raise the errors by 0.1 to 0.25."""
+"""Bins of the colour histograms in each dimension of Lab. 32 and 48 bins give +0.1 to +0.25."""
 POSITION_BINS = 4
 """Bins of the colour histograms in each dimension of the image. 3 and 6 bins change the errors by less than 0.1. One
-histogram for the whole image raises them by 0.15 and 0.3."""
+histogram for the whole image gives +0.15 / +0.3."""
 HISTOGRAM_SIGMA = 0.7
-"""Smoothing of the histograms in bins. 0.5 changes the errors by less than 0.05, 1 raises them by 0.2 and 0.3."""
+"""Smoothing of the histograms in bins. 0.5 changes the errors by less than 0.05; 1 gives +0.2 / +0.3."""
 MIN_DENSITY = 1e-7
-"""Smallest density of a colour, which limits the weight of unseen colours. 1e-6 raises the errors by 0.02 and 0.1."""
+"""Smallest density of a colour, which limits the weight of unseen colours. 1e-6 gives +0.02 / +0.1."""
 FULL_EVIDENCE = 0.2
 """Share of certain pixels in the likely piece, and in the rest, from which the colours have their full weight. It is
 0.25 or more on the images above, and 0.0002 on scikit-image's ``coffee``, which shows no whole piece."""
@@ -55,7 +56,7 @@ KNOWN_WEIGHT = 100.0
 WINDOW_RADIUS = 2
 """Window of the matting Laplacian in pixels. Between 1 and 4, the errors change by less than 0.1."""
 WINDOW_EPSILON = 1e-5
-"""Regularisation of the matting Laplacian. Ten times as much raises the errors by 0.3."""
+"""Regularisation of the matting Laplacian. Ten times as much gives +0.3."""
 MAX_ITERATIONS = 60
 """Limit for the conjugate gradient method, which takes about 15 iterations."""
 TOLERANCE = 1e-5
@@ -84,6 +85,9 @@ COARSE_SIDE = 32
 def alpha_matte(photo_srgb: Image, likelihood: FloatMap, progress: Progress = no_progress) -> Image:
     """Estimate the opacity of the piece.
 
+    Pixels far from the edges are certainly the piece or certainly background. In the band between them, the opacity
+    follows the likelihood, the colours of the certain pixels, and the edges of the photo (closed-form matting).
+
     Args:
         photo_srgb: [H, W, 3] uint8.
         likelihood: [h, w] in [0, 1], probability of the piece at model resolution.
@@ -92,13 +96,13 @@ def alpha_matte(photo_srgb: Image, likelihood: FloatMap, progress: Progress = no
         [H, W] uint8, 255 is opaque.
     """
     height, width = likelihood.shape
-    small = cv2.resize(photo_srgb, (width, height), interpolation=cv2.INTER_AREA).astype(np.float32) / np.float32(255)
+    small = to_unit(np.asarray(cv2.resize(photo_srgb, (width, height), interpolation=cv2.INTER_AREA), np.uint8))
     fitted = guided.fit(_solve_matte(small, likelihood), photo_srgb, radius=EDGE_RADIUS, epsilon=EDGE_EPSILON)
     alpha = np.empty(photo_srgb.shape[:2], np.uint8)
 
     def write(strip: Strip) -> None:
         values = fitted.rows(photo_srgb[strip.rows], strip.numbers)[0]
-        alpha[strip.rows] = np.rint(np.clip((values - CLEAR) / (OPAQUE - CLEAR), 0, 1) * 255)
+        alpha[strip.rows] = to_byte((values - CLEAR) / (OPAQUE - CLEAR))
 
     for_each_strip(write, strips(*photo_srgb.shape[:2]), progress, "edges of the piece")
     return alpha
@@ -121,65 +125,60 @@ def foreground_colors(photo_srgb: Image, alpha: Image, progress: Progress = no_p
         [H, W, 3] uint8 sRGB. Transparent pixels have the colour of the nearby piece, so that nothing of the background
         remains in the image.
     """
-    height, width = alpha.shape
-    scale = min(1.0, COLOR_SIDE / max(height, width))
-    size = (max(1, round(width * scale)), max(1, round(height * scale)))
-    small_photo = cv2.resize(photo_srgb, size, interpolation=cv2.INTER_AREA).astype(np.float32) / np.float32(255)
-    small_alpha = cv2.resize(alpha, size, interpolation=cv2.INTER_AREA).astype(np.float32) / np.float32(255)
+    small_photo, small_alpha = (to_unit(shrink(image, COLOR_SIDE)) for image in (photo_srgb, alpha))
     smooth = guided.smooth(_smooth_colors(small_photo, small_alpha), photo_srgb)
     colors = np.empty_like(photo_srgb)
 
     def write(strip: Strip) -> None:
-        photo = photo_srgb[strip.rows].astype(np.float32) / np.float32(255)
-        opacity = (alpha[strip.rows].astype(np.float32) / np.float32(255))[..., None]
+        photo, opacity = to_unit(photo_srgb[strip.rows]), to_unit(alpha[strip.rows])[..., None]
         planes = np.moveaxis(smooth.rows(photo_srgb[strip.rows], strip.numbers), 0, -1)
         piece, background = planes[..., :3], planes[..., 3:]
-        rest = photo - opacity * piece - (1 - opacity) * background
-        piece = piece + rest * opacity / (opacity**2 + (1 - opacity) ** 2)
-        colors[strip.rows] = np.rint(np.clip(piece, 0, 1) * 255)
+        difference = photo - opacity * piece - (1 - opacity) * background
+        colors[strip.rows] = to_byte(piece + difference * opacity / (opacity**2 + (1 - opacity) ** 2))
 
-    for_each_strip(write, strips(height, width), progress, "colours of the piece")
+    for_each_strip(write, strips(*alpha.shape), progress, "colours of the piece")
     return colors
 
 
 def _solve_matte(image: FloatMap, likelihood: FloatMap) -> FloatMap:
     """Return the [h, w] opacity in [0, 1] of an [h, w, 3] sRGB image in [0, 1]."""
-    piece, background = _certain(likelihood)
+    piece, background = _certain_pixels(likelihood)
     prior = np.where(piece, 1.0, np.where(background, 0.0, _color_prior(image, likelihood, piece, background)))
     weight = np.where(piece | background, KNOWN_WEIGHT, PRIOR_WEIGHT)
     alpha = _MattingLaplacian(image).solve(prior.astype(np.float32), weight.astype(np.float32))
     return _fill_holes(alpha, likelihood)
 
 
-def _certain(likelihood: FloatMap) -> tuple[Mask, Mask]:
-    """Return the pixels that are certainly the piece, and those that are certainly background."""
+def _certain_pixels(likelihood: FloatMap) -> tuple[Mask, Mask]:
+    """Return the masks of the pixels that are certainly the piece, and of those that are certainly background."""
     band = max(1, round(BAND_SHARE * max(likelihood.shape)))
     kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * band + 1, 2 * band + 1))
-    piece = cv2.erode((likelihood > CERTAIN_PIECE).astype(np.uint8), kernel) > 0
-    background = cv2.erode((likelihood < CERTAIN_BACKGROUND).astype(np.uint8), kernel) > 0
+    likely = (likelihood > CERTAIN_PIECE, likelihood < CERTAIN_BACKGROUND)
+    piece, background = (cv2.erode(mask.astype(np.uint8), kernel) > 0 for mask in likely)
     return piece, background
 
 
 def _fill_holes(alpha: FloatMap, likelihood: FloatMap) -> FloatMap:
-    """Make transparent regions opaque, such as metal handles, if none of their pixels is unlikely to be the piece."""
+    """Make holes of the matte opaque if every pixel is likely to be the piece, for example metal handles."""
     _, regions = cv2.connectedComponents((alpha < OPAQUE).astype(np.uint8))
     has_unlikely = np.bincount(regions[likelihood < HOLE_LIKELIHOOD], minlength=int(regions.max()) + 1) > 0
     return np.where((regions > 0) & ~has_unlikely[regions], np.float32(1), alpha)
 
 
 def _color_prior(image: FloatMap, likelihood: FloatMap, piece: Mask, background: Mask) -> FloatMap:
-    """Return the [h, w] probability of the piece by likelihood and colour.
+    """Return the [h, w] probability of the piece, given the likelihood and the colour of each pixel.
 
-    By Bayes' rule, the odds of the likelihood are multiplied by the ratio of the densities of the pixel's colour in the
-    certain piece and in the certain background nearby. If hardly any pixels are certain, the colours have less weight.
+    By Bayes' rule, the odds of the likelihood are multiplied by the ratio of two densities of the pixel's colour: the
+    density in the certain piece, and that in the certain background, both in the same area of the image. If hardly any
+    pixels are certain, the colours have less weight.
     """
     likely = likelihood > PIECE_EDGE
     certain_share = min(piece.sum() / max(likely.sum(), 1), background.sum() / max((~likely).sum(), 1))
-    evidence = min(1.0, float(certain_share) / FULL_EVIDENCE)
+    color_weight = min(1.0, float(certain_share) / FULL_EVIDENCE)
     index = _bin_index(image)
     log_ratio = np.log(_density(index[piece])) - np.log(_density(index[background]))
     p = np.clip(likelihood.astype(np.float64), LIKELIHOOD_FLOOR, 1 - LIKELIHOOD_FLOOR)
-    log_odds = np.log(p / (1 - p)) - np.log(PIECE_EDGE / (1 - PIECE_EDGE)) + evidence * log_ratio[index]
+    log_odds = np.log(p / (1 - p)) - np.log(PIECE_EDGE / (1 - PIECE_EDGE)) + color_weight * log_ratio[index]
     return np.asarray(1 / (1 + np.exp(-log_odds)), np.float32)
 
 
@@ -187,17 +186,16 @@ _HISTOGRAM_SHAPE = (POSITION_BINS, POSITION_BINS, COLOR_BINS, COLOR_BINS, COLOR_
 
 
 def _bin_index(image: FloatMap) -> NDArray[np.intp]:
-    """Return the [h, w] flat index of each pixel's position and colour in a histogram."""
+    """Return the [h, w] flat histogram index of each pixel, from its position and its Lab colour."""
     height, width = image.shape[:2]
     lab = cv2.cvtColor(image, cv2.COLOR_RGB2Lab) / np.array([100, 160, 160], np.float32)
     color = np.clip((lab + np.array([0, 0.5, 0.5], np.float32)) * COLOR_BINS, 0, COLOR_BINS - 1).astype(np.intp)
-    row = np.broadcast_to((np.arange(height) * POSITION_BINS // height)[:, None], (height, width))
-    column = np.broadcast_to(np.arange(width) * POSITION_BINS // width, (height, width))
+    row, column = np.indices((height, width)) * POSITION_BINS // np.array([height, width])[:, None, None]
     return np.asarray(np.ravel_multi_index((row, column, *np.moveaxis(color, -1, 0)), _HISTOGRAM_SHAPE), np.intp)
 
 
 def _density(index: NDArray[np.intp]) -> NDArray[np.float32]:
-    """Return the flat density of colours near each position, from the histogram indices of some pixels."""
+    """Return the flat density of colours in each area of the image, from the histogram indices of some pixels."""
     counts = np.bincount(index, minlength=int(np.prod(_HISTOGRAM_SHAPE))).reshape(_HISTOGRAM_SHAPE).astype(np.float32)
     density = gaussian_filter(counts / max(len(index), 1), HISTOGRAM_SIGMA)
     density /= np.maximum(density.sum(axis=(2, 3, 4), keepdims=True), 1e-6)
@@ -205,35 +203,36 @@ def _density(index: NDArray[np.intp]) -> NDArray[np.float32]:
 
 
 class _MattingLaplacian:
-    """The matting Laplacian of closed-form matting (Levin, Lischinski, Weiss 2008), without its matrix.
+    """The matting Laplacian of closed-form matting (Levin, Lischinski, Weiss 2008).
 
-    In each window, the opacity is a linear function of the colour. The product with the Laplacian is the opacity minus
-    the guided filter of the opacity, times the number of pixels in a window, which takes a few box filters (He, Sun,
-    Tang 2010: Fast matting using large kernel matting Laplacian matrices).
+    Closed-form matting assumes that the opacity is a linear function of the colour in each window. The matrix is not
+    stored. Its product with an opacity is the difference between the opacity and its guided filter, times the number of
+    pixels in a window, which takes a few box filters (He, Sun, Tang 2010: Fast matting using large kernel matting
+    Laplacian matrices).
     """
 
     def __init__(self, image: FloatMap) -> None:
         self._image = image
-        self._count = self._box(np.ones(image.shape[:2], np.float32))
-        self._mean = self._average(image)
+        self._count = self._window_sum(np.ones(image.shape[:2], np.float32))
+        self._mean = self._window_mean(image)
         pairs = ((0, 0), (0, 1), (0, 2), (1, 1), (1, 2), (2, 2))
-        products = self._average(np.dstack([image[..., i] * image[..., j] for i, j in pairs]))
+        products = self._window_mean(np.dstack([image[..., i] * image[..., j] for i, j in pairs]))
         covariance = products - np.dstack([self._mean[..., i] * self._mean[..., j] for i, j in pairs])
         covariance[..., [0, 3, 5]] += WINDOW_EPSILON
         a, b, c, d, e, f = np.moveaxis(covariance.astype(np.float64), -1, 0)
         cofactors = (d * f - e * e, c * e - b * f, b * e - c * d, a * f - c * c, b * c - a * e, a * d - b * b)
         determinant = a * cofactors[0] + b * cofactors[1] + c * cofactors[2]
-        self._inverse = [(cofactor / determinant).astype(np.float32) for cofactor in cofactors]  # of the covariance
+        self._inverse_covariance = [(cofactor / determinant).astype(np.float32) for cofactor in cofactors]
 
     def apply(self, alpha: FloatMap) -> FloatMap:
         """Return the product with an [h, w] opacity."""
-        averages = self._average(np.dstack([self._image * alpha[..., None], alpha]))
-        mean = averages[..., 3]
-        x, y, z = np.moveaxis(averages[..., :3] - self._mean * mean[..., None], -1, 0)  # covariances with the colours
-        a, b, c, d, e, f = self._inverse
+        means = self._window_mean(np.dstack([self._image * alpha[..., None], alpha]))
+        mean = means[..., 3]
+        x, y, z = np.moveaxis(means[..., :3] - self._mean * mean[..., None], -1, 0)  # covariances with the colours
+        a, b, c, d, e, f = self._inverse_covariance
         slopes = np.dstack([a * x + b * y + c * z, b * x + d * y + e * z, c * x + e * y + f * z])
         offset = mean - (slopes * self._mean).sum(axis=2)
-        total = self._box(np.dstack([slopes, offset]))
+        total = self._window_sum(np.dstack([slopes, offset]))
         return np.asarray(self._count * alpha - (total[..., :3] * self._image).sum(axis=2) - total[..., 3], np.float32)
 
     def solve(self, target: FloatMap, weight: FloatMap) -> FloatMap:
@@ -243,10 +242,10 @@ class _MattingLaplacian:
             weight: [h, w] weight of the target against the smoothness.
         """
         weight = weight * self._count
-        diagonal = weight + self._count  # preconditioner
+        preconditioner = weight + self._count
         alpha = target.copy()
         residual = -self.apply(alpha)
-        direction = residual / diagonal
+        direction = residual / preconditioner
         error = float(np.vdot(residual, direction))
         limit = TOLERANCE * error
         for _ in range(MAX_ITERATIONS):
@@ -256,18 +255,18 @@ class _MattingLaplacian:
             step = np.float32(error / float(np.vdot(direction, product)))
             alpha += step * direction
             residual -= step * product
-            scaled = residual / diagonal
+            scaled = residual / preconditioner
             previous, error = error, float(np.vdot(residual, scaled))
             direction = scaled + np.float32(error / previous) * direction
         return np.asarray(np.clip(alpha, 0, 1), np.float32)
 
-    def _box(self, values: FloatMap) -> FloatMap:
-        """Return the sums over windows, which are cut off at the border."""
+    def _window_sum(self, values: FloatMap) -> FloatMap:
+        """Return the sum over the window around each pixel. Windows are cut off at the border of the image."""
         size = (2 * WINDOW_RADIUS + 1, 2 * WINDOW_RADIUS + 1)
         return np.asarray(cv2.boxFilter(values, -1, size, normalize=False, borderType=cv2.BORDER_CONSTANT), np.float32)
 
-    def _average(self, values: FloatMap) -> FloatMap:
-        return np.asarray(self._box(values) / (self._count if values.ndim == 2 else self._count[..., None]), np.float32)
+    def _window_mean(self, values: FloatMap) -> FloatMap:
+        return np.asarray(self._window_sum(values) / self._count[..., None], np.float32)
 
 
 def _smooth_colors(photo: FloatMap, alpha: FloatMap) -> FloatMap:
@@ -290,32 +289,26 @@ def _smooth_colors(photo: FloatMap, alpha: FloatMap) -> FloatMap:
     colors = np.concatenate([piece, background]).astype(np.float32)[None, None]
     levels = max(1, int(np.ceil(np.log2(max(height, width)))))
     for level in range(levels + 1):
-        columns, rows = (max(1, round(side ** (level / levels))) for side in (width, height))
-        larger = cv2.resize(colors, (columns, rows), interpolation=cv2.INTER_LINEAR).reshape(rows, columns, 6)
-        small_photo = cv2.resize(photo, (columns, rows), interpolation=cv2.INTER_AREA).reshape(rows, columns, 3)
-        small_alpha = cv2.resize(alpha, (columns, rows), interpolation=cv2.INTER_AREA).reshape(rows, columns)
+        columns, rows = size = [max(1, round(side ** (level / levels))) for side in (width, height)]
+        larger = np.asarray(cv2.resize(colors, size, interpolation=cv2.INTER_LINEAR), np.float32)
+        small_photo, small_alpha = (cv2.resize(image, size, interpolation=cv2.INTER_AREA) for image in (photo, alpha))
         rounds = COARSE_ROUNDS if max(rows, columns) <= COARSE_SIDE else COLOR_ROUNDS
-        colors = _relax_colors(
-            np.asarray(small_photo, np.float32),
-            np.asarray(small_alpha, np.float32),
-            np.asarray(larger, np.float32),
-            rounds,
-        )
+        colors = _relax_colors(np.asarray(small_photo, np.float32), np.asarray(small_alpha, np.float32), larger, rounds)
     return np.asarray(colors, np.float32)
 
 
 def _relax_colors(photo: FloatMap, alpha: FloatMap, colors: FloatMap, rounds: int) -> FloatMap:
     """Improve colours by Jacobi's method.
 
-    Each round sets the two colours of a pixel to the minimum of the squared error of their blend, plus the squared
-    differences to the four neighbours, weighted by the differences in opacity.
+    Each round sets the two colours of a pixel to the values with the smallest squared error. The error is that of their
+    blend, plus the differences to the colours of the four neighbours, weighted by the differences in opacity.
     """
     height, width = alpha.shape
     padded = np.pad(alpha, 1, mode="edge")
     neighbours = [(slice(y, y + height), slice(x, x + width)) for y, x in ((0, 1), (2, 1), (1, 0), (1, 2))]
     weights = [1e-5 + np.abs(alpha - padded[neighbour]) for neighbour in neighbours]
     total = np.sum(weights, axis=0)
-    # The 2 × 2 system of a pixel, and its inverse.
+    # The matrix [[a, b], [b, c]] of each pixel's system, and its inverse [[c, -b], [-b, a]] / determinant.
     a, b, c = alpha**2 + total, alpha * (1 - alpha), (1 - alpha) ** 2 + total
     determinant = a * c - b**2
     a, b, c = ((entry / determinant)[..., None] for entry in (a, b, c))

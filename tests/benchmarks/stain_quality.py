@@ -30,7 +30,8 @@ from orchestrator.imaging.color import ciede2000, lab_from_linear, linear_from_c
 from orchestrator.imaging.refine import mask_from_map
 from orchestrator.stages.analysis import LONG_SIDE
 from orchestrator.stages.stain.decomposition import Decomposition
-from orchestrator.stages.stain.stain import stain, surface_maps
+from orchestrator.stages.stain.stain import stain
+from orchestrator.stages.stain.surface import surface_maps
 from orchestrator.stages.stain.wood import wood_probability
 from tests.benchmarks.furniture.pictures import FurniturePicture, load
 from tests.benchmarks.grain_measure import EDGE, grain_kept

@@ -39,7 +39,8 @@ from orchestrator.domain.quality import Quality
 from orchestrator.domain.stain import StainOptions
 from orchestrator.domain.stain_catalogue import STAINS
 from orchestrator.stages.analysis import LONG_SIDE, pack, unpack
-from orchestrator.stages.stain.stain import stain, surface_maps
+from orchestrator.stages.stain.stain import stain
+from orchestrator.stages.stain.surface import surface_maps
 from tests.benchmarks.recipe import recipe
 from tests.benchmarks.report import Figure, report
 from tests.benchmarks.running_models import triton_models

@@ -33,32 +33,32 @@ HISTOGRAM_BINS = 4096
 MAX_GAIN = 1e4
 """Upper end of the search for the bleach's gain."""
 BISECTION_STEPS = 60
-"""Steps of the search for the bleach's gain, enough for the precision of float64."""
+"""Steps of this search, enough for the precision of float64."""
 
 _BIN_ALBEDO = np.maximum((np.arange(HISTOGRAM_BINS) + 0.5) / HISTOGRAM_BINS, MIN_ALBEDO)
 
 
 @dataclass(frozen=True)
 class Film:
-    """A solved stain for one piece of wood. Triples are for red, green and blue.
+    """A solved stain for one piece of wood. Arrays have 3 values, for red, green and blue.
 
     Attributes:
         geometric_mean: geometric mean reflectance of the wood. The contrast of the grain is scaled about it.
         bleach: gain before the film, 1 if none is needed.
         absorption: absorption k of one coat, ≥ 0.
-        coats: thickness of the film. One coat reaches the target.
-        preserve_grain: exponent of the grain's contrast, in [0, 1].
         bare_mean: mean reflectance of the wood.
         stained_mean: mean reflectance of the stained wood.
+        coats: thickness of the film. One coat reaches the target.
+        preserve_grain: exponent of the grain's contrast, in [0, 1].
     """
 
-    geometric_mean: tuple[float, float, float]
-    bleach: tuple[float, float, float]
-    absorption: tuple[float, float, float]
+    geometric_mean: NDArray[np.float64]
+    bleach: NDArray[np.float64]
+    absorption: NDArray[np.float64]
+    bare_mean: NDArray[np.float64]
+    stained_mean: NDArray[np.float64]
     coats: float
     preserve_grain: float
-    bare_mean: tuple[float, float, float]
-    stained_mean: tuple[float, float, float]
 
     def apply(self, reflectance: NDArray[np.float64], channel: int) -> NDArray[np.float64]:
         """Return the reflectance of the stained wood, in [0, 1], for the bare reflectance of one channel."""
@@ -66,12 +66,15 @@ class Film:
         transmission = float(np.exp(-2.0 * self.coats * self.absorption[channel]))
         return _bleach(grain, self.bleach[channel]) * transmission
 
+    def factors(self, channel: int) -> FloatMap:
+        """Return the stained reflectance relative to the bare one, for LINEAR_STEPS + 1 bare reflectances in [0, 1]."""
+        bare = np.maximum(np.arange(LINEAR_STEPS + 1) / LINEAR_STEPS, MIN_ALBEDO)
+        return np.asarray(self.apply(bare, channel) / bare, np.float32)
+
     @property
     def luminance_factor(self) -> float:
         """Mean luminance of the stained wood, relative to the bare wood."""
-        return float(
-            LUMINANCE_WEIGHTS @ np.asarray(self.stained_mean) / (LUMINANCE_WEIGHTS @ np.asarray(self.bare_mean))
-        )
+        return float(LUMINANCE_WEIGHTS @ self.stained_mean / (LUMINANCE_WEIGHTS @ self.bare_mean))
 
     @property
     def hue_uniformity(self) -> float:
@@ -80,22 +83,16 @@ class Film:
         A film that changes the channels unevenly also amplifies every small difference in hue: with grey on orange
         wood, pale areas would turn blue. A pigment does not do that. The more uneven the film, the higher this value.
         """
-        factors = np.asarray(self.stained_mean) / np.asarray(self.bare_mean)
+        factors = self.stained_mean / self.bare_mean
         return float(1.0 - factors.min() / factors.max())
 
     def unify_hue(self, stained: list[FloatMap]) -> list[FloatMap]:
         """Move the hue of stained reflectance (three planes) to that of the film, keeping its luminance and mean."""
         red, green, blue = (plane * weight for plane, weight in zip(stained, LUMINANCE_WEIGHTS, strict=True))
         light = red + green + blue
-        mean = np.asarray(self.stained_mean, np.float32)
-        film_hue = mean / np.float32(LUMINANCE_WEIGHTS @ np.asarray(self.stained_mean))
+        film_hue = self.stained_mean.astype(np.float32) / np.float32(LUMINANCE_WEIGHTS @ self.stained_mean)
         kept, moved = np.float32(1.0 - self.hue_uniformity), np.float32(self.hue_uniformity)
         return [plane * kept + light * (moved * share) for plane, share in zip(stained, film_hue, strict=True)]
-
-    def factors(self, channel: int) -> FloatMap:
-        """Return the stained reflectance relative to the bare one, for LINEAR_STEPS + 1 bare reflectances in [0, 1]."""
-        bare = np.maximum(np.arange(LINEAR_STEPS + 1) / LINEAR_STEPS, MIN_ALBEDO)
-        return np.asarray(self.apply(bare, channel) / bare, np.float32)
 
 
 def histogram(albedo_linear: FloatMap, weights: FloatMap) -> NDArray[np.float64]:
@@ -116,29 +113,24 @@ def solve(
         preserve_grain: 1 keeps the contrast of the grain in log light, 0 removes it.
     """
     goals = np.clip(linear_from_color(target), MIN_TARGET, MAX_TARGET)
-    geometric_means, gains, absorption, bare_means, stained_means = [], [], [], [], []
-    for counts, goal in zip(histograms, goals, strict=True):
-        weights = counts / counts.sum()
-        geometric_mean = float(np.exp(weights @ np.log(_BIN_ALBEDO)))
-        grain = _scale_grain(_BIN_ALBEDO, geometric_mean, preserve_grain)
-        mean = float(weights @ grain)
-        gain = _solve_bleach(grain, weights, float(goal)) if goal > mean else 1.0
-        # The mean is proportional to the film's transmission, so the solution is closed-form.
-        k = max(0.0, -0.5 * float(np.log(goal / mean)))
-        geometric_means.append(geometric_mean)
-        gains.append(gain)
-        absorption.append(k)
-        bare_means.append(float(weights @ _BIN_ALBEDO))
-        stained_means.append(float(weights @ _bleach(grain, gain)) * float(np.exp(-2.0 * coats * k)))
-    return Film(
-        geometric_mean=_triple(geometric_means),
-        bleach=_triple(gains),
-        absorption=_triple(absorption),
-        coats=coats,
-        preserve_grain=preserve_grain,
-        bare_mean=_triple(bare_means),
-        stained_mean=_triple(stained_means),
-    )
+    solved = [_solve_channel(*channel, coats, preserve_grain) for channel in zip(histograms, goals, strict=True)]
+    geometric_mean, bleach, absorption, bare_mean, stained_mean = np.array(solved).T
+    return Film(geometric_mean, bleach, absorption, bare_mean, stained_mean, coats, preserve_grain)
+
+
+def _solve_channel(
+    counts: NDArray[np.float64], goal: float, coats: float, preserve_grain: float
+) -> tuple[float, float, float, float, float]:
+    """Return the first five attributes of ``Film`` for one channel."""
+    weights = counts / counts.sum()
+    geometric_mean = float(np.exp(weights @ np.log(_BIN_ALBEDO)))
+    grain = _scale_grain(_BIN_ALBEDO, geometric_mean, preserve_grain)
+    mean = float(weights @ grain)
+    bleach = _solve_bleach(grain, weights, goal) if goal > mean else 1.0
+    # The mean is proportional to the film's transmission, so the solution is closed-form.
+    absorption = max(0.0, -0.5 * float(np.log(goal / mean)))
+    stained_mean = float(weights @ _bleach(grain, bleach)) * float(np.exp(-2.0 * coats * absorption))
+    return geometric_mean, bleach, absorption, float(weights @ _BIN_ALBEDO), stained_mean
 
 
 def _solve_bleach(grain: NDArray[np.float64], weights: NDArray[np.float64], goal: float) -> float:
@@ -164,8 +156,3 @@ def _bleach(reflectance: NDArray[np.float64], gain: float) -> NDArray[np.float64
         return reflectance
     lit = gain * reflectance
     return np.asarray(lit / (1.0 + lit**SHOULDER) ** (1.0 / SHOULDER))
-
-
-def _triple(values: list[float]) -> tuple[float, float, float]:
-    red, green, blue = values
-    return red, green, blue

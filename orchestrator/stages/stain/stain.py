@@ -11,31 +11,20 @@ from numpy.typing import NDArray
 from orchestrator.domain.images import FloatMap, Image
 from orchestrator.domain.material_maps import MaterialMaps
 from orchestrator.domain.progress import Progress, no_progress
-from orchestrator.domain.stain import Region, StainOptions
+from orchestrator.domain.stain import StainOptions
 from orchestrator.errors import InvalidInput, NoWoodFound
-from orchestrator.imaging import guided
-from orchestrator.imaging.color import (
-    ciede2000,
-    color_from_linear,
-    lab_from_linear,
-    linear_from_color,
-    linear_from_srgb,
-    srgb_from_linear,
-    steps_from_linear,
-)
+from orchestrator.imaging import color
+from orchestrator.imaging.color import linear_from_srgb, srgb_from_linear
+from orchestrator.imaging.guided import GuidedMap
 from orchestrator.imaging.strips import Strip, for_each_strip, strips
-from orchestrator.stages.stain import film, grain, surface
-from orchestrator.stages.stain.decomposition import DecomposedRows, Decomposition
-from orchestrator.stages.stain.lighting import fit_specular, roll_off
+from orchestrator.stages.stain import film
+from orchestrator.stages.stain.decomposition import DecomposedRows, Decomposition, fit_specular
 from orchestrator.stages.stain.wood import wood_probability
 
 MIN_WOOD_SHARE = 0.01
 """Smallest share of the photo that must be wood. Not tuned."""
 MASK_FIELD = "stain.mask_asset_id"
 """Path of the mask's field in error messages."""
-SURFACE_EPSILON = 1e-3
-"""Guide variance (3 % contrast) below which a window is treated as flat for normals and roughness, which do not follow
-fine grain."""
 SAMPLE_ROWS = 384
 """Number of evenly spaced rows from which the colours of the wood are counted: a million pixels of a 12-megapixel
 photo."""
@@ -43,21 +32,12 @@ VARNISH = np.float32(0.02)
 """Share of the light that wood reflects regardless of its colour, which is a large part of what is visible of dark
 wood. A varnish reflects 4 % (Fresnel); half of it is assumed to reach the camera, as in version 1 of
 ``intrinsic_decomposition``."""
+KNEE = 0.65
+"""Linear light (sRGB 210) above which lightened wood is compressed towards white. Not tuned."""
 COMPARISON_WIDTH = 2048
 """Maximum width of the before/after image."""
 DIVIDER_WIDTH = 8
 """Width of the white line between before and after."""
-
-
-@dataclass(frozen=True)
-class SurfaceMaps:
-    """The maps of a texture set that do not depend on the colour of the stain, at the resolution of the photo."""
-
-    normal: Image  # [H, W, 3] OpenGL normals (+Y up) of geometry and grain; 128 is zero
-    roughness: Image  # [H, W] 255 is fully rough
-    ambient_occlusion: Image  # [H, W] 255 is unoccluded
-    height: NDArray[np.uint16]  # [H, W] relief of the grain; 32768 is level
-    orm: Image  # [H, W, 3] occlusion, roughness, metallic (0)
 
 
 @dataclass(frozen=True)
@@ -95,17 +75,20 @@ def stain(
         InvalidInput: the mask does not have the size of the photo, or is black everywhere.
         NoWoodFound: less than 1 % of the photo is wood.
     """
-    wood = _check_mask(mask, photo_srgb) if mask is not None else _find_wood(maps, options.region)
+    if mask is None:
+        wood: FloatMap | Image = wood_probability(maps, options.region)
+        share = float((wood >= 0.5).mean())
+        if share < MIN_WOOD_SHARE:
+            raise NoWoodFound(share=share, minimum=MIN_WOOD_SHARE)
+    else:
+        _check_mask(mask, photo_srgb)
+        wood = mask
     decomposition = Decomposition.fit(photo_srgb, maps, wood)
-    stain_film = film.solve(
-        _albedo_histograms(decomposition, wood),
-        options.target,
-        coats=options.coats,
-        preserve_grain=options.preserve_grain,
-    )
-    brush = _Brush(
-        film=stain_film,
-        factors=[stain_film.factors(channel) for channel in range(3)],
+    histograms = _albedo_histograms(decomposition, wood)
+    solved = film.solve(histograms, options.target, coats=options.coats, preserve_grain=options.preserve_grain)
+    painter = _Painter(
+        film=solved,
+        factors=[solved.factors(channel) for channel in range(3)],
         specular=fit_specular(maps, _at_model_resolution(wood, maps), photo_srgb),
         blurred_mask=None if mask is None else np.asarray(cv2.blur(mask, (3, 3)), np.uint8),
         strength=options.strength,
@@ -116,77 +99,31 @@ def stain(
     def work(strip: Strip) -> _Totals:
         rows = decomposition.read(strip.numbers)
         wood_mask[strip.rows] = rows.wood
-        return brush.paint(photo_srgb, strip, rows, albedo[strip.rows], preview[strip.rows])
+        return painter.paint(photo_srgb, strip, rows, albedo[strip.rows], preview[strip.rows])
 
     totals = for_each_strip(work, strips(*photo_srgb.shape[:2]), progress, "staining the wood")
     weight = max(sum(total.weight for total in totals), 1e-6)
     delivered = np.sum([total.delivered for total in totals], axis=0) / weight
     full = np.sum([total.full for total in totals], axis=0) / weight
-    difference = ciede2000(lab_from_linear(full), lab_from_linear(linear_from_color(options.target)))
+    target = color.lab_from_linear(color.linear_from_color(options.target))
     return StainResult(
         albedo=albedo,
         preview=preview,
         before_after=before_after(photo_srgb, preview),
         wood_mask=wood_mask,
         wood_share=float(weight / wood_mask.size),
-        reached=color_from_linear(delivered).hex,
-        delta_e=float(difference),
+        reached=color.color_from_linear(delivered).hex,
+        delta_e=float(color.ciede2000(color.lab_from_linear(full), target)),
     )
-
-
-def surface_maps(photo_srgb: Image, maps: MaterialMaps, progress: Progress = no_progress) -> SurfaceMaps:
-    """Compute the maps of a texture set that do not depend on the stain.
-
-    Args:
-        photo_srgb: [H, W, 3] uint8.
-        maps: model outputs for this photo.
-        progress: called after each strip.
-    """
-    height, width = photo_srgb.shape[:2]
-    wood_low = wood_probability(maps, Region.AUTO)
-    decomposition = Decomposition.fit(photo_srgb, maps, wood_low)
-    base = grain.fit_base(maps, wood_low, photo_srgb)
-    surface_low = np.dstack([maps.normal, maps.roughness, maps.ambient_occlusion]).astype(np.float32)
-    fitted_surface = guided.fit(surface_low, photo_srgb, epsilon=SURFACE_EPSILON, grey=True)
-    out = SurfaceMaps(
-        normal=np.empty((height, width, 3), np.uint8),
-        roughness=np.empty((height, width), np.uint8),
-        ambient_occlusion=np.empty((height, width), np.uint8),
-        height=np.empty((height, width), np.uint16),
-        orm=np.empty((height, width, 3), np.uint8),
-    )
-    noise_filter = grain.NoiseFilter.for_photo(height, width)
-
-    def work(strip: Strip) -> None:
-        grown = strip.grown(noise_filter.reach + 1)  # the slopes need one more row
-        inner = slice(strip.top - grown.top, strip.bottom - grown.top)
-        rows = decomposition.read(grown.numbers)
-        relief = grain.relief(rows, base.rows(photo_srgb[grown.rows], grown.numbers)[0], noise_filter)
-        right, up = surface.grain_slopes(relief, max(height, width))
-        planes = fitted_surface.rows(photo_srgb[strip.rows], strip.numbers)
-        geometry, roughness, ambient_occlusion = planes[:3], planes[3], planes[4]
-        out.normal[strip.rows] = surface.combine_normals(geometry, right[inner], up[inner])
-        out.roughness[strip.rows] = _to_byte(surface.grain_roughness(roughness, relief[inner]))
-        out.ambient_occlusion[strip.rows] = _to_byte(ambient_occlusion)
-        out.height[strip.rows] = np.rint(relief[inner] * 65535.0).astype(np.uint16)
-        out.orm[strip.rows] = surface.pack_orm(out.ambient_occlusion[strip.rows], out.roughness[strip.rows])
-
-    for_each_strip(work, strips(height, width), progress, "computing the surface maps")
-    return out
 
 
 def before_after(before_srgb: Image, after_srgb: Image) -> Image:
-    """Place two images of the same size side by side, with a thin white line between them.
-
-    Returns:
-        [h, w, 3] uint8, at most COMPARISON_WIDTH wide.
-    """
+    """Place two images of the same size side by side, at most COMPARISON_WIDTH wide, with a white line between them."""
     height, width = before_srgb.shape[:2]
     scale = min(1.0, (COMPARISON_WIDTH - DIVIDER_WIDTH) / 2 / width)
     size = (max(1, int(width * scale)), max(1, int(height * scale)))
-    halves = [cv2.resize(image, size, interpolation=cv2.INTER_AREA) for image in (before_srgb, after_srgb)]
-    line = np.full((size[1], DIVIDER_WIDTH, 3), 255, np.uint8)
-    return np.hstack([halves[0], line, halves[1]])
+    before, after = (cv2.resize(image, size, interpolation=cv2.INTER_AREA) for image in (before_srgb, after_srgb))
+    return np.hstack([before, np.full((size[1], DIVIDER_WIDTH, 3), 255, np.uint8), after])
 
 
 @dataclass(frozen=True)
@@ -199,20 +136,12 @@ class _Totals:
 
 
 @dataclass(frozen=True)
-class _NeutralLight:
-    """Specular light in one strip, [n, W] linear."""
-
-    sheen: FloatMap  # of the bare wood
-    change: FloatMap  # by the stain; negative where it darkens
-
-
-@dataclass(frozen=True)
-class _Brush:
+class _Painter:
     """Applies a film to strips of the photo."""
 
     film: film.Film
     factors: list[FloatMap]  # for each channel: stained relative to bare reflectance, by reflectance step
-    specular: guided.GuidedMap  # neutral light in the photo: highlights and sheen
+    specular: GuidedMap  # neutral light in the photo: highlights and sheen
     blurred_mask: Image | None  # the caller's mask, blurred because its outermost pixels contain background
     strength: float
 
@@ -224,13 +153,11 @@ class _Brush:
             albedo: [n, W, 3] uint8, receives the albedo of the strip.
             preview: [n, W, 3] uint8, receives the preview of the strip.
         """
-        mask = rows.wood.astype(np.float32) * np.float32(1 / 255)
-        opacity = mask * np.float32(self.strength)
-        preview_opacity = opacity
+        mask = preview_mask = rows.wood.astype(np.float32) * np.float32(1 / 255)
         if self.blurred_mask is not None:
-            inner_mask = np.minimum(mask, self.blurred_mask[strip.rows] * np.float32(1 / 255))
-            preview_opacity = inner_mask * np.float32(self.strength)
-        neutral = self._neutral_light(photo_srgb, strip, rows)
+            preview_mask = np.minimum(mask, self.blurred_mask[strip.rows] * np.float32(1 / 255))
+        opacity, preview_opacity = mask * np.float32(self.strength), preview_mask * np.float32(self.strength)
+        sheen, neutral_change = self._neutral_light(photo_srgb, strip, rows)
         bare, stained = self._stain_albedo(rows)
         delivered, full = np.empty(3), np.empty(3)
         for channel in range(3):
@@ -239,30 +166,40 @@ class _Brush:
             albedo[..., channel] = srgb_from_linear(rows.albedo_linear[channel] * (gain * opacity + np.float32(1.0)))
             # The light that varnish reflects does not become brighter with the wood.
             varnished_gain = (stained[channel] + VARNISH) / (bare[channel] + VARNISH) - np.float32(1.0)
-            lit = (
-                photo + (np.minimum(gain, varnished_gain) * (photo - neutral.sheen) + neutral.change) * preview_opacity
-            )
-            preview[..., channel] = srgb_from_linear(roll_off(lit, photo))
+            change = np.minimum(gain, varnished_gain) * (photo - sheen) + neutral_change
+            preview[..., channel] = srgb_from_linear(_roll_off(photo + change * preview_opacity, photo))
             delivered[channel] = np.vdot(linear_from_srgb(albedo[..., channel]), mask)
             full[channel] = np.vdot(np.minimum(stained[channel], np.float32(1.0)), mask)
         return _Totals(float(mask.sum(dtype=np.float64)), delivered, full)
 
-    def _neutral_light(self, photo_srgb: Image, strip: Strip, rows: DecomposedRows) -> _NeutralLight:
-        """Return the specular light of a strip. Sheen darkens with the wood; highlights keep their brightness."""
+    def _neutral_light(self, photo_srgb: Image, strip: Strip, rows: DecomposedRows) -> tuple[FloatMap, FloatMap]:
+        """Return the [n, W] linear sheen of the bare wood, and the change of all specular light by the stain.
+
+        Sheen darkens with the wood. Highlights keep their brightness.
+        """
         smallest = np.minimum(np.minimum(*rows.photo_linear[:2]), rows.photo_linear[2])
         highlight, sheen = np.clip(self.specular.rows(photo_srgb[strip.rows], strip.numbers), 0.0, smallest)
         darkening = np.float32(self.film.luminance_factor - 1.0)
-        return _NeutralLight(sheen, sheen * darkening - highlight * min(darkening, np.float32(0.0)))
+        return sheen, sheen * darkening - highlight * min(darkening, np.float32(0.0))
 
     def _stain_albedo(self, rows: DecomposedRows) -> tuple[list[FloatMap], list[FloatMap]]:
         """Return the planes of the bare and of the stained albedo at full strength."""
         min_albedo = np.float32(film.MIN_ALBEDO)
         bare = [np.asarray(np.maximum(plane, min_albedo), np.float32) for plane in rows.albedo_linear]
-        filmed = [
-            plane * np.take(factors, steps_from_linear(plane))
-            for plane, factors in zip(bare, self.factors, strict=True)
-        ]
+        pairs = zip(bare, self.factors, strict=True)
+        filmed = [plane * np.take(factors, color.steps_from_linear(plane)) for plane, factors in pairs]
         return bare, self.film.unify_hue(filmed)
+
+
+def _roll_off(lit: FloatMap, photo: FloatMap) -> FloatMap:
+    """Compress linear light above the photo's light towards 1 instead of clipping it.
+
+    Values below the photo or below KNEE are unchanged. Both arrays have the same shape.
+    """
+    knee = np.maximum(photo, np.float32(KNEE))
+    room = np.maximum(np.float32(1.0) - knee, np.float32(1e-4))
+    compressed = np.float32(1.0) - room * cv2.exp((knee - lit) / room)
+    return np.where(lit > knee, compressed, lit)
 
 
 def _albedo_histograms(decomposition: Decomposition, wood: FloatMap | Image) -> NDArray[np.float64]:
@@ -285,36 +222,11 @@ def _at_model_resolution(wood: FloatMap | Image, maps: MaterialMaps) -> FloatMap
     return small.astype(np.float32) * np.float32(1 / 255)
 
 
-def _find_wood(maps: MaterialMaps, region: Region) -> FloatMap:
-    """Return the [h, w] probability of wood.
-
-    Raises:
-        NoWoodFound: less than 1 % of the photo is wood.
-    """
-    probability = wood_probability(maps, region)
-    share = float((probability >= 0.5).mean())
-    if share < MIN_WOOD_SHARE:
-        raise NoWoodFound(share=share, minimum=MIN_WOOD_SHARE)
-    return probability
-
-
-def _check_mask(mask: Image, photo_srgb: Image) -> Image:
-    """Return the mask.
-
-    Raises:
-        InvalidInput: the mask does not have the size of the photo, or is black everywhere.
-    """
+def _check_mask(mask: Image, photo_srgb: Image) -> None:
+    """Raise InvalidInput if the mask does not have the size of the photo, or is black everywhere."""
     if mask.shape != photo_srgb.shape[:2]:
-        height, width = photo_srgb.shape[:2]
-        raise InvalidInput(
-            MASK_FIELD,
-            f"the mask is {mask.shape[1]}×{mask.shape[0]} pixels; it must have the size of the photo, {width}×{height}",
-        )
+        (height, width), (mask_height, mask_width) = photo_srgb.shape[:2], mask.shape
+        rule = f"it must have the size of the photo, {width}×{height}"
+        raise InvalidInput(MASK_FIELD, f"the mask is {mask_width}×{mask_height} pixels; {rule}")
     if int(mask.max(initial=0)) < 128:
         raise InvalidInput(MASK_FIELD, "the mask is black everywhere; mark the area to stain in white")
-    return mask
-
-
-def _to_byte(values: FloatMap) -> Image:
-    """Convert values in [0, 1] to uint8, clipped."""
-    return np.asarray(np.rint(np.clip(values, 0.0, 1.0) * 255.0), np.uint8)

@@ -9,7 +9,8 @@ from orchestrator.domain.stain_catalogue import STAINS
 from orchestrator.errors import Canceled, InvalidInput, NoWoodFound
 from orchestrator.imaging import strips
 from orchestrator.imaging.color import ciede2000, lab_from_linear, linear_from_color, linear_from_srgb
-from orchestrator.stages.stain.stain import COMPARISON_WIDTH, VARNISH, before_after, stain, surface_maps
+from orchestrator.stages.stain.stain import COMPARISON_WIDTH, VARNISH, before_after, stain
+from orchestrator.stages.stain.surface import surface_maps
 from tests.benchmarks.grain_measure import grain_kept
 from tests.support.wooden_scene import wooden_scene
 
