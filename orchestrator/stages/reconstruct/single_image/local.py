@@ -1,13 +1,11 @@
 """Reconstructs a piece from one photo by symmetry and furniture priors, without a trained model.
 
 The empirical constants of this package were chosen with the 14 pieces of the benchmark ``single_image`` in view. Other
-pieces may be reconstructed less well. The benchmark ``single_image_constants`` measures how sensitive the scores are to
-the constants.
+pieces may be reconstructed less well. The benchmark ``single_image_constants`` measures the effect of the constants.
 """
 
 from __future__ import annotations
 
-import cv2
 import numpy as np
 import trimesh
 
@@ -16,13 +14,13 @@ from orchestrator.domain.progress import Progress, subrange
 from orchestrator.domain.quality import Quality
 from orchestrator.domain.reconstruct import CaptureReport, PhotoCamera, ReconstructedMesh
 from orchestrator.geometry.arrays import Floats, Triangles
-from orchestrator.geometry.mesh import UvMesh, place_on_floor, unwrap, write_glb
+from orchestrator.geometry.mesh import place_on_floor, unwrap, write_glb
 from orchestrator.geometry.mesh_cleanup import clean_mesh, simplify, smooth
 from orchestrator.imaging.photo import focal_length_35mm
 from orchestrator.stages.reconstruct.mesh_output import GLB_NAME
 from orchestrator.stages.reconstruct.single_image.camera_estimation import ViewEstimate, estimate_views
 from orchestrator.stages.reconstruct.single_image.mirrored_texture import bake_mirrored
-from orchestrator.stages.reconstruct.single_image.photo import SinglePhoto, borders
+from orchestrator.stages.reconstruct.single_image.photo import SinglePhoto, touched_borders
 from orchestrator.stages.reconstruct.single_image.symmetric_hull import SymmetricHull, choose_view, symmetric_hull
 from orchestrator.stages.reconstruct.single_image.symmetry import Symmetry
 from orchestrator.stages.reconstruct.task import ReconstructTask
@@ -41,10 +39,8 @@ SIMPLIFY_STEP = 0.95
 SMOOTHING_ROUNDS = 2
 """Removes the steps of the voxels. Not tuned."""
 MAX_OPEN_FILL = 0.4
-"""Maximum share of its bounding box that an open piece, such as a table, fills.
-
-The back of an open piece gets the texture of its front. The back of a cabinet does not, because it has no doors.
-"""
+"""Maximum share of its bounding box that an open piece, such as a table, fills. The back of an open piece gets the
+texture of its front. The back of a cabinet does not, because it has no doors."""
 FRONTAL_ADVICE_DEG = 12.0
 """Within this azimuth, the photo shows little of the depth of the piece."""
 
@@ -65,45 +61,29 @@ def reconstruct_locally(task: ReconstructTask, photo: SinglePhoto) -> Reconstruc
     vertices, triangles = _simplify_watertight(vertices, triangles, max_triangles)
     progress(0.65, "unwrapping the mesh")
     mesh = unwrap(vertices, triangles)
-    texture = bake_mirrored(
-        mesh,
-        photo,
-        view.camera,
-        task.options.texture_size,
-        mirror_back=_is_open_and_symmetric(hull.symmetry, vertices, triangles),
-        progress=subrange(progress, 0.7, 0.95),
-    )
+    mirror_back = _is_open_and_symmetric(hull.symmetry, vertices, triangles)
+    texture_progress = subrange(progress, 0.7, 0.95)
+    size = task.options.texture_size
+    texture = bake_mirrored(mesh, photo, view.camera, size, texture_progress, mirror_back=mirror_back)
     placed, dimensions = place_on_floor(mesh.vertices, task.options.dimensions)
     glb = task.folder / GLB_NAME
     write_glb(glb, mesh.with_vertices(placed), texture)
     progress(1.0, "3D model reconstructed from one photo")
-    return ReconstructedMesh(
-        glb=glb,
-        report=CaptureReport(photos=1, photos_used=(0,), advice=_advice(photo.mask, view)),
-        vertices=len(mesh.vertices),
-        triangles=len(triangles),
-        dimensions=dimensions,
-        camera=_photo_camera(view, mesh, placed, photo.mask),
-    )
+    report = CaptureReport(photos=1, photos_used=(0,), advice=_advice(photo.mask, view))
+    camera = _photo_camera(view, mesh.vertices, placed, photo.mask)
+    return ReconstructedMesh(glb, report, len(mesh.vertices), len(triangles), dimensions, camera=camera)
 
 
 def estimate_shape(task: ReconstructTask, photo: SinglePhoto, progress: Progress) -> tuple[SymmetricHull, ViewEstimate]:
     """Estimate the camera and the shape in a reduced photo."""
-    height, width = photo.mask.shape
-    scale = min(1.0, SEARCH_SIDE_PX / max(height, width))
-    size = (round(width * scale), round(height * scale))
-    small_photo, small_mask = _resize(photo.photo_srgb, size), _resize(photo.mask, size)
+    small = photo.reduced(SEARCH_SIDE_PX)
+    height, width = small.mask.shape
     focal_mm = focal_length_35mm(task.photos[0].read_bytes())
-    focal_px = focal_mm / FULL_FRAME_DIAGONAL_MM * float(np.hypot(*size)) if focal_mm else None
-    views = estimate_views(small_photo, small_mask, focal_px, subrange(progress, 0.0, 0.25))
-    view = choose_view(small_mask, views, subrange(progress, 0.25, 0.5))
+    focal_px = focal_mm / FULL_FRAME_DIAGONAL_MM * float(np.hypot(width, height)) if focal_mm else None
+    views = estimate_views(small.photo_srgb, small.mask, focal_px, subrange(progress, 0.0, 0.25))
+    view = choose_view(small.mask, views, subrange(progress, 0.25, 0.5))
     depth = None if task.maps is None else task.maps.depth
-    hull = symmetric_hull(small_mask, view, CELLS[task.quality], depth, subrange(progress, 0.5, 1.0))
-    return hull, view
-
-
-def _resize(image: Image, size: tuple[int, int]) -> Image:
-    return np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8)
+    return symmetric_hull(small.mask, view, CELLS[task.quality], depth, subrange(progress, 0.5, 1.0)), view
 
 
 def _simplify_watertight(vertices: Floats, triangles: Triangles, max_triangles: int) -> tuple[Floats, Triangles]:
@@ -126,24 +106,16 @@ def _is_open_and_symmetric(symmetry: Symmetry, vertices: Floats, triangles: Tria
     return symmetry.front_back_height == 1.0 and symmetry.left_right and bool(fill < MAX_OPEN_FILL)
 
 
-def _photo_camera(view: ViewEstimate, mesh: UvMesh, placed: Floats, mask: Image) -> PhotoCamera:
+def _photo_camera(view: ViewEstimate, vertices: Floats, placed: Floats, mask: Image) -> PhotoCamera:
     """Return the camera of the full-size photo in the frame of the ``placed`` vertices."""
-    height, width = mask.shape
-    camera = view.camera.transformed(_similarity(mesh.vertices, placed)).resized(width, height)
-    return PhotoCamera(_rows(camera.intrinsics), _rows(camera.world_to_camera), camera.size)
-
-
-def _similarity(before: Floats, after: Floats) -> Floats:
-    """Return the scale and translation [4, 4] between the same vertices."""
-    scale = float(np.ptp(after, axis=0).max() / np.ptp(before, axis=0).max())
-    similarity = np.eye(4) * scale
-    similarity[:3, 3] = after.min(0) - before.min(0) * scale
-    similarity[3, 3] = 1.0
-    return similarity
-
-
-def _rows(matrix: Floats) -> tuple[tuple[float, ...], ...]:
-    return tuple(tuple(float(value) for value in row) for row in matrix)
+    scale = float(np.ptp(placed, axis=0).max() / np.ptp(vertices, axis=0).max())
+    similarity = np.diag([scale, scale, scale, 1.0])
+    similarity[:3, 3] = placed.min(0) - vertices.min(0) * scale
+    camera = view.camera.transformed(similarity).resized(mask.shape[1], mask.shape[0])
+    intrinsics, world_to_camera = (
+        tuple(map(tuple, matrix.tolist())) for matrix in (camera.intrinsics, camera.world_to_camera)
+    )
+    return PhotoCamera(intrinsics, world_to_camera, camera.size)
 
 
 def _advice(mask: Image, view: ViewEstimate) -> tuple[str, ...]:
@@ -151,6 +123,6 @@ def _advice(mask: Image, view: ViewEstimate) -> tuple[str, ...]:
     advice = ["the back is inferred by symmetry; take 20 or more photos from all around to reconstruct what is there"]
     if abs(view.azimuth_deg) < FRONTAL_ADVICE_DEG:
         advice.append("the photo shows only the front, so the depth is uncertain; step 30° to the side")
-    if any((border > 127).any() for border in borders(mask)):
+    if any(touched_borders(mask)):
         advice.append("the piece is cut off at the border of the photo; step back")
     return tuple(advice)

@@ -30,6 +30,15 @@ class SinglePhoto:
     color_srgb: Image  # [H, W, 3] uint8, gives the texture; the photo itself, or a stained version of it
     mask: Image  # [H, W] uint8, 255 on the piece, without noise
 
+    def reduced(self, max_side: int) -> SinglePhoto:
+        """Return the photo with a longer side of at most ``max_side`` pixels."""
+        height, width = self.mask.shape
+        scale = min(1.0, max_side / max(height, width))
+        size = (round(width * scale), round(height * scale))
+        images = (self.photo_srgb, self.color_srgb, self.mask)
+        reduced = (np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8) for image in images)
+        return SinglePhoto(*reduced)
+
 
 def read_photo(photo: Path, mask: Path, color_photo: Path | None) -> SinglePhoto:
     """Read the files.
@@ -46,29 +55,28 @@ def read_photo(photo: Path, mask: Path, color_photo: Path | None) -> SinglePhoto
             f"the piece covers {share:.2%} of the photo, at least {MIN_MASK_SHARE:.1%} is required; take a photo that "
             "shows one piece of furniture larger, in front of a plain background",
         )
-    if all((border > 127).any() for border in borders(mask_image)):
+    if all(touched_borders(mask_image)):
         raise InvalidInput(
             FIELD,
             "the piece touches all four borders of the photo, so its outline is not visible; take a photo that shows "
             "the whole piece with space around it",
         )
     color_srgb = _read_rgb(color_photo, mask_image) if color_photo else photo_srgb
-    return SinglePhoto(photo_srgb, color_srgb, remove_mask_noise(mask_image))
+    return SinglePhoto(photo_srgb, color_srgb, _remove_noise(mask_image))
 
 
-def borders(mask: Image) -> tuple[Image, Image, Image, Image]:
-    """Return the left, right, top and bottom line of pixels."""
-    return mask[:, 0], mask[:, -1], mask[0], mask[-1]
+def touched_borders(mask: Image) -> list[bool]:
+    """Return whether the piece touches the left, right, top and bottom border."""
+    return [bool((line > 127).any()) for line in (mask[:, 0], mask[:, -1], mask[0], mask[-1])]
 
 
-def remove_mask_noise(mask: Image) -> Image:
+def _remove_noise(mask: Image) -> Image:
     """Return the mask [H, W] without small components and holes, which would change the outline of the piece."""
     binary = (mask > 127).astype(np.uint8)
     for value, min_share in ((1, MIN_COMPONENT_SHARE), (0, MIN_HOLE_SHARE)):
         same_value = (binary == value).astype(np.uint8)
-        count, components, stats, _ = cv2.connectedComponentsWithStats(same_value, connectivity=4)
-        area = stats[:, cv2.CC_STAT_AREA]
-        small = np.flatnonzero(area[1:count] < min_share * int(binary.sum())) + 1
+        _, components, stats, _ = cv2.connectedComponentsWithStats(same_value, connectivity=4)
+        small = np.flatnonzero(stats[1:, cv2.CC_STAT_AREA] < min_share * int(binary.sum())) + 1
         binary[np.isin(components, small)] = 1 - value
     return binary * np.uint8(255)
 

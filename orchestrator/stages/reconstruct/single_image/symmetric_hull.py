@@ -12,7 +12,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.ndimage import binary_dilation, gaussian_filter
 from skimage.measure import marching_cubes
 
@@ -29,27 +28,25 @@ from orchestrator.stages.reconstruct.single_image.shape_priors import (
     uncovered_silhouette,
 )
 from orchestrator.stages.reconstruct.single_image.symmetry import Symmetry, most_symmetric_shape, seat_layer
-from orchestrator.stages.reconstruct.single_image.visual_cone import VisualCone, VoxelGrid, grid_for, visual_cone
+from orchestrator.stages.reconstruct.single_image.visual_cone import VisualCone, Voxels, grid_for, visual_cone
 
 CANDIDATE_VIEWS = 5
-"""Number of estimates, from the cheapest, that ``choose_view`` compares."""
+"""Number of estimates, those with the least cost, that ``choose_view`` compares."""
 REFINEMENT_EVALUATIONS = 40
 COARSE_CELLS = 40
 """Voxels along the longest side of the box in ``choose_view``."""
 HOLE_WEIGHT = 3.0
 """Weight of the uncovered share of the silhouette against the cost of the camera estimate.
 
-A smaller weight trusts the camera estimate more, a larger one the symmetry. Measured with ``single_image_constants`` on
-14 pieces: mean IoU over eight other views 0.850, with half the weight 0.847, with double 0.849. Mean IoU in the given
-view: 0.986, 0.984, 0.983.
+A smaller weight relies on the camera estimate more, a larger one on the symmetry. Measured with
+``single_image_constants`` on 14 pieces: mean IoU over eight other views 0.850, with half the weight 0.847, with double
+0.849. Mean IoU in the given view: 0.986, 0.984, 0.983.
 """
 MAX_HOLES = 0.1
 """Maximum uncovered share that is counted. Above it, the piece is asymmetric and leaves holes in every view."""
 SYMMETRY_BONUS = 0.08
-"""Reduction of the cost of a view in which front and back are equal up to the full height.
-
-A wrong view rarely shows this symmetry by chance. For a lower height, the reduction is proportional to it.
-"""
+"""Reduction of the cost of a view in which front and back are equal up to the full height, because a wrong view rarely
+shows this symmetry by chance. For a lower height, the reduction is proportional to it."""
 FRONTAL_DEG = 10.0
 """Within this azimuth there is no bonus: from the front, every silhouette fits a symmetric shape."""
 REMOVED_MARGIN_VOXELS = 2
@@ -70,31 +67,26 @@ class SymmetricHull:
 def choose_view(mask: Image, views: Sequence[ViewEstimate], progress: Progress = no_progress) -> ViewEstimate:
     """Return the refined view with the least sum of its own cost and the cost of holes in the silhouette.
 
-    From a wrong view, the mirrored silhouette carves away parts that the photo shows.
-
-    Args:
-        mask: [H, W] uint8, 255 on the piece.
-        views: sorted by cost.
+    From a wrong view, the mirrored silhouette carves away parts that the photo shows. ``views`` are sorted by cost.
     """
     hole_cost = _HoleCost(mask, progress)
     best = min(views[:CANDIDATE_VIEWS], key=lambda view: view.cost + hole_cost(view))
     return refine_view(best, hole_cost, REFINEMENT_EVALUATIONS)
 
 
+@dataclass
 class _HoleCost:
     """The cost of the holes that the symmetric hull of a view leaves in the silhouette. Reports each evaluation."""
 
-    def __init__(self, mask: Image, progress: Progress) -> None:
-        self._mask = mask
-        self._progress = progress
-        self._evaluations = 0
+    mask: Image
+    progress: Progress
+    evaluations: int = 0
 
     def __call__(self, view: ViewEstimate) -> float:
-        fraction = min(self._evaluations / (CANDIDATE_VIEWS + REFINEMENT_EVALUATIONS), 1.0)
-        self._progress(fraction, "comparing the photo with its mirror image")
-        self._evaluations += 1
-        grid = grid_for(view, COARSE_CELLS)
-        shape = most_symmetric_shape(grid, visual_cone(grid, view.camera, self._mask))
+        fraction = min(self.evaluations / (CANDIDATE_VIEWS + REFINEMENT_EVALUATIONS), 1.0)
+        self.progress(fraction, "comparing the photo with its mirror image")
+        self.evaluations += 1
+        shape = most_symmetric_shape(visual_cone(grid_for(view, COARSE_CELLS), view.camera, self.mask))
         cost = HOLE_WEIGHT * min(1 - shape.coverage, MAX_HOLES)
         if abs(view.azimuth_deg) > FRONTAL_DEG and shape.symmetry.left_right:
             cost -= SYMMETRY_BONUS * shape.symmetry.front_back_height
@@ -117,37 +109,36 @@ def symmetric_hull(
     grid = grid_for(view, cells)
     progress(0.0, "carving the silhouette")
     cone = visual_cone(grid, view.camera, mask, subrange(progress, 0.0, 0.6))
-    shape = most_symmetric_shape(grid, cone)
+    shape = most_symmetric_shape(cone)
     field = shape.field
     progress(0.6, "applying furniture priors")
     if depth is not None:
-        free = in_front_of_depth(grid, cone, field > 0, depth)
+        free = in_front_of_depth(cone, field > 0, depth)
         field = np.where(free | free[::-1] if shape.symmetry.left_right else free, -grid.pitch, field)
-    field = _apply_priors(grid, cone, field, shape.symmetry)
+    field = _apply_priors(cone, field, shape.symmetry)
     if not (field > 0).any():
         raise ToolFailed("the piece is too thin in the photo to reconstruct it; take a photo that shows it larger")
     progress(0.9, "extracting the mesh")
-    padded = np.pad(field, 1, constant_values=-grid.pitch)
-    vertices, triangles, _, _ = marching_cubes(padded, 0.0)
+    vertices, triangles, _, _ = marching_cubes(np.pad(field, 1, constant_values=-grid.pitch), 0.0)
     origin = np.array([grid.x[0], grid.y[0], grid.z[0]]) - grid.pitch
     outward = np.asarray(triangles[:, ::-1], np.int32)
     return SymmetricHull(vertices * grid.pitch + origin, outward, shape.symmetry)
 
 
-def _apply_priors(grid: VoxelGrid, cone: VisualCone, field: FloatMap, symmetry: Symmetry) -> FloatMap:
+def _apply_priors(cone: VisualCone, field: FloatMap, symmetry: Symmetry) -> FloatMap:
     """Return ``field`` [X, Y, Z] without the space that priors carve, and with holes in the silhouette closed."""
-    inside = field > 0
-    carved = hidden_below_seat(grid, cone, inside)
+    grid, inside = cone.grid, field > 0
+    carved = hidden_below_seat(cone, inside)
     if symmetry.left_right:
-        seat_height = grid.y[0] + grid.pitch * seat_layer(grid, inside)
-        carved |= replaced_by_back(grid, cone, inside, max(symmetry.front_back_height, seat_height))
-    closing = uncovered_silhouette(grid, cone, inside & ~carved)
+        seat_height = grid.y[0] + grid.pitch * seat_layer(inside)
+        carved |= replaced_by_back(cone, inside, max(symmetry.front_back_height, seat_height))
+    closing = uncovered_silhouette(cone, inside & ~carved)
     field = np.where(closing, cone.field, field)
     field = _carve_smoothly(field, inside, carved & ~closing, grid.pitch)
     return np.where(small_components(field > 0), -grid.pitch, field)
 
 
-def _carve_smoothly(field: FloatMap, inside: NDArray[np.bool_], removed: NDArray[np.bool_], pitch: float) -> FloatMap:
+def _carve_smoothly(field: FloatMap, inside: Voxels, removed: Voxels, pitch: float) -> FloatMap:
     """Return ``field`` with the ``removed`` voxels outside and a smooth surface around them."""
     grown = binary_dilation(removed, iterations=REMOVED_MARGIN_VOXELS) & ~(inside & ~removed)
     softened = 0.5 - gaussian_filter(grown.astype(np.float32), REMOVED_SIGMA_VOXELS)

@@ -12,12 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from orchestrator.domain.images import FloatMap
-from orchestrator.stages.reconstruct.single_image.visual_cone import (
-    VisualCone,
-    VoxelGrid,
-    box_field,
-    covered_share,
-)
+from orchestrator.stages.reconstruct.single_image.visual_cone import VisualCone, VoxelGrid, Voxels, box_field
 
 MAX_MIRROR_OFFSET = 0.12
 """Maximum distance of the front-back mirror plane from the centre of the box, as a share of the box's depth."""
@@ -28,7 +23,6 @@ LOSS_WEIGHT = 12.0
 
 Extending the symmetry by a share h of the height is accepted if it loses less than h / LOSS_WEIGHT of the silhouette. A
 smaller weight extends the symmetry further, which carves more of the invisible side but may remove real parts.
-
 Measured with ``single_image_constants`` on 14 pieces: mean IoU over eight other views 0.850, with half the weight
 0.852, with double 0.846. Mean IoU in the given view: 0.986, 0.984, 0.986.
 """
@@ -59,80 +53,75 @@ class SymmetricShape:
     coverage: float  # share of the silhouette that the weakest of the symmetries covers
 
 
-def most_symmetric_shape(grid: VoxelGrid, cone: VisualCone) -> SymmetricShape:
+def most_symmetric_shape(cone: VisualCone) -> SymmetricShape:
     """Return the hull with the strongest symmetry that the silhouette allows."""
+    grid = cone.grid
     box = box_field(grid, *grid.box)
     mirrored = np.minimum(cone.field, cone.field[::-1])
     left_right = np.minimum(mirrored, box)
-    coverage = covered_share(cone, left_right)
+    coverage = cone.covered_share(left_right)
     if coverage < MIN_LEFT_RIGHT_COVERAGE:
-        asymmetric = _front_back_only(grid, cone, np.minimum(cone.field, box))
+        asymmetric = _front_back_only(cone, np.minimum(cone.field, box))
         if asymmetric.coverage >= MIN_LEFT_RIGHT_COVERAGE:
             return asymmetric
-    height, shift = _front_back_height(grid, cone, left_right, coverage)
+    height, shift = _front_back_height(cone, left_right, coverage)
     if height == len(grid.y) and grid.shape[0] == grid.shape[2]:
-        quarter = _quarter_turned(grid, mirrored, shift)
-        if covered_share(cone, quarter) >= coverage - MAX_EXTRA_LOSS:
+        quarter = _quarter_turn_symmetric(grid, mirrored, shift)
+        if cone.covered_share(quarter) >= coverage - MAX_EXTRA_LOSS:
             return SymmetricShape(Symmetry(1.0), quarter, coverage)
-    both = np.minimum(left_right, _mirror_front_back(left_right, shift))
+    both = _mirror_intersection(left_right, shift)
     field = np.concatenate([both[:, :height], left_right[:, height:]], axis=1)
     top = float(grid.y[min(height, len(grid.y) - 1)])
     return SymmetricShape(Symmetry(min(max(top, 0.0), 1.0)), field, coverage)
 
 
-def seat_layer(grid: VoxelGrid, inside: NDArray[np.bool_]) -> int:
-    """Return the number of slices up to the seat, or all slices if the piece has a top but no seat.
-
-    Args:
-        inside: [X, Y, Z] whether the voxel belongs to the shape.
-    """
-    full = np.flatnonzero(front_share(grid, inside) >= FULL_WIDTH)
-    filled = np.flatnonzero(inside.any((0, 2)))
-    if not len(full):
-        return len(grid.y) if not len(filled) else 0
-    return len(grid.y) if full[-1] + 1 > TOP_HEIGHT * (filled[-1] + 1) else int(full[-1]) + 1
+def seat_layer(inside: Voxels) -> int:
+    """Return the number of slices of the shape up to its seat, or all slices if it has a top but no seat."""
+    full, filled = np.flatnonzero(front_share(inside) >= FULL_WIDTH), np.flatnonzero(inside.any((0, 2)))
+    seat = int(full[-1]) + 1 if len(full) else 0
+    has_no_seat = not len(filled) or seat > TOP_HEIGHT * (filled[-1] + 1)
+    return inside.shape[1] if has_no_seat else seat
 
 
-def front_share(grid: VoxelGrid, inside: NDArray[np.bool_]) -> NDArray[np.float64]:
+def front_share(inside: Voxels) -> NDArray[np.float64]:
     """Return for each horizontal slice [Y] the share of the piece's width along which it reaches the front."""
     filled = np.flatnonzero(inside.any((0, 1)))
     if not len(filled):
-        return np.zeros(len(grid.y))
-    front = slice(int(filled[-1] - FRONT_BAND * (filled[-1] - filled[0])), None)
-    width = max(int(inside.any((1, 2)).sum()), 1)
-    return np.asarray(inside[:, :, front].any(2).sum(0) / width)
+        return np.zeros(inside.shape[1])
+    front = int(filled[-1] - FRONT_BAND * (filled[-1] - filled[0]))
+    return np.asarray(inside[:, :, front:].any(2).sum(0) / inside.any((1, 2)).sum())
 
 
-def _front_back_only(grid: VoxelGrid, cone: VisualCone, field: FloatMap) -> SymmetricShape:
+def _front_back_only(cone: VisualCone, field: FloatMap) -> SymmetricShape:
     """Return the best hull whose front and back are equal but whose left and right are not."""
-    fields = [np.minimum(field, _mirror_front_back(field, shift)) for shift in _mirror_shifts(grid)]
-    best = max(fields, key=lambda candidate: covered_share(cone, candidate))
-    return SymmetricShape(Symmetry(1.0, left_right=False), best, covered_share(cone, best))
+    fields = [_mirror_intersection(field, shift) for shift in _mirror_shifts(cone.grid)]
+    coverages = [cone.covered_share(candidate) for candidate in fields]
+    best = int(np.argmax(coverages))
+    return SymmetricShape(Symmetry(1.0, left_right=False), fields[best], coverages[best])
 
 
-def _front_back_height(grid: VoxelGrid, cone: VisualCone, left_right: FloatMap, coverage: float) -> tuple[int, int]:
+def _front_back_height(cone: VisualCone, left_right: FloatMap, coverage: float) -> tuple[int, int]:
     """Return the best number of slices with front-back symmetry and the shift of its mirror plane in half voxels."""
-    pixels = cone.silhouette.sum()
+    layers, pixels = len(cone.grid.y), cone.silhouette.sum()
     max_lost = int((1 - coverage + MAX_EXTRA_LOSS) * pixels)
-    seat = seat_layer(grid, left_right > 0) / len(grid.y)
-    heights = np.arange(len(grid.y) + 1) / len(grid.y)
+    heights = np.arange(layers + 1) / layers
+    above_seat = heights > seat_layer(left_right > 0) / layers
     best = (-np.inf, 0, 0)
-    for shift in _mirror_shifts(grid):
-        both = np.minimum(left_right, _mirror_front_back(left_right, shift))
-        lost = _lost_pixels(cone, left_right > 0, both > 0)
+    for shift in _mirror_shifts(cone.grid):
+        lost = _lost_pixels(cone, left_right > 0, _mirror_intersection(left_right, shift) > 0)
         score = heights - LOSS_WEIGHT * np.maximum(lost - lost[0], 0) / pixels
-        score[(lost > max_lost) | (heights > seat)] = -np.inf
+        score[(lost > max_lost) | above_seat] = -np.inf
         height = int(score.argmax())
         best = max(best, (float(score[height]), height, shift))
     return best[1], best[2]
 
 
-def _quarter_turned(grid: VoxelGrid, mirrored: FloatMap, shift: int) -> FloatMap:
+def _quarter_turn_symmetric(grid: VoxelGrid, mirrored: FloatMap, shift: int) -> FloatMap:
     """Return the hull that also has quarter-turn symmetry about the vertical axis in the mirror plane."""
     side = max(grid.box)
-    both = np.minimum(mirrored, box_field(grid, side, side))
-    both = _shift_half_voxels(np.minimum(both, _mirror_front_back(both, shift)), shift)
-    return _shift_half_voxels(np.minimum(both, both.transpose(2, 1, 0)), -shift)
+    both = _mirror_intersection(np.minimum(mirrored, box_field(grid, side, side)), shift)
+    centred = _shift_half_voxels(both, shift)
+    return _shift_half_voxels(np.minimum(centred, centred.transpose(2, 1, 0)), -shift)
 
 
 def _mirror_shifts(grid: VoxelGrid) -> range:
@@ -141,9 +130,9 @@ def _mirror_shifts(grid: VoxelGrid) -> range:
     return range(-limit, limit + 1)
 
 
-def _mirror_front_back(field: FloatMap, shift: int) -> FloatMap:
-    """Return the field mirrored at a plane ``shift`` half voxels in front of the centre."""
-    return _shift_voxels(field[:, :, ::-1], shift)
+def _mirror_intersection(field: FloatMap, shift: int) -> FloatMap:
+    """Return the intersection with the mirror image at a plane ``shift`` half voxels in front of the centre."""
+    return np.minimum(field, _shift_voxels(field[:, :, ::-1], shift))
 
 
 def _shift_voxels(field: FloatMap, steps: int) -> FloatMap:
@@ -156,22 +145,21 @@ def _shift_voxels(field: FloatMap, steps: int) -> FloatMap:
 
 def _shift_half_voxels(field: FloatMap, half_steps: int) -> FloatMap:
     """Return the field moved by ``half_steps`` half voxels to the back, rounded towards zero."""
-    return _shift_voxels(field, -(half_steps // 2) if half_steps >= 0 else (-half_steps) // 2)
+    return _shift_voxels(field, -int(half_steps / 2))
 
 
-def _lost_pixels(cone: VisualCone, weaker: NDArray[np.bool_], stronger: NDArray[np.bool_]) -> NDArray[np.int64]:
+def _lost_pixels(cone: VisualCone, weaker: Voxels, stronger: Voxels) -> NDArray[np.int64]:
     """Return for each height [Y + 1] the number of silhouette pixels that no voxel covers.
 
-    Below the height, the shape is ``stronger``; above, it is ``weaker`` (both [X, Y, Z]).
+    Below the height, the shape is ``stronger``; above, it is ``weaker``.
     """
     count, layers = len(cone.silhouette), weaker.shape[1]
-    layer = np.broadcast_to(np.arange(layers)[None, :, None], weaker.shape)
+    layer = np.broadcast_to(np.arange(layers)[:, None], weaker.shape)
     highest, lowest = np.full(count, -1), np.full(count, layers)
     np.maximum.at(highest, cone.pixel[weaker], layer[weaker])
     np.minimum.at(lowest, cone.pixel[stronger], layer[stronger])
     # A pixel is lost from the height that removes its highest ``weaker`` voxel to the one that adds its lowest
     # ``stronger`` voxel.
     lost = cone.silhouette & (highest < lowest)
-    change = np.bincount(highest[lost] + 1, minlength=layers + 2)[: layers + 2]
-    change = change - np.bincount(lowest[lost] + 1, minlength=layers + 2)[: layers + 2]
-    return np.asarray(np.cumsum(change)[: layers + 1])
+    starts, ends = (np.bincount(layer, minlength=layers + 1) for layer in (highest[lost] + 1, lowest[lost] + 1))
+    return np.asarray(np.cumsum(starts[: layers + 1] - ends[: layers + 1]))

@@ -1,11 +1,9 @@
-"""The visual cone of a silhouette on a voxel grid: all points that project into the silhouette.
-
-World frame: that of ``camera_estimation.ViewEstimate``.
-"""
+"""The visual cone of a silhouette, which is all voxels that project into it, in the world of ``ViewEstimate``."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import cv2
 import numpy as np
@@ -28,6 +26,9 @@ PADDING_VOXELS = 3
 """Voxels around the box."""
 BATCH_VOXELS = 400_000
 
+Voxels: TypeAlias = NDArray[np.bool_]
+"""[X, Y, Z] whether each voxel of a grid belongs to a set."""
+
 
 @dataclass(frozen=True)
 class VoxelGrid:
@@ -43,24 +44,28 @@ class VoxelGrid:
     def shape(self) -> tuple[int, int, int]:
         return len(self.x), len(self.y), len(self.z)
 
-    def slab(self, start: int, stop: int) -> Floats:
-        """Return the voxel centres [N, 3] of the slices ``start`` to ``stop`` along x."""
-        centres = np.meshgrid(self.x[start:stop], self.y, self.z, indexing="ij")
-        return np.asarray(np.stack(centres, -1).reshape(-1, 3), np.float64)
-
 
 @dataclass(frozen=True)
 class VisualCone:
-    """The voxels as one photo shows them.
+    """The voxels in one photo. Coarse pixels are the pixels, row by row, of a photo reduced to about one per voxel."""
 
-    ``pixel`` refers to a coarse image with about one pixel per voxel, flattened row by row.
-    """
-
+    grid: VoxelGrid
     field: FloatMap  # [X, Y, Z] signed distance to the cone's surface in world units, positive inside
     pixel: NDArray[np.int32]  # [X, Y, Z] index of the coarse pixel that shows the voxel
     depth: FloatMap  # [X, Y, Z] along the optical axis
     silhouette: NDArray[np.bool_]  # [coarse pixels]
-    columns: int  # width of the coarse image
+    columns: int  # width of the reduced photo
+
+    def pixel_mask(self, pixels: NDArray[np.int32]) -> NDArray[np.bool_]:
+        """Return a mask [coarse pixels] of the pixels with the given indices."""
+        mask = np.zeros(len(self.silhouette), bool)
+        mask[pixels] = True
+        return mask
+
+    def covered_share(self, field: FloatMap) -> float:
+        """Return the share of the silhouette that the voxels with positive ``field`` [X, Y, Z] cover."""
+        covered = self.pixel_mask(self.pixel[field > 0]) & self.silhouette
+        return float(covered.sum() / max(self.silhouette.sum(), 1))
 
 
 def grid_for(view: ViewEstimate, cells: int) -> VoxelGrid:
@@ -82,7 +87,7 @@ def grid_for(view: ViewEstimate, cells: int) -> VoxelGrid:
 def visual_cone(grid: VoxelGrid, camera: Camera, mask: Image, progress: Progress = no_progress) -> VisualCone:
     """Return the visual cone of ``mask`` [H, W] uint8, 255 on the piece."""
     distance = _signed_distance(mask)
-    field, depth = np.empty(grid.shape, np.float32), np.empty(grid.shape, np.float32)
+    field, depth = np.empty((2, *grid.shape), np.float32)
     pixel = np.empty(grid.shape, np.int32)
     focal = float(camera.intrinsics[0, 0])
     pixels_per_unit = focal / float(np.linalg.norm(camera.position - [0, 0.5, 0]))
@@ -91,16 +96,16 @@ def visual_cone(grid: VoxelGrid, camera: Camera, mask: Image, progress: Progress
     slices = max(1, BATCH_VOXELS // (len(grid.y) * len(grid.z)))
     for start in range(0, len(grid.x), slices):
         progress(start / len(grid.x), "carving the silhouette")
-        position, point_depth = camera.project(grid.slab(start, start + slices))
-        distance_px = map_coordinates(distance, position.T[::-1] - 0.5, order=1, cval=-1e3)
-        shape = (-1, len(grid.y), len(grid.z))
         batch = slice(start, start + slices)
-        field[batch] = (distance_px * point_depth / focal).reshape(shape)
-        depth[batch] = point_depth.reshape(shape)
-        coarse = np.clip((position * scale).astype(np.int64), 0, [columns - 1, rows - 1])
-        pixel[batch] = (coarse[:, 1] * columns + coarse[:, 0]).reshape(shape)
+        centres = np.stack(np.meshgrid(grid.x[batch], grid.y, grid.z, indexing="ij"), -1)
+        position, point_depth = camera.project(centres.reshape(-1, 3))
+        distance_px = map_coordinates(distance, position.T[::-1] - 0.5, order=1, cval=-1e3)
+        field[batch] = (distance_px * point_depth / focal).reshape(centres.shape[:3])
+        depth[batch] = point_depth.reshape(centres.shape[:3])
+        column, row = np.clip((position * scale).astype(np.int64), 0, [columns - 1, rows - 1]).T
+        pixel[batch] = (row * columns + column).reshape(centres.shape[:3])
     silhouette = cv2.resize(mask, (columns, rows), interpolation=cv2.INTER_AREA) > 127
-    return VisualCone(field, pixel, depth, silhouette.ravel(), columns)
+    return VisualCone(grid, field, pixel, depth, silhouette.ravel(), columns)
 
 
 def box_field(grid: VoxelGrid, width: float, depth: float) -> FloatMap:
@@ -108,15 +113,7 @@ def box_field(grid: VoxelGrid, width: float, depth: float) -> FloatMap:
     x = width / 2 + BOX_MARGIN - np.abs(grid.x)
     y = np.minimum(grid.y, 1 + BOX_MARGIN - grid.y)
     z = depth / 2 + BOX_MARGIN - np.abs(grid.z)
-    distance = np.minimum(np.minimum(x[:, None, None], y[None, :, None]), z[None, None, :])
-    return np.asarray(distance, np.float32)
-
-
-def covered_share(cone: VisualCone, field: FloatMap) -> float:
-    """Return the share of the silhouette that the voxels with positive ``field`` [X, Y, Z] cover."""
-    covered = np.zeros(len(cone.silhouette), bool)
-    covered[cone.pixel[field > 0]] = True
-    return float((covered & cone.silhouette).sum() / max(cone.silhouette.sum(), 1))
+    return np.asarray(np.minimum(np.minimum(x[:, None, None], y[:, None]), z), np.float32)
 
 
 def _signed_distance(mask: Image) -> FloatMap:
