@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
-from itertools import pairwise
+from itertools import pairwise, product
 
 import cv2
 import numpy as np
@@ -51,17 +51,14 @@ MIN_SEGMENT = 0.035
 SEGMENT_MASK_MARGIN = 0.004
 """How far a straight edge may lie outside the mask, as a share of the photo's longer side."""
 SLACK_SCALE = 0.3
-"""Distance between box and silhouette, as a share of the silhouette's diagonal, beyond which more distance costs less.
-
-A chair leaves half of its box empty.
-"""
+"""Distance between box and silhouette, as a share of the silhouette's diagonal, beyond which more distance costs less,
+because a chair leaves half of its box empty."""
 CUT_WEIGHT = 8.0
 """Cost of a box that cuts off a part of the silhouette, relative to a box that is too large by the same distance."""
 BOX_WEIGHT = 12.0
 LINE_WEIGHT = 1.0
 PRIOR_WEIGHT = 0.03
 """Weights of the outline of the box, of the straight edges and of the priors in the cost."""
-
 OUTLINE_DIRECTIONS = 64
 """Directions in which the outlines of box and silhouette are compared."""
 SECTORS = 6
@@ -72,12 +69,11 @@ POPULATION = 8
 """Differential evolution: maximum generations, and population size per parameter."""
 INITIAL_STEPS = np.array([0.03, 0.03, 0.04, 0.04, 0.08, 0.02, 0.01, 0.01])
 """[8] the first variation of each parameter in ``refine_view``."""
-
-BOX_CORNERS = np.array([[x, y, z] for x in (-1, 1) for y in (-1, 1) for z in (-1, 1)], np.float64)
+BOX_CORNERS = np.array(list(product((-1.0, 1.0), repeat=3)))
 """[8, 3] the extreme points of a piece that fills its box, in half sides of the box."""
-_RIM_ANGLES = np.arange(16) * np.pi / 8
+RIM_ANGLES = np.arange(16) * np.pi / 8
 ROUND_OUTLINE = np.array(
-    [[r * np.sin(angle), y, r * np.cos(angle)] for r, y in ((1.0, 1), (0.7, -1)) for angle in _RIM_ANGLES], np.float64
+    [[r * np.sin(angle), y, r * np.cos(angle)] for r, y in ((1.0, 1.0), (0.7, -1.0)) for angle in RIM_ANGLES]
 )
 """[32, 3] the extreme points of a round table or stool, whose foot is smaller than its top."""
 
@@ -119,12 +115,15 @@ def estimate_views(
         shape=BOX_CORNERS,
     )
     round_problem = replace(problem, shape=ROUND_OUTLINE, is_round=True)
-    searches = [(problem, *sector) for sector in pairwise(_sector_edges(SECTORS))]
-    searches += [(round_problem, *sector) for sector in pairwise(_sector_edges(ROUND_SECTORS))]
+    searches = [
+        (searched, sector_deg)
+        for searched, sectors in ((problem, SECTORS), (round_problem, ROUND_SECTORS))
+        for sector_deg in pairwise(np.linspace(-MAX_AZIMUTH_DEG, MAX_AZIMUTH_DEG, sectors + 1))
+    ]
     views = []
-    for number, (searched, low_deg, high_deg) in enumerate(searches):
+    for number, (searched, sector_deg) in enumerate(searches):
         report = partial(progress, number / len(searches), "estimating the camera")
-        views.append(_search(searched, low_deg, high_deg, report))
+        views.append(_search(searched, sector_deg, report))
     return sorted(views, key=lambda view: view.cost)
 
 
@@ -140,10 +139,8 @@ def refine_view(view: ViewEstimate, extra_cost: Callable[[ViewEstimate], float],
         return candidate.cost + extra_cost(candidate)
 
     simplex = np.vstack([view.parameters, view.parameters + np.diag(INITIAL_STEPS)])
-    result = minimize(
-        total_cost, view.parameters, method="Nelder-Mead", options={"initial_simplex": simplex, "maxfev": evaluations}
-    )
-    return view_at(np.asarray(result.x))
+    options = {"initial_simplex": simplex, "maxfev": evaluations}
+    return view_at(np.asarray(minimize(total_cost, view.parameters, method="Nelder-Mead", options=options).x))
 
 
 @dataclass(frozen=True)
@@ -164,28 +161,12 @@ class ViewProblem:
 
     outline: Floats  # [N, 2] px, the convex hull of the silhouette
     extent: float  # px, the diagonal of the silhouette's bounding box
-    segments: (
-        Floats  # [M, 5] straight edges: centre x, y (px), direction, its error (radians), weight; weights sum to 1
-    )
+    segments: Floats  # [M, 5] straight edges, see ``_detect_segments``
     size: tuple[int, int]  # width, height of the photo, px
     focal_px: float  # prior
     focal_log_sigma: float
     shape: Floats  # [P, 3] extreme points of the piece in half sides of the box
     is_round: bool = False  # the box is as deep as wide
-
-    def bounds(self, low_deg: float, high_deg: float) -> list[tuple[float, float]]:
-        """Return the search range of each parameter, with the azimuth from ``low_deg`` to ``high_deg``."""
-        focal_range = 2.5 * self.focal_log_sigma
-        return [
-            (np.radians(low_deg), np.radians(high_deg)),
-            (np.radians(-3.0), np.radians(50.0)),
-            (-focal_range, focal_range),
-            (np.log(0.2), np.log(5.0)),
-            (np.log(0.1), np.log(6.0)),
-            (-0.5, 0.5),
-            (-0.2, 0.2),
-            (-0.2, 0.2),
-        ]
 
     def cameras(self, parameters: Floats) -> tuple[Floats, Floats, Floats, Floats]:
         """Return the candidates for ``parameters`` [8, K].
@@ -194,33 +175,27 @@ class ViewProblem:
             Rotations [K, 3, 3] and translations [K, 3] from the box centre to the camera, focal lengths [K] px and half
             sides of the box [K, 3].
         """
-        azimuth, elevation, log_focal, log_width, log_depth, log_distance, shift_x, shift_y = parameters
+        azimuth, elevation, log_focal, log_width, log_depth, log_distance, *shift = parameters
         log_depth = log_width if self.is_round else log_depth
         sin_a, cos_a, sin_e, cos_e = np.sin(azimuth), np.cos(azimuth), np.sin(elevation), np.cos(elevation)
-        zero = np.zeros_like(sin_a)
-        rotation = np.stack(
-            [
-                np.stack([cos_a, zero, -sin_a], -1),
-                np.stack([sin_e * sin_a, -cos_e, sin_e * cos_a], -1),
-                np.stack([-cos_e * sin_a, -sin_e, -cos_e * cos_a], -1),
-            ],
-            1,
-        )
+        right = [cos_a, np.zeros_like(sin_a), -sin_a]
+        down = [sin_e * sin_a, -cos_e, sin_e * cos_a]
+        forward = [-cos_e * sin_a, -sin_e, -cos_e * cos_a]
         focal = self.focal_px * np.exp(log_focal)
         half = np.stack([np.exp(log_width) / 2, np.full_like(log_width, 0.5), np.exp(log_depth) / 2], -1)
-        silhouette_centre = (self.outline.min(0) + self.outline.max(0)) / 2
         diagonal = 2 * np.linalg.norm(half, axis=1)
         distance = focal * diagonal / self.extent * np.exp(log_distance)
-        ray_x = (silhouette_centre[0] + shift_x * self.extent - self.size[0] / 2) / focal
-        ray_y = (silhouette_centre[1] + shift_y * self.extent - self.size[1] / 2) / focal
-        return rotation, np.stack([ray_x * distance, ray_y * distance, distance], -1), focal, half
+        silhouette_centre = (self.outline.min(0) + self.outline.max(0)) / 2
+        ray = (silhouette_centre + np.stack(shift, -1) * self.extent - np.array(self.size) / 2) / focal[:, None]
+        translation = np.concatenate([ray, np.ones((len(ray), 1))], 1) * distance[:, None]
+        rotation = np.stack([np.stack(axis, -1) for axis in (right, down, forward)], 1)
+        return rotation, translation, focal, half
 
     def cost(self, parameters: Floats) -> Floats:
         """Return the cost [K] of ``parameters`` [8] or [8, K]."""
         parameters = parameters.reshape(8, -1)
         rotation, translation, focal, half = self.cameras(parameters)
-        box_cost = self._box_cost(rotation, translation, focal, half)
-        line_cost = self._line_cost(rotation, focal)
+        box_cost, line_cost = self._box_cost(rotation, translation, focal, half), self._line_cost(rotation, focal)
         _, elevation, log_focal, log_width, log_depth = parameters[:5]
         log_depth = log_width if self.is_round else log_depth
         prior_cost = ROUND_PENALTY * self.is_round + (
@@ -262,30 +237,33 @@ class ViewProblem:
 
     def _line_cost(self, rotation: Floats, focal: Floats) -> Floats:
         """Return the weighted share [K] of the straight edges that point to no vanishing point of the box."""
-        if not len(self.segments):
-            return np.zeros(len(focal))
         centre = self.segments[:, :2] - np.array(self.size) / 2
-        direction, sigma, weight = self.segments[:, 2], self.segments[:, 3], self.segments[:, 4]
+        direction, sigma, weight = self.segments[:, 2:].T
         # Column i of the rotation is the vanishing point of world axis i in homogeneous coordinates.
-        to_x = focal[:, None, None] * rotation[:, 0, :, None] - rotation[:, 2, :, None] * centre[:, 0]
-        to_y = focal[:, None, None] * rotation[:, 1, :, None] - rotation[:, 2, :, None] * centre[:, 1]
+        to_x, to_y = (
+            focal[:, None, None] * rotation[:, axis, :, None] - rotation[:, 2, :, None] * centre[:, axis]
+            for axis in range(2)
+        )
         expected = np.arctan2(to_y, to_x)
         error = np.abs((expected - direction + np.pi / 2) % np.pi - np.pi / 2).min(1)
         return np.asarray((weight * (1 - np.exp(-((error / sigma) ** 2)))).sum(1))
 
 
-def _sector_edges(count: int) -> Floats:
-    return np.linspace(-MAX_AZIMUTH_DEG, MAX_AZIMUTH_DEG, count + 1)
-
-
-def _search(problem: ViewProblem, low_deg: float, high_deg: float, report: Callable[[], None]) -> ViewEstimate:
-    """Return the best estimate with an azimuth from ``low_deg`` to ``high_deg`` (Storn & Price 1997).
-
-    ``report`` is called after each generation.
-    """
+def _search(problem: ViewProblem, sector_deg: tuple[float, float], report: Callable[[], None]) -> ViewEstimate:
+    """Return the best estimate in a sector of azimuths (Storn & Price 1997). Each generation is reported."""
+    focal_range = 2.5 * problem.focal_log_sigma
     result = differential_evolution(
         problem.cost,
-        problem.bounds(low_deg, high_deg),
+        bounds=[
+            np.radians(sector_deg),
+            np.radians((-3.0, 50.0)),
+            (-focal_range, focal_range),
+            np.log((0.2, 5.0)),
+            np.log((0.1, 6.0)),
+            (-0.5, 0.5),
+            (-0.2, 0.2),
+            (-0.2, 0.2),
+        ],
         vectorized=True,
         popsize=POPULATION,
         maxiter=GENERATIONS,
@@ -301,39 +279,25 @@ def _search(problem: ViewProblem, low_deg: float, high_deg: float, report: Calla
 def _convex_outline(mask: Image) -> Floats:
     """Return the convex hull [N, 2] px of the piece."""
     contours, _ = cv2.findContours(mask, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
-    points = cv2.convexHull(np.concatenate(contours))[:, 0].astype(np.float64)
-    return np.asarray(points + 0.5)
+    return np.asarray(cv2.convexHull(np.concatenate(contours))[:, 0] + 0.5, np.float64)
 
 
 def _detect_segments(photo_srgb: Image, mask: Image, min_length: float) -> Floats:
     """Return the straight edges of the photo and of the mask that lie on the piece.
 
     Returns:
-        [M, 5]: centre x, y (px), direction, its error (radians), and the weight by length; the weights sum to 1.
+        [M, 5]: centre x, y (px), direction and its error (radians), and the weight by length; the weights sum to 1.
     """
     detector = cv2.createLineSegmentDetector()
-    detected = []
-    for image in (cv2.cvtColor(photo_srgb, cv2.COLOR_RGB2GRAY), mask):
-        lines = detector.detect(image)[0]
-        if lines is not None:
-            detected.append(lines[:, 0].astype(np.float64))
-    if not detected:
-        return np.zeros((0, 5))
-    ends = np.concatenate(detected)
+    detected = [detector.detect(image)[0] for image in (cv2.cvtColor(photo_srgb, cv2.COLOR_RGB2GRAY), mask)]
+    ends = np.concatenate([np.zeros((0, 4)), *(lines[:, 0] for lines in detected if lines is not None)])
     centre, vector = (ends[:, :2] + ends[:, 2:]) / 2, ends[:, 2:] - ends[:, :2]
     length = np.linalg.norm(vector, axis=1)
     radius = max(2, round(SEGMENT_MASK_MARGIN * max(mask.shape)))
     near_piece = cv2.dilate(mask, np.ones((2 * radius + 1,) * 2, np.uint8)) > 0
-    last = np.array(mask.shape) - 1
-    on_piece = np.stack(
-        [
-            near_piece[tuple(np.clip(points[:, ::-1].astype(int), 0, last).T)]
-            for points in (ends[:, :2], centre, ends[:, 2:])
-        ]
-    ).all(0)
-    kept = on_piece & (length >= min_length)
-    if not kept.any():
-        return np.zeros((0, 5))
+    points = np.stack([ends[:, :2], centre, ends[:, 2:]])
+    columns, rows = np.moveaxis(np.clip(points.astype(int), 0, np.array(mask.shape)[::-1] - 1), 2, 0)
+    kept = near_piece[rows, columns].all(0) & (length >= min_length)
     centre, vector, length = centre[kept], vector[kept], length[kept]
     sigma = np.maximum(np.radians(SEGMENT_SIGMA_DEG), SEGMENT_END_ERROR_PX / length)
     return np.column_stack([centre, np.arctan2(vector[:, 1], vector[:, 0]), sigma, length / length.sum()])
