@@ -46,10 +46,7 @@ class Tokens:
 
 
 def add_token(file: Path, tenant: str) -> str:
-    """Create a token for ``tenant``, add its hash to ``file`` and return the token, which cannot be shown again.
-
-    Raises InvalidInput if the name of the tenant is not allowed.
-    """
+    """Create a token and add its hash to ``file``. Raises InvalidInput if the name of the tenant is not allowed."""
     if not TENANT.fullmatch(tenant):
         raise InvalidInput("tenant", f"{tenant[:80]!r} is not allowed; use 1 to 63 letters, digits, '.', '_' and '-'")
     known = json.loads(file.read_text()) if file.exists() else {}

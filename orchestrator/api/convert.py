@@ -38,10 +38,7 @@ Value = TypeVar("Value")
 
 
 def from_proto(message: Message, kind: type[Value], path: str, /, **converted: Any) -> Value:
-    """The dataclass of a proto. ``path`` is the path of the message, for errors.
-
-    Raises InvalidInput for an unknown enum number, and as the dataclass does.
-    """
+    """The dataclass of the proto at ``path``. Raises InvalidInput for an unknown enum number or an invalid value."""
     types = _types(cast(Any, kind))
     for field, content in message.ListFields():
         if field.name in types and field.name not in converted:

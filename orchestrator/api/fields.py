@@ -89,11 +89,7 @@ async def header_of(messages: AsyncIterator[Any]) -> Any:
 
 
 async def chunks_of(messages: AsyncIterator[Any], size_bytes: int) -> AsyncIterator[bytes]:
-    """Yield the data of the chunks after the header. Raises InvalidInput if they are out of order.
-
-    Args:
-        size_bytes: size of the whole file according to the header, which is checked; 0 if the header does not state it.
-    """
+    """Yield the data of the chunks after the header, in order. Their total is checked unless ``size_bytes`` is 0."""
     size = 0
     async for message in messages:
         if message.WhichOneof("part") != "chunk":

@@ -13,7 +13,7 @@ from cachetools import LRUCache
 from orchestrator.api import fields
 from orchestrator.api.auth import Tokens
 from orchestrator.api.codecs import CODECS
-from orchestrator.api.convert import from_proto, read_enum, to_proto
+from orchestrator.api.convert import Fields, from_proto, read_enum, to_proto
 from orchestrator.api.servicer import Servicer, call, stream
 from orchestrator.api.status import status
 from orchestrator.domain.jobs import JobRecord, JobState
@@ -113,17 +113,10 @@ def _read_request(request: job_pb2.CreateJobRequest) -> JobRequest:
     if kind is None:
         raise InvalidInput("stage", f"no stage is set; set one of {', '.join(STAGES)} or {PIPELINE}")
     on_mesh = kind != PIPELINE and STAGES[kind].takes_mesh
-    return from_proto(
-        spec,
-        JobRequest,
-        "",
-        kind=kind,
-        upload_id=spec.upload_id if on_mesh else fields.required("upload_id", spec.upload_id),
-        options=_read_options(kind, spec),
-        deadline=fields.read_time("deadline", spec.deadline) if spec.HasField("deadline") else None,
-        labels=dict(spec.labels),
-        request_id=request.request_id,
-    )
+    upload_id = spec.upload_id if on_mesh else fields.required("upload_id", spec.upload_id)
+    job: Fields = {"kind": kind, "upload_id": upload_id, "options": _read_options(kind, spec)}
+    job["deadline"] = fields.read_time("deadline", spec.deadline) if spec.HasField("deadline") else None
+    return from_proto(spec, JobRequest, "", labels=dict(spec.labels), request_id=request.request_id, **job)
 
 
 def _from_request(error: InvalidInput, request: job_pb2.CreateJobRequest) -> InvalidInput:

@@ -152,10 +152,7 @@ class _LatestProgress:
 
 
 async def _stream_progress(deploy: Callable[[Progress], ModelStatus]) -> AsyncIterator[model_pb2.DeployModelResponse]:
-    """Run ``deploy`` in a thread. Yield its progress, then the resulting model.
-
-    When the caller disconnects, the next progress report of ``deploy`` raises Canceled.
-    """
+    """Yield the progress of ``deploy``, then the resulting model. Cancel ``deploy`` when the caller disconnects."""
     progress = _LatestProgress()
     # A deployment can take minutes. It gets a thread of its own, so that it does not occupy the shared thread pool.
     executor = ThreadPoolExecutor(1, "deploy")

@@ -41,10 +41,7 @@ class Server:
         reflection.enable_server_reflection((*SERVICES, health.SERVICE_NAME, reflection.SERVICE_NAME), self._grpc)
 
     async def start(self) -> int:
-        """Listen and return the port.
-
-        Raises FailedPrecondition if the address is in use, or if it is not loopback and TLS is off.
-        """
+        """Listen and return the port. Raises FailedPrecondition if this fails, or is neither loopback nor TLS."""
         settings = self._settings
         host = settings.listen.rpartition(":")[0].strip("[]")
         credentials = _credentials(settings)
@@ -88,5 +85,4 @@ def _is_loopback(host: str) -> bool:
 def _credentials(settings: Settings) -> grpc.ServerCredentials | None:
     if settings.tls_certificate is None or settings.tls_key is None:
         return None
-    pair = (settings.tls_key.read_bytes(), settings.tls_certificate.read_bytes())
-    return grpc.ssl_server_credentials([pair])
+    return grpc.ssl_server_credentials([(settings.tls_key.read_bytes(), settings.tls_certificate.read_bytes())])

@@ -40,10 +40,8 @@ class AssetService:
             raise InvalidInput("header.size_bytes", f"{size_bytes} is not allowed; a {kind} has at most {most} bytes")
         if upload_id and kind == "model":
             raise InvalidInput("header.upload_id", "a 3D model is an upload of its own; leave upload_id empty")
-        if upload_id:
-            photos = self.photos(tenant, upload_id)
-            if len(photos) >= self._settings.max_photos:
-                raise ResourceExhausted(f"the upload has {len(photos)} photos, which is the maximum")
+        if upload_id and len(photos := self.photos(tenant, upload_id)) >= self._settings.max_photos:
+            raise ResourceExhausted(f"the upload has {len(photos)} photos, which is the maximum")
 
     def upload(self, tenant: str, upload_id: str, filename: str, kind: str, data: bytes, sha256: str = "") -> Asset:
         """Validate and store one photo, mask or mesh. An empty ``upload_id`` starts a new upload."""

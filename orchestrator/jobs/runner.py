@@ -77,10 +77,7 @@ class Runner:
             DBOS.enqueue_workflow(WEBHOOKS, self._webhooks.deliver, job_id)
 
     def _restart_older_workflows(self) -> None:
-        """Delete unfinished workflows of another version of this executor, and enqueue their webhooks again.
-
-        ``start`` enqueues their jobs. A restarted job reuses the cached results of its finished steps.
-        """
+        """Delete unfinished workflows of other versions. Enqueue their webhooks; ``start`` enqueues their jobs."""
         for workflow in DBOS.list_workflows(status=["PENDING", "ENQUEUED"], load_input=False, load_output=False):
             is_ours = workflow.status == "ENQUEUED" or workflow.executor_id == self.dependencies.settings.executor_id
             if workflow.app_version == APPLICATION_VERSION or not is_ours:
@@ -92,8 +89,7 @@ class Runner:
 
     def _delete_work_folders(self, keep: set[str]) -> None:
         """Delete the working folders of jobs that ended while this process was down."""
-        folder = self.dependencies.work_folder("")
-        for path in folder.iterdir() if folder.is_dir() else ():
+        for path in self.dependencies.work_folder("").glob("*"):
             if path.name not in keep:
                 shutil.rmtree(path, ignore_errors=True)
 

@@ -39,11 +39,8 @@ class JobService:
     def create(self, tenant: str, request: JobRequest) -> JobRecord:
         """Queue a job, or return the job that the same ``request_id`` created before.
 
-        Raises:
-            InvalidInput: a value of the request is not allowed.
-            NotFound: the tenant has no such upload, mesh or texture set.
-            AlreadyExists: the ``request_id`` was used for a different request.
-            ResourceExhausted: the tenant has too many unfinished jobs.
+        Raises InvalidInput, NotFound for the upload, mesh or texture set, AlreadyExists if the ``request_id`` was used
+        for a different request, and ResourceExhausted if the tenant has too many unfinished jobs.
         """
         if len(request.request_id) > MAX_REQUEST_ID:
             raise InvalidInput("request_id", f"{len(request.request_id)} characters; at most {MAX_REQUEST_ID}")

@@ -47,23 +47,14 @@ class StageRun(Generic[Options]):
     inputs: tuple[str, ...]  # asset ids of the photos, or of the mesh
     versions: Mapping[str, str]  # model → version with which the job began; later promotions do not change it
     options: Options
+    mesh: str  # asset id of the mesh to work on: made by an earlier stage, or the input of the job
     span: Span = WHOLE
     results: Mapping[str, Any] = field(default_factory=dict)  # of the earlier stages, by name
-    made_mesh: str = ""  # asset id of the mesh that an earlier stage made
     photo_index: int = 0  # of the photo that ``photo_step`` works on
     about: str = ""  # what the steps work on, for people, such as "photo 1 of 3"
 
-    @property
-    def mesh(self) -> str:
-        """Asset id of the mesh to work on: made by an earlier stage, or the input of the job."""
-        return self.made_mesh or self.inputs[0]
-
     def step(self, name: str, function: Callable[[Step, *Args], Result], *args: *Args, span: Span = WHOLE) -> Result:
-        """Run ``function`` as a durable step, which never runs again once it has finished, and return its result.
-
-        Args:
-            span: the interval of the stage's progress that the step covers.
-        """
+        """Run ``function`` as a durable step that covers ``span`` of the stage. A finished step never runs again."""
 
         def execute() -> Result:
             job = self.dependencies.records.job(None, self.job_id)

@@ -233,10 +233,7 @@ class PhotoStep:
 
 
 def analyze(photo: PhotoStep, pinned: Mapping[str, str]) -> str:
-    """Run the material models on the photo and return the SHA-256 of the packed maps.
-
-    A version in ``pinned``, with which the job began, is replaced by the serving one if it has been retired since.
-    """
+    """Run the material models, in the ``pinned`` versions unless retired; return the SHA-256 of the packed maps."""
     dependencies, step = photo.step.dependencies, photo.step
     versions = dependencies.models.versions(pinned)
 

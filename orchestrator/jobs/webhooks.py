@@ -1,7 +1,7 @@
-"""Delivers webhooks: one signed POST per finished job, retried for about an hour.
+"""Delivers webhooks: one signed POST per finished job, retried for about an hour, to https URLs on public addresses.
 
-Only https URLs on public addresses are called. The address is checked when connecting, so that a name cannot resolve to
-a private address after the check (DNS rebinding). Redirects are not followed.
+The address is checked when connecting, so that a name cannot resolve to a private address after the check (DNS
+rebinding). Redirects are not followed.
 """
 
 from __future__ import annotations

@@ -1,7 +1,4 @@
-"""The durable workflow of a job: begin, run the stages, end. A finished step never runs again.
-
-The workflow id is the job id. Steps exchange ids, hashes and small typed results; images stay in the blob store.
-"""
+"""The durable workflow of a job. Steps exchange ids, hashes and small typed results; images stay in the blob store."""
 
 from __future__ import annotations
 
@@ -15,7 +12,7 @@ import structlog
 from dbos import DBOS, DBOSConfiguredInstance
 from dbos import error as dbos_error
 
-from orchestrator.domain.jobs import JobState
+from orchestrator.domain.jobs import JobChange, JobState
 from orchestrator.domain.segment import DetectorCost
 from orchestrator.errors import Canceled
 from orchestrator.jobs.dependencies import Dependencies
@@ -53,12 +50,12 @@ class JobWorkflow(DBOSConfiguredInstance):
         try:
             job = durable("begin", lambda: self._begin(job_id))
             plan = planned_stages(job.options)
-            run: StageRun[Any] = StageRun(self.dependencies, job_id, job.inputs, job.versions, options=None)
+            run = StageRun[Any](self.dependencies, job_id, job.inputs, job.versions, options=None, mesh=job.inputs[0])
             for planned in plan:
                 stage = planned.stage
                 result = stage.run(replace(run, options=planned.options, span=planned.span))
-                mesh = stage.output_mesh(result) if stage.output_mesh else run.made_mesh
-                run = replace(run, results={**run.results, stage.name: result}, made_mesh=mesh)
+                mesh = stage.output_mesh(result) if stage.output_mesh else run.mesh
+                run = replace(run, results={**run.results, stage.name: result}, mesh=mesh)
             durable("succeed", lambda: self._succeed(job_id, plan, run.results))
         except Exception as error:  # noqa: BLE001 - any error ends the job with a reason
             retries = error.errors if isinstance(error, dbos_error.DBOSMaxStepRetriesExceeded) else []
@@ -79,17 +76,12 @@ class JobWorkflow(DBOSConfiguredInstance):
     def _succeed(self, job_id: str, plan: list[PlannedStage], results: Mapping[str, Any]) -> None:
         """RUNNING → SUCCEEDED."""
         shutil.rmtree(self.dependencies.work_folder(job_id), ignore_errors=True)
-        changed = self.dependencies.records.change_job(
-            job_id,
-            (JobState.RUNNING,),
-            state=JobState.SUCCEEDED,
-            end_time=datetime.now(UTC),
-            result={planned.stage.name: to_json(results[planned.stage.name]) for planned in plan if planned.requested},
-            cost=sum((planned.stage.cost(results[planned.stage.name]) for planned in plan), DetectorCost()),
-            fraction=1.0,
-            stage="done",
-            message="done",
-        )
+        requested = [planned.stage.name for planned in plan if planned.requested]
+        result = {name: to_json(results[name]) for name in requested}
+        cost = sum((planned.stage.cost(results[planned.stage.name]) for planned in plan), DetectorCost())
+        end: JobChange = {"state": JobState.SUCCEEDED, "end_time": datetime.now(UTC), "result": result, "cost": cost}
+        end |= {"fraction": 1.0, "stage": "done", "message": "done"}
+        changed = self.dependencies.records.change_job(job_id, (JobState.RUNNING,), **end)
         log.info("job_ended", job=job_id, state="SUCCEEDED", changed=changed)
 
     def _fail(self, job_id: str, error: BaseException) -> None:
@@ -99,12 +91,7 @@ class JobWorkflow(DBOSConfiguredInstance):
         if failure.reason == "INTERNAL":
             log.error("job_failed", job=job_id, exc_info=error)
         shutil.rmtree(self.dependencies.work_folder(job_id), ignore_errors=True)
-        changed = self.dependencies.records.change_job(
-            job_id,
-            (JobState.QUEUED, JobState.RUNNING),
-            state=state,
-            end_time=datetime.now(UTC),
-            failure=None if state is JobState.CANCELED else failure,
-            message=failure.message,
-        )
+        end: JobChange = {"state": state, "end_time": datetime.now(UTC), "message": failure.message}
+        end["failure"] = None if state is JobState.CANCELED else failure
+        changed = self.dependencies.records.change_job(job_id, (JobState.QUEUED, JobState.RUNNING), **end)
         log.info("job_ended", job=job_id, state=state.value, reason=failure.reason, changed=changed)

@@ -1,7 +1,4 @@
-"""The render stage of a job: the frames of a turntable, then its videos, thumbnails and contact sheet.
-
-Each frame is cached by content as soon as it is rendered, so that no frame is rendered twice.
-"""
+"""The render stage of a job: the frames of a turntable, then its videos, thumbnails and contact sheet."""
 
 from __future__ import annotations
 
@@ -20,7 +17,7 @@ from orchestrator.jobs.stages.export import fetch_mesh
 from orchestrator.jobs.step import Cached, Step, digest
 from orchestrator.stages import intake
 from orchestrator.stages.export.export import to_glb
-from orchestrator.stages.render.turntable import FRAME, WoodTexture, frame_size, join_frames, render_frames
+from orchestrator.stages.render.turntable import FRAME, frame_size, join_frames, render_frames
 from orchestrator.stages.render.wood_texture import wood_texture
 
 log = structlog.get_logger()
@@ -53,7 +50,7 @@ def run_render(run: StageRun[RenderOptions]) -> RenderResult:
 
 
 def render_turntable(step: Step, options: RenderOptions, mesh: str) -> list[StoredFile]:
-    """Render the frames that are not cached yet; return all frames in order."""
+    """Render the frames that are not cached yet, and cache each at once. Return all frames in order."""
     source = step.asset(mesh)
     texture = _texture_assets(step, options)
     sources = [source.sha256, *(asset.sha256 for asset in texture.values())]
@@ -79,7 +76,8 @@ def render_turntable(step: Step, options: RenderOptions, mesh: str) -> list[Stor
         blender, processes = step.dependencies.settings.blender, step.dependencies.settings.render_processes
         mesh_file, folder = fetch_mesh(step, source), step.folder
         glb = to_glb(mesh_file, folder / "source", blender=blender, limits=step.limits, progress=step.progress)
-        wood = _wood_texture(step, options, texture)
+        maps = {name: intake.read_map(step.read(asset.sha256)) for name, asset in texture.items()}
+        wood = wood_texture(maps, options.texture_width_m, options.texture_materials, folder) if maps else None
         tools: dict[str, Any] = {"processes": processes, "executable": blender, "limits": step.limits}
         render_frames(glb, missing, options, step.job.quality, folder, keep, texture=wood, progress=report, **tools)
     return [frames[number] for number in range(options.frames)]
@@ -139,11 +137,6 @@ def _texture_assets(step: Step, options: RenderOptions) -> dict[str, Asset]:
     if len(maps) < len(TEXTURE_MAPS):
         raise InvalidInput("render.texture.texture_id", f"files of the texture set {options.texture_id!r} were deleted")
     return maps
-
-
-def _wood_texture(step: Step, options: RenderOptions, assets: Mapping[str, Asset]) -> WoodTexture | None:
-    maps = {name: intake.read_map(step.read(asset.sha256)) for name, asset in assets.items()}
-    return wood_texture(maps, options.texture_width_m, options.texture_materials, step.folder) if maps else None
 
 
 RENDER = Stage("render", RenderOptions, RenderResult, 0.37, run_render, takes_mesh=True, check=check_options)
