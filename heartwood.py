@@ -8,7 +8,6 @@ with Heartwood("127.0.0.1:8500", token) as heartwood:
     heartwood.download(job.stain.photos[0].preview, "chair-walnut.png")
 """
 
-from orchestrator.client.client import Heartwood
-from orchestrator.client.errors import ApiError
+from orchestrator.client.client import ApiError, Heartwood
 
 __all__ = ["ApiError", "Heartwood"]

@@ -8,7 +8,7 @@ from orchestrator.settings import Settings
 
 
 def local_triton(settings: Settings) -> TritonServer:
-    """Return a Triton server that is not started yet. Use it as a context manager to start and stop it."""
+    """Return a Triton server, which runs while it is used as a context manager."""
     profile = select_profile(settings.triton_profiles, settings.triton_profile)
     folder = settings.root / "triton"
     return TritonServer(settings.model_repository, settings.triton_backends, folder, profile=profile)

@@ -18,9 +18,7 @@ optional = partial(typer.Option, show_default=False)
 """An option without a default, or whose help text states the default."""
 existing_file = partial(typer.Argument, exists=True, dir_okay=False, show_default=False)
 
-Photos = Annotated[
-    list[Path], existing_file(help="Photos of one piece of furniture: JPEG, PNG, WebP or HEIC.", metavar="PHOTO…")
-]
+Photos = Annotated[list[Path], existing_file(help="Photos of one piece: JPEG, PNG, WebP or HEIC.", metavar="PHOTO…")]
 MeshFile = Annotated[
     Path, existing_file(help="3D model: GLB, glTF (zip), FBX, OBJ (zip), STL, PLY or USDZ.", metavar="MODEL")
 ]

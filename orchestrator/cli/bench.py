@@ -33,27 +33,13 @@ SIDE_STEP = 32
 MAX_LEVEL = 1024
 """Maximum concurrency and maximum number of requests per second."""
 BENCHMARKED = {name: name for name in (*MODELS, PIPELINE)}
-LEFT_ALIGNED = ("model", "load")
 
 MODELS_HELP = f"{', '.join(MODELS)} or {PIPELINE}. Default: the first three."
-ModelNames = Annotated[list[str] | None, typer.Argument(help=MODELS_HELP, metavar="[MODEL…]", show_default=False)]
-Out = Annotated[Path, typer.Option("--out", "-o", help=f"Folder for {CSV_FILE} and {PLOT_FILE}.")]
-Version = Annotated[int, optional(help="Model version. Default: the newest in the repository.", min=0)]
-SIDES_HELP = f"Side of the images in pixels. Repeatable. Default: {DEFAULT_SIDE}."
-Sides = Annotated[list[int] | None, optional(help=SIDES_HELP)]
-Batch = Annotated[int, typer.Option(help="Images per request.", min=1, max=8)]
-Concurrencies = Annotated[str, typer.Option(help="Numbers of requests in flight to measure, separated by commas.")]
+SIDE_HELP = f"Side of the images in pixels. Repeatable. Default: {DEFAULT_SIDE}."
 RATES_HELP = "Requests per second to measure, separated by commas. Default: 50, 75 and 90 % of the highest throughput."
-Rates = Annotated[str, optional(help=RATES_HELP)]
-PhotoFiles = Annotated[list[Path] | None, optional(help="Photo to send. Repeatable. Default: the demo photos.")]
 REQUESTS_HELP = "Requests per measurement window. A measurement has 3 to 6 windows."
-Requests = Annotated[int, typer.Option(help=REQUESTS_HELP, min=8)]
 TRITON_HELP = "gRPC host:port of a running Triton on this machine. Default: start one."
-TritonAddress = Annotated[str, optional(help=TRITON_HELP, metavar="ADDRESS")]
-Instances = Annotated[int | None, optional(help="Instances of each model. Default: set by the profile.", min=1)]
-Threads = Annotated[int | None, optional(help="Threads of each instance. Default: set by the profile.", min=1)]
-DELAY_HELP = "Time that a request may wait to be batched. Default: set by the model config."
-DelayMs = Annotated[float | None, optional(help=DELAY_HELP, min=0)]
+DELAY_HELP = "Time that a request may wait to be batched. Default: by the model config."
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode="rich")
 
@@ -65,19 +51,19 @@ def bench() -> None:
 
 @app.command()
 def models(
-    model: ModelNames = None,
-    out: Out = DEFAULT_OUT,
-    version: Version = 0,
-    side: Sides = None,
-    batch: Batch = 1,
-    concurrency: Concurrencies = "1,2,4,8",
-    rate: Rates = "",
-    photo: PhotoFiles = None,
-    requests: Requests = 48,
-    triton: TritonAddress = "",
-    instances: Instances = None,
-    threads: Threads = None,
-    delay_ms: DelayMs = None,
+    model: Annotated[list[str] | None, typer.Argument(help=MODELS_HELP, show_default=False, metavar="[MODEL…]")] = None,
+    out: Annotated[Path, typer.Option("--out", "-o", help=f"Folder for {CSV_FILE} and {PLOT_FILE}.")] = DEFAULT_OUT,
+    version: Annotated[int, optional(help="Model version. Default: the newest in the repository.", min=0)] = 0,
+    side: Annotated[list[int] | None, optional(help=SIDE_HELP)] = None,
+    batch: Annotated[int, typer.Option(help="Images per request.", min=1, max=8)] = 1,
+    concurrency: Annotated[str, typer.Option(help="Requests in flight to measure, separated by commas.")] = "1,2,4,8",
+    rate: Annotated[str, optional(help=RATES_HELP)] = "",
+    photo: Annotated[list[Path] | None, optional(help="Photo to send. Repeatable. Default: the demo photos.")] = None,
+    requests: Annotated[int, typer.Option(help=REQUESTS_HELP, min=8)] = 48,
+    triton: Annotated[str, optional(help=TRITON_HELP, metavar="ADDRESS")] = "",
+    instances: Annotated[int | None, optional(help="Instances of each model. Default: by the profile.", min=1)] = None,
+    threads: Annotated[int | None, optional(help="Threads of each instance. Default: by the profile.", min=1)] = None,
+    delay_ms: Annotated[float | None, optional(help=DELAY_HELP, min=0)] = None,
 ) -> None:
     """Measure latency and throughput at several concurrencies and request rates, with Triton's perf_analyzer.
 
@@ -102,8 +88,8 @@ def models(
     if triton and tuning != Tuning():
         rule = "cannot be combined with --instances, --threads or --delay-ms, which configure a new Triton"
         raise InvalidInput("--triton", rule)
-    fields = (concurrencies, rates, requests, tuning)
-    plans = [SweepPlan(name, version, pixels, batch, *fields) for name in names for pixels in sides]
+    measurements = (concurrencies, rates, requests, tuning)
+    plans = [SweepPlan(name, version, pixels, batch, *measurements) for name in names for pixels in sides]
     files = photo or sorted(DEMO_PHOTOS.glob("*.jpg"))
     photos = [read_photo(read_file(file), str(file), max_side=MAX_SIDE) for file in files]
     points = _run_sweeps(plans, photos, read_settings(), triton, out / CSV_FILE)
@@ -164,7 +150,7 @@ def sweep_table(points: Sequence[SweepPoint]) -> Table:
     """Return one row per point."""
     rows = Table(box=None, header_style="bold")
     for heading in ("model", "side", "load", "images/s", "p50 ms", "p99 ms", "queue ms", "mean batch"):
-        rows.add_column(heading, justify="left" if heading in LEFT_ALIGNED else "right", no_wrap=True)
+        rows.add_column(heading, justify="left" if heading in ("model", "load") else "right", no_wrap=True)
     for point in points:
         load = f"{point.level:g} in flight" if point.mode == "concurrency" else f"{point.level:g} requests/s"
         measured = point.measured

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
 from itertools import product
+from math import prod
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -12,7 +13,6 @@ from PIL import Image as Pillow
 from PIL import ImageDraw, ImageFont
 
 from orchestrator.domain.images import Image
-from orchestrator.stages.stain.stain import SurfaceMaps
 
 WIDTH = 2400
 HEIGHT = 1350
@@ -34,8 +34,7 @@ Pair = tuple[int, int]
 """Width and height, x and y, or columns and rows."""
 
 
-@dataclass(frozen=True)
-class StainedPicture:
+class StainedPicture(NamedTuple):
     """One stain on the page."""
 
     label: str
@@ -43,39 +42,32 @@ class StainedPicture:
     picture_srgb: Image
 
 
-@dataclass(frozen=True)
-class _Layout:
+class _Layout(NamedTuple):
     """Sizes of a left block (photo and segmentation) and a right block (a row of maps, stains below)."""
 
     stains: Pair  # columns and rows
     left_size: Pair  # of one picture
     map_size: Pair
     stain_size: Pair
+    right_width: int
 
     @property
     def weighted_area(self) -> int:
         """Area of a photo, a map and a stained picture. A stained picture has the largest weight."""
-        photo, texture, stain = (width * height for width, height in (self.left_size, self.map_size, self.stain_size))
-        return 2 * photo + 3 * texture + 6 * stain
-
-    @property
-    def right_width(self) -> int:
-        return max(_span(5, self.map_size[0]), _span(self.stains[0], self.stain_size[0]))
+        return 2 * prod(self.left_size) + 3 * prod(self.map_size) + 6 * prod(self.stain_size)
 
 
 def contact_sheet(
-    photo_srgb: Image,
-    overlay_srgb: Image,
-    albedo_srgb: Image,
-    surface: SurfaceMaps,
-    stained: list[StainedPicture],
-    title: str = "Heartwood",
+    photo_srgb: Image, overlay_srgb: Image, maps: Mapping[str, Image], stained: list[StainedPicture], title: str
 ) -> Image:
     """Return a 16:9 page, [HEIGHT, WIDTH, 3] uint8 sRGB, which shows at most four stains.
 
-    ``overlay_srgb`` is the photo with the masks. The images have the shape [H, W, 3] and dtype uint8.
+    Args:
+        overlay_srgb: the photo with the masks, [H, W, 3] uint8 as the photo.
+        maps: texture maps by their captions, [H, W, 3] or [H, W] uint8.
     """
-    layout = max(_layouts(photo_srgb.shape[1] / photo_srgb.shape[0]), key=lambda layout: layout.weighted_area)
+    layouts = _layouts(photo_srgb.shape[1] / photo_srgb.shape[0], len(maps))
+    layout = max(layouts, key=lambda layout: layout.weighted_area)
     page = Pillow.new("RGB", (WIDTH, HEIGHT), PAPER)
     draw = ImageDraw.Draw(page)
     x = (WIDTH - layout.left_size[0] - BLOCK_GAP - layout.right_width) // 2
@@ -86,15 +78,8 @@ def contact_sheet(
     photo_place, overlay_place = _places(x, TOP, (1, 2), layout.left_size)
     _paste(page, photo_srgb, photo_place, layout.left_size, "Photo", CAPTION_SIZE)
     _paste(page, overlay_srgb, overlay_place, layout.left_size, "Parts and materials", CAPTION_SIZE)
-    maps = [
-        ("Albedo", albedo_srgb),
-        ("Normal", surface.normal),
-        ("Roughness", surface.roughness),
-        ("Occlusion", surface.ambient_occlusion),
-        ("Height", np.asarray(surface.height >> 8, np.uint8)),
-    ]
     step = (layout.right_width - layout.map_size[0]) // (len(maps) - 1)
-    for index, (label, picture) in enumerate(maps):
+    for index, (label, picture) in enumerate(maps.items()):
         _paste(page, picture, (right + index * step, TOP), layout.map_size, label, MAP_CAPTION_SIZE)
     stains_left = right + (layout.right_width - _span(layout.stains[0], layout.stain_size[0])) // 2
     places = _places(stains_left, TOP + layout.map_size[1] + CAPTION, layout.stains, layout.stain_size)
@@ -103,15 +88,17 @@ def contact_sheet(
     return np.asarray(page, np.uint8)
 
 
-def _layouts(aspect: float) -> Iterator[_Layout]:
+def _layouts(aspect: float, map_count: int) -> Iterator[_Layout]:
     """Yield layouts for photos of one aspect ratio that fit on the page."""
     page_width, page_height = WIDTH - 2 * SIDE - BLOCK_GAP, BOTTOM - TOP
     for stains, width in product(((2, 2), (4, 1)), range(700, page_width - 300, 10)):
-        map_width, stain_width = ((width - (count - 1) * GAP) // count for count in (5, stains[0]))
+        columns, rows = stains
+        map_width, stain_width = ((width - (count - 1) * GAP) // count for count in (map_count, columns))
         left_size = _fit(aspect, page_width - width, page_height // 2 - CAPTION)
         map_size = _fit(aspect, map_width, page_height // 3)
-        remaining_height = page_height - map_size[1] - CAPTION - stains[1] * CAPTION
-        yield _Layout(stains, left_size, map_size, _fit(aspect, stain_width, remaining_height // stains[1]))
+        stain_size = _fit(aspect, stain_width, (page_height - map_size[1] - CAPTION - rows * CAPTION) // rows)
+        right_width = max(_span(map_count, map_size[0]), _span(columns, stain_size[0]))
+        yield _Layout(stains, left_size, map_size, stain_size, right_width)
 
 
 def _span(count: int, width: int) -> int:

@@ -7,41 +7,43 @@ from typing import Annotated
 
 import numpy as np
 from PIL import Image as Pillow
+from skimage import data
 
-from orchestrator.cli import run, segment
+from orchestrator.cli import export, reconstruct, run, segment
 from orchestrator.cli.arguments import DEFAULT_OUT, Out, existing_file, read_settings
 from orchestrator.cli.contact_sheet import StainedPicture, contact_sheet
-from orchestrator.cli.export import FORMATS
 from orchestrator.cli.session import connect, follow, save
 from orchestrator.cli.terminal import console, print_saved
 from orchestrator.client.client import Heartwood
 from orchestrator.domain.images import Image
 from orchestrator.domain.stain_catalogue import STAINS
-from orchestrator.errors import FailedPrecondition
 from orchestrator.protocol.heartwood.v1 import export_pb2, pipeline_pb2, reconstruct_pb2, render_pb2, segment_pb2
 from orchestrator.settings import PACKAGE
-from orchestrator.stages.stain.stain import SurfaceMaps
 
 DEMO_STAINS = ("natural-oak", "walnut", "cherry", "ebony")
 DEMO_PHOTOS = PACKAGE / "demo_photos"
 JPEG_QUALITY = 92
-PHOTOS_HELP = "Photos to use instead of the demo photos."
+MAPS = {
+    "Albedo": "albedo",
+    "Normal": "normal",
+    "Roughness": "roughness",
+    "Occlusion": "ambient_occlusion",
+    "Height": "height",
+}
+"""Names of the files of the texture maps, by their captions."""
+CHAIR_SIZE = reconstruct_pb2.Dimensions(height_m=0.95)
+CHAIR_FORMATS = [export.FORMATS[name] for name in ("glb", "usdz", "fbx")]
 CHAIR_PIPELINE = pipeline_pb2.PipelineOptions(
     segment=segment_pb2.SegmentOptions(),
     stain=run.stain_options("walnut"),
-    reconstruct=reconstruct_pb2.ReconstructOptions(
-        mode=reconstruct_pb2.RECONSTRUCT_MODE_PHOTOGRAMMETRY,
-        dimensions=reconstruct_pb2.Dimensions(height_m=0.95),
-    ),
+    reconstruct=reconstruct_pb2.ReconstructOptions(mode=reconstruct.MODES["photogrammetry"], dimensions=CHAIR_SIZE),
     render=render_pb2.RenderOptions(frames=24, width=720, height=540),
-    export=export_pb2.ExportOptions(
-        formats=[FORMATS["glb"], FORMATS["usdz"], FORMATS["fbx"]], target=export_pb2.EXPORT_TARGET_WEB, levels=1
-    ),
+    export=export_pb2.ExportOptions(formats=CHAIR_FORMATS, target=export_pb2.EXPORT_TARGET_WEB, levels=1),
 )
 
 
 def demo(
-    photos: Annotated[list[Path] | None, existing_file(help=PHOTOS_HELP, metavar="[PHOTO…]")] = None,
+    photos: Annotated[list[Path] | None, existing_file(help="Photos to use instead.", metavar="[PHOTO…]")] = None,
     out: Out = DEFAULT_OUT,
 ) -> None:
     """Process the demo photos.
@@ -84,36 +86,23 @@ def make_contact_sheet(client: Heartwood, photo: Path, out: Path) -> Path:
         save(client, job.stain, folder / name)
         preview = _read(folder / name / "preview.png")
         stained.append(StainedPicture(STAINS[name].label, STAINS[name].color.hex, preview))
-    files = (material / "preview.png", folder / "segment" / "overlay.png", material / "albedo.png")
-    photo_srgb, overlay_srgb, albedo_srgb = map(_read, files)
+    maps = {caption: _read(material / f"{name}.png") for caption, name in MAPS.items()}
     title = photo.stem.replace("-", " ").replace("_", " ").capitalize()
-    sheet = contact_sheet(photo_srgb, overlay_srgb, albedo_srgb, _surface_maps(material), stained, title)
+    overlay = _read(folder / "segment" / "overlay.png")
+    sheet = contact_sheet(_read(material / "preview.png"), overlay, maps, stained, title)
     target = out / f"{photo.stem}.jpg"
     Pillow.fromarray(sheet).save(target, quality=JPEG_QUALITY)
     return target
 
 
 def demo_photos(out: Path) -> list[Path]:
-    """Return scikit-image's photo of a coffee table, written to ``out``, and the rendered photos in the package.
-
-    Raises FailedPrecondition if scikit-image is not installed.
-    """
-    try:
-        from skimage import data
-    except ModuleNotFoundError:
-        problem = "scikit-image, which contains one of the demo photos, is not installed"
-        remedy = "run pip install 'heartwood[local]', or name photos of your own"
-        raise FailedPrecondition(f"{problem}: {remedy}") from None
+    """Return scikit-image's photo of a coffee table, written to ``out``, and the rendered photos in the package."""
     coffee_table = out / "coffee-table.png"
     Pillow.fromarray(data.coffee()).save(coffee_table)
     return [coffee_table, *sorted(DEMO_PHOTOS.glob("*.jpg"))]
 
 
-def _surface_maps(folder: Path) -> SurfaceMaps:
-    names = ("normal", "roughness", "ambient_occlusion", "orm")
-    height = np.asarray(Pillow.open(folder / "height.png")).astype(np.uint16)
-    return SurfaceMaps(**{name: _read(folder / f"{name}.png") for name in names}, height=height)
-
-
 def _read(path: Path) -> Image:
-    return np.asarray(Pillow.open(path))
+    """Read an image of 8 or 16 bits per channel as uint8."""
+    pixels = np.asarray(Pillow.open(path))
+    return pixels if pixels.dtype == np.uint8 else (pixels >> 8).astype(np.uint8)

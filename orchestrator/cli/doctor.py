@@ -9,8 +9,8 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import typer
 from rich.text import Text
@@ -24,8 +24,7 @@ from orchestrator.domain.reconstruct import TrellisSettings
 from orchestrator.errors import HeartwoodError
 from orchestrator.inference.launch import LIBPYTHON, SHARED_MEMORY, find_triton
 from orchestrator.settings import Settings
-from orchestrator.tools.node_packages import INSTALL_COMMAND as INSTALL_NODE_PACKAGES
-from orchestrator.tools.node_packages import node_packages
+from orchestrator.tools.node_packages import INSTALL_COMMAND, node_packages
 
 MIN_FREE_GB = 2
 MIN_SHARED_MEMORY_MB = 256
@@ -43,13 +42,12 @@ BLENDER_LIBRARIES = "libgl1 libice6 libsm6 libx11-6 libxext6 libxfixes3 libxi6 l
 """The Debian packages that the bpy wheel links against."""
 
 
-@dataclass(frozen=True)
-class Check:
+class Check(NamedTuple):
     """The result of one check."""
 
     name: str
     ok: bool
-    finding: str  # such as a version, a path, or what failed
+    finding: str = ""  # such as a version, a path, or what failed; empty: "installed" or "missing"
     remedy: str = ""
     required: bool = True  # whether a failure makes the exit code 1
 
@@ -63,7 +61,8 @@ def doctor() -> None:
     rows = plain_table("", "component", "found", "remedy")
     for check in results:
         mark = "[green]✓" if check.ok else ("[red]✗" if check.required else "[yellow]–")
-        rows.add_row(mark, check.name, Text(check.finding), Text("" if check.ok else check.remedy))
+        finding = check.finding or ("installed" if check.ok else "missing")
+        rows.add_row(mark, check.name, Text(finding), Text("" if check.ok else check.remedy))
     console.print(rows)
     if any(check.required and not check.ok for check in results):
         raise typer.Exit(EXIT_FAILED)
@@ -76,12 +75,12 @@ def checks(settings: Settings) -> Iterator[Check]:
     yield from _triton(settings)
     yield _blender()
     for name, (module, remedy) in OPTIONAL_MODULES.items():
-        yield _installed(name, _importable(module), remedy, required=False)
+        yield Check(name, _importable(module), remedy=remedy, required=False)
     try:
         node_packages()
-        yield Check("glTF tools", True, "installed")
+        yield Check("glTF tools", True)
     except HeartwoodError as error:
-        yield Check("glTF tools", False, error.message, INSTALL_NODE_PACKAGES, required=False)
+        yield Check("glTF tools", False, error.message, INSTALL_COMMAND, required=False)
     if settings.trellis_url:
         yield _trellis(settings)
     meshroom = settings.meshroom or shutil.which("meshroom_batch")
@@ -106,11 +105,11 @@ def _triton(settings: Settings) -> Iterator[Check]:
     except HeartwoodError as error:
         yield Check("Triton", False, error.message, INSTALL_LOCAL)
     for name, module in TRITON_MODULES.items():
-        yield _installed(name, _importable(module), INSTALL_LOCAL)
+        yield Check(name, _importable(module), remedy=INSTALL_LOCAL)
     # Triton's Python backend needs libpython, which Debian's package python3.11 does not contain.
     name = LIBPYTHON.removeprefix("lib").partition(".so")[0]
     found = (Path(sys.base_prefix) / "lib" / LIBPYTHON).exists() or ctypes.util.find_library(name) is not None
-    yield _installed("libpython", found, f"apt-get install lib{name}")
+    yield Check("libpython", found, remedy=f"apt-get install lib{name}")
     free_mb = shutil.disk_usage(SHARED_MEMORY).free >> 20 if SHARED_MEMORY.exists() else 0
     remedy = f"provide at least {MIN_SHARED_MEMORY_MB} MB in {SHARED_MEMORY} (docker run --shm-size=1g)"
     finding = f"{free_mb} MB free in {SHARED_MEMORY}" if SHARED_MEMORY.exists() else f"no {SHARED_MEMORY}"
@@ -134,10 +133,10 @@ def _models(settings: Settings, address: str) -> Check:
 
 def _blender() -> Check:
     if not _importable("bpy"):
-        return _installed("Blender", False, INSTALL_TOOLS, required=False)
+        return Check("Blender", False, remedy=INSTALL_TOOLS, required=False)
     imported = subprocess.run([sys.executable, "-P", "-c", "import bpy"], capture_output=True, text=True, check=False)
     if imported.returncode == 0:
-        return _installed("Blender", True)
+        return Check("Blender", True)
     last_line = (imported.stderr.strip().splitlines() or [f"exit code {imported.returncode}"])[-1]
     return Check("Blender", False, last_line, f"apt-get install {BLENDER_LIBRARIES}", required=False)
 
@@ -157,10 +156,6 @@ def _data_folder(root: Path) -> Check:
     finding = f"{root}, {free_gb} GB free" + ("" if writable else ", not writable")
     remedy = f"set HEARTWOOD_DATA_DIR to a writable folder with {MIN_FREE_GB} GB free"
     return Check("data folder", writable and free_gb >= MIN_FREE_GB, finding, remedy)
-
-
-def _installed(name: str, found: bool, remedy: str = "", *, required: bool = True) -> Check:
-    return Check(name, found, "installed" if found else "missing", remedy, required)
 
 
 def _importable(module: str) -> bool:

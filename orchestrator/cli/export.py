@@ -8,15 +8,14 @@ import typer
 from rich.table import Table
 
 from orchestrator.cli import arguments
-from orchestrator.cli.arguments import choice, choices, enum_values
 from orchestrator.cli.session import add_files, connect, run_stage
 from orchestrator.cli.terminal import facts_table
 from orchestrator.protocol.heartwood.v1 import export_pb2, reconstruct_pb2
 
-FORMATS = enum_values(export_pb2.ModelFormat)
-TARGETS = enum_values(export_pb2.ExportTarget)
-TEXTURE_CODECS = enum_values(export_pb2.TextureCodec)
-MESH_CODECS = enum_values(export_pb2.MeshCodec)
+FORMATS = arguments.enum_values(export_pb2.ModelFormat)
+TARGETS = arguments.enum_values(export_pb2.ExportTarget)
+TEXTURE_CODECS = arguments.enum_values(export_pb2.TextureCodec)
+MESH_CODECS = arguments.enum_values(export_pb2.MeshCodec)
 TARGET_NAMES = {number: name for name, number in TARGETS.items()}
 TEXTURES_HELP = f"Texture compression: {', '.join(TEXTURE_CODECS)}. Default: by the target."
 MESHES_HELP = f"Mesh compression: {', '.join(MESH_CODECS)}. Default: by the target."
@@ -44,15 +43,15 @@ def export(
     Reduces the model to the size budget of --target, and validates the files.
     """
     options = export_pb2.ExportOptions(
-        formats=choices("--formats", formats, FORMATS),
-        target=choice("--target", target, TARGETS),
+        formats=arguments.choices("--formats", formats, FORMATS),
+        target=arguments.choice("--target", target, TARGETS),
         levels=levels,
         dimensions=reconstruct_pb2.Dimensions(width_m=width_m, height_m=height_m, depth_m=depth_m),
     )
     if textures:
-        options.texture_codec = choice("--textures", textures, TEXTURE_CODECS)
+        options.texture_codec = arguments.choice("--textures", textures, TEXTURE_CODECS)
     if meshes:
-        options.mesh_codec = choice("--meshes", meshes, MESH_CODECS)
+        options.mesh_codec = arguments.choice("--meshes", meshes, MESH_CODECS)
     with connect(arguments.read_settings(), server, token) as client:
         run_stage(client, "export", [model], options, out)
 

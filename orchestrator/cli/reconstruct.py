@@ -8,14 +8,13 @@ import typer
 from rich.table import Table
 
 from orchestrator.cli import arguments
-from orchestrator.cli.arguments import choice, enum_values
 from orchestrator.cli.session import connect, run_stage
 from orchestrator.cli.terminal import facts_table
 from orchestrator.protocol.heartwood.v1 import reconstruct_pb2
 
-MODES = enum_values(reconstruct_pb2.ReconstructMode)
-ENGINES = enum_values(reconstruct_pb2.PhotogrammetryEngine)
-PROVIDERS = enum_values(reconstruct_pb2.SingleImageProvider)
+MODES = arguments.enum_values(reconstruct_pb2.ReconstructMode)
+ENGINES = arguments.enum_values(reconstruct_pb2.PhotogrammetryEngine)
+PROVIDERS = arguments.enum_values(reconstruct_pb2.SingleImageProvider)
 MODE_HELP = f"{', '.join(MODES)}. auto selects photogrammetry for 8 photos or more."
 ORDERED_HELP = "The photos are in order around the piece. Only neighbours are matched."
 
@@ -43,9 +42,9 @@ def reconstruct(
     Saves the model as GLB, USDZ and FBX, and prints a report on the photos.
     """
     options = reconstruct_pb2.ReconstructOptions(
-        mode=choice("--mode", mode, MODES),
-        engine=choice("--engine", engine, ENGINES),
-        provider=choice("--provider", provider, PROVIDERS),
+        mode=arguments.choice("--mode", mode, MODES),
+        engine=arguments.choice("--engine", engine, ENGINES),
+        provider=arguments.choice("--provider", provider, PROVIDERS),
         ordered=ordered,
         dimensions=reconstruct_pb2.Dimensions(width_m=width_m, height_m=height_m, depth_m=depth_m),
         texture_size=texture,

@@ -8,14 +8,13 @@ import typer
 from rich.table import Table
 
 from orchestrator.cli import arguments
-from orchestrator.cli.arguments import choice, choices, enum_values, optional
 from orchestrator.cli.session import add_files, connect, run_stage
 from orchestrator.cli.terminal import facts_table
 from orchestrator.errors import InvalidInput
 from orchestrator.protocol.heartwood.v1 import render_pb2
 
-BACKGROUNDS = enum_values(render_pb2.Background)
-VIDEO_FORMATS = enum_values(render_pb2.VideoFormat)
+BACKGROUNDS = arguments.enum_values(render_pb2.Background)
+VIDEO_FORMATS = arguments.enum_values(render_pb2.VideoFormat)
 STAIN_HELP = "The texture_id of a stain job; replaces the wood of the model."
 STAIN_WIDTH_HELP = "True width of what the stained photo shows, in metres."
 MATERIAL_HELP = "Material of the model to replace. Repeatable. Default: the largest."
@@ -34,9 +33,9 @@ def render(
     keep_frames: Annotated[bool, typer.Option("--keep-frames", help="Also save the frames as PNG.")] = False,
     elevation: Annotated[float, typer.Option(help="Downward angle of the camera in degrees, -30 to 80.")] = 15.0,
     seconds: Annotated[float, typer.Option(help="Duration of one turn in seconds.")] = 6.0,
-    stain: Annotated[str, optional(help=STAIN_HELP)] = "",
+    stain: Annotated[str, arguments.optional(help=STAIN_HELP)] = "",
     stain_width_m: Annotated[float, typer.Option(help=STAIN_WIDTH_HELP)] = 0.6,
-    material: Annotated[list[str] | None, optional(help=MATERIAL_HELP)] = None,
+    material: Annotated[list[str] | None, arguments.optional(help=MATERIAL_HELP)] = None,
     preview: arguments.Preview = False,
     server: arguments.Server = "",
     token: arguments.Token = "",
@@ -51,8 +50,8 @@ def render(
         frames=frames,
         width=width,
         height=height,
-        background=choice("--background", background, BACKGROUNDS),
-        formats=choices("--formats", formats, VIDEO_FORMATS),
+        background=arguments.choice("--background", background, BACKGROUNDS),
+        formats=arguments.choices("--formats", formats, VIDEO_FORMATS),
         keep_frames=keep_frames,
         elevation_deg=elevation,
         seconds=seconds,

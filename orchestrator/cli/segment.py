@@ -8,13 +8,12 @@ import typer
 from rich.table import Table
 
 from orchestrator.cli import arguments
-from orchestrator.cli.arguments import choice, enum_values
 from orchestrator.cli.session import connect, run_stage
 from orchestrator.cli.terminal import plain_table
 from orchestrator.errors import InvalidInput
 from orchestrator.protocol.heartwood.v1 import segment_pb2
 
-DETECTORS = {name: kind for name, kind in enum_values(segment_pb2.DetectorKind).items() if name != "prompts"}
+DETECTORS = {name: kind for name, kind in arguments.enum_values(segment_pb2.DetectorKind).items() if name != "prompts"}
 """The detectors that a user selects by name. ``--box`` selects the remaining one, ``prompts``."""
 BOX_HELP = "A part as NAME=LEFT,TOP,RIGHT,BOTTOM in pixels. Repeatable."
 
@@ -33,7 +32,7 @@ def segment(
     Saves a mask of each part, of the piece and of the wood, an overlay, and JSON.
     """
     options = segment_pb2.SegmentOptions(prompts=[parse_box(text) for text in box or []])
-    kind = choice("--detector", detector, DETECTORS)
+    kind = arguments.choice("--detector", detector, DETECTORS)
     if kind != segment_pb2.DETECTOR_KIND_LOCAL:
         options.detector = kind
     with connect(arguments.read_settings(), server, token) as client:

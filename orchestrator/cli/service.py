@@ -11,15 +11,13 @@ import typer
 from orchestrator.cli.arguments import optional, read_settings
 from orchestrator.cli.terminal import configure_logs, console
 
-LISTEN_HELP = "host:port of the gRPC API; port 0 chooses a free port."
-TRITON_HELP = "gRPC host:port of a running Triton. Default: start one."
 TENANT_HELP = "Owner of the jobs and files that the token gives access to."
 
 
 def up(
-    listen: Annotated[str, typer.Option(help=LISTEN_HELP, metavar="ADDRESS")] = "",
+    listen: Annotated[str, optional(help="host:port of the gRPC API; port 0: a free port.", metavar="ADDRESS")] = "",
     workers: Annotated[int, optional(help="Jobs that run concurrently.")] = 0,
-    triton: Annotated[str, typer.Option(help=TRITON_HELP, metavar="ADDRESS")] = "",
+    triton: Annotated[str, optional(help="gRPC host:port of a Triton. Default: start one.", metavar="ADDRESS")] = "",
 ) -> None:
     """Run the service until Ctrl-C.
 

@@ -55,10 +55,7 @@ def running_address(settings: Settings) -> str:
 
 
 def local_token(settings: Settings) -> str:
-    """Return the token of the tenant ``local``, which the service creates when it starts.
-
-    Raises FailedPrecondition if the token cannot be read.
-    """
+    """Return the token of the tenant ``local``. Raises FailedPrecondition if it cannot be read."""
     try:
         return settings.local_token_file.read_text().strip()
     except OSError as error:
@@ -132,10 +129,7 @@ def run_job(client: Heartwood, command: str, files: Sequence[Path], options: Mes
 
 
 def follow(client: Heartwood, job_id: str, title: str) -> Job:
-    """Show the progress of a job until it has succeeded, and return it. Ctrl-C cancels the job.
-
-    Raises ApiError if the job failed or was canceled.
-    """
+    """Show the progress of a job and return it. Ctrl-C cancels the job. Raises ApiError if it does not succeed."""
     with progress_bar() as bar:
         task = bar.add_task(title, total=1.0, message="queued")
         try:
@@ -149,27 +143,25 @@ def follow(client: Heartwood, job_id: str, title: str) -> Job:
     return client.wait(job_id)
 
 
-def stage_table(stage: str, result: Message) -> Table:
-    """Return the table of a stage's result, which the function ``table`` in the stage's module makes."""
-    table: Table = import_module(f"orchestrator.cli.{stage}").table(result)
-    return table
+def stage_table(stage: str, result: Message) -> Any:
+    """Return the result of a stage as a table, which the function ``table`` in the stage's module makes."""
+    return import_module(f"orchestrator.cli.{stage}").table(result)
 
 
 def save(client: Heartwood, result: Message, folder: Path) -> None:
-    """Download every file of a result.
+    """Download every file of a result into ``folder``.
 
-    The files of several photos go into the folders ``photo-1``, ``photo-2`` and so on, the frames of a turntable into
-    ``frames``, all others into ``folder``.
+    The files of several photos go into the subfolders ``photo-1``, ``photo-2`` and so on, frames into ``frames``.
     """
     for asset, target in _files(result, folder):
-        client.download(asset, target / _name(asset))
+        client.download(asset, target / PurePosixPath(asset.name).name)
 
 
 def add_files(table: Table, assets: Iterable[Asset]) -> None:
     """Add a row with name and size for each asset that the result has."""
     for asset in assets:
         if asset.id:
-            table.add_row(_name(asset), file_size(asset.size_bytes))
+            table.add_row(PurePosixPath(asset.name).name, file_size(asset.size_bytes))
 
 
 def _files(message: Message, folder: Path) -> Iterator[tuple[Asset, Path]]:
@@ -182,7 +174,3 @@ def _files(message: Message, folder: Path) -> Iterator[tuple[Asset, Path]]:
             elif isinstance(item, Message):
                 several_photos = field.name == "photos" and len(items) > 1
                 yield from _files(item, folder / f"photo-{number}" if several_photos else folder)
-
-
-def _name(asset: Asset) -> str:
-    return PurePosixPath(asset.name).name

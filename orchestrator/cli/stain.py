@@ -9,14 +9,13 @@ import typer
 from rich.table import Table
 
 from orchestrator.cli import arguments
-from orchestrator.cli.arguments import choice, enum_values
 from orchestrator.cli.session import connect, run_stage
 from orchestrator.cli.terminal import plain_table, swatch
 from orchestrator.client.uploads import read_file
 from orchestrator.errors import InvalidInput
 from orchestrator.protocol.heartwood.v1 import asset_pb2, stain_pb2
 
-REGIONS = enum_values(stain_pb2.Region)
+REGIONS = arguments.enum_values(stain_pb2.Region)
 MASK_HELP = "Grey image of the photo's size, white where to stain."
 
 
@@ -47,7 +46,7 @@ def stain(
         preserve_grain=preserve_grain,
         strength=strength,
         coats=coats,
-        region=choice("--region", region, REGIONS),
+        region=arguments.choice("--region", region, REGIONS),
         format=stain_pb2.TEXTURE_FORMAT_WEBP if webp else stain_pb2.TEXTURE_FORMAT_PNG,
     )
     with connect(arguments.read_settings(), server, token) as client:

@@ -12,10 +12,13 @@ from typing import Any, TypedDict, Unpack
 
 import grpc
 from google.protobuf.message import Message
+from google.rpc.error_details_pb2 import BadRequest, ErrorInfo
+from google.rpc.status_pb2 import Status
+from grpc_status import rpc_status
 
-from orchestrator.client.errors import ApiError
 from orchestrator.client.models import Models
 from orchestrator.client.uploads import upload_requests
+from orchestrator.errors import HeartwoodError
 from orchestrator.protocol.heartwood.v1 import asset_pb2, asset_pb2_grpc, job_pb2, job_pb2_grpc, model_pb2_grpc
 from orchestrator.protocol.heartwood.v1.asset_pb2 import Asset
 from orchestrator.protocol.heartwood.v1.cutout_pb2 import CutoutOptions
@@ -38,6 +41,37 @@ RETRY_POLICY = {
 SERVICE_CONFIG = json.dumps({"methodConfig": [{"name": [{}], "retryPolicy": RETRY_POLICY}]})
 
 
+class ApiError(HeartwoodError):
+    """The service rejected a call or was unreachable, or a job failed."""
+
+    def __init__(self, code: grpc.StatusCode, reason: str, message: str, field: str = "") -> None:
+        super().__init__(message)
+        self.code = code
+        self.reason = reason  # stable, such as INVALID_INPUT; empty if the service did not reply
+        self.field = field  # the path of the invalid field, or empty
+
+    @classmethod
+    def from_call(cls, error: grpc.RpcError) -> ApiError:
+        """Convert the error of a failed RPC."""
+        status = rpc_status.from_call(error)
+        if status is None:
+            details = error.details() or error.code().name
+            unreachable = error.code() == grpc.StatusCode.UNAVAILABLE
+            return cls(error.code(), "", f"cannot reach the service: {details}" if unreachable else details)
+        return cls.from_status(status)
+
+    @classmethod
+    def from_status(cls, status: Status) -> ApiError:
+        """Convert a ``google.rpc.Status``, such as the ``error`` of a job."""
+        error_info, bad_request = ErrorInfo(), BadRequest()
+        for detail in status.details:
+            detail.Unpack(error_info)
+            detail.Unpack(bad_request)
+        field = bad_request.field_violations[0].field if bad_request.field_violations else ""
+        code = next(code for code in grpc.StatusCode if code.value[0] == status.code)
+        return cls(code, error_info.reason, status.message, field)
+
+
 class JobSettings(TypedDict, total=False):
     """The settings that every kind of job accepts."""
 
@@ -50,16 +84,13 @@ class JobSettings(TypedDict, total=False):
 
 
 class Heartwood:
-    """A connection to the service. It is thread-safe. Every method raises ``ApiError`` if the call fails.
+    """A thread-safe connection to the service at ``address`` (host:port).
+
+    Every method raises ``ApiError`` if the call fails. The attribute ``models`` manages the served models.
 
     Args:
-        address: host:port of the service.
-        token: the bearer token of the tenant.
         root_certificates: PEM certificates to verify the server with; implies ``tls``.
-        timeout_s: the timeout of a call that transfers no file.
-
-    Attributes:
-        models: deploys and promotes versions of the served models. Only operators may use it.
+        timeout_s: timeout of a call that transfers no file.
     """
 
     def __init__(

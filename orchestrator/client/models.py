@@ -1,4 +1,4 @@
-"""Manages the versions of the served models, for operators: ``Heartwood(…).models``."""
+"""Manages the versions of the served models: ``Heartwood(…).models``."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ EVALUATION_FILE = "evaluation.json"
 
 
 class Models:
-    """Lists models and replaces their serving versions. Every method raises ``ApiError`` if the call fails."""
+    """Lists models and replaces their serving versions, for operators."""
 
     def __init__(
         self, stub: model_pb2_grpc.ModelServiceStub, call: Callable[..., Any], stream: Callable[..., Any]
@@ -61,8 +61,7 @@ class Models:
             promote: whether a candidate that passes the checks serves. If not, it becomes READY.
             accept_difference: accept outputs that differ from those of the serving version.
             shadow_share: share of the live requests, 0 to 1, that are also sent to the candidate for comparison.
-            shadow_requests: number of live requests that the candidate must answer, if the share is above 0.
-            shadow_timeout_s: time limit for these requests.
+            shadow_requests: number of live requests that the candidate must answer within ``shadow_timeout_s``.
             on_progress: called with the fraction done in [0, 1] and a message.
 
         Raises InvalidInput if the candidate does not exist or cannot be read.

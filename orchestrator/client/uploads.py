@@ -15,12 +15,9 @@ CHUNK_BYTES = 1 << 20
 def upload_requests(
     request: Any, data: bytes, on_sent: Callable[[int], None] | None = None, **header: Any
 ) -> Iterator[Any]:
-    """Yield the header, then the data in chunks.
+    """Yield requests with the header, to which size and hash are added, and with the chunks of the data.
 
-    Args:
-        request: the request type, which has the fields ``header`` and ``chunk``.
-        on_sent: called with the size of each chunk in bytes after it has been sent.
-        header: the fields of the header, without size and hash.
+    ``request`` is the type of the requests. ``on_sent`` is called with the size of each chunk after it has been sent.
     """
     sha256 = hashlib.sha256(data).hexdigest()
     yield request(header=request.Header(size_bytes=len(data), sha256=sha256, **header))
