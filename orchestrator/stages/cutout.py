@@ -16,6 +16,7 @@ from orchestrator.domain.segment import Box
 from orchestrator.domain.srgb_color import SrgbColor
 from orchestrator.errors import NoPieceFound
 from orchestrator.imaging.color import encode_srgb, linear_from_srgb
+from orchestrator.imaging.filters import shrink, smoothstep, to_byte, to_unit, weighted_blur
 from orchestrator.imaging.matting import alpha_matte, foreground_colors
 from orchestrator.imaging.refine import PIECE_EDGE
 
@@ -37,9 +38,9 @@ RIM = 2
 GROUND_ABOVE = 0.35
 """The ground is fitted from this share of the piece's height above its lowest point."""
 GROUND_BELOW = 0.4
-"""The ground is fitted to this share of the piece's size below its lowest point."""
+"""The ground is fitted to this share of the piece's longer side below its lowest point."""
 GROUND_BESIDE = 0.6
-"""The ground is fitted to this share of the piece's size beside it."""
+"""The ground is fitted to this share of the piece's longer side beside it."""
 MIN_GROUND_PIXELS = 200
 """Smallest number of visible ground pixels from which a shadow is computed."""
 FIT_ROUNDS = 12
@@ -52,22 +53,22 @@ the demo photos."""
 BUSY_NOISE = 0.15
 """Standard deviation of the ground's log light from which there is no shadow. It is 0.38 on scikit-image's
 ``coffee``."""
-HUE_TOLERANCE = 0.04
+TINT_TOLERANCE = 0.04
 """A shadow changes all channels by nearly the same factor. This is the tolerated deviation in log light."""
-HUE_PER_DARKNESS = 0.11
+TINT_PER_DARKNESS = 0.11
 """Additional tolerance per unit of darkening, because the remaining light is often tinted. The deviation is 0.05 to 0.1
 of the darkening in shadows on the ground of the demo photos, and 0.26 to 0.3 on their walls."""
-HUE_FADE = 0.6
-"""The shadow fades out between 1 and 1 + this times the tolerance."""
-FOREIGN_HUE = 2.0
+TINT_FADE = 0.6
+"""The shadow fades out where the deviation is between 1 and 1 + this times the tolerance."""
+FOREIGN_TINT = 2.0
 """A surface whose deviation exceeds this many tolerances is not the ground."""
 FOREIGN_LIGHT = 0.25
 """A surface whose log light exceeds that of the ground by this much is not the ground, but, for example, a skirting
 board."""
 FOOT_SHARE = 0.4
-"""Share of the piece's height, from its lowest point, around which shadows are kept."""
+"""The foot of the piece, around which shadows are kept, is this share of its height."""
 REACH = 0.28
-"""Distance from this part within which the shadow fades out, as a share of the piece's size."""
+"""Distance from the foot within which the shadow fades out, as a share of the piece's longer side."""
 MIN_SHADOW = 0.03
 """Smallest maximal opacity of a shadow layer."""
 
@@ -105,22 +106,20 @@ def cutout(photo_srgb: Image, maps: MaterialMaps, options: CutoutOptions, progre
     shadow_alpha = contact_shadow(photo_srgb, alpha) if options.shadow else None
     frame = _frame(alpha, shadow_alpha, options)
     image = _crop(np.dstack([colors, alpha]), frame)
-    shadow: Image | None = None
+    shadow = None
     if shadow_alpha is not None:
-        cropped = _crop(shadow_alpha, frame)
-        shadow = np.dstack([np.zeros((*cropped.shape, 3), np.uint8), cropped])
+        shadow = _crop(np.dstack([np.zeros_like(photo_srgb), shadow_alpha]), frame)
     if options.background is not None:
         image = _composite(image, shadow, options.background)
-    left, top, right, bottom = frame
-    return Cutout(image, shadow, Box(left, top, right, bottom), piece_share)
+    return Cutout(image, shadow, Box(*frame), piece_share)
 
 
 def contact_shadow(photo_srgb: Image, alpha: Image) -> Image | None:
-    """Extract the shadow of the piece on the ground around its lower part.
+    """Extract the shadow of the piece on the ground around its foot.
 
-    The brightness of the undisturbed ground is estimated by a smooth fit. The shadow is the ratio of the photo to the
-    fit in linear light. On a white background, the layer reproduces this ratio exactly. On patterned ground, the shadow
-    fades out, because it cannot be separated from the pattern.
+    A smooth fit estimates the brightness that the ground has without the shadow. The shadow is the ratio of the photo
+    to the fit in linear light. On a white background, the layer reproduces this ratio exactly. On patterned ground, the
+    shadow fades out, because it cannot be separated from the pattern.
 
     Args:
         photo_srgb: [H, W, 3] uint8.
@@ -129,71 +128,46 @@ def contact_shadow(photo_srgb: Image, alpha: Image) -> Image | None:
     Returns:
         [H, W] uint8 opacity of a black layer, or None if there is no shadow. Under the piece it is extrapolated.
     """
-    height, width = alpha.shape
-    scale = min(1.0, SHADOW_SIDE / max(height, width))
-    size = (max(1, round(width * scale)), max(1, round(height * scale)))
-    small = linear_from_srgb(np.asarray(cv2.resize(photo_srgb, size, interpolation=cv2.INTER_AREA), np.uint8))
-    piece = np.asarray(cv2.resize(alpha, size, interpolation=cv2.INTER_AREA) > 5)
+    light = linear_from_srgb(shrink(photo_srgb, SHADOW_SIDE))
+    piece = shrink(alpha, SHADOW_SIDE) > 5
     visible = ~_dilate(piece, RIM)
-    ground = _fit_ground(np.log(np.maximum(small, 1e-3)).astype(np.float32), visible, _Extent.of(piece))
+    ground = _fit_ground(np.log(np.maximum(light, 1e-3)).astype(np.float32), piece, visible)
     if ground is None:
         return None
-    darkness = _extrapolate(_darkness(ground, visible), visible) * _contact_weight(piece) * np.float32(ground.trust)
+    residual, noise = ground
+    trust = np.clip((BUSY_NOISE - noise) / (BUSY_NOISE - PLAIN_NOISE), 0, 1)
+    darkness = _extrapolate(_darkness(residual, noise, visible), visible) * _contact_weight(piece) * np.float32(trust)
     opacity = 1.0 - encode_srgb(np.exp(-cv2.GaussianBlur(darkness, (0, 0), 1.0)))
     if opacity.max() < MIN_SHADOW:
         return None
-    large = cv2.resize(opacity.astype(np.float32), (width, height), interpolation=cv2.INTER_CUBIC)
-    return np.asarray(np.rint(np.clip(large, 0, 1) * 255), np.uint8)
+    size = (alpha.shape[1], alpha.shape[0])
+    return to_byte(np.asarray(cv2.resize(opacity.astype(np.float32), size, interpolation=cv2.INTER_CUBIC), np.float32))
 
 
-@dataclass(frozen=True)
-class _Extent:
-    """Bounding box of a mask. Right and bottom are exclusive."""
-
-    left: int
-    top: int
-    right: int
-    bottom: int
-
-    @classmethod
-    def of(cls, mask: Mask) -> _Extent:
-        rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
-        return cls(int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1)
-
-    @property
-    def height(self) -> int:
-        return self.bottom - self.top
-
-    @property
-    def size(self) -> int:
-        """The longer side."""
-        return max(self.height, self.right - self.left)
-
-
-@dataclass(frozen=True)
-class _Ground:
-    """The photo relative to the undisturbed ground."""
-
-    residual: FloatMap  # [h, w, 3] log light of the photo minus that of the ground; negative in shadow
-    noise: float  # standard deviation of the log light of the undisturbed ground
-    trust: float  # 1 on plain ground, 0 on busy ground
-
-
-def _fit_ground(log_light: FloatMap, visible: Mask, extent: _Extent) -> _Ground | None:
+def _fit_ground(log_light: FloatMap, piece: Mask, visible: Mask) -> tuple[FloatMap, float] | None:
     """Fit a quadratic function of the position to the log light of the ground around the foot of the piece.
 
     Shadows are outliers below the fit, so values below it have lower weights (iteratively reweighted least squares).
-    Returns None if the ground is invisible or too busy.
+
+    Args:
+        log_light: [h, w, 3].
+        visible: [h, w] pixels that do not show the piece or its rim.
+
+    Returns:
+        The [h, w, 3] log light minus the fit, which is negative in shadow, and the standard deviation of the log light
+        of the ground. None if too little ground is visible.
     """
+    left, top, width, height = _bounding_box(piece)
+    longer, center, bottom = max(width, height), left + width / 2, top + height
     region = np.zeros_like(visible)
-    rows = slice(int(extent.bottom - GROUND_ABOVE * extent.height), int(extent.bottom + GROUND_BELOW * extent.size))
-    beside = GROUND_BESIDE * extent.size
-    region[rows, max(0, int(extent.left - beside)) : int(extent.right + beside)] = True
+    rows = slice(int(bottom - GROUND_ABOVE * height), int(bottom + GROUND_BELOW * longer))
+    beside = GROUND_BESIDE * longer
+    region[rows, max(0, int(left - beside)) : int(left + width + beside)] = True
     sample = region & visible
     if sample.sum() < MIN_GROUND_PIXELS:
         return None
     y, x = np.mgrid[: visible.shape[0], : visible.shape[1]].astype(np.float64)
-    y, x = (y - extent.bottom) / extent.size, (x - (extent.left + extent.right) / 2) / extent.size
+    y, x = (y - bottom) / longer, (x - center) / longer
     terms = np.stack([np.ones_like(x), x, y, x * x, x * y, y * y], axis=-1)
     inputs, values = terms[sample], log_light[sample].astype(np.float64)
     weights = np.ones(len(values))
@@ -201,49 +175,52 @@ def _fit_ground(log_light: FloatMap, visible: Mask, extent: _Extent) -> _Ground 
         coefficients, *_ = np.linalg.lstsq(inputs * weights[:, None], values * weights[:, None], rcond=None)
         difference = (values - inputs @ coefficients).mean(axis=1)
         brighter = difference[difference > 0]
-        # The standard deviation of a normal distribution is its median absolute value, divided by 0.6745.
+        # The median absolute value of a normal distribution is 0.6745 standard deviations.
         noise = float(np.median(brighter)) / 0.6745 if len(brighter) else 0.0
         scale = max(noise, 0.005) * np.where(difference < 0, 1.0, 3.0)
         weights = 1 / (1 + (difference / scale) ** 2)
-    trust = float(np.clip((BUSY_NOISE - noise) / (BUSY_NOISE - PLAIN_NOISE), 0, 1))
-    residual = (log_light - terms @ coefficients).astype(np.float32)
-    return _Ground(residual, noise, trust) if trust > 0 else None
+    return (log_light - terms @ coefficients).astype(np.float32), noise
 
 
-def _darkness(ground: _Ground, visible: Mask) -> FloatMap:
-    """Return the [h, w] decrease of log light by the shadow, 0 on surfaces that are not the ground."""
-    residual = np.dstack([_smooth(ground.residual[..., channel], visible) for channel in range(3)])
+def _darkness(residual: FloatMap, noise: float, visible: Mask) -> FloatMap:
+    """Return the [h, w] decrease of log light by the shadow, 0 on surfaces that are not the ground.
+
+    Args:
+        residual, noise: from ``_fit_ground``.
+    """
+    residual = weighted_blur(residual, visible.astype(np.float32), sigma=1.0, min_weight=1e-3)
     change = residual.mean(axis=2)
-    hue = np.abs(residual - change[..., None]).max(axis=2)
-    darkness = np.clip(-change - NOISE_FACTOR * ground.noise, 0, None)
-    deviation = hue / (HUE_TOLERANCE + HUE_PER_DARKNESS * darkness)
-    foreign = visible & ((deviation > FOREIGN_HUE) | (change > FOREIGN_LIGHT))
+    tint = np.abs(residual - change[..., None]).max(axis=2)
+    darkness = np.clip(-change - NOISE_FACTOR * noise, 0, None)
+    deviation = tint / (TINT_TOLERANCE + TINT_PER_DARKNESS * darkness)
+    foreign = visible & ((deviation > FOREIGN_TINT) | (change > FOREIGN_LIGHT))
     opened = cv2.morphologyEx(foreign.astype(np.uint8), cv2.MORPH_OPEN, np.ones((3, 3), np.uint8))
-    # In each column of the photo, the ground ends at the lowest surface that is not the ground.
+    # In each column of the photo, everything above the lowest foreign surface is not the ground.
     beyond = _dilate(np.maximum.accumulate(opened[::-1] > 0, axis=0)[::-1], 2)
     not_ground = cv2.GaussianBlur(beyond.astype(np.float32), (0, 0), 6.0, sigmaY=2.0)
-    ground_weight = np.clip((1 + HUE_FADE - deviation) / HUE_FADE, 0, 1) * (1 - not_ground)
+    ground_weight = np.clip((1 + TINT_FADE - deviation) / TINT_FADE, 0, 1) * (1 - not_ground)
     return np.asarray(darkness * ground_weight, np.float32)
 
 
 def _contact_weight(piece: Mask) -> FloatMap:
     """Return a [h, w] weight that falls from 1 at the foot of the piece to 0 far from it and at the photo's border."""
-    extent = _Extent.of(piece)
-    start = extent.bottom - FOOT_SHARE * extent.height
+    _, top, width, height = _bounding_box(piece)
+    longer, start = max(width, height), top + height - FOOT_SHARE * height
     foot = piece.copy()
     foot[: int(start)] = False
     distance = cv2.distanceTransform((~foot).astype(np.uint8), cv2.DIST_L2, 5)
     rows, columns = np.mgrid[: piece.shape[0], : piece.shape[1]].astype(np.float32)
     border = np.minimum(np.minimum(columns, columns[:, ::-1]), rows[::-1])
-    weight = _smoothstep(1.0 - distance / (REACH * extent.size))
-    weight *= _smoothstep((rows - start) / (0.15 * extent.height))
-    weight *= _smoothstep(border / (0.08 * extent.size))
+    weight = smoothstep(1.0 - distance / (REACH * longer))
+    weight *= smoothstep((rows - start) / (0.15 * height))
+    weight *= smoothstep(border / (0.08 * longer))
     return weight
 
 
-def _smoothstep(values: FloatMap) -> FloatMap:
-    t = np.clip(values, 0, 1)
-    return np.asarray(t * t * (3 - 2 * t), np.float32)
+def _bounding_box(mask: Mask) -> tuple[int, int, int, int]:
+    """Return left, top, width and height of a mask."""
+    left, top, width, height = cv2.boundingRect(mask.astype(np.uint8))
+    return left, top, width, height
 
 
 def _dilate(mask: Mask, radius: int) -> Mask:
@@ -251,23 +228,13 @@ def _dilate(mask: Mask, radius: int) -> Mask:
     return np.asarray(cv2.dilate(mask.astype(np.uint8), kernel) > 0)
 
 
-def _smooth(values: FloatMap, known: Mask, sigma: float = 1.0) -> FloatMap:
-    """Blur values without mixing in unknown ones."""
-    weight = known.astype(np.float32)
-    total = cv2.GaussianBlur(values * weight, (0, 0), sigma)
-    return np.asarray(total / np.maximum(cv2.GaussianBlur(weight, (0, 0), sigma), 1e-3), np.float32)
-
-
 def _extrapolate(values: FloatMap, known: Mask) -> FloatMap:
     """Extend known values into unknown areas with blurs of increasing size."""
-    out, weight = values * known, known.astype(np.float32)
-    filled = known.copy()
+    out, weight, filled = values * known, known.astype(np.float32), known.copy()
     sigma = 1.5
     while not filled.all() and sigma < max(values.shape):
-        total_weight = cv2.GaussianBlur(weight, (0, 0), sigma)
-        blurred = cv2.GaussianBlur(values * weight, (0, 0), sigma) / np.maximum(total_weight, 1e-9)
-        new = ~filled & (total_weight > 0.1)
-        out[new] = blurred[new]
+        new = ~filled & (cv2.GaussianBlur(weight, (0, 0), sigma) > 0.1)
+        out[new] = weighted_blur(values, weight, sigma, min_weight=1e-9)[new]
         filled |= new
         sigma *= 2
     return np.asarray(out, np.float32)
@@ -280,9 +247,9 @@ def _frame(alpha: Image, shadow_alpha: Image | None, options: CutoutOptions) -> 
     visible = alpha >= MIN_VISIBLE_ALPHA
     if shadow_alpha is not None:
         visible |= shadow_alpha >= MIN_VISIBLE_ALPHA
-    extent = _Extent.of(visible)
-    margin = round(options.margin * extent.size)
-    return extent.left - margin, extent.top - margin, extent.right + margin, extent.bottom + margin
+    left, top, width, height = _bounding_box(visible)
+    margin = round(options.margin * max(width, height))
+    return left - margin, top - margin, left + width + margin, top + height + margin
 
 
 def _crop(image: Image, frame: Frame) -> Image:
@@ -296,10 +263,9 @@ def _crop(image: Image, frame: Frame) -> Image:
 
 def _composite(piece: Image, shadow: Image | None, background: SrgbColor) -> Image:
     """Return the [h, w, 3] shadow and piece on a background colour."""
-    out = np.empty((*piece.shape[:2], 3), np.float32)
-    out[:] = (background.red, background.green, background.blue)
+    color = np.array([background.red, background.green, background.blue], np.float32)
+    out = np.broadcast_to(color, (*piece.shape[:2], 3)).copy()
     if shadow is not None:
-        out *= np.float32(1) - shadow[..., 3:].astype(np.float32) / np.float32(255)
-    alpha = piece[..., 3:].astype(np.float32) / np.float32(255)
-    out += alpha * (piece[..., :3] - out)
+        out *= np.float32(1) - to_unit(shadow[..., 3:])
+    out += to_unit(piece[..., 3:]) * (piece[..., :3] - out)
     return np.asarray(np.rint(out), np.uint8)
