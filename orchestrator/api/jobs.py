@@ -129,18 +129,20 @@ def _from_request(error: InvalidInput, request: job_pb2.CreateJobRequest) -> Inv
 
 
 def _job_to_proto(job: Job) -> job_pb2.Job:
-    """The proto of a job."""
-    record = job.record
-    queue = {"queue_position": job.queue_position, "preview_asset_ids": record.previews}
-    progress = to_proto(record, job_pb2.Progress, **queue)
-    message = to_proto(record, job_pb2.Job, spec=_write_spec(job), progress=progress)
+    record, kind = job.record, job.record.kind
+    options = {name: CODECS[name].write_options(value) for name, value in job.options.items()}
+    spec = {kind: pipeline_pb2.PipelineOptions(**options) if kind == PIPELINE else options[kind]}
+    progress = {"queue_position": job.queue_position, "preview_asset_ids": record.previews}
+    converted: Fields = {
+        "spec": to_proto(record, job_pb2.JobSpec, **spec),
+        "progress": to_proto(record, job_pb2.Progress, **progress),
+    }
     if record.failure:
-        message.error.CopyFrom(status(record.failure))
+        converted["error"] = status(record.failure)
     if job.results:
         results = {name: CODECS[name].write_result(result, job) for name, result in job.results.items()}
-        result = pipeline_pb2.PipelineResult(**results) if record.kind == PIPELINE else results[record.kind]
-        getattr(message, record.kind).CopyFrom(result)
-    return message
+        converted[kind] = pipeline_pb2.PipelineResult(**results) if kind == PIPELINE else results[kind]
+    return to_proto(record, job_pb2.Job, **converted)
 
 
 def _read_options(kind: str, spec: job_pb2.JobSpec) -> dict[str, Any]:
@@ -154,10 +156,3 @@ def _read_options(kind: str, spec: job_pb2.JobSpec) -> dict[str, Any]:
             raise InvalidInput(f"{stage.name}.model_id", rule)
     requested = {field.name for field, _ in pipeline.ListFields()} | set(ALWAYS_IN_PIPELINE)
     return {name: CODECS[name].read_options(getattr(pipeline, name)) for name in STAGES if name in requested}
-
-
-def _write_spec(job: Job) -> job_pb2.JobSpec:
-    options = {name: CODECS[name].write_options(value) for name, value in job.options.items()}
-    kind = job.record.kind
-    stage = pipeline_pb2.PipelineOptions(**options) if kind == PIPELINE else options[kind]
-    return to_proto(job.record, job_pb2.JobSpec, **{kind: stage})

@@ -61,7 +61,7 @@ class AssetService:
         id, group_id = str(uuid.uuid4()), upload_id or str(uuid.uuid4())
         content = (media_type, len(data), self._blobs.put(tenant, data), width, height)
         asset = self._records.add_asset(Asset(id, tenant, group_id, kind, name, *content))
-        self._blobs.put(tenant, data)  # again, in case that the last asset with the same bytes was deleted meanwhile
+        self._blobs.put(tenant, data)  # again, in case the last asset with the same bytes was deleted meanwhile
         return asset
 
     def photos(self, tenant: str, upload_id: str) -> list[Asset]:

@@ -102,7 +102,7 @@ def options_of(job: JobRecord) -> dict[str, Any]:
 
 
 def failure_of(error: BaseException, work: str) -> Failure:
-    """What the caller learns about the ``error`` of ``work``. The message of an unexpected error is not disclosed."""
+    """The failure to report for an ``error`` of a "job" or a "call". It hides the message of an unexpected error."""
     if isinstance(error, HeartwoodError):
         field = error.field if isinstance(error, InvalidInput) else ""
         return Failure(error.reason, error.message, field, error.facts)

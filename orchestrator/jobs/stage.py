@@ -1,4 +1,4 @@
-"""The descriptor of a stage, from which jobs derive everything, and the context in which a stage runs in a job."""
+"""The descriptor of a stage, and the context in which a stage runs as part of a job."""
 
 from __future__ import annotations
 

@@ -164,7 +164,7 @@ class Step:
 
 @dataclass(frozen=True)
 class PhotoResult:
-    """The part of a stage's result on one photo that all stages have."""
+    """The fields that the results of all stages on one photo have in common."""
 
     photo_asset_id: str
     width: int
@@ -173,7 +173,7 @@ class PhotoResult:
 
 
 class PhotoResults:
-    """The base of the results that consist of one result per photo."""
+    """Base class of the results that contain one result per photo."""
 
     photos: tuple[Any, ...]
 

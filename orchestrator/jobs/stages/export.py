@@ -16,7 +16,7 @@ from orchestrator.stages.export.export import ExportedFiles, export
 REVISION = 3
 """Part of the cache keys of this stage. Increment it when the stage changes its output."""
 SUFFIXES = {"gltf": ".gltf.zip", "obj": ".obj.zip", "report": "-report.json"}
-"""The ends of the file names of a format and of the report. The other formats have their name as suffix."""
+"""File name endings of the report and of the formats whose ending is not a dot and the name of the format."""
 
 
 @dataclass(frozen=True)

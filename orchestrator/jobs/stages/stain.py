@@ -47,9 +47,9 @@ class StainResult(PhotoResults):
 def run_stain(run: StageRun[StainOptions]) -> StainResult:
     """Analyze each photo, compute the maps that do not depend on the colour, then stain it."""
     photos = []
-    for photo, analysis in run.analyzed_photos():
-        surface = photo.photo_step("surface", map_surface, analysis, run.options, span=(ANALYSIS_END, 0.7))
-        photos.append(photo.photo_step("stain", apply_stain, analysis, surface, run.options, span=(0.7, 1.0)))
+    for photo_run, analysis in run.analyzed_photos():
+        surface = photo_run.photo_step("surface", map_surface, analysis, run.options, span=(ANALYSIS_END, 0.7))
+        photos.append(photo_run.photo_step("stain", apply_stain, analysis, surface, run.options, span=(0.7, 1.0)))
     return StainResult(tuple(photos))
 
 
