@@ -157,7 +157,7 @@ def _fit_ground(log_light: FloatMap, piece: Mask, visible: Mask) -> tuple[FloatM
         The [h, w, 3] log light minus the fit, which is negative in shadow, and the standard deviation of the log light
         of the ground. None if too little ground is visible.
     """
-    left, top, width, height = _bounding_box(piece)
+    left, top, width, height = cv2.boundingRect(piece.astype(np.uint8))
     longer, center, bottom = max(width, height), left + width / 2, top + height
     region = np.zeros_like(visible)
     rows = slice(int(bottom - GROUND_ABOVE * height), int(bottom + GROUND_BELOW * longer))
@@ -204,7 +204,7 @@ def _darkness(residual: FloatMap, noise: float, visible: Mask) -> FloatMap:
 
 def _contact_weight(piece: Mask) -> FloatMap:
     """Return a [h, w] weight that falls from 1 at the foot of the piece to 0 far from it and at the photo's border."""
-    _, top, width, height = _bounding_box(piece)
+    _, top, width, height = cv2.boundingRect(piece.astype(np.uint8))
     longer, start = max(width, height), top + height - FOOT_SHARE * height
     foot = piece.copy()
     foot[: int(start)] = False
@@ -215,12 +215,6 @@ def _contact_weight(piece: Mask) -> FloatMap:
     weight *= smoothstep((rows - start) / (0.15 * height))
     weight *= smoothstep(border / (0.08 * longer))
     return weight
-
-
-def _bounding_box(mask: Mask) -> tuple[int, int, int, int]:
-    """Return left, top, width and height of a mask."""
-    left, top, width, height = cv2.boundingRect(mask.astype(np.uint8))
-    return left, top, width, height
 
 
 def _dilate(mask: Mask, radius: int) -> Mask:
@@ -247,7 +241,7 @@ def _frame(alpha: Image, shadow_alpha: Image | None, options: CutoutOptions) -> 
     visible = alpha >= MIN_VISIBLE_ALPHA
     if shadow_alpha is not None:
         visible |= shadow_alpha >= MIN_VISIBLE_ALPHA
-    left, top, width, height = _bounding_box(visible)
+    left, top, width, height = cv2.boundingRect(visible.astype(np.uint8))
     margin = round(options.margin * max(width, height))
     return left - margin, top - margin, left + width + margin, top + height + margin
 

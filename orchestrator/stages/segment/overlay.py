@@ -13,6 +13,7 @@ from PIL import Image as Pillow
 from PIL import ImageDraw, ImageFont
 
 from orchestrator.domain.images import Image
+from orchestrator.imaging.filters import shrink, to_unit
 
 MAX_SIDE = 1600
 """Longest side of the overlay, which is meant for a screen."""
@@ -35,6 +36,13 @@ class LabeledMask:
     label: str  # '' draws no label
     mask: Image  # [H, W] uint8
 
+    @property
+    def color(self) -> tuple[int, int, int]:
+        """RGB colour, which is the same for a name in every image."""
+        hue = int.from_bytes(hashlib.sha256(self.name.encode()).digest()[:2]) / 65536
+        red, green, blue = colorsys.hls_to_rgb(hue, 0.55, 0.85)
+        return round(red * 255), round(green * 255), round(blue * 255)
+
 
 def draw_masks(photo_srgb: Image, masks: Sequence[LabeledMask]) -> Image:
     """Dim the photo, and tint, outline and label each mask.
@@ -46,32 +54,19 @@ def draw_masks(photo_srgb: Image, masks: Sequence[LabeledMask]) -> Image:
     Returns:
         [h, w, 3] uint8, at most ``MAX_SIDE`` pixels long.
     """
-    height, width = photo_srgb.shape[:2]
-    scale = min(1.0, MAX_SIDE / max(height, width))
-    size = (round(width * scale), round(height * scale))
-    small = cv2.resize(photo_srgb, size, interpolation=cv2.INTER_AREA).astype(np.float32)
+    small = shrink(photo_srgb, MAX_SIDE).astype(np.float32)
     tinted = small * DIM
-    scaled = [
-        replace(mask, mask=np.asarray(cv2.resize(mask.mask, size, interpolation=cv2.INTER_AREA), np.uint8))
-        for mask in masks
-    ]
-    for mask in scaled:
-        opacity = (mask.mask.astype(np.float32) / 255)[..., None]
-        tinted += opacity * (small * (1 - TINT) + np.array(color_of(mask.name), np.float32) * TINT - tinted)
+    small_masks = [replace(mask, mask=shrink(mask.mask, MAX_SIDE)) for mask in masks]
+    for mask in small_masks:
+        opacity = to_unit(mask.mask)[..., None]
+        tinted += opacity * (small * (1 - TINT) + np.array(mask.color, np.float32) * TINT - tinted)
     overlay = np.ascontiguousarray(np.round(tinted.clip(0, 255)), np.uint8)
-    line_width = max(1, round(max(size) / 500))
-    for mask in scaled:
+    long_side = max(overlay.shape[:2])
+    for mask in small_masks:
         contours, _ = cv2.findContours((mask.mask > 127).astype(np.uint8), cv2.RETR_LIST, cv2.CHAIN_APPROX_NONE)
-        long_contours = [contour for contour in contours if len(contour) > max(size) / 20]
-        cv2.drawContours(overlay, long_contours, -1, color_of(mask.name), line_width, cv2.LINE_AA)
-    return _draw_labels(overlay, scaled)
-
-
-def color_of(name: str) -> tuple[int, int, int]:
-    """Return the RGB colour of a component's name, which is the same in every image."""
-    hue = int.from_bytes(hashlib.sha256(name.encode()).digest()[:2]) / 65536
-    red, green, blue = colorsys.hls_to_rgb(hue, 0.55, 0.85)
-    return round(red * 255), round(green * 255), round(blue * 255)
+        long_contours = [contour for contour in contours if len(contour) > long_side / 20]
+        cv2.drawContours(overlay, long_contours, -1, mask.color, max(1, round(long_side / 500)), cv2.LINE_AA)
+    return _draw_labels(overlay, small_masks)
 
 
 def _draw_labels(overlay: Image, masks: Sequence[LabeledMask]) -> Image:
@@ -90,9 +85,9 @@ def _draw_labels(overlay: Image, masks: Sequence[LabeledMask]) -> Image:
         x0 = int(np.clip(x - width / 2, 2, max(2, page.width - width - 2)))
         y0 = int(np.clip(y - height / 2, 2, max(2, page.height - height - 2)))
         y0 = _free_top((x0, y0, x0 + width, y0 + height), occupied, page.height)
-        occupied.append((x0, y0, x0 + width, y0 + height))
-        outline = color_of(mask.name)
-        pen.rounded_rectangle((x0, y0, x0 + width, y0 + height), 5, (24, 22, 20), outline=outline, width=2)
+        box = (x0, y0, x0 + width, y0 + height)
+        occupied.append(box)
+        pen.rounded_rectangle(box, 5, (24, 22, 20), outline=mask.color, width=2)
         pen.text((x0 + 7 - left, y0 + 5 - top), mask.label, (255, 255, 255), font)
     return np.asarray(page)
 

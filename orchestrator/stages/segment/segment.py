@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import cv2
@@ -95,7 +95,8 @@ def segment(
             progress(0.2 + 0.6 * number / len(detection.candidates), f"mask of {candidate.name}")
             mask = _candidate_mask(photo_srgb, candidate, maps)
             if (mask > 127).any():
-                components.append(_component(candidate, mask, maps, options.detector, components))
+                instance = 1 + sum(component.name == candidate.name for component in components)
+                components.append(_component(candidate, instance, mask, maps, options.detector))
     progress(0.85, "wood and overlay")
     foreground = mask_from_likelihood(photo_srgb, maps.foreground, PIECE_EDGE)
     wood = mask_from_likelihood(photo_srgb, maps.wood) if options.detect_wood else None
@@ -120,12 +121,7 @@ def components_json(result: SegmentResult) -> dict[str, Any]:
                 "file": f"mask-{component.instance}.png",
                 "material": component.material,
                 "confidence": round(component.confidence, 4),
-                "box": {
-                    "left": component.box.left,
-                    "top": component.box.top,
-                    "right": component.box.right,
-                    "bottom": component.box.bottom,
-                },
+                "box": asdict(component.box),
                 "area_px": component.area_px,
                 "area_share": round(component.area_px / (width * height), 5),
                 "detector": component.detector,
@@ -145,27 +141,18 @@ def _candidate_mask(photo_srgb: Image, candidate: Candidate, maps: MaterialMaps)
 
 
 def _component(
-    candidate: Candidate,
-    mask: Image,
-    maps: MaterialMaps,
-    detector: DetectorName,
-    previous: Sequence[ComponentMask],
+    candidate: Candidate, instance: int, mask: Image, maps: MaterialMaps, detector: DetectorName
 ) -> ComponentMask:
-    """Describe the component of a mask that is not empty.
-
-    Args:
-        previous: the components found before, from which the instance is numbered.
-    """
-    solid = mask > 127
-    rows, columns = np.flatnonzero(solid.any(axis=1)), np.flatnonzero(solid.any(axis=0))
-    number = sum(component.name == candidate.name for component in previous) + 1
+    """Describe the component of a mask that is not empty. ``instance`` counts the components with its name, from 1."""
+    solid = (mask > 127).astype(np.uint8)
+    left, top, width, height = cv2.boundingRect(solid)
     return ComponentMask(
         name=candidate.name,
-        instance=f"{candidate.name}-{number}",
+        instance=f"{candidate.name}-{instance}",
         mask=mask,
         material=candidate.material or _material(mask, maps),
         confidence=candidate.confidence,
-        box=Box(float(columns[0]), float(rows[0]), float(columns[-1] + 1), float(rows[-1] + 1)),
+        box=Box(float(left), float(top), float(left + width), float(top + height)),
         area_px=int(np.count_nonzero(solid)),
         detector=detector.value,
     )
@@ -177,10 +164,8 @@ def _labeled_masks(components: Sequence[ComponentMask]) -> list[LabeledMask]:
     largest = {component.name: component for component in sorted(components, key=lambda component: component.area_px)}
     masks = []
     for component in components:
-        count = counts[component.name]
-        label = ""
-        if component is largest[component.name]:
-            label = f"{component.name}{f' x{count}' if count > 1 else ''} · {component.material}"
+        count = f" x{counts[component.name]}" if counts[component.name] > 1 else ""
+        label = f"{component.name}{count} · {component.material}" if component is largest[component.name] else ""
         masks.append(LabeledMask(component.name, label, component.mask))
     return masks
 
@@ -188,9 +173,7 @@ def _labeled_masks(components: Sequence[ComponentMask]) -> list[LabeledMask]:
 def _mostly_outside(wood: Image, components: Sequence[ComponentMask]) -> bool:
     """Return whether most of the wood is outside the components, so that the overlay must show it separately."""
     solid = wood > 127
-    outside = solid.copy()
-    for component in components:
-        outside &= component.mask <= 127
+    outside = np.logical_and.reduce([solid, *(component.mask <= 127 for component in components)])
     return bool(outside.sum() > 0.5 * solid.sum() > 0)
 
 
