@@ -14,12 +14,10 @@ from orchestrator.tools.program import run_program
 
 NODE_LINE = re.compile(r"^\[(\d+)/(\d+)\](?:\((\d+)/(\d+)\))? (\w+)$")
 """Meshroom's line before each node, or before each chunk of a node with several chunks."""
-ALICEVISION_ERROR = re.compile(r"^\[[\d:.]+\]\[(?:error|fatal)\]\s*(.+)$")
-"""Log format of AliceVision's programs."""
+ALICEVISION_ERROR = re.compile(r"^\[[\d:.]+\]\[(?:error|fatal)\]\s*(.+)$")  # log format of AliceVision's programs
 MESHROOM_ERROR = re.compile(r"^(?:ERROR|CRITICAL|\w*Error|\w*Exception):\s*(.+)$")
 """Format of Meshroom's own messages (Python's logging and tracebacks)."""
-MAX_ERRORS = 3
-"""Maximum number of error lines in one message."""
+MAX_ERRORS = 3  # maximum number of error lines in one message
 
 
 def run_meshroom(

@@ -20,15 +20,11 @@ from orchestrator.stages.reconstruct.task import ReconstructTask
 from orchestrator.tools.colmap import Poses, read_poses, solve_poses, unplaced_message
 
 REQUIRED_PHOTOS = MIN_PHOTOS[Mode.PHOTOGRAMMETRY]
-MIN_MASK_SHARE = 0.002
-"""Minimum share of a photo that its mask covers. A smaller mask shows debris instead of a piece. Not tuned."""
-MAX_MASK_SHARE = 0.98
-"""Maximum share of a photo that its mask covers. A larger mask does not separate the piece from the background."""
-COVERED_DEG = 20.0
-"""How far to each side of its camera a photo shows the piece well, as an angle around the piece. Not tuned."""
+MIN_MASK_SHARE = 0.002  # of a photo; a smaller mask shows debris instead of a piece; not tuned
+MAX_MASK_SHARE = 0.98  # of a photo; a larger mask does not separate the piece from the background
+COVERED_DEG = 20.0  # a photo shows the piece well up to this angle to each side of its camera; not tuned
 MAX_BORDER_SHARE = 0.03  # of the photo's border that the piece may touch; not tuned
-MAX_REPROJECTION_ERROR_PX = 1.5
-"""Larger mean errors are reported. Sharp photos of a piece that does not move reach 0.3 to 1 px."""
+MAX_REPROJECTION_ERROR_PX = 1.5  # larger means are reported; sharp photos of a static piece reach 0.3 to 1 px
 
 
 @dataclass(frozen=True)

@@ -24,19 +24,15 @@ from orchestrator.stages.reconstruct.mesh_output import save_mesh
 from orchestrator.stages.reconstruct.task import ReconstructTask
 from orchestrator.tools.meshroom import run_meshroom
 
-DOWNSCALE = {Quality.PREVIEW: 4, Quality.FINAL: 2}
-"""Factor by which Meshroom reduces the photos for its depth maps."""
-SURFACE_POINTS = 2_000_000
-"""Coloured points sampled on Meshroom's surface for the new texture: about one per covered texel of a 2K texture."""
-MIN_COMPONENT = 0.3
-"""Smaller free components are background: share of the largest component's bounding-box diagonal. Not tuned."""
+DOWNSCALE = {Quality.PREVIEW: 4, Quality.FINAL: 2}  # factor by which Meshroom reduces the photos for its depth maps
+SURFACE_POINTS = 2_000_000  # coloured points for the new texture: about one per covered texel of a 2K texture
+MIN_COMPONENT = 0.3  # smaller free components are background; share of the largest one's diagonal; not tuned
 
 
 def reconstruct_with_meshroom(task: ReconstructTask, usable: UsablePhotos) -> ReconstructedMesh:
-    """Return Meshroom's reconstruction of the usable photos.
+    """Return Meshroom's reconstruction of the usable photos, which get a black background.
 
-    Meshroom gets the photos with a black background, so that it sees only the piece. It orients the mesh on +Y itself.
-    Its output does not state which photos it placed.
+    Meshroom orients the mesh on +Y itself. Its output does not state which photos it placed.
 
     Raises:
         ToolFailed: Meshroom is not configured or failed; the message contains its errors.

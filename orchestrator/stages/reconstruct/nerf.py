@@ -30,8 +30,7 @@ from orchestrator.tools.nerf import Surface, Training, Views, render_field, trai
 CAMERAS_END = 0.15
 TRAINING_END = 0.8
 MESH_END = 0.9
-FRAMES_END = 0.98
-"""Progress at the end of each phase. Encoding the video fills the rest."""
+FRAMES_END = 0.98  # progress at the end of each phase; encoding the video fills the rest
 
 FRAME_NAME = "frame-%03d.png"
 ORBIT_SECONDS = 6.0
@@ -39,8 +38,7 @@ ORBIT_ELEVATION_DEG = 20.0  # how far the camera of the fly-around video looks d
 ORBIT_FOCAL_LENGTH = 1.6  # in widths of the frame
 ORBIT_MARGIN = 1.06  # camera distance relative to the one at which the bounding sphere fills the frame
 SMOOTHING_ROUNDS = 2  # they remove the steps of the voxels; not tuned
-OUTSIDE_DISTANCE = 3.0
-"""Signed distance, in voxels, of the layer added around the volume, so that surfaces at its border are closed."""
+OUTSIDE_DISTANCE = 3.0  # in voxels, around the volume, so that surfaces at its border are closed
 
 
 @dataclass(frozen=True)

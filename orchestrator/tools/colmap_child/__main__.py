@@ -37,8 +37,7 @@ difference to 1 allows for mask errors.
 """
 SEEDS = (1, 2)  # each seed lets the incremental mapper start from another pair
 MIN_INITIAL_INLIERS = 50  # minimum number of verified matches of the first pair; half of COLMAP's default
-MIN_POSE_INLIERS = 15
-"""Minimum number of matches to place a photo. Half of COLMAP's default: a chair's narrow side shows few features."""
+MIN_POSE_INLIERS = 15  # minimum number of matches to place a photo; 30 by default, but a narrow side shows few features
 MIN_PHOTOS = 3  # smaller reconstructions are dropped
 ROBUST_LOSS_SCALE_PX = 0.5
 """Reprojection error up to which a match counts in full. Larger errors have a bounded influence.

@@ -13,26 +13,17 @@ from PIL import Image
 
 from orchestrator.tools.colmap_child.input_photos import file_name
 
-FEATURE_SIDE_PX = 1600
-"""Longer side of the photos in which features are found."""
+FEATURE_SIDE_PX = 1600  # longer side of the photos in which features are found
 MAX_FEATURES = 3000
 MAX_FEATURES_ON_PIECE = 8000
-EDGE_THRESHOLD_ON_PIECE = 20.0
-"""Twice COLMAP's default, because many features of a chair lie along its edges."""
-PEAK_THRESHOLD = 0.002
-"""A third of COLMAP's default: wood grain and fabric have low contrast and give five times as many features."""
-DEFAULT_FOCAL = 1.2
-"""COLMAP's assumption for photos without EXIF, as a share of the longer side."""
-PREEMPTIVE_FEATURES = 400
-"""Number of largest features that are compared to decide whether to match a pair. Not tuned."""
-MIN_COMMON_FEATURES = 6
-"""Minimum number of common features among them for the pair to be matched. Not tuned."""
-MIN_PAIRS_PER_PHOTO = 6
-"""Each photo is matched with at least this many others, those with the most common features. Not tuned."""
-NEIGHBOURS = 5
-"""Number of following photos that each ordered photo is matched with."""
-MAX_RATIO = 0.8
-"""Lowe's ratio test (2004): maximum distance of the best match relative to the second best."""
+EDGE_THRESHOLD_ON_PIECE = 20.0  # twice COLMAP's default, because many features of a chair lie along its edges
+PEAK_THRESHOLD = 0.002  # a third of COLMAP's default: wood grain and fabric then give five times as many features
+DEFAULT_FOCAL = 1.2  # COLMAP's assumption for photos without EXIF, as a share of the longer side
+PREEMPTIVE_FEATURES = 400  # number of largest features that are compared to decide whether to match a pair; not tuned
+MIN_COMMON_FEATURES = 6  # minimum number of common features among them for the pair to be matched; not tuned
+MIN_PAIRS_PER_PHOTO = 6  # each photo is matched with at least this many others, the most similar ones; not tuned
+NEIGHBOURS = 5  # number of following photos that each ordered photo is matched with
+MAX_RATIO = 0.8  # Lowe's ratio test (2004): maximum distance of the best match relative to the second best
 SEED = 1
 
 

@@ -10,22 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import ExifTags, Image, ImageOps
 
-MAX_SIDE_PX = 2048
-"""Maximum longer side of the photos that are used for texture and depth. Features are found on smaller ones."""
-FILM_WIDTH_MM = 35.0
-"""Film width by which COLMAP divides the 35 mm equivalent focal length."""
-BACKGROUND_SIDE_PX = 240
-"""Longer side of the photos for the background analysis."""
-MASK_GROWTH_KERNEL_PX = 13
-"""Side of the kernel that grows the masks, so that the outline of the piece is not a background edge."""
-MIN_EDGE_STRENGTH = 12.0
-"""Minimum gradient of an edge, grey levels per pixel. Not tuned."""
-MIN_EDGE_SHARE = 0.02
-"""Minimum share of edge pixels in a background with structure. Not tuned."""
-MAX_STATIC_DEVIATION = 9.0
-"""Maximum standard deviation, in grey levels over all photos, of a pixel that stands still. Not tuned."""
-MIN_STATIC_SHARE = 0.4
-"""Minimum share of static pixels among the edge pixels of a background that stands still. Not tuned."""
+MAX_SIDE_PX = 2048  # maximum longer side of the photos for texture and depth; features are found on smaller ones
+FILM_WIDTH_MM = 35.0  # film width by which COLMAP divides the 35 mm equivalent focal length
+BACKGROUND_SIDE_PX = 240  # longer side of the photos for the background analysis
+MASK_GROWTH_KERNEL_PX = 13  # grows the masks, so that the outline of the piece is not a background edge
+MIN_EDGE_STRENGTH = 12.0  # minimum gradient of an edge, grey levels per pixel; not tuned
+MIN_EDGE_SHARE = 0.02  # minimum share of edge pixels in a background with structure; not tuned
+MAX_STATIC_DEVIATION = 9.0  # maximum standard deviation of a static pixel over all photos, grey levels; not tuned
+MIN_STATIC_SHARE = 0.4  # minimum share of static pixels among the edge pixels of a static background; not tuned
 
 
 def file_name(number: int) -> str:

@@ -15,8 +15,7 @@ from numpy.typing import NDArray
 
 from orchestrator.tools.colmap_child.features import verified_matches
 
-MAX_DISTORTION_PX = 0.3
-"""Photos whose corners are displaced by less are copied without undistortion."""
+MAX_DISTORTION_PX = 0.3  # photos whose corners are displaced by less are copied without undistortion
 OPENCV_PIXEL_OFFSET = np.array([[0, 0, 0.5], [0, 0, 0.5], [0, 0, 0]])
 """OpenCV's centre of the first pixel is (0, 0), COLMAP's is (0.5, 0.5)."""
 

@@ -12,20 +12,13 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float64]
 Mask = NDArray[np.uint8]
 
-MASK_SIDE_PX = 200
-"""Longer side of the reduced masks."""
-CELLS = 64
-"""Cells along each side of the cube that is carved."""
-MAX_WRONG_MASKS = 0.05
-"""Share of the masks that may exclude a point of the hull, because masks contain errors. Not tuned."""
-CUBE_MARGIN = 1.2
-"""Half side of the carved cube relative to the median extent of the silhouettes."""
-MAX_INCONSISTENT = 0.1
-"""Maximum share of photos to reject. If more disagree, it is unknown which ones are right."""
-MIN_DEFICIT = 0.015
-"""How far below the median a photo's coverage must lie for the photo to be rejected. Not tuned."""
-MIN_DEFICIT_MADS = 6.0
-"""The same in median absolute deviations. Both limits apply. Not tuned."""
+MASK_SIDE_PX = 200  # longer side of the reduced masks
+CELLS = 64  # cells along each side of the cube that is carved
+MAX_WRONG_MASKS = 0.05  # share of the masks that may wrongly exclude a point of the hull; not tuned
+CUBE_MARGIN = 1.2  # half side of the carved cube relative to the median extent of the silhouettes
+MAX_INCONSISTENT = 0.1  # maximum share of photos to reject; if more disagree, it is unknown which ones are right
+MIN_DEFICIT = 0.015  # how far below the median a photo's coverage must lie for the photo to be rejected; not tuned
+MIN_DEFICIT_MADS = 6.0  # the same in median absolute deviations; both limits apply; not tuned
 
 
 @dataclass(frozen=True)
@@ -33,17 +26,16 @@ class _Projections:
     """M points projected into one photo."""
 
     column: NDArray[np.int64]  # [M] 0 where not framed
-    row: NDArray[np.int64]  # [M] 0 where not framed
-    framed: NDArray[np.bool_]  # [M] whether the point is in the photo
-    depth: NDArray[np.float32]  # [M]
+    row: NDArray[np.int64]
+    framed: NDArray[np.bool_]  # whether the point is in the photo
+    depth: NDArray[np.float32]
 
 
 def silhouette_coverage(intrinsics: Sequence[Floats], poses: Sequence[Floats], masks: Sequence[Mask]) -> Floats:
     """Return for each mask [N] the share that the visual hull of all masks covers.
 
-    This is silhouette coherence (Hernández, Schmitt & Cipolla 2007). The hull cannot project outside the masks. It
-    covers them if the cameras are right, and shrinks with the error of the cameras: for a chair, camera errors of 2°,
-    4° and 8° leave coverages of 99 %, 92 % and 73 %.
+    This is silhouette coherence (Hernández, Schmitt & Cipolla 2007). The hull covers the masks if the cameras are right
+    and shrinks with their error: for a chair, camera errors of 2°, 4° and 8° leave coverages of 99 %, 92 % and 73 %.
 
     Args:
         intrinsics: [3, 3] px each.

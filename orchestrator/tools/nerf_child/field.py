@@ -15,14 +15,10 @@ from torch.nn import functional
 
 from orchestrator.tools.nerf_child.grid import Grid, Rays, corner_weights, select_rows, trilinear_gradient
 
-FEATURES = 12
-"""Colour features per grid value."""
-HIDDEN = 48
-"""Width of the colour network."""
-DIRECTION_INPUTS = 10
-"""Further inputs of the colour network: direction, normal, mirrored direction (3 each) and their cosine."""
-MIN_COLOR_WEIGHT = 1e-3
-"""Sections that contribute less to a pixel get no colour."""
+FEATURES = 12  # colour features per grid value
+HIDDEN = 48  # width of the colour network
+DIRECTION_INPUTS = 10  # of the colour network: direction, normal, mirrored direction (3 each) and their cosine
+MIN_COLOR_WEIGHT = 1e-3  # sections that contribute less to a pixel get no colour
 
 
 @dataclass(frozen=True)

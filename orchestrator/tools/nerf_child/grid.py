@@ -12,10 +12,8 @@ from itertools import product
 import torch
 from torch import Tensor
 
-CORNERS = torch.tensor(list(product((0, 1), repeat=3)))
-"""[8, 3] offsets of the corners of a cell."""
-RAY_STEPS = 40
-"""Number of steps of one voxel that are rendered for a ray: those in cells with values. Later ones are hidden."""
+CORNERS = torch.tensor(list(product((0, 1), repeat=3)))  # [8, 3] offsets of the corners of a cell
+RAY_STEPS = 40  # steps of one voxel, in cells with values, that are rendered for a ray; later ones are hidden
 BATCH_RAYS = 8192
 
 

@@ -13,10 +13,8 @@ from torch.nn import functional
 
 from orchestrator.tools.nerf_child.grid import Grid, Rays
 
-MIN_COVERAGE = 0.01
-"""Minimum coverage of a pixel to compute the piece's own colour in it."""
-MAX_RAYS = 3_000_000
-"""Maximum number of training pixels, whose rays are kept in memory. If there are more, a random subset is used."""
+MIN_COVERAGE = 0.01  # minimum coverage of a pixel to compute the piece's own colour in it
+MAX_RAYS = 3_000_000  # maximum number of training pixels, to limit memory; of more, a random subset is used
 MASK_MARGIN = 16
 """Training pixels reach beyond the mask by up to a 16th of the photo's longer side, to show where the piece ends.
 

@@ -22,42 +22,28 @@ from orchestrator.tools.nerf_child.visual_hull import find_bounds, inside_hull, 
 
 CHECKPOINT_NAME = "checkpoint.pt"
 SAVE_INTERVAL_S = 20.0
-MIN_LEVEL_STEPS = 100
-"""Minimum number of steps at each resolution on a slow machine. With fewer, the field does not resemble the piece."""
-HULL_SIDE_PX = 384
-"""Maximum longer side of the masks for the initial visual hull."""
-HULL_SMOOTHING_VOXELS = 0.7
-"""Standard deviation of the filter that smooths the initial distance. Not tuned."""
-HULL_BAND_VOXELS = 2.0
-"""The first grid has values up to this distance outside the hull, and everywhere inside it. Not tuned."""
-HULL_MARGIN_VOXELS = 3
-"""Empty voxels around the hull."""
-SURFACE_BAND_VOXELS = 3.0
-"""Finer grids have values up to this distance on both sides of the surface. Not tuned."""
-FINAL_SHARPNESS = 6.0
-"""Sharpness of the surface at the end of the training, 1 / voxels."""
-GPU_RESOLUTION = 1.6
-"""Factor by which the resolution of the grid and the photos is higher with CUDA."""
-REGULARIZED_VALUES = 32768
-"""Number of random grid values that are regularised in each step."""
+MIN_LEVEL_STEPS = 100  # at each resolution on a slow machine; with fewer, the field does not resemble the piece
+HULL_SIDE_PX = 384  # maximum longer side of the masks for the initial visual hull
+HULL_SMOOTHING_VOXELS = 0.7  # standard deviation of the filter that smooths the initial distance; not tuned
+HULL_BAND_VOXELS = 2.0  # the first grid reaches this far outside the hull, and covers all of its inside; not tuned
+HULL_MARGIN_VOXELS = 3  # empty voxels around the hull
+SURFACE_BAND_VOXELS = 3.0  # finer grids have values up to this distance on both sides of the surface; not tuned
+FINAL_SHARPNESS = 6.0  # sharpness of the surface at the end of the training, 1 / voxels
+GPU_RESOLUTION = 1.6  # factor by which the resolution of the grid and the photos is higher with CUDA
+REGULARIZED_VALUES = 32768  # number of random grid values that are regularised in each step
 REGULARIZED_FEATURES = 4096
 
 COLOR_WEIGHT = 10.0
-HUBER_DELTA = 0.1
-"""Colour errors above this count linearly."""
+HUBER_DELTA = 0.1  # colour errors above this count linearly
 MASK_WEIGHT = 0.3
 """Weight of the cross entropy between rendered coverage and mask.
 
 Raised from 0.1, together with the wider margin in ``photos.MASK_MARGIN``. Not measured separately.
 """
-EIKONAL_WEIGHT = 0.02
-"""Weight of the deviation of the distance's gradient from length 1. Not tuned."""
-CURVATURE_WEIGHT = 0.05
-"""Weight of the squared Laplacian of the distance. Not tuned."""
-FEATURE_SMOOTHNESS_WEIGHT = 0.001
-"""Weight of the Laplacian of the features. Not tuned."""
-RATE_DECAY = 0.1
-"""Factor of the learning rates at the end of a level."""
+EIKONAL_WEIGHT = 0.02  # weight of the deviation of the distance's gradient from length 1; not tuned
+CURVATURE_WEIGHT = 0.05  # weight of the squared Laplacian of the distance; not tuned
+FEATURE_SMOOTHNESS_WEIGHT = 0.001  # weight of the Laplacian of the features; not tuned
+RATE_DECAY = 0.1  # factor of the learning rates at the end of a level
 
 
 @dataclass(frozen=True)

@@ -14,15 +14,11 @@ MAX_WRONG_MASKS = 0.05
 
 The values 0.04 and 0.08 were used before. Not measured separately.
 """
-MIN_FRAMED = 0.5
-"""Minimum share of the photos that have a point in their frame. Points in fewer frames are outside. Not tuned."""
+MIN_FRAMED = 0.5  # minimum share of the photos that frame a point; points in fewer photos are outside; not tuned
 BATCH_POINTS = 1 << 18
-SEARCH_CELLS = (48, 64)
-"""Cells along the longest side of the box in the two rounds of ``find_bounds``."""
-SEARCH_MARGIN = 1.1
-"""Radius of the sphere that is searched, relative to the largest silhouette."""
-SEARCH_MASK_GROWTH = 0.7
-"""Growth of the masks in the search, in voxels."""
+SEARCH_CELLS = (48, 64)  # cells along the longest side of the box in the two rounds of ``find_bounds``
+SEARCH_MARGIN = 1.1  # radius of the sphere that is searched, relative to the largest silhouette
+SEARCH_MASK_GROWTH = 0.7  # growth of the masks in the search, in voxels
 
 
 def inside_hull(photos: Photos, points: Tensor, mask_growth_px: float) -> Tensor:

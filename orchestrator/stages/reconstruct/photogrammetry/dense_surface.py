@@ -20,20 +20,14 @@ from orchestrator.geometry.mesh_cleanup import clean_mesh, flatten, simplify, sm
 from orchestrator.geometry.visual_hull import find_bounds, grid_over, hull_surface_points, measure_hull, silhouette_of
 from orchestrator.stages.reconstruct.photogrammetry.depth_fusion import extract_surface, fuse_depths
 from orchestrator.stages.reconstruct.photogrammetry.depth_maps import consistent_depths, depth_maps, select_neighbours
-from orchestrator.stages.reconstruct.photogrammetry.plane_sweep import StereoView
+from orchestrator.stages.reconstruct.photogrammetry.plane_sweep import StereoView, pixel_rays
 
-FLOOR_PERCENTILE = 5.0
-"""Percentile of the heights of the lowest visible points that becomes the floor. Not tuned."""
-HULL_POINTS = 5000
-"""Number of points on the hull that bound the depth search."""
-MIN_COMPONENT = 0.05
-"""Free components below this share of the piece's diagonal are errors of masks or depths. Not tuned."""
-SMOOTHING_ROUNDS = 4
-"""Rounds of smoothing, which removes the steps of the voxels. Not tuned."""
-FLATTENING_ROUNDS = 40
-"""Rounds of flattening. Raised from 20 to make plain surfaces flatter. Not measured separately."""
-DEPTH_TOLERANCE_VOXELS = 2
-"""How far the depths of two photos may differ and still confirm each other. Not tuned."""
+FLOOR_PERCENTILE = 5.0  # percentile of the heights of the lowest visible points that becomes the floor; not tuned
+HULL_POINTS = 5000  # number of points on the hull that bound the depth search
+MIN_COMPONENT = 0.05  # smaller free components, relative to the piece's diagonal, are errors; not tuned
+SMOOTHING_ROUNDS = 4  # rounds of smoothing, which removes the steps of the voxels; not tuned
+FLATTENING_ROUNDS = 40  # raised from 20 to make plain surfaces flatter; not measured separately
+DEPTH_TOLERANCE_VOXELS = 2  # how far the depths of two photos may differ and still confirm each other; not tuned
 
 
 @dataclass(frozen=True)
@@ -134,7 +128,6 @@ def _floor_height(views: Sequence[StereoView], depths: Sequence[FloatMap]) -> fl
         rows = known.shape[0] - 1 - known[::-1, columns].argmax(0)
         if not len(columns):
             continue
-        pixels = np.stack([columns + 0.5, rows + 0.5, np.ones(len(rows))], -1)
-        rays = pixels @ np.linalg.inv(view.camera.intrinsics).T @ view.camera.world_to_camera[:3, :3]
+        rays = pixel_rays(view.camera, columns, rows) @ view.camera.world_to_camera[:3, :3]
         heights.append(view.camera.position[1] + rays[:, 1] * depth[rows, columns])
     return float(np.percentile(np.concatenate(heights), FLOOR_PERCENTILE)) if heights else None

@@ -33,8 +33,7 @@ MIN_CARVING_VOXELS = 1.0
 
 Reduced from 2 when stereo began to prefer the hull on plain surfaces. Not measured separately.
 """
-FILTER_SIGMAS_VOXELS = (3.5, 1.2)
-"""Standard deviations of the filters that average the depths, from coarse to fine. Not tuned."""
+FILTER_SIGMAS_VOXELS = (3.5, 1.2)  # of the filters that average the depths, from coarse to fine; not tuned
 PRIOR_WEIGHT = 1.3
 """Number of photos that the hull, or the coarser level, outweighs.
 

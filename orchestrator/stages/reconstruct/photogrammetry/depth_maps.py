@@ -1,6 +1,7 @@
 """Computes a depth map for each photo by multi-view stereo, and removes depths that other photos contradict.
 
-Matching costs come from ``plane_sweep``, their minimisation from ``semi_global_matching``.
+Matching costs come from ``plane_sweep``. Semi-global matching (Hirschmüller 2008) minimises them under a smoothness
+constraint, which fills plain areas from their surroundings.
 """
 
 from __future__ import annotations
@@ -23,24 +24,22 @@ from orchestrator.stages.reconstruct.photogrammetry.plane_sweep import (
     StereoView,
     Volume,
     Window,
-    facing_plane_cost,
-    lower_by_horizontal_planes,
+    matching_cost,
+    pixel_rays,
 )
-from orchestrator.stages.reconstruct.photogrammetry.semi_global_matching import minimize
 
-MIN_ANGLE_DEG = 3.0
-"""Minimum angle between the lines of sight of two photos. A smaller angle determines depth poorly. Not tuned."""
-BEST_ANGLE_DEG = 14.0
-"""Neighbours are sorted by how close their angle is to this one. Not tuned."""
-MAX_ANGLE_DEG = 36.0
-"""At larger angles the photos look too different to match. Not tuned."""
-MAX_FORWARD_COSINE = 0.7
-"""Maximum cosine between baseline and line of sight: a camera that only stepped closer makes no pair. Not tuned."""
+MIN_ANGLE_DEG = 3.0  # between the lines of sight of two photos; smaller angles determine depth poorly; not tuned
+BEST_ANGLE_DEG = 14.0  # neighbours are sorted by how close their angle is to this one; not tuned
+MAX_ANGLE_DEG = 36.0  # at larger angles the photos look too different to match; not tuned
+MAX_FORWARD_COSINE = 0.7  # between baseline and line of sight; excludes cameras that only stepped closer; not tuned
 NEAR_BIAS = 0.012
-"""Cost added to the farthest depth, falling to 0 at the nearest.
+"""Cost added to the farthest depth, falling to 0 at the nearest. Not tuned.
 
-Where the photos are plain, it selects the nearest depth, which does not carve the hull. Not tuned.
+Where the photos are plain, it selects the nearest depth, which does not carve the hull.
 """
+STEP_COST = 0.03  # cost of neighbouring pixels whose depths differ by one label (P1 of the paper); not tuned
+JUMP_COST = 0.5  # cost of any larger difference (P2 of the paper); not tuned
+EDGE_GREY_LEVELS = 12.0  # gradient, in grey levels per pixel, at which a jump costs half; not tuned
 COST_WINDOW_PX = 9
 MAX_MEAN_COST = 0.25
 """Depths are kept only where the mean matching cost in a window of COST_WINDOW_PX is lower.
@@ -59,11 +58,7 @@ Depths are interpolated between labels, so the step may be larger than a pixel.
 
 
 def select_neighbours(cameras: Sequence[Camera], focus: Floats, count: int) -> list[list[int]]:
-    """Return for each camera the indices of up to ``count`` others to compare it with, best first.
-
-    Args:
-        focus: [3] the point that the cameras look at.
-    """
+    """Return for each camera, all of which look at ``focus``, the indices of up to ``count`` neighbours, best first."""
     to_camera = np.stack([camera.position - focus for camera in cameras])
     to_camera = to_camera / np.maximum(np.linalg.norm(to_camera, axis=1, keepdims=True), 1e-12)
     angle_deg = np.degrees(np.arccos(np.clip(to_camera @ to_camera.T, -1, 1)))
@@ -72,12 +67,10 @@ def select_neighbours(cameras: Sequence[Camera], focus: Floats, count: int) -> l
         candidates = []
         for b, other in enumerate(cameras):
             baseline = other.position - camera.position
-            length = float(np.linalg.norm(baseline))
-            if a == b or not MIN_ANGLE_DEG <= angle_deg[a, b] <= MAX_ANGLE_DEG:
-                continue
-            if abs(float(baseline @ (camera.forward + other.forward))) > 2 * MAX_FORWARD_COSINE * length:
-                continue
-            candidates.append((abs(np.log(angle_deg[a, b] / BEST_ANGLE_DEG)), b))
+            forward = abs(float(baseline @ (camera.forward + other.forward)))
+            is_sideways = forward <= 2 * MAX_FORWARD_COSINE * float(np.linalg.norm(baseline))
+            if a != b and MIN_ANGLE_DEG <= angle_deg[a, b] <= MAX_ANGLE_DEG and is_sideways:
+                candidates.append((abs(np.log(angle_deg[a, b] / BEST_ANGLE_DEG)), b))
         selected.append([b for _, b in sorted(candidates)[:count]])
     return selected
 
@@ -94,20 +87,19 @@ def depth_maps(
     Args:
         neighbours: for each view, the indices of the views to compare it with.
         hull_points: [P, 3] points on the visual hull; they bound the search.
-        max_labels: maximum number of depths that are distinguished.
     """
-    depths: list[FloatMap] = []
     with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
         jobs = [
             pool.submit(depth_map, view, [views[other] for other in others], hull_points, max_labels)
             for view, others in zip(views, neighbours, strict=True)
         ]
+        depths = []
         try:
             for done, job in enumerate(jobs):
                 progress(done / len(jobs), f"depth of photo {done + 1} of {len(jobs)}")
                 depths.append(job.result())
         finally:
-            pool.shutdown(wait=True, cancel_futures=True)
+            pool.shutdown(cancel_futures=True)
     return depths
 
 
@@ -116,15 +108,13 @@ def consistent_depths(
 ) -> list[FloatMap]:
     """Return the depths that at least one other view confirms and that no more views contradict than confirm.
 
-    Args:
-        tolerance: how far apart two views may see the same point, in world units.
+    Depths confirm each other if they differ by less than ``tolerance``, in world units.
     """
     filtered = []
     for number, (view, depth) in enumerate(zip(views, depths, strict=True)):
         rows, columns = np.nonzero(np.isfinite(depth))
-        camera = view.camera
-        rays = np.stack([columns + 0.5, rows + 0.5, np.ones(len(rows))], -1) @ np.linalg.inv(camera.intrinsics).T
-        points = (rays * depth[rows, columns, None]) @ camera.world_to_camera[:3, :3] + camera.position
+        in_camera = pixel_rays(view.camera, columns, rows) * depth[rows, columns, None]
+        points = in_camera @ view.camera.world_to_camera[:3, :3] + view.camera.position
         confirmed, contradicted = np.zeros(len(rows), int), np.zeros(len(rows), int)
         for other in neighbours[number]:
             pixels, expected = views[other].camera.project(points)
@@ -150,10 +140,9 @@ def depth_map(view: StereoView, others: Sequence[StereoView], hull_points: Float
     baseline = max(float(np.linalg.norm(other.camera.position - view.camera.position)) for other in others)
     labels = int((nearest - farthest) * baseline * view.camera.intrinsics[0, 0] / LABEL_STEP_PX)
     inverse_depths = np.linspace(farthest, nearest, int(np.clip(labels, MIN_LABELS, max_labels)))
-    cost = facing_plane_cost(view, others, window, inverse_depths)
-    lower_by_horizontal_planes(cost, view, others, window, inverse_depths, hull_points)
+    cost = matching_cost(view, others, window, inverse_depths, hull_points)
     cost += np.linspace(NEAR_BIAS, 0, len(inverse_depths), dtype=np.float32)
-    label, depth = minimize(cost, view, window, inverse_depths)
+    label, depth = _minimize(cost, view, window, inverse_depths)
     window.crop(result)[...] = _drop_uncertain(depth, label, cost, window.crop(view.mask))
     return result
 
@@ -165,3 +154,81 @@ def _drop_uncertain(depth: Floats, label: NDArray[np.int64], cost: Volume, mask:
     box = (COST_WINDOW_PX, COST_WINDOW_PX)
     cost_sum, count = (cv2.boxFilter(values, -1, box, normalize=False) for values in (label_cost * known, known))
     return np.where((known > 0) & (cost_sum < MAX_MEAN_COST * count), depth, np.nan).astype(np.float32)
+
+
+def _minimize(
+    cost: Volume, view: StereoView, window: Window, inverse_depths: Floats
+) -> tuple[NDArray[np.int64], Floats]:
+    """Return the label [H, W] with the least total cost and the depth [H, W], interpolated between labels.
+
+    Args:
+        cost: [H, W, D] in ``window`` at D inverse depths.
+    """
+    grey = window.crop(view.grey)
+    mask = (window.crop(view.mask) > 127).astype(np.float32)
+    total = np.zeros_like(cost)
+    for axis in (0, 1):
+        gradient = np.abs(np.diff(grey, axis=axis, prepend=grey.take([0], axis)))
+        jump_cost = (JUMP_COST / (1 + gradient / EDGE_GREY_LEVELS)).astype(np.float32)
+        for backward in (False, True):
+            # Views of the arrays with the direction of the paths along axis 0.
+            c, t, j, m = (np.moveaxis(array, axis, 0) for array in (cost, total, jump_cost, mask))
+            if backward:
+                c, t, m = c[::-1], t[::-1], m[::-1]
+                j = np.roll(j[::-1], 1, axis=0)
+            same_height = _same_height_labels(view, window, inverse_depths, backward) if axis == 0 else None
+            _add_path_costs(c, t, j, m, same_height)
+    label = total.argmin(2)
+    return label, _interpolate_depth(total, label, inverse_depths)
+
+
+def _interpolate_depth(total: Volume, label: NDArray[np.int64], inverse_depths: Floats) -> Floats:
+    """Return the depth [H, W] at the minimum of a parabola through the costs of the label and its neighbours."""
+    inner = np.clip(label, 1, len(inverse_depths) - 2)[..., None]
+    before, here, after = (np.take_along_axis(total, inner + step, 2)[..., 0] for step in (-1, 0, 1))
+    curvature = before - 2 * here + after
+    shift = np.where(curvature > 1e-9, np.clip((before - after) / (2 * np.maximum(curvature, 1e-9)), -0.5, 0.5), 0)
+    exact = np.where(label == inner[..., 0], inner[..., 0] + shift, label)
+    return np.asarray(1.0 / np.interp(exact, np.arange(len(inverse_depths)), inverse_depths))
+
+
+def _same_height_labels(view: StereoView, window: Window, inverse_depths: Floats, backward: bool) -> Floats:
+    """Return for each label the label at the same height in the previous row, [H, D].
+
+    The previous row is the one above, or the one below if ``backward``.
+    """
+    height_per_depth = window.rays(view.camera)[:, window.width // 2] @ view.camera.world_to_camera[:3, 1]
+    height_per_depth = height_per_depth[::-1, None] if backward else height_per_depth[:, None]
+    previous = np.roll(height_per_depth, 1, axis=0)
+    previous[0] = height_per_depth[0]
+    not_horizontal = np.abs(height_per_depth) > 1e-3
+    ratio = np.where(not_horizontal, previous / np.where(not_horizontal, height_per_depth, 1), np.inf)
+    return np.asarray((inverse_depths * ratio - inverse_depths[0]) / (inverse_depths[1] - inverse_depths[0]))
+
+
+def _add_path_costs(
+    cost: Volume, total: Volume, jump_cost: FloatMap, mask: FloatMap, same_height: Floats | None
+) -> None:
+    """Add the cost of the cheapest path along axis 0 to each point to ``total`` (Hirschmüller 2008, eq. 13).
+
+    A path continues at the same depth without cost, or at the same height if ``same_height`` [H, D] is given (labels in
+    the previous row; Scharstein et al. 2017, Semi-global matching with surface orientation priors). The latter follows
+    seats and tops.
+    """
+    path = cost[0] * mask[0][:, None]
+    total[0] += path
+    last = cost.shape[2] - 1
+    for row in range(1, len(cost)):
+        cheapest = path.min(1, keepdims=True)
+        arriving = np.minimum(path, cheapest + jump_cost[row][:, None])
+        arriving[:, 1:] = np.minimum(arriving[:, 1:], path[:, :-1] + STEP_COST)
+        arriving[:, :-1] = np.minimum(arriving[:, :-1], path[:, 1:] + STEP_COST)
+        if same_height is not None:
+            inside = np.flatnonzero((same_height[row] >= 0) & (same_height[row] <= last))
+            if len(inside):
+                low = np.minimum(same_height[row, inside].astype(np.int64), last - 1)
+                fraction = (same_height[row, inside] - low).astype(np.float32)
+                level_path = path[:, low] * (1 - fraction) + path[:, low + 1] * fraction
+                arriving[:, inside] = np.minimum(arriving[:, inside], level_path)
+        path = (cost[row] + (arriving - cheapest)) * mask[row][:, None]
+        total[row] += path

@@ -31,8 +31,7 @@ from orchestrator.stages.reconstruct.photogrammetry.dense_surface import (
 from orchestrator.stages.reconstruct.task import ReconstructTask
 
 POSES_END = 0.35
-SURFACE_END = 0.85
-"""Progress at the end of the phases. Texturing fills the rest."""
+SURFACE_END = 0.85  # of the progress; texturing fills the rest
 
 MIN_SILHOUETTE_OVERLAP = 0.5
 """Minimum overlap of the surface's silhouettes and the masks. Below it, the surface is not what the photos show.
