@@ -1,7 +1,5 @@
 """The running service: Triton, the stores, the durable jobs, the model rollout and the gRPC server."""
 
-from __future__ import annotations
-
 import asyncio
 import fcntl
 import json
@@ -43,7 +41,7 @@ def run(settings: Settings, announce: Callable[[str], None]) -> None:
         models = TritonModels(triton_url, timeout_s=settings.triton_timeout_s)
         model_records = ModelRecords(records.engine)
         follower = Follower(model_records, blobs, models, settings.executor_id)
-        rollout = Rollout(model_records, blobs, models, follower, settings.executor_id)
+        rollout = Rollout(follower)
         runner = Runner(Dependencies(settings, records, blobs, models))
         follower.start()
         runner.start()

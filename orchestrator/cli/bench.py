@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from contextlib import nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.table import Table
@@ -79,7 +79,11 @@ def models(
     from orchestrator.inference.profiles import Tuning
 
     names = [choice("MODEL", name, BENCHMARKED) for name in model or MODELS]
-    sides = [check_side(pixels) for pixels in side or [DEFAULT_SIDE]]
+    sides = side or [DEFAULT_SIDE]
+    for pixels in sides:
+        if pixels % SIDE_STEP or not SIDE_STEP <= pixels <= MAX_SIDE:
+            rule = f"it must be a multiple of {SIDE_STEP} from {SIDE_STEP} to {MAX_SIDE}"
+            raise InvalidInput("--side", f"{pixels} is not allowed; {rule}")
     concurrencies = [int(level) for level in parse_levels("--concurrency", concurrency, whole=True)]
     rates = parse_levels("--rate", rate, whole=False)
     if not concurrencies and not rates:
@@ -138,14 +142,6 @@ def parse_levels(option: str, text: str, *, whole: bool) -> list[float]:
     return levels
 
 
-def check_side(pixels: int) -> int:
-    """Return ``pixels``. Raises InvalidInput if the models do not accept images of this side."""
-    if pixels % SIDE_STEP or not SIDE_STEP <= pixels <= MAX_SIDE:
-        rule = f"it must be a multiple of {SIDE_STEP} from {SIDE_STEP} to {MAX_SIDE}"
-        raise InvalidInput("--side", f"{pixels} is not allowed; {rule}")
-    return pixels
-
-
 def sweep_table(points: Sequence[SweepPoint]) -> Table:
     """Return one row per point."""
     rows = Table(box=None, header_style="bold")
@@ -172,8 +168,8 @@ def write_csv(points: Sequence[SweepPoint], file: Path) -> None:
 def plot(points: Sequence[SweepPoint], file: Path) -> None:
     """Plot latency over throughput, one colour per model, version, side and batch size.
 
-    Filled markers are the median latency and hollow markers the 99th percentile. Circles are concurrencies, annotated
-    with their value, and diamonds are request rates. Raises FailedPrecondition if matplotlib is not installed.
+    Filled markers are median latencies, hollow markers 99th percentiles. Circles are concurrencies, with their values;
+    diamonds are request rates. Raises FailedPrecondition if matplotlib is not installed.
     """
     try:
         from matplotlib.figure import Figure
@@ -186,15 +182,14 @@ def plot(points: Sequence[SweepPoint], file: Path) -> None:
     for point in points:
         curves[_curve_name(point.plan)].append(point)
     for number, (name, curve) in enumerate(curves.items()):
-        color = f"C{number}"
         for mode, marker, line, label in (("concurrency", "o", "-", name), ("rate", "D", "", "at a steady rate")):
             shown = [point for point in curve if point.mode == mode]
             per_s = [point.measured.per_s for point in shown]
             median = [point.measured.p50_ms for point in shown]
             p99 = [point.measured.p99_ms for point in shown]
-            dotted = ":" if line else ""
-            axes.plot(per_s, median, marker=marker, linestyle=line, color=color, label=f"{label}: p50")
-            axes.plot(per_s, p99, marker=marker, linestyle=dotted, color=color, label="p99", markerfacecolor="white")
+            style: dict[str, Any] = {"marker": marker, "color": f"C{number}"}
+            axes.plot(per_s, median, linestyle=line, label=f"{label}: p50", **style)
+            axes.plot(per_s, p99, linestyle=":" if line else "", label="p99", markerfacecolor="white", **style)
             for point, x, y in zip(shown, per_s, median, strict=True) if mode == "concurrency" else ():
                 axes.annotate(f"{point.level:g}", (x, y), textcoords="offset points", xytext=(5, -11))
     axes.set(xlabel="images per second", ylabel="latency of a request, ms", ylim=(0, None), xlim=(0, None))

@@ -1,7 +1,5 @@
 """``heartwood cutout``."""
 
-from __future__ import annotations
-
 from typing import Annotated
 
 import typer

@@ -1,7 +1,5 @@
 """``heartwood demo``: stains demo photos, and makes a stained 3D model from an orbit of photos."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Annotated
 
@@ -23,14 +21,9 @@ from orchestrator.settings import PACKAGE
 DEMO_STAINS = ("natural-oak", "walnut", "cherry", "ebony")
 DEMO_PHOTOS = PACKAGE / "demo_photos"
 JPEG_QUALITY = 92
-MAPS = {
-    "Albedo": "albedo",
-    "Normal": "normal",
-    "Roughness": "roughness",
-    "Occlusion": "ambient_occlusion",
-    "Height": "height",
-}
-"""Names of the files of the texture maps, by their captions."""
+PHOTOS_HELP = "Photos to use instead of the demo photos."
+MAPS = ("albedo", "normal", "roughness", "ambient_occlusion", "height")
+"""The texture maps on the contact sheet. The caption is the last word of the name."""
 CHAIR_SIZE = reconstruct_pb2.Dimensions(height_m=0.95)
 CHAIR_FORMATS = [export.FORMATS[name] for name in ("glb", "usdz", "fbx")]
 CHAIR_PIPELINE = pipeline_pb2.PipelineOptions(
@@ -43,7 +36,7 @@ CHAIR_PIPELINE = pipeline_pb2.PipelineOptions(
 
 
 def demo(
-    photos: Annotated[list[Path] | None, existing_file(help="Photos to use instead.", metavar="[PHOTO…]")] = None,
+    photos: Annotated[list[Path] | None, existing_file(help=PHOTOS_HELP, metavar="[PHOTO…]")] = None,
     out: Out = DEFAULT_OUT,
 ) -> None:
     """Process the demo photos.
@@ -86,7 +79,7 @@ def make_contact_sheet(client: Heartwood, photo: Path, out: Path) -> Path:
         save(client, job.stain, folder / name)
         preview = _read(folder / name / "preview.png")
         stained.append(StainedPicture(STAINS[name].label, STAINS[name].color.hex, preview))
-    maps = {caption: _read(material / f"{name}.png") for caption, name in MAPS.items()}
+    maps = {name.split("_")[-1].capitalize(): _read(material / f"{name}.png") for name in MAPS}
     title = photo.stem.replace("-", " ").replace("_", " ").capitalize()
     overlay = _read(folder / "segment" / "overlay.png")
     sheet = contact_sheet(_read(material / "preview.png"), overlay, maps, stained, title)

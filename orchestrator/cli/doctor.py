@@ -1,7 +1,5 @@
 """``heartwood doctor``."""
 
-from __future__ import annotations
-
 import ctypes.util
 import importlib.util
 import os

@@ -1,7 +1,5 @@
 """``heartwood inspect``."""
 
-from __future__ import annotations
-
 import tempfile
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """The command line, ``heartwood``: the table of commands, and the group that runs them."""
 
-from __future__ import annotations
-
 from importlib import import_module
 from typing import Any, NamedTuple
 

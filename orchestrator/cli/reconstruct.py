@@ -1,7 +1,5 @@
 """``heartwood reconstruct``."""
 
-from __future__ import annotations
-
 from typing import Annotated
 
 import typer

@@ -1,7 +1,5 @@
 """``heartwood run``."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated

@@ -1,7 +1,5 @@
 """``heartwood stains``."""
 
-from __future__ import annotations
-
 from orchestrator.cli.terminal import console, plain_table, swatch
 from orchestrator.domain.stain_catalogue import STAINS
 

@@ -1,7 +1,5 @@
 """Manages the versions of the served models: ``Heartwood(…).models``."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Callable
 from contextlib import closing

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
+from pathlib import Path
 
 import grpc
 import pytest
@@ -37,6 +38,14 @@ def test_a_photo_is_downloaded_unchanged(client: Heartwood) -> None:
     assert asset.sha256 == hashlib.sha256(PHOTO).hexdigest()
     assert (asset.width, asset.height, asset.media_type) == (200, 150, "image/jpeg")
     assert asset.name == "x.jpg"
+
+
+def test_upload_reports_the_bytes_that_were_sent(client: Heartwood, tmp_path: Path) -> None:
+    photo = tmp_path / "photo.jpg"
+    photo.write_bytes(PHOTO)
+    sent: list[int] = []
+    client.upload([photo, photo], on_sent=sent.append)
+    assert sum(sent) == 2 * len(PHOTO)
 
 
 def test_a_download_can_start_at_an_offset(client: Heartwood) -> None:
