@@ -60,7 +60,6 @@ def write_private(file: Path, text: str) -> None:
     """Replace ``file`` atomically with a file that only its owner can read."""
     file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     scratch = file.with_name(f"{file.name}.{os.getpid()}.new")
-    descriptor = os.open(scratch, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "w") as opened:
-        opened.write(text)
+    scratch.touch(mode=0o600)
+    scratch.write_text(text)
     scratch.replace(file)

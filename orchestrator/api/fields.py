@@ -89,7 +89,7 @@ async def header_of(messages: AsyncIterator[Any]) -> Any:
 
 
 async def chunks_of(messages: AsyncIterator[Any], size_bytes: int) -> AsyncIterator[bytes]:
-    """Yield the data of the chunks after the header, in order. Their total is checked unless ``size_bytes`` is 0."""
+    """Yield the chunks after the header, which must be in order and have ``size_bytes`` in total (0: not checked)."""
     size = 0
     async for message in messages:
         if message.WhichOneof("part") != "chunk":

@@ -41,7 +41,7 @@ class Server:
         reflection.enable_server_reflection((*SERVICES, health.SERVICE_NAME, reflection.SERVICE_NAME), self._grpc)
 
     async def start(self) -> int:
-        """Listen and return the port. Raises FailedPrecondition if this fails, or is neither loopback nor TLS."""
+        """Listen and return the port. Raises FailedPrecondition if the address is taken, or public without TLS."""
         settings = self._settings
         host = settings.listen.rpartition(":")[0].strip("[]")
         credentials = _credentials(settings)

@@ -55,8 +55,8 @@ class JobService:
                 self.runner.enqueue(job)
                 return job
         if job.fingerprint != request.fingerprint:
-            used = f"request_id {request.request_id!r} was used for another request, job {job.id}"
-            raise AlreadyExists(used, job=job.id)
+            used_by = f"request_id {request.request_id!r} was used for another request, job {job.id}"
+            raise AlreadyExists(used_by, job=job.id)
         return job
 
     def get(self, tenant: str, job_id: str) -> JobRecord:

@@ -208,8 +208,8 @@ class PhotoStep:
         self, name: str, inputs: tuple[Any, ...], kind: type[Cached[Facts]], make: Callable[[], Cached[Facts]]
     ) -> Cached[Facts]:
         """Like ``Step.cached``, for a value ``name`` that depends on this photo and these ``inputs``."""
-        sha256 = self.asset.sha256
-        return self.step.cached(digest(name, PHOTO_REVISION, sha256, *inputs), [sha256], kind, make)
+        photo = self.asset.sha256
+        return self.step.cached(digest(name, PHOTO_REVISION, photo, *inputs), [photo], kind, make)
 
     def store_images(
         self, images: Mapping[str, Image | NDArray[np.uint16] | None], format: ImageFormat, field: str

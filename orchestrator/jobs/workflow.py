@@ -76,8 +76,7 @@ class JobWorkflow(DBOSConfiguredInstance):
     def _succeed(self, job_id: str, plan: list[PlannedStage], results: Mapping[str, Any]) -> None:
         """RUNNING → SUCCEEDED."""
         shutil.rmtree(self.dependencies.work_folder(job_id), ignore_errors=True)
-        requested = [planned.stage.name for planned in plan if planned.requested]
-        result = {name: to_json(results[name]) for name in requested}
+        result = {planned.stage.name: to_json(results[planned.stage.name]) for planned in plan if planned.requested}
         cost = sum((planned.stage.cost(results[planned.stage.name]) for planned in plan), DetectorCost())
         end: JobChange = {"state": JobState.SUCCEEDED, "end_time": datetime.now(UTC), "result": result, "cost": cost}
         end |= {"fraction": 1.0, "stage": "done", "message": "done"}
