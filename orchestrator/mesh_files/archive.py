@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import io
+import re
 import stat
 import struct
 import zipfile
 import zlib
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from orchestrator.mesh_files.limits import MAX_UNPACKED_BYTES, InvalidMeshFile, quoted
-from orchestrator.mesh_files.references import path_problem
 
 MAX_ENTRIES = 2000
 """Maximum number of entries. A 3D model with its textures has at most some hundred files."""
@@ -23,25 +23,26 @@ RATIO_FREE_BYTES = 1 << 20
 MAX_NAME_BYTES = 512
 """Maximum length of an entry's name in UTF-8."""
 ARCHIVE_EXTENSIONS = ("zip", "7z", "rar", "gz", "tgz", "bz2", "xz", "tar", "usdz", "jar")
-ARCHIVE_SIGNATURES = (b"PK\x03\x04", b"7z\xbc\xaf", b"Rar!", b"\x1f\x8b\x08", b"\xfd7zXZ", b"BZh")
+ARCHIVE_SIGNATURES = (b"PK\x03\x04", b"7z\xbc\xaf", b"Rar!", b"\x1f\x8b", b"\xfd7zXZ", b"BZh")
 END_SIGNATURE = b"PK\x05\x06"
 END_SIZE = 22
 """Size of the end record without its comment."""
 MAX_COMMENT_BYTES = 65535
+ZIP64_LOCATOR_SIZE = 20
 LOCAL_SIGNATURE = b"PK\x03\x04"
 LOCAL_SIZE = 30
 """Size of a local header without its name and extra field."""
 ENCRYPTION_FLAGS = 0x2041
 """Encrypted, strongly encrypted, or with a masked header."""
-SYSTEM_FILES = ("desktop.ini", "Thumbs.db")
-MACOS_FOLDER = "__MACOSX/"
+SYSTEM_FILE = re.compile(r"__MACOSX/.*|(?:.*/)?(?:desktop\.ini|Thumbs\.db|\._[^/]*)", re.DOTALL)
+SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]*:")
 
 
 class Archive:
     """The entries of a zip. Every entry is a plain file or a folder, stored or deflated, with a unique relative name.
 
-    Args:
-        data: the file.
+    Attributes:
+        data_offsets: where the data of each entry begins, by name.
 
     Raises:
         InvalidMeshFile: the zip is damaged, encrypted or too large once unpacked, or an entry is not allowed.
@@ -52,19 +53,18 @@ class Archive:
         try:
             self._zip = zipfile.ZipFile(io.BytesIO(data))
         except (zipfile.BadZipFile, NotImplementedError, ValueError, struct.error, EOFError, OSError) as error:
-            raise InvalidMeshFile(
-                f"the archive is damaged: its directory cannot be read ({type(error).__name__})"
-            ) from None
+            problem = f"its directory cannot be read ({type(error).__name__})"
+            raise InvalidMeshFile(f"the archive is damaged: {problem}") from None
         infos = self._zip.infolist()
         if len(infos) > MAX_ENTRIES:
             raise InvalidMeshFile(f"the archive has {len(infos)} entries; at most {MAX_ENTRIES} are allowed")
-        self.entries: dict[str, zipfile.ZipInfo] = {}
+        self._entries: dict[str, zipfile.ZipInfo] = {}
         for info in infos:
             _check_entry(info)
             name = info.filename.removesuffix("/")
-            if name in self.entries:
+            if name in self._entries:
                 raise InvalidMeshFile(f"the archive has two entries named {quoted(name)}; names must be unique")
-            self.entries[name] = info
+            self._entries[name] = info
         self._check_folders()
         unpacked = sum(info.file_size for info in infos)
         if unpacked > MAX_UNPACKED_BYTES:
@@ -73,11 +73,11 @@ class Archive:
 
     def files(self) -> list[str]:
         """The names of all entries that are files, in the order of the directory."""
-        return [name for name, info in self.entries.items() if not info.is_dir()]
+        return [name for name, info in self._entries.items() if not info.is_dir()]
 
     def files_with(self, *extensions: str) -> list[str]:
         """The files with one of ``extensions`` (lower case, no dot). Files that operating systems add are left out."""
-        return [name for name in self.files() if extension(name) in extensions and not _is_system_file(name)]
+        return [name for name in self.files() if extension(name) in extensions and not SYSTEM_FILE.fullmatch(name)]
 
     def read(self, name: str) -> bytes:
         """Unpack one file.
@@ -87,7 +87,7 @@ class Archive:
         Raises:
             InvalidMeshFile: the entry is damaged, has another size than declared, or is an archive.
         """
-        info = self.entries[name]
+        info = self._entries[name]
         try:
             with self._zip.open(info) as file:
                 data = file.read(info.file_size + 1)
@@ -108,12 +108,11 @@ class Archive:
 
     def _check_folders(self) -> None:
         """Stop an entry that lies inside another entry that is a file: unpacking it would fail or follow a link."""
-        for name in self.entries:
-            for parent in (name[:at] for at, character in enumerate(name) if character == "/"):
-                if parent in self.entries and not self.entries[parent].is_dir():
-                    raise InvalidMeshFile(
-                        f"entry {quoted(name)} of the archive lies in another one that is a file, not a folder"
-                    )
+        files = set(self.files())
+        for name in self._entries:
+            if not files.isdisjoint(str(parent) for parent in PurePosixPath(name).parents):
+                problem = "lies in another one that is a file, not a folder"
+                raise InvalidMeshFile(f"entry {quoted(name)} of the archive {problem}")
 
 
 def extension(name: str) -> str:
@@ -121,9 +120,20 @@ def extension(name: str) -> str:
     return name.rpartition("/")[2].rpartition(".")[2].lower() if "." in name else ""
 
 
-def _is_system_file(name: str) -> bool:
-    base = name.rpartition("/")[2]
-    return name.startswith(MACOS_FOLDER) or base in SYSTEM_FILES or base.startswith("._")
+def path_problem(path: str) -> str:
+    """Return the rule that ``path`` violates; empty for a relative path that stays in its folder.
+
+    Stops path traversal: a file that makes a reader open files of the host or of the network.
+    """
+    problems = {
+        "has a control character": any(ord(character) < 32 or ord(character) == 127 for character in path),
+        "has a backslash": "\\" in path,
+        "names a host": path.startswith("//"),
+        "is absolute": path.startswith("/"),
+        "has a scheme or a drive": SCHEME.match(path),
+        "leaves its folder with ..": ".." in path.split("/"),
+    }
+    return next((problem for problem, is_violated in problems.items() if is_violated), "")
 
 
 def _check_end_record(data: bytes) -> None:
@@ -132,13 +142,11 @@ def _check_end_record(data: bytes) -> None:
     if at < 0 or len(data) - at < END_SIZE:
         raise InvalidMeshFile("the archive is cut short: it has no directory at its end")
     disk, first_disk, disk_entries, entries, size, offset, comment = struct.unpack_from("<HHHHIIH", data, at + 4)
-    is_zip64 = data[at - 20 : at - 16] == b"PK\x06\x07"
-    if is_zip64 or 0xFFFF in (disk_entries, entries) or 0xFFFFFFFF in (size, offset):
+    if data[at - ZIP64_LOCATOR_SIZE : at].startswith(b"PK\x06\x07"):
         raise InvalidMeshFile("the archive is a Zip64, which is not allowed; save it as a plain zip")
     if entries > MAX_ENTRIES or size > MAX_DIRECTORY_BYTES:
-        raise InvalidMeshFile(
-            f"the archive has {entries} entries in {size} bytes; at most {MAX_ENTRIES} entries are allowed"
-        )
+        found = f"{entries} entries in {size} bytes"
+        raise InvalidMeshFile(f"the archive has {found}; at most {MAX_ENTRIES} entries are allowed")
     has_gaps = at + END_SIZE + comment != len(data) or offset + size != at
     if has_gaps or disk or first_disk or disk_entries != entries:
         raise InvalidMeshFile("the archive is damaged: its directory is not where its end record points to")
@@ -146,29 +154,29 @@ def _check_end_record(data: bytes) -> None:
 
 def _check_entry(info: zipfile.ZipInfo) -> None:
     """Stop names that lead outside the folder, links, devices, encryption, zip bombs and nested archives."""
-    name = info.filename
-    if "\0" in info.orig_filename:
-        raise InvalidMeshFile(f"entry {quoted(info.orig_filename)} of the archive has a NUL in its name")
-    if problem := _name_problem(name):
-        raise InvalidMeshFile(f"the entry name {quoted(name)} {problem}; names must stay inside the archive")
+    name, packed, unpacked = info.filename, info.compress_size, info.file_size
     kind = stat.S_IFMT(info.external_attr >> 16)
-    if kind == stat.S_IFLNK:
-        raise InvalidMeshFile(f"entry {quoted(name)} of the archive is a symlink; allowed are plain files")
-    if kind not in (0, stat.S_IFREG, stat.S_IFDIR):
-        raise InvalidMeshFile(f"entry {quoted(name)} of the archive is a device or a pipe; allowed are plain files")
-    if info.flag_bits & ENCRYPTION_FLAGS:
-        raise InvalidMeshFile(f"entry {quoted(name)} of the archive is encrypted, which is not allowed")
-    if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-        raise InvalidMeshFile(
-            f"entry {quoted(name)} is compressed by method {info.compress_type}; allowed are stored and deflate"
-        )
-    if info.file_size > RATIO_FREE_BYTES and info.file_size > MAX_RATIO * info.compress_size:
-        raise InvalidMeshFile(
-            f"entry {quoted(name)} unpacks {info.compress_size} bytes to {info.file_size}; "
-            f"at most {MAX_RATIO} times as many are allowed"
-        )
-    if extension(name) in ARCHIVE_EXTENSIONS:
-        raise InvalidMeshFile(f"entry {quoted(name)} is an archive itself, which is not allowed")
+    method = info.compress_type
+    name_problem = _name_problem(name)
+    problems = {
+        "has a NUL in its name": "\0" in info.orig_filename,
+        f"has a name that {name_problem}; names must stay inside the archive": name_problem,
+        "is a symlink; allowed are plain files": kind == stat.S_IFLNK,
+        "is a device or a pipe; allowed are plain files": kind not in (0, stat.S_IFREG, stat.S_IFDIR, stat.S_IFLNK),
+        "is encrypted, which is not allowed": info.flag_bits & ENCRYPTION_FLAGS,
+        f"is compressed by method {method}; allowed are stored and deflate": method
+        not in (
+            zipfile.ZIP_STORED,
+            zipfile.ZIP_DEFLATED,
+        ),
+        f"unpacks {packed} bytes to {unpacked}; at most {MAX_RATIO} times as many are allowed": (
+            unpacked > max(RATIO_FREE_BYTES, MAX_RATIO * packed)
+        ),
+        "is an archive itself, which is not allowed": extension(name) in ARCHIVE_EXTENSIONS,
+    }
+    for problem, is_violated in problems.items():
+        if is_violated:
+            raise InvalidMeshFile(f"entry {quoted(info.orig_filename)} of the archive {problem}")
 
 
 def _name_problem(name: str) -> str:
@@ -176,9 +184,7 @@ def _name_problem(name: str) -> str:
         return problem
     if any(part in ("", ".") or part != part.strip() for part in name.removesuffix("/").split("/")):
         return "has an empty part, a dot or a blank at an end"
-    if len(name.encode("utf-8", "replace")) > MAX_NAME_BYTES:
-        return f"is longer than {MAX_NAME_BYTES} bytes"
-    return ""
+    return f"is longer than {MAX_NAME_BYTES} bytes" if len(name.encode("utf-8", "replace")) > MAX_NAME_BYTES else ""
 
 
 def _data_offsets(data: bytes, infos: list[zipfile.ZipInfo]) -> dict[str, int]:
@@ -195,9 +201,8 @@ def _data_offsets(data: bytes, infos: list[zipfile.ZipInfo]) -> dict[str, int]:
         name_size, extra_size = struct.unpack_from("<HH", data, at + 26)
         start = at + LOCAL_SIZE + name_size + extra_size
         if at < end or start + info.compress_size > len(data):
-            raise InvalidMeshFile(
-                f"entry {quoted(info.filename)} of the archive overlaps another one or the end of the file"
-            )
+            problem = "overlaps another one or the end of the file"
+            raise InvalidMeshFile(f"entry {quoted(info.filename)} of the archive {problem}")
         end = start + info.compress_size
         offsets[info.filename.removesuffix("/")] = start
     return offsets

@@ -11,13 +11,10 @@ from pathlib import Path
 from orchestrator.domain.export import MEDIA_TYPES, ZIP, MeshFormat
 from orchestrator.domain.limits import Limits
 from orchestrator.errors import InvalidInput
-from orchestrator.mesh_files.fbx import check_fbx
+from orchestrator.mesh_files.blender_formats import check_fbx, check_obj, check_ply, check_stl
 from orchestrator.mesh_files.gltf import check_gltf
-from orchestrator.mesh_files.limits import MAX_BYTES, InvalidMeshFile, check_triangles
+from orchestrator.mesh_files.limits import MAX_BYTES, InvalidMeshFile, check_count
 from orchestrator.mesh_files.mesh_file import MeshFile, open_mesh_file
-from orchestrator.mesh_files.obj import check_obj
-from orchestrator.mesh_files.ply import check_ply
-from orchestrator.mesh_files.stl import check_stl
 from orchestrator.mesh_files.usdz import check_usdz
 from orchestrator.tools.mesh_readers import read_mesh
 
@@ -83,7 +80,7 @@ def check_mesh(data: bytes, filename: str, field: str, *, blender: str = "") -> 
             folder = Path(scratch)
             path = mesh.write(folder / "upload")
             contents = read_mesh(path, mesh.format, folder, blender=blender, limits=READER_LIMITS)
-        check_triangles(contents.triangles)
+        check_count(contents.triangles, "triangles")
     except InvalidMeshFile as error:
         raise InvalidInput(field, str(error)) from None
     media_type = ZIP if mesh.main else MEDIA_TYPES[mesh.format]

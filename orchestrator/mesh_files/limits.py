@@ -8,6 +8,7 @@ MAX_TRIANGLES = 5_000_000
 """Maximum triangle count. Blender needs about 1 KB of memory for each triangle: 5 GB at the limit."""
 MAX_VERTICES = 3 * MAX_TRIANGLES
 """Maximum vertex count: that of ``MAX_TRIANGLES`` triangles that share no vertex."""
+MAX_COUNTS = {"triangles": MAX_TRIANGLES, "vertices": MAX_VERTICES}
 MAX_UNPACKED_BYTES = 500 << 20
 """Maximum size of all entries of an archive together, once unpacked."""
 MAX_COORDINATE = 1e9
@@ -32,22 +33,7 @@ def printable(text: str) -> str:
     return "".join(character if character.isprintable() else "?" for character in text[:MAX_NAME])
 
 
-def check_triangles(count: int) -> None:
-    """Stop a file whose counts alone make a reader allocate gigabytes.
-
-    Raises:
-        InvalidMeshFile: there are more than MAX_TRIANGLES.
-    """
-    if count > MAX_TRIANGLES:
-        raise InvalidMeshFile(f"{count} triangles are too many; at most {MAX_TRIANGLES} are allowed: simplify the mesh")
-
-
-def check_vertices(count: int) -> None:
-    """As ``check_triangles``, for vertices."""
-    if count > MAX_VERTICES:
-        raise InvalidMeshFile(f"{count} vertices are too many; at most {MAX_VERTICES} are allowed: simplify the mesh")
-
-
-def empty_scene(reason: str) -> InvalidMeshFile:
-    """The error for a file without any triangle."""
-    return InvalidMeshFile(f"the scene is empty: {reason}; a 3D model needs at least one triangle")
+def check_count(count: int, kind: str) -> None:
+    """Raise InvalidMeshFile if there are more ``triangles`` or ``vertices`` than a reader has memory for."""
+    if count > MAX_COUNTS[kind]:
+        raise InvalidMeshFile(f"{count} {kind} are too many; at most {MAX_COUNTS[kind]} are allowed: simplify the mesh")

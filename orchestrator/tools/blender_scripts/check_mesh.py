@@ -37,7 +37,7 @@ def import_mesh(path: str, format: str) -> None:
     elif format == "stl":
         operators.stl_import(filepath=path, use_mesh_validate=False)
     elif format == "ply":
-        operators.ply_import(filepath=path)  # always validates; mesh_files.ply checks the coordinates
+        operators.ply_import(filepath=path)  # always validates; a text was checked for words that are not numbers
     elif "fbx_import" in dir(operators):
         operators.fbx_import(filepath=path, use_anim=False, validate_meshes=False)
     else:  # before Blender 4.5 an add-on

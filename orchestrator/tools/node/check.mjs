@@ -11,8 +11,9 @@ import validator from 'gltf-validator';
 import { InvalidInput, defaultScene, openIO, placedMeshes, readDocument, run, transformPoint } from './document.mjs';
 
 const CONTAINER_ISSUES = [
-  'GLB_CHUNK_TOO_BIG', 'GLB_DUPLICATE_CHUNK', 'GLB_UNEXPECTED_BIN_CHUNK', 'GLB_UNEXPECTED_END_OF_CHUNK_DATA', 'INVALID_JSON',
-  'IO_ERROR',
+  'GLB_CHUNK_TOO_BIG', 'GLB_DUPLICATE_CHUNK', 'GLB_EXTRA_DATA', 'GLB_INVALID_VERSION', 'GLB_LENGTH_MISMATCH',
+  'GLB_LENGTH_TOO_SMALL', 'GLB_UNEXPECTED_BIN_CHUNK', 'GLB_UNEXPECTED_END_OF_CHUNK_DATA', 'GLB_UNEXPECTED_END_OF_CHUNK_HEADER',
+  'GLB_UNEXPECTED_END_OF_HEADER', 'GLB_UNEXPECTED_FIRST_CHUNK', 'INVALID_JSON', 'IO_ERROR',
 ];
 const SCHEMA_ISSUES = [
   'ARRAY_LENGTH_NOT_IN_LIST', 'ARRAY_TYPE_MISMATCH', 'DUPLICATE_ELEMENTS', 'INVALID_INDEX', 'ONE_OF_MISMATCH', 'TYPE_MISMATCH',
@@ -44,6 +45,7 @@ const INVALID_AT = [
   [POSITION_ISSUES, /\/attributes\/POSITION$/],
 ];
 const MAX_ISSUES = 1000;
+const MAX_NODE_DEPTH = 100;
 const IMAGE_TYPES = ['image/png', 'image/jpeg', 'image/webp', 'image/ktx2'];
 const TRIANGLES = 4;
 const TRIANGLE_FAN = 6;
@@ -52,6 +54,7 @@ const NEEDED = 'a 3D model needs at least one triangle';
 await run(async (job) => {
   await validate(job.source);
   const document = await readDocument(await openIO(), job.source);
+  checkNodes(document);
   checkNames(document);
   checkTextures(document, job);
   const triangles = checkScene(document, job);
@@ -81,6 +84,15 @@ async function validate(source) {
 
 function isInvalid({ code, pointer }) {
   return INVALID_AT.some(([codes, places]) => codes.includes(code) && places.test(pointer ?? ''));
+}
+
+/** Deep chains of nodes overflow the stack of readers that walk them recursively. */
+function checkNodes(document) {
+  for (const node of document.getRoot().listNodes()) {
+    let depth = 0;
+    for (let parent = node; parent && depth <= MAX_NODE_DEPTH; parent = parent.getParentNode()) depth++;
+    if (depth > MAX_NODE_DEPTH) reject(`the nodes are nested more than ${MAX_NODE_DEPTH} deep, the most that is allowed`);
+  }
 }
 
 /** Tools print names, and their wrappers read that output line by line. */

@@ -1,0 +1,134 @@
+"""Checks OBJ, STL, PLY and FBX for counts, paths and defects on which Blender's importers do not stop with an error."""
+
+from __future__ import annotations
+
+import re
+
+from orchestrator.mesh_files.archive import path_problem
+from orchestrator.mesh_files.limits import InvalidMeshFile, check_count, quoted
+from orchestrator.mesh_files.mesh_file import MeshFile, binary_stl_size, is_text
+from orchestrator.mesh_files.textures import TEXTURE_EXTENSIONS, check_textures
+
+MAX_LINE_BYTES = 64 << 10
+"""Maximum length of a line of an OBJ or MTL: a polygon of some thousand corners. No exporter writes longer lines."""
+LONG_LINE = re.compile(rb"\n[^\n]{%d}" % (MAX_LINE_BYTES + 1))
+NUMBER = rb"[ \t]+[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?"
+BAD_VERTEX = re.compile(rb"\n[ \t]*((?:v|vertex)(?!%s%s%s(?:\s|\Z))[ \t][^\n]*)" % (NUMBER, NUMBER, NUMBER))
+"""A line of an OBJ or a text STL with a vertex of less than three numbers."""
+LIBRARY = re.compile(rb"\n[ \t]*(mtllib)[ \t]([^\n]*)")
+TEXTURE = re.compile(rb"\n[ \t]*(map_\w+|bump|disp|decal|refl|norm)[ \t]+([^\n]+)", re.IGNORECASE)
+TEXTURE_OPTION = re.compile(r"\s*-(?:(?:o|s|t)(?:\s+[-+.\deE]+){1,3}|mm(?:\s+[-+.\deE]+){2}|[a-zA-Z]+\s+[^\s]+)\s+")
+"""An option before the path of a texture, such as ``-s 1 1 1``."""
+MAX_PLY_HEADER_BYTES = 64 << 10
+PLY_HEADER_END = re.compile(rb"(?:^|[\r\n])end_header[ \t]*(?:\r\n|\n|\r)")
+PLY_INTEGER = "u?(?:char|short|int)|u?int(?:8|16|32)"
+PLY_TYPE = f"{PLY_INTEGER}|float(?:32|64)?|double"
+PLY_HEADER_LINE = re.compile(
+    rf"(?:comment|obj_info)\b.*|format (?:ascii|binary_(?:little|big)_endian) \S+|element \S+ \d{{1,12}}"
+    rf"|property (?:{PLY_TYPE}) \S+|property list (?:{PLY_INTEGER}) (?:{PLY_TYPE}) \S+|"
+)
+NOT_A_NUMBER = re.compile(rb"[^\s]*[^-+.\deE\s][^\s]*")
+FBX_VERSION_AT = 23
+MIN_FBX_VERSION = 7100
+
+
+def check_obj(mesh: MeshFile) -> None:
+    """Check an OBJ, and all MTL files and textures beside it.
+
+    Stops path traversal, coordinates that Blender reads as 0, and textures of a few kilobytes that decode to gigabytes.
+
+    Raises:
+        InvalidMeshFile: it is not text, has too many lines of a kind, or refers to a file outside the upload.
+    """
+    text = _lines(mesh.data, "OBJ")
+    check_count(text.count(b"\nv "), "vertices")
+    check_count(text.count(b"\nf "), "triangles")
+    _check_vertices(text, "OBJ")
+    _check_paths(text, LIBRARY)
+    if mesh.archive is not None:
+        for name in mesh.archive.files_with("mtl"):
+            _check_paths(_lines(mesh.archive.read(name), "MTL"), TEXTURE)
+        check_textures(mesh.archive, mesh.archive.files_with(*TEXTURE_EXTENSIONS))
+
+
+def check_stl(mesh: MeshFile) -> None:
+    """Stop a facet count that does not fit the size, which Blender reads as an empty scene.
+
+    Raises:
+        InvalidMeshFile: the size or a vertex is wrong.
+    """
+    size, declared = len(mesh.data), binary_stl_size(mesh.data)
+    if size != declared and mesh.data.lstrip().startswith(b"solid") and is_text(mesh.data):
+        _check_vertices(_lines(mesh.data, "STL"), "STL")
+    elif size != declared:
+        count = int.from_bytes(mesh.data[80:84], "little")
+        raise InvalidMeshFile(f"the STL declares {count} triangles, which need {declared} bytes; it has {size}")
+
+
+def check_fbx(mesh: MeshFile) -> None:
+    """Stop versions that Blender reads as an empty scene, and large textures: any of them may be referred to.
+
+    Raises:
+        InvalidMeshFile: the version is not supported, or a texture is too large.
+    """
+    version = int.from_bytes(mesh.data[FBX_VERSION_AT : FBX_VERSION_AT + 4], "little")
+    if version < MIN_FBX_VERSION:
+        raise InvalidMeshFile(f"the FBX is of version {version}; the oldest that is allowed is {MIN_FBX_VERSION}")
+    if mesh.archive is not None:
+        check_textures(mesh.archive, mesh.archive.files_with(*TEXTURE_EXTENSIONS))
+
+
+def check_ply(mesh: MeshFile) -> None:
+    """Check the header of a PLY (Turk, "The PLY polygon file format", 1994), and the words of a text body.
+
+    Stops counts that crash Blender or exhaust the memory, and properties and words that Blender reads as 0.
+
+    Raises:
+        InvalidMeshFile: the header has an unknown line or declares too much, or a word of the body is not a number.
+    """
+    end = PLY_HEADER_END.search(mesh.data[:MAX_PLY_HEADER_BYTES])
+    if end is None:
+        raise InvalidMeshFile(f"the PLY's header has no end_header in its first {MAX_PLY_HEADER_BYTES} bytes")
+    lines = [" ".join(line.split()) for line in mesh.data[: end.start()].decode("ascii", "replace").splitlines()[1:]]
+    element = ""
+    for line in lines:
+        if not PLY_HEADER_LINE.fullmatch(line) or (line.startswith("property list") and element != "face"):
+            rule = (
+                "formats are ascii, binary_little_endian and binary_big_endian; "
+                "only faces may have lists, which are counted in integers"
+            )
+            raise InvalidMeshFile(f"the PLY's header has the line {quoted(line)}, which is not allowed; {rule}")
+        if line.startswith("element "):
+            _, element, count = line.split()
+            check_count(int(count), "triangles" if element == "face" else "vertices")
+    is_ascii = any(line.startswith("format ascii") for line in lines)
+    if is_ascii and (word := NOT_A_NUMBER.search(mesh.data, end.end())):
+        raise InvalidMeshFile(f"the PLY has {quoted(word[0][:80].decode('utf-8', 'replace'))} in place of a number")
+
+
+def _lines(data: bytes, name: str) -> bytes:
+    """Return the lines of a text, each after a ``\\n``. Continued lines are joined."""
+    if not is_text(data):
+        raise InvalidMeshFile(f"the {name} isn't text: it has NUL bytes")
+    text = b"\n" + re.sub(rb"\\\r?\n", b" ", data).replace(b"\r", b"\n")
+    if LONG_LINE.search(text):
+        raise InvalidMeshFile(f"a line of the {name} has more than {MAX_LINE_BYTES} bytes, the most that is allowed")
+    return text
+
+
+def _check_vertices(text: bytes, name: str) -> None:
+    if match := BAD_VERTEX.search(text):
+        line = match[1].decode("utf-8", "replace")
+        raise InvalidMeshFile(f"a line of the {name} is {quoted(line)}; a vertex needs three numbers")
+
+
+def _check_paths(text: bytes, pattern: re.Pattern[bytes]) -> None:
+    """Check the paths of ``mtllib`` and of the textures of an MTL. Windows separators count as ``/``."""
+    for keyword, value in set(pattern.findall(text)):
+        path = value.decode("utf-8", "replace").strip()
+        while pattern is TEXTURE and (option := TEXTURE_OPTION.match(path)):
+            path = path[option.end() :]
+        path = path.strip().strip('"').replace("\\", "/")
+        if problem := path_problem(path):
+            rule = "allowed are paths inside the archive"
+            raise InvalidMeshFile(f"the path {quoted(path)} of {keyword.decode()} {problem}; {rule}")
