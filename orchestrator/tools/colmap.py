@@ -17,15 +17,13 @@ from orchestrator.errors import ToolFailed
 from orchestrator.tools.child_process import run_child
 from orchestrator.tools.program import read_progress
 
+# Pairs with fewer verified matches are reported as overlapping too little. By default, COLMAP needs 15 verified matches
+# to use a pair and 30 to place a photo.
 MIN_MATCHES = 30
-"""Pairs with fewer verified matches are reported as overlapping too little.
-
-By default, COLMAP needs 15 verified matches to use a pair and 30 to place a photo.
-"""
 MAX_WEAK_PAIRS = 5  # maximum number of pairs named in one message
 COUNTER = re.compile(r"\[(\d+)/(\d+)(?:,[^\]]*)?\]")
+# Text before COLMAP's own counters, and the range of the total progress and the message for each.
 COLMAP_PHASES = {"Processed file": (0.05, 0.3, "finding features"), "Processing": (0.3, 0.6, "matching photos")}
-"""Text before COLMAP's own counters, and the range of the total progress and the message for each."""
 
 
 @dataclass(frozen=True)

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
-from dataclasses import field as dataclass_field
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from orchestrator.domain.limits import DEFAULT_LIMITS, Limits
@@ -12,11 +11,11 @@ from orchestrator.domain.progress import Progress, no_progress
 from orchestrator.errors import ToolFailed
 from orchestrator.tools.program import run_program
 
+# Meshroom's line before each node, or before each chunk of a node with several chunks.
 NODE_LINE = re.compile(r"^\[(\d+)/(\d+)\](?:\((\d+)/(\d+)\))? (\w+)$")
-"""Meshroom's line before each node, or before each chunk of a node with several chunks."""
 ALICEVISION_ERROR = re.compile(r"^\[[\d:.]+\]\[(?:error|fatal)\]\s*(.+)$")  # log format of AliceVision's programs
+# Format of Meshroom's own messages (Python's logging and tracebacks).
 MESHROOM_ERROR = re.compile(r"^(?:ERROR|CRITICAL|\w*Error|\w*Exception):\s*(.+)$")
-"""Format of Meshroom's own messages (Python's logging and tracebacks)."""
 MAX_ERRORS = 3  # maximum number of error lines in one message
 
 
@@ -36,9 +35,7 @@ def run_meshroom(
     Args:
         executable: the ``meshroom_batch`` program.
         photos: a folder that contains only photos.
-        masks: a folder with a PNG for each photo, under the photo's name, white on the piece. No features are taken
-            outside the piece.
-        folder: receives Meshroom's cache and output.
+        masks: a folder with a PNG for each photo, under the photo's name, white on the piece.
         texture_size: side of the texture, px.
         downscale: factor by which the photos are reduced for the depth maps: 1, 2 (Meshroom's default), 4, …
 
@@ -65,10 +62,9 @@ def run_meshroom(
     except ToolFailed as error:
         if not log.errors:
             raise
-        message = "; ".join(dict.fromkeys(log.errors[-MAX_ERRORS:])).replace(str(folder), ".")
-        raise ToolFailed(
-            f"Meshroom failed at {log.node or 'the start'}: {message}", tool="meshroom", node=log.node
-        ) from error
+        errors = "; ".join(dict.fromkeys(log.errors[-MAX_ERRORS:])).replace(str(folder), ".")
+        message = f"Meshroom failed at {log.node or 'the start'}: {errors}"
+        raise ToolFailed(message, tool="meshroom", node=log.node) from error
     meshes = sorted(output.glob("*.obj"))
     if not meshes:
         raise ToolFailed("Meshroom reported success but wrote no OBJ file", tool="meshroom")
@@ -79,7 +75,7 @@ def run_meshroom(
 class _LogReader:
     """Collects errors and the current node from Meshroom's output."""
 
-    errors: list[str] = dataclass_field(default_factory=list)
+    errors: list[str] = field(default_factory=list)
     node: str = ""
 
     def read_line(self, line: str) -> tuple[float, str] | None:

@@ -20,8 +20,8 @@ from orchestrator.errors import InvalidInput, ToolFailed
 from orchestrator.tools.child_process import run_child
 
 MIN_VIEWS = 3
+# Waiting OpenMP threads sleep: on shared cores, spinning threads make each step ten times slower.
 ENVIRONMENT = {"OMP_WAIT_POLICY": "PASSIVE"}
-"""Lets waiting OpenMP threads sleep: on shared cores, spinning threads make each step ten times slower."""
 
 
 @dataclass(frozen=True)

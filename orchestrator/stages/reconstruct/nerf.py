@@ -27,11 +27,11 @@ from orchestrator.stages.reconstruct.task import ReconstructTask
 from orchestrator.tools.ffmpeg import mp4, run_ffmpeg
 from orchestrator.tools.nerf import Surface, Training, Views, render_field, train_field
 
+# Progress at the end of each phase. Encoding the video fills the rest.
 CAMERAS_END = 0.15
 TRAINING_END = 0.8
 MESH_END = 0.9
-FRAMES_END = 0.98  # progress at the end of each phase; encoding the video fills the rest
-
+FRAMES_END = 0.98
 FRAME_NAME = "frame-%03d.png"
 ORBIT_SECONDS = 6.0
 ORBIT_ELEVATION_DEG = 20.0  # how far the camera of the fly-around video looks down
@@ -54,10 +54,8 @@ class QualitySettings:
 
 PREVIEW_TRAINING = Training(seconds=60.0, steps=1_500, voxels=112, photo_px=224)
 QUALITY_SETTINGS = {
-    Quality.PREVIEW: QualitySettings(
-        PREVIEW_TRAINING, max_triangles=20_000, texture_size=1024, frames=24, frame_px=240
-    ),
-    Quality.FINAL: QualitySettings(Training(), max_triangles=100_000, texture_size=4096, frames=48, frame_px=400),
+    Quality.PREVIEW: QualitySettings(PREVIEW_TRAINING, 20_000, texture_size=1024, frames=24, frame_px=240),
+    Quality.FINAL: QualitySettings(Training(), 100_000, texture_size=4096, frames=48, frame_px=400),
 }
 
 
@@ -73,18 +71,11 @@ def nerf(task: ReconstructTask) -> ReconstructedMesh:
     settings = QUALITY_SETTINGS[task.quality]
     capture = estimate_cameras(task, select_photos(task), subrange(task.progress, 0.0, CAMERAS_END))
     field = task.folder / "field"
-    surface = train_field(
-        capture.poses.color_photos,
-        capture.poses.masks,
-        views_of(capture.cameras),
-        settings.training,
-        field,
-        limits=task.limits,
-        progress=subrange(task.progress, CAMERAS_END, TRAINING_END),
-    )
-    mesh = load_mesh(task.folder) or _make_mesh(
-        task, surface, capture, settings, subrange(task.progress, TRAINING_END, MESH_END)
-    )
+    photos, masks, views = capture.poses.color_photos, capture.poses.masks, views_of(capture.cameras)
+    progress = subrange(task.progress, CAMERAS_END, TRAINING_END)
+    surface = train_field(photos, masks, views, settings.training, field, limits=task.limits, progress=progress)
+    mesh_progress = subrange(task.progress, TRAINING_END, MESH_END)
+    mesh = load_mesh(task.folder) or _make_mesh(task, surface, capture, settings, mesh_progress)
     frames = _render_orbit(task, surface, field, settings, subrange(task.progress, MESH_END, FRAMES_END))
     video = field / "fly_around.mp4"
     arguments = mp4(FRAME_NAME, settings.frames / ORBIT_SECONDS, (settings.frame_px, settings.frame_px))
@@ -102,14 +93,12 @@ def surface_mesh(surface: Surface, max_triangles: int) -> tuple[Floats, Triangle
         ToolFailed: the surface is empty.
     """
     components, _ = label(np.pad(surface.distance > 0, 1, constant_values=True))
-    outside_component = components[0, 0, 0]
-    cavity = (surface.distance > 0) & (components[1:-1, 1:-1, 1:-1] != outside_component)
+    cavity = (surface.distance > 0) & (components[1:-1, 1:-1, 1:-1] != components[0, 0, 0])
     distance = np.where(cavity, -1.0, surface.distance)
     if not (distance < 0).any():
         raise ToolFailed("the trained field contains no surface; check that the masks show the piece", tool="nerf")
     padded = np.pad(distance, 1, constant_values=OUTSIDE_DISTANCE)
-    # Marching cubes (Lewiner et al. 2003).
-    indices, faces, _, _ = marching_cubes(padded, 0.0, gradient_direction="descent")
+    indices, faces, _, _ = marching_cubes(padded, 0.0, gradient_direction="descent")  # Lewiner et al. 2003
     vertices = surface.low + (indices.astype(np.float64) - 1.0) * surface.voxel
     vertices, triangles = clean_mesh(vertices, faces.astype(np.int32))
     vertices = smooth(vertices, triangles, SMOOTHING_ROUNDS)
@@ -169,8 +158,7 @@ def views_of(cameras: Sequence[Camera]) -> Views:
 
 
 def _composite_over_white(path: Path) -> PillowImage.Image:
-    with PillowImage.open(path) as opened:
-        image = opened.convert("RGBA")
+    image = PillowImage.fromarray(_read(path))  # RGBA
     white = PillowImage.new("RGBA", image.size, "white")
     return PillowImage.alpha_composite(white, image).convert("RGB")
 

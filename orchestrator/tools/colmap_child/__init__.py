@@ -1,4 +1,1 @@
-"""The child process of ``tools.colmap``: ``python -m orchestrator.tools.colmap_child JOB.json``.
-
-It is the only code that imports ``pycolmap``, whose native code may crash.
-"""
+"""The child process of ``tools.colmap``. Only it imports ``pycolmap``, whose native code may crash."""

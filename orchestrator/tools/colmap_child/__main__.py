@@ -28,22 +28,17 @@ PIECE_POOLED_NEIGHBOURS = Strategy("piece, pooled, neighbours only", on_piece=Tr
 PIECE_POOLED = Strategy("piece, pooled", on_piece=True, pool_sizes=True)
 MOVING_BACKGROUND_STRATEGIES = (WHOLE_PHOTO, PIECE)
 STATIC_BACKGROUND_STRATEGIES = (PIECE, PIECE_POOLED_NEIGHBOURS, PIECE_POOLED, WHOLE_PHOTO)
+# Minimum mean silhouette coverage to accept a solution without trying further strategies. On the turntables of the
+# benchmark ``photogrammetry``, correct cameras reached 0.99 and solutions that were wrong as a whole stayed under 0.70.
+# A solution with a few photos up to 26° off reached 0.97, so it is accepted. The rest to 1 allows for mask errors.
 GOOD_COVERAGE = 0.95
-"""Minimum mean silhouette coverage to accept a solution without trying further strategies.
-
-On the turntables of the benchmark ``photogrammetry``, correct cameras reached 0.99 and solutions that were wrong as a
-whole stayed under 0.70. A solution with a few photos up to 26° off reached 0.97, so it would be accepted. The
-difference to 1 allows for mask errors.
-"""
 SEEDS = (1, 2)  # each seed lets the incremental mapper start from another pair
 MIN_INITIAL_INLIERS = 50  # minimum number of verified matches of the first pair; half of COLMAP's default
 MIN_POSE_INLIERS = 15  # minimum number of matches to place a photo; 30 by default, but a narrow side shows few features
 MIN_PHOTOS = 3  # smaller reconstructions are dropped
+# Reprojection error up to which a match counts in full. Larger errors have a bounded influence. Highlights cause them
+# on a turntable, because they stay with the lamps while the piece turns.
 ROBUST_LOSS_SCALE_PX = 0.5
-"""Reprojection error up to which a match counts in full. Larger errors have a bounded influence.
-
-Highlights cause such errors on a turntable: they stay with the lamps while the piece turns.
-"""
 
 
 @dataclass(frozen=True)

@@ -95,8 +95,7 @@ def candidate_pairs(database: Path, ordered: bool, far_pairs: bool) -> list[tupl
     """Return the pairs of photos to match.
 
     Unordered photos: all pairs whose largest features match (preemptive matching, Wu 2013). Ordered photos: each with
-    its next NEIGHBOURS, cyclically. ``far_pairs`` adds, for each photo, the pairs with the most common features; they
-    close the loop and bridge gaps.
+    its next NEIGHBOURS, cyclically. ``far_pairs`` adds the most similar photos of each photo, which bridge gaps.
     """
     descriptors = _largest_descriptors(database)
     count = len(descriptors)

@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from orchestrator.tools.colmap_child.features import verified_matches
 
 MAX_DISTORTION_PX = 0.3  # photos whose corners are displaced by less are copied without undistortion
+# OpenCV's centre of the first pixel is (0, 0), COLMAP's is (0.5, 0.5).
 OPENCV_PIXEL_OFFSET = np.array([[0, 0, 0.5], [0, 0, 0.5], [0, 0, 0]])
-"""OpenCV's centre of the first pixel is (0, 0), COLMAP's is (0.5, 0.5)."""
 
 
 def write_poses(folder: Path, count: int, reconstruction: Any, database: Path | None = None) -> None:
@@ -84,8 +84,7 @@ def write_undistorted(folder: Path, name: str, camera: Any) -> tuple[NDArray[np.
 def write_depth_maps(folder: Path, reconstruction: Any) -> None:
     """Write a depth map for each placed photo with PatchMatch stereo (Schönberger et al. 2016). Requires CUDA.
 
-    A depth map is float32 along the optical axis in the units of the reconstruction, 0 where unknown. It has the size
-    of the undistorted photo.
+    A depth map has the size of the undistorted photo. It is float32, along the optical axis, 0 where unknown.
     """
     sparse, workspace = folder / "model", folder / "dense"
     for directory in (sparse, workspace):

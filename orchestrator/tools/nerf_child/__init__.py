@@ -1,4 +1,1 @@
-"""The child process of ``tools.nerf``: ``python -m orchestrator.tools.nerf_child JOB.json``.
-
-It is the only code of the service that imports PyTorch.
-"""
+"""The child process of ``tools.nerf``. Only it imports PyTorch."""

@@ -15,11 +15,9 @@ from orchestrator.tools.nerf_child.grid import Grid, Rays
 
 MIN_COVERAGE = 0.01  # minimum coverage of a pixel to compute the piece's own colour in it
 MAX_RAYS = 3_000_000  # maximum number of training pixels, to limit memory; of more, a random subset is used
+# Training pixels reach beyond the mask by up to a 16th of the photo's longer side, to show where the piece ends.
+# Widened from a 40th together with the increase of ``training.MASK_WEIGHT``. Not measured separately.
 MASK_MARGIN = 16
-"""Training pixels reach beyond the mask by up to a 16th of the photo's longer side, to show where the piece ends.
-
-Widened from a 40th together with the increase of ``training.MASK_WEIGHT``; not measured separately.
-"""
 
 
 @dataclass(frozen=True)
@@ -112,7 +110,9 @@ def grow_mask(mask: Tensor, radius: int) -> Tensor:
 def training_pixels(grid: Grid, photos: Photos, seed: int) -> TrainingPixels:
     """Return all pixels on and around the piece whose rays meet the grid, at most MAX_RAYS."""
     regions = [grow_mask(mask, max(2, max(mask.shape) // MASK_MARGIN)) > 0.01 for mask in photos.masks]
-    indices = torch.cat([functional.pad(region.nonzero(), (1, 0), value=n) for n, region in enumerate(regions)])
+    indices = torch.cat(
+        [functional.pad(region.nonzero(), (1, 0), value=camera) for camera, region in enumerate(regions)]
+    )
     color = torch.cat([values[region] for values, region in zip(photos.colors, regions, strict=True)])
     coverage = torch.cat([values[region] for values, region in zip(photos.masks, regions, strict=True)])
     if len(indices) > MAX_RAYS:

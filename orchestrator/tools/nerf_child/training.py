@@ -35,11 +35,9 @@ REGULARIZED_FEATURES = 4096
 
 COLOR_WEIGHT = 10.0
 HUBER_DELTA = 0.1  # colour errors above this count linearly
+# Weight of the cross entropy between rendered coverage and mask. Raised from 0.1, together with the wider margin in
+# ``photos.MASK_MARGIN``. Not measured separately.
 MASK_WEIGHT = 0.3
-"""Weight of the cross entropy between rendered coverage and mask.
-
-Raised from 0.1, together with the wider margin in ``photos.MASK_MARGIN``. Not measured separately.
-"""
 EIKONAL_WEIGHT = 0.02  # weight of the deviation of the distance's gradient from length 1; not tuned
 CURVATURE_WEIGHT = 0.05  # weight of the squared Laplacian of the distance; not tuned
 FEATURE_SMOOTHNESS_WEIGHT = 0.001  # weight of the Laplacian of the features; not tuned

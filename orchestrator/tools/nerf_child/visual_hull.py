@@ -9,11 +9,8 @@ from torch import Tensor
 
 from orchestrator.tools.nerf_child.photos import Photos, grow_mask
 
+# Share of the photos whose masks may wrongly exclude a point. 0.04 and 0.08 were used before; not measured separately.
 MAX_WRONG_MASKS = 0.05
-"""Share of the photos whose masks may exclude a point that belongs to the piece.
-
-The values 0.04 and 0.08 were used before. Not measured separately.
-"""
 MIN_FRAMED = 0.5  # minimum share of the photos that frame a point; points in fewer photos are outside; not tuned
 BATCH_POINTS = 1 << 18
 SEARCH_CELLS = (48, 64)  # cells along the longest side of the box in the two rounds of ``find_bounds``

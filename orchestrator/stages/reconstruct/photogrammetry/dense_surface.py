@@ -96,13 +96,13 @@ def _stereo_views(
     scale = float(np.sqrt(piece_px / max(median_area, 1.0)))
     views = []
     for full_camera, photo, full_mask in zip(cameras, photos, masks, strict=True):
-        camera, mask = reduced_camera_and_mask(full_camera, full_mask, scale)
+        camera, mask = reduced(full_camera, full_mask, scale)
         grey = cv2.resize(cv2.cvtColor(photo, cv2.COLOR_RGB2GRAY), camera.size, interpolation=cv2.INTER_AREA)
         views.append(StereoView(camera, grey.astype(np.float32), mask))
     return views
 
 
-def reduced_camera_and_mask(camera: Camera, mask: Image, scale: float) -> tuple[Camera, Image]:
+def reduced(camera: Camera, mask: Image, scale: float) -> tuple[Camera, Image]:
     """Return the camera and its binary mask at ``scale`` of their size, but not larger than they are."""
     width, height = (max(1, round(side * min(1.0, scale))) for side in camera.size)
     small_mask = cv2.resize(mask, (width, height), interpolation=cv2.INTER_AREA)

@@ -19,30 +19,24 @@ from orchestrator.errors import ToolFailed
 from orchestrator.geometry.arrays import Floats, Triangles
 from orchestrator.geometry.cameras import Camera
 from orchestrator.geometry.visual_hull import BATCH_POINTS, Grid, project_float32
-from orchestrator.imaging.sampling import sample
+from orchestrator.imaging.filters import sample
 
 Volume = NDArray[np.float32]
 
+# Truncation of the signed distance. A depth does not affect points farther behind its surface. Points farther in front
+# are free space. Not tuned.
 TRUNCATION_VOXELS = 4.0
-"""Truncation of the signed distance. Not tuned.
-
-A depth does not affect points farther behind its surface. Points farther in front are free space.
-"""
+# Depths must contradict the hull by more than this to carve it, because they are not exact. Reduced from 2 when stereo
+# began to prefer the hull on plain surfaces. Not measured separately.
 MIN_CARVING_VOXELS = 1.0
-"""Depths must contradict the hull by more than this to carve it, because they are not exact.
-
-Reduced from 2 when stereo began to prefer the hull on plain surfaces. Not measured separately.
-"""
 FILTER_SIGMAS_VOXELS = (3.5, 1.2)  # of the filters that average the depths, from coarse to fine; not tuned
+# Number of photos that the hull, or the coarser level, outweighs. A larger weight keeps plain cloth smooth on the hull;
+# a smaller one lets fewer photos carve concavities. It was raised from 0.7 to 1.3 together with the introduction of
+# ``depth_maps.MAX_MEAN_COST``, with the pieces of the benchmark ``photogrammetry`` and the demo's chair in view. The
+# change of both moved the F-scores of cushion_chair from 0.899 to 0.926 and of side_chair from 0.868 to 0.938, but of
+# round_table from 0.967 to 0.952, of television_cabinet from 0.841 to 0.818 and of bedside_table from 0.972 to 0.948.
+# Other pieces may gain less.
 PRIOR_WEIGHT = 1.3
-"""Number of photos that the hull, or the coarser level, outweighs.
-
-A larger weight keeps plain cloth smooth on the hull; a smaller one lets fewer photos carve concavities. It was raised
-from 0.7 to 1.3 together with the introduction of ``depth_maps.MAX_MEAN_COST``, with the pieces of the benchmark
-``photogrammetry`` and the demo's chair in view. The change of both moved the F-scores of cushion_chair from 0.899 to
-0.926 and of side_chair from 0.868 to 0.938, but of round_table from 0.967 to 0.952, of television_cabinet from 0.841 to
-0.818 and of bedside_table from 0.972 to 0.948. Other pieces may gain less.
-"""
 
 
 def fuse_depths(
@@ -79,7 +73,7 @@ def fuse_depths(
     fused = _filter(distance_sum.reshape(grid.shape), weight.reshape(grid.shape), prior.reshape(grid.shape))
     # Near the hull's surface the depths must contradict it by the tolerance, which fades to 0 inside the hull.
     min_carving = MIN_CARVING_VOXELS * grid.step
-    tolerance = np.clip(2 + hull / min_carving, 0, 1) * MIN_CARVING_VOXELS * grid.step
+    tolerance = np.clip(2 + hull / min_carving, 0, 1) * min_carving
     return np.clip(np.maximum(hull, fused.ravel()[indices] - tolerance), -truncation, truncation)
 
 
@@ -109,9 +103,8 @@ def extract_surface(grid: Grid, indices: NDArray[np.int64], distance: NDArray[np
     volume[indices] = distance
     padded = np.pad(volume.reshape(grid.shape), 1, constant_values=truncation)
     if padded.min() >= 0:
-        raise ToolFailed(
-            "the surface is empty after carving: the masks and depths of the photos contradict each other; check that "
-            "the masks show the same piece in all photos"
-        )
+        reason = "the masks and depths of the photos contradict each other"
+        remedy = "check that the masks show the same piece in all photos"
+        raise ToolFailed(f"the surface is empty after carving: {reason}; {remedy}")
     vertices, triangles, _, _ = marching_cubes(padded, 0.0, gradient_direction="descent")
     return (vertices.astype(np.float64) - 1) * grid.step + grid.origin, np.asarray(triangles, np.int32)

@@ -15,10 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from orchestrator.domain.images import FloatMap, Image
-from orchestrator.domain.progress import Progress, no_progress
+from orchestrator.domain.progress import Progress
 from orchestrator.geometry.arrays import Floats
 from orchestrator.geometry.cameras import Camera
-from orchestrator.imaging.sampling import sample
+from orchestrator.imaging.filters import sample
 from orchestrator.stages.reconstruct.photogrammetry.plane_sweep import (
     EXCLUDED_COST,
     StereoView,
@@ -32,29 +32,22 @@ MIN_ANGLE_DEG = 3.0  # between the lines of sight of two photos; smaller angles 
 BEST_ANGLE_DEG = 14.0  # neighbours are sorted by how close their angle is to this one; not tuned
 MAX_ANGLE_DEG = 36.0  # at larger angles the photos look too different to match; not tuned
 MAX_FORWARD_COSINE = 0.7  # between baseline and line of sight; excludes cameras that only stepped closer; not tuned
+# Cost added to the farthest depth, falling to 0 at the nearest. Where the photos are plain, it selects the nearest
+# depth, which does not carve the hull. Not tuned.
 NEAR_BIAS = 0.012
-"""Cost added to the farthest depth, falling to 0 at the nearest. Not tuned.
-
-Where the photos are plain, it selects the nearest depth, which does not carve the hull.
-"""
 STEP_COST = 0.03  # cost of neighbouring pixels whose depths differ by one label (P1 of the paper); not tuned
 JUMP_COST = 0.5  # cost of any larger difference (P2 of the paper); not tuned
 EDGE_GREY_LEVELS = 12.0  # gradient, in grey levels per pixel, at which a jump costs half; not tuned
 COST_WINDOW_PX = 9
+# Depths are kept only where the mean matching cost in a window of COST_WINDOW_PX is lower. Higher costs mean that the
+# photos do not match, as on plain cloth, so that the hull is the better estimate. A larger value keeps more depths and
+# tears plain cloth; a smaller one leaves more of the hull uncarved. Chosen with the pieces of the benchmark
+# ``photogrammetry`` and the demo's chair in view; ``depth_fusion.PRIOR_WEIGHT`` gives the figures.
 MAX_MEAN_COST = 0.25
-"""Depths are kept only where the mean matching cost in a window of COST_WINDOW_PX is lower.
-
-Higher costs mean that the photos do not match, as on plain cloth, so that the depth is arbitrary and the hull is the
-better estimate. A larger value keeps more depths and tears plain cloth; a smaller one leaves more of the hull uncarved.
-The value was chosen with the pieces of the benchmark ``photogrammetry`` and the demo's chair in view;
-``depth_fusion.PRIOR_WEIGHT`` gives the figures.
-"""
 MIN_LABELS = 16
+# Distance by which a point moves in the farthest neighbour from one depth label to the next. It may be larger than a
+# pixel, because depths are interpolated between labels. Not tuned.
 LABEL_STEP_PX = 1.25
-"""Distance by which a point moves in the farthest neighbour from one depth label to the next. Not tuned.
-
-Depths are interpolated between labels, so the step may be larger than a pixel.
-"""
 
 
 def select_neighbours(cameras: Sequence[Camera], focus: Floats, count: int) -> list[list[int]]:
@@ -77,10 +70,10 @@ def select_neighbours(cameras: Sequence[Camera], focus: Floats, count: int) -> l
 
 def depth_maps(
     views: Sequence[StereoView],
-    neighbours: Sequence[Sequence[int]],
+    neighbours: Sequence[list[int]],
     hull_points: Floats,
     max_labels: int,
-    progress: Progress = no_progress,
+    progress: Progress,
 ) -> list[FloatMap]:
     """Return the depth [H, W] of each view along the optical axis, NaN outside the piece and where unknown.
 

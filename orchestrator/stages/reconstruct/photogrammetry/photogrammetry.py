@@ -23,21 +23,14 @@ from orchestrator.geometry.texturing import bake_from_photos
 from orchestrator.stages.reconstruct.camera_poses import Capture, UsablePhotos, estimate_cameras, select_photos
 from orchestrator.stages.reconstruct.mesh_output import SavedMesh, load_mesh, save_mesh
 from orchestrator.stages.reconstruct.meshroom import reconstruct_with_meshroom
-from orchestrator.stages.reconstruct.photogrammetry.dense_surface import (
-    DenseSettings,
-    reconstruct_surface,
-    reduced_camera_and_mask,
-)
+from orchestrator.stages.reconstruct.photogrammetry.dense_surface import DenseSettings, reconstruct_surface, reduced
 from orchestrator.stages.reconstruct.task import ReconstructTask
 
 POSES_END = 0.35
 SURFACE_END = 0.85  # of the progress; texturing fills the rest
-
+# Minimum overlap of the surface's silhouettes and the masks. Cameras that were placed by wrong matches, as on a plain
+# piece, give a surface that fits few masks. Not tuned.
 MIN_SILHOUETTE_OVERLAP = 0.5
-"""Minimum overlap of the surface's silhouettes and the masks. Below it, the surface is not what the photos show.
-
-Cameras that were placed by wrong matches, as on a plain piece, give a surface that fits few masks. Not tuned.
-"""
 OVERLAP_PHOTOS = 12  # number of photos in which the overlap is measured
 OVERLAP_SIDE_PX = 300  # longer side of these photos
 
@@ -47,25 +40,17 @@ class QualitySettings:
     """Resolution of the result. The task's options may lower it."""
 
     dense: DenseSettings
-    photo_px: int  # maximum longer side of the photos for texturing
+    photo_px: int  # maximum longer side of the photos for texturing; COLMAP's undistorted photos have 2048 px
     max_triangles: int
     texture_size: int
 
 
+PREVIEW = DenseSettings(piece_px=30_000, voxels=1_500_000, depth_labels=48, neighbours=2)
+# piece_px was 160 000 at first. 50 000 give smoother plain fabric in half the time.
+FINAL = DenseSettings(piece_px=50_000, voxels=4_000_000, depth_labels=80, neighbours=4)
 QUALITY_SETTINGS = {
-    Quality.PREVIEW: QualitySettings(
-        DenseSettings(piece_px=30_000, voxels=1_500_000, depth_labels=48, neighbours=2),
-        photo_px=1024,
-        max_triangles=40_000,
-        texture_size=1024,
-    ),
-    # piece_px was 160 000 at first. 50 000 give smoother plain fabric in half the time.
-    Quality.FINAL: QualitySettings(
-        DenseSettings(piece_px=50_000, voxels=4_000_000, depth_labels=80, neighbours=4),
-        photo_px=2048,  # the size of COLMAP's undistorted photos
-        max_triangles=MAX_TRIANGLES,
-        texture_size=max(TEXTURE_SIZES),
-    ),
+    Quality.PREVIEW: QualitySettings(PREVIEW, photo_px=1024, max_triangles=40_000, texture_size=1024),
+    Quality.FINAL: QualitySettings(FINAL, 2048, MAX_TRIANGLES, texture_size=max(TEXTURE_SIZES)),
 }
 
 
@@ -94,9 +79,8 @@ def photogrammetry(task: ReconstructTask) -> ReconstructedMesh:
 def _reconstruct_with_colmap(task: ReconstructTask, usable: UsablePhotos) -> ReconstructedMesh:
     capture = estimate_cameras(task, usable, subrange(task.progress, 0.0, POSES_END))
     photos = _load_images(capture.poses.photos, capture, task.quality)
-    vertices, triangles = _load_or_compute_surface(
-        task, photos, capture, subrange(task.progress, POSES_END, SURFACE_END)
-    )
+    surface_progress = subrange(task.progress, POSES_END, SURFACE_END)
+    vertices, triangles = _load_or_compute_surface(task, photos, capture, surface_progress)
     mesh = load_mesh(task.folder)
     if mesh is None:
         color_photos = _load_images(capture.poses.color_photos, capture, task.quality)
@@ -129,12 +113,10 @@ def _load_or_compute_surface(
         )
         overlap = silhouette_overlap(photos.cameras, photos.masks, vertices, triangles)
         if overlap < MIN_SILHOUETTE_OVERLAP:
-            raise ToolFailed(
-                f"the reconstruction does not match the photos: its silhouettes overlap the masks by {overlap:.0%}, at "
-                f"least {MIN_SILHOUETTE_OVERLAP:.0%} is required; take more photos, closer together, with the piece "
-                "larger in them",
-                tool="colmap",
-            )
+            values = f"{overlap:.0%}, at least {MIN_SILHOUETTE_OVERLAP:.0%} is required"
+            reason = f"the reconstruction does not match the photos: its silhouettes overlap the masks by {values}"
+            remedy = "take more photos, closer together, with the piece larger in them"
+            raise ToolFailed(f"{reason}; {remedy}", tool="colmap")
         np.savez(partial, vertices=vertices, triangles=triangles)
         partial.rename(finished)
     with np.load(finished) as arrays:
@@ -148,7 +130,7 @@ def silhouette_overlap(
     overlaps = []
     for number in range(0, len(cameras), max(1, len(cameras) // OVERLAP_PHOTOS)):
         scale = OVERLAP_SIDE_PX / max(cameras[number].size)
-        camera, mask = reduced_camera_and_mask(cameras[number], masks[number], scale)
+        camera, mask = reduced(cameras[number], masks[number], scale)
         expected, actual = mask > 127, np.isfinite(rasterize_mesh(camera, vertices, triangles).depth)
         overlaps.append(float((expected & actual).sum() / max(int((expected | actual).sum()), 1)))
     return float(np.median(overlaps))
@@ -174,7 +156,7 @@ def _load_images(paths: Sequence[Path], capture: Capture, quality: Quality) -> _
     for path, mask_path, full_camera in zip(paths, capture.poses.masks, capture.cameras, strict=True):
         scale = QUALITY_SETTINGS[quality].photo_px / max(full_camera.size)
         full_mask = np.asarray(cv2.imread(str(mask_path), cv2.IMREAD_GRAYSCALE), np.uint8)
-        camera, mask = reduced_camera_and_mask(full_camera, full_mask, scale)
+        camera, mask = reduced(full_camera, full_mask, scale)
         image = cv2.cvtColor(cv2.imread(str(path)), cv2.COLOR_BGR2RGB)
         images.append(np.asarray(cv2.resize(image, camera.size, interpolation=cv2.INTER_AREA), np.uint8))
         masks.append(mask)
