@@ -1,11 +1,13 @@
-"""Elementary image filters."""
-
-from __future__ import annotations
+"""Resampling and elementary filters of images."""
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from orchestrator.domain.images import FloatMap, Image
+
+SAMPLE_ROW = 4096
+"""Positions per row of the grid that is passed to ``cv2.remap``, which accepts at most 32767 rows and columns."""
 
 
 def shrink(image: Image, long_side: int) -> Image:
@@ -16,6 +18,30 @@ def shrink(image: Image, long_side: int) -> Image:
         return image
     size = (max(1, round(width * scale)), max(1, round(height * scale)))
     return np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8)
+
+
+def sample(
+    image: FloatMap, positions: NDArray[np.float32], *, nearest: bool = False, outside: float | None = None
+) -> FloatMap:
+    """Sample an image bilinearly at arbitrary positions.
+
+    Args:
+        image: [H, W] or [H, W, C].
+        positions: [M, 2] x and y in pixels. The centre of the first pixel is (0.5, 0.5), as in COLMAP.
+        nearest: take the nearest pixel instead of interpolating.
+        outside: value outside the image. None repeats the nearest edge pixel.
+
+    Returns:
+        [M] or [M, C] float32.
+    """
+    rows = max(1, -(-len(positions) // SAMPLE_ROW))
+    grid = np.zeros((rows * SAMPLE_ROW, 2), np.float32)
+    grid[: len(positions)] = positions - np.float32(0.5)
+    x, y = np.moveaxis(grid.reshape(rows, SAMPLE_ROW, 2), -1, 0)
+    method = cv2.INTER_NEAREST if nearest else cv2.INTER_LINEAR
+    border = cv2.BORDER_REPLICATE if outside is None else cv2.BORDER_CONSTANT
+    values = cv2.remap(image, x, y, method, borderMode=border, borderValue=[outside or 0.0] * 4)
+    return np.asarray(values.reshape(rows * SAMPLE_ROW, *image.shape[2:])[: len(positions)])
 
 
 def weighted_blur(values: FloatMap, weights: FloatMap, sigma: float, min_weight: float = 0.0) -> FloatMap:

@@ -1,7 +1,5 @@
 """Decodes untrusted photos and encodes images. Limits are checked on the header, before any pixel is decoded."""
 
-from __future__ import annotations
-
 import io
 import warnings
 from collections.abc import Iterator
@@ -36,28 +34,21 @@ MAX_FOCAL_LENGTH_MM = 10_000
 QUARTER_TURNS = (5, 6, 7, 8)
 """EXIF orientations that swap width and height."""
 ALLOWED = "supported formats are JPEG, PNG, WebP and HEIC"
-MEDIA_TYPES = {
-    "JPEG": "image/jpeg",
-    "MPO": "image/jpeg",
-    "PNG": "image/png",
-    "WEBP": "image/webp",
-    "HEIF": "image/heic",
-}
+JPEG = "image/jpeg"
+MEDIA_TYPES = {"JPEG": JPEG, "MPO": JPEG, "PNG": "image/png", "WEBP": "image/webp", "HEIF": "image/heic"}
 """Media type by Pillow's name of the format."""
 SIGNATURES = {
-    b"GIF8": "a GIF",
-    b"%PDF": "a PDF",
-    b"II*\0": "a TIFF or a raw photo",
-    b"MM\0*": "a TIFF or a raw photo",
-    b"BM": "a BMP",
-    b"PK\x03\x04": "a ZIP archive",
-    b"\x7fELF": "a program",
-    b"MZ": "a program",
-    b"glTF": "a GLB model",
-    b"BLENDER": "a Blender file",
-    b"\xff\xd8": "a damaged JPEG",
-    b"\x89PNG": "a damaged PNG",
-    b"RIFF": "a damaged WebP",
+    "a GIF": (b"GIF8",),
+    "a PDF": (b"%PDF",),
+    "a TIFF or a raw photo": (b"II*\0", b"MM\0*"),
+    "a BMP": (b"BM",),
+    "a ZIP archive": (b"PK\x03\x04",),
+    "a program": (b"\x7fELF", b"MZ"),
+    "a GLB model": (b"glTF",),
+    "a Blender file": (b"BLENDER",),
+    "a damaged JPEG": (b"\xff\xd8",),
+    "a damaged PNG": (b"\x89PNG",),
+    "a damaged WebP": (b"RIFF",),
 }
 """First bytes of common files, for the error message when Pillow does not recognise a file."""
 DECODER_ERRORS = (OSError, ValueError, SyntaxError, EOFError, Warning, RuntimeError, MemoryError, LookupError)
@@ -107,7 +98,7 @@ def read_photo(data: bytes, field: str = "photo", max_side: int | None = None) -
     """
     with _opened(data, field) as picture:
         info = _info(picture, field)
-        if max_side is not None and info.media_type == "image/jpeg" and picture.mode in ("L", "RGB"):
+        if max_side is not None and info.media_type == JPEG and picture.mode in ("L", "RGB"):
             picture.draft(None, (max_side, max_side))  # decodes at the next larger power-of-two fraction
         picture.load()
         profile = picture.info.get("icc_profile")
@@ -207,8 +198,8 @@ def _on_white(picture: Pillow.Image) -> Pillow.Image:
 
 def _guess_type(data: bytes) -> str:
     """Describe the type of a file that Pillow does not recognise."""
-    for signature, description in SIGNATURES.items():
-        if data.startswith(signature):
+    for description, signatures in SIGNATURES.items():
+        if data.startswith(signatures):
             return description
     if data[:1024].lstrip().lower().startswith((b"<svg", b"<?xml")):
         return "an SVG or XML file"

@@ -1,12 +1,11 @@
 """Turns boxes, points and likelihood maps into masks that follow the edges of the photo."""
 
-from __future__ import annotations
-
 import cv2
 import numpy as np
 
 from orchestrator.domain.images import FloatMap, Image
 from orchestrator.domain.segment import Box, Point
+from orchestrator.imaging.filters import to_byte
 from orchestrator.imaging.guided import GuidedMap, fit, upsample
 
 WORKING_SIDE = 480
@@ -16,32 +15,29 @@ MARGIN = 0.25
 """Margin around a box, as a share of its longer side, from which GrabCut learns the background colours. Not tuned."""
 ITERATIONS = 5
 """GrabCut iterations. Not tuned."""
+FOREGROUND = (cv2.GC_FGD, cv2.GC_PR_FGD)
+"""GrabCut's labels of certain and of probable foreground."""
 MIN_SHARE = 0.02
 """GrabCut has failed if it keeps less than this share of the box. Not tuned."""
 MIN_POINT_RADIUS = 2
 """Radius of a prompt's point in the working image, in pixels: at least this, and 1/60 of the longer side."""
 EDGE_RADIUS = 16
-"""Window radius of the guided filter for masks, in pixels of the model outputs.
-
-The window must span several cells of the segmentation network (6 pixels at 768²), so that the mask's edge moves to the
-edge in the photo. Measured against radius 2 without ``EDGE_SOFTNESS``: on the 14 images of ``stain_quality`` the IoU of
-the piece rises from 0.940 to 0.963, and in 24 rooms of the validation split at 768² from 0.920 to 0.931. Of structures
-thinner than 1.6 % of the image, 0.77 and 0.76 are kept instead of 0.65 and 0.67. A radius of 24 is as good. A radius of
-48 is worse in rooms, where windows then contain more unrelated surfaces.
-"""
+"""Window radius of the guided filter for masks, in pixels of the model outputs. The window must span several cells of
+the segmentation network (6 pixels at 768²), so that the mask's edge moves to the edge in the photo. Measured against
+radius 2 without ``EDGE_SOFTNESS``: on the 14 images of ``stain_quality`` the IoU of the piece rises from 0.940 to
+0.963, and in 24 rooms of the validation split at 768² from 0.920 to 0.931. Of structures thinner than 1.6 % of the
+image, 0.77 and 0.76 are kept instead of 0.65 and 0.67. A radius of 24 is as good. A radius of 48 is worse in rooms,
+where windows then contain more unrelated surfaces."""
 EDGE_LIKELIHOOD = 0.5
 """Default likelihood at the edge of a mask."""
 EDGE_SOFTNESS = 0.15
 """Likelihoods this far below and above the edge likelihood become 0 and 1. The width of the soft edge then follows the
 photo, not the uncertainty of the model. Not tuned on its own; see ``EDGE_RADIUS``."""
 PIECE_EDGE = 0.4
-"""Likelihood at the edge of the mask of the piece.
-
-A lower value keeps more thin bars, which a 3D reconstruction needs, at the cost of some IoU. Measured against 0.5: on
-the images of ``stain_quality``, 0.89 instead of 0.77 of the structures thinner than 1.6 % of the image are kept, with
-an IoU of 0.953 instead of 0.963. In 24 rooms of the validation split, 0.88 instead of 0.76 are kept, with an IoU of
-0.929 instead of 0.931.
-"""
+"""Likelihood at the edge of the mask of the piece. A lower value keeps more thin bars, which a 3D reconstruction needs,
+at the cost of some IoU. Measured against 0.5: on the images of ``stain_quality``, 0.89 instead of 0.77 of the
+structures thinner than 1.6 % of the image are kept, with an IoU of 0.953 instead of 0.963. In 24 rooms of the
+validation split, 0.88 instead of 0.76 are kept, with an IoU of 0.929 instead of 0.931."""
 
 
 def mask_from_prompt(photo_srgb: Image, box: Box | None, points: tuple[Point, ...], likelihood: FloatMap) -> Image:
@@ -57,21 +53,20 @@ def mask_from_prompt(photo_srgb: Image, box: Box | None, points: tuple[Point, ..
         [H, W] uint8, 255 on the component.
     """
     height, width = photo_srgb.shape[:2]
-    left, top, right, bottom = _region(box, width, height)
+    left, top, right, bottom = region = _region(box, width, height)
     crop = photo_srgb[top:bottom, left:right]
     scale = min(1.0, WORKING_SIDE / max(crop.shape[:2]))
     size = (max(8, round(crop.shape[1] * scale)), max(8, round(crop.shape[0] * scale)))
     small = np.asarray(cv2.resize(crop, size, interpolation=cv2.INTER_AREA), np.uint8)
-    labels = _initial_labels(box, points, (left, top), size, (size[0] / crop.shape[1], size[1] / crop.shape[0]))
-    candidates = (labels == cv2.GC_PR_FGD) | (labels == cv2.GC_FGD)
+    labels = _initial_labels(box, points, region, size)
+    candidates = np.isin(labels, FOREGROUND)
     component = _grab_cut(small, labels)
     if component.sum() < MIN_SHARE * candidates.sum() or component.sum() == 0:
         whole = cv2.resize(likelihood, (width, height), interpolation=cv2.INTER_LINEAR)
         likelihood_crop = cv2.resize(whole[top:bottom, left:right], size, interpolation=cv2.INTER_AREA)
         component = (candidates & (likelihood_crop > 0.5)).astype(np.float32)
-    soft = upsample(component, crop)
     mask = np.zeros((height, width), np.uint8)
-    mask[top:bottom, left:right] = np.round(np.clip((soft - 0.25) * 2.0, 0, 1) * 255)
+    mask[top:bottom, left:right] = to_byte((upsample(component, crop) - 0.25) * 2.0)
     return mask
 
 
@@ -88,8 +83,8 @@ def mask_from_likelihood(photo_srgb: Image, likelihood: FloatMap, edge: float = 
     """
     mask = np.zeros(photo_srgb.shape[:2], np.uint8)
     likely = np.flatnonzero((likelihood > edge - EDGE_SOFTNESS).any(axis=1))
-    if len(likely):  # the mask is 0 further than two windows from the likely rows
-        reach, scale = 2 * EDGE_RADIUS + 1, len(mask) / len(likelihood)
+    if len(likely):
+        reach, scale = 2 * EDGE_RADIUS + 1, len(mask) / len(likelihood)  # the mask is 0 further from the likely rows
         first, last = (int(scale * row) for row in (likely[0] - reach, likely[-1] + 1 + reach))
         rows = np.arange(max(0, first), min(len(mask), last))
         mask[rows] = mask_from_map(fit_mask(likelihood, photo_srgb, edge).rows(photo_srgb[rows], rows)[0], edge)
@@ -103,7 +98,7 @@ def fit_mask(likelihood: FloatMap, photo_srgb: Image, edge: float = EDGE_LIKELIH
 
 def mask_from_map(values: FloatMap, edge: float = EDGE_LIKELIHOOD) -> Image:
     """Convert values of a fitted mask to uint8 of the same shape, 255 inside."""
-    return np.asarray(np.rint(_steepen(values, edge) * 255.0), np.uint8)
+    return to_byte(_steepen(values, edge))
 
 
 def _steepen(values: FloatMap, edge: float) -> FloatMap:
@@ -111,20 +106,11 @@ def _steepen(values: FloatMap, edge: float) -> FloatMap:
 
 
 def _initial_labels(
-    box: Box | None,
-    points: tuple[Point, ...],
-    origin: tuple[int, int],
-    size: tuple[int, int],
-    scale: tuple[float, float],
+    box: Box | None, points: tuple[Point, ...], region: tuple[int, int, int, int], size: tuple[int, int]
 ) -> Image:
-    """Return GrabCut's initial labels for a crop of the photo.
-
-    Args:
-        origin: left and top of the crop in the photo.
-        size: width and height of the working image.
-        scale: working pixels per photo pixel, horizontally and vertically.
-    """
-    (left, top), (fx, fy) = origin, scale
+    """Return GrabCut's initial labels for a region of the photo, which is scaled to ``size`` (width, height)."""
+    left, top, right, bottom = region
+    fx, fy = size[0] / (right - left), size[1] / (bottom - top)
     labels = np.full((size[1], size[0]), cv2.GC_PR_FGD, np.uint8)
     if box is not None:
         labels[:] = cv2.GC_BGD
@@ -141,14 +127,15 @@ def _initial_labels(
 
 def _grab_cut(image_srgb: Image, labels: Image) -> FloatMap:
     """Run GrabCut and return 1 on the foreground, 0 elsewhere."""
-    background, foreground = np.zeros((1, 65)), np.zeros((1, 65))
-    cv2.setRNGSeed(1)  # the colour models are initialised with k-means
+    cv2.setRNGSeed(1)  # GrabCut initialises its colour models with k-means
     result = labels.copy()
-    if not ((labels == cv2.GC_BGD) | (labels == cv2.GC_PR_BGD)).any() or not (labels & 1).any():
+    foreground = np.isin(labels, FOREGROUND)
+    if foreground.all() or not foreground.any():  # GrabCut needs pixels of both kinds
         result[[0, -1], :], result[:, [0, -1]] = cv2.GC_BGD, cv2.GC_BGD
     bgr = cv2.cvtColor(image_srgb, cv2.COLOR_RGB2BGR)
-    cv2.grabCut(bgr, result, (0, 0, 1, 1), background, foreground, ITERATIONS, cv2.GC_INIT_WITH_MASK)
-    return np.asarray((result == cv2.GC_FGD) | (result == cv2.GC_PR_FGD), np.float32)
+    color_models = np.zeros((1, 65)), np.zeros((1, 65))
+    cv2.grabCut(bgr, result, (0, 0, 1, 1), *color_models, ITERATIONS, cv2.GC_INIT_WITH_MASK)
+    return np.isin(result, FOREGROUND).astype(np.float32)
 
 
 def _region(box: Box | None, width: int, height: int) -> tuple[int, int, int, int]:

@@ -1,13 +1,11 @@
 """Processes a large image in horizontal strips to limit memory use."""
 
-from __future__ import annotations
-
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
-from typing import TypeVar
+from typing import Self, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,9 +38,9 @@ class Strip:
         """The row indices."""
         return np.arange(self.top, self.bottom)
 
-    def grown(self, rows: int) -> Strip:
+    def grown(self, rows: int) -> Self:
         """Return the strip extended by up to ``rows`` rows above and below, within the image."""
-        return Strip(max(0, self.top - rows), min(self.height, self.bottom + rows), self.height)
+        return type(self)(max(0, self.top - rows), min(self.height, self.bottom + rows), self.height)
 
 
 def strips(height: int, width: int, pixels: int = STRIP_PIXELS) -> list[Strip]:

@@ -1,15 +1,12 @@
 """Runs the material models on a photo and packs their outputs into a file that several stages share."""
 
-from __future__ import annotations
-
 import io
 import json
 from collections.abc import Mapping
 
 import numpy as np
-from numpy.typing import NDArray
 
-from orchestrator.domain.images import FloatMap, Image
+from orchestrator.domain.images import Image
 from orchestrator.domain.material_maps import MaterialMaps, MaterialModels
 from orchestrator.domain.quality import Quality
 
@@ -36,14 +33,9 @@ def pack(maps: MaterialMaps) -> bytes:
 
     Maps are stored as float16 (relative error 2⁻¹¹) and probabilities as uint8 (absolute error 1/510).
     """
-    arrays: dict[str, NDArray[np.generic]] = {name: getattr(maps, name).astype(np.float16) for name in _MAPS}
-    for name in _PROBABILITIES:
-        arrays[name] = np.round(getattr(maps, name) * 255).astype(np.uint8)
-    metadata = {
-        "component_names": maps.component_names,
-        "material_names": maps.material_names,
-        "model_versions": maps.model_versions,
-    }
+    arrays = {name: getattr(maps, name).astype(np.float16) for name in _MAPS}
+    arrays |= {name: np.round(getattr(maps, name) * 255).astype(np.uint8) for name in _PROBABILITIES}
+    metadata = {name: getattr(maps, name) for name in ("component_names", "material_names", "model_versions")}
     file = io.BytesIO()
     np.savez(file, about=np.frombuffer(json.dumps(metadata).encode(), np.uint8), **arrays)
     return file.getvalue()
@@ -53,12 +45,8 @@ def unpack(data: bytes) -> MaterialMaps:
     """Read maps that ``pack`` wrote."""
     with np.load(io.BytesIO(data), allow_pickle=False) as file:
         metadata = json.loads(file["about"].tobytes())
-        maps: dict[str, FloatMap] = {name: file[name].astype(np.float32) for name in _MAPS}
-        for name in _PROBABILITIES:
-            maps[name] = file[name].astype(np.float32) / np.float32(255)
-    return MaterialMaps(
-        **maps,
-        component_names=tuple(metadata["component_names"]),
-        material_names=tuple(metadata["material_names"]),
-        model_versions=metadata["model_versions"],
-    )
+        maps = {name: file[name].astype(np.float32) for name in _MAPS}
+        maps |= {name: file[name].astype(np.float32) / np.float32(255) for name in _PROBABILITIES}
+    for name in ("component_names", "material_names"):
+        metadata[name] = tuple(metadata[name])
+    return MaterialMaps(**maps, **metadata)

@@ -1,7 +1,5 @@
 """Cuts the piece out of its photo, with its contact shadow as a separate layer."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import cv2

@@ -1,8 +1,7 @@
 """Splits a photo into albedo, shading, specular light and wood at full resolution, a few rows at a time."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
+from typing import Self
 
 import cv2
 import numpy as np
@@ -50,7 +49,7 @@ class Decomposition:
     wood: guided.GuidedMap | Image  # a fitted mask, or a mask at full resolution
 
     @classmethod
-    def fit(cls, photo_srgb: Image, maps: MaterialMaps, wood: FloatMap | Image) -> Decomposition:
+    def fit(cls, photo_srgb: Image, maps: MaterialMaps, wood: FloatMap | Image) -> Self:
         """Fit the model outputs to the photo.
 
         Args:

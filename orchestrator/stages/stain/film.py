@@ -9,8 +9,6 @@ A film can only darken. If the target is lighter than the wood, the wood is blea
 that keeps the reflectance below 1.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np
@@ -40,25 +38,15 @@ _BIN_ALBEDO = np.maximum((np.arange(HISTOGRAM_BINS) + 0.5) / HISTOGRAM_BINS, MIN
 
 @dataclass(frozen=True)
 class Film:
-    """A solved stain for one piece of wood. Arrays have 3 values, for red, green and blue.
+    """A solved stain for one piece of wood. Arrays have 3 values, for red, green and blue."""
 
-    Attributes:
-        geometric_mean: geometric mean reflectance of the wood. The contrast of the grain is scaled about it.
-        bleach: gain before the film, 1 if none is needed.
-        absorption: absorption k of one coat, ≥ 0.
-        bare_mean: mean reflectance of the wood.
-        stained_mean: mean reflectance of the stained wood.
-        coats: thickness of the film. One coat reaches the target.
-        preserve_grain: exponent of the grain's contrast, in [0, 1].
-    """
-
-    geometric_mean: NDArray[np.float64]
-    bleach: NDArray[np.float64]
-    absorption: NDArray[np.float64]
-    bare_mean: NDArray[np.float64]
-    stained_mean: NDArray[np.float64]
-    coats: float
-    preserve_grain: float
+    geometric_mean: NDArray[np.float64]  # of the wood's reflectance; the contrast of the grain is scaled about it
+    bleach: NDArray[np.float64]  # gain before the film, 1 if none is needed
+    absorption: NDArray[np.float64]  # k of one coat, >= 0
+    bare_mean: NDArray[np.float64]  # mean reflectance of the wood
+    stained_mean: NDArray[np.float64]  # mean reflectance of the stained wood
+    coats: float  # thickness; one coat reaches the target
+    preserve_grain: float  # exponent of the grain's contrast, in [0, 1]
 
     def apply(self, reflectance: NDArray[np.float64], channel: int) -> NDArray[np.float64]:
         """Return the reflectance of the stained wood, in [0, 1], for the bare reflectance of one channel."""

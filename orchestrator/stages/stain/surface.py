@@ -3,8 +3,6 @@
 The relief of the grain comes from the fine detail of the albedo. It is combined with the geometry that the models see.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import cv2
@@ -69,13 +67,8 @@ def surface_maps(photo_srgb: Image, maps: MaterialMaps, progress: Progress = no_
     fitted_surface = guided.fit(surface_low, photo_srgb, epsilon=SURFACE_EPSILON, grey=True)
     noise_sigma = max(MIN_SIGMA, max(height, width) / SIGMAS_PER_SIDE)
     noise_reach = int(np.ceil(3 * noise_sigma))
-    out = SurfaceMaps(
-        normal=np.empty((height, width, 3), np.uint8),
-        roughness=np.empty((height, width), np.uint8),
-        ambient_occlusion=np.empty((height, width), np.uint8),
-        height=np.empty((height, width), np.uint16),
-        orm=np.empty((height, width, 3), np.uint8),
-    )
+    normal, relief_height = np.empty_like(photo_srgb), np.empty((height, width), np.uint16)
+    roughness, ambient_occlusion = np.empty((2, height, width), np.uint8)
 
     def work(strip: Strip) -> None:
         grown = strip.grown(noise_reach + 1)  # the slopes need one more row
@@ -83,18 +76,17 @@ def surface_maps(photo_srgb: Image, maps: MaterialMaps, progress: Progress = no_
         base_rows = base.rows(photo_srgb[grown.rows], grown.numbers)[0]
         relief = _relief(decomposition.read(grown.numbers), base_rows, noise_sigma, noise_reach)
         right, up = grain_slopes(relief, max(height, width))
-        planes = fitted_surface.rows(photo_srgb[strip.rows], strip.numbers)
-        geometry, roughness, ambient_occlusion = planes[:3], planes[3], planes[4]
-        out.normal[strip.rows] = combine_normals(geometry, right[inner], up[inner])
+        surface = fitted_surface.rows(photo_srgb[strip.rows], strip.numbers)
+        normal[strip.rows] = combine_normals(surface[:3], right[inner], up[inner])
         # Varnish is thinner in open pores, which therefore shine less.
         grain_roughness = (np.float32(LEVEL) - relief[inner]) * np.float32(PORE_ROUGHNESS)
-        out.roughness[strip.rows] = to_byte(roughness + grain_roughness)
-        out.ambient_occlusion[strip.rows] = to_byte(ambient_occlusion)
-        out.height[strip.rows] = np.rint(relief[inner] * 65535.0).astype(np.uint16)
-        out.orm[strip.rows] = pack_orm(out.ambient_occlusion[strip.rows], out.roughness[strip.rows])
+        roughness[strip.rows] = to_byte(surface[3] + grain_roughness)
+        ambient_occlusion[strip.rows] = to_byte(surface[4])
+        relief_height[strip.rows] = np.rint(relief[inner] * 65535.0).astype(np.uint16)
 
     for_each_strip(work, strips(height, width), progress, "computing the surface maps")
-    return out
+    orm = pack_orm(ambient_occlusion, roughness)
+    return SurfaceMaps(normal, roughness, ambient_occlusion, relief_height, orm)
 
 
 def _fit_base(maps: MaterialMaps, wood: FloatMap, photo_srgb: Image) -> guided.GuidedMap:
