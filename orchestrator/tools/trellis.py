@@ -11,6 +11,7 @@ from __future__ import annotations
 import base64
 import threading
 import time
+from concurrent.futures import Future, wait
 
 import cv2
 import httpx2
@@ -22,10 +23,16 @@ from orchestrator.domain.progress import Progress, no_progress
 from orchestrator.domain.reconstruct import TrellisSettings
 from orchestrator.errors import DeadlineExceeded, ModelUnavailable, ToolFailed
 
-SAMPLING_STEPS = 25
-STRUCTURE_GUIDANCE = 7.5
-LATENT_GUIDANCE = 3.0
-"""The defaults of the server and of the TRELLIS paper's code."""
+OPTIONS = {
+    "slat_cfg_scale": 3.0,
+    "ss_cfg_scale": 7.5,
+    "slat_sampling_steps": 25,
+    "ss_sampling_steps": 25,
+    "samples": 1,
+    "no_texture": False,
+    "output_format": "glb",
+}
+"""The guidance and sampling steps are the defaults of the server and of the TRELLIS paper's code."""
 IMAGE_SIDE_PX = 1024
 """Maximum side of the uploaded image. The server resizes it to 518 px."""
 IMAGE_MARGIN = 1.2
@@ -64,31 +71,21 @@ def generate_glb(
         "mode": "image",
         "image": "data:image/png;base64," + base64.b64encode(cutout_png(photo_srgb, mask)).decode(),
         "seed": seed,
-        "slat_cfg_scale": LATENT_GUIDANCE,
-        "ss_cfg_scale": STRUCTURE_GUIDANCE,
-        "slat_sampling_steps": SAMPLING_STEPS,
-        "ss_sampling_steps": SAMPLING_STEPS,
-        "samples": 1,
-        "no_texture": False,
-        "output_format": "glb",
+        **OPTIONS,
     }
     content = _post_with_retries(body, settings, progress)
+    violation = "the response of the image-to-3D server does not follow the protocol"
     try:
         artifact = _Response.model_validate_json(content).artifacts[0]
     except ValidationError:
-        raise ToolFailed(
-            "the response of the image-to-3D server does not follow the protocol: it contains no artifact"
-        ) from None
+        raise ToolFailed(f"{violation}: it contains no artifact") from None
     if artifact.finish_reason != SUCCESS:
-        raise ToolFailed(
-            f"the image-to-3D server generated no 3D model: finishReason is {artifact.finish_reason[:40]!r}"
-        )
+        reason = artifact.finish_reason[:40]
+        raise ToolFailed(f"the image-to-3D server generated no 3D model: finishReason is {reason!r}")
     try:
         return base64.b64decode(artifact.base64, validate=True)
     except ValueError:  # includes binascii.Error
-        raise ToolFailed(
-            "the response of the image-to-3D server does not follow the protocol: the 3D model is not valid base64"
-        ) from None
+        raise ToolFailed(f"{violation}: the 3D model is not valid base64") from None
 
 
 def is_ready(settings: TrellisSettings) -> bool:
@@ -143,74 +140,59 @@ def _post_with_retries(body: dict[str, object], settings: TrellisSettings, progr
             while time.monotonic() < end:
                 progress(0.05, "the image-to-3D server is busy")
                 time.sleep(min(PROGRESS_INTERVAL_S, wait_s))
-    raise ModelUnavailable(
-        f"the image-to-3D server is busy: it returned HTTP 503 {len(settings.waits_s) + 1} times; try again later"
-    )
+    replies = f"it returned HTTP 503 {len(settings.waits_s) + 1} times"
+    raise ModelUnavailable(f"the image-to-3D server is busy: {replies}; try again later")
 
 
 def _post(body: dict[str, object], settings: TrellisSettings, progress: Progress) -> tuple[int, bytes]:
-    """Send one request and return the status and the body.
+    """Send one request in a thread and return the status and the body.
 
     ``progress`` is called while the request runs. If it raises, the client is closed, which drops the connection.
     """
     timeout_error = DeadlineExceeded(f"the image-to-3D server took longer than {settings.timeout_s:g} s")
     client = _client(settings)
-    request = _Request(client, body, settings)
+    response: Future[tuple[int, bytes]] = Future()
     start = time.monotonic()
-    request.start()
+    threading.Thread(target=_send, args=(client, body, settings, response), name="trellis", daemon=True).start()
     try:
-        while request.is_alive():
-            request.join(PROGRESS_INTERVAL_S)
+        while not response.done():
+            wait([response], PROGRESS_INTERVAL_S)
             elapsed_s = time.monotonic() - start
             progress(min(0.05 + 0.8 * elapsed_s / settings.timeout_s, 0.85), "the image-to-3D server is running")
             if elapsed_s > settings.timeout_s + PROGRESS_INTERVAL_S:
                 raise timeout_error
     finally:
         client.close()
-    error = request.error
+    error = response.exception()
     if isinstance(error, httpx2.TimeoutException) and not isinstance(error, httpx2.ConnectTimeout):
         raise timeout_error
     if isinstance(error, httpx2.HTTPError | RuntimeError):
         raise ModelUnavailable(f"the image-to-3D server does not answer ({type(error).__name__})")
-    if error is not None:
-        raise error
-    return request.status, request.content
+    return response.result()
 
 
-class _Request(threading.Thread):
-    """One POST request in a thread, so that the caller can report progress and stop waiting."""
+def _send(
+    client: httpx2.Client, body: dict[str, object], settings: TrellisSettings, response: Future[tuple[int, bytes]]
+) -> None:
+    """Send one request, and set its status and body, or its error, as the result of ``response``."""
+    try:
+        response.set_result(_read_response(client, body, settings))
+    except (httpx2.HTTPError, ToolFailed, DeadlineExceeded, RuntimeError) as error:  # RuntimeError: client closed
+        response.set_exception(error)
 
-    def __init__(self, client: httpx2.Client, body: dict[str, object], settings: TrellisSettings) -> None:
-        super().__init__(name="trellis", daemon=True)
-        self.status = 0
-        self.content = b""
-        self.error: Exception | None = None
-        self._client = client
-        self._body = body
-        self._max_bytes = settings.max_answer_bytes
-        self._timeout_s = settings.timeout_s
 
-    def run(self) -> None:
-        try:
-            self._send()
-        except (httpx2.HTTPError, ToolFailed, DeadlineExceeded, RuntimeError) as error:  # RuntimeError: client closed
-            self.error = error
-
-    def _send(self) -> None:
-        deadline = time.monotonic() + self._timeout_s
-        with self._client.stream("POST", "v1/infer", json=self._body) as response:
-            self.status = response.status_code
-            if response.status_code != httpx2.codes.OK:
-                return  # the body of an error may contain secrets
-            content = bytearray()
-            for chunk in response.iter_bytes():
-                content += chunk
-                if len(content) > self._max_bytes:
-                    raise ToolFailed(
-                        f"the response of the image-to-3D server is larger than {self._max_bytes} bytes, the maximum"
-                    )
-                if time.monotonic() > deadline:
-                    raise DeadlineExceeded(
-                        f"the image-to-3D server did not finish its response within {self._timeout_s:g} s"
-                    )
-            self.content = bytes(content)
+def _read_response(client: httpx2.Client, body: dict[str, object], settings: TrellisSettings) -> tuple[int, bytes]:
+    deadline = time.monotonic() + settings.timeout_s
+    with client.stream("POST", "v1/infer", json=body) as response:
+        if response.status_code != httpx2.codes.OK:
+            return response.status_code, b""  # the body of an error may contain secrets
+        content = bytearray()
+        for chunk in response.iter_bytes():
+            content += chunk
+            if len(content) > settings.max_answer_bytes:
+                rule = f"is larger than {settings.max_answer_bytes} bytes, the maximum"
+                raise ToolFailed(f"the response of the image-to-3D server {rule}")
+            if time.monotonic() > deadline:
+                rule = f"did not finish its response within {settings.timeout_s:g} s"
+                raise DeadlineExceeded(f"the image-to-3D server {rule}")
+        return response.status_code, bytes(content)
