@@ -32,8 +32,7 @@ def clean_mesh(
 ) -> tuple[Floats, Triangles]:
     """Merge equal vertices and remove triangles that are degenerate, duplicate, not finite or debris.
 
-    Args:
-        min_component: components whose bounding-box diagonal is smaller than this share of the largest one are debris.
+    Components whose bounding-box diagonal is smaller than ``min_component`` of the largest one are debris.
 
     Raises:
         ToolFailed: no triangle is left.
@@ -96,10 +95,8 @@ def _fit_to_normals(vertices: Floats, triangles: Triangles, normals: Floats) -> 
 
     Each triangle pulls its corners into its plane: n n·(centroid - corner). A vertex takes the mean over its triangles.
     """
-    membership = csr_array(
-        (np.ones(triangles.size), (triangles.ravel(), np.repeat(np.arange(len(triangles)), 3))),
-        shape=(len(vertices), len(triangles)),
-    )
+    corner_of = (triangles.ravel(), np.repeat(np.arange(len(triangles)), 3))
+    membership = csr_array((np.ones(triangles.size), corner_of), shape=(len(vertices), len(triangles)))
     weight = 1.0 / np.maximum(np.asarray(membership.sum(1)).ravel(), 1.0)
     fitted = vertices
     for _ in range(FIT_ROUNDS):

@@ -23,7 +23,7 @@ from orchestrator.geometry.mesh import UvMesh
 from orchestrator.geometry.mesh_cleanup import triangle_edges
 from orchestrator.geometry.rasterize import NO_TRIANGLE, rasterize, rasterize_mesh
 from orchestrator.imaging.color import linear_from_srgb, srgb_from_linear
-from orchestrator.imaging.sampling import sample
+from orchestrator.imaging.filters import sample
 
 BAND_SIGMA = 0.012
 """Standard deviation of the blur that separates the bands, as a share of the photo's longer side. A larger value puts
@@ -75,19 +75,23 @@ def bake_from_photos(
     low_weight, high_weight = np.full((2, count), MIN_WEIGHT, np.float32)
     seen = np.zeros(count, bool)
     tolerance = OCCLUSION_TOLERANCE * float(np.linalg.norm(np.ptp(mesh.vertices, axis=0)))
-    resolutions = [_pixels_per_unit(camera, mesh) for camera in cameras]
+    centre = (mesh.vertices.min(0) + mesh.vertices.max(0)) / 2
+    pixels_per_unit = [
+        camera.intrinsics[0, 0] / max(np.linalg.norm(centre - camera.position), 1e-9) for camera in cameras
+    ]
     for number, (photo, camera, mask) in enumerate(zip(photos, cameras, masks, strict=True)):
         progress(number / len(photos), f"texturing from photo {number + 1} of {len(photos)}")
         photo_linear = linear_from_srgb(photo)
         low = np.asarray(cv2.GaussianBlur(photo_linear, (0, 0), BAND_SIGMA * max(photo.shape[:2])), np.float32)
         high = photo_linear - low
-        eroded_mask = _erode(mask)
+        margin = max(1, round(MASK_MARGIN * max(mask.shape)))
+        mask = np.asarray(cv2.erode(mask, np.ones((2 * margin + 1,) * 2, np.uint8), borderValue=[255.0]), np.uint8)
         depth = rasterize_mesh(camera, mesh.vertices, mesh.triangles).depth
         for start in range(0, count, BATCH_TEXELS):
             batch = slice(start, start + BATCH_TEXELS)
             position, normal = texels.position[batch], texels.normal[batch]
-            weight, pixels = _angle_weights(position, normal, camera, eroded_mask, depth, tolerance)
-            weight *= (resolutions[number] / max(resolutions)) ** 2
+            weight, pixels = _angle_weights(position, normal, camera, mask, depth, tolerance)
+            weight *= (pixels_per_unit[number] / max(pixels_per_unit)) ** 2
             detail_weight = weight**DETAIL_POWER
             low_sum[batch] += weight[:, None] * sample(low, pixels)
             high_sum[batch] += detail_weight[:, None] * sample(high, pixels)
@@ -103,9 +107,7 @@ def bake_from_photos(
 def bake_from_points(mesh: UvMesh, points: Floats, colors: Image, size: int) -> Image:
     """Return the texture [size, size, 3] uint8 sRGB of ``mesh``. Each texel takes the colour of the nearest point.
 
-    Args:
-        points: [P, 3] on the surface, about as dense as the texels.
-        colors: [P, 3] uint8 sRGB.
+    The ``points`` [P, 3] lie on the surface, about as dense as the texels. Their ``colors`` [P, 3] are uint8 sRGB.
     """
     texels = _covered_texels(mesh, size)
     _, nearest = cKDTree(points).query(texels.position, workers=-1)
@@ -120,18 +122,6 @@ def _covered_texels(mesh: UvMesh, size: int) -> _Texels:
     position, normal = (np.einsum("mk,mkd->md", weights, values[vertices]) for values in (mesh.vertices, mesh.normals))
     normal = normal / np.maximum(np.linalg.norm(normal, axis=1, keepdims=True), 1e-12)
     return _Texels(index, position, normal, vertices[np.arange(len(index)), weights.argmax(1)])
-
-
-def _pixels_per_unit(camera: Camera, mesh: UvMesh) -> float:
-    """Return how many pixels the camera has per unit of length at the centre of the mesh."""
-    centre = (mesh.vertices.min(0) + mesh.vertices.max(0)) / 2
-    return float(camera.intrinsics[0, 0] / max(np.linalg.norm(centre - camera.position), 1e-9))
-
-
-def _erode(mask: Image) -> Image:
-    """Return the mask without its border."""
-    radius = max(1, round(MASK_MARGIN * max(mask.shape)))
-    return np.asarray(cv2.erode(mask, np.ones((2 * radius + 1,) * 2, np.uint8), borderValue=[255.0]))
 
 
 def _angle_weights(
@@ -176,10 +166,7 @@ def _means(index: NDArray[np.int64], values: Floats | FloatMap, count: int) -> t
 
 
 def _fill_gaps(color: Image, index: NDArray[np.int64], size: int) -> Image:
-    """Return the texture with each gap between charts filled from the nearest texel.
-
-    Without the fill, the seams would become dark when the texture is reduced in size.
-    """
+    """Fill the gaps between charts from the nearest texel. Otherwise seams become dark when the texture is reduced."""
     empty = np.ones(size * size, np.uint8)
     empty[index] = 0
     empty = empty.reshape(size, size)

@@ -18,7 +18,7 @@ from orchestrator.domain.progress import Progress, no_progress
 from orchestrator.errors import ToolFailed
 from orchestrator.geometry.arrays import Floats
 from orchestrator.geometry.cameras import Camera
-from orchestrator.imaging.sampling import sample
+from orchestrator.imaging.filters import sample
 
 SEARCH_CELLS = 96
 """Cells along each side of the cube in which ``find_bounds`` searches, and of each tighter box after it. Not tuned."""
@@ -43,7 +43,7 @@ class Grid:
 
     origin: Floats  # [3] the first point
     step: float
-    shape: tuple[int, int, int]
+    shape: tuple[int, ...]
 
     @property
     def count(self) -> int:
@@ -55,8 +55,7 @@ class Grid:
 
     def coarser(self, factor: int) -> Grid:
         """Return a grid over the same box with every ``factor``-th point."""
-        shape = [-(-(side - 1) // factor) + 1 for side in self.shape]
-        return Grid(self.origin, self.step * factor, (shape[0], shape[1], shape[2]))
+        return Grid(self.origin, self.step * factor, tuple(-(-(side - 1) // factor) + 1 for side in self.shape))
 
 
 @dataclass(frozen=True)
@@ -110,8 +109,7 @@ def find_bounds(
 ) -> tuple[Floats, Floats]:
     """Return the lowest and the highest corner [3] of the box around the hull, with a margin of one cell.
 
-    Args:
-        focus: [3] the point that the cameras look at.
+    ``focus`` [3] is the point that the cameras look at.
 
     Raises:
         ToolFailed: the hull is empty.
@@ -137,8 +135,7 @@ def find_bounds(
 
 def grid_over(low: Floats, high: Floats, step: float) -> Grid:
     """Return the grid with spacing ``step`` that covers the box from ``low`` [3] to ``high`` [3]."""
-    shape = [int(side) for side in np.ceil((high - low) / step).astype(int) + 1]
-    return Grid(np.asarray(low, np.float64), step, (shape[0], shape[1], shape[2]))
+    return Grid(np.asarray(low, np.float64), step, tuple((np.ceil((high - low) / step).astype(int) + 1).tolist()))
 
 
 def measure_hull(

@@ -95,13 +95,7 @@ class ViewEstimate:
 def estimate_views(
     photo_srgb: Image, mask: Image, focal_px: float | None = None, progress: Progress = no_progress
 ) -> list[ViewEstimate]:
-    """Return the best estimate in each sector of azimuths, sorted by cost.
-
-    Args:
-        photo_srgb: [H, W, 3] uint8.
-        mask: [H, W] uint8, 255 on the piece.
-        focal_px: the focal length if known.
-    """
+    """Return the best estimate in each sector of azimuths, sorted by cost. ``focal_px`` is None if it is not known."""
     height, width = mask.shape
     outline = _convex_outline(mask)
     extent = float(np.linalg.norm(np.ptp(outline, axis=0)))
@@ -120,10 +114,10 @@ def estimate_views(
         for searched, sectors in ((problem, SECTORS), (round_problem, ROUND_SECTORS))
         for sector_deg in pairwise(np.linspace(-MAX_AZIMUTH_DEG, MAX_AZIMUTH_DEG, sectors + 1))
     ]
-    views = []
-    for number, (searched, sector_deg) in enumerate(searches):
-        report = partial(progress, number / len(searches), "estimating the camera")
-        views.append(_search(searched, sector_deg, report))
+    views = [
+        _search(searched, sector_deg, partial(progress, number / len(searches), "estimating the camera"))
+        for number, (searched, sector_deg) in enumerate(searches)
+    ]
     return sorted(views, key=lambda view: view.cost)
 
 
@@ -171,9 +165,8 @@ class ViewProblem:
     def cameras(self, parameters: Floats) -> tuple[Floats, Floats, Floats, Floats]:
         """Return the candidates for ``parameters`` [8, K].
 
-        Returns:
-            Rotations [K, 3, 3] and translations [K, 3] from the box centre to the camera, focal lengths [K] px and half
-            sides of the box [K, 3].
+        These are rotations [K, 3, 3] and translations [K, 3] from the box centre to the camera, focal lengths [K] px
+        and half sides of the box [K, 3].
         """
         azimuth, elevation, log_focal, log_width, log_depth, log_distance, *shift = parameters
         log_depth = log_width if self.is_round else log_depth
@@ -240,10 +233,8 @@ class ViewProblem:
         centre = self.segments[:, :2] - np.array(self.size) / 2
         direction, sigma, weight = self.segments[:, 2:].T
         # Column i of the rotation is the vanishing point of world axis i in homogeneous coordinates.
-        to_x, to_y = (
-            focal[:, None, None] * rotation[:, axis, :, None] - rotation[:, 2, :, None] * centre[:, axis]
-            for axis in range(2)
-        )
+        to_x = focal[:, None, None] * rotation[:, 0, :, None] - rotation[:, 2, :, None] * centre[:, 0]
+        to_y = focal[:, None, None] * rotation[:, 1, :, None] - rotation[:, 2, :, None] * centre[:, 1]
         expected = np.arctan2(to_y, to_x)
         error = np.abs((expected - direction + np.pi / 2) % np.pi - np.pi / 2).min(1)
         return np.asarray((weight * (1 - np.exp(-((error / sigma) ** 2)))).sum(1))
@@ -252,27 +243,11 @@ class ViewProblem:
 def _search(problem: ViewProblem, sector_deg: tuple[float, float], report: Callable[[], None]) -> ViewEstimate:
     """Return the best estimate in a sector of azimuths (Storn & Price 1997). Each generation is reported."""
     focal_range = 2.5 * problem.focal_log_sigma
-    result = differential_evolution(
-        problem.cost,
-        bounds=[
-            np.radians(sector_deg),
-            np.radians((-3.0, 50.0)),
-            (-focal_range, focal_range),
-            np.log((0.2, 5.0)),
-            np.log((0.1, 6.0)),
-            (-0.5, 0.5),
-            (-0.2, 0.2),
-            (-0.2, 0.2),
-        ],
-        vectorized=True,
-        popsize=POPULATION,
-        maxiter=GENERATIONS,
-        tol=1e-6,
-        updating="deferred",
-        rng=1,
-        polish=False,
-        callback=lambda *_, **__: report(),
-    )
+    camera_bounds = [np.radians(sector_deg), np.radians((-3.0, 50.0)), (-focal_range, focal_range)]
+    box_bounds = [np.log((0.2, 5.0)), np.log((0.1, 6.0)), (-0.5, 0.5), (-0.2, 0.2), (-0.2, 0.2)]
+    options = {"vectorized": True, "updating": "deferred", "rng": 1, "polish": False, "tol": 1e-6}
+    options |= {"popsize": POPULATION, "maxiter": GENERATIONS, "callback": lambda *_, **__: report()}
+    result = differential_evolution(problem.cost, camera_bounds + box_bounds, **options)
     return problem.view(np.asarray(result.x), float(result.fun))
 
 
@@ -283,10 +258,9 @@ def _convex_outline(mask: Image) -> Floats:
 
 
 def _detect_segments(photo_srgb: Image, mask: Image, min_length: float) -> Floats:
-    """Return the straight edges of the photo and of the mask that lie on the piece.
+    """Return the straight edges [M, 5] of the photo and of the mask that lie on the piece.
 
-    Returns:
-        [M, 5]: centre x, y (px), direction and its error (radians), and the weight by length; the weights sum to 1.
+    Columns: centre x and y (px), direction and its error (radians), weight by length. The weights sum to 1.
     """
     detector = cv2.createLineSegmentDetector()
     detected = [detector.detect(image)[0] for image in (cv2.cvtColor(photo_srgb, cv2.COLOR_RGB2GRAY), mask)]

@@ -46,12 +46,7 @@ FRONTAL_ADVICE_DEG = 12.0
 
 
 def reconstruct_locally(task: ReconstructTask, photo: SinglePhoto) -> ReconstructedMesh:
-    """Return the reconstruction from two views: the photo, and its mirror image from the other side of the piece.
-
-    Raises:
-        ToolFailed: the piece is too thin in the photo.
-        DeadlineExceeded, Canceled: raised by ``task.progress``.
-    """
+    """Return the reconstruction from two views: the photo, and its mirror image from the other side of the piece."""
     progress = task.progress
     hull, view = estimate_shape(task, photo, subrange(progress, 0.0, 0.6))
     progress(0.6, "cleaning the mesh")
@@ -62,9 +57,8 @@ def reconstruct_locally(task: ReconstructTask, photo: SinglePhoto) -> Reconstruc
     progress(0.65, "unwrapping the mesh")
     mesh = unwrap(vertices, triangles)
     mirror_back = _is_open_and_symmetric(hull.symmetry, vertices, triangles)
-    texture_progress = subrange(progress, 0.7, 0.95)
-    size = task.options.texture_size
-    texture = bake_mirrored(mesh, photo, view.camera, size, texture_progress, mirror_back=mirror_back)
+    bake_progress = subrange(progress, 0.7, 0.95)
+    texture = bake_mirrored(mesh, photo, view.camera, task.options.texture_size, bake_progress, mirror_back=mirror_back)
     placed, dimensions = place_on_floor(mesh.vertices, task.options.dimensions)
     glb = task.folder / GLB_NAME
     write_glb(glb, mesh.with_vertices(placed), texture)
@@ -89,7 +83,7 @@ def estimate_shape(task: ReconstructTask, photo: SinglePhoto, progress: Progress
 def _simplify_watertight(vertices: Floats, triangles: Triangles, max_triangles: int) -> tuple[Floats, Triangles]:
     """Simplify the mesh and keep it watertight.
 
-    Edge collapse sometimes pinches a mesh. Another target number of triangles pinches elsewhere or not at all.
+    Edge collapse sometimes makes a mesh non-manifold. Another target number of triangles may avoid this.
     """
     simplified = vertices, triangles
     for attempt in range(SIMPLIFY_ATTEMPTS):

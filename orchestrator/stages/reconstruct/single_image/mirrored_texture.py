@@ -6,11 +6,9 @@ from collections.abc import Sequence
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
-from orchestrator.domain.images import FloatMap, Image
+from orchestrator.domain.images import Image
 from orchestrator.domain.progress import Progress
-from orchestrator.geometry.arrays import Floats
 from orchestrator.geometry.cameras import Camera
 from orchestrator.geometry.mesh import UvMesh
 from orchestrator.geometry.rasterize import NO_TRIANGLE, rasterize_mesh
@@ -87,17 +85,11 @@ def _without_superseded(mesh: UvMesh, camera: Camera, mask: Image, reflections: 
     tolerance = OCCLUSION_TOLERANCE * float(np.linalg.norm(np.ptp(mesh.vertices, axis=0)))
     needed = np.full(raster.triangle.shape, 255, np.uint8)
     for reflection in reflections:
-        seen = _is_visible(points * reflection, normals * reflection, half, raster.depth, tolerance)
-        needed[rows[seen], columns[seen]] = 0
+        reflected = points * reflection
+        to_camera = half.position - reflected
+        cosine = (normals * reflection * to_camera).sum(1) / np.maximum(np.linalg.norm(to_camera, axis=1), 1e-12)
+        pixels, distance = half.project(reflected)
+        column, row = np.clip(pixels.astype(int), 0, np.array(half.size) - 1).T
+        visible = (cosine > MIN_DIRECT_COSINE) & (distance < raster.depth[row, column] + tolerance)
+        needed[rows[visible], columns[visible]] = 0
     return np.where(cv2.resize(needed, camera.size, interpolation=cv2.INTER_AREA) > 127, mask, np.uint8(0))
-
-
-def _is_visible(
-    points: Floats, normals: Floats, camera: Camera, depth: FloatMap, tolerance: float
-) -> NDArray[np.bool_]:
-    """Return whether ``points`` [N, 3] are in the photo, not occluded and seen at a good angle."""
-    to_camera = camera.position - points
-    cosine = (normals * to_camera).sum(1) / np.maximum(np.linalg.norm(to_camera, axis=1), 1e-12)
-    pixels, distance = camera.project(points)
-    column, row = np.clip(pixels.astype(int), 0, np.array(camera.size) - 1).T
-    return np.asarray((cosine > MIN_DIRECT_COSINE) & (distance < depth[row, column] + tolerance))

@@ -41,11 +41,7 @@ class SinglePhoto:
 
 
 def read_photo(photo: Path, mask: Path, color_photo: Path | None) -> SinglePhoto:
-    """Read the files.
-
-    Raises:
-        InvalidInput: the sizes differ, the mask is empty, or the piece touches all four borders.
-    """
+    """Read the files and check that the sizes agree and that the outline of the piece is visible."""
     mask_image = _read(mask, "L")
     photo_srgb = _read_rgb(photo, mask_image)
     share = float((mask_image > 127).mean())

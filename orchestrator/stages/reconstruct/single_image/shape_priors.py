@@ -109,13 +109,10 @@ def replaced_by_back(cone: VisualCone, inside: Voxels, seat_height: float) -> Vo
 
 
 def in_front_of_depth(cone: VisualCone, inside: Voxels, depth: FloatMap) -> Voxels:
-    """Return the voxels in front of the surface that a depth map shows.
+    """Return the voxels in front of the surface that a map ``depth`` [h, w], up to scale and offset, shows.
 
     Most of the visible surface of a piece lies on its hull. The map is therefore fitted to the visible depth of the
-    hull with a robust line. A map that does not fit is not used, and no voxel is returned.
-
-    Args:
-        depth: [h, w] of the whole photo, up to scale and offset.
+    hull with a robust line. If it does not fit, no voxel is returned.
     """
     nearest, farthest = _depth_range(cone, inside)
     size = cone.columns, len(cone.silhouette) // cone.columns

@@ -21,8 +21,9 @@ def single_image(task: ReconstructTask) -> ReconstructedMesh:
 
     Raises:
         InvalidInput: the mask is empty or touches all borders of the photo, or the provider is not configured.
-        ModelUnavailable, ToolFailed: see ``tools.trellis.generate_glb``.
-        DeadlineExceeded, Canceled: raised by ``task.progress``.
+        ToolFailed: the piece is too thin in the photo, or the image-to-3D server failed.
+        ModelUnavailable: the image-to-3D server does not answer.
+        DeadlineExceeded, Canceled: raised by ``task.progress`` or ``tools.trellis.generate_glb``.
     """
     task.folder.mkdir(parents=True, exist_ok=True)
     color_photo = task.color_photos[0] if task.color_photos else None

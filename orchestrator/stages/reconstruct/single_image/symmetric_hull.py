@@ -28,7 +28,7 @@ from orchestrator.stages.reconstruct.single_image.shape_priors import (
     uncovered_silhouette,
 )
 from orchestrator.stages.reconstruct.single_image.symmetry import Symmetry, most_symmetric_shape, seat_layer
-from orchestrator.stages.reconstruct.single_image.visual_cone import VisualCone, Voxels, grid_for, visual_cone
+from orchestrator.stages.reconstruct.single_image.visual_cone import VisualCone, grid_for, visual_cone
 
 CANDIDATE_VIEWS = 5
 """Number of estimates, those with the least cost, that ``choose_view`` compares."""
@@ -98,13 +98,8 @@ def symmetric_hull(
 ) -> SymmetricHull:
     """Return a closed mesh whose silhouette in ``view`` is the mask, as symmetric as the silhouette allows.
 
-    Args:
-        mask: [H, W] uint8, 255 on the piece.
-        cells: voxels along the longest side of the box.
-        depth: [h, w] of the whole photo, up to scale and offset. It is ignored where it contradicts the silhouette.
-
-    Raises:
-        ToolFailed: the silhouette is thinner than a voxel everywhere.
+    The longest side of the box has ``cells`` voxels. ``depth`` [h, w] is a depth map of the whole photo up to scale and
+    offset. It is ignored where it contradicts the silhouette.
     """
     grid = grid_for(view, cells)
     progress(0.0, "carving the silhouette")
@@ -133,13 +128,8 @@ def _apply_priors(cone: VisualCone, field: FloatMap, symmetry: Symmetry) -> Floa
         seat_height = grid.y[0] + grid.pitch * seat_layer(inside)
         carved |= replaced_by_back(cone, inside, max(symmetry.front_back_height, seat_height))
     closing = uncovered_silhouette(cone, inside & ~carved)
-    field = np.where(closing, cone.field, field)
-    field = _carve_smoothly(field, inside, carved & ~closing, grid.pitch)
-    return np.where(small_components(field > 0), -grid.pitch, field)
-
-
-def _carve_smoothly(field: FloatMap, inside: Voxels, removed: Voxels, pitch: float) -> FloatMap:
-    """Return ``field`` with the ``removed`` voxels outside and a smooth surface around them."""
+    removed = carved & ~closing
     grown = binary_dilation(removed, iterations=REMOVED_MARGIN_VOXELS) & ~(inside & ~removed)
-    softened = 0.5 - gaussian_filter(grown.astype(np.float32), REMOVED_SIGMA_VOXELS)
-    return np.minimum(field, softened * (3 * pitch))
+    smooth_field = (0.5 - gaussian_filter(grown.astype(np.float32), REMOVED_SIGMA_VOXELS)) * (3 * grid.pitch)
+    field = np.minimum(np.where(closing, cone.field, field), smooth_field)
+    return np.where(small_components(field > 0), -grid.pitch, field)

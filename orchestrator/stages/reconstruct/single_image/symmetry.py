@@ -149,9 +149,9 @@ def _shift_half_voxels(field: FloatMap, half_steps: int) -> FloatMap:
 
 
 def _lost_pixels(cone: VisualCone, weaker: Voxels, stronger: Voxels) -> NDArray[np.int64]:
-    """Return for each height [Y + 1] the number of silhouette pixels that no voxel covers.
+    """Return how many silhouette pixels are not covered if the shape is ``stronger`` below a height, for each [Y + 1].
 
-    Below the height, the shape is ``stronger``; above, it is ``weaker``.
+    Above the height, the shape is ``weaker``.
     """
     count, layers = len(cone.silhouette), weaker.shape[1]
     layer = np.broadcast_to(np.arange(layers)[:, None], weaker.shape)

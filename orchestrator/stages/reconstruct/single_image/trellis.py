@@ -16,13 +16,7 @@ from orchestrator.tools.trellis import generate_glb
 
 
 def reconstruct_with_trellis(task: ReconstructTask, photo: SinglePhoto) -> ReconstructedMesh:
-    """Return the server's 3D model, scaled and placed on the floor. The response is checked like an upload.
-
-    Raises:
-        InvalidInput: no server is configured.
-        ToolFailed: the server failed, or its response is not a valid GLB.
-        ModelUnavailable, DeadlineExceeded, Canceled: see ``generate_glb``.
-    """
+    """Return the server's 3D model, scaled and placed on the floor. The response is checked like an upload."""
     settings = task.programs.trellis
     if settings is None:
         raise InvalidInput("reconstruct.provider", "'trellis' is not configured on this server; allowed is 'local'")
