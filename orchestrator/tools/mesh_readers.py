@@ -67,19 +67,28 @@ def read_mesh(source: Path, format: MeshFormat, folder: Path, *, blender: str = 
         InvalidMeshFile: the reader rejects the file, crashes on it, or exceeds the limits.
         ToolFailed: the reader is not installed.
     """
+    job = {"source": str(source.resolve()), "max_coordinate": MAX_COORDINATE}
     with _failures_as_invalid_file(limits):
         if format in (MeshFormat.GLB, MeshFormat.GLTF):
-            return _read_with_node(source, folder, limits)
-        if format is MeshFormat.USDZ:
-            return _read_with_usd(source, folder, limits)
-        return _read_with_blender(source, format, folder, blender, limits)
+            job |= {"max_triangles": MAX_TRIANGLES, "max_side": MAX_SIDE, "max_pixels": MAX_TEXTURE_PIXELS}
+            contents = run_node("check", job, folder, limits=limits)
+        elif format is MeshFormat.USDZ:
+            contents = run_usd("usd_reader", job, folder, limits=limits)
+        else:
+            contents = _read_with_blender(source, format, job, folder, blender, limits)
+    if problem := contents.get("problem"):
+        raise InvalidMeshFile(printable(problem))
+    names = tuple(printable(name) for name in contents["materials"])
+    return MeshContents(int(contents["triangles"]), names, contents.get("compression", ""))
 
 
 @contextmanager
 def _failures_as_invalid_file(limits: Limits) -> Iterator[None]:
-    """Convert a crash of the reader, and a limit that it exceeds, to InvalidMeshFile: the file is the cause."""
+    """Convert a rejection or a crash of the reader, and a limit that it exceeds, to InvalidMeshFile."""
     try:
         yield
+    except InvalidInput as error:
+        raise InvalidMeshFile(printable(error.description)) from None
     except DeadlineExceeded:
         raise InvalidMeshFile(f"the file takes too long to read: more than {limits.time_s:g} s") from None
     except ToolFailed as error:
@@ -93,47 +102,17 @@ def _failures_as_invalid_file(limits: Limits) -> Iterator[None]:
         raise
 
 
-def _read_with_node(source: Path, folder: Path, limits: Limits) -> MeshContents:
-    job = {
-        "source": str(source.resolve()),
-        "max_coordinate": MAX_COORDINATE,
-        "max_triangles": MAX_TRIANGLES,
-        "max_side": MAX_SIDE,
-        "max_pixels": MAX_TEXTURE_PIXELS,
-    }
-    try:
-        result = run_node("check", job, folder, limits=limits)
-    except InvalidInput as error:
-        raise InvalidMeshFile(printable(error.description)) from None
-    return _contents(result)
-
-
-def _read_with_blender(source: Path, format: MeshFormat, folder: Path, executable: str, limits: Limits) -> MeshContents:
+def _read_with_blender(
+    source: Path, format: MeshFormat, job: dict[str, Any], folder: Path, executable: str, limits: Limits
+) -> dict[str, Any]:
     result = folder.resolve() / "contents.json"
     warnings = BlenderWarnings()
-    job = {
-        "source": str(source.resolve()),
-        "format": format.value,
-        "result": str(result),
-        "max_coordinate": MAX_COORDINATE,
-    }
+    job = {**job, "format": format.value, "result": str(result)}
     run_blender("check_mesh", job, folder, executable=executable, limits=limits, on_line=warnings.collect, threads=2)
-    contents = json.loads(result.read_text(encoding="utf-8"))
+    contents: dict[str, Any] = json.loads(result.read_text(encoding="utf-8"))
     if warnings.bad_index:
         raise InvalidMeshFile(f"a face names a vertex that does not exist: {printable(warnings.bad_index)}")
     if "import_error" in contents:
         reason = (warnings.error or contents["import_error"]).replace(str(source.resolve()), source.name)
         raise InvalidMeshFile(f"it is no {format.value.upper()} that Blender can read: {printable(reason)}")
-    return _contents(contents)
-
-
-def _read_with_usd(source: Path, folder: Path, limits: Limits) -> MeshContents:
-    job = {"source": str(source.resolve()), "max_coordinate": MAX_COORDINATE}
-    return _contents(run_usd("usd_reader", job, folder, limits=limits))
-
-
-def _contents(result: dict[str, Any]) -> MeshContents:
-    if problem := result.get("problem"):
-        raise InvalidMeshFile(printable(problem))
-    names = tuple(printable(name) for name in result["materials"])
-    return MeshContents(int(result["triangles"]), names, result.get("compression", ""))
+    return contents

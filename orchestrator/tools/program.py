@@ -136,8 +136,8 @@ class _Run:
             progress(*self._progress)
             now = time.monotonic()
             if now - self._started > limits.time_s:
-                rule = f"did not finish within its time limit of {limits.time_s:.0f} s"
-                raise DeadlineExceeded(f"{self._name} {rule}", tool=self._name)
+                problem = f"did not finish within its time limit of {limits.time_s:.0f} s"
+                raise DeadlineExceeded(f"{self._name} {problem}", tool=self._name)
             if now >= next_memory_check:
                 next_memory_check = now + MEMORY_POLL_S
                 _check_memory(self._name, self._process.pid, limits.memory_bytes)
@@ -155,8 +155,7 @@ class _Run:
     def finish(self, progress: Progress) -> None:
         """Report the last progress, or raise ToolFailed if the exit code is not 0."""
         self._process_lines()
-        code = self._process.returncode
-        if code != 0:
+        if code := self._process.returncode:
             message = f"{self._name} ended with {_describe_code(code)}: {_printable(self._last_lines)}"
             raise ToolFailed(message, tool=self._name, code=code)
         progress(*self._progress)
@@ -166,8 +165,7 @@ class _Run:
         with suppress(queue.Empty):
             while True:
                 line = self._lines.get_nowait()
-                reported = self._read_line(line)
-                if reported is not None:
+                if (reported := self._read_line(line)) is not None:
                     self._progress = reported
                 elif line.strip():
                     self._last_lines = [*self._last_lines, line][-KEPT_LINES:]
@@ -206,7 +204,6 @@ def _sandbox() -> tuple[str, ...]:
 
 
 def _works(prefix: Sequence[str]) -> bool:
-    """Return whether the command prefix can start a program on this system."""
     with suppress(OSError, subprocess.TimeoutExpired):
         return subprocess.run([*prefix, "true"], capture_output=True, check=False, timeout=10).returncode == 0
     return False
@@ -258,6 +255,6 @@ def _describe_code(code: int) -> str:
 
 
 def _printable(lines: list[str]) -> str:
-    """Return the last lines of output without control characters and without the folders of paths."""
+    """The last lines of output without control characters and without the folders of paths."""
     text = " | ".join(PATH.sub(r"\1", line.strip()) for line in lines[-3:])
     return "".join(character for character in text if character.isprintable())[-400:] or "no output"
