@@ -15,11 +15,11 @@ DEFAULT_OUT = Path("output")
 optional = partial(typer.Option, show_default=False)
 """An option without a default, or whose help text states the default."""
 existing_file = partial(typer.Argument, exists=True, dir_okay=False, show_default=False)
+PHOTOS_HELP = "Photos of one piece of furniture: JPEG, PNG, WebP or HEIC."
+MESH_HELP = "3D model: GLB, glTF (zip), FBX, OBJ (zip), STL, PLY or USDZ."
 
-Photos = Annotated[list[Path], existing_file(help="Photos of one piece: JPEG, PNG, WebP or HEIC.", metavar="PHOTO…")]
-MeshFile = Annotated[
-    Path, existing_file(help="3D model: GLB, glTF (zip), FBX, OBJ (zip), STL, PLY or USDZ.", metavar="MODEL")
-]
+Photos = Annotated[list[Path], existing_file(help=PHOTOS_HELP, metavar="PHOTO…")]
+MeshFile = Annotated[Path, existing_file(help=MESH_HELP, metavar="MODEL")]
 Out = Annotated[Path, typer.Option("--out", "-o", help="Folder for the results.")]
 Preview = Annotated[bool, typer.Option("--preview", help="Low resolution, within seconds.")]
 WebP = Annotated[bool, typer.Option("--webp", help="Write WebP instead of PNG.")]
