@@ -76,9 +76,7 @@ def bake_from_photos(
     seen = np.zeros(count, bool)
     tolerance = OCCLUSION_TOLERANCE * float(np.linalg.norm(np.ptp(mesh.vertices, axis=0)))
     centre = (mesh.vertices.min(0) + mesh.vertices.max(0)) / 2
-    pixels_per_unit = [
-        camera.intrinsics[0, 0] / max(np.linalg.norm(centre - camera.position), 1e-9) for camera in cameras
-    ]
+    resolutions = [camera.intrinsics[0, 0] / max(np.linalg.norm(centre - camera.position), 1e-9) for camera in cameras]
     for number, (photo, camera, mask) in enumerate(zip(photos, cameras, masks, strict=True)):
         progress(number / len(photos), f"texturing from photo {number + 1} of {len(photos)}")
         photo_linear = linear_from_srgb(photo)
@@ -91,7 +89,7 @@ def bake_from_photos(
             batch = slice(start, start + BATCH_TEXELS)
             position, normal = texels.position[batch], texels.normal[batch]
             weight, pixels = _angle_weights(position, normal, camera, mask, depth, tolerance)
-            weight *= (pixels_per_unit[number] / max(pixels_per_unit)) ** 2
+            weight *= (resolutions[number] / max(resolutions)) ** 2
             detail_weight = weight**DETAIL_POWER
             low_sum[batch] += weight[:, None] * sample(low, pixels)
             high_sum[batch] += detail_weight[:, None] * sample(high, pixels)

@@ -1,7 +1,4 @@
-"""The visual hull: the largest shape whose silhouettes are the masks (Laurentini 1994).
-
-It is represented by signed distances on a voxel grid, positive outside the hull.
-"""
+"""The visual hull, which is the largest shape whose silhouettes are the masks (Laurentini 1994), on a voxel grid."""
 
 from __future__ import annotations
 

@@ -106,9 +106,8 @@ def _photo_camera(view: ViewEstimate, vertices: Floats, placed: Floats, mask: Im
     similarity = np.diag([scale, scale, scale, 1.0])
     similarity[:3, 3] = placed.min(0) - vertices.min(0) * scale
     camera = view.camera.transformed(similarity).resized(mask.shape[1], mask.shape[0])
-    intrinsics, world_to_camera = (
-        tuple(map(tuple, matrix.tolist())) for matrix in (camera.intrinsics, camera.world_to_camera)
-    )
+    intrinsics = tuple(map(tuple, camera.intrinsics.tolist()))
+    world_to_camera = tuple(map(tuple, camera.world_to_camera.tolist()))
     return PhotoCamera(intrinsics, world_to_camera, camera.size)
 
 

@@ -19,14 +19,8 @@ from orchestrator.domain.images import FloatMap, Image
 from orchestrator.domain.progress import Progress, no_progress, subrange
 from orchestrator.errors import ToolFailed
 from orchestrator.geometry.arrays import Floats, Triangles
+from orchestrator.stages.reconstruct.single_image import shape_priors
 from orchestrator.stages.reconstruct.single_image.camera_estimation import ViewEstimate, refine_view
-from orchestrator.stages.reconstruct.single_image.shape_priors import (
-    hidden_below_seat,
-    in_front_of_depth,
-    replaced_by_back,
-    small_components,
-    uncovered_silhouette,
-)
 from orchestrator.stages.reconstruct.single_image.symmetry import Symmetry, most_symmetric_shape, seat_layer
 from orchestrator.stages.reconstruct.single_image.visual_cone import VisualCone, grid_for, visual_cone
 
@@ -108,7 +102,7 @@ def symmetric_hull(
     field = shape.field
     progress(0.6, "applying furniture priors")
     if depth is not None:
-        free = in_front_of_depth(cone, field > 0, depth)
+        free = shape_priors.in_front_of_depth(cone, field > 0, depth)
         field = np.where(free | free[::-1] if shape.symmetry.left_right else free, -grid.pitch, field)
     field = _apply_priors(cone, field, shape.symmetry)
     if not (field > 0).any():
@@ -123,13 +117,13 @@ def symmetric_hull(
 def _apply_priors(cone: VisualCone, field: FloatMap, symmetry: Symmetry) -> FloatMap:
     """Return ``field`` [X, Y, Z] without the space that priors carve, and with holes in the silhouette closed."""
     grid, inside = cone.grid, field > 0
-    carved = hidden_below_seat(cone, inside)
+    carved = shape_priors.hidden_below_seat(cone, inside)
     if symmetry.left_right:
         seat_height = grid.y[0] + grid.pitch * seat_layer(inside)
-        carved |= replaced_by_back(cone, inside, max(symmetry.front_back_height, seat_height))
-    closing = uncovered_silhouette(cone, inside & ~carved)
+        carved |= shape_priors.replaced_by_back(cone, inside, max(symmetry.front_back_height, seat_height))
+    closing = shape_priors.uncovered_silhouette(cone, inside & ~carved)
     removed = carved & ~closing
     grown = binary_dilation(removed, iterations=REMOVED_MARGIN_VOXELS) & ~(inside & ~removed)
     smooth_field = (0.5 - gaussian_filter(grown.astype(np.float32), REMOVED_SIGMA_VOXELS)) * (3 * grid.pitch)
     field = np.minimum(np.where(closing, cone.field, field), smooth_field)
-    return np.where(small_components(field > 0), -grid.pitch, field)
+    return np.where(shape_priors.small_components(field > 0), -grid.pitch, field)

@@ -47,7 +47,7 @@ class VoxelGrid:
 
 @dataclass(frozen=True)
 class VisualCone:
-    """The voxels in one photo. Coarse pixels are the pixels, row by row, of a photo reduced to about one per voxel."""
+    """The voxels in one photo. The coarse pixels are those of the reduced photo, about one per voxel, row by row."""
 
     grid: VoxelGrid
     field: FloatMap  # [X, Y, Z] signed distance to the cone's surface in world units, positive inside
