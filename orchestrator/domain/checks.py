@@ -8,10 +8,6 @@ from orchestrator.errors import InvalidInput
 
 
 def check_range(field: str, value: float, minimum: float, maximum: float) -> None:
-    """Raise InvalidInput unless ``value`` is a finite number in [``minimum``, ``maximum``].
-
-    Args:
-        field: path of the field as the API names it, such as ``stain.strength``.
-    """
+    """Raise InvalidInput unless the value of a field of the API, such as ``stain.strength``, is in the range."""
     if not (math.isfinite(value) and minimum <= value <= maximum):
         raise InvalidInput(field, f"{value} is not allowed; it must be a number from {minimum:g} to {maximum:g}")

@@ -21,13 +21,8 @@ class Dimensions:
     depth_m: float = 0.0
 
     def check(self, field: str) -> None:
-        """Check that each size is 0 or between MIN_SIZE_M and MAX_SIZE_M.
-
-        Raises:
-            InvalidInput: a size is out of range.
-        """
-        for name in ("width_m", "height_m", "depth_m"):
-            value = getattr(self, name)
+        """Raise InvalidInput unless each size is 0 or between MIN_SIZE_M and MAX_SIZE_M."""
+        for name, value in vars(self).items():
             if value != 0.0:
                 check_range(f"{field}.{name}", value, MIN_SIZE_M, MAX_SIZE_M)
 

@@ -56,7 +56,6 @@ class MaterialModels(Protocol):
         """Return the material maps of one photo.
 
         Args:
-            photo_srgb: [H, W, 3] uint8.
             long_side: maximum length of the longer side, in pixels. A larger photo is scaled down by area averaging.
             versions: the version of each model to use, by model name. The default is the serving versions.
 
@@ -67,14 +66,9 @@ class MaterialModels(Protocol):
         """
 
     def versions(self, pinned: Mapping[str, str] | None = None) -> dict[str, str]:
-        """Return the version of each model to use now.
+        """Return the version of each model to use now. Raises ModelUnavailable.
 
-        Args:
-            pinned: the versions that a job started with. A pinned version is returned while it is still loaded;
-                otherwise the serving version replaces it.
-
-        Raises:
-            ModelUnavailable: a model is not available at the moment.
+        A version in ``pinned``, with which a job started, is used while it is loaded, then the serving version.
         """
 
     def ready(self) -> bool:

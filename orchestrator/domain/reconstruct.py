@@ -22,10 +22,8 @@ MIN_TRIANGLES = 1_000
 MAX_TRIANGLES = 2_000_000
 
 AUTO_PHOTOS = 8
-"""Minimum number of photos for which ``Mode.AUTO`` selects photogrammetry.
-
-Fewer photos cannot overlap all around a piece: 360° / 8 = 45° between neighbours, more than SIFT features match across.
-"""
+"""Minimum number of photos for which ``Mode.AUTO`` selects photogrammetry. Fewer photos cannot overlap all around a
+piece: 360° / 8 = 45° between neighbours, more than SIFT features match across."""
 
 
 class Mode(str, Enum):
@@ -46,11 +44,6 @@ def resolved_mode(mode: Mode, photos: int) -> Mode:
     if mode is not Mode.AUTO:
         return mode
     return Mode.PHOTOGRAMMETRY if photos >= AUTO_PHOTOS else Mode.SINGLE_IMAGE
-
-
-def needed_photos(mode: Mode) -> int:
-    """Return the minimum number of photos for a method, which must not be AUTO."""
-    return MIN_PHOTOS[mode]
 
 
 class Engine(str, Enum):
@@ -82,21 +75,14 @@ class ReconstructOptions:
     def __post_init__(self) -> None:
         self.dimensions.check("reconstruct.dimensions")
         if self.texture_size not in TEXTURE_SIZES:
-            raise InvalidInput(
-                "reconstruct.texture_size", f"{self.texture_size} is not allowed; allowed are {TEXTURE_SIZES}"
-            )
+            rule = f"allowed are {TEXTURE_SIZES}"
+            raise InvalidInput("reconstruct.texture_size", f"{self.texture_size} is not allowed; {rule}")
         check_range("reconstruct.max_triangles", self.max_triangles, MIN_TRIANGLES, MAX_TRIANGLES)
 
 
 @dataclass(frozen=True)
 class TrellisSettings:
-    """Address and limits of the image-to-3D server.
-
-    ``api_key`` is excluded from ``repr`` and must not appear in logs and errors.
-
-    Raises:
-        InvalidInput: ``base_url`` is not an HTTP URL, or contains a user name or password.
-    """
+    """Address and limits of the image-to-3D server. ``repr`` omits ``api_key``, which must not appear in logs."""
 
     base_url: str  # http(s)://HOST[:PORT][/PATH], without /v1
     api_key: str = dataclass_field(default="", repr=False)
@@ -108,9 +94,8 @@ class TrellisSettings:
         url = urlsplit(self.base_url)
         if url.scheme not in ("http", "https") or not url.hostname or url.username or url.password:
             # The message does not repeat the URL, because it may contain a password.
-            raise InvalidInput(
-                "trellis.base_url", "the URL is not allowed; it must be http(s)://HOST[:PORT][/PATH] without a password"
-            )
+            rule = "it must be http(s)://HOST[:PORT][/PATH] without a password"
+            raise InvalidInput("trellis.base_url", f"the URL is not allowed; {rule}")
 
 
 @dataclass(frozen=True)

@@ -19,24 +19,18 @@ class Region(str, Enum):
 
 
 MIN_COATS = 0.1
-"""Thinnest film."""
 MAX_COATS = 10.0
-"""Thickest film."""
 
 
 @dataclass(frozen=True)
 class StainOptions:
-    """How to stain an upload.
-
-    Raises:
-        InvalidInput: a number is out of range.
-    """
+    """How to stain an upload."""
 
     target: SrgbColor
     stain_name: str = ""  # the stain of the catalogue that has this colour, if any
     preserve_grain: float = 1.0  # 0 hides the grain, 1 keeps its full contrast
     strength: float = 1.0  # 0 leaves the wood unchanged, 1 reaches the target
-    coats: float = 1.0  # relative film thickness, in [0.1, 10]
+    coats: float = 1.0  # relative film thickness, in [MIN_COATS, MAX_COATS]
     region: Region = Region.AUTO
     mask_asset_id: str = ""  # an uploaded image, white where to stain; empty stains the wood that is found
     format: ImageFormat = ImageFormat.PNG

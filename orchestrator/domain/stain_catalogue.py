@@ -9,21 +9,13 @@ from orchestrator.domain.srgb_color import SrgbColor
 
 @dataclass(frozen=True)
 class Stain:
-    """A named stain.
+    """A named stain."""
 
-    Attributes:
-        name: lower case with dashes, for programs.
-        label: the name for people.
-        color: the mean colour of a stained board of ordinary wood.
-        typical_coats: number of coats that a painter applies for this colour.
-        description: one sentence for people.
-    """
-
-    name: str
-    label: str
-    color: SrgbColor
-    typical_coats: int
-    description: str
+    name: str  # lower case with dashes, for programs
+    label: str  # the name for people
+    color: SrgbColor  # the mean colour of a stained board of ordinary wood
+    typical_coats: int  # number of coats that a painter applies for this colour
+    description: str  # one sentence for people
 
 
 STAINS = {

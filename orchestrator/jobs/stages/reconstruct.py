@@ -1,7 +1,5 @@
 """The reconstruct stage of a job: a textured mesh of the piece that the photos show."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -10,11 +8,11 @@ from orchestrator.domain.dimensions import Dimensions
 from orchestrator.domain.export import MEDIA_TYPES, ExportOptions, MeshFormat, Target
 from orchestrator.domain.quality import Quality
 from orchestrator.domain.reconstruct import (
+    MIN_PHOTOS,
     Mode,
     Provider,
     ReconstructOptions,
     ReconstructPrograms,
-    needed_photos,
     resolved_mode,
 )
 from orchestrator.domain.render import RenderOptions
@@ -144,7 +142,7 @@ def check_options(options: ReconstructOptions, job: JobInput) -> ReconstructOpti
     """Resolve the mode AUTO; check the number of photos and that the provider is available."""
     photos = len(job.assets)
     mode = resolved_mode(options.mode, photos)
-    needed = needed_photos(mode)
+    needed = MIN_PHOTOS[mode]
     if photos < needed:
         raise InvalidInput("reconstruct.mode", f"{mode.value} needs at least {needed} photos; the upload has {photos}")
     if options.provider is Provider.TRELLIS and not job.dependencies.settings.trellis_url:
