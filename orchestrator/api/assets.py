@@ -1,7 +1,5 @@
 """``AssetService``: uploads, downloads, lists and deletes files."""
 
-from __future__ import annotations
-
 from asyncio import to_thread
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime

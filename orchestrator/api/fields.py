@@ -1,7 +1,5 @@
 """Reads request fields and uploaded chunks."""
 
-from __future__ import annotations
-
 import base64
 import json
 from collections.abc import AsyncIterator

@@ -1,7 +1,5 @@
 """``JobService``: creates, lists, watches, cancels and deletes jobs."""
 
-from __future__ import annotations
-
 import threading
 from asyncio import sleep, to_thread
 from collections.abc import AsyncIterator, Sequence

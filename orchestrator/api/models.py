@@ -1,7 +1,5 @@
 """``ModelService``: lists the models and their versions, and replaces the version that serves."""
 
-from __future__ import annotations
-
 import asyncio
 import hashlib
 import tempfile

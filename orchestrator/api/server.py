@@ -1,7 +1,5 @@
 """The gRPC server: services, health, reflection, TLS and graceful shutdown."""
 
-from __future__ import annotations
-
 import asyncio
 import ipaddress
 

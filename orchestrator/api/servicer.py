@@ -1,7 +1,5 @@
 """The common path of every RPC: authentication, error mapping and logging."""
 
-from __future__ import annotations
-
 import time
 from asyncio import to_thread
 from collections.abc import AsyncIterator, Callable

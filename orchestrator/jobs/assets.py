@@ -1,7 +1,5 @@
 """Uploads, reads and deletes the files of a tenant."""
 
-from __future__ import annotations
-
 import hashlib
 import re
 import uuid
