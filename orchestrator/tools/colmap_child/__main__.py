@@ -34,7 +34,7 @@ STATIC_BACKGROUND_STRATEGIES = (PIECE, PIECE_POOLED_NEIGHBOURS, PIECE_POOLED, WH
 GOOD_COVERAGE = 0.95
 SEEDS = (1, 2)  # each seed lets the incremental mapper start from another pair
 MIN_INITIAL_INLIERS = 50  # minimum number of verified matches of the first pair; half of COLMAP's default
-MIN_POSE_INLIERS = 15  # minimum number of matches to place a photo; 30 by default, but a narrow side shows few features
+MIN_POSE_INLIERS = 15  # matches to place a photo; half of COLMAP's default: a chair's narrow side shows few features
 MIN_PHOTOS = 3  # smaller reconstructions are dropped
 # Reprojection error up to which a match counts in full. Larger errors have a bounded influence. Highlights cause them
 # on a turntable, because they stay with the lamps while the piece turns.

@@ -24,7 +24,7 @@ from orchestrator.stages.reconstruct.photogrammetry.plane_sweep import StereoVie
 
 FLOOR_PERCENTILE = 5.0  # percentile of the heights of the lowest visible points that becomes the floor; not tuned
 HULL_POINTS = 5000  # number of points on the hull that bound the depth search
-MIN_COMPONENT = 0.05  # smaller free components, relative to the piece's diagonal, are errors; not tuned
+MIN_COMPONENT = 0.05  # free components below this share of the piece's diagonal are errors; not tuned
 SMOOTHING_ROUNDS = 4  # rounds of smoothing, which removes the steps of the voxels; not tuned
 FLATTENING_ROUNDS = 40  # raised from 20 to make plain surfaces flatter; not measured separately
 DEPTH_TOLERANCE_VOXELS = 2  # how far the depths of two photos may differ and still confirm each other; not tuned

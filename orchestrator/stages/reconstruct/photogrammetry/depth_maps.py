@@ -69,11 +69,7 @@ def select_neighbours(cameras: Sequence[Camera], focus: Floats, count: int) -> l
 
 
 def depth_maps(
-    views: Sequence[StereoView],
-    neighbours: Sequence[list[int]],
-    hull_points: Floats,
-    max_labels: int,
-    progress: Progress,
+    views: list[StereoView], neighbours: list[list[int]], hull_points: Floats, max_labels: int, progress: Progress
 ) -> list[FloatMap]:
     """Return the depth [H, W] of each view along the optical axis, NaN outside the piece and where unknown.
 
@@ -163,14 +159,14 @@ def _minimize(
     for axis in (0, 1):
         gradient = np.abs(np.diff(grey, axis=axis, prepend=grey.take([0], axis)))
         jump_cost = (JUMP_COST / (1 + gradient / EDGE_GREY_LEVELS)).astype(np.float32)
-        for backward in (False, True):
+        arrays = [np.moveaxis(array, axis, 0) for array in (cost, total, mask, jump_cost)]
+        for step in (1, -1):
             # Views of the arrays with the direction of the paths along axis 0.
-            c, t, j, m = (np.moveaxis(array, axis, 0) for array in (cost, total, jump_cost, mask))
-            if backward:
-                c, t, m = c[::-1], t[::-1], m[::-1]
-                j = np.roll(j[::-1], 1, axis=0)
-            same_height = _same_height_labels(view, window, inverse_depths, backward) if axis == 0 else None
-            _add_path_costs(c, t, j, m, same_height)
+            path_cost, path_total, path_mask, path_jumps = (array[::step] for array in arrays)
+            if step < 0:
+                path_jumps = np.roll(path_jumps, 1, axis=0)
+            same_height = _same_height_labels(view, window, inverse_depths, step) if axis == 0 else None
+            _add_path_costs(path_cost, path_total, path_mask, path_jumps, same_height)
     label = total.argmin(2)
     return label, _interpolate_depth(total, label, inverse_depths)
 
@@ -185,13 +181,10 @@ def _interpolate_depth(total: Volume, label: NDArray[np.int64], inverse_depths: 
     return np.asarray(1.0 / np.interp(exact, np.arange(len(inverse_depths)), inverse_depths))
 
 
-def _same_height_labels(view: StereoView, window: Window, inverse_depths: Floats, backward: bool) -> Floats:
-    """Return for each label the label at the same height in the previous row, [H, D].
-
-    The previous row is the one above, or the one below if ``backward``.
-    """
+def _same_height_labels(view: StereoView, window: Window, inverse_depths: Floats, step: int) -> Floats:
+    """Return for each label the label at the same height in the previous row, [H, D], with ``step`` 1 or -1 per row."""
     height_per_depth = window.rays(view.camera)[:, window.width // 2] @ view.camera.world_to_camera[:3, 1]
-    height_per_depth = height_per_depth[::-1, None] if backward else height_per_depth[:, None]
+    height_per_depth = height_per_depth[::step, None]
     previous = np.roll(height_per_depth, 1, axis=0)
     previous[0] = height_per_depth[0]
     not_horizontal = np.abs(height_per_depth) > 1e-3
@@ -200,13 +193,13 @@ def _same_height_labels(view: StereoView, window: Window, inverse_depths: Floats
 
 
 def _add_path_costs(
-    cost: Volume, total: Volume, jump_cost: FloatMap, mask: FloatMap, same_height: Floats | None
+    cost: Volume, total: Volume, mask: FloatMap, jump_cost: FloatMap, same_height: Floats | None
 ) -> None:
     """Add the cost of the cheapest path along axis 0 to each point to ``total`` (Hirschmüller 2008, eq. 13).
 
-    A path continues at the same depth without cost, or at the same height if ``same_height`` [H, D] is given (labels in
-    the previous row; Scharstein et al. 2017, Semi-global matching with surface orientation priors). The latter follows
-    seats and tops.
+    A path continues at the same depth without cost. With ``same_height`` [H, D], labels in the previous row, it also
+    continues at the same height, and so follows seats and tops (Scharstein et al. 2017, Semi-global matching with
+    surface orientation priors).
     """
     path = cost[0] * mask[0][:, None]
     total[0] += path
