@@ -34,7 +34,10 @@ LOCAL_SIZE = 30
 """Size of a local header without its name and extra field."""
 ENCRYPTION_FLAGS = 0x2041
 """Encrypted, strongly encrypted, or with a masked header."""
+METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+FILE_TYPES = (0, stat.S_IFREG, stat.S_IFDIR)
 SYSTEM_FILE = re.compile(r"__MACOSX/.*|(?:.*/)?(?:desktop\.ini|Thumbs\.db|\._[^/]*)", re.DOTALL)
+CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]*:")
 
 
@@ -107,7 +110,7 @@ class Archive:
             target.write_bytes(self.read(name))
 
     def _check_folders(self) -> None:
-        """Stop an entry that lies inside another entry that is a file: unpacking it would fail or follow a link."""
+        """Stop an entry that lies inside another entry that is a file, which cannot be unpacked."""
         files = set(self.files())
         for name in self._entries:
             if not files.isdisjoint(str(parent) for parent in PurePosixPath(name).parents):
@@ -126,7 +129,7 @@ def path_problem(path: str) -> str:
     Stops path traversal: a file that makes a reader open files of the host or of the network.
     """
     problems = {
-        "has a control character": any(ord(character) < 32 or ord(character) == 127 for character in path),
+        "has a control character": CONTROL.search(path),
         "has a backslash": "\\" in path,
         "names a host": path.startswith("//"),
         "is absolute": path.startswith("/"),
@@ -144,9 +147,10 @@ def _check_end_record(data: bytes) -> None:
     disk, first_disk, disk_entries, entries, size, offset, comment = struct.unpack_from("<HHHHIIH", data, at + 4)
     if data[at - ZIP64_LOCATOR_SIZE : at].startswith(b"PK\x06\x07"):
         raise InvalidMeshFile("the archive is a Zip64, which is not allowed; save it as a plain zip")
-    if entries > MAX_ENTRIES or size > MAX_DIRECTORY_BYTES:
-        found = f"{entries} entries in {size} bytes"
-        raise InvalidMeshFile(f"the archive has {found}; at most {MAX_ENTRIES} entries are allowed")
+    if size > MAX_DIRECTORY_BYTES:
+        raise InvalidMeshFile(
+            f"the directory of the archive has {size} bytes; at most {MAX_DIRECTORY_BYTES} are allowed"
+        )
     has_gaps = at + END_SIZE + comment != len(data) or offset + size != at
     if has_gaps or disk or first_disk or disk_entries != entries:
         raise InvalidMeshFile("the archive is damaged: its directory is not where its end record points to")
@@ -154,21 +158,18 @@ def _check_end_record(data: bytes) -> None:
 
 def _check_entry(info: zipfile.ZipInfo) -> None:
     """Stop names that lead outside the folder, links, devices, encryption, zip bombs and nested archives."""
-    name, packed, unpacked = info.filename, info.compress_size, info.file_size
-    kind = stat.S_IFMT(info.external_attr >> 16)
-    method = info.compress_type
-    name_problem = _name_problem(name)
+    name, method, packed, unpacked = info.orig_filename, info.compress_type, info.compress_size, info.file_size
+    file_type = stat.S_IFMT(info.external_attr >> 16)
+    parts = name.removesuffix("/").split("/")
     problems = {
-        "has a NUL in its name": "\0" in info.orig_filename,
-        f"has a name that {name_problem}; names must stay inside the archive": name_problem,
-        "is a symlink; allowed are plain files": kind == stat.S_IFLNK,
-        "is a device or a pipe; allowed are plain files": kind not in (0, stat.S_IFREG, stat.S_IFDIR, stat.S_IFLNK),
-        "is encrypted, which is not allowed": info.flag_bits & ENCRYPTION_FLAGS,
-        f"is compressed by method {method}; allowed are stored and deflate": method
-        not in (
-            zipfile.ZIP_STORED,
-            zipfile.ZIP_DEFLATED,
+        f"has a name that {path_problem(name)}; names must stay inside the archive": path_problem(name),
+        "has a name with an empty part, a dot or a blank at an end": any(
+            part in ("", ".") or part != part.strip() for part in parts
         ),
+        f"has a name of more than {MAX_NAME_BYTES} bytes": len(name.encode("utf-8", "replace")) > MAX_NAME_BYTES,
+        "is a symlink, a device or a pipe; allowed are plain files": file_type not in FILE_TYPES,
+        "is encrypted, which is not allowed": info.flag_bits & ENCRYPTION_FLAGS,
+        f"is compressed by method {method}; allowed are stored and deflate": method not in METHODS,
         f"unpacks {packed} bytes to {unpacked}; at most {MAX_RATIO} times as many are allowed": (
             unpacked > max(RATIO_FREE_BYTES, MAX_RATIO * packed)
         ),
@@ -176,15 +177,7 @@ def _check_entry(info: zipfile.ZipInfo) -> None:
     }
     for problem, is_violated in problems.items():
         if is_violated:
-            raise InvalidMeshFile(f"entry {quoted(info.orig_filename)} of the archive {problem}")
-
-
-def _name_problem(name: str) -> str:
-    if problem := path_problem(name):
-        return problem
-    if any(part in ("", ".") or part != part.strip() for part in name.removesuffix("/").split("/")):
-        return "has an empty part, a dot or a blank at an end"
-    return f"is longer than {MAX_NAME_BYTES} bytes" if len(name.encode("utf-8", "replace")) > MAX_NAME_BYTES else ""
+            raise InvalidMeshFile(f"entry {quoted(name)} of the archive {problem}")
 
 
 def _data_offsets(data: bytes, infos: list[zipfile.ZipInfo]) -> dict[str, int]:

@@ -10,39 +10,27 @@ import { ImageUtils } from '@gltf-transform/core';
 import validator from 'gltf-validator';
 import { InvalidInput, defaultScene, openIO, placedMeshes, readDocument, run, transformPoint } from './document.mjs';
 
-const CONTAINER_ISSUES = [
-  'GLB_CHUNK_TOO_BIG', 'GLB_DUPLICATE_CHUNK', 'GLB_EXTRA_DATA', 'GLB_INVALID_VERSION', 'GLB_LENGTH_MISMATCH',
-  'GLB_LENGTH_TOO_SMALL', 'GLB_UNEXPECTED_BIN_CHUNK', 'GLB_UNEXPECTED_END_OF_CHUNK_DATA', 'GLB_UNEXPECTED_END_OF_CHUNK_HEADER',
-  'GLB_UNEXPECTED_END_OF_HEADER', 'GLB_UNEXPECTED_FIRST_CHUNK', 'INVALID_JSON', 'IO_ERROR',
-];
-const SCHEMA_ISSUES = [
-  'ARRAY_LENGTH_NOT_IN_LIST', 'ARRAY_TYPE_MISMATCH', 'DUPLICATE_ELEMENTS', 'INVALID_INDEX', 'ONE_OF_MISMATCH', 'TYPE_MISMATCH',
-  'UNDEFINED_PROPERTY', 'VALUE_NOT_IN_LIST',
-];
-const RANGE_ISSUES = ['VALUE_NOT_IN_RANGE'];
-const ASSET_ISSUES = ['ASSET_MIN_VERSION_GREATER_THAN_VERSION', 'UNKNOWN_ASSET_MAJOR_VERSION'];
-const DATA_ISSUES = [
-  'ACCESSOR_INDEX_OOB', 'ACCESSOR_OFFSET_ALIGNMENT', 'ACCESSOR_SMALL_BYTESTRIDE', 'ACCESSOR_SPARSE_COUNT_OUT_OF_RANGE',
-  'ACCESSOR_SPARSE_INDEX_OOB', 'ACCESSOR_SPARSE_INDICES_NON_INCREASING', 'ACCESSOR_TOO_LONG', 'ACCESSOR_TOTAL_OFFSET_ALIGNMENT',
-  'BUFFER_BYTE_LENGTH_MISMATCH', 'BUFFER_DATA_URI_MIME_TYPE_INVALID', 'BUFFER_MISSING_GLB_DATA', 'BUFFER_VIEW_TOO_LONG',
-  'IMAGE_DATA_INVALID', 'IMAGE_UNEXPECTED_EOS',
-];
-const URI_ISSUES = ['INVALID_URI'];
-const MESH_ISSUES = [
-  'MESH_PRIMITIVE_INDICES_ACCESSOR_INVALID_FORMAT', 'MESH_PRIMITIVE_MORPH_TARGET_INVALID_ATTRIBUTE_COUNT',
-  'MESH_PRIMITIVE_UNEQUAL_ACCESSOR_COUNT',
-];
-const POSITION_ISSUES = ['MESH_PRIMITIVE_ATTRIBUTES_ACCESSOR_INVALID_FORMAT'];
-const SCENE_ISSUES = ['NODE_LOOP', 'NODE_PARENT_OVERRIDE', 'SCENE_NON_ROOT_NODE', 'UNRESOLVED_REFERENCE'];
-
-/** For each group of issues, the places in the JSON where they make a file invalid. */
+/** Places in the JSON (patterns), and the issues of the validator that make a file invalid there. */
 const INVALID_AT = [
-  [[...CONTAINER_ISSUES, ...ASSET_ISSUES, ...DATA_ISSUES, ...MESH_ISSUES], /^/],
-  [SCENE_ISSUES, /^(?!\/animations)/],
-  [SCHEMA_ISSUES, /^(\/?$|\/(asset|scenes?|nodes|meshes|accessors|bufferViews|buffers|images|textures|skins|extensionsRequired)\b(?!.*\/(extensions|extras|min|max|mimeType)\b))/],
-  [RANGE_ISSUES, /^\/(meshes|accessors|bufferViews|buffers)\b(?!.*\/extensions\b)/],
-  [URI_ISSUES, /^\/buffers/],
-  [POSITION_ISSUES, /\/attributes\/POSITION$/],
+  [/^/, [
+    'GLB_CHUNK_TOO_BIG', 'GLB_DUPLICATE_CHUNK', 'GLB_EXTRA_DATA', 'GLB_INVALID_VERSION', 'GLB_LENGTH_MISMATCH',
+    'GLB_LENGTH_TOO_SMALL', 'GLB_UNEXPECTED_BIN_CHUNK', 'GLB_UNEXPECTED_END_OF_CHUNK_DATA', 'GLB_UNEXPECTED_END_OF_CHUNK_HEADER',
+    'GLB_UNEXPECTED_END_OF_HEADER', 'GLB_UNEXPECTED_FIRST_CHUNK', 'INVALID_JSON', 'IO_ERROR',
+    'ASSET_MIN_VERSION_GREATER_THAN_VERSION', 'UNKNOWN_ASSET_MAJOR_VERSION',
+    'ACCESSOR_INDEX_OOB', 'ACCESSOR_OFFSET_ALIGNMENT', 'ACCESSOR_SMALL_BYTESTRIDE', 'ACCESSOR_SPARSE_COUNT_OUT_OF_RANGE',
+    'ACCESSOR_SPARSE_INDEX_OOB', 'ACCESSOR_SPARSE_INDICES_NON_INCREASING', 'ACCESSOR_TOO_LONG', 'ACCESSOR_TOTAL_OFFSET_ALIGNMENT',
+    'BUFFER_BYTE_LENGTH_MISMATCH', 'BUFFER_DATA_URI_MIME_TYPE_INVALID', 'BUFFER_MISSING_GLB_DATA', 'BUFFER_VIEW_TOO_LONG',
+    'IMAGE_DATA_INVALID', 'IMAGE_UNEXPECTED_EOS', 'MESH_PRIMITIVE_INDICES_ACCESSOR_INVALID_FORMAT',
+    'MESH_PRIMITIVE_MORPH_TARGET_INVALID_ATTRIBUTE_COUNT', 'MESH_PRIMITIVE_UNEQUAL_ACCESSOR_COUNT',
+  ]],
+  [/^(?!\/animations)/, ['NODE_LOOP', 'NODE_PARENT_OVERRIDE', 'SCENE_NON_ROOT_NODE', 'UNRESOLVED_REFERENCE']],
+  [/^(\/?$|\/(asset|scenes?|nodes|meshes|accessors|bufferViews|buffers|images|textures|skins|extensionsRequired)\b(?!.*\/(extensions|extras|min|max|mimeType)\b))/, [
+    'ARRAY_LENGTH_NOT_IN_LIST', 'ARRAY_TYPE_MISMATCH', 'DUPLICATE_ELEMENTS', 'INVALID_INDEX', 'ONE_OF_MISMATCH', 'TYPE_MISMATCH',
+    'UNDEFINED_PROPERTY', 'VALUE_NOT_IN_LIST',
+  ]],
+  [/^\/(meshes|accessors|bufferViews|buffers)\b(?!.*\/extensions\b)/, ['VALUE_NOT_IN_RANGE']],
+  [/^\/buffers/, ['INVALID_URI']],
+  [/\/attributes\/POSITION$/, ['MESH_PRIMITIVE_ATTRIBUTES_ACCESSOR_INVALID_FORMAT']],
 ];
 const MAX_ISSUES = 1000;
 const MAX_NODE_DEPTH = 100;
@@ -74,7 +62,7 @@ async function validate(source) {
   const folder = path.dirname(source);
   const report = await validator.validateBytes(new Uint8Array(readFileSync(source)), {
     maxIssues: MAX_ISSUES,
-    onlyIssues: INVALID_AT.flatMap(([codes]) => codes),
+    onlyIssues: INVALID_AT.flatMap(([, codes]) => codes),
     externalResourceFunction: (uri) => readFile(path.join(folder, decodeURIComponent(uri))),
   });
   const { messages, truncated } = report.issues;
@@ -83,7 +71,7 @@ async function validate(source) {
 }
 
 function isInvalid({ code, pointer }) {
-  return INVALID_AT.some(([codes, places]) => codes.includes(code) && places.test(pointer ?? ''));
+  return INVALID_AT.some(([places, codes]) => codes.includes(code) && places.test(pointer ?? ''));
 }
 
 /** Deep chains of nodes overflow the stack of readers that walk them recursively. */

@@ -83,14 +83,8 @@ function textureSide(material, maxSide) {
 
 /** The minimum and the size of UVs along both axes. */
 function extentOf(uvs) {
-  const [low, high] = [[Infinity, Infinity], [-Infinity, -Infinity]];
-  for (const uv of uvs) {
-    const values = uv.getArray();
-    for (let index = 0; index < values.length; index++) {
-      low[index % 2] = Math.min(low[index % 2], values[index]);
-      high[index % 2] = Math.max(high[index % 2], values[index]);
-    }
-  }
+  const low = [0, 1].map((axis) => Math.min(...uvs.map((uv) => uv.getMin([])[axis])));
+  const high = [0, 1].map((axis) => Math.max(...uvs.map((uv) => uv.getMax([])[axis])));
   return [low, [0, 1].map((axis) => Math.max(high[axis] - low[axis], MIN_EXTENT))];
 }
 
