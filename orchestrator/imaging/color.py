@@ -10,7 +10,6 @@ from orchestrator.domain.srgb_color import SrgbColor
 
 LINEAR_STEPS = 65535
 """Number of steps of the linear-to-sRGB lookup table. The darkest sRGB byte spans 20 steps."""
-
 LUMINANCE_WEIGHTS = np.array([0.2126, 0.7152, 0.0722], np.float32)
 """Weights of relative luminance for linear sRGB (IEC 61966-2-1, Rec. 709 primaries)."""
 

@@ -12,7 +12,6 @@ from orchestrator.domain.quality import Quality
 
 LONG_SIDE = {Quality.PREVIEW: 512, Quality.FINAL: 1024}
 """Longer side of the model inputs in pixels, by quality."""
-
 PREVIEW_SIDE = 1024
 """Longest side of the photo that a preview job works on, in pixels."""
 

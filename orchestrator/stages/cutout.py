@@ -128,7 +128,7 @@ def contact_shadow(photo_srgb: Image, alpha: Image) -> Image | None:
     """
     light = linear_from_srgb(shrink(photo_srgb, SHADOW_SIDE))
     piece = shrink(alpha, SHADOW_SIDE) > 5
-    visible = ~_dilate(piece, RIM)
+    visible = ~_dilate(piece, RIM)  # shows neither the piece nor its rim
     ground = _fit_ground(np.log(np.maximum(light, 1e-3)).astype(np.float32), piece, visible)
     if ground is None:
         return None
@@ -146,10 +146,6 @@ def _fit_ground(log_light: FloatMap, piece: Mask, visible: Mask) -> tuple[FloatM
     """Fit a quadratic function of the position to the log light of the ground around the foot of the piece.
 
     Shadows are outliers below the fit, so values below it have lower weights (iteratively reweighted least squares).
-
-    Args:
-        log_light: [h, w, 3].
-        visible: [h, w] pixels that do not show the piece or its rim.
 
     Returns:
         The [h, w, 3] log light minus the fit, which is negative in shadow, and the standard deviation of the log light
@@ -181,11 +177,7 @@ def _fit_ground(log_light: FloatMap, piece: Mask, visible: Mask) -> tuple[FloatM
 
 
 def _darkness(residual: FloatMap, noise: float, visible: Mask) -> FloatMap:
-    """Return the [h, w] decrease of log light by the shadow, 0 on surfaces that are not the ground.
-
-    Args:
-        residual, noise: from ``_fit_ground``.
-    """
+    """Return the [h, w] decrease of log light by the shadow, 0 on surfaces that are not the ground."""
     residual = weighted_blur(residual, visible.astype(np.float32), sigma=1.0, min_weight=1e-3)
     change = residual.mean(axis=2)
     tint = np.abs(residual - change[..., None]).max(axis=2)

@@ -37,6 +37,9 @@ COMPARISON_WIDTH = 2048
 DIVIDER_WIDTH = 8
 """Width of the white line between before and after."""
 
+WoodSums = tuple[float, NDArray[np.float64], NDArray[np.float64]]
+"""Sums over the wood: the weight of the mask, and the [3] linear albedo at the requested and at full strength."""
+
 
 @dataclass(frozen=True)
 class StainResult:
@@ -83,10 +86,10 @@ def stain(
         wood = mask
     decomposition = Decomposition.fit(photo_srgb, maps, wood)
     histograms = _albedo_histograms(decomposition, wood)
-    solved = film.solve(histograms, options.target, coats=options.coats, preserve_grain=options.preserve_grain)
+    stain_film = film.solve(histograms, options.target, coats=options.coats, preserve_grain=options.preserve_grain)
     painter = _Painter(
-        film=solved,
-        factors=[solved.factors(channel) for channel in range(3)],
+        film=stain_film,
+        factors=[stain_film.factors(channel) for channel in range(3)],
         specular=fit_specular(maps, _at_model_resolution(wood, maps), photo_srgb),
         blurred_mask=None if mask is None else np.asarray(cv2.blur(mask, (3, 3)), np.uint8),
         strength=options.strength,
@@ -94,15 +97,15 @@ def stain(
     albedo, preview = np.empty_like(photo_srgb), np.empty_like(photo_srgb)
     wood_mask = np.empty(photo_srgb.shape[:2], np.uint8)
 
-    def work(strip: Strip) -> _Totals:
+    def work(strip: Strip) -> WoodSums:
         rows = decomposition.read(strip.numbers)
         wood_mask[strip.rows] = rows.wood
         return painter.paint(photo_srgb, strip, rows, albedo[strip.rows], preview[strip.rows])
 
-    totals = for_each_strip(work, strips(*photo_srgb.shape[:2]), progress, "staining the wood")
-    weight = max(sum(total.weight for total in totals), 1e-6)
-    delivered = np.sum([total.delivered for total in totals], axis=0) / weight
-    full = np.sum([total.full for total in totals], axis=0) / weight
+    sums = for_each_strip(work, strips(*photo_srgb.shape[:2]), progress, "staining the wood")
+    weights, requested, full = zip(*sums, strict=True)
+    weight = max(sum(weights), 1e-6)
+    mean_requested, mean_full = (np.sum(albedos, axis=0) / weight for albedos in (requested, full))
     target = color.lab_from_linear(color.linear_from_color(options.target))
     return StainResult(
         albedo=albedo,
@@ -110,8 +113,8 @@ def stain(
         before_after=before_after(photo_srgb, preview),
         wood_mask=wood_mask,
         wood_share=float(weight / wood_mask.size),
-        reached=color.color_from_linear(delivered).hex,
-        delta_e=float(color.ciede2000(color.lab_from_linear(full), target)),
+        reached=color.color_from_linear(mean_requested).hex,
+        delta_e=float(color.ciede2000(color.lab_from_linear(mean_full), target)),
     )
 
 
@@ -125,15 +128,6 @@ def before_after(before_srgb: Image, after_srgb: Image) -> Image:
 
 
 @dataclass(frozen=True)
-class _Totals:
-    """Sums over the wood in one strip."""
-
-    weight: float  # of the mask
-    delivered: NDArray[np.float64]  # [3] linear albedo at the requested strength
-    full: NDArray[np.float64]  # [3] linear albedo at full strength
-
-
-@dataclass(frozen=True)
 class _Painter:
     """Applies a film to strips of the photo."""
 
@@ -143,21 +137,15 @@ class _Painter:
     blurred_mask: Image | None  # the caller's mask, blurred because its outermost pixels contain background
     strength: float
 
-    def paint(self, photo_srgb: Image, strip: Strip, rows: DecomposedRows, albedo: Image, preview: Image) -> _Totals:
-        """Stain a strip.
-
-        Args:
-            rows: the decomposed rows of the strip.
-            albedo: [n, W, 3] uint8, receives the albedo of the strip.
-            preview: [n, W, 3] uint8, receives the preview of the strip.
-        """
+    def paint(self, photo_srgb: Image, strip: Strip, rows: DecomposedRows, albedo: Image, preview: Image) -> WoodSums:
+        """Stain a strip, and write its [n, W, 3] uint8 albedo and preview into the given arrays."""
         mask = preview_mask = rows.wood.astype(np.float32) * np.float32(1 / 255)
         if self.blurred_mask is not None:
             preview_mask = np.minimum(mask, self.blurred_mask[strip.rows] * np.float32(1 / 255))
         opacity, preview_opacity = mask * np.float32(self.strength), preview_mask * np.float32(self.strength)
         sheen, neutral_change = self._neutral_light(photo_srgb, strip, rows)
         bare, stained = self._stain_albedo(rows)
-        delivered, full = np.empty(3), np.empty(3)
+        requested, full = np.empty(3), np.empty(3)
         for channel in range(3):
             photo = rows.photo_linear[channel]
             gain = stained[channel] / bare[channel] - np.float32(1.0)
@@ -166,9 +154,9 @@ class _Painter:
             varnished_gain = (stained[channel] + VARNISH) / (bare[channel] + VARNISH) - np.float32(1.0)
             change = np.minimum(gain, varnished_gain) * (photo - sheen) + neutral_change
             preview[..., channel] = srgb_from_linear(_roll_off(photo + change * preview_opacity, photo))
-            delivered[channel] = np.vdot(linear_from_srgb(albedo[..., channel]), mask)
+            requested[channel] = np.vdot(linear_from_srgb(albedo[..., channel]), mask)
             full[channel] = np.vdot(np.minimum(stained[channel], np.float32(1.0)), mask)
-        return _Totals(float(mask.sum(dtype=np.float64)), delivered, full)
+        return float(mask.sum(dtype=np.float64)), requested, full
 
     def _neutral_light(self, photo_srgb: Image, strip: Strip, rows: DecomposedRows) -> tuple[FloatMap, FloatMap]:
         """Return the [n, W] linear sheen of the bare wood, and the change of all specular light by the stain.

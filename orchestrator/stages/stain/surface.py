@@ -106,12 +106,8 @@ def _log_albedo(luminance_linear: FloatMap) -> FloatMap:
 def _relief(rows: DecomposedRows, base: FloatMap, noise_sigma: float, noise_reach: int) -> FloatMap:
     """Return the [n, W] relief of some rows in [0, 1]. It is level outside the wood.
 
-    The noise filter makes the first and last ``noise_reach`` rows inaccurate, because they lack neighbours.
-
-    Args:
-        base: [n, W] rows of ``_fit_base``.
-        noise_sigma: sigma of the Gaussian noise filter, in pixels.
-        noise_reach: radius of its kernel, in pixels.
+    It is relative to the [n, W] rows of ``_fit_base``. The noise filter is a Gaussian with a radius of ``noise_reach``
+    pixels. It makes as many rows at the top and at the bottom inaccurate, because they lack neighbours.
     """
     red, green, blue = (plane * weight for plane, weight in zip(rows.albedo_linear, LUMINANCE_WEIGHTS, strict=True))
     kernel = (2 * noise_reach + 1, 2 * noise_reach + 1)
