@@ -38,12 +38,9 @@ class LocalDetector:
         winners = likelihoods.argmax(axis=0)
         best, second = np.partition(likelihoods, -2, axis=0)[[-1, -2]]
         candidates: list[Candidate] = []
-        for number, name in enumerate(maps.component_names):
-            if name == "background":
-                continue
-            likelihood = likelihoods[number]
+        for number, name in _component_classes(maps):
             strongest_other = np.where(winners == number, second, best)
-            share = likelihood / np.maximum(likelihood + strongest_other, 1e-6)
+            share = likelihoods[number] / np.maximum(likelihoods[number] + strongest_other, 1e-6)
             candidates += _regions(name, winners == number, share, maps.component[number])
         return Detection(tuple(candidates))
 
@@ -77,13 +74,10 @@ def _without_specks(maps: MaterialMaps) -> FloatMap:
     """
     likelihoods = maps.component.copy()
     winners = likelihoods.argmax(axis=0)
-    for number, name in enumerate(maps.component_names):
-        if name == "background":
-            continue
+    for number, name in _component_classes(maps):
         labels, boxes = _connected_regions(winners == number)
-        for label in range(1, len(boxes)):
-            if boxes[label][cv2.CC_STAT_AREA] >= _min_share(name) * winners.size:
-                continue
+        is_small = boxes[:, cv2.CC_STAT_AREA] < _min_share(name) * winners.size
+        for label in 1 + np.flatnonzero(is_small[1:]):
             crop = _crop(boxes[label], 1)
             speck = labels[crop] == label
             rim = (cv2.dilate(speck.astype(np.uint8), np.ones((3, 3), np.uint8)) > 0) & ~speck
@@ -99,6 +93,10 @@ def _crop(box: NDArray[np.int32], margin: int) -> tuple[slice, slice]:
     left, top, width, height = map(int, box[:4])
     rows = slice(max(top - margin, 0), top + height + margin)
     return rows, slice(max(left - margin, 0), left + width + margin)
+
+
+def _component_classes(maps: MaterialMaps) -> list[tuple[int, str]]:
+    return [(number, name) for number, name in enumerate(maps.component_names) if name != "background"]
 
 
 def _min_share(name: str) -> float:

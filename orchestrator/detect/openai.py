@@ -6,10 +6,9 @@ import base64
 from typing import TYPE_CHECKING, Any
 
 import cv2
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, Field, ValidationError
 
-from orchestrator.detect.detector import Candidate, Detection
-from orchestrator.detect.vocabulary import COMPONENTS, MATERIALS, component_name, material_name
+from orchestrator.detect.detector import COMPONENTS, MATERIALS, Candidate, Detection, component_name, material_name
 from orchestrator.domain.images import Image
 from orchestrator.domain.material_maps import MaterialMaps
 from orchestrator.domain.progress import Progress
@@ -35,10 +34,9 @@ INSTRUCTION = (
 )
 
 
-class AnswerComponent(BaseModel):
+class AnswerComponent(BaseModel, extra="forbid"):
     """One component in the answer of the endpoint. The sides of its box are shares of the image's width and height."""
 
-    model_config = ConfigDict(extra="forbid")
     name: str
     material: str
     confidence: float = Field(ge=0, le=1)
@@ -48,10 +46,9 @@ class AnswerComponent(BaseModel):
     bottom: float
 
 
-class Answer(BaseModel):
+class Answer(BaseModel, extra="forbid"):
     """The answer of the endpoint. Its JSON schema is part of the request."""
 
-    model_config = ConfigDict(extra="forbid")
     components: list[AnswerComponent]
 
 

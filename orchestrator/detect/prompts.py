@@ -5,8 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from orchestrator.detect.detector import Candidate, Detection
-from orchestrator.detect.vocabulary import component_name
+from orchestrator.detect.detector import Candidate, Detection, component_name
 from orchestrator.domain.images import Image
 from orchestrator.domain.material_maps import MaterialMaps
 from orchestrator.domain.progress import Progress
@@ -36,11 +35,7 @@ class PromptDetector:
 
 
 def check_prompts(prompts: Sequence[Prompt], sizes: Sequence[tuple[int, int]]) -> None:
-    """Check that prompts fit the photos of the upload, whose ``sizes`` are (width, height).
-
-    Raises:
-        InvalidInput: there are too many prompts or points, a prompt has no location, or it is outside its photo.
-    """
+    """Raise InvalidInput if prompts do not fit the photos of the upload, whose ``sizes`` are (width, height)."""
     if len(prompts) > MAX_PROMPTS:
         raise InvalidInput("segment.prompts", f"there are {len(prompts)} prompts; at most {MAX_PROMPTS} are allowed")
     for index, prompt in enumerate(prompts):

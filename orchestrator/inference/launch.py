@@ -36,7 +36,7 @@ MAX_BACKOFF_S = 30.0
 STABLE_AFTER_S = 60.0
 """After a server has run this long, the backoff starts again at ``FIRST_BACKOFF_S``."""
 MAX_LOG_BYTES = 10 << 20
-"""Size at which the log is rotated when the server starts."""
+"""A larger log is rotated when the server starts."""
 SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 - the standard location of POSIX shared memory
 LIBPYTHON = f"libpython{sys.version_info.major}.{sys.version_info.minor}.so.1.0"
 """The library that Triton's Python stubs link to."""
@@ -48,9 +48,9 @@ INHERITED_VARIABLES = ("PATH", "HOME", "LANG", "TMPDIR", "CUDA_VISIBLE_DEVICES",
 def find_triton() -> Path:
     """Return the ``tritonserver`` folder of the wheel, or raise ToolFailed if the wheel is not installed."""
     spec = importlib.util.find_spec("pytriton")
-    if spec is None or not spec.submodule_search_locations:
+    if spec is None or spec.origin is None:
         raise ToolFailed(f"Triton is not installed; {REMEDY}")
-    folder = Path(spec.submodule_search_locations[0]) / "tritonserver"
+    folder = Path(spec.origin).parent / "tritonserver"
     if not (folder / "bin" / "tritonserver").exists():
         raise ToolFailed(f"the installed nvidia-pytriton wheel contains no tritonserver; {REMEDY}")
     return folder
@@ -62,32 +62,26 @@ class TritonServer:
     Args:
         repository: the model repository.
         backends: folder of the Python-based backends, one subfolder each.
-        workdir: folder for the log and the assembled backends.
+        folder: for the log and the assembled backends.
         profile: a folder of ``triton_config/profiles``, which is applied to a copy of the repository.
-        models: the models to load; ``*`` means all.
+        models: the models to load; empty means all.
     """
 
     def __init__(
-        self,
-        repository: Path,
-        backends: Path,
-        workdir: Path,
-        *,
-        profile: Path | None = None,
-        models: Sequence[str] = ("*",),
+        self, repository: Path, backends: Path, folder: Path, *, profile: Path | None = None, models: Sequence[str] = ()
     ) -> None:
-        self._repository, self._backends, self._workdir = (path.resolve() for path in (repository, backends, workdir))
+        self._repository, self._backends, self._folder = (path.resolve() for path in (repository, backends, folder))
         self._profile = profile
-        self._models = tuple(models)
+        self._models = tuple(models) or ("*",)
         self._instance_name = f"{NAME_PREFIX}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
-        self._backends_folder = self._workdir / f"backends-{self._instance_name}"
-        self._repository_folder = self._workdir / f"models-{self._instance_name}"  # the copy that a profile requires
+        self._backends_folder = self._folder / f"backends-{self._instance_name}"
+        self._repository_folder = self._folder / f"models-{self._instance_name}"  # the copy that a profile requires
         self._process: subprocess.Popen[bytes] | None = None
         self._supervisor: threading.Thread | None = None
         self._stopping = threading.Event()
         self._ready = threading.Event()
         self._failure: ToolFailed | None = None
-        self._log_file = self._workdir / "triton.log"
+        self._log_file = self._folder / "triton.log"
         self._ports = dict(zip(("grpc", "http", "metrics"), _free_ports(3), strict=True))
         self.restarts = 0
         self.url = f"127.0.0.1:{self._ports['grpc']}"  # gRPC host:port
@@ -105,21 +99,19 @@ class TritonServer:
     def __exit__(self, *_: object) -> None:
         self.stop()
 
-    def start(self, timeout_s: float = START_TIMEOUT_S) -> TritonServer:
-        """Start the server and wait until every model is ready.
-
-        Raises ToolFailed if Triton is not installed, a model cannot be loaded, or the timeout passed. The message
-        contains the end of the log.
-        """
+    def start(self) -> TritonServer:
+        """Start the server and wait until it is ready. Raises ToolFailed with the end of the log if that fails."""
         command = self._command()
         # The kernel kills the server when the thread that started it ends, so this thread runs as long as the server.
         self._supervisor = threading.Thread(target=self._supervise, args=(command,), name="triton", daemon=True)
         self._supervisor.start()
-        deadline = time.monotonic() + timeout_s
+        deadline = time.monotonic() + START_TIMEOUT_S
         while time.monotonic() < deadline and self._failure is None:
             if self._ready.wait(POLL_S):
                 return self
-        failure = self._failure or ToolFailed(f"Triton was not ready within {timeout_s:.0f} s: {self._log_tail()}")
+        failure = self._failure or ToolFailed(
+            f"Triton was not ready within {START_TIMEOUT_S:.0f} s: {self._log_tail()}"
+        )
         self.stop()
         raise failure
 
@@ -160,7 +152,7 @@ class TritonServer:
         with self._log_file.open("ab") as output:
             streams: dict[str, Any] = {"stdin": subprocess.DEVNULL, "stdout": output, "stderr": output}
             self._process = process = subprocess.Popen(
-                command, cwd=self._workdir, env=_environment(), start_new_session=True, **streams
+                command, cwd=self._folder, env=_environment(), start_new_session=True, **streams
             )
         if self._stopping.is_set():
             _terminate(process)
@@ -181,8 +173,8 @@ class TritonServer:
     def _command(self) -> list[str]:
         """Prepare the folders of the server and return its command line."""
         triton = find_triton()
-        self._workdir.mkdir(parents=True, exist_ok=True)
-        _remove_leftovers(self._workdir)
+        self._folder.mkdir(parents=True, exist_ok=True)
+        _remove_leftovers(self._folder)
         self._assemble_backends(triton)
         repository = self._repository
         if self._profile is not None:
@@ -240,9 +232,9 @@ def _environment() -> dict[str, str]:
     return {**inherited, **paths, "PYTHONHOME": sys.base_prefix}
 
 
-def _remove_leftovers(workdir: Path) -> None:
+def _remove_leftovers(folder: Path) -> None:
     """Remove folders and shared memory of servers whose Heartwood process no longer exists."""
-    for parent, pattern in ((workdir, f"*-{NAME_PREFIX}-*"), (SHARED_MEMORY, f"{NAME_PREFIX}-*")):
+    for parent, pattern in ((folder, f"*-{NAME_PREFIX}-*"), (SHARED_MEMORY, f"{NAME_PREFIX}-*")):
         for path in parent.glob(pattern):
             owner = re.search(rf"{NAME_PREFIX}-(\d+)-", path.name)
             if owner and not Path(f"/proc/{owner[1]}").exists():

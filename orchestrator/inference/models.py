@@ -6,10 +6,10 @@ model's serving version. A promotion changes only this name; it loads and unload
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import cv2
 import numpy as np
@@ -48,36 +48,26 @@ Observer = Callable[[FloatMap, InferenceResult], None]
 
 
 class TritonModels:
-    """The material models on the Triton at ``url`` (gRPC host:port). Thread-safe."""
+    """The material models on the Triton at ``url`` (gRPC host:port). Thread-safe.
+
+    Attributes:
+        serving: may be replaced at any time. Running requests finish with the versions that they started with.
+        observers: model → function that receives every live request of the model and its result.
+    """
 
     def __init__(self, url: str, *, timeout_s: float = 60.0) -> None:
         self.triton = TritonClient(url)
         self.timeout_s = timeout_s
-        self._serving = ServingVersions()
-        self._observers: dict[str, Observer | None] = {}
-        self._lock = threading.Lock()
-        self._classes: dict[str, tuple[str, ...]] = {}
+        self.serving = ServingVersions()
+        self.observers: dict[str, Observer] = {}
 
     def close(self) -> None:
         """Close the connection."""
         self.triton.close()
 
-    @property
-    def serving(self) -> ServingVersions:
-        """The versions that serve now."""
-        return self._serving
-
-    def set_serving(self, serving: ServingVersions) -> None:
-        """Change the serving versions. Running requests finish with the versions that they started with."""
-        self._serving = serving
-
-    def set_observer(self, model: str, observer: Observer | None) -> None:
-        """Pass every live request of ``model`` and its result to ``observer``; None stops this."""
-        self._observers[model] = observer
-
     def ready(self) -> bool:
         """See ``MaterialModels.ready``."""
-        serving = self._serving
+        serving = self.serving
         versions = [(model, serving.promoted.get(model, "")) for model in MODELS]
         names = [(PREPROCESS, ""), *((serving.triton_name(model, version), version) for model, version in versions)]
         return all(self.triton.ready(name, version) for name, version in names)
@@ -88,8 +78,8 @@ class TritonModels:
 
     def _version(self, model: str, pinned: str) -> str:
         """Return the pinned version, the promoted one, or the newest in the repository: the first that is loaded."""
-        serving = self._serving
-        preferred = [version for version in (pinned, serving.promoted.get(model, "")) if version]
+        serving = self.serving
+        preferred = list(filter(None, (pinned, serving.promoted.get(model))))
         if preferred and (model, preferred[0]) in serving.deployed:
             return preferred[0]  # without a call to Triton
         in_repository = self.triton.repository_versions(model)
@@ -109,12 +99,9 @@ class TritonModels:
         timeout_s: float | None = None,
         versions: Mapping[str, str] | None = None,
     ) -> MaterialMaps:
-        """See ``MaterialModels.analyze``.
-
-        The photo is scaled down, padded to the next bucket size, and the maps are cropped back to the photo.
-        """
+        """See ``MaterialModels.analyze``. The photo is padded to the next bucket, and the maps are cropped back."""
         versions = dict(versions or self.versions())
-        component_names, material_names = self._class_names()
+        component_names, material_names = self._class_names
         small = shrink(photo_srgb, long_side)
         height, width = small.shape[:2]
         bucket = next(side for side in BUCKETS if side >= max(height, width))
@@ -135,7 +122,7 @@ class TritonModels:
     def _infer_all(self, square_srgb: Image, versions: Mapping[str, str], timeout_s: float) -> dict[str, FloatMap]:
         """Run all models on [S, S, 3] uint8; return every output as [1, C, S, S] by name."""
         deadline = time.monotonic() + timeout_s
-        serving = self._serving
+        serving = self.serving
         image = self._preprocess(square_srgb, timeout_s)
         remaining_s = max(0.001, deadline - time.monotonic())
         futures = {
@@ -148,7 +135,7 @@ class TritonModels:
         for model, future in futures.items():
             result = future.result()
             outputs.update(result.outputs)
-            observer = self._observers.get(model)
+            observer = self.observers.get(model)
             if observer is not None and versions[model] == serving.promoted.get(model, versions[model]):
                 observer(image, result)
         return outputs
@@ -166,14 +153,12 @@ class TritonModels:
             response = self.triton.grpc_client.infer(PREPROCESS, inputs, client_timeout=timeout_s)
         return np.asarray(response.as_numpy("image"), np.float32)
 
-    def _class_names(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
-        """Return the component and material classes, which the config of the segmentation model lists."""
-        with self._lock:
-            if not self._classes:
-                parameters = self.triton.config("segmentation").parameters
-                for kind in ("component", "material"):
-                    self._classes[kind] = tuple(parameters[f"{kind}_classes"].string_value.split(","))
-            return self._classes["component"], self._classes["material"]
+    @cached_property
+    def _class_names(self) -> list[tuple[str, ...]]:
+        """The component classes and the material classes, from the config of the segmentation model."""
+        parameters = self.triton.config("segmentation").parameters
+        names = ("component_classes", "material_classes")
+        return [tuple(parameters[name].string_value.split(",")) for name in names]
 
 
 def _checked_and_cropped(outputs: Mapping[str, FloatMap], side: int, height: int, width: int) -> dict[str, FloatMap]:

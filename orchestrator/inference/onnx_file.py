@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import onnx
-from google.protobuf.message import DecodeError
+from google.protobuf.message import DecodeError, Message
 
 from orchestrator.errors import CandidateRefused
 from orchestrator.inference.triton_client import Signature, TensorSpec
@@ -15,21 +15,18 @@ DOMAINS = frozenset({"", "ai.onnx", "com.microsoft"})
 """Operator domains that every onnxruntime supports. An operator of another domain needs a custom library."""
 RANK = 4
 """Number of dimensions of every input and output: [B, C, H, W]."""
+EXTERNAL = onnx.TensorProto.EXTERNAL
 TYPES = {onnx.TensorProto.FLOAT: "TYPE_FP32"}
 """ONNX element type → data type in a Triton config."""
 
 
 def check_onnx(data: bytes, signature: Signature) -> None:
-    """Check that a file can be served in place of the model's other versions.
-
-    Raises CandidateRefused if it is not valid ONNX, refers to other files, uses operators of an unknown domain, or has
-    other inputs or outputs than ``signature``.
-    """
+    """Raise CandidateRefused unless the file is self-contained ONNX with known operators and this ``signature``."""
     try:
         model = onnx.load_model_from_string(data)
     except (DecodeError, ValueError):
         raise CandidateRefused("the file is not a complete ONNX file") from None
-    _check_graphs(model)
+    _check_messages(model)
     try:
         onnx.checker.check_model(model)
     except (onnx.checker.ValidationError, ValueError) as error:
@@ -40,18 +37,16 @@ def check_onnx(data: bytes, signature: Signature) -> None:
     _check_tensors("output", list(model.graph.output), signature.outputs)
 
 
-def _check_graphs(model: Any) -> None:
-    """Check that all weights are in the file and all operators are of a known domain."""
+def _check_messages(model: Any) -> None:
+    """Check that all weights are in the file and all operators are of a known domain, in nested graphs as well."""
     known_domains = DOMAINS | {function.domain for function in model.functions}
-    for graph in _graphs(model):
-        for tensor in _tensors(graph):
-            if tensor.data_location == onnx.TensorProto.EXTERNAL or tensor.external_data:
-                remedy = "save the model with embedded weights"
-                raise CandidateRefused(f"tensor {tensor.name[:60]!r} is stored in another file; {remedy}")
-        for node in graph.node:
-            if node.domain not in known_domains:
-                rule = f"is of the domain {node.domain[:60]!r}; allowed are {', '.join(sorted(DOMAINS - {''}))}"
-                raise CandidateRefused(f"operator {node.op_type[:60]!r} {rule}")
+    for message in _messages(model):
+        if isinstance(message, onnx.TensorProto) and (message.data_location == EXTERNAL or message.external_data):
+            remedy = "save the model with embedded weights"
+            raise CandidateRefused(f"tensor {message.name[:60]!r} is stored in another file; {remedy}")
+        if isinstance(message, onnx.NodeProto) and message.domain not in known_domains:
+            rule = f"is of the domain {message.domain[:60]!r}; allowed are {', '.join(sorted(DOMAINS - {''}))}"
+            raise CandidateRefused(f"operator {message.op_type[:60]!r} {rule}")
 
 
 def _check_tensors(kind: str, values: list[Any], expected: tuple[TensorSpec, ...]) -> None:
@@ -73,24 +68,10 @@ def _check_tensors(kind: str, values: list[Any], expected: tuple[TensorSpec, ...
             raise CandidateRefused(f"{problem} {[-1, *tensor.dims]}, where -1 is any size")
 
 
-def _graphs(model: Any) -> Iterator[Any]:
-    """Yield the graph and the functions of a model, and all graphs nested in them."""
-    pending: list[Any] = [model.graph, *model.functions]
-    while pending:
-        graph = pending.pop()
-        yield graph
-        for node in graph.node:
-            for attribute in node.attribute:
-                pending += [attribute.g] if attribute.HasField("g") else []
-                pending += attribute.graphs
-
-
-def _tensors(graph: Any) -> Iterator[Any]:
-    """Yield all constant tensors of one graph."""
-    yield from getattr(graph, "initializer", ())
-    for sparse in getattr(graph, "sparse_initializer", ()):
-        yield from (sparse.values, sparse.indices)
-    for node in graph.node:
-        for attribute in node.attribute:
-            yield from [attribute.t] if attribute.HasField("t") else []
-            yield from attribute.tensors
+def _messages(message: Any) -> Iterator[Any]:
+    """Yield a protobuf message and all messages in it."""
+    yield message
+    for field, value in message.ListFields():
+        if field.message_type is not None:
+            for child in [value] if isinstance(value, Message) else value:
+                yield from _messages(child)

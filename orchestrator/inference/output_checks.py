@@ -44,11 +44,7 @@ def _violation(name: str, values: FloatMap) -> str:
 
 
 def check_outputs(outputs: Mapping[str, FloatMap], signature: Signature, side: int) -> None:
-    """Check the outputs of a candidate for one image of ``side`` × ``side`` pixels.
-
-    Raises:
-        CandidateRefused: an output is missing, has an unexpected shape, is not finite or is out of its range.
-    """
+    """Raise CandidateRefused unless all outputs for a ``side``² image exist, have the right shape and valid values."""
     for tensor in signature.outputs:
         values = outputs.get(tensor.name)
         expected = (1, *(side if size < 0 else size for size in tensor.dims))

@@ -26,13 +26,13 @@ TUNED_BACKEND = "onnxruntime"
 class Tuning:
     """Settings that override those of a profile for the ONNX models; None keeps the profile's setting."""
 
-    instances: int | None = None  # instances of each model
-    threads: int | None = None  # threads of each instance
+    instances: int | None = None  # of each model
+    threads: int | None = None  # of each instance
     delay_ms: float | None = None  # time that a request may wait to be batched with others
 
     def __str__(self) -> str:
-        settings = (("instances", self.instances), ("threads", self.threads), ("delay ms", self.delay_ms))
-        return ", ".join(f"{name} {value:g}" for name, value in settings if value is not None)
+        settings = [(name.replace("_", " "), value) for name, value in vars(self).items() if value is not None]
+        return ", ".join(f"{name} {value:g}" for name, value in settings)
 
 
 def select_profile(folder: Path, name: str) -> Path | None:

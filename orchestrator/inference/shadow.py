@@ -37,7 +37,6 @@ class ShadowTraffic:
         self._share = share
         self._required = required
         self._queue: queue.Queue[tuple[FloatMap, InferenceResult]] = queue.Queue(MAX_QUEUED)
-        self._random = random.Random()  # noqa: S311 - sampling requests needs no cryptographic randomness
         self._stop = threading.Event()
         self._comparisons: list[ShadowReport] = []  # one per request
         self.failure: HeartwoodError | None = None  # the error of the candidate that ended the comparison
@@ -53,7 +52,7 @@ class ShadowTraffic:
 
     def observe(self, image: FloatMap, result: InferenceResult) -> None:
         """Queue a live request for comparison, or skip it. Returns immediately."""
-        if self._random.random() >= self._share or self._stop.is_set():
+        if random.random() >= self._share or self._stop.is_set():  # noqa: S311 - needs no cryptographic randomness
             return
         with suppress(queue.Full):
             self._queue.put_nowait((image, result))

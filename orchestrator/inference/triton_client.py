@@ -75,7 +75,7 @@ class TritonClient:
         self.grpc_client.close()
 
     def repository_versions(self, model: str) -> list[str]:
-        """Return the versions in the model repository that are ready, oldest first."""
+        """Return the ready versions in the model repository, oldest first."""
         with heartwood_errors(model, PROBE_TIMEOUT_S):
             metadata = self.grpc_client.get_model_metadata(model, client_timeout=PROBE_TIMEOUT_S)
         return sorted(metadata.versions, key=int)
@@ -103,10 +103,7 @@ class TritonClient:
             return False
 
     def load(self, model: str, name: str, version: str, onnx: bytes) -> None:
-        """Load a version under the Triton name ``name``, with the config of ``model``. Other versions stay loaded.
-
-        Raises CandidateRefused if Triton cannot load the file.
-        """
+        """Load a version as ``name``, with the config of ``model``, or raise CandidateRefused. Others stay loaded."""
         config = self.config(model)
         config.name = name
         config.version_policy.Clear()
@@ -152,20 +149,16 @@ class TritonClient:
             future.set_result(InferenceResult(values, time.perf_counter() - started))
 
         try:
-            self.grpc_client.async_infer(
-                name, [tensor], on_response, model_version=version, outputs=requested, client_timeout=timeout_s
-            )
+            options = {"model_version": version, "outputs": requested, "client_timeout": timeout_s}
+            self.grpc_client.async_infer(name, [tensor], on_response, **options)
         except InferenceServerException as error:
-            future.set_exception(_to_heartwood_error(error, name, timeout_s, image.shape))
+            on_response(None, error)
         return future
 
 
 @contextmanager
 def heartwood_errors(model: str, timeout_s: float, input_shape: Sequence[int] = ()) -> Iterator[None]:
-    """Convert an error of Triton into ModelUnavailable, ModelFailed or DeadlineExceeded.
-
-    The message contains the Triton name of the model and, unless it is empty, the shape of the input tensor.
-    """
+    """Convert an error of Triton into ModelUnavailable, ModelFailed or DeadlineExceeded."""
     try:
         yield
     except InferenceServerException as error:

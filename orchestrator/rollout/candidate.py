@@ -1,14 +1,17 @@
-"""Checks a candidate while it is loaded alongside the serving version."""
+"""Checks a candidate while it is loaded alongside the serving version: its outputs, its speed, and its evaluation."""
 
 from __future__ import annotations
 
+import json
 import time
 from collections import defaultdict
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from PIL import Image as Pillow
+from pydantic import BaseModel, Field, ValidationError
 
 from orchestrator.domain.images import FloatMap, Image
 from orchestrator.domain.model_versions import (
@@ -20,14 +23,13 @@ from orchestrator.domain.model_versions import (
     Verdict,
 )
 from orchestrator.domain.progress import Progress, subrange
-from orchestrator.errors import CandidateRefused, ModelFailed
+from orchestrator.errors import CandidateRefused, InvalidInput, ModelFailed
 from orchestrator.imaging.filters import shrink
 from orchestrator.inference.letterbox import pad_to_square, to_model_input
 from orchestrator.inference.models import TritonModels
 from orchestrator.inference.output_checks import MAX_DIFFERENCE, check_outputs, difference
 from orchestrator.inference.shadow import ShadowTraffic
 from orchestrator.inference.triton_client import InferenceResult, Signature
-from orchestrator.rollout.evaluation import Evaluation
 
 PHOTOS = tuple(sorted((Path(__file__).parent.parent / "demo_photos").glob("*.jpg")))
 GOLDEN_SIDES = (256, 512)
@@ -38,6 +40,74 @@ differences in speed; they do not replace a benchmark."""
 GOLDEN_END = 0.6
 """Share of the progress that warm-up and golden inputs take if live requests follow."""
 SHADOW_POLL_S = 0.2
+EVALUATION_FIELD = "header.evaluation_json"
+MAX_EVALUATION_BYTES = 64 << 10
+
+
+class Figure(BaseModel, extra="forbid", frozen=True, allow_inf_nan=False):
+    """One figure, measured for both versions."""
+
+    candidate: float
+    baseline: float
+    better: Literal["higher", "lower"]
+
+    @property
+    def gain(self) -> float:
+        """Improvement of the candidate over the baseline; negative if the candidate is worse."""
+        return (self.candidate - self.baseline) * (1 if self.better == "higher" else -1)
+
+
+class Evaluation(BaseModel, extra="forbid", frozen=True, protected_namespaces=()):
+    """``evaluation.json``: measured figures of a candidate and of the version that it would replace.
+
+        {"model": "segmentation",
+         "sha256": "9f2c…",
+         "against_version": 1,
+         "test_split": "furniture-test, 120 images of pieces that are in no training image",
+         "figures": {"component_iou": {"candidate": 0.61, "baseline": 0.44, "better": "higher"},
+                     "material_error": {"candidate": 0.12, "baseline": 0.12, "better": "lower"}}}
+
+    ``sha256`` is that of the candidate's ONNX file. Both values of a figure must be measured on the same split.
+    Heartwood does not repeat the measurement. It checks that the file describes this candidate and the serving version,
+    that no figure is worse, and that at least one figure is better.
+    """
+
+    model: str
+    sha256: str = Field(pattern="^[0-9a-f]{64}$")
+    against_version: int = Field(ge=1)
+    test_split: str = Field(min_length=1, max_length=400)
+    figures: dict[str, Figure] = Field(min_length=1, max_length=100)
+
+    @classmethod
+    def read(cls, data: bytes, model: str, sha256: str) -> Evaluation:
+        """Parse the file. Raises InvalidInput if it is malformed, CandidateRefused if it is for another ONNX file."""
+        if len(data) > MAX_EVALUATION_BYTES:
+            raise InvalidInput(EVALUATION_FIELD, f"{len(data)} bytes; allowed are at most {MAX_EVALUATION_BYTES}")
+        try:
+            evaluation = cls.model_validate(json.loads(data))
+        except ValidationError as error:
+            first = error.errors()[0]
+            location = ".".join(str(key) for key in first["loc"]) or "the file"
+            raise InvalidInput(EVALUATION_FIELD, f"{location}: {first['msg']}") from None
+        except ValueError:
+            raise InvalidInput(EVALUATION_FIELD, "the file is not valid JSON") from None
+        if evaluation.model != model:
+            raise CandidateRefused(f"the evaluation is for model {evaluation.model[:60]!r}, not for {model!r}")
+        if evaluation.sha256 != sha256:
+            hashes = f"the SHA-256 is {sha256}, the evaluation has {evaluation.sha256}"
+            raise CandidateRefused(f"the evaluation is for another ONNX file: {hashes}")
+        return evaluation
+
+    def objection(self, serving_version: int) -> str:
+        """Return why the evaluation does not show that the candidate is better, or an empty string if it does."""
+        if self.against_version != serving_version:
+            return f"the evaluation is against version {self.against_version}, but version {serving_version} serves"
+        worse = {name: figure for name, figure in self.figures.items() if figure.gain < 0}
+        if worse:
+            listed = (f"{name} {figure.candidate:g} (baseline {figure.baseline:g})" for name, figure in worse.items())
+            return f"the evaluation has worse figures: {', '.join(listed)}"
+        is_better = any(figure.gain > 0 for figure in self.figures.values())
+        return "" if is_better else "the evaluation has no better figure"
 
 
 @dataclass(frozen=True)
@@ -142,22 +212,17 @@ def decide_verdict(
     listed = ", ".join(f"{name} by {value:.1%}" for name, value in exceeding.items())
     rule = f"{listed} of the spread; at most {MAX_DIFFERENCE:.0%} is allowed"
     remedy = "provide an evaluation.json with better figures, or accept the difference (--accept-difference)"
-    raise CandidateRefused(
-        f"the outputs differ from version {serving_version} ({rule}), and {objection}; if the difference is intended, "
-        f"{remedy}"
-    )
+    problem = f"the outputs differ from version {serving_version} ({rule}), and {objection}"
+    raise CandidateRefused(f"{problem}; if the difference is intended, {remedy}")
 
 
 def compare_on_live_requests(comparison: Comparison, options: DeployOptions, progress: Progress) -> ShadowReport:
-    """Send a share of the live requests of this process to the candidate as well, until it has answered enough.
-
-    Raises CandidateRefused if its outputs are invalid, or there are too few live requests.
-    """
+    """Also send live requests to the candidate. Raises CandidateRefused if an output is invalid or too few arrive."""
     deadline = time.monotonic() + options.shadow_timeout_s
     required = options.shadow_requests
     model = comparison.candidate.model
     with ShadowTraffic(comparison.infer_candidate, share=options.shadow_share, required=required) as shadow:
-        comparison.models.set_observer(model, shadow.observe)
+        comparison.models.observers[model] = shadow.observe
         try:
             while shadow.count < required:
                 progress(shadow.count / required, f"shadow: {shadow.count} of {required} live requests")
@@ -169,5 +234,5 @@ def compare_on_live_requests(comparison: Comparison, options: DeployOptions, pro
                     raise CandidateRefused(f"{arrived} in {options.shadow_timeout_s:.0f} s; {remedy}")
                 time.sleep(SHADOW_POLL_S)
         finally:
-            comparison.models.set_observer(model, None)
+            del comparison.models.observers[model]
         return shadow.report()

@@ -1,7 +1,7 @@
 """Keeps the models of one process in sync with the database: loads READY versions and applies promotions.
 
-Triton loses deployed versions when it restarts, and an operator may promote a version through another process of the
-service. The database is therefore polled, and versions that Triton does not have are loaded from the blob store.
+It polls the database, because Triton loses deployed versions when it restarts, and an operator may promote a version
+through another process of the service. Versions that Triton does not have are loaded from the blob store.
 """
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import threading
 import time
-from collections.abc import Iterable
 from datetime import timedelta
 
 import structlog
@@ -25,8 +24,7 @@ log = structlog.get_logger()
 MODEL_TENANT = "@models"
 """Tenant of the blobs of deployed versions. Names of real tenants cannot contain @."""
 POLL_INTERVAL_S = 0.5
-"""Interval at which the database is polled. A promotion takes effect within it, plus the load time if the version is
-not loaded yet."""
+"""A promotion takes effect within this interval, plus the load time if the version is not loaded yet."""
 HEARTBEAT_TIMEOUT = timedelta(minutes=10)
 """Without a heartbeat for this long, a candidate is orphaned. Twice the timeout for loading a model."""
 RETRY_LOAD_AFTER_S = 10.0
@@ -37,10 +35,10 @@ class Follower:
     """Applies the database's versions and pointers to one Triton."""
 
     def __init__(self, records: ModelRecords, blobs: Blobs, models: TritonModels, executor_id: str) -> None:
-        self._records = records
-        self._blobs = blobs
-        self._models = models
-        self._executor_id = executor_id
+        self.records = records
+        self.blobs = blobs
+        self.models = models
+        self.executor_id = executor_id
         self._sync_lock = threading.Lock()
         self._retry_times: dict[str, float] = {}  # Triton name → time.monotonic() of the next attempt to load it
         self._stopping = threading.Event()
@@ -48,7 +46,7 @@ class Follower:
 
     def start(self) -> None:
         """Sync with the database once, then keep syncing in a thread."""
-        self._fail_orphaned(self._records.orphaned_candidates(self._executor_id, HEARTBEAT_TIMEOUT))
+        self._fail_orphaned(self.executor_id)
         self.sync()
         self._thread.start()
 
@@ -61,28 +59,28 @@ class Follower:
     def sync(self) -> None:
         """Load all READY versions, then make the promoted versions serve."""
         with self._sync_lock:
-            pointers = self._records.pointers()
-            ready = self._records.versions(states=[VersionState.READY])
+            pointers = self.records.pointers()
+            ready = self.records.versions(states=[VersionState.READY])
             for version in ready:
                 self._ensure_loaded(version)
             promoted = {model: str(pointer.version) for model, pointer in pointers.items()}
             deployed = {(version.model, str(version.version)): version.triton_name for version in ready}
-            self._models.set_serving(ServingVersions(promoted, deployed))
+            self.models.serving = ServingVersions(promoted, deployed)
 
     def remove(self, version: ModelVersion) -> None:
         """Unload a version, and delete its file unless another version uses the same file."""
         try:
-            self._models.triton.unload(version.triton_name)
+            self.models.triton.unload(version.triton_name)
         except HeartwoodError as error:
             log.warning("model_not_unloaded", model=version.model, version=version.version, error=error.message)
-        in_use = self._records.versions(states=[VersionState.READY, VersionState.CHECKING])
+        in_use = self.records.versions(states=[VersionState.READY, VersionState.CHECKING])
         if all(other.sha256 != version.sha256 for other in in_use):
-            self._blobs.delete(MODEL_TENANT, version.sha256)
+            self.blobs.delete(MODEL_TENANT, version.sha256)
 
     def _poll(self) -> None:
         while not self._stopping.wait(POLL_INTERVAL_S):
             try:
-                self._fail_orphaned(self._records.orphaned_candidates("", HEARTBEAT_TIMEOUT))
+                self._fail_orphaned()
                 self.sync()
             except Exception:
                 log.exception("model_sync_failed")
@@ -90,15 +88,15 @@ class Follower:
     def _ensure_loaded(self, version: ModelVersion) -> None:
         """Load a version unless it is ready. Errors are logged, and the load is tried again later."""
         name = version.triton_name
-        if self._models.triton.ready(name) or time.monotonic() < self._retry_times.get(name, 0.0):
+        if self.models.triton.ready(name) or time.monotonic() < self._retry_times.get(name, 0.0):
             return
         try:
-            data = self._blobs.get(MODEL_TENANT, version.sha256)
+            data = self.blobs.get(MODEL_TENANT, version.sha256)
             sha256 = hashlib.sha256(data).hexdigest()
             if sha256 != version.sha256:
-                hashes = f"its SHA-256 is {sha256}, expected is {version.sha256}"
-                raise CandidateRefused(f"the stored file is corrupt: {hashes}")
-            self._models.triton.load(version.model, name, str(version.version), data)
+                problem = f"the stored file is corrupt: its SHA-256 is {sha256}"
+                raise CandidateRefused(f"{problem}, expected is {version.sha256}")
+            self.models.triton.load(version.model, name, str(version.version), data)
             log.info("model_loaded", model=version.model, version=version.version)
         except ModelUnavailable:
             return  # the next poll tries again
@@ -106,8 +104,8 @@ class Follower:
             self._retry_times[name] = time.monotonic() + RETRY_LOAD_AFTER_S
             log.error("model_not_loaded", model=version.model, version=version.version, reason=error.message)
 
-    def _fail_orphaned(self, candidates: Iterable[ModelVersion]) -> None:
-        for candidate in candidates:
-            reason = "the check was interrupted: the service that ran it stopped; deploy the version again"
-            if self._records.mark_failed(candidate.model, candidate.version, reason):
+    def _fail_orphaned(self, executor_id: str = "") -> None:
+        reason = "the check was interrupted: the service that ran it stopped; deploy the version again"
+        for candidate in self.records.orphaned_candidates(executor_id, HEARTBEAT_TIMEOUT):
+            if self.records.mark_failed(candidate.model, candidate.version, reason):
                 self.remove(candidate)

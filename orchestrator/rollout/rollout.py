@@ -23,7 +23,7 @@ from orchestrator.domain.model_versions import (
     Pointer,
     VersionState,
 )
-from orchestrator.domain.progress import Progress, no_progress, subrange
+from orchestrator.domain.progress import Progress, subrange
 from orchestrator.errors import (
     Canceled,
     CandidateRefused,
@@ -34,12 +34,9 @@ from orchestrator.errors import (
     ModelUnavailable,
     NotFound,
 )
-from orchestrator.inference.models import TritonModels
 from orchestrator.inference.onnx_file import check_onnx
-from orchestrator.rollout.candidate import Comparison, check_candidate
-from orchestrator.rollout.evaluation import Evaluation
+from orchestrator.rollout.candidate import Comparison, Evaluation, check_candidate
 from orchestrator.rollout.follower import MODEL_TENANT, Follower
-from orchestrator.store.blobs import Blobs
 from orchestrator.store.model_records import ModelRecords
 
 log = structlog.get_logger()
@@ -71,14 +68,10 @@ class Rollout:
     available, and FailedPrecondition if the state of the model or the version does not allow the change.
     """
 
-    def __init__(
-        self, records: ModelRecords, blobs: Blobs, models: TritonModels, follower: Follower, executor_id: str
-    ) -> None:
-        self._records = records
-        self._blobs = blobs
-        self._models = models
+    def __init__(self, follower: Follower) -> None:
         self._follower = follower
-        self._executor_id = executor_id
+        self._records = follower.records
+        self._models = follower.models
         self._pointer_lock = threading.Lock()
 
     def models(self) -> list[ModelStatus]:
@@ -104,7 +97,7 @@ class Rollout:
         evaluation: bytes,
         options: DeployOptions,
         operator: str,
-        progress: Progress = no_progress,
+        progress: Progress,
     ) -> ModelStatus:
         """Check a candidate alongside the serving version, and promote it if ``options.promote`` is set.
 
@@ -121,42 +114,31 @@ class Rollout:
             ChangedMeanwhile: the candidate is READY, but another operator has changed the serving version meanwhile.
         """
         before = self.status(model)
+        serving = str(before.pointer.version)
         data = file.read_bytes()
         number, sha256 = _free_version(version, before), hashlib.sha256(data).hexdigest()
         candidate = ModelVersion(model, number, VersionState.CHECKING, sha256, len(data), operator=operator)
-        if not self._records.add_candidate(candidate, self._executor_id):
+        if not self._records.add_candidate(candidate, self._follower.executor_id):
             raise FailedPrecondition(_describe_conflict(self.status(model), number))
         log.info("candidate", model=model, version=number, operator=operator)
+        report_progress = _Heartbeat(self._records, candidate, progress).report
         try:
-            heartbeat = _Heartbeat(self._records, candidate, progress)
-            self._check(candidate, data, evaluation, options, before.pointer, heartbeat.report)
+            report_progress(0.0, "checking the file")
+            figures = Evaluation.read(evaluation, model, sha256) if evaluation else None
+            signature = self._models.triton.signature(model)
+            check_onnx(data, signature)
+            self._follower.blobs.put(MODEL_TENANT, data)
+            report_progress(0.05, f"loading version {number} alongside version {serving}")
+            self._models.triton.load(model, candidate.triton_name, str(number), data)
+            comparison = Comparison(self._models, candidate, serving, signature)
+            report = check_candidate(comparison, options, figures, subrange(report_progress, 0.2, 1.0))
+            if not self._records.mark_ready(model, number, report):
+                raise CandidateRefused("the check sent no heartbeat for too long, so it was given up; deploy again")
         except BaseException as error:
             self._refuse(candidate, error)
             raise
         self._follower.sync()
         return self._move_pointer(before, number, operator) if options.promote else self.status(model)
-
-    def _check(
-        self,
-        candidate: ModelVersion,
-        data: bytes,
-        evaluation_json: bytes,
-        options: DeployOptions,
-        serving: Pointer,
-        progress: Progress,
-    ) -> None:
-        triton, model, version = self._models.triton, candidate.model, str(candidate.version)
-        progress(0.0, "checking the file")
-        evaluation = Evaluation.read(evaluation_json, model, candidate.sha256) if evaluation_json else None
-        signature = triton.signature(model)
-        check_onnx(data, signature)
-        self._blobs.put(MODEL_TENANT, data)
-        progress(0.05, f"loading version {version} alongside version {serving.version}")
-        triton.load(model, candidate.triton_name, version, data)
-        comparison = Comparison(self._models, candidate, str(serving.version), signature)
-        report = check_candidate(comparison, options, evaluation, subrange(progress, 0.2, 1.0))
-        if not self._records.mark_ready(model, candidate.version, report):
-            raise CandidateRefused("the check was given up, because it sent no heartbeat for too long; deploy again")
 
     def _refuse(self, candidate: ModelVersion, error: BaseException) -> None:
         """Record why the candidate failed, unload it and delete its file."""
@@ -167,10 +149,7 @@ class Rollout:
         self._follower.remove(candidate)
 
     def promote(self, model: str, version: int, revision: int | None, operator: str) -> ModelStatus:
-        """Make a READY version serve in all processes of the service.
-
-        Raises ChangedMeanwhile if the model no longer has the ``revision`` that the caller read; None skips this check.
-        """
+        """Make a READY version serve. Raises ChangedMeanwhile if ``revision`` is given and no longer current."""
         return self._move_pointer(self._status_at(model, revision), version, operator)
 
     def rollback(self, model: str, revision: int | None, operator: str) -> ModelStatus:
@@ -186,9 +165,8 @@ class Rollout:
         target = _find_version(self.status(model), version)
         subject = f"version {version} of {model}"
         if target.in_repository:
-            raise FailedPrecondition(
-                f"{subject} is part of the model repository; to remove it, delete its folder there"
-            )
+            remedy = "to remove it, delete its folder there"
+            raise FailedPrecondition(f"{subject} is part of the model repository; {remedy}")
         with self._pointer_lock:
             if not self._records.retire(model, version):
                 if self.status(model).pointer.version == version:
@@ -225,11 +203,11 @@ class Rollout:
         return self.status(model)
 
 
-def _find_version(status: ModelStatus, version: int) -> ModelVersion:
-    for known in status.versions:
-        if known.version == version:
-            return known
-    raise NotFound("version", f"{status.model} {version}")
+def _find_version(status: ModelStatus, number: int) -> ModelVersion:
+    for version in status.versions:
+        if version.version == number:
+            return version
+    raise NotFound("version", f"{status.model} {number}")
 
 
 def _free_version(requested: int, status: ModelStatus) -> int:

@@ -29,10 +29,7 @@ class Blobs:
 
     @classmethod
     def open(cls, url: str, options: dict[str, str], default_dir: Path) -> Blobs:
-        """Open the store at ``url``, with the credentials and other ``options`` of obstore.
-
-        An empty ``url`` means the local folder ``default_dir``.
-        """
+        """Open the store at ``url`` with ``options`` of obstore; an empty ``url`` means the folder ``default_dir``."""
         if url:
             return cls(from_url(url, config=cast(Any, options) or None))
         default_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -75,10 +72,7 @@ class Blobs:
             obstore.delete(self._store, _key(tenant, sha256))
 
     def sign(self, tenant: str, sha256: str, lifetime: timedelta) -> str:
-        """Return a URL for downloading the blob without a token. It expires after ``lifetime``.
-
-        Raises FailedPrecondition if the store is a local folder, which cannot sign URLs.
-        """
+        """Return a URL for a download without a token, or raise FailedPrecondition if the store is a local folder."""
         if isinstance(self._store, LocalStore):
             problem = "signed URLs need an object store, but this service stores its files in a local folder"
             remedy = "set HEARTWOOD_BLOB_URL to s3://…, gs://… or az://…, or use DownloadAsset"

@@ -20,12 +20,9 @@ UPGRADE_LOCK = 0x48656172
 
 
 def open_database(url: str, default_file: Path) -> Engine:
-    """Connect to the database at ``url``, a SQLAlchemy URL, and upgrade its schema to ``schema.REVISION``.
+    """Connect to the database at ``url`` (empty: the SQLite file ``default_file``) and upgrade its schema.
 
-    An empty ``url`` means the SQLite file ``default_file``.
-
-    Raises:
-        FailedPrecondition: a newer version of Heartwood has upgraded the database.
+    Raises FailedPrecondition if a newer version of Heartwood has upgraded it.
     """
     if not url:
         default_file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)

@@ -24,8 +24,6 @@ class ModelRecords:
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
 
-    # ---- versions
-
     def versions(self, model: str = "", states: Sequence[VersionState] = ()) -> list[ModelVersion]:
         """Return deployed versions, newest first; an empty argument means all models or all states."""
         query = sa.select(model_versions).order_by(model_versions.c.model, model_versions.c.version.desc())
@@ -65,30 +63,23 @@ class ModelRecords:
         return self._update_candidate(model, version, state=VersionState.FAILED.value, reason=reason)
 
     def orphaned_candidates(self, executor_id: str, heartbeat_timeout: timedelta) -> list[ModelVersion]:
-        """Return the candidates that no replica checks any more.
-
-        These are the candidates without a heartbeat for ``heartbeat_timeout``, and all candidates of ``executor_id``, a
-        replica that is starting. An empty ``executor_id`` means none.
-        """
+        """Return candidates without a recent heartbeat, and all of the replica ``executor_id`` (empty: none)."""
         is_silent = model_versions.c.beat_time < datetime.now(UTC) - heartbeat_timeout
         is_of_executor = model_versions.c.executor_id == executor_id if executor_id else sa.false()
         is_orphaned = (_has_state(VersionState.CHECKING), sa.or_(is_silent, is_of_executor))
         return self._select(sa.select(model_versions).where(*is_orphaned))
 
     def retire(self, model: str, version: int) -> bool:
-        """Change READY to RETIRED. If a rollback would restore the version, the model loses its rollback version.
-
-        Returns False if the version serves or is not READY.
-        """
+        """Change READY to RETIRED. Returns False if the version serves or is not READY."""
         pointer = model_pointers.c
         serves = sa.exists(sa.select(pointer.model).where(pointer.model == model, pointer.version == version))
         retire = model_versions.update().where(_has_key(model, version), _has_state(VersionState.READY), ~serves)
         reset_rollback = model_pointers.update().where(pointer.model == model, pointer.previous == version)
+        changes = {"previous": 0, "revision": pointer.revision + 1, "change_time": datetime.now(UTC)}
         with self.engine.begin() as connection:
             _lock_state(connection, model, version)
             retired = connection.execute(retire.values(state=VersionState.RETIRED.value)).rowcount
-            if retired:
-                changes = {"previous": 0, "revision": pointer.revision + 1, "change_time": datetime.now(UTC)}
+            if retired:  # a rollback must not restore the version
                 connection.execute(reset_rollback.values(changes))
         return bool(retired)
 
@@ -101,8 +92,6 @@ class ModelRecords:
         with self.engine.connect() as connection:
             return [VERSION.validate_python(dict(row)) for row in connection.execute(query).mappings()]
 
-    # ---- pointers
-
     def pointers(self) -> dict[str, Pointer]:
         """Return the pointer of every model that was ever promoted, by model name."""
         with self.engine.connect() as connection:
@@ -112,8 +101,8 @@ class ModelRecords:
     def move_pointer(self, model: str, expected: Pointer, version: int, operator: str) -> bool:
         """Make ``version`` serve. The version that served before becomes the rollback version.
 
-        Returns False if the pointer is no longer the ``expected`` one, which the caller read, or the version is not
-        READY. Nothing is written then.
+        Returns False, and writes nothing, if the pointer is no longer the ``expected`` one, which the caller read, or
+        the version is not READY.
         """
         row: dict[str, Any] = {"version": version, "previous": expected.version, "revision": expected.revision + 1}
         row |= {"operator": operator, "change_time": datetime.now(UTC)}

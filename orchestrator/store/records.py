@@ -7,7 +7,7 @@ from dataclasses import asdict, fields, replace
 from datetime import UTC, datetime
 from enum import Enum
 from pathlib import Path
-from typing import Any, Unpack
+from typing import Any, TypeAlias, Unpack
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Engine, RowMapping
@@ -25,6 +25,8 @@ ASSET_FIELDS = tuple(field.name for field in fields(Asset))
 JOB_FIELDS = tuple(field.name for field in fields(JobRecord))
 FINAL_STATES = [state.value for state in JobState if state.is_final]
 IS_QUEUED = jobs.c.state == JobState.QUEUED.value
+PageEnd: TypeAlias = tuple[datetime, str]
+"""The create_time and the id of the last job of a page of ``list_jobs``."""
 QUEUE_ORDER = (jobs.c.priority, jobs.c.create_time)
 """Queued jobs start in this order."""
 JOB_CONVERTERS: dict[str, Callable[[Any], object]] = {
@@ -54,8 +56,6 @@ class Records:
         """Close all connections."""
         self.engine.dispose()
 
-    # ---- assets
-
     def add_asset(self, asset: Asset, job_id: str = "") -> Asset:
         """Insert an asset of a job, or of an upload. It replaces one with the same id: a step can run again."""
         asset = replace(asset, create_time=asset.create_time or datetime.now(UTC))
@@ -76,10 +76,7 @@ class Records:
         return self._assets(sa.select(assets).where(*in_group).order_by(assets.c.create_time, assets.c.id))
 
     def list_assets(self, tenant: str, group_id: str, kind: str, after: str, limit: int) -> list[Asset]:
-        """Return at most ``limit`` assets in the order of their ids, starting after the id ``after``.
-
-        An empty ``group_id`` or ``kind`` does not restrict the list.
-        """
+        """Return up to ``limit`` assets whose ids follow ``after``; an empty ``group_id`` or ``kind`` means any."""
         query = sa.select(assets).where(assets.c.tenant == tenant, assets.c.id > after)
         filters = {name: value for name, value in (("group_id", group_id), ("kind", kind)) if value}
         return self._assets(query.filter_by(**filters).order_by(assets.c.id).limit(limit))
@@ -112,8 +109,6 @@ class Records:
         values = ({name: row[name] for name in ASSET_FIELDS} for row in rows)
         return [Asset(**value | {"model_versions": value["model_versions"] or {}}) for value in values]
 
-    # ---- cached results
-
     def cached(self, tenant: str, key: str) -> JsonObject | None:
         """Return the value that was cached under ``key``, or None."""
         query = sa.select(cache.c.value).where(cache.c.tenant == tenant, cache.c.key == key)
@@ -135,8 +130,6 @@ class Records:
             for table, rows in ((cache_sources, source_rows), (cache_blobs, blob_rows)):
                 if rows:
                     connection.execute(table.insert(), rows)
-
-    # ---- jobs
 
     def add_job(self, record: JobRecord, max_active: int) -> tuple[JobRecord | None, bool]:
         """Insert a job, unless the tenant already has a job with the same ``request_id``.
@@ -193,10 +186,7 @@ class Records:
         return next(iter(self._jobs(query)), None)
 
     def job_revision(self, tenant: str, id: str) -> JobRevision | None:
-        """Return the job's revision, state and queue position, or None if the tenant has no such job.
-
-        Faster than ``job``, because it reads none of the job's JSON documents.
-        """
+        """Return the job's revision, state and queue position, but no documents; None if the job is unknown."""
         query = sa.select(jobs.c.revision, jobs.c.state, *QUEUE_ORDER).where(jobs.c.tenant == tenant, jobs.c.id == id)
         with self.engine.connect() as connection:
             row = connection.execute(query).one_or_none()
@@ -209,17 +199,9 @@ class Records:
         return JobRevision(row.revision, JobState(row.state), position)
 
     def list_jobs(
-        self,
-        tenant: str,
-        states: Sequence[JobState],
-        labels: Mapping[str, str],
-        before: tuple[datetime, str] | None,
-        limit: int,
+        self, tenant: str, states: Sequence[JobState], labels: Mapping[str, str], before: PageEnd | None, limit: int
     ) -> list[JobRecord]:
-        """Return at most ``limit`` jobs that are in one of ``states`` (empty: any) and have all ``labels``.
-
-        The newest is first. ``before`` is the create_time and id of the last job of the previous page.
-        """
+        """Return up to ``limit`` jobs after ``before`` in ``states`` (empty: any) with all ``labels``, newest first."""
         query = sa.select(jobs).where(jobs.c.tenant == tenant)
         if states:
             query = query.where(jobs.c.state.in_([state.value for state in states]))

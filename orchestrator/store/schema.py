@@ -1,7 +1,4 @@
-"""The tables of the records database. All times are UTC.
-
-The migrations in ``store/migrations`` create these tables; a test compares the two.
-"""
+"""The tables of the records database, which the migrations create; a test compares the two. All times are UTC."""
 
 from __future__ import annotations
 
@@ -27,9 +24,8 @@ class Time(sa.TypeDecorator[datetime]):
     def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002
         return value.astimezone(UTC) if value else None
 
-    def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:  # noqa: ARG002
-        aware: datetime | None = value.replace(tzinfo=UTC) if value and value.tzinfo is None else value
-        return aware
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002
+        return value.replace(tzinfo=UTC) if value and value.tzinfo is None else value
 
 
 def keys(*names: str) -> list[sa.Column[Any]]:
@@ -46,11 +42,9 @@ assets = sa.Table(
     "assets",
     metadata,
     *keys("id"),
-    *required(sa.String, "tenant", "group_id", "kind", "name", "media_type"),
+    *required(sa.String, "tenant", "group_id", "kind", "name", "media_type", "sha256", "job_id"),
     *required(sa.BigInteger, "size_bytes"),
-    *required(sa.String, "sha256"),
     *required(sa.Integer, "width", "height"),
-    *required(sa.String, "job_id"),
     *required(Time, "create_time"),
     sa.Column("model_versions", sa.JSON),  # model name → version that produced the file; empty or NULL: no model did
     sa.Index("assets_by_group", "tenant", "group_id"),
@@ -73,25 +67,19 @@ jobs = sa.Table(
     "jobs",
     metadata,
     *keys("id"),
-    *required(sa.String, "tenant", "kind", "state", "upload_id"),
-    *required(sa.JSON, "inputs", "options"),  # inputs: asset ids of the photos, or of the mesh, at creation
-    *required(sa.String, "quality"),
-    *required(sa.Integer, "priority"),
-    sa.Column("deadline", Time),
-    *required(sa.JSON, "labels"),
-    *required(sa.String, "webhook_url"),
-    *required(sa.Boolean, "announced", default=False),  # the webhook has been enqueued
+    *required(sa.String, "tenant", "kind", "state", "upload_id", "quality", "webhook_url", "fingerprint"),
     sa.Column("request_id", sa.String),
-    *required(sa.String, "fingerprint"),
-    *required(sa.Boolean, "cancel_requested", default=False),
-    *required(sa.Float, "fraction", default=0.0),
     *required(sa.String, "stage", "message", default=""),
+    *required(sa.JSON, "inputs", "options", "labels"),  # inputs: asset ids of the photos, or of the mesh, at creation
     *required(sa.JSON, "previews", default=list),  # asset ids, in order of appearance
-    *(sa.Column(name, sa.JSON(none_as_null=True)) for name in ("result", "failure")),
     *required(sa.JSON, "cost", default=dict),
+    *(sa.Column(name, sa.JSON(none_as_null=True)) for name in ("result", "failure")),
+    *required(sa.Integer, "priority"),
     *required(sa.Integer, "revision", default=1),  # incremented by every change of the row
+    *required(sa.Float, "fraction", default=0.0),
+    *required(sa.Boolean, "announced", "cancel_requested", default=False),  # announced: the webhook has been enqueued
     *required(Time, "create_time"),
-    *(sa.Column(name, Time) for name in ("start_time", "end_time")),
+    *(sa.Column(name, Time) for name in ("deadline", "start_time", "end_time")),
     sa.UniqueConstraint("tenant", "request_id"),
     sa.Index("jobs_by_age", "tenant", "create_time", "id"),
     sa.Index("jobs_by_queue_order", "state", "priority", "create_time"),
@@ -110,11 +98,10 @@ model_versions = sa.Table(  # the versions that operators deployed; those in mod
     metadata,
     *keys("model"),
     sa.Column("version", sa.Integer, primary_key=True),
-    *required(sa.String, "state", "sha256"),
+    *required(sa.String, "state", "sha256", "operator", "executor_id"),  # executor_id: the replica that checks it
+    *required(sa.String, "reason", default=""),
     *required(sa.BigInteger, "size_bytes"),
     sa.Column("report", sa.JSON),
-    *required(sa.String, "reason", default=""),
-    *required(sa.String, "operator", "executor_id"),  # executor_id: the replica that evaluates the candidate
     *required(Time, "create_time", "beat_time"),  # beat_time: last heartbeat of that replica
     sa.Index("one_candidate_a_model", "model", unique=True, sqlite_where=IS_CHECKING, postgresql_where=IS_CHECKING),
 )

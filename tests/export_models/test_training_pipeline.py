@@ -18,7 +18,7 @@ from export_models.dataset.samples import Sample, read_sample
 from export_models.export import CHECKOUT, MODELS, load_network
 from export_models.networks.furniture import FurnitureNetwork
 from export_models.train import CONFIG
-from orchestrator.rollout.evaluation import Evaluation
+from orchestrator.rollout.candidate import Evaluation
 
 SIDE = 96
 

@@ -28,20 +28,20 @@ def deployed(*versions: str) -> dict[tuple[str, str], str]:
 def test_newest_repository_version_serves_until_a_promotion(models: TritonModels) -> None:
     assert models.versions() == {model: str(newest_version(model)) for model in MODELS}
     assert models.ready()
-    models.set_serving(ServingVersions({MODEL: "93"}, deployed("92", "93")))
+    models.serving = ServingVersions({MODEL: "93"}, deployed("92", "93"))
     assert models.versions()[MODEL] == "93"
     assert not models.ready()  # no model of that name is loaded
 
 
 def test_pinned_version_is_used_until_it_is_retired(models: TritonModels) -> None:
-    models.set_serving(ServingVersions({MODEL: "93"}, deployed("92", "93")))
+    models.serving = ServingVersions({MODEL: "93"}, deployed("92", "93"))
     assert models.versions({MODEL: "92"})[MODEL] == "92"
     assert models.versions({MODEL: "1"})[MODEL] == "1"
-    models.set_serving(ServingVersions({MODEL: "93"}, deployed("93")))
+    models.serving = ServingVersions({MODEL: "93"}, deployed("93"))
     assert models.versions({MODEL: "92"})[MODEL] == "93"
 
 
 def test_missing_promoted_version_raises_and_is_not_replaced(models: TritonModels) -> None:
-    models.set_serving(ServingVersions({MODEL: "97"}))
+    models.serving = ServingVersions({MODEL: "97"})
     with pytest.raises(ModelUnavailable, match="serving version of model 'segmentation'"):
         models.versions()

@@ -9,8 +9,7 @@ import pytest
 
 from orchestrator.domain.model_versions import DeployOptions, Verdict
 from orchestrator.errors import CandidateRefused, InvalidInput
-from orchestrator.rollout.candidate import decide_verdict
-from orchestrator.rollout.evaluation import MAX_BYTES, Evaluation
+from orchestrator.rollout.candidate import MAX_EVALUATION_BYTES, Evaluation, decide_verdict
 from tests.support.candidates import evaluation
 
 MODEL = "segmentation"
@@ -67,7 +66,7 @@ def test_evaluation_of_another_model_or_file_is_refused(name: str, value: str) -
         b"{",
         b"[]",
         b"\xff",
-        b" " * (MAX_BYTES + 1),
+        b" " * (MAX_EVALUATION_BYTES + 1),
         json.dumps({**VALID, "figures": {}}).encode(),
         json.dumps({**VALID, "figures": {"iou": figure(float("nan"), 0.5)}}).encode(),
         json.dumps({**VALID, "note": "an unknown key"}).encode(),

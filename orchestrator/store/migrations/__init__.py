@@ -1,5 +1,1 @@
-"""Alembic migrations of the records database, one file per schema revision in ``versions/``.
-
-``orchestrator.store.database`` applies them when a database is opened. To change the schema, edit
-``orchestrator.store.schema``, raise its ``REVISION``, and add a file to ``versions/`` that follows the latest one.
-"""
+"""Alembic migrations of the records database; CONTRIBUTING.md explains how to add one."""

@@ -1,11 +1,7 @@
 """Runs the migrations on the connection that ``orchestrator.store.database`` provides; executed by Alembic."""
 
-from __future__ import annotations
-
 from alembic import context
 
-from orchestrator.store.schema import metadata
-
-context.configure(connection=context.config.attributes["connection"], target_metadata=metadata)
+context.configure(connection=context.config.attributes["connection"])
 with context.begin_transaction():
     context.run_migrations()

@@ -1,7 +1,5 @@
 """Convert the results of finished jobs to the documents of the typed results."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Any, TypeAlias
 
@@ -31,13 +29,10 @@ def upgrade() -> None:
 
 def _segmented_photo(photo: Document) -> Document:
     files = photo["files"]
+    boxes = [dict(zip(BOX_FIELDS, component["box"], strict=True)) for component in photo["components"]]
     components = [
-        {
-            **component,
-            "box": dict(zip(BOX_FIELDS, component["box"], strict=True)),
-            "mask": files[f"mask-{component['instance']}"],
-        }
-        for component in photo["components"]
+        {**component, "box": box, "mask": files[f"mask-{component['instance']}"]}
+        for component, box in zip(photo["components"], boxes, strict=True)
     ]
     named_files = {"foreground": files["foreground"], "wood": files.get("wood", ""), "overlay": files["overlay"]}
     facts = {"components": components, **_select(photo, "analysis", "cost")}
