@@ -34,8 +34,9 @@ INSTRUCTION = (
 )
 
 
+# The docstrings of these two classes are part of the JSON schema that is sent to the endpoint.
 class AnswerComponent(BaseModel, extra="forbid"):
-    """One component in the answer of the endpoint. The sides of its box are shares of the image's width and height."""
+    """One component in the answer of the endpoint. The sides are shares of the image's width and height."""
 
     name: str
     material: str
