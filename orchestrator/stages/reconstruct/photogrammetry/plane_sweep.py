@@ -122,8 +122,8 @@ def _plane_cost(view: StereoView, others: Sequence[StereoView], window: Window, 
     mask = (window.crop(view.mask) > 127).astype(np.float32)
     best = second = np.full(grey.shape, UNKNOWN_COST, np.float32)
     excluded = np.zeros(grey.shape, bool)
-    to_window = np.array([[1, 0, window.left + 0.5], [0, 1, window.top + 0.5], [0, 0, 1]])
-    pixel_to_ray = np.linalg.inv(view.camera.intrinsics) @ to_window
+    window_to_photo = np.array([[1, 0, window.left + 0.5], [0, 1, window.top + 0.5], [0, 0, 1]])
+    pixel_to_ray = np.linalg.inv(view.camera.intrinsics) @ window_to_photo
     size, linear, nearest = (window.width, window.height), cv2.INTER_LINEAR, cv2.INTER_NEAREST
     for number, other in enumerate(others):
         homography = _homography(view.camera, other.camera, plane) @ pixel_to_ray
