@@ -63,7 +63,7 @@ def smoothstep(values: FloatMap, low: float = 0.0, high: float = 1.0) -> FloatMa
     return np.asarray(t * t * (3.0 - 2.0 * t), np.float32)
 
 
-def to_unit(image: Image) -> FloatMap:
+def to_float(image: Image) -> FloatMap:
     """Convert uint8 to float32 in [0, 1]."""
     return image.astype(np.float32) / np.float32(255)
 

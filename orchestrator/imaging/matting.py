@@ -17,7 +17,7 @@ from scipy.ndimage import gaussian_filter
 from orchestrator.domain.images import FloatMap, Image
 from orchestrator.domain.progress import Progress, no_progress
 from orchestrator.imaging import guided
-from orchestrator.imaging.filters import shrink, to_byte, to_unit
+from orchestrator.imaging.filters import shrink, to_byte, to_float
 from orchestrator.imaging.refine import PIECE_EDGE
 from orchestrator.imaging.strips import Strip, for_each_strip, strips
 
@@ -41,8 +41,8 @@ HISTOGRAM_SIGMA = 0.7
 MIN_DENSITY = 1e-7
 """Smallest density of a colour, which limits the weight of unseen colours. 1e-6 gives +0.02 / +0.1."""
 FULL_EVIDENCE = 0.2
-"""Share of certain pixels in the likely piece, and in the rest, from which the colours have their full weight. It is
-0.25 or more on the images above, and 0.0002 on scikit-image's ``coffee``, which shows no whole piece."""
+"""Share of certain pixels, both in the likely piece and in the rest, from which the colours have their full weight. It
+is 0.25 or more on the images above, and 0.0002 on scikit-image's ``coffee``, which shows no whole piece."""
 LIKELIHOOD_FLOOR = 0.02
 """Limits the likelihood to [floor, 1 - floor] when it is combined with the colours. Between 0.005 and 0.1, the errors
 change by less than 0.1."""
@@ -94,12 +94,12 @@ def alpha_matte(photo_srgb: Image, likelihood: FloatMap, progress: Progress = no
         [H, W] uint8, 255 is opaque.
     """
     height, width = likelihood.shape
-    small = to_unit(np.asarray(cv2.resize(photo_srgb, (width, height), interpolation=cv2.INTER_AREA), np.uint8))
+    small = to_float(np.asarray(cv2.resize(photo_srgb, (width, height), interpolation=cv2.INTER_AREA), np.uint8))
     fitted = guided.fit(_solve_matte(small, likelihood), photo_srgb, radius=EDGE_RADIUS, epsilon=EDGE_EPSILON)
     alpha = np.empty(photo_srgb.shape[:2], np.uint8)
 
     def write(strip: Strip) -> None:
-        values = fitted.rows(photo_srgb[strip.rows], strip.numbers)[0]
+        values = fitted.rows(photo_srgb[strip.rows], strip.indices)[0]
         alpha[strip.rows] = to_byte((values - CLEAR) / (OPAQUE - CLEAR))
 
     for_each_strip(write, strips(*photo_srgb.shape[:2]), progress, "edges of the piece")
@@ -110,10 +110,11 @@ def foreground_colors(photo_srgb: Image, alpha: Image, progress: Progress = no_p
     """Estimate the colour of the piece at each pixel, free of the background.
 
     Smooth colours of the piece and of the background are estimated at a low resolution. At full resolution, each pixel
-    takes the nearest pair of colours whose blend is the photo. Measured on synthetic composites, as the mean error at
-    partly transparent pixels in 8-bit steps: 4.2 on a plain saturated background, against 37.4 for the colours of the
-    photo, 9.7 for blur fusion (Forte 2021) and 5.4 for pymatting's ``estimate_foreground_ml``. On a patterned
-    background: 12.8, 31.6, 14.4 and 12.8.
+    gets the two colours that are nearest to the smooth ones and whose blend is the colour of the photo.
+
+    Mean error at partly transparent pixels of synthetic composites in 8-bit steps, on a plain saturated background / on
+    a patterned one: 4.2 / 12.8. The colours of the photo have 37.4 / 31.6, blur fusion (Forte 2021) 9.7 / 14.4, and
+    pymatting's ``estimate_foreground_ml`` 5.4 / 12.8.
 
     Args:
         photo_srgb: [H, W, 3] uint8.
@@ -123,14 +124,14 @@ def foreground_colors(photo_srgb: Image, alpha: Image, progress: Progress = no_p
         [H, W, 3] uint8 sRGB. Transparent pixels have the colour of the nearby piece, so that nothing of the background
         remains in the image.
     """
-    small_photo, small_alpha = (to_unit(shrink(image, COLOR_SIDE)) for image in (photo_srgb, alpha))
+    small_photo, small_alpha = (to_float(shrink(image, COLOR_SIDE)) for image in (photo_srgb, alpha))
     smooth = guided.smooth(_smooth_colors(small_photo, small_alpha), photo_srgb)
     colors = np.empty_like(photo_srgb)
 
     def write(strip: Strip) -> None:
-        photo, opacity = to_unit(photo_srgb[strip.rows]), to_unit(alpha[strip.rows])[..., None]
-        planes = np.moveaxis(smooth.rows(photo_srgb[strip.rows], strip.numbers), 0, -1)
-        piece, background = planes[..., :3], planes[..., 3:]
+        photo, opacity = to_float(photo_srgb[strip.rows]), to_float(alpha[strip.rows])[..., None]
+        planes = np.moveaxis(smooth.rows(photo_srgb[strip.rows], strip.indices), 0, -1)
+        piece, background = planes[..., :3], planes[..., 3:]  # smooth colours
         difference = photo - opacity * piece - (1 - opacity) * background
         colors[strip.rows] = to_byte(piece + difference * opacity / (opacity**2 + (1 - opacity) ** 2))
 
@@ -298,8 +299,8 @@ def _smooth_colors(photo: FloatMap, alpha: FloatMap) -> FloatMap:
 def _relax_colors(photo: FloatMap, alpha: FloatMap, colors: FloatMap, rounds: int) -> FloatMap:
     """Improve colours by Jacobi's method.
 
-    Each round sets the two colours of a pixel to the values with the smallest squared error. The error is that of their
-    blend, plus the differences to the colours of the four neighbours, weighted by the differences in opacity.
+    Each round sets the two colours of every pixel to the minimum of a sum of squares: the error of their blend, and the
+    differences to the colours of the four neighbours, weighted by the differences in opacity.
     """
     height, width = alpha.shape
     padded = np.pad(alpha, 1, mode="edge")

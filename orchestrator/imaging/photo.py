@@ -120,6 +120,7 @@ def focal_length_35mm(data: bytes, field: str = "photo") -> float:
 
 @contextmanager
 def _opened(data: bytes, field: str) -> Iterator[Pillow.Image]:
+    """Open a photo. Errors of Pillow in this context become InvalidInput."""
     if not data:
         raise InvalidInput(field, f"the file is empty; {ALLOWED}")
     if len(data) > MAX_BYTES:

@@ -34,7 +34,7 @@ class Strip:
         return slice(self.top, self.bottom)
 
     @property
-    def numbers(self) -> NDArray[np.intp]:
+    def indices(self) -> NDArray[np.intp]:
         """The row indices."""
         return np.arange(self.top, self.bottom)
 

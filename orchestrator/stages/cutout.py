@@ -14,7 +14,7 @@ from orchestrator.domain.segment import Box
 from orchestrator.domain.srgb_color import SrgbColor
 from orchestrator.errors import NoPieceFound
 from orchestrator.imaging.color import encode_srgb, linear_from_srgb
-from orchestrator.imaging.filters import shrink, smoothstep, to_byte, to_unit, weighted_blur
+from orchestrator.imaging.filters import shrink, smoothstep, to_byte, to_float, weighted_blur
 from orchestrator.imaging.matting import alpha_matte, foreground_colors
 from orchestrator.imaging.refine import PIECE_EDGE
 
@@ -52,7 +52,8 @@ BUSY_NOISE = 0.15
 """Standard deviation of the ground's log light from which there is no shadow. It is 0.38 on scikit-image's
 ``coffee``."""
 TINT_TOLERANCE = 0.04
-"""A shadow changes all channels by nearly the same factor. This is the tolerated deviation in log light."""
+"""A shadow changes all channels by nearly the same factor. This is the tolerated deviation from their mean, in log
+light."""
 TINT_PER_DARKNESS = 0.11
 """Additional tolerance per unit of darkening, because the remaining light is often tinted. The deviation is 0.05 to 0.1
 of the darkening in shadows on the ground of the demo photos, and 0.26 to 0.3 on their walls."""
@@ -250,6 +251,6 @@ def _composite(piece: Image, shadow: Image | None, background: SrgbColor) -> Ima
     color = np.array([background.red, background.green, background.blue], np.float32)
     out = np.broadcast_to(color, (*piece.shape[:2], 3)).copy()
     if shadow is not None:
-        out *= np.float32(1) - to_unit(shadow[..., 3:])
-    out += to_unit(piece[..., 3:]) * (piece[..., :3] - out)
+        out *= np.float32(1) - to_float(shadow[..., 3:])
+    out += to_float(piece[..., 3:]) * (piece[..., :3] - out)
     return np.asarray(np.rint(out), np.uint8)

@@ -11,7 +11,7 @@ from PIL import Image as Pillow
 from PIL import ImageDraw, ImageFont
 
 from orchestrator.domain.images import Image
-from orchestrator.imaging.filters import shrink, to_unit
+from orchestrator.imaging.filters import shrink, to_float
 
 MAX_SIDE = 1600
 """Longest side of the overlay, which is meant for a screen."""
@@ -56,7 +56,7 @@ def draw_masks(photo_srgb: Image, masks: Sequence[LabeledMask]) -> Image:
     tinted = small * DIM
     small_masks = [replace(mask, mask=shrink(mask.mask, MAX_SIDE)) for mask in masks]
     for mask in small_masks:
-        opacity = to_unit(mask.mask)[..., None]
+        opacity = to_float(mask.mask)[..., None]
         tinted += opacity * (small * (1 - TINT) + np.array(mask.color, np.float32) * TINT - tinted)
     overlay = np.ascontiguousarray(np.round(tinted.clip(0, 255)), np.uint8)
     long_side = max(overlay.shape[:2])

@@ -98,7 +98,7 @@ def stain(
     wood_mask = np.empty(photo_srgb.shape[:2], np.uint8)
 
     def work(strip: Strip) -> WoodSums:
-        rows = decomposition.read(strip.numbers)
+        rows = decomposition.read(strip.indices)
         wood_mask[strip.rows] = rows.wood
         return painter.paint(photo_srgb, strip, rows, albedo[strip.rows], preview[strip.rows])
 
@@ -164,7 +164,7 @@ class _Painter:
         Sheen darkens with the wood. Highlights keep their brightness.
         """
         smallest = np.minimum(np.minimum(*rows.photo_linear[:2]), rows.photo_linear[2])
-        highlight, sheen = np.clip(self.specular.rows(photo_srgb[strip.rows], strip.numbers), 0.0, smallest)
+        highlight, sheen = np.clip(self.specular.rows(photo_srgb[strip.rows], strip.indices), 0.0, smallest)
         darkening = np.float32(self.film.luminance_factor - 1.0)
         return sheen, sheen * darkening - highlight * min(darkening, np.float32(0.0))
 

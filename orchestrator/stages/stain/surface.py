@@ -73,10 +73,10 @@ def surface_maps(photo_srgb: Image, maps: MaterialMaps, progress: Progress = no_
     def work(strip: Strip) -> None:
         grown = strip.grown(noise_reach + 1)  # the slopes need one more row
         inner = slice(strip.top - grown.top, strip.bottom - grown.top)
-        base_rows = base.rows(photo_srgb[grown.rows], grown.numbers)[0]
-        relief = _relief(decomposition.read(grown.numbers), base_rows, noise_sigma, noise_reach)
+        base_rows = base.rows(photo_srgb[grown.rows], grown.indices)[0]
+        relief = _relief(decomposition.read(grown.indices), base_rows, noise_sigma, noise_reach)
         right, up = grain_slopes(relief, max(height, width))
-        surface = fitted_surface.rows(photo_srgb[strip.rows], strip.numbers)
+        surface = fitted_surface.rows(photo_srgb[strip.rows], strip.indices)
         normal[strip.rows] = combine_normals(surface[:3], right[inner], up[inner])
         # Varnish is thinner in open pores, which therefore shine less.
         grain_roughness = (np.float32(LEVEL) - relief[inner]) * np.float32(PORE_ROUGHNESS)
@@ -104,10 +104,10 @@ def _log_albedo(luminance_linear: FloatMap) -> FloatMap:
 
 
 def _relief(rows: DecomposedRows, base: FloatMap, noise_sigma: float, noise_reach: int) -> FloatMap:
-    """Return the [n, W] relief of some rows in [0, 1]. It is level outside the wood.
+    """Return the [n, W] relief of some rows as height in [0, 1], which is level outside the wood.
 
-    It is relative to the [n, W] rows of ``_fit_base``. The noise filter is a Gaussian with a radius of ``noise_reach``
-    pixels. It makes as many rows at the top and at the bottom inaccurate, because they lack neighbours.
+    The relief is the deviation of the albedo's log luminance from ``base``, the same rows of ``_fit_base``. The first
+    and last ``noise_reach`` rows are inaccurate, because the noise filter lacks neighbours there.
     """
     red, green, blue = (plane * weight for plane, weight in zip(rows.albedo_linear, LUMINANCE_WEIGHTS, strict=True))
     kernel = (2 * noise_reach + 1, 2 * noise_reach + 1)

@@ -15,8 +15,8 @@ MIN_PIECE_WOOD = 0.5
 """The region AUTO stains only the piece if the piece contains more than this share of the wood. Not tuned."""
 MIN_PATCH_OVERLAP = 0.6
 """A patch of wood with more than this share inside the piece belongs to the piece as a whole. This recovers shaded
-sides that the segmentation assigns to the background. It excludes patches that reach the border of the photo outside
-the piece, such as a floor. Not tuned."""
+sides that the segmentation assigns to the background. Patches that reach the border of the photo outside the piece,
+such as a floor, are excluded. Not tuned."""
 
 
 def wood_probability(maps: MaterialMaps, region: Region) -> FloatMap:
