@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Callable, Iterator
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +14,16 @@ CHUNK_BYTES = 1 << 20
 def upload_requests(
     request: Any, data: bytes, on_sent: Callable[[int], None] | None = None, **header: Any
 ) -> Iterator[Any]:
-    """Yield requests with the header, to which size and hash are added, and with the chunks of the data.
+    """Return a request with the header, to which size and hash are added, and requests with the chunks of the data.
 
     ``request`` is the type of the requests. ``on_sent`` is called with the size of each chunk after it has been sent.
     """
     sha256 = hashlib.sha256(data).hexdigest()
-    yield request(header=request.Header(size_bytes=len(data), sha256=sha256, **header))
+    first = request(header=request.Header(size_bytes=len(data), sha256=sha256, **header))
+    return chain([first], _chunk_requests(request, data, on_sent))
+
+
+def _chunk_requests(request: Any, data: bytes, on_sent: Callable[[int], None] | None) -> Iterator[Any]:
     for offset in range(0, len(data), CHUNK_BYTES):
         chunk = data[offset : offset + CHUNK_BYTES]
         yield request(chunk=request.Chunk(offset=offset, data=chunk))
