@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from orchestrator.mesh_files.glb import split_glb
+from orchestrator.mesh_files.gltf import split_glb
 
 Json = dict[str, Any]
 COMPONENT_TYPES = {5120: np.int8, 5121: np.uint8, 5122: np.int16, 5123: np.uint16, 5125: np.uint32, 5126: np.float32}
@@ -66,7 +66,6 @@ def _read_primitive(document: Json, binary: memoryview, name: str, primitive: Js
     colors = _read_accessor(document, binary, attributes["COLOR_0"]) if "COLOR_0" in attributes else None
     if colors is not None and colors.shape[1] == 3:
         colors = np.column_stack([colors, np.ones(len(colors), np.float32)])
-    uv_keys = {number: f"TEXCOORD_{number}" for number in range(UV_SETS)}
     return Primitive(
         name=name,
         material=primitive.get("material", -1),
@@ -74,9 +73,9 @@ def _read_primitive(document: Json, binary: memoryview, name: str, primitive: Js
         triangles=_read_accessor(document, binary, primitive["indices"]).astype(np.int32).reshape(-1, 3),
         normals=_read_accessor(document, binary, attributes["NORMAL"]),
         uvs={
-            number: _read_accessor(document, binary, attributes[key])
-            for number, key in uv_keys.items()
-            if key in attributes
+            number: _read_accessor(document, binary, attributes[f"TEXCOORD_{number}"])
+            for number in range(UV_SETS)
+            if f"TEXCOORD_{number}" in attributes
         },
         colors=colors,
     )

@@ -32,7 +32,6 @@ def run_blender(
     limits: Limits = DEFAULT_LIMITS,
     progress: Progress = no_progress,
     on_line: Callable[[str], None] = lambda line: None,  # noqa: ARG005
-    threads: int = 0,
 ) -> None:
     """Run ``blender_scripts/SCRIPT.py`` on ``job`` in ``folder``.
 
@@ -40,7 +39,6 @@ def run_blender(
         job: the script's parameters, which are written to ``folder/SCRIPT.json``. Paths become strings.
         executable: a ``blender`` program; empty means the ``bpy`` wheel.
         on_line: receives every line that Blender prints. An input file can influence lines, so they are untrusted.
-        threads: number of CPU threads; 0 means all.
 
     Raises:
         ToolFailed: Blender is not installed, or the script failed. The message contains its last output.
@@ -48,7 +46,7 @@ def run_blender(
     """
     folder.mkdir(parents=True, exist_ok=True)
     job_file = folder / f"{script}.json"
-    job_file.write_text(json.dumps({**job, "threads": threads}, default=str), encoding="utf-8")
+    job_file.write_text(json.dumps(job, default=str), encoding="utf-8")
 
     def read_line(line: str) -> tuple[float, str] | None:
         on_line(line)

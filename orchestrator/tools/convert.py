@@ -15,10 +15,8 @@ from orchestrator.domain.progress import Progress
 from orchestrator.errors import InvalidInput, ToolFailed
 from orchestrator.tools.blender import run_blender
 
-INVALID_PREFIX = "INVALID "
-"""Begins a line of the script that says why it rejects its input."""
-NOTE_PREFIX = "NOTE "
-"""Begins a line of the script with a note for the report."""
+INVALID_PREFIX = "INVALID "  # begins an output line of the script with the reason why it rejects its input
+NOTE_PREFIX = "NOTE "  # begins an output line with a note for the report
 
 
 def convert_mesh(
@@ -27,7 +25,7 @@ def convert_mesh(
     targets: Mapping[MeshFormat, Path],
     folder: Path,
     *,
-    executable: str,
+    blender: str,
     limits: Limits,
     progress: Progress,
 ) -> tuple[str, ...]:
@@ -48,16 +46,7 @@ def convert_mesh(
         "texture_folder": str(folder.resolve()),
         "targets": {target.value: str(path.resolve()) for target, path in targets.items()},
     }
-    run_blender(
-        "convert",
-        job,
-        folder,
-        executable=executable,
-        limits=limits,
-        progress=progress,
-        on_line=lines.append,
-        threads=2,
-    )
+    run_blender("convert", job, folder, executable=blender, limits=limits, progress=progress, on_line=lines.append)
     for line in lines:
         if line.startswith(INVALID_PREFIX):
             raise InvalidInput("model", line.removeprefix(INVALID_PREFIX))

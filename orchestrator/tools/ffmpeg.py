@@ -13,15 +13,12 @@ from orchestrator.domain.progress import Progress, no_progress
 from orchestrator.errors import ToolFailed
 from orchestrator.tools.program import run_program
 
-PROGRESS_LINE = re.compile(r"^(\w+)=\s*(\S*)$")
-"""A line of ffmpeg's ``-progress`` output, such as ``frame=12``."""
+PROGRESS_LINE = re.compile(r"^(\w+)=\s*(\S*)$")  # of ffmpeg's -progress output, such as frame=12
 PROGRESS_OPTIONS = ["-hide_banner", "-loglevel", "error", "-nostdin", "-y", "-nostats", "-progress", "pipe:1"]
-H264_CRF = 18
-"""Constant rate factor of H.264, from 0 to 51. A lower value means better quality and a larger file. Not tuned."""
-VP9_CRF = 24
-"""Constant rate factor of VP9, from 0 to 63. A lower value means better quality and a larger file. Not tuned."""
-GIF_WIDTH = 720
-"""Maximum width of a GIF. GIF compresses poorly; wider files have tens of megabytes."""
+# Constant rate factors: a lower value means better quality and a larger file. Not tuned.
+H264_CRF = 18  # from 0 to 51
+VP9_CRF = 24  # from 0 to 63
+GIF_WIDTH = 720  # maximum; GIF compresses poorly, so that wider files have tens of megabytes
 
 
 def mp4(frames: str, rate: float, size: tuple[int, int]) -> list[str]:
@@ -31,9 +28,7 @@ def mp4(frames: str, rate: float, size: tuple[int, int]) -> list[str]:
     are converted to BT.709 and tagged: players guess the matrix of untagged videos, and brown turns orange.
 
     Args:
-        frames: ffmpeg's pattern of PNG files, relative to the folder of the target and counted from 0, such as
-            ``frame-%03d.png``.
-        rate: frames per second.
+        frames: pattern of the PNG files, such as ``frame-%03d.png``, counted from 0, in the folder of the target.
         size: width and height of the frames, both even.
     """
     on_white = f"color=white:s={size[0]}x{size[1]}:r={rate:g}[back];[back][0:v]overlay=shortest=1,format=yuv420p"

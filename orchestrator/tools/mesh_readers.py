@@ -108,7 +108,7 @@ def _read_with_blender(
     result = folder.resolve() / "contents.json"
     warnings = BlenderWarnings()
     job = {**job, "format": format.value, "result": str(result)}
-    run_blender("check_mesh", job, folder, executable=executable, limits=limits, on_line=warnings.collect, threads=2)
+    run_blender("check_mesh", job, folder, executable=executable, limits=limits, on_line=warnings.collect)
     contents: dict[str, Any] = json.loads(result.read_text(encoding="utf-8"))
     if warnings.bad_index:
         raise InvalidMeshFile(f"a face names a vertex that does not exist: {printable(warnings.bad_index)}")

@@ -15,8 +15,7 @@ from orchestrator.domain.progress import Progress, no_progress
 from orchestrator.errors import ToolFailed
 from orchestrator.tools.program import read_progress, run_program
 
-MAX_TEXTURE_PX = 2048
-"""Maximum side of a texture. AR Quick Look shrinks larger ones on most phones."""
+MAX_TEXTURE_PX = 2048  # AR Quick Look shrinks larger textures on most phones
 
 
 @dataclass(frozen=True)

@@ -26,18 +26,14 @@ from orchestrator.tools.base_glb import BaseGlb, Json, Primitive, read_base_glb
 
 ALLOWED_PRIM_TYPES = {"Xform", "Scope", "Mesh", "Material", "Shader", ""}
 ALLOWED_EXTENSIONS = {".usdc", ".png", ".jpg"}
-WRAP_MODES = {33071: "clamp", 33648: "mirror"}
-"""USD's names of glTF's wrap modes; all others are ``repeat``."""
+WRAP_MODES = {33071: "clamp", 33648: "mirror"}  # USD's names of glTF's wrap modes; all others are ``repeat``
 ROOT = "/Model"
-MIN_GLASS_OPACITY = 0.15
-"""Opacity of fully transmissive glass, which UsdPreviewSurface cannot express. Not tuned."""
+MIN_GLASS_OPACITY = 0.15  # of fully transmissive glass, which UsdPreviewSurface cannot express; not tuned
 IMAGE_MODES = ("RGB", "RGBA", "L")
 JPEG_QUALITY = 92
 TYPES = Sdf.ValueTypeNames
-INPUT_TYPES = {"diffuseColor": TYPES.Color3f, "emissiveColor": TYPES.Color3f, "normal": TYPES.Normal3f}
-"""Types of the inputs of UsdPreviewSurface; all others are ``float``."""
-UvSource: TypeAlias = tuple[int, str]
-"""Where a texture takes its UVs from: a UV set, and the JSON of a KHR_texture_transform."""
+INPUT_TYPES = {"diffuseColor": TYPES.Color3f, "emissiveColor": TYPES.Color3f, "normal": TYPES.Normal3f}  # others: Float
+UvSource: TypeAlias = tuple[int, str]  # a UV set, and the JSON of a KHR_texture_transform
 
 
 @dataclass

@@ -33,8 +33,7 @@ from orchestrator.stages.export.inspect import MeshFacts
 from orchestrator.stages.export.source import GLTF_FORMATS, open_source
 from orchestrator.tools.gltf import inspect_gltf, normalise
 
-UNITLESS_FORMATS = (MeshFormat.OBJ, MeshFormat.STL, MeshFormat.PLY)
-"""Formats without a unit of length; metres are assumed."""
+UNITLESS_FORMATS = (MeshFormat.OBJ, MeshFormat.STL, MeshFormat.PLY)  # metres are assumed
 
 
 @dataclass(frozen=True)
@@ -76,9 +75,7 @@ def export(
     work.mkdir(parents=True, exist_ok=True)
     steps = _split_progress(progress, options)
     base = work / "base.glb"
-    notes = _write_base(
-        source, base, options.dimensions, place=True, blender=blender, limits=limits, progress=next(steps)
-    )
+    notes = _write_base(source, base, options.dimensions, blender=blender, limits=limits, progress=next(steps))
     contents = inspect_gltf(base, work, limits=limits, progress=next(steps))
     facts = {"base": MeshFacts.from_contents(contents, base.stat().st_size)}
     run = ExportRun(base, folder, work, options, blender, limits, steps, facts, notes)
@@ -100,9 +97,7 @@ def export(
 def to_glb(
     source: Path, folder: Path, *, blender: str = "", limits: Limits = DEFAULT_LIMITS, progress: Progress = no_progress
 ) -> Path:
-    """Write a 3D model of any format as an uncompressed GLB in ``folder``, and return its path.
-
-    Position and size stay as in the file.
+    """Write a 3D model of any format as an uncompressed GLB in ``folder``, at its position and size.
 
     Raises:
         InvalidInput: ``source`` cannot be read, or has no triangles.
@@ -110,7 +105,7 @@ def to_glb(
     """
     folder.mkdir(parents=True, exist_ok=True)
     target = folder.resolve() / "plain.glb"
-    _write_base(source, target, UNKNOWN_DIMENSIONS, place=False, blender=blender, limits=limits, progress=progress)
+    _write_base(source, target, None, blender=blender, limits=limits, progress=progress)
     return target
 
 
@@ -126,27 +121,18 @@ def _split_progress(progress: Progress, options: ExportOptions) -> Iterator[Prog
 
 
 def _write_base(
-    source: Path,
-    target: Path,
-    dimensions: Dimensions,
-    *,
-    place: bool,
-    blender: str,
-    limits: Limits,
-    progress: Progress,
+    source: Path, target: Path, dimensions: Dimensions | None, *, blender: str, limits: Limits, progress: Progress
 ) -> list[str]:
-    """Write the base GLB ``target``, and return notes for the report."""
-    work = target.parent
-    mesh_file, format, notes = open_source(
-        source, work, blender=blender, limits=limits, progress=subrange(progress, 0.0, 0.5)
-    )
+    """Write the base GLB ``target``, and return notes for the report. ``dimensions`` None keeps position and size."""
+    work, import_progress = target.parent, subrange(progress, 0.0, 0.5)
+    mesh_file, format, notes = open_source(source, work, blender=blender, limits=limits, progress=import_progress)
     base_notes = normalise(
         mesh_file,
         target,
         work,
-        dimensions=dimensions,
+        dimensions=dimensions or UNKNOWN_DIMENSIONS,
         unitless=format in UNITLESS_FORMATS,
-        place=place,
+        place=dimensions is not None,
         limits=limits,
         progress=subrange(progress, 0.5, 1.0),
     )

@@ -26,22 +26,18 @@ the mesh fills 1000 pixels."""
 TOLERANCES = (INVISIBLE_TOLERANCE, 0.001, 0.002, 0.004, 0.008)
 """Movements that are allowed in order to meet a budget, tried in this order. Beyond the last, thin covers sink into the
 surfaces under them, which is worse than an exceeded budget. Chosen by inspection."""
-MAX_TEXTURE_PX = 4096
-"""Maximum side of the textures of a level of detail if the target has no budget; each level halves it."""
-LEVEL_STEP = 4
-"""Factor between the triangle counts of two levels of detail."""
+MAX_TEXTURE_PX = 4096  # of level 0 if the target has no budget; each level halves it
+LEVEL_STEP = 4  # factor between the triangle counts of two levels of detail
 LEVEL_TOLERANCE = 0.003
 """Allowed movement of the surface of level 0, as a share of the diagonal. It doubles with each level, because a level
 with a quarter of the triangles is shown at half the size. Not tuned."""
-BOUNDS_TOLERANCE = 0.001
-"""Allowed difference between the bounds of a USDZ and of the base GLB, as a share of the longest side."""
+BOUNDS_TOLERANCE = 0.001  # difference between the bounds of a USDZ and of the base GLB, as a share of the longest side
 FORMAT_NOTES = {
     MeshFormat.FBX: "FBX stores colour, roughness, metal and normal textures in an older material model; check them",
     MeshFormat.OBJ: "OBJ stores roughness and metal in PBR lines of the MTL, which few programs read; +Y up, metres",
     MeshFormat.STL: "STL stores only the shape: no colours, no textures, no unit (metres assumed), +Z up",
     MeshFormat.PLY: "PLY stores shape, normals, UVs and vertex colours; no textures, no unit (metres assumed), +Z up",
-}
-"""What each of Blender's formats stores, for the report."""
+}  # for the report
 
 
 @dataclass
@@ -142,9 +138,11 @@ def write_blender_formats(run: ExportRun, *formats: MeshFormat) -> None:
     paths = {format: folder / f"model.{format.value}" for format in formats}
     if MeshFormat.OBJ in paths:  # its MTL and textures are written beside it
         paths[MeshFormat.OBJ] = _empty_folder(folder / "obj") / "model.obj"
-    tools: dict[str, Any] = {"executable": run.blender, "limits": run.limits, "progress": next(run.steps)}
+    progress = next(run.steps)
     try:
-        convert_mesh(run.base, MeshFormat.GLB, paths, run.work, **tools)
+        convert_mesh(
+            run.base, MeshFormat.GLB, paths, run.work, blender=run.blender, limits=run.limits, progress=progress
+        )
     finally:
         for format, path in paths.items():
             if path.is_file() and path.stat().st_size:

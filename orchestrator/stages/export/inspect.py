@@ -10,24 +10,15 @@ from orchestrator.domain.dimensions import Dimensions
 from orchestrator.domain.export import Target
 from orchestrator.stages.export.budgets import BUDGETS, exceeded_limits
 from orchestrator.stages.export.source import open_source
-from orchestrator.tools.gltf import GltfContents, MaterialFacts, TextureFacts, inspect_gltf
+from orchestrator.tools.gltf import GltfContents, inspect_gltf
 
 
-@dataclass(frozen=True)
-class MeshFacts:
+@dataclass(frozen=True, kw_only=True)
+class MeshFacts(GltfContents):
     """Size and contents of a file. Lengths in metres, +Y up."""
 
     size_bytes: int
-    triangles: int
-    vertices: int
-    draw_calls: int
     dimensions: Dimensions
-    low: tuple[float, float, float]  # minimum corner of the bounding box
-    high: tuple[float, float, float]  # maximum corner
-    materials: tuple[MaterialFacts, ...]
-    textures: tuple[TextureFacts, ...]
-    animations: int
-    extensions: tuple[str, ...]
 
     @classmethod
     def from_contents(cls, contents: GltfContents, size_bytes: int) -> MeshFacts:

@@ -40,5 +40,5 @@ def open_source(
         return mesh_file, mesh.format, ()
     imported.unlink(missing_ok=True)
     targets = {MeshFormat.GLB: imported}
-    notes = convert_mesh(mesh_file, mesh.format, targets, folder, executable=blender, limits=limits, progress=progress)
+    notes = convert_mesh(mesh_file, mesh.format, targets, folder, blender=blender, limits=limits, progress=progress)
     return imported, mesh.format, notes

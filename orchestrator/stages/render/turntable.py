@@ -8,7 +8,9 @@ import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field, replace
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 from PIL import Image as Pillow
 
@@ -25,13 +27,11 @@ FRAME_LINE = re.compile(r"^FRAME (\d{1,3})$")
 """A line of the Blender script that reports that a frame is complete."""
 THUMBNAIL_COUNT = 4
 THUMBNAIL_WIDTH = 480
-THUMBNAIL_QUALITY = 86
-"""Quality of the WebP encoder, from 0 to 100. Not tuned."""
+THUMBNAIL_QUALITY = 86  # of WebP, from 0 to 100; not tuned
 SHEET_VIEWS = 12
 SHEET_COLUMNS = 4
 SHEET_WIDTH = 1920
-SHEET_QUALITY = 90
-"""Quality of the JPEG encoder, from 0 to 100. Not tuned."""
+SHEET_QUALITY = 90  # of JPEG, from 0 to 100; not tuned
 FAINT_ALPHA = 0.09
 """Alpha up to this value counts as transparent. With few samples, the shadow catcher leaves a faint alpha in the whole
 frame: at most 0.08, measured in PREVIEW. A larger value removes more of the soft edge of the shadow."""
@@ -57,7 +57,7 @@ would save nothing on the backdrop and the floor."""
 
 @dataclass(frozen=True)
 class WoodTexture:
-    """The maps of stained wood that replace materials of a 3D model. They are box-mapped at their physical size."""
+    """The maps of stained wood that replace materials of a 3D model, box-mapped at their size. Paths are absolute."""
 
     albedo: Path  # sRGB image
     roughness: Path  # grey image; white is rough
@@ -84,6 +84,7 @@ class TurntableJob:
     light_tree: bool = False  # Blender's light sampling; with our three large lights it costs more than it saves
     persistent: bool = True  # keep the scene in memory between frames
     seed: int = 0
+    threads: int = 0  # CPU threads of a Blender process; 0 means all
     texture: WoodTexture | None = None
 
 
@@ -108,9 +109,6 @@ def turntable_job(
     """Return the job that renders ``frames``."""
     width, height = frame_size(options, quality)
     sampling = SAMPLING[quality]
-    if texture:
-        maps = {name: getattr(texture, name).resolve() for name in ("albedo", "roughness", "height")}
-        texture = replace(texture, **maps)
     return TurntableJob(
         mesh=mesh.resolve(),
         frames=tuple(frames),
@@ -179,23 +177,16 @@ class _FrameRenderer:
         threads = max(1, (os.cpu_count() or 1) // len(shares)) if len(shares) > 1 else 0
         with ThreadPoolExecutor(len(shares)) as pool:
             for index, share in enumerate(shares):
-                pool.submit(self._render_share, self.folder / f"blender-{index}", share, limits, threads)
+                job = replace(self.job, frames=share, threads=threads)
+                pool.submit(self._render_share, job, self.folder / f"blender-{index}", limits)
         if self.errors:
             raise self.errors[0]
 
-    def _render_share(self, folder: Path, frames: tuple[int, ...], limits: Limits, threads: int) -> None:
-        job = asdict(replace(self.job, frames=frames))
-        pending = set(frames)
+    def _render_share(self, job: TurntableJob, folder: Path, limits: Limits) -> None:
+        read_line = partial(self._read_line, folder, set(job.frames))
         tools: dict[str, Any] = {"executable": self.executable, "limits": limits, "progress": self._report}
         try:
-            run_blender(
-                "turntable",
-                job,
-                folder,
-                **tools,
-                on_line=lambda line: self._read_line(line, folder, pending),
-                threads=threads,
-            )
+            run_blender("turntable", asdict(job), folder, on_line=read_line, **tools)
         except BaseException as error:  # noqa: BLE001 - raised by run() when all processes have ended
             self.errors.append(error)
 
@@ -208,7 +199,7 @@ class _FrameRenderer:
         with self.lock:
             self.progress(self.completed / total, f"frame {min(self.completed + 1, total)} of {total}")
 
-    def _read_line(self, line: str, folder: Path, pending: set[int]) -> None:
+    def _read_line(self, folder: Path, pending: set[int], line: str) -> None:
         """Process a line that reports a complete frame. A name in the 3D model may print such a line as well."""
         match = FRAME_LINE.match(line)
         number = int(match[1]) if match else -1

@@ -14,11 +14,9 @@ from orchestrator.errors import NoWoodFound
 from orchestrator.stages.render.turntable import WoodTexture
 
 SEARCH_SIDE_PX = 256
-"""The rectangle is searched in a mask scaled down to this size, so its edges are accurate to half a percent of the
-photo."""
+"""The rectangle is searched in a mask of this size, so its edges are accurate to half a percent of the photo."""
 MIN_SHARE = 0.002
-"""Minimum area of the board as a share of the photo. A smaller board repeats so often on a piece that the repetition
-is visible. Not tuned."""
+"""Minimum area of the board as a share of the photo. A smaller board visibly repeats on a piece. Not tuned."""
 
 
 def wood_texture(maps: dict[str, Image], width_m: float, materials: tuple[str, ...], folder: Path) -> WoodTexture:
@@ -38,7 +36,7 @@ def wood_texture(maps: dict[str, Image], width_m: float, materials: tuple[str, .
     share = (right - left) * (bottom - top) / (width * height)
     if share < MIN_SHARE:
         raise NoWoodFound(share=share, minimum=MIN_SHARE)
-    paths = {name: folder / f"wood-{name}.png" for name in ("albedo", "roughness", "height")}
+    paths = {name: folder.resolve() / f"wood-{name}.png" for name in ("albedo", "roughness", "height")}
     for name, path in paths.items():
         Pillow.fromarray(np.ascontiguousarray(maps[name][top:bottom, left:right])).save(path)
     return WoodTexture(**paths, width_m=width_m * (right - left) / width, materials=materials)
@@ -47,8 +45,8 @@ def wood_texture(maps: dict[str, Image], width_m: float, materials: tuple[str, .
 def largest_rectangle(mask: NDArray[np.bool_]) -> tuple[int, int, int, int]:
     """Return left, top, right and bottom (exclusive) of the largest axis-aligned rectangle inside ``mask`` [H, W].
 
-    All four are 0 if no pixel is set. Each row is treated as a histogram of the number of set pixels above each column.
-    The largest rectangle under a histogram is found with a stack, in linear time.
+    All four are 0 if no pixel is set. The largest rectangle whose base is in a row is that under the histogram of the
+    set pixels above the row, which a stack finds in linear time.
     """
     height, width = mask.shape
     scale = min(1.0, SEARCH_SIDE_PX / max(height, width))

@@ -1,8 +1,8 @@
 """Reads a 3D file in Blender for ``tools.mesh_readers``. Run as ``check_mesh.py JOB.json``.
 
-The job has ``source``, ``format`` (``fbx``, ``obj``, ``stl`` or ``ply``), ``max_coordinate`` and ``result``, the path of
-a JSON file that gets ``{"import_error": reason}`` if Blender cannot read the file, ``{"problem": reason}`` if a check
-of the geometry fails, or ``{"triangles": number, "materials": [names]}``.
+The job has ``source``, ``format`` (``fbx``, ``obj``, ``stl`` or ``ply``), ``max_coordinate`` and ``result``. The JSON
+file ``result`` gets ``{"import_error": reason}`` if Blender cannot read the file, ``{"problem": reason}`` if a check of
+the geometry fails, or ``{"triangles": number, "materials": [names]}``.
 """
 
 from __future__ import annotations
@@ -17,8 +17,6 @@ import numpy as np
 
 
 def main(job: dict[str, Any]) -> None:
-    if job["threads"]:
-        bpy.context.scene.render.threads_mode, bpy.context.scene.render.threads = "FIXED", job["threads"]
     bpy.ops.wm.read_factory_settings(use_empty=True)
     try:
         import_mesh(job["source"], job["format"])

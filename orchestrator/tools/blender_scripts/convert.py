@@ -16,13 +16,10 @@ import bpy
 
 DEFAULT_COLOR = (0.8, 0.8, 0.8, 1.0)
 DEFAULT_ROUGHNESS = 0.7
-DEFAULT_IOR = 1.5
-"""Index of refraction of varnish, plastic and glass, and glTF's default."""
+DEFAULT_IOR = 1.5  # index of refraction of varnish, plastic and glass, and glTF's default
 
 
 def main(job: dict[str, Any]) -> None:
-    if job["threads"]:
-        bpy.context.scene.render.threads_mode, bpy.context.scene.render.threads = "FIXED", job["threads"]
     bpy.ops.wm.read_factory_settings(use_empty=True)
     print("PROGRESS 0.1 reading the 3D model", flush=True)
     source = Path(job["source"])
@@ -112,18 +109,6 @@ def export_glb(path: str) -> None:
     )
 
 
-def export_fbx(path: str) -> None:
-    bpy.ops.export_scene.fbx(
-        filepath=path, object_types={"MESH"}, bake_anim=False, path_mode="COPY", embed_textures=True
-    )
-
-
-def export_obj(path: str) -> None:
-    bpy.ops.wm.obj_export(
-        filepath=path, path_mode="RELATIVE", export_pbr_extensions=True, export_triangulated_mesh=True
-    )
-
-
 def export_ply(path: str) -> None:
     """Export all meshes as one. Missing UVs and colours get defaults: Blender 4.5 would write uninitialised memory."""
     meshes = [block.data for block in bpy.context.scene.objects if block.type == "MESH"]
@@ -149,8 +134,12 @@ IMPORTERS: dict[str, Callable[[str], object]] = {
 }
 EXPORTERS: dict[str, Callable[[str], object]] = {
     "glb": export_glb,
-    "fbx": export_fbx,
-    "obj": export_obj,
+    "fbx": lambda path: bpy.ops.export_scene.fbx(
+        filepath=path, object_types={"MESH"}, bake_anim=False, path_mode="COPY", embed_textures=True
+    ),
+    "obj": lambda path: bpy.ops.wm.obj_export(
+        filepath=path, path_mode="RELATIVE", export_pbr_extensions=True, export_triangulated_mesh=True
+    ),
     "stl": lambda path: bpy.ops.wm.stl_export(filepath=path),
     "ply": export_ply,
 }

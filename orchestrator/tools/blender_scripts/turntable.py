@@ -18,8 +18,8 @@ import bpy
 import numpy as np
 from mathutils import Matrix, Vector
 
-# The lens, lights, environment and view transform define the look of all turntables. They are not tuned against a
-# measurement. The render times and errors in docs/benchmarks.md (turntable) are those of this scene.
+# These constants define the look of all turntables. They are not tuned against a measurement. The errors and render
+# times in docs/benchmarks.md (turntable) are those of this scene.
 
 LENS_MM = 85.0
 SENSOR_MM = 36.0
@@ -47,29 +47,23 @@ LIGHTS = (
 SKY = (0.95, 0.97, 1.0)
 HORIZON = (0.80, 0.81, 0.82)
 GROUND = (0.42, 0.41, 0.40)
-HORIZON_POSITION = 0.15
-"""Position of HORIZON on the colour ramp from GROUND to SKY."""
+HORIZON_POSITION = 0.15  # on the colour ramp from GROUND to SKY
 SKY_STRENGTH = 0.45
-BACKDROP = 1.2
-"""Linear grey of the backdrop that the camera sees, before the AgX view transform."""
+BACKDROP = 1.2  # linear grey of the backdrop that the camera sees, before the AgX view transform
+
+# Lengths in radii of the bounding sphere.
 FLOOR_RADIUS = 5.0
-"""Radius of the floor, in radii of the bounding sphere."""
-FADE_START = 1.0
-"""Distance from the centre at which the studio floor starts to fade into the backdrop, in radii."""
+FADE_START = 1.0  # distance from the centre at which the studio floor starts to fade into the backdrop
 FADE_END = 3.2
-MIN_CAMERA_HEIGHT = 0.05
-"""Minimum height of the camera above the floor, in radii."""
-TEXTURE_BLEND = 0.15
-"""Blend between the sides of a box projection, from 0 (sharp edges) to 1. Not tuned."""
+MIN_CAMERA_HEIGHT = 0.05  # above the floor
+
+TEXTURE_BLEND = 0.15  # between the sides of a box projection, from 0 (sharp edges) to 1
 BUMP_STRENGTH = 0.15
-BUMP_DISTANCE_M = 0.002
-"""Height of the bumps of a texture, which the strength scales. Not tuned."""
+BUMP_DISTANCE_M = 0.002  # height of the bumps of a texture, which the strength scales
 MAX_INDIRECT_RADIANCE = 8.0
-"""Brighter indirect samples are clamped: fewer isolated bright pixels, but darker bright reflections. Not tuned."""
-EXPOSURE = 0.35
-"""Exposure of the view transform, in stops."""
-SMOOTH_ANGLE = math.radians(30)
-"""Edges sharper than this stay sharp when normals are recomputed. Blender's default."""
+"""Brighter indirect samples are clamped: fewer isolated bright pixels, but darker bright reflections."""
+EXPOSURE = 0.35  # of the view transform, in stops
+SMOOTH_ANGLE = math.radians(30)  # edges sharper than this stay sharp when normals are recomputed; Blender's default
 
 
 def main(job: dict[str, Any]) -> None:
@@ -98,8 +92,7 @@ def main(job: dict[str, Any]) -> None:
 def load_mesh(path: str) -> tuple[bpy.types.Object, float, float]:
     """Import a GLB and parent it to a pivot at the centre of its bounding box.
 
-    Returns the pivot, the radius of the sphere around it that contains all vertices, and the height of the floor
-    relative to it.
+    Returns the pivot, the radius of the bounding sphere around it, and the height of the floor relative to it.
     """
     bpy.ops.import_scene.gltf(filepath=path)
     scene = bpy.context.scene
@@ -111,12 +104,13 @@ def load_mesh(path: str) -> tuple[bpy.types.Object, float, float]:
     points = np.concatenate([world_points(obj) for obj in meshes])
     lowest, highest = points.min(0), points.max(0)
     center = (lowest + highest) / 2
+    radius = float(np.linalg.norm(points - center, axis=1).max())
     pivot = bpy.data.objects.new("pivot", None)
     bpy.context.collection.objects.link(pivot)
     for root in [obj for obj in scene.objects if obj.parent is None and obj is not pivot]:
         root.matrix_world = Matrix.Translation(-Vector(center)) @ root.matrix_world
         root.parent = pivot
-    return pivot, float(np.linalg.norm(points - center, axis=1).max()), float(lowest[2] - center[2])
+    return pivot, radius, float(lowest[2] - center[2])
 
 
 def repair_normals(obj: bpy.types.Object) -> None:
