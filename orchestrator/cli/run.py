@@ -14,9 +14,8 @@ from orchestrator.errors import InvalidInput
 from orchestrator.protocol.heartwood.v1 import export_pb2, pipeline_pb2, reconstruct_pb2, render_pb2, stain_pb2
 
 DEFAULT_STAGES = ("segment", "stain", "reconstruct", "render", "export")
-ADDITIONAL_STAGES = {
-    name: name for name in pipeline_pb2.PipelineOptions.DESCRIPTOR.fields_by_name if name not in DEFAULT_STAGES
-}
+STAGES = pipeline_pb2.PipelineOptions.DESCRIPTOR.fields_by_name
+ADDITIONAL_STAGES = {name: name for name in STAGES if name not in DEFAULT_STAGES}
 FOLDERS = {"reconstruct": "model", "render": "turntable"}
 """Folders of the stages whose folder does not have the name of the stage."""
 ALSO_HELP = f"Stage to run as well, with its defaults: {', '.join(ADDITIONAL_STAGES)}. Repeatable."
