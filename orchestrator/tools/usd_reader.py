@@ -39,19 +39,16 @@ def read_package(source: Path, max_coordinate: float) -> dict[str, Any]:
         if problem := reference_problem(source, layer):
             return {"problem": problem}
     stage = Usd.Stage.Open(str(source))
-    triangles, shapes = 0, 0
-    for prim in stage.Traverse():
-        if prim.IsA(UsdGeom.Mesh):
-            mesh = UsdGeom.Mesh(prim)
-            if problem := coordinate_problem(mesh, max_coordinate):
-                return {"problem": problem}
-            counts = np.asarray(mesh.GetFaceVertexCountsAttr().Get() or [], np.int64)
-            triangles += int(np.maximum(counts - 2, 0).sum())
-        elif prim.IsA(UsdGeom.Gprim):
-            shapes += 1
-    if not triangles and not shapes:
+    prims = list(stage.Traverse())
+    triangles = 0
+    for mesh in [UsdGeom.Mesh(prim) for prim in prims if prim.IsA(UsdGeom.Mesh)]:
+        if problem := coordinate_problem(mesh, max_coordinate):
+            return {"problem": problem}
+        counts = np.asarray(mesh.GetFaceVertexCountsAttr().Get() or [], np.int64)
+        triangles += int(np.maximum(counts - 2, 0).sum())
+    if not triangles and not any(prim.IsA(UsdGeom.Gprim) and not prim.IsA(UsdGeom.Mesh) for prim in prims):
         return {"problem": "the scene is empty: the USDZ has no faces; a 3D model needs at least one triangle"}
-    materials = [prim.GetName() for prim in stage.Traverse() if prim.IsA(UsdShade.Material)]
+    materials = [prim.GetName() for prim in prims if prim.IsA(UsdShade.Material)]
     return {"triangles": triangles, "materials": materials}
 
 

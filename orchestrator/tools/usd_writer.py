@@ -140,8 +140,7 @@ def write_material(writer: UsdWriter, number: int) -> UsdShade.Material:
     surface = PreviewSurface(writer, number, path, shader)
     surface.write_base_color(described)
     surface.write_roughness_and_metal(described.get("pbrMetallicRoughness", {}))
-    surface.write_normal(described)
-    surface.write_occlusion(described)
+    surface.write_normal_and_occlusion(described)
     surface.write_emission(described)
     surface.write_extensions(described.get("extensions", {}))
     return material
@@ -189,13 +188,11 @@ class PreviewSurface:
             self.set("roughness", roughness)
             self.set("metallic", metallic)
 
-    def write_normal(self, described: Json) -> None:
+    def write_normal_and_occlusion(self, described: Json) -> None:
         if info := described.get("normalTexture"):
             # Normals are stored as (n + 1) / 2. USD requires this scale and bias; write_texture applies the strength.
             texture = self.add_texture("Normal", info, [2.0, 2.0, 2.0, 1.0], [-1.0, -1.0, -1.0, 0.0])
             self.connect("normal", texture, "rgb")
-
-    def write_occlusion(self, described: Json) -> None:
         if info := described.get("occlusionTexture"):
             strength = float(info.get("strength", 1.0))
             scale, bias = [*[strength] * 3, 1.0], [*[1 - strength] * 3, 0.0]
@@ -298,8 +295,7 @@ def usd_image(data: bytes, extension: str, max_side: int, normal_strength: float
             return data
         fallback = "RGBA" if extension == "png" else "RGB"
         image = source.convert(source.mode if source.mode in IMAGE_MODES else fallback)
-    if max(image.size) > max_side:
-        image.thumbnail((max_side, max_side), Image.Resampling.LANCZOS)
+    image.thumbnail((max_side, max_side), Image.Resampling.LANCZOS)  # never enlarges
     if normal_strength != 1.0:
         normals = np.asarray(image.convert("RGB"), np.float32) / 127.5 - 1.0
         normals[..., :2] *= normal_strength

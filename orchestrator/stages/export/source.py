@@ -22,8 +22,7 @@ def open_source(
     """Unpack the mesh file of ``source`` and all files that belong to it, and convert it to GLB if it is no glTF.
 
     Returns:
-        The path of the GLB or glTF in ``folder``, the format of the source as its content shows it, and notes for the
-        report.
+        The GLB or glTF in ``folder``, the format of ``source`` by its content, and notes for the report.
 
     Raises:
         InvalidInput: it is not a 3D file of a known format, or an archive that is not allowed, or cannot be read.

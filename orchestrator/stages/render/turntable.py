@@ -23,8 +23,7 @@ from orchestrator.tools.blender import run_blender
 from orchestrator.tools.ffmpeg import gif, mp4, run_ffmpeg, webm
 
 FRAME = "frame-%03d.png"
-FRAME_LINE = re.compile(r"^FRAME (\d{1,3})$")
-"""A line of the Blender script that reports that a frame is complete."""
+FRAME_LINE = re.compile(r"^FRAME (\d{1,3})$")  # the Blender script prints it when a frame is complete
 THUMBNAIL_COUNT = 4
 THUMBNAIL_WIDTH = 480
 THUMBNAIL_QUALITY = 86  # of WebP, from 0 to 100; not tuned
@@ -190,9 +189,8 @@ class _FrameRenderer:
         except BaseException as error:  # noqa: BLE001 - raised by run() when all processes have ended
             self.errors.append(error)
 
-    def _report(self, fraction: float, message: str) -> None:
+    def _report(self, _fraction: float, _message: str) -> None:
         """Report the number of frames that all processes have completed, instead of the progress of one process."""
-        del fraction, message
         if self.errors:
             raise Canceled("another process failed")
         total = len(self.job.frames)
@@ -233,7 +231,7 @@ def join_frames(
     """
     rate = options.frames / options.seconds
     alpha = options.background is Background.TRANSPARENT
-    arguments = {
+    args = {
         VideoFormat.MP4: mp4(FRAME, rate, frame_size(options, quality)),
         VideoFormat.WEBM: webm(FRAME, rate, alpha=alpha),
         VideoFormat.GIF: gif(FRAME, rate, alpha=alpha),
@@ -245,9 +243,7 @@ def join_frames(
 
     for format in options.formats:
         target = folder / f"turntable.{format.value}"
-        run_ffmpeg(
-            arguments[format], target, frames=options.frames, executable=executable, limits=limits, progress=report
-        )
+        run_ffmpeg(args[format], target, frames=options.frames, executable=executable, limits=limits, progress=report)
         videos[format] = target
     return Turntable(videos, _thumbnails(folder, options.frames), _contact_sheet(folder, options.frames))
 

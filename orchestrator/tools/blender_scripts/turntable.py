@@ -81,10 +81,10 @@ def main(job: dict[str, Any]) -> None:
     frames = job["frames"]
     for completed, number in enumerate(frames, 1):
         pivot.rotation_euler[2] = 2 * math.pi * number / job["count"]
-        scratch, target = Path(f"frame-{number:03d}.part.png"), Path(f"frame-{number:03d}.png")
-        bpy.context.scene.render.filepath = str(scratch.absolute())
+        scratch = Path(f"frame-{number:03d}.part.png").absolute()
+        bpy.context.scene.render.filepath = str(scratch)
         bpy.ops.render.render(write_still=True)
-        scratch.replace(target)
+        scratch.replace(f"frame-{number:03d}.png")
         print(f"\nFRAME {number}", flush=True)
         print(f"PROGRESS {completed / len(frames):.4f} frame {completed} of {len(frames)}", flush=True)
 
