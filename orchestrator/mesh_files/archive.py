@@ -83,9 +83,7 @@ class Archive:
         return [name for name in self.files() if extension(name) in extensions and not SYSTEM_FILE.fullmatch(name)]
 
     def read(self, name: str) -> bytes:
-        """Unpack one file.
-
-        Stops entries that unpack to more than their header declares, and archives hidden by another extension.
+        """Unpack one file. Stops entries that unpack to more than declared, and archives with another extension.
 
         Raises:
             InvalidMeshFile: the entry is damaged, has another size than declared, or is an archive.
@@ -148,9 +146,7 @@ def _check_end_record(data: bytes) -> None:
     if data[at - ZIP64_LOCATOR_SIZE : at].startswith(b"PK\x06\x07"):
         raise InvalidMeshFile("the archive is a Zip64, which is not allowed; save it as a plain zip")
     if size > MAX_DIRECTORY_BYTES:
-        raise InvalidMeshFile(
-            f"the directory of the archive has {size} bytes; at most {MAX_DIRECTORY_BYTES} are allowed"
-        )
+        raise InvalidMeshFile(f"the archive has a directory of {size} bytes; at most {MAX_DIRECTORY_BYTES} are allowed")
     has_gaps = at + END_SIZE + comment != len(data) or offset + size != at
     if has_gaps or disk or first_disk or disk_entries != entries:
         raise InvalidMeshFile("the archive is damaged: its directory is not where its end record points to")

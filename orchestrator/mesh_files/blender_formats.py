@@ -1,4 +1,7 @@
-"""Checks OBJ, STL, PLY and FBX for counts, paths and defects on which Blender's importers do not stop with an error."""
+"""Checks OBJ, STL, PLY and FBX for counts, paths and defects on which Blender's importers do not stop with an error.
+
+Every check raises InvalidMeshFile.
+"""
 
 from __future__ import annotations
 
@@ -36,9 +39,6 @@ def check_obj(mesh: MeshFile) -> None:
     """Check an OBJ, and all MTL files and textures beside it.
 
     Stops path traversal, coordinates that Blender reads as 0, and textures of a few kilobytes that decode to gigabytes.
-
-    Raises:
-        InvalidMeshFile: it is not text, has too many lines of a kind, or refers to a file outside the upload.
     """
     text = _lines(mesh.data, "OBJ")
     check_count(text.count(b"\nv "), "vertices")
@@ -52,11 +52,7 @@ def check_obj(mesh: MeshFile) -> None:
 
 
 def check_stl(mesh: MeshFile) -> None:
-    """Stop a facet count that does not fit the size, which Blender reads as an empty scene.
-
-    Raises:
-        InvalidMeshFile: the size or a vertex is wrong.
-    """
+    """Stop a facet count that does not fit the size, and words, which Blender reads as an empty scene or as 0."""
     size, declared = len(mesh.data), binary_stl_size(mesh.data)
     if size != declared and mesh.data.lstrip().startswith(b"solid") and is_text(mesh.data):
         _check_vertices(_lines(mesh.data, "STL"), "STL")
@@ -66,11 +62,7 @@ def check_stl(mesh: MeshFile) -> None:
 
 
 def check_fbx(mesh: MeshFile) -> None:
-    """Stop versions that Blender reads as an empty scene, and large textures: any of them may be referred to.
-
-    Raises:
-        InvalidMeshFile: the version is not supported, or a texture is too large.
-    """
+    """Stop versions that Blender reads as an empty scene, and large textures, whether the FBX refers to them or not."""
     version = int.from_bytes(mesh.data[FBX_VERSION_AT : FBX_VERSION_AT + 4], "little")
     if version < MIN_FBX_VERSION:
         raise InvalidMeshFile(f"the FBX is of version {version}; the oldest that is allowed is {MIN_FBX_VERSION}")
@@ -82,9 +74,6 @@ def check_ply(mesh: MeshFile) -> None:
     """Check the header of a PLY (Turk, "The PLY polygon file format", 1994), and the words of a text body.
 
     Stops counts that crash Blender or exhaust the memory, and properties and words that Blender reads as 0.
-
-    Raises:
-        InvalidMeshFile: the header has an unknown line or declares too much, or a word of the body is not a number.
     """
     end = PLY_HEADER_END.search(mesh.data[:MAX_PLY_HEADER_BYTES])
     if end is None:

@@ -39,21 +39,14 @@ _reader_slots = threading.BoundedSemaphore(MAX_READERS)
 
 @dataclass(frozen=True)
 class MeshFileInfo:
-    """What a 3D file contains.
-
-    Attributes:
-        triangles: number of triangles in the scene; an instanced mesh counts once for each instance.
-        materials: names of the materials.
-        compression: ``draco`` or ``meshopt`` if the geometry of a glTF is compressed, else empty.
-        main: name of the entry that is the mesh file, if the file is a zip.
-    """
+    """What a 3D file contains."""
 
     format: MeshFormat
     media_type: str
-    triangles: int
-    materials: tuple[str, ...] = ()
-    compression: str = ""
-    main: str = ""
+    triangles: int  # in the scene; an instanced mesh counts once for each instance
+    materials: tuple[str, ...] = ()  # names
+    compression: str = ""  # of the geometry of a glTF: draco or meshopt; empty if it is not compressed
+    main: str = ""  # name of the entry that is the mesh file, if the file is a zip
 
     @property
     def archive(self) -> bool:
@@ -84,17 +77,11 @@ def check_mesh(data: bytes, filename: str, field: str, *, blender: str = "") -> 
     except InvalidMeshFile as error:
         raise InvalidInput(field, str(error)) from None
     media_type = ZIP if mesh.main else MEDIA_TYPES[mesh.format]
-    return MeshFileInfo(
-        mesh.format, media_type, contents.triangles, contents.materials, contents.compression, mesh.main
-    )
+    return MeshFileInfo(mesh.format, media_type, *contents, mesh.main)
 
 
 def precheck(data: bytes, filename: str) -> MeshFile:
-    """Run the checks that need no reader.
-
-    Raises:
-        InvalidMeshFile: a check failed.
-    """
+    """Run the checks that need no reader. Raises InvalidMeshFile if one fails."""
     mesh = open_mesh_file(data, filename)
     FORMAT_CHECKS[mesh.format](mesh)
     return mesh

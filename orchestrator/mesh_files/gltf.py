@@ -8,7 +8,6 @@ from typing import Any
 from urllib.parse import unquote
 
 from orchestrator.domain.export import MeshFormat
-from orchestrator.mesh_files.glb import split_glb
 from orchestrator.mesh_files.limits import MAX_VERTICES, InvalidMeshFile, printable, quoted
 from orchestrator.mesh_files.mesh_file import MeshFile
 
@@ -20,17 +19,30 @@ MAX_ELEMENTS = 100_000_000
 """Maximum number of elements of all accessors together. MAX_VERTICES vertices with indices and three more attributes
 have 75 million. The validator reads about 9 million a second."""
 
+GLB_JSON_AT = 20
+"""Size of the header of a GLB and of its first chunk (glTF 2.0, section 4.4)."""
+CHUNK_HEADER_SIZE = 8
+
 Json = dict[str, Any]
+
+
+def split_glb(data: bytes) -> tuple[memoryview, memoryview]:
+    """Return the JSON chunk and the binary chunk of a GLB. The binary chunk is empty if there is none.
+
+    The sizes in the file are not checked; the chunks of a damaged file are shorter than declared.
+    """
+    json_end = GLB_JSON_AT + int.from_bytes(data[12:16], "little")
+    binary_at = json_end + CHUNK_HEADER_SIZE
+    binary_end = binary_at + int.from_bytes(data[json_end : json_end + 4], "little")
+    return memoryview(data)[GLB_JSON_AT:json_end], memoryview(data)[binary_at:binary_end]
 
 
 def check_gltf(mesh: MeshFile) -> None:
     """Check a GLB or a .gltf.
 
     Stops documents that exhaust the memory of this process, accessors without data that exhaust the time of a reader,
-    repeated keys, which parsers read differently, and references to files that are not in the upload.
-
-    Raises:
-        InvalidMeshFile: the JSON is damaged or too large, or a count or a URI is not allowed.
+    repeated keys, which parsers read differently, and references to files that are not in the upload. Raises
+    InvalidMeshFile.
     """
     text = mesh.data
     if mesh.format is MeshFormat.GLB:

@@ -52,18 +52,12 @@ STL_FACET_SIZE = 50
 
 @dataclass(frozen=True)
 class MeshFile:
-    """An uploaded 3D file.
+    """An uploaded 3D file."""
 
-    Attributes:
-        data: the bytes of the mesh file. In a zip, those of the entry ``main``.
-        archive: the zip, or the package of a USDZ; None for a single file.
-        main: name of the entry that is the mesh file, if the upload is a zip; empty for a USDZ.
-    """
-
-    data: bytes
+    data: bytes  # of the mesh file; in a zip, of the entry ``main``
     format: MeshFormat
-    archive: Archive | None = None
-    main: str = ""
+    archive: Archive | None = None  # the zip, or the package of a USDZ
+    main: str = ""  # name of the entry that is the mesh file, if the upload is a zip; empty for a USDZ
 
     def write(self, folder: Path) -> Path:
         """Write the mesh file and all files that belong to it into ``folder``, and return the mesh file's path."""

@@ -25,18 +25,13 @@ EXR_HEADER_BYTES = 1 << 16
 
 
 def check_textures(archive: Archive, names: list[str]) -> None:
-    """Stop images of a few kilobytes that take gigabytes once decoded.
-
-    Raises:
-        InvalidMeshFile: a texture cannot be measured or is too large, or all together are.
-    """
+    """Stop images of a few kilobytes that take gigabytes once decoded. Raises InvalidMeshFile."""
     pixels = 0
     for name in names:
         width, height = _size(archive.read(name), name)
         if not (0 < width <= MAX_SIDE and 0 < height <= MAX_SIDE):
-            raise InvalidMeshFile(
-                f"texture {quoted(name)} has {width}×{height} pixels; each side must have 1 to {MAX_SIDE}"
-            )
+            rule = f"each side must have 1 to {MAX_SIDE}"
+            raise InvalidMeshFile(f"texture {quoted(name)} has {width}×{height} pixels; {rule}")
         pixels += width * height
         if pixels > MAX_TEXTURE_PIXELS:
             raise InvalidMeshFile(f"the textures have more than {MAX_TEXTURE_PIXELS} pixels together")
@@ -55,8 +50,7 @@ def _size(data: bytes, name: str) -> tuple[int, int]:
     except Image.DecompressionBombError as error:
         raise InvalidMeshFile(f"texture {quoted(name)} is too large: {error}") from None
     except UnidentifiedImageError:
-        raise InvalidMeshFile(
-            f"texture {quoted(name)} begins with {quoted(data[:8])}; allowed are {', '.join(PILLOW_FORMATS)} and EXR"
-        ) from None
+        rule = f"allowed are {', '.join(PILLOW_FORMATS)} and EXR"
+        raise InvalidMeshFile(f"texture {quoted(name)} begins with {quoted(data[:8])}; {rule}") from None
     except (OSError, ValueError, SyntaxError, EOFError, struct.error) as error:
         raise InvalidMeshFile(f"texture {quoted(name)} is damaged ({type(error).__name__})") from None

@@ -14,12 +14,9 @@ ALLOWED_EXTENSIONS = (*USD_LAYERS, *TEXTURES, *SOUNDS)
 
 
 def check_usdz(mesh: MeshFile) -> None:
-    """Check the entries of a USDZ.
+    """Stop entries that USD maps into memory at an offset of the sender's choice, and files that no USDZ may contain.
 
-    Stops entries that USD maps into memory at an offset of the sender's choice, and files that no USDZ may contain.
-
-    Raises:
-        InvalidMeshFile: an entry is misaligned or of a kind that is not allowed, or a texture is too large.
+    Raises InvalidMeshFile.
     """
     archive = mesh.archive or Archive(mesh.data)
     for name in archive.files():

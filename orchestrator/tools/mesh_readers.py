@@ -9,9 +9,8 @@ import json
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import structlog
 
@@ -32,8 +31,7 @@ BLENDER_BAD_INDEX = re.compile(r"^WARN \(io\.\w+\): .*(Invalid (?:PLY )?vertex i
 """A line in which an importer reports a face that it drops."""
 
 
-@dataclass(frozen=True)
-class MeshContents:
+class MeshContents(NamedTuple):
     """What a reader found in a file; see ``MeshFileInfo``."""
 
     triangles: int

@@ -63,9 +63,9 @@ def generate_glb(
 
     Raises:
         ModelUnavailable: the server cannot be reached, or stays busy.
-        DeadlineExceeded: the server took longer than ``settings.timeout_s``.
         ToolFailed: the server rejected the request, or its response does not follow the protocol.
-        DeadlineExceeded, Canceled: raised by ``progress``; the request is dropped.
+        DeadlineExceeded: the server took longer than ``settings.timeout_s``.
+        Canceled: raised by ``progress``, as DeadlineExceeded may be; the request is dropped.
     """
     body = {
         "mode": "image",

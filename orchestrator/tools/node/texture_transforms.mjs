@@ -3,9 +3,14 @@
 
 export const TEXTURE_SLOTS = ['BaseColor', 'Emissive', 'Normal', 'Occlusion', 'MetallicRoughness'];
 
+/** The transform and UV set of each texture of a material. */
+export function textureInfos(material) {
+  return TEXTURE_SLOTS.filter((slot) => material[`get${slot}Texture`]()).map((slot) => material[`get${slot}TextureInfo`]());
+}
+
 export function bakeTextureTransforms(document) {
   for (const material of document.getRoot().listMaterials()) {
-    const infos = TEXTURE_SLOTS.filter((slot) => material[`get${slot}Texture`]()).map((slot) => material[`get${slot}TextureInfo`]());
+    const infos = textureInfos(material);
     const transforms = infos.map((info) => info.getExtension('KHR_texture_transform'));
     const keys = transforms.map((transform, index) => JSON.stringify(transform && [
       transform.getOffset(), transform.getRotation(), transform.getScale(), transform.getTexCoord() ?? infos[index].getTexCoord(),

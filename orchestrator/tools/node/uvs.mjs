@@ -2,7 +2,7 @@
 // them back, as in gltfpack. This also works for UVs that repeat a texture.
 
 import { KHRTextureTransform } from '@gltf-transform/extensions';
-import { TEXTURE_SLOTS } from './texture_transforms.mjs';
+import { TEXTURE_SLOTS, textureInfos } from './texture_transforms.mjs';
 
 // UVs are exact to this fraction of a texel. Not tuned.
 const STEPS_PER_TEXEL = 4;
@@ -28,7 +28,7 @@ export function quantizeUvs(document, maxSide, integers) {
   const { uvsByMaterial, materialsByUv } = uvUsers(document);
   let otherBits = MIN_BITS;
   for (const [material, uvs] of uvsByMaterial) {
-    const infos = TEXTURE_SLOTS.filter((slot) => material[`get${slot}Texture`]()).map((slot) => material[`get${slot}TextureInfo`]());
+    const infos = textureInfos(material);
     const isPlain = infos.every((info) => info.getTexCoord() === 0 && !info.getExtension('KHR_texture_transform'));
     const isExclusive = [...uvs].every((uv) => materialsByUv.get(uv).size === 1);
     const [low, size] = extentOf([...uvs]);
