@@ -8,6 +8,8 @@ with Heartwood("127.0.0.1:8500", token) as heartwood:
     heartwood.download(job.stain.photos[0].preview, "chair-walnut.png")
 """
 
+from __future__ import annotations
+
 from orchestrator.client.client import ApiError, Heartwood
 
 __all__ = ["ApiError", "Heartwood"]

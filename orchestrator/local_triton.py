@@ -1,5 +1,7 @@
 """The Triton of the pip package, configured by the settings."""
 
+from __future__ import annotations
+
 from orchestrator.inference.launch import TritonServer
 from orchestrator.inference.profiles import select_profile
 from orchestrator.settings import Settings

@@ -1,5 +1,7 @@
 """The running service: Triton, the stores, the durable jobs, the model rollout and the gRPC server."""
 
+from __future__ import annotations
+
 import asyncio
 import fcntl
 import json

@@ -1,5 +1,7 @@
 """The settings of Heartwood. A command reads them once and passes them on."""
 
+from __future__ import annotations
+
 from pathlib import Path
 from typing import Any, Literal
 

@@ -1,5 +1,7 @@
 """``AssetService``: uploads, downloads, lists and deletes files."""
 
+from __future__ import annotations
+
 from asyncio import to_thread
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
@@ -50,7 +52,7 @@ class AssetServicer(Servicer, asset_pb2_grpc.AssetServiceServicer):
         size = fields.page_size(request.page_size)
         kind = fields.asset_kind("kind", request.kind, "")
         (after,) = fields.read_page_token(request.page_token, tuple[str]) or ("",)
-        assets = self.records.list_assets(tenant, request.group_id, kind, after, size + 1)
+        assets = self.assets.page(tenant, request.group_id, kind, after, size + 1)
         token = fields.write_page_token(assets[size - 1].id) if len(assets) > size else ""
         return asset_pb2.ListAssetsResponse(assets=map(write_asset, assets[:size]), next_page_token=token)
 

@@ -1,5 +1,7 @@
 """Authentication: a bearer token identifies a tenant. The token file contains only SHA-256 hashes."""
 
+from __future__ import annotations
+
 import hashlib
 import json
 import os

@@ -12,6 +12,8 @@ A dataclass field and a proto field correspond if they have the same name. Furth
 Fields that follow other rules are passed as keyword arguments. For a stage, its codec converts them.
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable, Container
 from dataclasses import MISSING, dataclass, fields, is_dataclass
 from enum import Enum

@@ -1,5 +1,7 @@
 """Reads request fields and uploaded chunks."""
 
+from __future__ import annotations
+
 import base64
 import json
 from collections.abc import AsyncIterator

@@ -1,5 +1,7 @@
 """``JobService``: creates, lists, watches, cancels and deletes jobs."""
 
+from __future__ import annotations
+
 import threading
 from asyncio import sleep, to_thread
 from collections.abc import AsyncIterator, Sequence
@@ -54,7 +56,7 @@ class JobServicer(Servicer, job_pb2_grpc.JobServiceServicer):
         size = fields.page_size(request.page_size)
         states = [read_enum(number, job_pb2.JobState.DESCRIPTOR, JobState, "states") for number in request.states]
         before = fields.read_page_token(request.page_token, tuple[datetime, str])
-        page = self.records.list_jobs(tenant, states, dict(request.labels), before, size + 1)
+        page = self.jobs.page(tenant, states, dict(request.labels), before, size + 1)
         last = page[size - 1] if len(page) > size else None
         token = fields.write_page_token(last.create_time, last.id) if last else ""
         return job_pb2.ListJobsResponse(jobs=self._replies_to(tenant, page[:size]), next_page_token=token)

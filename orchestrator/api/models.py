@@ -1,5 +1,7 @@
 """``ModelService``: lists the models and their versions, and replaces the version that serves."""
 
+from __future__ import annotations
+
 import asyncio
 import hashlib
 import tempfile

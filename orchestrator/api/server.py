@@ -1,5 +1,7 @@
 """The gRPC server: services, health, reflection, TLS and graceful shutdown."""
 
+from __future__ import annotations
+
 import asyncio
 import ipaddress
 

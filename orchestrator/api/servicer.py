@@ -1,5 +1,7 @@
 """The common path of every RPC: authentication, error mapping and logging."""
 
+from __future__ import annotations
+
 import time
 from asyncio import to_thread
 from collections.abc import AsyncIterator, Callable
@@ -25,7 +27,6 @@ class Servicer:
     def __init__(self, jobs: JobService, tokens: Tokens) -> None:
         self.jobs = jobs
         self.assets = jobs.assets
-        self.records = jobs.dependencies.records
         self.tokens = tokens
 
     def tenant(self, context: ServicerContext) -> str:

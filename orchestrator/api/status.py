@@ -1,5 +1,7 @@
 """Maps the error hierarchy to gRPC statuses, for calls and for failed jobs."""
 
+from __future__ import annotations
+
 from google.rpc import code_pb2, error_details_pb2, status_pb2
 
 from orchestrator.domain.jobs import Failure

@@ -1,5 +1,7 @@
 """Arguments that several commands share, the settings, and the conversion of argument values."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path

@@ -1,5 +1,7 @@
 """Draws one page with the results for a photo: the segmentation, the texture maps and four stains."""
 
+from __future__ import annotations
+
 from collections.abc import Iterator, Mapping
 from itertools import product
 from math import prod

@@ -1,5 +1,7 @@
 """``heartwood cutout``."""
 
+from __future__ import annotations
+
 from typing import Annotated
 
 import typer

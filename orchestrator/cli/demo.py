@@ -1,5 +1,7 @@
 """``heartwood demo``: stains demo photos, and makes a stained 3D model from an orbit of photos."""
 
+from __future__ import annotations
+
 from pathlib import Path
 from typing import Annotated
 

@@ -1,5 +1,7 @@
 """``heartwood doctor``."""
 
+from __future__ import annotations
+
 import ctypes.util
 import importlib.util
 import os

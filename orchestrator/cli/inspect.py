@@ -1,5 +1,7 @@
 """``heartwood inspect``."""
 
+from __future__ import annotations
+
 import tempfile
 from pathlib import Path
 

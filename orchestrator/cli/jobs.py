@@ -1,5 +1,7 @@
 """``heartwood jobs``."""
 
+from __future__ import annotations
+
 from collections.abc import Iterable
 from itertools import islice
 from typing import Annotated

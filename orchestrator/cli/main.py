@@ -1,5 +1,7 @@
 """The command line, ``heartwood``: the table of commands, and the group that runs them."""
 
+from __future__ import annotations
+
 from importlib import import_module
 from typing import Any, NamedTuple
 

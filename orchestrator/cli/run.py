@@ -1,5 +1,7 @@
 """``heartwood run``."""
 
+from __future__ import annotations
+
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated

@@ -1,5 +1,7 @@
 """``heartwood up``, ``heartwood triton`` and ``heartwood token``. Each imports only what it needs."""
 
+from __future__ import annotations
+
 import signal
 import threading
 from typing import Annotated

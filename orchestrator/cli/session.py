@@ -1,5 +1,7 @@
 """Connects to a service that runs or is started for the command, runs jobs, and saves their results."""
 
+from __future__ import annotations
+
 import json
 import os
 import subprocess

@@ -1,5 +1,7 @@
 """``heartwood stain``."""
 
+from __future__ import annotations
+
 from pathlib import Path
 from typing import Annotated
 

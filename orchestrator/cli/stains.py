@@ -1,5 +1,7 @@
 """``heartwood stains``."""
 
+from __future__ import annotations
+
 from orchestrator.cli.terminal import console, plain_table, swatch
 from orchestrator.domain.stain_catalogue import STAINS
 

@@ -1,5 +1,7 @@
 """Terminal output: tables, progress bars, colour swatches, one-line errors and the log."""
 
+from __future__ import annotations
+
 import logging
 import sys
 from pathlib import Path

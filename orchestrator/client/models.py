@@ -1,5 +1,7 @@
 """Manages the versions of the served models: ``Heartwood(…).models``."""
 
+from __future__ import annotations
+
 import os
 from collections.abc import Callable
 from contextlib import closing

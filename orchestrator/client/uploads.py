@@ -1,5 +1,7 @@
 """Reads files, and splits them into the requests of a client-streaming call: one header, then chunks."""
 
+from __future__ import annotations
+
 import hashlib
 from collections.abc import Callable, Iterator
 from itertools import chain

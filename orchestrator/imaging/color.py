@@ -1,5 +1,7 @@
 """Conversions between sRGB, linear RGB and CIE Lab, and the CIEDE2000 colour difference."""
 
+from __future__ import annotations
+
 import cv2
 import numpy as np
 from numpy.typing import ArrayLike, NDArray

@@ -1,5 +1,7 @@
 """Resampling and elementary filters of images."""
 
+from __future__ import annotations
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray

@@ -5,6 +5,8 @@ The map is modelled as a locally linear function of the photo. The coefficients 
 resolution of the map, enlarged, and applied to the photo at full resolution.
 """
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 
 import cv2

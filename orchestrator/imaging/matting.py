@@ -9,6 +9,8 @@ is the sum of the absolute differences in opacity, divided by the area of the pi
 the constants give changes of these averages in percentage points: "+0.1 / +0.3" is at 640 px / at 1600 px.
 """
 
+from __future__ import annotations
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray

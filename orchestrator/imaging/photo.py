@@ -1,5 +1,7 @@
 """Decodes untrusted photos and encodes images. Limits are checked on the header, before any pixel is decoded."""
 
+from __future__ import annotations
+
 import io
 import warnings
 from collections.abc import Iterator

@@ -1,5 +1,7 @@
 """Turns boxes, points and likelihood maps into masks that follow the edges of the photo."""
 
+from __future__ import annotations
+
 import cv2
 import numpy as np
 

@@ -1,5 +1,7 @@
 """Processes a large image in horizontal strips to limit memory use."""
 
+from __future__ import annotations
+
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor

@@ -1,5 +1,7 @@
 """Uploads, reads and deletes the files of a tenant."""
 
+from __future__ import annotations
+
 import hashlib
 import re
 import uuid
@@ -79,6 +81,10 @@ class AssetService:
     def get(self, tenant: str, asset_id: str) -> Asset:
         """The asset. Raises NotFound if the tenant has no such asset."""
         return existing(self._records.asset(tenant, asset_id), "asset", asset_id)
+
+    def page(self, tenant: str, group_id: str, kind: str, after: str, limit: int) -> list[Asset]:
+        """Up to ``limit`` assets whose ids follow ``after``. An empty ``group_id`` or ``kind`` means any."""
+        return self._records.list_assets(tenant, group_id, kind, after, limit)
 
     def read(self, asset: Asset, offset: int) -> Iterator[bytes]:
         """Yield the bytes of an asset from ``offset`` on, in chunks."""

@@ -1,5 +1,7 @@
 """The stores, models and settings that jobs work with. The service creates them once at startup."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass, fields
 from pathlib import Path
 

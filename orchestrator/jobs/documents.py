@@ -1,5 +1,7 @@
 """Converts typed options and results to JSON documents and back."""
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from dataclasses import fields
 from functools import cache

@@ -1,5 +1,7 @@
 """A job: its request, the stages that it runs, and its typed options and results."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime

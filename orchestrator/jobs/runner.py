@@ -1,5 +1,7 @@
 """Runs the durable jobs of one process: the DBOS engine, its queues, and recovery after a crash or an upgrade."""
 
+from __future__ import annotations
+
 import shutil
 import threading
 

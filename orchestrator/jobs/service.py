@@ -67,6 +67,17 @@ class JobService:
         """The revision and state of the job, which is cheaper than the job. Raises NotFound if there is none."""
         return existing(self._records.job_revision(tenant, job_id), "job", job_id)
 
+    def page(
+        self,
+        tenant: str,
+        states: Sequence[JobState],
+        labels: Mapping[str, str],
+        before: tuple[datetime, str] | None,
+        limit: int,
+    ) -> list[JobRecord]:
+        """Up to ``limit`` jobs in ``states`` (empty: any) with all ``labels``, from the newest before ``before`` on."""
+        return self._records.list_jobs(tenant, states, labels, before, limit)
+
     def load(self, tenant: str, records: Sequence[JobRecord]) -> list[Job]:
         """Add files and queue positions to jobs, in a constant number of queries."""
         queued = [record.id for record in records if record.state is JobState.QUEUED]

@@ -1,5 +1,7 @@
 """One step of a job, on the whole job or on one photo: its progress, folder and cache, and the files it publishes."""
 
+from __future__ import annotations
+
 import hashlib
 import json
 import time

@@ -4,6 +4,8 @@ The address is checked when connecting, so that a name cannot resolve to a priva
 rebinding). Redirects are not followed.
 """
 
+from __future__ import annotations
+
 import hashlib
 import hmac
 import http.client

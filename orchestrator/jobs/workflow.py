@@ -1,5 +1,7 @@
 """The durable workflow of a job. Steps exchange ids, hashes and small typed results; images stay in the blob store."""
 
+from __future__ import annotations
+
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, replace

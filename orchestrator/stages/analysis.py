@@ -1,5 +1,7 @@
 """Runs the material models on a photo and packs their outputs into a file that several stages share."""
 
+from __future__ import annotations
+
 import io
 import json
 from collections.abc import Mapping

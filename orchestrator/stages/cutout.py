@@ -1,5 +1,7 @@
 """Cuts the piece out of its photo, with its contact shadow as a separate layer."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 
 import cv2

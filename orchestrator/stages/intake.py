@@ -1,5 +1,7 @@
 """Validates and decodes uploaded photos and 3D models, and encodes result images."""
 
+from __future__ import annotations
+
 import io
 from pathlib import Path
 

@@ -1,5 +1,7 @@
 """The codec of each stage, found by the name of the stage."""
 
+from __future__ import annotations
+
 from importlib import import_module
 
 from orchestrator.api.convert import Codec

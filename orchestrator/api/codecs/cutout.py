@@ -1,5 +1,7 @@
 """Protos of the cutout stage. The background is a colour as text; empty means transparent."""
 
+from __future__ import annotations
+
 from orchestrator.api.convert import Codec, Fields
 from orchestrator.domain.cutout import CutoutOptions
 from orchestrator.domain.srgb_color import SrgbColor

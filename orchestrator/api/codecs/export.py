@@ -1,5 +1,7 @@
 """Protos of the export stage. The files are a list with the format of each."""
 
+from __future__ import annotations
+
 from orchestrator.api.convert import Codec, Fields, write_asset, write_enum
 from orchestrator.jobs.job import Job
 from orchestrator.jobs.stages.export import ExportResult

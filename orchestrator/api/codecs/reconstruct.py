@@ -1,5 +1,7 @@
 """Protos of the reconstruct stage."""
 
+from __future__ import annotations
+
 from orchestrator.api.convert import Codec
 from orchestrator.protocol.heartwood.v1 import reconstruct_pb2
 

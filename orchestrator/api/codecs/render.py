@@ -1,5 +1,7 @@
 """Protos of the render stage. The texture is a message of its own."""
 
+from __future__ import annotations
+
 from orchestrator.api.convert import Codec, Fields
 from orchestrator.api.fields import required
 from orchestrator.domain.render import RenderOptions

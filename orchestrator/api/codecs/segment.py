@@ -1,5 +1,7 @@
 """Protos of the segment stage. Prompts need a name; with prompts, the default detector is PROMPTS, otherwise LOCAL."""
 
+from __future__ import annotations
+
 from orchestrator.api.convert import Codec, Fields, from_proto
 from orchestrator.api.fields import required
 from orchestrator.domain.segment import DetectorName, Point, Prompt

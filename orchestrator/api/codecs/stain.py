@@ -1,5 +1,7 @@
 """Protos of the stain stage. The target is a colour or the name of a stain."""
 
+from __future__ import annotations
+
 from orchestrator.api.convert import Codec, Fields
 from orchestrator.domain.srgb_color import SrgbColor
 from orchestrator.domain.stain import StainOptions

@@ -1,5 +1,7 @@
 """The table of stages, in the order in which a pipeline runs them."""
 
+from __future__ import annotations
+
 from typing import Any
 
 from orchestrator.jobs.stage import Stage

@@ -1,5 +1,7 @@
 """The cutout stage of a job: each photo's piece on a transparent or coloured background."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass, replace
 
 from orchestrator.domain.cutout import CutoutOptions

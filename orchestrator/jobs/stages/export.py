@@ -1,5 +1,7 @@
 """The export stage of a job: files of a mesh, optimised for a target."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 

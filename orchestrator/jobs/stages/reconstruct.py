@@ -1,5 +1,7 @@
 """The reconstruct stage of a job: a textured mesh of the piece that the photos show."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass, replace
 from pathlib import Path
 

@@ -1,5 +1,7 @@
 """The render stage of a job: the frames of a turntable, then its videos, thumbnails and contact sheet."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path

@@ -1,5 +1,7 @@
 """The segment stage of a job: masks, overlay and JSON document of each photo."""
 
+from __future__ import annotations
+
 import json
 from dataclasses import dataclass, replace
 from typing import Any

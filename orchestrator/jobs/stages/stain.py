@@ -1,5 +1,7 @@
 """The stain stage of a job: PBR maps and the stained picture of each photo."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass, replace
 from typing import Any
 

@@ -1,5 +1,7 @@
 """Draws masks over a photo."""
 
+from __future__ import annotations
+
 import colorsys
 import hashlib
 from collections.abc import Sequence

@@ -1,5 +1,7 @@
 """Finds the components of a piece of furniture and the wood in a photo, as masks at the resolution of the photo."""
 
+from __future__ import annotations
+
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass

@@ -1,5 +1,7 @@
 """Splits a photo into albedo, shading, specular light and wood at full resolution, a few rows at a time."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 from typing import Self
 

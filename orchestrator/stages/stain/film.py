@@ -9,6 +9,8 @@ A film can only darken. If the target is lighter than the wood, the wood is blea
 that keeps the reflectance below 1.
 """
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 
 import numpy as np

@@ -1,5 +1,7 @@
 """Recolours the wood in a photo as a translucent stain would, preserving grain and lighting."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 
 import cv2

@@ -3,6 +3,8 @@
 The relief of the grain comes from the fine detail of the albedo. It is combined with the geometry that the models see.
 """
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 
 import cv2

@@ -1,5 +1,7 @@
 """Determines which pixels to stain, from the model outputs."""
 
+from __future__ import annotations
+
 import cv2
 import numpy as np
 

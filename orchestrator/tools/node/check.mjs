@@ -60,11 +60,14 @@ function reject(message) {
 
 async function validate(source) {
   const folder = path.dirname(source);
-  const report = await validator.validateBytes(new Uint8Array(readFileSync(source)), {
+  // Outside its promise, the validator throws when nodes are nested so deep that its stack overflows.
+  const crashed = new Promise((_, fail) => process.once('uncaughtException', fail));
+  const validated = validator.validateBytes(new Uint8Array(readFileSync(source)), {
     maxIssues: MAX_ISSUES,
     onlyIssues: INVALID_AT.flatMap(([, codes]) => codes),
     externalResourceFunction: (uri) => readFile(path.join(folder, decodeURIComponent(uri))),
   });
+  const report = await Promise.race([validated, crashed]).catch((error) => reject(`the glTF validator crashed on it: ${error}`));
   const { messages, truncated } = report.issues;
   const issue = messages.find(isInvalid) ?? (truncated ? messages[0] : null);
   if (issue) reject(`the glTF is invalid at ${issue.pointer || 'its root'}: ${issue.message} (${issue.code})`);

@@ -1,3 +1,5 @@
+from __future__ import annotations
+
 import numpy as np
 
 from orchestrator.stages.stain.surface import combine_normals, grain_slopes, pack_orm

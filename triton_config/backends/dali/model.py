@@ -5,6 +5,8 @@ same name. The outputs of the pipeline are the outputs of the model, in the orde
 parameter is ``num_threads``.
 """
 
+from __future__ import annotations
+
 import json
 import os
 import sys

@@ -4,6 +4,8 @@ It accepts the same ``config.pbtxt`` as Triton's C++ backend of that name, inclu
 ``intra_op_thread_count`` and ``inter_op_thread_count``.
 """
 
+from __future__ import annotations
+
 import json
 import os
 import sys

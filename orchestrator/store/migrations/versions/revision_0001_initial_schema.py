@@ -3,6 +3,8 @@
 A database made before Heartwood used Alembic has some or all of these tables; only what it lacks is created.
 """
 
+from __future__ import annotations
+
 import sqlalchemy as sa
 from alembic import op
 

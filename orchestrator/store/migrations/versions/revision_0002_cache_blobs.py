@@ -1,5 +1,7 @@
 """Index the cached results by their blobs, and add indexes for queries that read whole tables."""
 
+from __future__ import annotations
+
 import sqlalchemy as sa
 from alembic import op
 

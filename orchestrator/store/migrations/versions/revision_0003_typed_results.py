@@ -1,5 +1,7 @@
 """Convert the results of finished jobs to the documents of the typed results."""
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from typing import Any, TypeAlias
 
