@@ -84,7 +84,7 @@ class TritonPythonModel:
         return responses
 
     def _run(self, samples, results, responses):
-        """Run one batch; append the outputs of each sample to the ``results`` of its request."""
+        """Run one batch of (request index, input arrays); append the outputs of each to ``results`` of its request."""
         try:
             for position, name in enumerate(self.inputs):
                 self.pipeline.feed_input(name, [np.ascontiguousarray(arrays[position]) for _, arrays in samples])

@@ -97,7 +97,10 @@ class TritonPythonModel:
         return responses
 
     def _run(self, group, responses):
-        """Run the requests of ``group`` together and store their responses."""
+        """Run requests as one batch and store their responses.
+
+        ``group`` contains the index, the input arrays and the requested output names of each request.
+        """
         requested = group[0][2]
         try:
             results = self.session.run(list(requested), self._feeds(group))
@@ -150,7 +153,7 @@ def _model_folder():
 def _input_array(request, name):
     tensor = pb_utils.get_input_tensor_by_name(request, name)
     if tensor is None:
-        raise ValueError(f"input {name!r} is missing")
+        raise ValueError(f"input {name!r} is missing from the request")
     return tensor.as_numpy()
 
 
