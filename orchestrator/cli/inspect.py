@@ -27,7 +27,7 @@ def inspect(model: MeshFile) -> None:
     data = read_file(model)
     info = check_mesh(data, model.name, str(model), blender=settings.blender)
     with tempfile.TemporaryDirectory(prefix="heartwood-") as scratch:
-        source = Path(scratch) / f"source.{'zip' if info.archive else info.format.value}"
+        source = Path(scratch) / f"source.{'zip' if info.is_archive else info.format.value}"
         source.write_bytes(data)
         facts = inspect_mesh(source, Path(scratch) / "work", blender=settings.blender)
     console.print(table(facts, model.name))

@@ -54,7 +54,7 @@ class AssetService:
         if kind == "model":
             mesh = intake.check_mesh(data, name, "data", blender=self._settings.blender)
             media_type = mesh.media_type
-            name = f"{PurePosixPath(name).stem}.{'zip' if mesh.archive else mesh.format.value}"
+            name = f"{PurePosixPath(name).stem}.{'zip' if mesh.is_archive else mesh.format.value}"
         else:
             info = intake.check_photo(data, "data")
             media_type, width, height = info.media_type, info.width, info.height

@@ -1,5 +1,5 @@
 """Checks of uploaded 3D files.
 
-Cheap checks run in this process, without reading geometry: sizes, counts, references, and defects that a reader does
-not report. A real reader then reads the file in a sandbox; see ``orchestrator.tools.mesh_readers``.
+Cheap checks run first, in this process and without reading geometry: sizes, counts, references, and defects that the
+readers do not report. Then a reader parses the whole file in a sandbox; see ``orchestrator.tools.mesh_readers``.
 """

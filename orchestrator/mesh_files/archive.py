@@ -19,7 +19,7 @@ MAX_DIRECTORY_BYTES = MAX_ENTRIES * 1024
 MAX_RATIO = 200
 """Maximum compression ratio of an entry. Meshes as text reach 10, images of one colour 100, zeros 1000."""
 RATIO_FREE_BYTES = 1 << 20
-"""Entries up to this unpacked size may have any ratio."""
+"""Entries up to this unpacked size may have any compression ratio."""
 MAX_NAME_BYTES = 512
 """Maximum length of an entry's name in UTF-8."""
 ARCHIVE_EXTENSIONS = ("zip", "7z", "rar", "gz", "tgz", "bz2", "xz", "tar", "usdz", "jar")
@@ -28,14 +28,15 @@ END_SIGNATURE = b"PK\x05\x06"
 END_SIZE = 22
 """Size of the end record without its comment."""
 MAX_COMMENT_BYTES = 65535
+ZIP64_LOCATOR_SIGNATURE = b"PK\x06\x07"
 ZIP64_LOCATOR_SIZE = 20
 LOCAL_SIGNATURE = b"PK\x03\x04"
 LOCAL_SIZE = 30
 """Size of a local header without its name and extra field."""
 ENCRYPTION_FLAGS = 0x2041
-"""Encrypted, strongly encrypted, or with a masked header."""
+"""Flag bits of an entry: encrypted (0), strongly encrypted (6), masked local header (13)."""
 METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
-FILE_TYPES = (0, stat.S_IFREG, stat.S_IFDIR)
+FILE_TYPES = (0, stat.S_IFREG, stat.S_IFDIR)  # 0 if the archive stores no file type
 SYSTEM_FILE = re.compile(r"__MACOSX/.*|(?:.*/)?(?:desktop\.ini|Thumbs\.db|\._[^/]*)", re.DOTALL)
 CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]*:")
@@ -83,7 +84,7 @@ class Archive:
         return [name for name in self.files() if extension(name) in extensions and not SYSTEM_FILE.fullmatch(name)]
 
     def read(self, name: str) -> bytes:
-        """Unpack one file. Stops entries that unpack to more than declared, and archives with another extension.
+        """Unpack one file.
 
         Raises:
             InvalidMeshFile: the entry is damaged, has another size than declared, or is an archive.
@@ -95,7 +96,7 @@ class Archive:
         except (zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, EOFError, OSError) as error:
             raise InvalidMeshFile(f"entry {quoted(name)} of the archive is damaged ({type(error).__name__})") from None
         if len(data) != info.file_size:
-            raise InvalidMeshFile(f"entry {quoted(name)} declares {info.file_size} bytes and has another size")
+            raise InvalidMeshFile(f"entry {quoted(name)} declares {info.file_size} bytes but has another size")
         if data.startswith(ARCHIVE_SIGNATURES):
             raise InvalidMeshFile(f"entry {quoted(name)} is an archive itself, which is not allowed")
         return data
@@ -108,11 +109,11 @@ class Archive:
             target.write_bytes(self.read(name))
 
     def _check_folders(self) -> None:
-        """Stop an entry that lies inside another entry that is a file, which cannot be unpacked."""
+        """Reject an entry whose path leads through another entry that is a file, because it cannot be unpacked."""
         files = set(self.files())
         for name in self._entries:
             if not files.isdisjoint(str(parent) for parent in PurePosixPath(name).parents):
-                problem = "lies in another one that is a file, not a folder"
+                problem = "lies in another entry that is a file, not a folder"
                 raise InvalidMeshFile(f"entry {quoted(name)} of the archive {problem}")
 
 
@@ -122,9 +123,9 @@ def extension(name: str) -> str:
 
 
 def path_problem(path: str) -> str:
-    """Return the rule that ``path`` violates; empty for a relative path that stays in its folder.
+    """Describe why ``path`` is not allowed; empty for a relative path that stays in its folder.
 
-    Stops path traversal: a file that makes a reader open files of the host or of the network.
+    Other paths would let an uploaded file make a reader open files of the host or of the network (path traversal).
     """
     problems = {
         "has a control character": CONTROL.search(path),
@@ -138,35 +139,35 @@ def path_problem(path: str) -> str:
 
 
 def _check_end_record(data: bytes) -> None:
-    """Stop archives whose end record makes ``zipfile`` read a huge directory, or hides a second archive."""
+    """Reject archives whose end record makes ``zipfile`` read a huge directory, or hides a second archive."""
     at = data.rfind(END_SIGNATURE, max(0, len(data) - END_SIZE - MAX_COMMENT_BYTES))
     if at < 0 or len(data) - at < END_SIZE:
         raise InvalidMeshFile("the archive is cut short: it has no directory at its end")
-    disk, first_disk, disk_entries, entries, size, offset, comment = struct.unpack_from("<HHHHIIH", data, at + 4)
-    if data[at - ZIP64_LOCATOR_SIZE : at].startswith(b"PK\x06\x07"):
+    disk, first_disk, disk_entries, entries, size, offset, comment_size = struct.unpack_from("<HHHHIIH", data, at + 4)
+    if data[at - ZIP64_LOCATOR_SIZE : at].startswith(ZIP64_LOCATOR_SIGNATURE):
         raise InvalidMeshFile("the archive is a Zip64, which is not allowed; save it as a plain zip")
     if size > MAX_DIRECTORY_BYTES:
         raise InvalidMeshFile(f"the archive has a directory of {size} bytes; at most {MAX_DIRECTORY_BYTES} are allowed")
-    has_gaps = at + END_SIZE + comment != len(data) or offset + size != at
+    has_gaps = at + END_SIZE + comment_size != len(data) or offset + size != at
     if has_gaps or disk or first_disk or disk_entries != entries:
-        raise InvalidMeshFile("the archive is damaged: its directory is not where its end record points to")
+        raise InvalidMeshFile("the archive is damaged: its directory is not where its end record points")
 
 
 def _check_entry(info: zipfile.ZipInfo) -> None:
-    """Stop names that lead outside the folder, links, devices, encryption, zip bombs and nested archives."""
+    """Reject names that lead outside the folder, links, devices, encryption, zip bombs and nested archives."""
     name, method, packed, unpacked = info.orig_filename, info.compress_type, info.compress_size, info.file_size
     file_type = stat.S_IFMT(info.external_attr >> 16)
     parts = name.removesuffix("/").split("/")
     problems = {
         f"has a name that {path_problem(name)}; names must stay inside the archive": path_problem(name),
-        "has a name with an empty part, a dot or a blank at an end": any(
+        "has a name with an empty part, with a dot as a part, or with a blank at an end of a part": any(
             part in ("", ".") or part != part.strip() for part in parts
         ),
         f"has a name of more than {MAX_NAME_BYTES} bytes": len(name.encode("utf-8", "replace")) > MAX_NAME_BYTES,
         "is a symlink, a device or a pipe; allowed are plain files": file_type not in FILE_TYPES,
         "is encrypted, which is not allowed": info.flag_bits & ENCRYPTION_FLAGS,
-        f"is compressed by method {method}; allowed are stored and deflate": method not in METHODS,
-        f"unpacks {packed} bytes to {unpacked}; at most {MAX_RATIO} times as many are allowed": (
+        f"is compressed with method {method}; allowed are stored and deflate": method not in METHODS,
+        f"unpacks from {packed} to {unpacked} bytes; at most {MAX_RATIO} times the packed size is allowed": (
             unpacked > max(RATIO_FREE_BYTES, MAX_RATIO * packed)
         ),
         "is an archive itself, which is not allowed": extension(name) in ARCHIVE_EXTENSIONS,
@@ -179,18 +180,18 @@ def _check_entry(info: zipfile.ZipInfo) -> None:
 def _data_offsets(data: bytes, infos: list[zipfile.ZipInfo]) -> dict[str, int]:
     """Return where each entry's data begins.
 
-    Stops bombs whose entries share the same bytes (Fifield, "A better zip bomb", 2019): entries must not overlap.
+    Rejects entries that overlap: zip bombs share the same bytes among entries (Fifield, "A better zip bomb", 2019).
     """
     offsets: dict[str, int] = {}
     end = 0
     for info in sorted(infos, key=lambda info: info.header_offset):
         at = info.header_offset
         if data[at : at + 4] != LOCAL_SIGNATURE or len(data) < at + LOCAL_SIZE:
-            raise InvalidMeshFile(f"entry {quoted(info.filename)} of the archive is not where the directory points to")
+            raise InvalidMeshFile(f"entry {quoted(info.filename)} of the archive is not where the directory points")
         name_size, extra_size = struct.unpack_from("<HH", data, at + 26)
         start = at + LOCAL_SIZE + name_size + extra_size
         if at < end or start + info.compress_size > len(data):
-            problem = "overlaps another one or the end of the file"
+            problem = "overlaps another entry or the end of the file"
             raise InvalidMeshFile(f"entry {quoted(info.filename)} of the archive {problem}")
         end = start + info.compress_size
         offsets[info.filename.removesuffix("/")] = start

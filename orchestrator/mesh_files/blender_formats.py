@@ -1,4 +1,4 @@
-"""Checks OBJ, STL, PLY and FBX for counts, paths and defects on which Blender's importers do not stop with an error.
+"""Checks OBJ, STL, PLY and FBX: counts, paths, and defects that Blender's importers do not report as errors.
 
 Every check raises InvalidMeshFile.
 """
@@ -13,13 +13,13 @@ from orchestrator.mesh_files.mesh_file import MeshFile, binary_stl_size, is_text
 from orchestrator.mesh_files.textures import TEXTURE_EXTENSIONS, check_textures
 
 MAX_LINE_BYTES = 64 << 10
-"""Maximum length of a line of an OBJ or MTL: a polygon of some thousand corners. No exporter writes longer lines."""
+"""Maximum length of a line of an OBJ or MTL. It fits a polygon of some thousand corners. No exporter exceeds it."""
 LONG_LINE = re.compile(rb"\n[^\n]{%d}" % (MAX_LINE_BYTES + 1))
 NUMBER = rb"[ \t]+[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?"
 BAD_VERTEX = re.compile(rb"\n[ \t]*((?:v|vertex)(?!%s%s%s(?:\s|\Z))[ \t][^\n]*)" % (NUMBER, NUMBER, NUMBER))
-"""A line of an OBJ or a text STL with a vertex of less than three numbers."""
-LIBRARY = re.compile(rb"\n[ \t]*(mtllib)[ \t]([^\n]*)")
-TEXTURE = re.compile(rb"\n[ \t]*(map_\w+|bump|disp|decal|refl|norm)[ \t]+([^\n]+)", re.IGNORECASE)
+"""A line of an OBJ or a text STL with a vertex that does not have three numbers."""
+MTL_LINE = re.compile(rb"\n[ \t]*(mtllib)[ \t]([^\n]*)")
+TEXTURE_LINE = re.compile(rb"\n[ \t]*(map_\w+|bump|disp|decal|refl|norm)[ \t]+([^\n]+)", re.IGNORECASE)
 TEXTURE_OPTION = re.compile(r"\s*-(?:(?:o|s|t)(?:\s+[-+.\deE]+){1,3}|mm(?:\s+[-+.\deE]+){2}|[a-zA-Z]+\s+[^\s]+)\s+")
 """An option before the path of a texture, such as ``-s 1 1 1``."""
 MAX_PLY_HEADER_BYTES = 64 << 10
@@ -31,28 +31,31 @@ PLY_HEADER_LINE = re.compile(
     rf"|property (?:{PLY_TYPE}) \S+|property list (?:{PLY_INTEGER}) (?:{PLY_TYPE}) \S+|"
 )
 NOT_A_NUMBER = re.compile(rb"[^\s]*[^-+.\deE\s][^\s]*")
-FBX_VERSION_AT = 23
+FBX_VERSION_OFFSET = 23
 MIN_FBX_VERSION = 7100
 
 
 def check_obj(mesh: MeshFile) -> None:
     """Check an OBJ, and all MTL files and textures beside it.
 
-    Stops path traversal, coordinates that Blender reads as 0, and textures of a few kilobytes that decode to gigabytes.
+    Rejects path traversal, coordinates that Blender reads as 0, and small texture files that decode to gigabytes.
     """
     text = _lines(mesh.data, "OBJ")
     check_count(text.count(b"\nv "), "vertices")
-    check_count(text.count(b"\nf "), "triangles")
+    check_count(text.count(b"\nf "), "triangles")  # each face has at least one
     _check_vertices(text, "OBJ")
-    _check_paths(text, LIBRARY)
+    _check_paths(text, MTL_LINE)
     if mesh.archive is not None:
         for name in mesh.archive.files_with("mtl"):
-            _check_paths(_lines(mesh.archive.read(name), "MTL"), TEXTURE)
+            _check_paths(_lines(mesh.archive.read(name), "MTL"), TEXTURE_LINE)
         check_textures(mesh.archive, mesh.archive.files_with(*TEXTURE_EXTENSIONS))
 
 
 def check_stl(mesh: MeshFile) -> None:
-    """Stop a facet count that does not fit the size, and words, which Blender reads as an empty scene or as 0."""
+    """Reject a facet count that does not fit the file size, and vertices that are not numbers.
+
+    Blender reads such a file as an empty scene, or such coordinates as 0.
+    """
     size, declared = len(mesh.data), binary_stl_size(mesh.data)
     if size != declared and mesh.data.lstrip().startswith(b"solid") and is_text(mesh.data):
         _check_vertices(_lines(mesh.data, "STL"), "STL")
@@ -62,18 +65,18 @@ def check_stl(mesh: MeshFile) -> None:
 
 
 def check_fbx(mesh: MeshFile) -> None:
-    """Stop versions that Blender reads as an empty scene, and large textures, whether the FBX refers to them or not."""
-    version = int.from_bytes(mesh.data[FBX_VERSION_AT : FBX_VERSION_AT + 4], "little")
+    """Reject versions that Blender reads as an empty scene, and textures that are too large, even unused ones."""
+    version = int.from_bytes(mesh.data[FBX_VERSION_OFFSET : FBX_VERSION_OFFSET + 4], "little")
     if version < MIN_FBX_VERSION:
-        raise InvalidMeshFile(f"the FBX is of version {version}; the oldest that is allowed is {MIN_FBX_VERSION}")
+        raise InvalidMeshFile(f"the FBX has version {version}; the oldest allowed version is {MIN_FBX_VERSION}")
     if mesh.archive is not None:
         check_textures(mesh.archive, mesh.archive.files_with(*TEXTURE_EXTENSIONS))
 
 
 def check_ply(mesh: MeshFile) -> None:
-    """Check the header of a PLY (Turk, "The PLY polygon file format", 1994), and the words of a text body.
+    """Check the header of a PLY (Turk, "The PLY polygon file format", 1994), and the body of a text PLY.
 
-    Stops counts that crash Blender or exhaust the memory, and properties and words that Blender reads as 0.
+    Rejects counts that crash Blender or exhaust the memory, and properties and words that Blender reads as 0.
     """
     end = PLY_HEADER_END.search(mesh.data[:MAX_PLY_HEADER_BYTES])
     if end is None:
@@ -84,7 +87,7 @@ def check_ply(mesh: MeshFile) -> None:
         if not PLY_HEADER_LINE.fullmatch(line) or (line.startswith("property list") and element != "face"):
             rule = (
                 "formats are ascii, binary_little_endian and binary_big_endian; "
-                "only faces may have lists, which are counted in integers"
+                "only faces may have lists, whose lengths are integers"
             )
             raise InvalidMeshFile(f"the PLY's header has the line {quoted(line)}, which is not allowed; {rule}")
         if line.startswith("element "):
@@ -95,27 +98,27 @@ def check_ply(mesh: MeshFile) -> None:
         raise InvalidMeshFile(f"the PLY has {quoted(word[0][:80].decode('utf-8', 'replace'))} in place of a number")
 
 
-def _lines(data: bytes, name: str) -> bytes:
-    """Return the lines of a text, each after a ``\\n``. Continued lines are joined."""
+def _lines(data: bytes, format: str) -> bytes:
+    """Return the text with a ``\\n`` before each line, for the patterns above. Continued lines are joined."""
     if not is_text(data):
-        raise InvalidMeshFile(f"the {name} isn't text: it has NUL bytes")
+        raise InvalidMeshFile(f"the {format} is not text: it has NUL bytes")
     text = b"\n" + re.sub(rb"\\\r?\n", b" ", data).replace(b"\r", b"\n")
     if LONG_LINE.search(text):
-        raise InvalidMeshFile(f"a line of the {name} has more than {MAX_LINE_BYTES} bytes, the most that is allowed")
+        raise InvalidMeshFile(f"a line of the {format} is too long; at most {MAX_LINE_BYTES} bytes are allowed")
     return text
 
 
-def _check_vertices(text: bytes, name: str) -> None:
+def _check_vertices(text: bytes, format: str) -> None:
     if match := BAD_VERTEX.search(text):
         line = match[1].decode("utf-8", "replace")
-        raise InvalidMeshFile(f"a line of the {name} is {quoted(line)}; a vertex needs three numbers")
+        raise InvalidMeshFile(f"a line of the {format} is {quoted(line)}; a vertex needs three numbers")
 
 
 def _check_paths(text: bytes, pattern: re.Pattern[bytes]) -> None:
     """Check the paths of ``mtllib`` and of the textures of an MTL. Windows separators count as ``/``."""
     for keyword, value in set(pattern.findall(text)):
         path = value.decode("utf-8", "replace").strip()
-        while pattern is TEXTURE and (option := TEXTURE_OPTION.match(path)):
+        while pattern is TEXTURE_LINE and (option := TEXTURE_OPTION.match(path)):
             path = path[option.end() :]
         path = path.strip().strip('"').replace("\\", "/")
         if problem := path_problem(path):

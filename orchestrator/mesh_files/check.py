@@ -1,4 +1,4 @@
-"""Checks an uploaded 3D file before it is stored: cheap checks in this process, then a real reader in a sandbox."""
+"""Checks an uploaded 3D file before it is stored: cheap checks in this process, then a reader in a sandbox."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class MeshFileInfo:
     main: str = ""  # name of the entry that is the mesh file, if the file is a zip
 
     @property
-    def archive(self) -> bool:
+    def is_archive(self) -> bool:
         """Whether the file is a zip of a 3D model with its files. A USDZ, which is a zip too, is not."""
         return bool(self.main)
 
@@ -77,7 +77,9 @@ def check_mesh(data: bytes, filename: str, field: str, *, blender: str = "") -> 
     except InvalidMeshFile as error:
         raise InvalidInput(field, str(error)) from None
     media_type = ZIP if mesh.main else MEDIA_TYPES[mesh.format]
-    return MeshFileInfo(mesh.format, media_type, *contents, mesh.main)
+    return MeshFileInfo(
+        mesh.format, media_type, contents.triangles, contents.materials, contents.compression, mesh.main
+    )
 
 
 def precheck(data: bytes, filename: str) -> MeshFile:

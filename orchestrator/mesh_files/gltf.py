@@ -1,4 +1,4 @@
-"""Checks the JSON of a glTF 2.0 file: its size, counts and references. The rest is left to ``tools/node/check.mjs``."""
+"""Checks the JSON of a glTF 2.0 file: its size, counts and references. ``tools/node/check.mjs`` checks the rest."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ MAX_OBJECTS = 100_000
 """Maximum number of objects of one kind. A furnished house has some thousands."""
 MAX_ELEMENTS = 100_000_000
 """Maximum number of elements of all accessors together. MAX_VERTICES vertices with indices and three more attributes
-have 75 million. The validator reads about 9 million a second."""
+have 75 million elements. The validator reads about 9 million elements per second."""
 
-GLB_JSON_AT = 20
-"""Size of the header of a GLB and of its first chunk (glTF 2.0, section 4.4)."""
+GLB_JSON_OFFSET = 20
+"""Offset of the JSON in a GLB, after the file header and the chunk header (glTF 2.0, section 4.4)."""
 CHUNK_HEADER_SIZE = 8
 
 Json = dict[str, Any]
@@ -31,17 +31,17 @@ def split_glb(data: bytes) -> tuple[memoryview, memoryview]:
 
     The sizes in the file are not checked; the chunks of a damaged file are shorter than declared.
     """
-    json_end = GLB_JSON_AT + int.from_bytes(data[12:16], "little")
-    binary_at = json_end + CHUNK_HEADER_SIZE
-    binary_end = binary_at + int.from_bytes(data[json_end : json_end + 4], "little")
-    return memoryview(data)[GLB_JSON_AT:json_end], memoryview(data)[binary_at:binary_end]
+    json_end = GLB_JSON_OFFSET + int.from_bytes(data[12:16], "little")
+    binary_start = json_end + CHUNK_HEADER_SIZE
+    binary_end = binary_start + int.from_bytes(data[json_end : json_end + 4], "little")
+    return memoryview(data)[GLB_JSON_OFFSET:json_end], memoryview(data)[binary_start:binary_end]
 
 
 def check_gltf(mesh: MeshFile) -> None:
     """Check a GLB or a .gltf.
 
-    Stops documents that exhaust the memory of this process, accessors without data that exhaust the time of a reader,
-    repeated keys, which parsers read differently, and references to files that are not in the upload. Raises
+    Rejects documents that exhaust the memory of this process, accessors that have huge counts but no data and keep a
+    reader busy, repeated keys, which parsers interpret differently, and references to files outside the upload. Raises
     InvalidMeshFile.
     """
     text = mesh.data
@@ -64,7 +64,7 @@ def check_gltf(mesh: MeshFile) -> None:
         raise InvalidMeshFile(f"the accessors have {elements} elements; at most {MAX_ELEMENTS} are allowed")
     for key in ("buffers", "images"):
         for number, item in enumerate(lists.get(key, [])):
-            _check_uri(item.get("uri"), f"{key[:-1]} {number}", mesh)
+            _check_uri(item.get("uri"), f"{key.removesuffix('s')} {number}", mesh)
 
 
 def _parse_json(text: bytes) -> Json:
@@ -90,7 +90,7 @@ def _unique_keys(pairs: list[tuple[str, Any]]) -> Json:
 
 
 def _objects(key: str, items: list[Any]) -> list[Json]:
-    """The objects in a list of the document. Items that are not objects are left to the validator."""
+    """Return the objects in a list of the document. The validator rejects items that are not objects."""
     if len(items) > MAX_OBJECTS:
         raise InvalidMeshFile(f"the JSON has {len(items)} {printable(key)}; at most {MAX_OBJECTS} are allowed")
     return [item if isinstance(item, dict) else {} for item in items]
@@ -100,8 +100,8 @@ def _check_uri(uri: object, where: str, mesh: MeshFile) -> None:
     if not isinstance(uri, str) or uri[:5].lower() == "data:":
         return
     if mesh.archive is None:
-        raise InvalidMeshFile(f"{where} is in another file, {quoted(uri)}: send a GLB, or a zip that holds both")
+        raise InvalidMeshFile(f"{where} is in another file, {quoted(uri)}; send a GLB, or a zip with both files")
     name = posixpath.normpath(posixpath.join(posixpath.dirname(mesh.main), unquote(uri)))
     if name not in mesh.archive.files():
         rule = "allowed are data: URIs and paths of files in the archive"
-        raise InvalidMeshFile(f"{where} refers to {quoted(uri)}, which isn't in the archive; {rule}")
+        raise InvalidMeshFile(f"{where} refers to {quoted(uri)}, which is not in the archive; {rule}")

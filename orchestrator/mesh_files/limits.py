@@ -5,15 +5,15 @@ from __future__ import annotations
 MAX_BYTES = 200 << 20
 """Maximum size of an uploaded file. Product scans reach this size."""
 MAX_TRIANGLES = 5_000_000
-"""Maximum triangle count. Blender needs about 1 KB of memory for each triangle: 5 GB at the limit."""
+"""Maximum triangle count. Blender reads this many in 1.2 GB; see ``check.READER_LIMITS``."""
 MAX_VERTICES = 3 * MAX_TRIANGLES
 """Maximum vertex count: that of ``MAX_TRIANGLES`` triangles that share no vertex."""
 MAX_COUNTS = {"triangles": MAX_TRIANGLES, "vertices": MAX_VERTICES}
 MAX_UNPACKED_BYTES = 500 << 20
 """Maximum size of all entries of an archive together, once unpacked."""
 MAX_COORDINATE = 1e9
-"""Maximum absolute value of a coordinate. Squares of larger values lose precision in float32; a piece measured in
-micrometres is far below the limit."""
+"""Maximum absolute value of a coordinate. Squares of larger values lose precision in float32. The coordinates of
+a piece in micrometres are far below the limit."""
 MAX_NAME = 200
 """Maximum length of a name in a message, in characters."""
 
@@ -23,7 +23,7 @@ class InvalidMeshFile(Exception):
 
 
 def quoted(value: object) -> str:
-    """Return a value from the file for use in a message: one line of at most 90 characters, no control characters."""
+    """Quote a value from the file for a message, as one line of at most 90 characters without control characters."""
     text = "'" + printable(value[:80]) + "'" if isinstance(value, str) else ascii(value)
     return text if len(text) <= 90 else text[:87] + "..."
 
@@ -34,6 +34,6 @@ def printable(text: str) -> str:
 
 
 def check_count(count: int, kind: str) -> None:
-    """Raise InvalidMeshFile if there are more ``triangles`` or ``vertices`` than a reader has memory for."""
+    """Raise InvalidMeshFile if ``count`` exceeds the limit for its ``kind``: ``triangles`` or ``vertices``."""
     if count > MAX_COUNTS[kind]:
         raise InvalidMeshFile(f"{count} {kind} are too many; at most {MAX_COUNTS[kind]} are allowed: simplify the mesh")

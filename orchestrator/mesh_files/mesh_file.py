@@ -19,9 +19,9 @@ ZIP_SIGNATURES = (b"PK\x03\x04", b"PK\x05\x06")
 GZIP = b"\x1f\x8b"
 ZSTANDARD = b"\x28\xb5\x2f\xfd"
 SEEK_TABLE = b"\xb1\xea\x92\x8f"
-"""End of a "Zstandard Seekable Format" 0.1.0 file, which is how Blender saves since 3.0."""
+"""Last bytes of a file in the "Zstandard Seekable Format" 0.1.0, which Blender uses since 3.0."""
 HEAD_BYTES = 4096
-"""Number of bytes that detection reads, except where it searches for the first vertex of an OBJ."""
+"""Number of bytes from which the format is detected. Only an OBJ is searched further, for its first vertex."""
 MESH_SIGNATURES = {
     b"glTF": MeshFormat.GLB,
     b"Kaydara FBX Binary": MeshFormat.FBX,
@@ -54,9 +54,9 @@ STL_FACET_SIZE = 50
 class MeshFile:
     """An uploaded 3D file."""
 
-    data: bytes  # of the mesh file; in a zip, of the entry ``main``
+    data: bytes  # content of the mesh file; in a zip, of the entry ``main``
     format: MeshFormat
-    archive: Archive | None = None  # the zip, or the package of a USDZ
+    archive: Archive | None = None  # the zip that was uploaded; a USDZ is a zip too
     main: str = ""  # name of the entry that is the mesh file, if the upload is a zip; empty for a USDZ
 
     def write(self, folder: Path) -> Path:
@@ -77,12 +77,12 @@ def open_mesh_file(data: bytes, filename: str) -> MeshFile:
         filename: as the caller named it. Only the extension is used, and only if the content is ambiguous.
 
     Raises:
-        InvalidMeshFile: it is empty or too large, is not a 3D file, or is a zip that is not allowed.
+        InvalidMeshFile: the file is empty or too large, is not a 3D file, or is a zip that ``Archive`` rejects.
     """
     if not data:
         raise InvalidMeshFile(f"the file is empty; {ALLOWED}")
     if len(data) > MAX_BYTES:
-        raise InvalidMeshFile(f"{len(data)} bytes are too many; a 3D model has at most {MAX_BYTES}")
+        raise InvalidMeshFile(f"{len(data)} bytes are too many; at most {MAX_BYTES} are allowed")
     suffix = extension(filename[-MAX_NAME:])
     if not data.startswith(ZIP_SIGNATURES):
         return MeshFile(data, detect_format(data, suffix))
@@ -104,8 +104,8 @@ def _find_mesh(archive: Archive) -> str:
     meshes = archive.files_with(*ZIPPED_FORMATS)
     if len(meshes) != 1:
         names = ", ".join(quoted(name) for name in meshes[:4]) or "none"
-        rule = f"the archive must hold one model, of {', '.join(ZIPPED_FORMATS)}"
-        raise InvalidMeshFile(f"{rule}; it holds {len(meshes)} ({names})")
+        rule = f"the archive must hold one model ({', '.join(ZIPPED_FORMATS)})"
+        raise InvalidMeshFile(f"{rule}; it holds {len(meshes)}: {names}")
     return meshes[0]
 
 
@@ -116,7 +116,7 @@ def detect_format(data: bytes, extension: str) -> MeshFormat:
         extension: in lower case without the dot, as the caller named the file.
 
     Raises:
-        InvalidMeshFile: it is of another kind, which the message names if it is known.
+        InvalidMeshFile: the file has another format. The message names that format if it is known.
     """
     head = data[:HEAD_BYTES]
     for signature, format in MESH_SIGNATURES.items():
@@ -139,25 +139,25 @@ def detect_format(data: bytes, extension: str) -> MeshFormat:
 
 
 def is_text(data: bytes) -> bool:
-    """Whether there is no NUL byte in the first HEAD_BYTES."""
+    """Return whether the first HEAD_BYTES contain no NUL byte."""
     return b"\0" not in data[:HEAD_BYTES]
 
 
 def binary_stl_size(data: bytes) -> int:
-    """The size of a binary STL that has the facet count in ``data``."""
+    """Return the size that a binary STL must have for the facet count in its header."""
     return STL_HEADER_SIZE + STL_FACET_SIZE * int.from_bytes(data[80:84], "little")
 
 
 def _is_blend(data: bytes, extension: str) -> bool:
-    """Whether the file is a Blender file: plain, compressed by gzip (before 3.0) or by Zstandard (since 3.0).
+    """Return whether this is a Blender file: plain, compressed by gzip (before 3.0) or by Zstandard (since 3.0).
 
-    Stops files that can contain Python scripts.
+    Blender files can contain Python scripts, so they are rejected.
     """
     if data.startswith(ZSTANDARD):
         return extension == "blend" or data.endswith(SEEK_TABLE)
     if data.startswith(GZIP):
         try:
-            data = zlib.decompressobj(31).decompress(data[:HEAD_BYTES], 16)
+            data = zlib.decompressobj(wbits=31).decompress(data[:HEAD_BYTES], 16)  # 31: with a gzip header
         except zlib.error:
             return extension == "blend"
     return data.startswith(b"BLENDER")

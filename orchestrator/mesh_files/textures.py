@@ -1,4 +1,4 @@
-"""Checks the sizes of textures in an archive from their headers, without decoding a pixel."""
+"""Checks the sizes of textures in an archive. Reads only the headers of the images."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from orchestrator.mesh_files.archive import Archive
 from orchestrator.mesh_files.limits import InvalidMeshFile, quoted
 
 MAX_SIDE = 8192
-"""Maximum side of a texture in pixels: what every GPU since 2010 supports."""
+"""Maximum side of a texture in pixels. Every GPU since 2010 supports this size."""
 MAX_TEXTURE_PIXELS = 512_000_000
 """Maximum number of pixels of all textures together: 30 of 4096 × 4096, 2 GB once decoded."""
 TEXTURE_EXTENSIONS = ("png", "jpg", "jpeg", "webp", "bmp", "tga")
@@ -21,11 +21,11 @@ PILLOW_FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "TGA", "AVIF")
 EXR_SIGNATURE = b"v/1\x01"
 EXR_DATA_WINDOW = b"dataWindow\0box2i\0\x10\0\0\0"
 """Precedes the corners xMin, yMin, xMax and yMax as int32 (OpenEXR file layout)."""
-EXR_HEADER_BYTES = 1 << 16
+EXR_HEADER_BYTES = 1 << 16  # number of bytes in which the data window is searched
 
 
 def check_textures(archive: Archive, names: list[str]) -> None:
-    """Stop images of a few kilobytes that take gigabytes once decoded. Raises InvalidMeshFile."""
+    """Reject small files that decode to gigabytes of pixels. Raises InvalidMeshFile."""
     pixels = 0
     for name in names:
         width, height = _size(archive.read(name), name)

@@ -168,7 +168,7 @@ def test_a_name_in_a_uri_may_be_percent_encoded() -> None:
     document = json.dumps(gltf() | {"buffers": [{"byteLength": 44, "uri": "parts/a%20%C3%A4.bin"}]}).encode()
     data = zipped(("a/model.gltf", document), ("a/parts/a ä.bin", binary()))
     info = check_mesh(data, "a.zip", "data")
-    assert (info.main, info.archive, info.triangles) == ("a/model.gltf", True, 1)
+    assert (info.main, info.is_archive, info.triangles) == ("a/model.gltf", True, 1)
 
 
 def test_obj_counts_polygons_and_indices_from_the_end() -> None:
@@ -195,7 +195,7 @@ def test_fbx_and_usdz_are_accepted() -> None:
     layer = USDA.replace(b"def", b"# @textures/a.png@\ndef")
     package = usdz(("a.usda", layer), ("textures/a.png", encoded_image()))
     info = check_mesh(package, "a.zip", "data")
-    assert (info.format, info.media_type, info.archive) == (MeshFormat.USDZ, "model/vnd.usdz+zip", False)
+    assert (info.format, info.media_type, info.is_archive) == (MeshFormat.USDZ, "model/vnd.usdz+zip", False)
 
 
 def test_a_binary_usd_layer_must_not_refer_outside_its_package(tmp_path: Path) -> None:

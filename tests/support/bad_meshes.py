@@ -52,7 +52,7 @@ OUTSIDE_URIS = (
     "%255c%255chost", "a.bin\0.png", "a%00.bin", "a%2500.bin", "a%0d%0a.bin", "", "a" * 2000, "%" + "25" * 20 + "2e",
     "javascript:alert(1)", "ftp://example.com/a", "jar:file:///a.zip!/b", "missing.bin",
 )  # fmt: skip
-URIS = dict.fromkeys(OUTSIDE_URIS, "isn't in the archive") | {
+URIS = dict.fromkeys(OUTSIDE_URIS, "is not in the archive") | {
     "data:text/html;base64,AAAA": "text/html", "data:application/octet-stream,AAAA": "(4) is less than",
     "data:application/octet-stream;base64,AA*A": "Invalid base64",
     "data:application/octet-stream;base64": "Invalid URI",
@@ -107,7 +107,7 @@ def _archives() -> dict[str, tuple[bytes, tuple[str, ...]]]:
             ("two entries", "'same1.txt'"),
         ),
         "two entries on the same bytes": (zip_with_shared_bytes(), ("overlaps",)),
-        "a file that is a folder": (gltf_zip(("data.bin/more.txt", b"x")), ("in another one that is a file",)),
+        "a file that is a folder": (gltf_zip(("data.bin/more.txt", b"x")), ("in another entry that is a file",)),
         "encrypted zip": (marked_encrypted(whole), ("encrypted",)),
         "zip of two gltf": (gltf_zip(("other.gltf", gltf_with_uri())), ("one model", "'other.gltf'")),
         "zip of a gltf and an obj": (gltf_zip(("other.obj", b"v 0 0 0")), ("one model",)),
@@ -197,7 +197,7 @@ def _meshes() -> dict[str, tuple[bytes, str, tuple[str, ...]]]:
         "obj of one line": (OBJ + long, "a.obj", ("a line of the OBJ", "65536")),
         "obj of one joined line": (OBJ + b"f 1 2 \\\n" * 50_000, "a.obj", ("a line of the OBJ", "65536")),
         "obj in one point": (OBJ.replace(b"1", b"0").replace(b"f 0", b"f 1"), "a.obj", ("no triangle has an area",)),
-        "obj of noise": (bytes(range(256)) * 40, "a.obj", ("isn't text",)),
+        "obj of noise": (bytes(range(256)) * 40, "a.obj", ("is not text",)),
         "obj whose face has no corners": (OBJ.replace(b"f 1 2 3", b"f  "), "a.obj", ("scene is empty",)),
         "obj with a library that climbs": (b"mtllib ../a.mtl\n" + OBJ, "a.obj", ("mtllib", "..")),
         "obj with an absolute library": (b"mtllib /etc/passwd\n" + OBJ, "a.obj", ("mtllib", "absolute")),
@@ -232,7 +232,7 @@ def _meshes() -> dict[str, tuple[bytes, str, tuple[str, ...]]]:
         "obj whose materials are noise": (
             zipped(("a.obj", b"mtllib a.mtl\n" + OBJ), ("a.mtl", bytes(256))),
             "a.zip",
-            ("MTL isn't text",),
+            ("MTL is not text",),
         ),
         "stl with a facet too few": (stl(2), "a.stl", ("2 triangles", "184", "134")),
         "stl with a facet too many": (stl() + stl()[84:], "a.stl", ("1 triangles", "134", "184")),
