@@ -8,7 +8,8 @@ and shading only where a photo determines them. The metrics are means over image
 of materials: it counts the pixels of all images and averages over the classes that occur.
 
 With --against, a second version is evaluated too, and `evaluation.json` with the metrics of both is written next to
-each model of --version. `heartwood models deploy` requires it for a candidate whose outputs differ.
+each model of --version. `heartwood models deploy` requires it for a candidate whose outputs differ from those of the
+serving version, unless --accept-difference is given.
 """
 
 from __future__ import annotations

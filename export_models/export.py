@@ -108,7 +108,7 @@ def load_network(model: str, version: int, weights: Path | None = None) -> nn.Mo
 
 
 def export_onnx(network: nn.Module, inputs: Sequence[str], outputs: Sequence[str], file: Path) -> None:
-    """Write a network of images as a simplified ONNX file with dynamic batch, height and width.
+    """Write a network that takes images as a simplified ONNX file with dynamic batch, height and width.
 
     Raises:
         RuntimeError: simplification changed the outputs.

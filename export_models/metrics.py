@@ -26,6 +26,10 @@ def lmse(prediction: FloatMap, truth: FloatMap, mask: Mask, window: int = 20) ->
     """Return the local mean squared error (Grosse et al. 2009): the square of ``si_rmse`` with a scale per window.
 
     Windows overlap by half. Errors and energies are summed over the windows before the division.
+
+    Args:
+        prediction, truth: [H, W] or [H, W, C], linear. All channels share one scale.
+        window: side of a window in pixels.
     """
     error = energy = 0.0
     height, width = mask.shape

@@ -39,6 +39,7 @@ OPTIMAL_BATCH = 4
 MAX_BATCH = 8
 """Largest batch. The ``max_batch_size`` of a model may lower all three."""
 WORKSPACE_GIB = 4.0
+"""Default GPU memory that a kernel may use. Not tuned."""
 PRECISIONS = ("fp16", "fp32")
 BOUNDED_AXES = {(0, rank) for rank in range(1, 6)} | {(2, 4), (3, 4)}
 """Index and rank of the dynamic axes with known bounds: the batch, and height and width of images."""
@@ -180,7 +181,7 @@ def build_plan(source: EngineSource, trt: Any, timing_cache: Path, workspace_gib
 
 
 def _set_timing_cache(config: Any, file: Path) -> None:
-    """Use the timing cache in ``file``, or an empty one if that is of another GPU or version of TensorRT."""
+    """Use the timing cache in ``file``. Use an empty one if there is none for this GPU and version of TensorRT."""
     cache = config.create_timing_cache(file.read_bytes() if file.exists() else b"")
     if not config.set_timing_cache(cache, False):
         config.set_timing_cache(config.create_timing_cache(b""), False)

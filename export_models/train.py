@@ -58,8 +58,8 @@ def validate(
     for start in range(0, len(samples) - VALIDATION_BATCH + 1, VALIDATION_BATCH):
         examples = [make_example(sample, side, rng) for sample in samples[start : start + VALIDATION_BATCH]]
         batch = to_device(collate(examples), device)
-        each = losses(network(batch["image"], outputs), batch)
-        batch_losses.append({name: float(loss) for name, loss in each.items()})
+        output_losses = losses(network(batch["image"], outputs), batch)
+        batch_losses.append({name: float(loss) for name, loss in output_losses.items()})
     return mean_losses(batch_losses)
 
 

@@ -76,7 +76,10 @@ def content_frame(image: Tensor) -> Tensor:
 
 
 def _changing_range(change: Tensor) -> tuple[Tensor, Tensor]:
-    """Return [B] start and [B] stop of the range with visible changes; ``change`` [B, n - 1] is between neighbours."""
+    """Return [B] start and [B] stop of the range with visible changes, with a margin; all of it if there are none.
+
+    ``change`` [B, n - 1] is the difference between neighbouring rows or columns.
+    """
     visible = (change > VISIBLE_STEP).to(change.dtype)
     position = torch.cumsum(torch.ones_like(change[:1]), dim=1)  # index of the second of the two neighbours
     length = position.amax() + 1.0

@@ -136,7 +136,10 @@ def _ambient_occlusion(log_shading: Tensor) -> Tensor:
 
 
 def _depth(piece: Tensor) -> Tensor:
-    """Return [B, 1, GRID, GRID]: a floor that comes closer towards the lower border, a wall, and the piece between."""
+    """Return [B, 1, GRID, GRID]: a floor that comes closer towards the lower border, a wall, and the piece between.
+
+    The wall is the upper 35 % of the image, at depth 2. The floor comes closer to depth 1 at the lower border.
+    """
     row = pixel_positions(piece)[:, :1]
     ground = 1.0 / (0.5 + 0.5 * ((row - 0.35) / 0.65).clamp_min(0.0))
     weight = (piece + 1e-4) * row**4  # the piece stands where its lowest parts are

@@ -79,8 +79,9 @@ def cut_at_plane(mesh: ObjMesh, axis: int, share: float) -> ObjMesh:
     plane = low + share * (high - low)
     side = position - plane >= 0
     crossing = np.flatnonzero(side.any(1) & ~side.all(1))
-    single = np.argmax(side[crossing] == (side[crossing].sum(1) == 1)[:, None], 1)
-    order = (single[:, None] + np.arange(3)) % 3  # the corner that is alone on its side comes first
+    one_above = side[crossing].sum(1) == 1  # otherwise one corner is below the plane
+    single = np.argmax(side[crossing] == one_above[:, None], 1)  # index of the corner that is alone on its side
+    order = (single[:, None] + np.arange(3)) % 3
     first, second, third = np.take_along_axis(position[crossing], order, 1).T
     weights = np.stack([(plane - first) / (second - first), (plane - first) / (third - first)], 1)[:, :, None]
     kept = np.delete(np.arange(len(mesh.triangles)), crossing)

@@ -1,4 +1,4 @@
-"""Simulates a camera: turns the light on the sensor into a photo."""
+"""Simulates a camera: turns the light on the sensor into a photo. The distributions are not tuned."""
 
 from __future__ import annotations
 

@@ -104,7 +104,7 @@ def read_sample(file: Path) -> Sample:
 
 
 def read_passes(exr: Path) -> dict[str, Floats]:
-    """Return each pass of a multilayer EXR as [H, W, C] float32."""
+    """Return each pass of a multilayer EXR as [H, W, C] float32, with its channels in the order RGBA or XYZ."""
     import OpenEXR  # from the extra `bench`, which is not needed to read samples
 
     grouped: dict[str, dict[str, Floats]] = {}

@@ -1,4 +1,4 @@
-"""Batches of training examples, and their way from worker processes to the device."""
+"""Makes batches of training examples in worker processes and moves them to the device."""
 
 from __future__ import annotations
 
@@ -59,7 +59,12 @@ def mirror(batch: Batch) -> Batch:
 class BatchStream(IterableDataset[Batch]):
     """Batches ``first`` to ``last`` (exclusive) of a reproducible sequence.
 
-    The same number always gives the same batch, so that training can resume.
+    The same number always gives the same batch, so that training can resume. In a ``DataLoader``, the workers share the
+    batches.
+
+    Args:
+        side: height and width of the examples, in pixels.
+        count: number of examples in a batch.
     """
 
     def __init__(self, samples: Sequence[Sample], side: int, count: int, seed: int, first: int, last: int) -> None:

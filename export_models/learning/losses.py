@@ -209,4 +209,4 @@ LOSSES: dict[str, Callable[[Tensor, Batch], Tensor]] = {
     "ambient_occlusion": ambient_occlusion_loss,
     "depth": depth_loss,
 }
-"""The loss of each head, and of ``light``, by name."""
+"""The loss of each output, by name. The head ``likeness`` has no loss of its own; the loss of ``light`` trains it."""

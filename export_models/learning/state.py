@@ -90,11 +90,11 @@ class TrainingState:
         image = batch["image"]
         with torch.autocast(image.device.type, torch.bfloat16, enabled=config.precision == "bfloat16"):
             predictions = self.network(image.contiguous(memory_format=torch.channels_last), tuple(config.weights))
-        # ``contiguous`` leaves the channels-last layout, in which the gradient of a padded mean is wrong on CUDA
-        # (pytorch#188344).
-        each = losses({name: values.float().contiguous() for name, values in predictions.items()}, batch)
-        total = sum((config.weights[name] * loss for name, loss in each.items()), image.new_zeros(()))
-        values = dict(zip(each, torch.stack(list(each.values())).tolist(), strict=True))
+        # In the channels-last layout, the gradient of a padded mean is wrong on CUDA (pytorch#188344). ``contiguous``
+        # converts to the default layout.
+        output_losses = losses({name: values.float().contiguous() for name, values in predictions.items()}, batch)
+        total = sum((config.weights[name] * loss for name, loss in output_losses.items()), image.new_zeros(()))
+        values = dict(zip(output_losses, torch.stack(list(output_losses.values())).tolist(), strict=True))
         if not math.isfinite(sum(values.values())):
             raise FloatingPointError(f"Training diverged at step {self.step}. Losses: {values}")
         self.optimizer.zero_grad(set_to_none=True)

@@ -17,8 +17,8 @@ PROFILES: dict[str, list[tuple[float, float]]] = {
     "bowl": [(0.0, 0.0), (0.6, 0.0), (1.2, 0.35), (1.6, 0.9), (1.53, 0.9), (1.1, 0.4), (0.0, 0.15)],
     "plate": [(0.0, 0.0), (0.9, 0.0), (1.5, 0.15), (1.9, 0.3), (1.86, 0.34), (1.4, 0.22), (0.95, 0.1), (0.0, 0.1)],
 }  # fmt: skip
-"""(radius, height) of the wall of vessels from the middle of the foot over the rim to the inside, relative to their
-size."""
+"""Profile of each vessel as (radius, height), in multiples of its size: from the foot up the outside, over the rim and
+down the inside."""
 
 
 def swept_strip(

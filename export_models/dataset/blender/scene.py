@@ -101,7 +101,7 @@ def add_piece(scene: dict[str, Any]) -> np.ndarray:
 def find_covered_faces(points: np.ndarray, triangles: np.ndarray) -> np.ndarray:
     """Find triangles that lie completely on other triangles, because such triangles would render black.
 
-    One of several triangles that cover each other is not marked.
+    Of several triangles that cover each other, the last one is not marked.
 
     Args:
         points: [V, 3].

@@ -15,7 +15,8 @@ Naming in this package:
 - Dictionaries of options map each option to its relative weight, see ``piece.pick``. Weights and dimension ranges
   aim at furniture that a shop could sell; they are not tuned.
 
-The random draws and their order define which piece a seed makes. Changing them changes every data set.
+The random draws and their order define which piece a seed makes. Changing them changes every data set. Some
+dictionaries have a draw in each value. All of these draws are made, although only one value is used.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Bedsteads: frames with posts, platforms, divans, four-posters and metal tubes. The foot of a bed faces -Y.
 
-``x`` and ``y`` are half the width and half the length of the mattress; ``deck`` is the height it lies at.
+``x`` and ``y`` are half the width and half the length of the mattress; ``deck`` is the height at which it lies.
 """
 
 from __future__ import annotations

@@ -19,6 +19,7 @@ class Handles:
         self.role = "soft" if self.style == "leather" else "fitting"
         scale = builder.uniform(0.85, 1.25)
         length = builder.uniform(0.09, 0.2)
+        # All styles are built, because the draws for each of them are part of the order of draws.
         self._solids: list[Solid] = {
             "knob": _knob(builder, scale),
             "cup": _cup(scale),

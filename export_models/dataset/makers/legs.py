@@ -138,14 +138,14 @@ def leaning_bar(
 
 
 def _at_any_corner(solids: list[Solid], _sx: int, _sy: int) -> list[LegPart]:
-    """A wooden leg that looks the same at all corners."""
+    """Return a wooden leg that looks the same at all corners."""
     return [LegPart("leg", "wood", solid) for solid in solids]
 
 
 def _tapered_leg(
     top: float, foot: float, shoulder: float, height: float, inward_only: bool, sx: int, sy: int
 ) -> list[LegPart]:
-    """A leg that tapers below the height ``shoulder``, from thickness ``top`` to thickness ``foot``.
+    """Return a leg that tapers below the height ``shoulder``, from thickness ``top`` to thickness ``foot``.
 
     ``inward_only`` keeps the outer faces vertical.
     """
@@ -166,7 +166,7 @@ def _draw_splayed_leg(builder: PieceBuilder, style: str, h: float, t: float) -> 
 def _splayed_leg(
     h: float, t: float, splay: float, foot: float, section: str, has_ferrule: bool, sx: int, sy: int
 ) -> list[LegPart]:
-    """A leg whose foot stands ``splay`` metres further out than its top, optionally with a metal ferrule."""
+    """Return a leg whose foot stands ``splay`` metres further out than its top, optionally with a metal ferrule."""
     cut = min(0.05, 0.3 * h) if has_ferrule else 0.0
     size = foot + (t - foot) * cut / h
     bottom, top = _on_splayed_axis(cut, h, splay, sx, sy), _on_splayed_axis(h, h, splay, sx, sy)
@@ -199,7 +199,7 @@ def _draw_curved_leg(builder: PieceBuilder, style: str, h: float, t: float) -> L
 
 
 def _curved_leg(h: float, curve: Floats, section: str, curves_in_y_only: bool, sx: int, sy: int) -> list[LegPart]:
-    """A leg along ``curve`` [N, 3]: height, distance outwards, thickness."""
+    """Return a leg along ``curve`` [N, 3]: height, distance outwards, thickness."""
     path = np.stack([(0.0 if curves_in_y_only else sx) * curve[:, 1], sy * curve[:, 1], curve[:, 0]], -1)
     leg = sweep(path, np.repeat(curve[:, 2:], 2, 1), section=section, sides=16)
     return [LegPart("leg", "wood", leg.clamped(0.0, h))]
@@ -217,7 +217,7 @@ def _draw_metal_leg(builder: PieceBuilder, style: str, h: float) -> LegFactory:
 
 
 def _hairpin_leg(h: float, rod: float, spread: float, has_third_rod: bool, sx: int, sy: int) -> list[LegPart]:
-    """Two or three steel rods of thickness ``rod`` that meet at the floor, under a mounting plate."""
+    """Return two or three steel rods of thickness ``rod`` that meet at the floor, under a mounting plate."""
     foot = np.array([0.03 * sx, 0.03 * sy, rod / 2])
     tops = [np.array([-sx * spread, sy * 0.01, h]), np.array([sx * 0.01, -sy * spread, h])]
     path = fillet([tops[0], foot, tops[1]], 0.02, steps=6)
@@ -232,19 +232,19 @@ def _hairpin_leg(h: float, rod: float, spread: float, has_third_rod: bool, sx: i
 
 
 def _flat_steel_leg(leg: Solid, sx: int, sy: int) -> list[LegPart]:
-    """A steel strip turned across the corner."""
+    """Return a steel strip turned across the corner."""
     return [LegPart("leg", "metal", leg.rotated("z", 45.0 * sx * sy))]
 
 
 def _tube_leg(h: float, radius: float, _sx: int, _sy: int) -> list[LegPart]:
-    """A steel tube on a rubber glide."""
+    """Return a steel tube on a rubber glide."""
     glide = lathe([(0, radius * 0.7), (0.004, radius * 1.1), (0.014, radius * 1.1), (0.015, radius)], 18)
     tube = bar((0, 0, 0.013), (0, 0, h), 2 * radius, "round")
     return [LegPart("leg", "metal", tube), LegPart("hardware", "rubber", glide)]
 
 
 def _bracket_foot(h: float, t: float, sx: int, sy: int) -> list[LegPart]:
-    """Two boards with curved inner ends that meet at the corner."""
+    """Return two boards with curved inner ends that meet at the corner."""
     reach, thickness = max(0.13, 1.3 * h), 0.02
     curve = spline([(0.4 * reach, 0.0), (0.55 * reach, 0.5 * h), (0.8 * reach, 0.72 * h), (reach, 0.8 * h)], 8)
     outline = np.concatenate([[(0.0, 0.0)], curve, [(reach, h), (0.0, h)]])

@@ -242,7 +242,7 @@ def build_wooden_lounge(builder: PieceBuilder, seats: int) -> None:
         builder.add("frame", "wood", slat)
     _add_slatted_back(builder, plan, x, rear, deck)
     plan = replace(plan, depth=depth, back_thickness=depth / 2 - (rear - 0.05) - 0.04)
-    _add_cushions(builder, plan, plan.back_front, True)
+    _add_cushions(builder, plan, plan.back_front, loose_back=True)
     pillows = int(builder.rng.integers(0, 2)) if seats > 1 else 0
     add_throw_pillows(builder, plan, plan.back_front - 0.2, pillows)
 

@@ -57,7 +57,7 @@ def fillet(points: ArrayLike, radius: float, steps: int = 5, closed: bool = Fals
 
 
 def inset(outline: Floats, distance: float) -> Floats:
-    """Move the sides of a counter-clockwise outline [N, 2] inwards by ``distance``."""
+    """Move the sides of a counter-clockwise outline [N, 2] inwards by ``distance``; less at sharp corners."""
     before = normalized(outline - np.roll(outline, 1, 0))
     after = normalized(np.roll(outline, -1, 0) - outline)
     normal = np.stack([-(before + after)[:, 1], (before + after)[:, 0]], -1)

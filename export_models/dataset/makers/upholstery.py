@@ -144,7 +144,8 @@ def _spacing(positions: Floats) -> float:
     """Return the smallest distance between two positions [N, 2]; 0.15 m for a single position."""
     if len(positions) < 2:
         return 0.15
-    return float(np.sort(np.linalg.norm(positions[:, None] - positions[None], axis=-1), axis=1)[:, 1].min())
+    distances = np.linalg.norm(positions[:, None] - positions[None], axis=-1)
+    return float(np.sort(distances, axis=1)[:, 1].min())  # column 0 is the distance of each position from itself
 
 
 @lru_cache(maxsize=256)
