@@ -27,8 +27,9 @@ class AssetServicer(Servicer, asset_pb2_grpc.AssetServiceServicer):
         async for chunk in fields.chunks_of(messages, header.size_bytes):
             data += chunk
             await to_thread(self.assets.check_upload, tenant, "", kind, len(data))
-        upload = (header.upload_id, header.filename, kind, bytes(data), header.sha256)
-        asset = await to_thread(self.assets.upload, tenant, *upload)
+        asset = await to_thread(
+            self.assets.upload, tenant, header.upload_id, header.filename, kind, bytes(data), header.sha256
+        )
         return asset_pb2.UploadAssetResponse(asset=write_asset(asset), upload_id=asset.group_id)
 
     @stream
@@ -51,7 +52,8 @@ class AssetServicer(Servicer, asset_pb2_grpc.AssetServiceServicer):
     def ListAssets(self, request: asset_pb2.ListAssetsRequest, tenant: str) -> asset_pb2.ListAssetsResponse:
         size = fields.page_size(request.page_size)
         kind = fields.asset_kind("kind", request.kind, "")
-        (after,) = fields.read_page_token(request.page_token, tuple[str]) or ("",)
+        last_key = fields.read_page_token(request.page_token, tuple[str])
+        after = last_key[0] if last_key else ""
         assets = self.assets.page(tenant, request.group_id, kind, after, size + 1)
         token = fields.write_page_token(assets[size - 1].id) if len(assets) > size else ""
         return asset_pb2.ListAssetsResponse(assets=map(write_asset, assets[:size]), next_page_token=token)

@@ -15,21 +15,21 @@ TENANT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 
 
 class Tokens:
-    """The tokens of a file, which is read again when it changes."""
+    """The tokens in a file. The file is read again after it has changed."""
 
     def __init__(self, file: Path) -> None:
         self._file = file
-        self._stamp: tuple[int, int] | None = None
-        self._tenants: dict[str, str] = {}
+        self._stamp: tuple[int, int] | None = None  # modification time in ns and size of the file that was read
+        self._tenants: dict[str, str] = {}  # SHA-256 of the token → tenant
 
     def tenant(self, authorization: str) -> str:
-        """The tenant of an ``authorization: Bearer TOKEN`` header. Raises Unauthenticated if it names none."""
+        """The tenant of an ``authorization`` value "Bearer TOKEN". Raises Unauthenticated unless the token is known."""
         scheme, _, token = authorization.partition(" ")
         if scheme.lower() != "bearer" or not token:
             missing = "the metadata 'authorization: Bearer TOKEN' is missing"
             raise Unauthenticated(f"{missing}; `heartwood token TENANT` creates a token")
         self._read()
-        # The time of a dict lookup by hash reveals nothing about the token.
+        # The lookup compares hashes, so its duration does not reveal anything about valid tokens.
         tenant = self._tenants.get(hashlib.sha256(token.strip().encode()).hexdigest())
         if tenant is None:
             raise Unauthenticated("the bearer token is unknown; `heartwood token TENANT` creates one")

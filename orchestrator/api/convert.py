@@ -5,11 +5,12 @@ A dataclass field and a proto field correspond if they have the same name. Furth
 - A proto field that is not set takes the default of the dataclass, or zero if there is none. A field without presence
   is not set if it is zero.
 - The enum value ``PREFIX_NAME`` corresponds to the member ``NAME``; ``PREFIX_UNSPECIFIED`` is not set.
-- A ``Timestamp`` that is written corresponds to a ``datetime``.
-- A field of type ``Asset`` corresponds to an asset id; the assets of the job are written into the proto.
-- A message without any content is not set.
+- A repeated proto field becomes a tuple without duplicates.
+- A ``datetime`` becomes a ``Timestamp``. A ``Timestamp`` is not converted back.
+- An asset id becomes a field of type ``Asset``, if the job has the asset. An ``Asset`` is not converted back.
+- A message field whose message would be empty is not set.
 
-Fields that follow other rules are passed as keyword arguments. For a stage, its codec converts them.
+Callers convert fields that follow other rules and pass them as keyword arguments. A codec does so for its stage.
 """
 
 from __future__ import annotations
@@ -38,17 +39,20 @@ Value = TypeVar("Value")
 
 
 def from_proto(message: Message, kind: type[Value], path: str, /, **converted: Any) -> Value:
-    """The dataclass of the proto at ``path``. Raises InvalidInput for an unknown enum number or an invalid value."""
+    """Convert a proto, whose path in the request is ``path``, to the dataclass ``kind``.
+
+    Raises InvalidInput for an unknown enum number, or a value that the dataclass rejects.
+    """
     types = _types(cast(Any, kind))
     for field, content in message.ListFields():
         if field.name in types and field.name not in converted:
             converted[field.name] = _read(field, content, types[field.name], f"{path}.{field.name}".lstrip("."))
-    zeros = {name: getattr(message, name) for name in _required(cast(Any, kind)) if name not in converted}
-    return kind(**converted, **zeros)
+    unset = {name: getattr(message, name) for name in _required(cast(Any, kind)) if name not in converted}
+    return kind(**converted, **unset)
 
 
 def to_proto(value: Any, kind: type[Proto], job: Job | None = None, /, **converted: Any) -> Proto:
-    """The proto of a dataclass. The value names files of ``job`` by id; a deleted file is not set."""
+    """Convert a dataclass to the proto ``kind``. Asset ids refer to the assets of ``job``; a deleted one is not set."""
     for field in kind.DESCRIPTOR.fields:
         content = getattr(value, field.name, None)
         if field.name not in converted and content is not None:
@@ -62,12 +66,12 @@ def write_asset(asset: Asset) -> asset_pb2.Asset:
 
 
 def read_enum(number: int, proto: EnumDescriptor, kind: type[Enum], path: str) -> Any:
-    """The member of an enum number. Raises InvalidInput if the number is unspecified or unknown."""
+    """The member of ``kind`` for an enum number. Raises InvalidInput if the number is unspecified or unknown."""
     return kind[enum_name(number, proto, path, kind.__members__)]
 
 
 def enum_name(number: int, proto: EnumDescriptor, path: str, members: Container[str] | None = None) -> str:
-    """The name of an enum number, which must be one of ``members`` if they are given."""
+    """The name of an enum number. Raises InvalidInput if it is unknown, or not in ``members`` if they are given."""
     names = {value.number: value.name.removeprefix(_prefix(proto)) for value in proto.values if value.number}
     allowed = {number: name for number, name in names.items() if members is None or name in members}
     if number not in allowed:
@@ -77,14 +81,14 @@ def enum_name(number: int, proto: EnumDescriptor, path: str, members: Container[
 
 
 def write_enum(name: str, proto: EnumDescriptor) -> Any:
-    """The number of an enum name; unspecified if the proto does not have it."""
+    """The number of the enum value ``name``; 0 (unspecified) if the proto has no such value."""
     value = proto.values_by_name.get(_prefix(proto) + name)
     return value.number if value else 0
 
 
 @dataclass(frozen=True)
 class Codec:
-    """Converts the options and the result of one stage. The functions convert the fields that follow other rules."""
+    """Converts the options and the result of one stage. The functions convert fields that follow no rule above."""
 
     name: str  # of the stage
     options: type[Message]
@@ -95,7 +99,7 @@ class Codec:
     result_to_proto: Callable[[Any, Job], Fields] = lambda _, __: {}
 
     def read_options(self, message: Message) -> Any:
-        """The options of a proto. Raises InvalidInput with the field's path from the stage on."""
+        """Convert a proto to options. Raises InvalidInput, whose field path starts with the name of the stage."""
         return from_proto(message, STAGES[self.name].options, self.name, **self.options_from_proto(message))
 
     def write_options(self, options: Any) -> Any:

@@ -16,8 +16,8 @@ from orchestrator.errors import InvalidInput
 from orchestrator.jobs.documents import type_adapter
 from orchestrator.protocol.heartwood.v1 import asset_pb2
 
-DEFAULT_PAGE = 100
-MAX_PAGE = 1000
+DEFAULT_PAGE_SIZE = 100
+MAX_PAGE_SIZE = 1000
 DEFAULT_LIFETIME = timedelta(hours=1)
 MIN_LIFETIME = timedelta(seconds=1)
 MAX_LIFETIME = timedelta(days=7)
@@ -26,7 +26,7 @@ Key = TypeVar("Key")
 
 
 def required(field: str, text: str) -> str:
-    """The text, which must not be empty."""
+    """Return the text. Raises InvalidInput if it is empty."""
     if not text:
         raise InvalidInput(field, "it is empty; a value is required")
     return text
@@ -38,11 +38,11 @@ def asset_kind(field: str, number: int, default: str) -> str:
 
 
 def page_size(number: int) -> int:
-    """The number of rows on a page."""
-    if not 0 <= number <= MAX_PAGE:
-        allowed = f"it must be from 1 to {MAX_PAGE}, or 0 for {DEFAULT_PAGE}"
+    """The maximum number of rows on a page."""
+    if not 0 <= number <= MAX_PAGE_SIZE:
+        allowed = f"it must be from 1 to {MAX_PAGE_SIZE}, or 0 for {DEFAULT_PAGE_SIZE}"
         raise InvalidInput("page_size", f"{number} is not allowed; {allowed}")
-    return number or DEFAULT_PAGE
+    return number or DEFAULT_PAGE_SIZE
 
 
 def write_page_token(*key: str | datetime) -> str:
@@ -64,7 +64,8 @@ def lifetime(duration: Duration | None) -> timedelta:
     """The lifetime of a signed URL."""
     if duration is None:
         return DEFAULT_LIFETIME
-    value = timedelta(seconds=min(max(duration.seconds, -1), 10**9))
+    seconds = min(max(duration.seconds, -1), 10**9)  # a timedelta cannot hold every Duration
+    value = timedelta(seconds=seconds)
     if not MIN_LIFETIME <= value <= MAX_LIFETIME:
         raise InvalidInput("lifetime", f"{duration.seconds} s is not allowed; it must be from 1 s to 7 days")
     return value

@@ -25,10 +25,11 @@ from orchestrator.jobs.stages import STAGES
 from orchestrator.protocol.heartwood.v1 import job_pb2, job_pb2_grpc, pipeline_pb2, stain_pb2
 
 WATCH_INTERVAL_S = 0.1
+"""Interval at which ``WatchJob`` checks a job for changes. Not tuned."""
 ALWAYS_IN_PIPELINE = ("segment", "reconstruct")
-"""Stages that every pipeline runs, with their defaults if the caller does not set them."""
+"""Stages that every pipeline runs, with default options if the caller does not set them."""
 CACHED_REPLIES = 2000
-"""Finished jobs whose replies are kept in memory, each of about 1 to 50 kB."""
+"""Maximum number of replies for finished jobs that are kept in memory. Each takes about 1 to 50 kB."""
 
 
 class JobServicer(Servicer, job_pb2_grpc.JobServiceServicer):
@@ -44,7 +45,7 @@ class JobServicer(Servicer, job_pb2_grpc.JobServiceServicer):
         try:
             record = self.jobs.create(tenant, _read_request(request))
         except InvalidInput as error:
-            raise _from_request(error, request) from None
+            raise _with_full_path(error, request) from None
         return job_pb2.CreateJobResponse(job=self._reply(tenant, record))
 
     @call
@@ -94,8 +95,8 @@ class JobServicer(Servicer, job_pb2_grpc.JobServiceServicer):
     def _replies_to(self, tenant: str, records: Sequence[JobRecord]) -> list[job_pb2.Job]:
         """The protos of jobs. Those of finished jobs come from memory unless the job's revision has changed."""
         with self._replies_lock:
-            known = [(record.id, self._replies.get((record.id, record.revision))) for record in records]
-        replies = {id: reply for id, reply in known if reply is not None}
+            cached = {record.id: self._replies.get((record.id, record.revision)) for record in records}
+        replies = {id: reply for id, reply in cached.items() if reply is not None}
         missing = [record for record in records if record.id not in replies]
         for job in self.jobs.load(tenant, missing):
             reply = _job_to_proto(job)
@@ -107,20 +108,23 @@ class JobServicer(Servicer, job_pb2_grpc.JobServiceServicer):
 
 
 def _read_request(request: job_pb2.CreateJobRequest) -> JobRequest:
-    """The requested job. Raises InvalidInput with the field's path from the spec, or from the options of a stage."""
+    """The requested job. Raises InvalidInput, whose field path ``_with_full_path`` completes."""
     spec = request.spec
     kind = spec.WhichOneof("stage")
     if kind is None:
         raise InvalidInput("stage", f"no stage is set; set one of {', '.join(STAGES)} or {PIPELINE}")
-    on_mesh = kind != PIPELINE and STAGES[kind].takes_mesh
-    upload_id = spec.upload_id if on_mesh else fields.required("upload_id", spec.upload_id)
-    job: Fields = {"kind": kind, "upload_id": upload_id, "options": _read_options(kind, spec)}
-    job["deadline"] = fields.read_time("deadline", spec.deadline) if spec.HasField("deadline") else None
-    return from_proto(spec, JobRequest, "", labels=dict(spec.labels), request_id=request.request_id, **job)
+    takes_mesh = kind != PIPELINE and STAGES[kind].takes_mesh
+    converted: Fields = {
+        "kind": kind,
+        "upload_id": spec.upload_id if takes_mesh else fields.required("upload_id", spec.upload_id),
+        "options": _read_options(kind, spec),
+        "deadline": fields.read_time("deadline", spec.deadline) if spec.HasField("deadline") else None,
+    }
+    return from_proto(spec, JobRequest, "", labels=dict(spec.labels), request_id=request.request_id, **converted)
 
 
-def _from_request(error: InvalidInput, request: job_pb2.CreateJobRequest) -> InvalidInput:
-    """An error of ``_read_request`` or of ``JobService.create``, with the field's path from the request on."""
+def _with_full_path(error: InvalidInput, request: job_pb2.CreateJobRequest) -> InvalidInput:
+    """Complete the field path of an error, which starts at the spec, or in a pipeline also at a stage."""
     if error.field == "request_id":
         return error
     in_pipeline = request.spec.WhichOneof("stage") == PIPELINE and error.field.partition(".")[0] in STAGES

@@ -67,9 +67,10 @@ class ModelServicer(Servicer, model_pb2_grpc.ModelServiceServicer):
             onnx_path = Path(folder) / "model.onnx"
             with onnx_path.open("wb") as file:
                 await _receive_file(requests, header, file, self.settings.max_model_mb << 20)
-
-            candidate = (header.model, header.version, onnx_path, header.evaluation_json)
-            async for response in _stream_progress(partial(self.rollout.deploy, *candidate, options, tenant)):
+            deploy = partial(
+                self.rollout.deploy, header.model, header.version, onnx_path, header.evaluation_json, options, tenant
+            )
+            async for response in _stream_progress(deploy):
                 yield response
 
     @call
@@ -105,8 +106,8 @@ def _revision(request: model_pb2.PromoteModelRequest | model_pb2.RollbackModelRe
 def _model_to_proto(status: ModelStatus) -> model_pb2.Model:
     pointer = status.pointer
     versions = [_version_to_proto(version, serves=version.version == pointer.version) for version in status.versions]
-    numbers = {"serving_version": pointer.version, "rollback_version": pointer.previous}
-    return to_proto(pointer, model_pb2.Model, name=status.model, versions=versions, **numbers)
+    converted = {"serving_version": pointer.version, "rollback_version": pointer.previous, "versions": versions}
+    return to_proto(pointer, model_pb2.Model, name=status.model, **converted)
 
 
 def _version_to_proto(version: ModelVersion, *, serves: bool) -> model_pb2.ModelVersion:
@@ -135,7 +136,7 @@ async def _receive_file(requests: AsyncIterator[Any], header: Header, file: Bina
 
 def _check_size(field: str, size: int, max_bytes: int) -> None:
     if not 0 <= size <= max_bytes:
-        raise InvalidInput(field, f"{size} bytes; allowed are at most {max_bytes} (HEARTWOOD_MAX_MODEL_MB)")
+        raise InvalidInput(field, f"{size} bytes are not allowed; at most {max_bytes} (HEARTWOOD_MAX_MODEL_MB)")
 
 
 class _LatestProgress:

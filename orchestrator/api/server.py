@@ -20,6 +20,7 @@ from orchestrator.rollout.rollout import Rollout
 from orchestrator.settings import Settings
 
 MAX_MESSAGE_BYTES = 4 << 20
+"""Maximum size of a request message. Files are uploaded in several messages."""
 SERVICES = tuple(f"heartwood.v1.{name}" for name in ("AssetService", "JobService", "ModelService"))
 
 
@@ -41,7 +42,7 @@ class Server:
         reflection.enable_server_reflection((*SERVICES, health.SERVICE_NAME, reflection.SERVICE_NAME), self._grpc)
 
     async def start(self) -> int:
-        """Listen and return the port. Raises FailedPrecondition if the address is taken, or public without TLS."""
+        """Listen and return the port. Raises FailedPrecondition if the address is in use, or public without TLS."""
         settings = self._settings
         host = settings.listen.rpartition(":")[0].strip("[]")
         credentials = _credentials(settings)
@@ -51,11 +52,10 @@ class Server:
                 "or HEARTWOOD_ALLOW_PLAINTEXT=true if a proxy in front of the service terminates TLS"
             )
         try:
-            port: int = (
-                self._grpc.add_secure_port(settings.listen, credentials)
-                if credentials
-                else self._grpc.add_insecure_port(settings.listen)
-            )
+            if credentials:
+                port: int = self._grpc.add_secure_port(settings.listen, credentials)
+            else:
+                port = self._grpc.add_insecure_port(settings.listen)
         except RuntimeError:
             reason = "the address is in use, or this machine does not have it"
             raise FailedPrecondition(f"can't listen on {settings.listen!r}: {reason}") from None

@@ -22,7 +22,7 @@ log = structlog.get_logger()
 
 
 class Servicer:
-    """Base class of the servicers. Their methods take (request, tenant), which ``call`` and ``stream`` pass."""
+    """Base class of the servicers. ``call`` and ``stream`` decorate their methods, which take (request, tenant)."""
 
     def __init__(self, jobs: JobService, tokens: Tokens) -> None:
         self.jobs = jobs
@@ -36,7 +36,7 @@ class Servicer:
 
 
 def call(method: Callable[..., Any]) -> Callable[..., Any]:
-    """Decorate an RPC with a single response. A blocking method runs in a thread, outside the event loop."""
+    """Decorate an RPC that returns a single response. A blocking method runs in a thread, outside the event loop."""
     run = method if iscoroutinefunction(method) else partial(to_thread, method)
 
     @wraps(method)

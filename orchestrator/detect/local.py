@@ -17,9 +17,9 @@ MIN_SHARE = 0.002
 MIN_HARDWARE_SHARE = 0.0003
 """Smallest component of the class ``hardware``, such as a handle. Not tuned."""
 MAX_INSTANCES = 12
-"""Maximum number of components of a class. The smallest are dropped."""
+"""Maximum number of components of a class. The smallest are dropped. Not tuned."""
 RIM = 2
-"""Width of the soft rim of a component, in pixels of the model outputs."""
+"""Width of the soft rim of a component, in pixels of the model outputs. Not tuned."""
 
 
 class LocalDetector:
@@ -54,7 +54,8 @@ def _regions(name: str, mask: NDArray[np.bool_], share: FloatMap, probability: F
     labels, boxes = _connected_regions(mask)
     areas = boxes[:, cv2.CC_STAT_AREA]
     candidates = []
-    for label in sorted(range(1, len(areas)), key=lambda label: -int(areas[label]))[:MAX_INSTANCES]:
+    largest_first = sorted(range(1, len(areas)), key=lambda label: -int(areas[label]))
+    for label in largest_first[:MAX_INSTANCES]:
         if areas[label] < _min_share(name) * mask.size:
             break
         crop = _crop(boxes[label], RIM)

@@ -22,11 +22,11 @@ if TYPE_CHECKING:
 LONG_SIDE = 1024
 """Longest side of the image that is sent. Vision endpoints shrink larger images and charge for them."""
 JPEG_QUALITY = 85
-"""Not tuned."""
+"""Quality of the image that is sent. Not tuned."""
 MAX_TOKENS = 2000
-"""Maximum length of the answer."""
+"""Maximum length of the answer in tokens. Not tuned."""
 MIN_SIDE = 0.005
-"""Smallest width and height of a box, as a share of the image. Smaller boxes are dropped."""
+"""Smallest width and height of a box, as a share of the image. Smaller boxes are dropped. Not tuned."""
 INSTRUCTION = (
     "List the visible components of the piece of furniture in this photo, one entry for each instance. "
     f"Use these names where they fit: {', '.join(COMPONENTS)}. Materials: {', '.join(MATERIALS)}. "
@@ -119,7 +119,7 @@ def _read_answer(completion: ChatCompletion) -> Answer:
 
 
 def _candidate(component: AnswerComponent, width: int, height: int) -> Candidate | None:
-    """Convert a component of the answer. Its box is clipped to the image. None if the box is too small."""
+    """Convert a component of the answer, or return None if its box, clipped to the image, is too small."""
     sides = (component.left, component.top, component.right, component.bottom)
     left, top, right, bottom = (min(max(side, 0.0), 1.0) for side in sides)
     if right - left <= MIN_SIDE or bottom - top <= MIN_SIDE:

@@ -70,7 +70,9 @@ class TritonServer:
     def __init__(
         self, repository: Path, backends: Path, folder: Path, *, profile: Path | None = None, models: Sequence[str] = ()
     ) -> None:
-        self._repository, self._backends, self._folder = (path.resolve() for path in (repository, backends, folder))
+        self._repository = repository.resolve()
+        self._backends = backends.resolve()
+        self._folder = folder.resolve()
         self._profile = profile
         self._models = tuple(models) or ("*",)
         self._instance_name = f"{NAME_PREFIX}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
@@ -109,9 +111,8 @@ class TritonServer:
         while time.monotonic() < deadline and self._failure is None:
             if self._ready.wait(POLL_S):
                 return self
-        failure = self._failure or ToolFailed(
-            f"Triton was not ready within {START_TIMEOUT_S:.0f} s: {self._log_tail()}"
-        )
+        timeout = f"Triton was not ready within {START_TIMEOUT_S:.0f} s"
+        failure = self._failure or ToolFailed(f"{timeout}: {self._log_tail()}")
         self.stop()
         raise failure
 
@@ -226,9 +227,10 @@ def _environment() -> dict[str, str]:
     interpreter_libraries = Path(sys.base_prefix) / "lib"
     if (interpreter_libraries / LIBPYTHON).exists():  # a Python outside the system's folders, such as one from uv
         libraries.append(str(interpreter_libraries))
-    libraries += filter(None, [os.environ.get("LD_LIBRARY_PATH")])
+    if inherited_path := os.environ.get("LD_LIBRARY_PATH"):
+        libraries.append(inherited_path)
     packages = [path for path in sys.path if path.endswith("site-packages")]
-    paths = {name: os.pathsep.join(value) for name, value in (("PYTHONPATH", packages), ("LD_LIBRARY_PATH", libraries))}
+    paths = {"PYTHONPATH": os.pathsep.join(packages), "LD_LIBRARY_PATH": os.pathsep.join(libraries)}
     return {**inherited, **paths, "PYTHONHOME": sys.base_prefix}
 
 
@@ -238,7 +240,10 @@ def _remove_leftovers(folder: Path) -> None:
         for path in parent.glob(pattern):
             owner = re.search(rf"{NAME_PREFIX}-(\d+)-", path.name)
             if owner and not Path(f"/proc/{owner[1]}").exists():
-                shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink(missing_ok=True)
+                if path.is_dir():
+                    shutil.rmtree(path, ignore_errors=True)
+                else:
+                    path.unlink(missing_ok=True)
 
 
 def _terminate(process: subprocess.Popen[bytes]) -> None:

@@ -24,7 +24,7 @@ from orchestrator.tools import perf_analyzer
 DEFAULT_RATE_SHARES = (0.5, 0.75, 0.9)
 """Request rates to measure if a plan names none, as shares of the highest throughput at any concurrency."""
 DEPENDENCIES = {PIPELINE: (*MODELS, PREPROCESS)}
-"""Models that Triton must load as well to serve a model."""
+"""Model → other models that Triton must load to serve it."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ class SweepPoint:
     mode: perf_analyzer.Mode
     level: float  # requests in flight, or requests per second
     mean_batch: float  # images per execution of the model; 0 if it was not executed
-    measured: perf_analyzer.Measured
+    measured: perf_analyzer.Measurement
 
     def csv_row(self) -> dict[str, str | int | float]:
         columns = {name: getattr(self.plan, name) for name in ("model", "version", "side", "batch")}

@@ -34,12 +34,13 @@ OUTPUTS = {
 
 @dataclass(frozen=True)
 class ServingVersions:
-    """Which version of each model serves, and which versions are deployed, as the operators decided."""
+    """The versions that operators promoted, and the versions that they deployed. The default is none."""
 
     promoted: Mapping[str, str] = field(default_factory=dict)  # model → version; default: the newest in the repository
     deployed: Mapping[tuple[str, str], str] = field(default_factory=dict)  # (model, version) → Triton name
 
     def triton_name(self, model: str, version: str) -> str:
+        """Versions of the model repository have the name of the model."""
         return self.deployed.get((model, version), model)
 
 
@@ -77,11 +78,11 @@ class TritonModels:
         return {model: self._version(model, (pinned or {}).get(model, "")) for model in MODELS}
 
     def _version(self, model: str, pinned: str) -> str:
-        """Return the pinned version, the promoted one, or the newest in the repository: the first that is loaded."""
+        """Return the first that is loaded: the pinned version, the promoted one, or the newest in the repository."""
         serving = self.serving
         preferred = list(filter(None, (pinned, serving.promoted.get(model))))
         if preferred and (model, preferred[0]) in serving.deployed:
-            return preferred[0]  # without a call to Triton
+            return preferred[0]  # saves the call to Triton
         in_repository = self.triton.repository_versions(model)
         for version in preferred:
             if version in in_repository or (model, version) in serving.deployed:
@@ -164,7 +165,8 @@ class TritonModels:
 def _checked_and_cropped(outputs: Mapping[str, FloatMap], side: int, height: int, width: int) -> dict[str, FloatMap]:
     """Check every output and crop it from [1, C, side, side] to [C, height, width]."""
     maps: dict[str, FloatMap] = {}
-    for model, name, channels in [(model, *output) for model, names in OUTPUTS.items() for output in names.items()]:
+    specs = [(model, name, channels) for model, names in OUTPUTS.items() for name, channels in names.items()]
+    for model, name, channels in specs:
         output = outputs.get(name)
         if output is None:
             raise ModelFailed(f"model {model!r} did not return the output {name!r}", output=name)

@@ -1,4 +1,4 @@
-"""Checks an ONNX file before it is loaded: it is complete and self-contained, and has known operators and tensors."""
+"""Checks before Triton loads an ONNX file that it is complete and has known operators and the expected tensors."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ from tritonclient.grpc import model_config_pb2
 from orchestrator.errors import InvalidInput
 
 MAX_CPU_INSTANCES = 4
-"""Limits memory: each instance holds the activations of a whole batch, about 2 GB at 1024² and batch 8."""
+"""Limits the memory use: each instance holds the activations of a whole batch, about 2 GB at 1024² and batch 8."""
 TUNED_BACKEND = "onnxruntime"
 
 
@@ -75,7 +75,10 @@ def apply_profile(repository: Path, profile: Path, target: Path) -> Path:
 
 
 def tune_profile(profile: Path | None, tuning: Tuning, folder: Path) -> Path | None:
-    """Write ``profile`` with ``tuning`` applied to ``folder`` and return it, or ``profile`` if nothing changes."""
+    """Write a tuned profile to ``folder`` and return the folder, or return ``profile`` if nothing changes.
+
+    The tuned profile contains only the file of TUNED_BACKEND.
+    """
     if tuning == Tuning():
         return profile
     overrides = profile / f"{TUNED_BACKEND}.pbtxt" if profile else None

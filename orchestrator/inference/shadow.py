@@ -1,6 +1,6 @@
 """Shadow traffic: also sends a share of the live requests to a candidate, in a thread of its own.
 
-Its outputs are only compared with those of the serving version; callers never receive them.
+The candidate's outputs are only compared with those of the serving version; callers never receive them.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from orchestrator.inference.output_checks import difference
 from orchestrator.inference.triton_client import InferenceResult
 
 MAX_QUEUED = 2
-"""Maximum number of requests that wait for the candidate; further ones are skipped. Each one holds its image and result
-in memory. Not tuned."""
+"""Maximum number of requests that wait for the candidate; further ones are skipped. A waiting request keeps its image
+and result in memory. Not tuned."""
 POLL_S = 0.2
 
 

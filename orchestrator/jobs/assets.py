@@ -21,6 +21,7 @@ UPLOAD_KINDS = ("photo", "mask", "model")
 RECONSTRUCTED_MESH = "model.glb"
 """The GLB of a reconstruct job. The other meshes of its group are the same mesh in other formats."""
 MAX_NAME = 120
+"""Maximum length of a file name in characters."""
 
 
 class AssetService:
@@ -35,13 +36,14 @@ class AssetService:
         """Check an upload before its bytes are received. Raises InvalidInput, NotFound or ResourceExhausted."""
         if kind not in UPLOAD_KINDS:
             raise InvalidInput("header.kind", f"{kind!r} can't be uploaded; allowed are PHOTO, MASK and MODEL")
-        most = intake.MAX_MESH_BYTES if kind == "model" else intake.MAX_BYTES
-        if not 0 <= size_bytes <= most:
-            raise InvalidInput("header.size_bytes", f"{size_bytes} is not allowed; a {kind} has at most {most} bytes")
+        limit = intake.MAX_MESH_BYTES if kind == "model" else intake.MAX_BYTES
+        if not 0 <= size_bytes <= limit:
+            raise InvalidInput("header.size_bytes", f"{size_bytes} is not allowed; a {kind} has at most {limit} bytes")
         if upload_id and kind == "model":
             raise InvalidInput("header.upload_id", "a 3D model is an upload of its own; leave upload_id empty")
-        if upload_id and len(photos := self.photos(tenant, upload_id)) >= self._settings.max_photos:
-            raise ResourceExhausted(f"the upload has {len(photos)} photos, which is the maximum")
+        photo_count = len(self.photos(tenant, upload_id)) if upload_id else 0
+        if upload_id and photo_count >= self._settings.max_photos:
+            raise ResourceExhausted(f"the upload has {photo_count} photos, which is the maximum; start a new upload")
 
     def upload(self, tenant: str, upload_id: str, filename: str, kind: str, data: bytes, sha256: str = "") -> Asset:
         """Validate and store one photo, mask or mesh. An empty ``upload_id`` starts a new upload."""
@@ -59,24 +61,26 @@ class AssetService:
             info = intake.check_photo(data, "data")
             media_type, width, height = info.media_type, info.width, info.height
         id, group_id = str(uuid.uuid4()), upload_id or str(uuid.uuid4())
-        content = (media_type, len(data), self._blobs.put(tenant, data), width, height)
-        asset = self._records.add_asset(Asset(id, tenant, group_id, kind, name, *content))
+        self._blobs.put(tenant, data)
+        asset = Asset(id, tenant, group_id, kind, name, media_type, len(data), actual, width, height)
+        asset = self._records.add_asset(asset)
         self._blobs.put(tenant, data)  # again, in case the last asset with the same bytes was deleted meanwhile
         return asset
 
     def photos(self, tenant: str, upload_id: str) -> list[Asset]:
         """The photos of an upload in upload order. Raises NotFound if the tenant has no such upload."""
         assets = [asset for kind in UPLOAD_KINDS for asset in self._records.group(tenant, upload_id, kind)]
-        existing(assets, "upload", upload_id)
+        existing(assets, "upload", upload_id)  # an upload that contains only masks exists too
         return [asset for asset in assets if asset.kind == "photo"]
 
     def mesh(self, tenant: str, model_id: str, field: str) -> Asset:
-        """The file of a 3D model: the uploaded file, or the GLB that a job made."""
+        """The file of a 3D model: the uploaded file, or the GLB that a job made. Raises InvalidInput or NotFound."""
         if not model_id:
             raise InvalidInput(field, "it is empty; set the id of an uploaded 3D model or of one that a job made")
         meshes = existing(self._records.group(tenant, model_id, "model"), "model", model_id)
-        glb = "model/gltf-binary"
-        return min(meshes, key=lambda asset: (asset.name != RECONSTRUCTED_MESH, asset.media_type != glb))
+        reconstructed = [mesh for mesh in meshes if mesh.name == RECONSTRUCTED_MESH]
+        glbs = [mesh for mesh in meshes if mesh.media_type == "model/gltf-binary"]
+        return (reconstructed or glbs or meshes)[0]
 
     def get(self, tenant: str, asset_id: str) -> Asset:
         """The asset. Raises NotFound if the tenant has no such asset."""
@@ -105,7 +109,7 @@ class AssetService:
 
 
 def existing(value: Value | None, kind: str, id: str) -> Value:
-    """The value that was read from the database. Raises NotFound if it is None or empty."""
+    """Return ``value``, which was read from the database. Raises NotFound if it is None or empty."""
     if not value:
         raise NotFound(kind, id)
     return value

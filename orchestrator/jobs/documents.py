@@ -30,6 +30,6 @@ def from_json(kind: type[Value], document: object) -> Value:
 
 
 def copy_fields(kind: type[Value], source: object, **values: Any) -> Value:
-    """The dataclass ``kind`` with these ``values``, and the fields of the same name from ``source``."""
+    """Create a ``kind`` from ``values``. Its other fields come from the attributes of ``source`` of the same names."""
     names = {field.name for field in fields(kind)} - values.keys()  # type: ignore[arg-type]
     return kind(**{name: getattr(source, name) for name in names if hasattr(source, name)}, **values)

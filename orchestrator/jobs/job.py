@@ -41,8 +41,8 @@ class JobRequest:
         """SHA-256 of everything except the request id. Equal requests have equal fingerprints."""
         deadline = self.deadline.isoformat() if self.deadline else ""
         options = options_document(self.kind, self.options)
-        job = (self.upload_id, self.kind, options, self.quality, self.priority)
-        return digest(*job, deadline, dict(self.labels), self.webhook_url)
+        schedule = (self.quality, self.priority, deadline)
+        return digest(self.upload_id, self.kind, options, *schedule, dict(self.labels), self.webhook_url)
 
 
 @dataclass(frozen=True)
@@ -102,7 +102,7 @@ def options_of(job: JobRecord) -> dict[str, Any]:
 
 
 def failure_of(error: BaseException, work: str) -> Failure:
-    """The failure to report for an ``error`` of a "job" or a "call". It hides the message of an unexpected error."""
+    """The failure to report for ``error``; ``work`` is "job" or "call". Details of an unexpected error stay private."""
     if isinstance(error, HeartwoodError):
         field = error.field if isinstance(error, InvalidInput) else ""
         return Failure(error.reason, error.message, field, error.facts)

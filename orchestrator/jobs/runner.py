@@ -16,20 +16,21 @@ from orchestrator.jobs.workflow import APPLICATION_VERSION, JobWorkflow
 
 log = structlog.get_logger()
 
-JOBS = "jobs"
-WEBHOOKS = "webhooks"
+JOB_QUEUE = "jobs"
+WEBHOOK_QUEUE = "webhooks"
 WEBHOOK_ID = "webhook-"
 """Prefix of the workflow id of a webhook. The job id follows."""
 SWEEP_INTERVAL_S = 1.0
+"""Interval at which expired jobs are failed and due webhooks are enqueued. Not tuned."""
 
 
 class Runner:
-    """The engine and its queues. A process has at most one, as with DBOS itself."""
+    """The DBOS engine and its queues. A process can have only one runner, because it can have only one DBOS."""
 
     def __init__(self, dependencies: Dependencies) -> None:
         self.dependencies = dependencies
         settings = dependencies.settings
-        _ = dependencies.trellis  # Fails at startup if the TRELLIS URL is invalid.
+        _ = dependencies.trellis  # raises InvalidInput at startup if the TRELLIS URL is invalid
         config: DBOSConfig = {
             "name": "heartwood",
             "system_database_url": settings.dbos_database_url or f"sqlite:///{settings.root / 'jobs.sqlite'}",
@@ -48,25 +49,26 @@ class Runner:
     def start(self) -> None:
         """Launch the engine. Interrupted jobs continue at the interrupted step."""
         DBOS.launch()
-        DBOS.register_queue(JOBS, worker_concurrency=self.dependencies.settings.workers, polling_interval_sec=0.1)
-        DBOS.register_queue(WEBHOOKS, worker_concurrency=4, polling_interval_sec=0.5)
+        workers = self.dependencies.settings.workers
+        DBOS.register_queue(JOB_QUEUE, worker_concurrency=workers, polling_interval_sec=0.1)
+        DBOS.register_queue(WEBHOOK_QUEUE, worker_concurrency=4, polling_interval_sec=0.5)
         active = self.dependencies.records.active_jobs()
         self._delete_work_folders(keep={job.id for job in active})
         self._restart_older_workflows()
         for job in active:
-            if DBOS.get_workflow_status(job.id) is None:  # a crash between the record and the queue, or an upgrade
+            if DBOS.get_workflow_status(job.id) is None:  # never enqueued because of a crash, or deleted above
                 self.enqueue(job)
         self._sweeper.start()
 
     def stop(self) -> None:
-        """Stop after the running jobs have worked for ``drain_s``. Unfinished jobs resume at the next start."""
+        """Stop when the running jobs have ended, at most after ``drain_s``. The others resume at the next start."""
         self._stopping.set()
         DBOS.destroy(workflow_completion_timeout_sec=int(self.dependencies.settings.drain_s))
 
     def enqueue(self, job: JobRecord) -> None:
         """Enqueue a job. The workflow id is the job id, so that enqueueing twice has no effect."""
         with SetWorkflowID(job.id), SetEnqueueOptions(priority=int(job.priority)):
-            DBOS.enqueue_workflow(JOBS, self._workflow.run, job.id)
+            DBOS.enqueue_workflow(JOB_QUEUE, self._workflow.run, job.id)
 
     def drop(self, job_id: str) -> None:
         """Remove a job that has not started from the queue."""
@@ -74,10 +76,10 @@ class Runner:
 
     def _enqueue_webhook(self, job_id: str) -> None:
         with SetWorkflowID(WEBHOOK_ID + job_id):
-            DBOS.enqueue_workflow(WEBHOOKS, self._webhooks.deliver, job_id)
+            DBOS.enqueue_workflow(WEBHOOK_QUEUE, self._webhooks.deliver, job_id)
 
     def _restart_older_workflows(self) -> None:
-        """Delete unfinished workflows of other versions. Enqueue their webhooks; ``start`` enqueues their jobs."""
+        """Delete unfinished workflows of other versions. Enqueue webhooks again; ``start`` enqueues the jobs again."""
         for workflow in DBOS.list_workflows(status=["PENDING", "ENQUEUED"], load_input=False, load_output=False):
             is_ours = workflow.status == "ENQUEUED" or workflow.executor_id == self.dependencies.settings.executor_id
             if workflow.app_version == APPLICATION_VERSION or not is_ours:

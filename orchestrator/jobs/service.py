@@ -17,6 +17,7 @@ from orchestrator.jobs.job import PIPELINE, Job, JobRequest, options_document
 from orchestrator.jobs.stage import JobInput
 from orchestrator.jobs.stages import STAGES
 from orchestrator.jobs.webhooks import check_webhook_url
+from orchestrator.store.records import PageEnd
 
 if TYPE_CHECKING:
     from orchestrator.jobs.runner import Runner
@@ -43,14 +44,15 @@ class JobService:
         for a different request, and ResourceExhausted if the tenant has too many unfinished jobs.
         """
         if len(request.request_id) > MAX_REQUEST_ID:
-            raise InvalidInput("request_id", f"{len(request.request_id)} characters; at most {MAX_REQUEST_ID}")
+            length = len(request.request_id)
+            raise InvalidInput("request_id", f"it has {length} characters; at most {MAX_REQUEST_ID} are allowed")
         job = self._records.job_of_request(tenant, request.request_id) if request.request_id else None
         if job is None:
-            most = self.dependencies.settings.max_active_jobs
-            job, is_new = self._records.add_job(self._new_record(tenant, request), most)
+            limit = self.dependencies.settings.max_active_jobs
+            job, is_new = self._records.add_job(self._new_record(tenant, request), limit)
             if job is None:
-                reached = f"the tenant has {most} queued or running jobs, which is the maximum"
-                raise ResourceExhausted(f"{reached}; wait until one has ended", most=most)
+                reached = f"the tenant has {limit} queued or running jobs, which is the maximum"
+                raise ResourceExhausted(f"{reached}; wait until one has ended", most=limit)
             if is_new:
                 self.runner.enqueue(job)
                 return job
@@ -64,18 +66,13 @@ class JobService:
         return existing(self._records.job(tenant, job_id), "job", job_id)
 
     def revision(self, tenant: str, job_id: str) -> JobRevision:
-        """The revision and state of the job, which is cheaper than the job. Raises NotFound if there is none."""
+        """The revision and state of the job, which are cheaper to read than the whole job. Raises NotFound."""
         return existing(self._records.job_revision(tenant, job_id), "job", job_id)
 
     def page(
-        self,
-        tenant: str,
-        states: Sequence[JobState],
-        labels: Mapping[str, str],
-        before: tuple[datetime, str] | None,
-        limit: int,
+        self, tenant: str, states: Sequence[JobState], labels: Mapping[str, str], before: PageEnd | None, limit: int
     ) -> list[JobRecord]:
-        """Up to ``limit`` jobs in ``states`` (empty: any) with all ``labels``, from the newest before ``before`` on."""
+        """Up to ``limit`` jobs that follow the page end ``before``, newest first; see ``Records.list_jobs``."""
         return self._records.list_jobs(tenant, states, labels, before, limit)
 
     def load(self, tenant: str, records: Sequence[JobRecord]) -> list[Job]:
@@ -87,10 +84,10 @@ class JobService:
         return [Job(record, assets, positions.get(record.id, 0)) for record in records]
 
     def cancel(self, tenant: str, job_id: str) -> JobRecord:
-        """Request the end of a job: a queued job ends at once, a running job when its work has stopped."""
+        """Cancel a job. A queued job ends immediately, a running job as soon as its work has stopped."""
         self.get(tenant, job_id)
-        now, message = datetime.now(UTC), "canceled before it started"
-        end: JobChange = {"state": JobState.CANCELED, "cancel_requested": True, "end_time": now, "message": message}
+        end: JobChange = {"state": JobState.CANCELED, "cancel_requested": True, "end_time": datetime.now(UTC)}
+        end["message"] = "canceled before it started"
         if self._records.change_job(job_id, (JobState.QUEUED,), **end):
             self.runner.drop(job_id)
         else:

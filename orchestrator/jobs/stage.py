@@ -21,7 +21,7 @@ Result = TypeVar("Result")
 Args = TypeVarTuple("Args")
 
 ANALYSIS_END = 0.4
-"""The end of the analysis, which comes first, in the progress of a photo."""
+"""Share of a photo's progress that its first step, the analysis, covers. Not tuned."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ class StageRun(Generic[Options]):
     span: Span = WHOLE
     results: Mapping[str, Any] = field(default_factory=dict)  # of the earlier stages, by name
     photo_index: int = 0  # of the photo that ``photo_step`` works on
-    about: str = ""  # what the steps work on, for people, such as "photo 1 of 3"
+    about: str = ""  # what the steps work on, for messages and logs, such as "photo 1 of 3"
 
     def step(self, name: str, function: Callable[[Step, *Args], Result], *args: *Args, span: Span = WHOLE) -> Result:
         """Run ``function`` as a durable step that covers ``span`` of the stage. A finished step never runs again."""
@@ -82,7 +82,7 @@ class StageRun(Generic[Options]):
         return self.step(name, on_photo, span=span)
 
     def analyzed_photos(self) -> Iterator[tuple[StageRun[Options], str]]:
-        """Analyze each photo and yield the stage's run on it, which covers an equal span, with its analysis."""
+        """Analyze each photo. Yield a run for this photo only, and its analysis (the SHA-256 of the packed maps)."""
         count = len(self.inputs)
         for index in range(count):
             span = subspan(self.span, index / count, (index + 1) / count)
@@ -116,7 +116,7 @@ class Stage(Generic[Options, Result]):
 
 
 def durable(name: str, function: Callable[[], Result]) -> Result:
-    """Run a DBOS step, with retries for about a minute while a service that it needs is unavailable."""
-    options: StepOptions = {"name": name, "interval_seconds": 0.5, "backoff_rate": 1.6, "max_attempts": 10}
-    options |= {"should_retry": lambda error: isinstance(error, HeartwoodError) and error.retryable}
-    return DBOS.run_step({**options, "retries_allowed": True}, function)
+    """Run ``function`` as a DBOS step. Retryable errors, such as ModelUnavailable, are retried for about a minute."""
+    retries: StepOptions = {"retries_allowed": True, "interval_seconds": 0.5, "backoff_rate": 1.6, "max_attempts": 10}
+    retries["should_retry"] = lambda error: isinstance(error, HeartwoodError) and error.retryable
+    return DBOS.run_step({"name": name, **retries}, function)

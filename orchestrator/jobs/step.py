@@ -36,7 +36,7 @@ WHOLE: Span = (0.0, 1.0)
 NAMESPACE = uuid.UUID("6b0c7f5e-52fd-4d3a-9a2b-0d6a5b8f1f10")
 """Asset and group ids are UUID 5 in this namespace, so that a repeated step publishes the same ids."""
 REPORT_INTERVAL_S = 0.2
-"""Minimum time between two progress reports of one step. A cancellation is noticed within this time."""
+"""Minimum time between two progress reports of one step, which also check for a cancellation. Not tuned."""
 PHOTO_REVISION = 6
 """Part of every cache key of photo results. Increment it when a stage or a model version changes its output pixels."""
 MAX_LOG_BYTES = 4 << 20
@@ -45,7 +45,7 @@ MAX_LOG_BYTES = 4 << 20
 
 @dataclass(frozen=True)
 class Cached(Generic[Facts]):
-    """What a step made and keeps in the cache: files by name, and facts about them."""
+    """A cached result of a step: files by name, and facts about them."""
 
     files: Mapping[str, StoredFile]
     facts: Facts
@@ -83,7 +83,8 @@ class Step:
         if job is None or job.cancel_requested:
             raise Canceled("the job was canceled")
         self.remaining_s()
-        done = max(job.fraction, subspan(self.span, 0.0, min(max(fraction, 0.0), 1.0))[1])
+        _, reached = subspan(self.span, 0.0, min(max(fraction, 0.0), 1.0))
+        done = max(job.fraction, reached)  # the progress of a job never decreases
         if (job.fraction, job.stage, job.message) != (done, self.name, message):
             records.change_job(job.id, (JobState.RUNNING,), fraction=done, stage=self.name, message=message)
 
@@ -105,9 +106,9 @@ class Step:
     def cached(
         self, key: str, sources: Collection[str], kind: type[Cached[Facts]], make: Callable[[], Cached[Facts]]
     ) -> Cached[Facts]:
-        """The cached value of ``key``, or else the result of ``make``, which is cached.
+        """The cached value of ``key``. Without one, call ``make`` and cache its result.
 
-        Deleting one of the files ``sources``, given by SHA-256, deletes the value.
+        ``sources`` are the SHA-256 of the files that the value depends on. Deleting one of them deletes the value.
         """
         value = self.lookup(key, kind)
         if value is None:
@@ -123,13 +124,14 @@ class Step:
         return StoredFile(sha256, len(content), media_type, width, height)
 
     def publish(self, name: str, file: StoredFile, kind: str, versions: Mapping[str, str] | None = None) -> str:
-        """Make a stored file an asset of the job, made with these model ``versions``, and return its id."""
-        id, group = str(uuid.uuid5(NAMESPACE, f"{self.job.id}/{name}")), group_id(self.job.id)
+        """Create an asset of the job for a stored file, to which the model ``versions`` contributed. Return its id."""
+        id = str(uuid.uuid5(NAMESPACE, f"{self.job.id}/{name}"))
+        group = group_id(self.job.id)
         asset = Asset(id, self.job.tenant, group, kind, name, model_versions=versions or {}, **asdict(file))
         return self.dependencies.records.add_asset(asset, job_id=self.job.id).id
 
     def asset(self, id: str, kind: str = "file") -> Asset:
-        """The tenant's asset. Raises NotFound for a ``kind`` that was deleted."""
+        """The tenant's asset. Raises NotFound if it was deleted; the message calls it a ``kind``."""
         return existing(self.dependencies.records.asset(self.job.tenant, id), kind, id)
 
     def read(self, sha256: str) -> bytes:
@@ -144,8 +146,8 @@ class Step:
             scratch.replace(target)
         return target
 
-    def show(self, asset_id: str) -> None:
-        """Add a picture to the previews that watchers can show before the job ends."""
+    def add_preview(self, asset_id: str) -> None:
+        """Add a picture to the job's previews, which clients can show before the job ends."""
         job = self.dependencies.records.job(None, self.job.id)
         if job is not None and asset_id not in job.previews:
             self.dependencies.records.change_job(job.id, (JobState.RUNNING,), previews=[*job.previews, asset_id])
@@ -201,7 +203,7 @@ class PhotoStep:
         return intake.read_photo(self.step.read(self.asset.sha256), max_side=self.max_side)
 
     def maps(self, analysis: str) -> MaterialMaps:
-        """The model outputs that ``analyze`` stored."""
+        """The model outputs that ``analyze`` stored; ``analysis`` is the SHA-256 that it returned."""
         return analysis_stage.unpack(self.step.read(analysis))
 
     def cached(
@@ -214,7 +216,7 @@ class PhotoStep:
     def store_images(
         self, images: Mapping[str, Image | NDArray[np.uint16] | None], format: ImageFormat, field: str
     ) -> dict[str, StoredFile]:
-        """Encode and store the images that are not None, by name. ``field`` is the path of ``format``, for errors."""
+        """Encode and store the images that are not None. Errors name ``field``, the path of ``format`` in the API."""
         return {
             name: self.step.store(*intake.encode_result(image, format, field), image.shape[1], image.shape[0])
             for name, image in images.items()
@@ -224,7 +226,7 @@ class PhotoStep:
     def publish(
         self, files: Mapping[str, StoredFile], versions: Mapping[str, str], kind: str, **kinds: str
     ) -> dict[str, str]:
-        """Publish files of the asset kind ``kind``, or of those in ``kinds`` by name; return the asset ids by name."""
+        """Publish files and return their asset ids, by name. ``kinds`` are the asset kinds of files not of ``kind``."""
         ids = {}
         for name, file in files.items():
             path = f"photo-{self.index}/{name}.{file.media_type.rpartition('/')[2]}"
@@ -246,7 +248,7 @@ def analyze(photo: PhotoStep, pinned: Mapping[str, str]) -> str:
 
 
 def subspan(span: Span, start: float, end: float) -> Span:
-    """The interval [start, end] of ``span``, both given as fractions of it."""
+    """The part of ``span`` from ``start`` to ``end``, which are fractions of its length."""
     width = span[1] - span[0]
     return span[0] + start * width, span[0] + end * width
 

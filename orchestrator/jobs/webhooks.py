@@ -1,4 +1,4 @@
-"""Delivers webhooks: one signed POST per finished job, retried for about an hour, to https URLs on public addresses.
+"""Delivers webhooks: a signed POST per finished job, retried for over half an hour, to https URLs on public addresses.
 
 The address is checked when connecting, so that a name cannot resolve to a private address after the check (DNS
 rebinding). Redirects are not followed.
@@ -52,7 +52,7 @@ def check_webhook_url(url: str, field: str) -> None:
 
 
 def public_address(host: str, port: int) -> str:
-    """Resolve ``host``. Raises ToolFailed if it does not resolve, or one of its addresses is private."""
+    """An address of ``host``. Raises ToolFailed if it does not resolve, or one of its addresses is private."""
     try:
         addresses = {str(info[4][0]) for info in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)}
     except OSError as error:
@@ -67,7 +67,7 @@ def post(url: str, body: bytes, secret: str, address: str | None = None, trust: 
 
     Args:
         address: connect to this address instead of resolving the name. The certificate must still match the name.
-        trust: the trusted certificates; default: those of the system.
+        trust: the TLS context with the trusted certificates; default: the certificates of the system.
     """
     parts = urlsplit(url)
     host, port = parts.hostname or "", parts.port or 443
@@ -119,7 +119,7 @@ class Webhooks(DBOSConfiguredInstance):
 
     @DBOS.step(retries_allowed=True, interval_seconds=2.0, backoff_rate=2.0, max_attempts=11)
     def send(self, job_id: str) -> None:
-        """POST once. Any status but 2xx is an error, which is retried."""
+        """POST once. DBOS retries every error, including a status other than 2xx."""
         job = self.dependencies.records.job(None, job_id)
         if job is None:
             return

@@ -63,7 +63,7 @@ class JobWorkflow(DBOSConfiguredInstance):
             durable("fail", lambda: self._fail(job_id, cause))
 
     def _begin(self, job_id: str) -> BegunJob:
-        """QUEUED → RUNNING."""
+        """Change QUEUED to RUNNING, and return what the workflow needs to know. Raises Canceled."""
         records = self.dependencies.records
         records.change_job(job_id, (JobState.QUEUED,), state=JobState.RUNNING, start_time=datetime.now(UTC))
         job = records.job(None, job_id)
@@ -74,7 +74,7 @@ class JobWorkflow(DBOSConfiguredInstance):
         return BegunJob(job.inputs, options, self.dependencies.models.versions() if uses_models else {})
 
     def _succeed(self, job_id: str, plan: list[PlannedStage], results: Mapping[str, Any]) -> None:
-        """RUNNING → SUCCEEDED."""
+        """Change RUNNING to SUCCEEDED, and write the results of the requested stages."""
         shutil.rmtree(self.dependencies.work_folder(job_id), ignore_errors=True)
         result = {planned.stage.name: to_json(results[planned.stage.name]) for planned in plan if planned.requested}
         cost = sum((planned.stage.cost(results[planned.stage.name]) for planned in plan), DetectorCost())
@@ -84,7 +84,7 @@ class JobWorkflow(DBOSConfiguredInstance):
         log.info("job_ended", job=job_id, state="SUCCEEDED", changed=changed)
 
     def _fail(self, job_id: str, error: BaseException) -> None:
-        """→ CANCELED or FAILED, with the reason."""
+        """Change an unfinished job to CANCELED or FAILED, with the reason."""
         state = JobState.CANCELED if isinstance(error, Canceled) else JobState.FAILED
         failure = failure_of(error, "job")
         if failure.reason == "INTERNAL":

@@ -36,7 +36,7 @@ def generate(target: Path) -> None:
 
 
 def _with_full_names(text: str) -> str:
-    """Replace imports from ``heartwood.v1`` by imports from this package."""
+    """Replace imports from ``heartwood.v1`` with imports from PACKAGE."""
     text = re.sub(r"\bfrom heartwood\.v1 import", f"from {PACKAGE} import", text)
     text = re.sub(r"\bimport heartwood\.v1\.", f"import {PACKAGE}.", text)
     return re.sub(r"(?<![\w./\"])heartwood\.v1\.(\w+_pb2)", rf"{PACKAGE}.\1", text)

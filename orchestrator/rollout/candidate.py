@@ -35,7 +35,7 @@ PHOTOS = tuple(sorted((Path(__file__).parent.parent / "demo_photos").glob("*.jpg
 GOLDEN_SIDES = (256, 512)
 """The golden inputs are all ``PHOTOS``, three path-traced images, as squares of these sides in pixels."""
 TIMED_REQUESTS = {512: 3, 768: 1, 1024: 1}
-"""Side in pixels → number of timed requests per version, after one warm-up request. So few requests only show gross
+"""Side in pixels → number of timed requests per version, after one warm-up request. So few requests show only large
 differences in speed; they do not replace a benchmark."""
 GOLDEN_END = 0.6
 """Share of the progress that warm-up and golden inputs take if live requests follow."""
@@ -53,7 +53,7 @@ class Figure(BaseModel, extra="forbid", frozen=True, allow_inf_nan=False):
 
     @property
     def gain(self) -> float:
-        """Improvement of the candidate over the baseline; negative if the candidate is worse."""
+        """How much better the candidate is than the baseline; negative if it is worse."""
         return (self.candidate - self.baseline) * (1 if self.better == "higher" else -1)
 
 
@@ -151,7 +151,7 @@ def check_candidate(
     if not uses_shadow:
         return report
     shadow = compare_on_live_requests(comparison, options, subrange(progress, golden_end, 1.0))
-    if verdict is Verdict.AGREES:  # any other verdict has already justified a difference
+    if verdict is Verdict.AGREES:  # the other verdicts allow a difference
         decide_verdict(shadow.differences, serving_version, options, evaluation)
     return replace(report, shadow=shadow)
 

@@ -26,9 +26,9 @@ MODEL_TENANT = "@models"
 POLL_INTERVAL_S = 0.5
 """A promotion takes effect within this interval, plus the load time if the version is not loaded yet."""
 HEARTBEAT_TIMEOUT = timedelta(minutes=10)
-"""Without a heartbeat for this long, a candidate is orphaned. Twice the timeout for loading a model."""
+"""A candidate is orphaned after this long without a heartbeat. Twice the timeout for loading a model."""
 RETRY_LOAD_AFTER_S = 10.0
-"""Delay before another attempt to load a version that could not be loaded."""
+"""Delay before another attempt to load a version that could not be loaded. Not tuned."""
 
 
 class Follower:
@@ -95,7 +95,7 @@ class Follower:
             sha256 = hashlib.sha256(data).hexdigest()
             if sha256 != version.sha256:
                 problem = f"the stored file is corrupt: its SHA-256 is {sha256}"
-                raise CandidateRefused(f"{problem}, expected is {version.sha256}")
+                raise CandidateRefused(f"{problem}, but {version.sha256} is expected; deploy the version again")
             self.models.triton.load(version.model, name, str(version.version), data)
             log.info("model_loaded", model=version.model, version=version.version)
         except ModelUnavailable:

@@ -85,7 +85,7 @@ class Rollout:
         in_repository = [int(version) for version in self._models.triton.repository_versions(model)]
         versions = {number: ModelVersion(model, number, VersionState.READY) for number in in_repository}
         versions |= {version.version: version for version in self._records.versions(model)}
-        previous, newest = [0, 0, *in_repository][-2:]
+        previous, newest = [0, 0, *in_repository][-2:]  # 0 if there is none
         pointer = self._records.pointers().get(model, Pointer(newest, previous))
         return ModelStatus(model, pointer, tuple(versions[number] for number in sorted(versions, reverse=True)))
 
@@ -111,27 +111,28 @@ class Rollout:
             FailedPrecondition: the version number is in use, or another candidate of the model is being checked.
             CandidateRefused: a check failed. The candidate is unloaded and its file deleted; its status contains the
                 reason.
-            ChangedMeanwhile: the candidate is READY, but another operator has changed the serving version meanwhile.
+            ChangedMeanwhile: the candidate is READY, but another operator changed the serving version during the check.
         """
         before = self.status(model)
         serving = str(before.pointer.version)
         data = file.read_bytes()
-        number, sha256 = _free_version(version, before), hashlib.sha256(data).hexdigest()
+        sha256 = hashlib.sha256(data).hexdigest()
+        number = _free_version(version, before)
         candidate = ModelVersion(model, number, VersionState.CHECKING, sha256, len(data), operator=operator)
         if not self._records.add_candidate(candidate, self._follower.executor_id):
             raise FailedPrecondition(_describe_conflict(self.status(model), number))
-        log.info("candidate", model=model, version=number, operator=operator)
+        log.info("candidate_added", model=model, version=number, operator=operator)
         report_progress = _Heartbeat(self._records, candidate, progress).report
         try:
             report_progress(0.0, "checking the file")
-            figures = Evaluation.read(evaluation, model, sha256) if evaluation else None
+            parsed_evaluation = Evaluation.read(evaluation, model, sha256) if evaluation else None
             signature = self._models.triton.signature(model)
             check_onnx(data, signature)
             self._follower.blobs.put(MODEL_TENANT, data)
             report_progress(0.05, f"loading version {number} alongside version {serving}")
             self._models.triton.load(model, candidate.triton_name, str(number), data)
             comparison = Comparison(self._models, candidate, serving, signature)
-            report = check_candidate(comparison, options, figures, subrange(report_progress, 0.2, 1.0))
+            report = check_candidate(comparison, options, parsed_evaluation, subrange(report_progress, 0.2, 1.0))
             if not self._records.mark_ready(model, number, report):
                 raise CandidateRefused("the check sent no heartbeat for too long, so it was given up; deploy again")
         except BaseException as error:
@@ -153,7 +154,7 @@ class Rollout:
         return self._move_pointer(self._status_at(model, revision), version, operator)
 
     def rollback(self, model: str, revision: int | None, operator: str) -> ModelStatus:
-        """Make the version serve that served before the last change; see ``promote``. A second rollback undoes it."""
+        """Make the previously serving version serve again; see ``promote``. A second rollback undoes the first."""
         status = self._status_at(model, revision)
         if not status.pointer.previous:
             problem = f"{model} has no previous version to roll back to"

@@ -33,7 +33,7 @@ def open_database(url: str, default_file: Path) -> Engine:
     try:
         with engine.connect() as connection:
             current = _revision(connection)
-        if current != REVISION:  # only then, because importing Alembic takes 0.2 s
+        if current != REVISION:  # checked first because importing Alembic takes 0.2 s
             _upgrade(engine)
     except BaseException:
         engine.dispose()

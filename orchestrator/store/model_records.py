@@ -25,7 +25,7 @@ class ModelRecords:
         self.engine = engine
 
     def versions(self, model: str = "", states: Sequence[VersionState] = ()) -> list[ModelVersion]:
-        """Return deployed versions, newest first; an empty argument means all models or all states."""
+        """Return deployed versions by model, newest first. An empty argument means all models or all states."""
         query = sa.select(model_versions).order_by(model_versions.c.model, model_versions.c.version.desc())
         if model:
             query = query.where(model_versions.c.model == model)
@@ -34,7 +34,7 @@ class ModelRecords:
         return self._select(query)
 
     def add_candidate(self, candidate: ModelVersion, executor_id: str) -> bool:
-        """Insert a version as CHECKING, which the replica ``executor_id`` checks. It replaces a FAILED version.
+        """Insert a version as CHECKING by the replica ``executor_id``. A FAILED version of the same number is replaced.
 
         Returns False if the version number is in use, or another candidate of the model is being checked.
         """
@@ -63,10 +63,10 @@ class ModelRecords:
         return self._update_candidate(model, version, state=VersionState.FAILED.value, reason=reason)
 
     def orphaned_candidates(self, executor_id: str, heartbeat_timeout: timedelta) -> list[ModelVersion]:
-        """Return candidates without a recent heartbeat, and all of the replica ``executor_id`` (empty: none)."""
-        is_silent = model_versions.c.beat_time < datetime.now(UTC) - heartbeat_timeout
+        """Return the candidates without a recent heartbeat, and those that the replica ``executor_id`` checked."""
+        has_timed_out = model_versions.c.beat_time < datetime.now(UTC) - heartbeat_timeout
         is_of_executor = model_versions.c.executor_id == executor_id if executor_id else sa.false()
-        is_orphaned = (_has_state(VersionState.CHECKING), sa.or_(is_silent, is_of_executor))
+        is_orphaned = (_has_state(VersionState.CHECKING), sa.or_(has_timed_out, is_of_executor))
         return self._select(sa.select(model_versions).where(*is_orphaned))
 
     def retire(self, model: str, version: int) -> bool:

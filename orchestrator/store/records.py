@@ -57,7 +57,7 @@ class Records:
         self.engine.dispose()
 
     def add_asset(self, asset: Asset, job_id: str = "") -> Asset:
-        """Insert an asset of a job, or of an upload. It replaces one with the same id: a step can run again."""
+        """Insert an asset of a job, or of an upload. It replaces one with the same id, because a step can run again."""
         asset = replace(asset, create_time=asset.create_time or datetime.now(UTC))
         row = {**asdict(asset), "model_versions": dict(asset.model_versions)}
         with self.engine.begin() as connection:
@@ -117,9 +117,9 @@ class Records:
         return value
 
     def keep(self, tenant: str, key: str, sources: Collection[str], blobs: Collection[str], value: JsonObject) -> None:
-        """Cache ``value`` under ``key`` until the last asset of one of its ``sources`` is deleted.
+        """Cache ``value`` under ``key`` until no asset has the content of one of its ``sources`` any more.
 
-        ``sources`` and ``blobs`` are SHA-256. The blobs, to which the value refers, are kept as long as the value.
+        ``sources`` and ``blobs`` are SHA-256. The value refers to the blobs, which are kept as long as the value.
         """
         cached = {"tenant": tenant, "key": key}
         source_rows = [{**cached, "source_sha256": source} for source in sorted(set(sources))]
@@ -154,7 +154,7 @@ class Records:
             return earlier, False
 
     def change_job(self, id: str, states: Sequence[JobState], **changes: Unpack[JobChange]) -> bool:
-        """Update a job and increment its ``revision`` if it is in one of ``states``; return whether it was."""
+        """If a job is in one of ``states``, update it and increment its ``revision``. Return whether it was."""
         in_states = jobs.c.state.in_([state.value for state in states])
         changed = jobs.update().values(revision=jobs.c.revision + 1, **_to_row(changes))
         with self.engine.begin() as connection:
@@ -201,7 +201,10 @@ class Records:
     def list_jobs(
         self, tenant: str, states: Sequence[JobState], labels: Mapping[str, str], before: PageEnd | None, limit: int
     ) -> list[JobRecord]:
-        """Return up to ``limit`` jobs after ``before`` in ``states`` (empty: any) with all ``labels``, newest first."""
+        """Return up to ``limit`` jobs in ``states`` (empty: any) that have all ``labels``, newest first.
+
+        ``before`` is the end of the previous page, or None for the first page.
+        """
         query = sa.select(jobs).where(jobs.c.tenant == tenant)
         if states:
             query = query.where(jobs.c.state.in_([state.value for state in states]))
@@ -244,7 +247,9 @@ def _is_owner(tenant: str | None) -> sa.ColumnElement[bool]:
 def _to_row(values: Mapping[str, object]) -> dict[str, object]:
     """Convert fields of a ``JobRecord`` to column values."""
     row = {name: _to_column(value) for name, value in values.items()}
-    return row | {"cost": row["cost"] or {}} if "cost" in row else row  # the column is not nullable
+    if "cost" in row:
+        row["cost"] = row["cost"] or {}  # the column is not nullable
+    return row
 
 
 def _to_column(value: object) -> object:
@@ -256,8 +261,9 @@ def _to_column(value: object) -> object:
 
 
 def _to_job(row: RowMapping) -> JobRecord:
+    values = {name: row[name] for name in JOB_FIELDS}
     converted = {name: convert(row[name]) for name, convert in JOB_CONVERTERS.items()}
-    return JobRecord(**{**{name: row[name] for name in JOB_FIELDS}, **converted})
+    return JobRecord(**(values | converted))
 
 
 def _release_blobs(connection: Connection, tenant: str, blobs: set[str]) -> list[str]:

@@ -1,4 +1,4 @@
-"""Protos of the export stage. The files are a list with the format of each."""
+"""Protos of the export stage. The result lists each file with its format."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Protos of the render stage. The texture is a message of its own."""
+"""Protos of the render stage. The options that start with ``texture_`` are in one message."""
 
 from __future__ import annotations
 
@@ -19,8 +19,11 @@ def _read(message: render_pb2.RenderOptions) -> Fields:
 
 
 def _write(options: RenderOptions) -> Fields:
-    id, width_m, materials = options.texture_id, options.texture_width_m, options.texture_materials
-    return {"texture": render_pb2.WoodTexture(texture_id=id, width_m=width_m, materials=materials) if id else None}
+    if not options.texture_id:
+        return {}
+    texture = render_pb2.WoodTexture(texture_id=options.texture_id, width_m=options.texture_width_m)
+    texture.materials.extend(options.texture_materials)
+    return {"texture": texture}
 
 
 CODEC = Codec("render", render_pb2.RenderOptions, render_pb2.RenderResult, "render_id", _read, _write)

@@ -1,4 +1,4 @@
-"""Protos of the segment stage. Prompts need a name; with prompts, the default detector is PROMPTS, otherwise LOCAL."""
+"""Protos of the segment stage. The default detector is PROMPTS if there are prompts, otherwise LOCAL."""
 
 from __future__ import annotations
 
@@ -10,12 +10,14 @@ from orchestrator.protocol.heartwood.v1 import segment_pb2
 
 def _read(message: segment_pb2.SegmentOptions) -> Fields:
     fields: Fields = {"prompts": tuple(_read_prompt(index, prompt) for index, prompt in enumerate(message.prompts))}
-    return fields | ({"detector": DetectorName.PROMPTS} if message.prompts and not message.detector else {})
+    if message.prompts and not message.detector:
+        fields["detector"] = DetectorName.PROMPTS
+    return fields
 
 
 def _read_prompt(index: int, message: segment_pb2.Prompt) -> Prompt:
     path = f"segment.prompts[{index}]"
-    points = tuple(Point(point.x, point.y, not point.outside) for point in message.points)
+    points = tuple(Point(point.x, point.y, inside=not point.outside) for point in message.points)
     return from_proto(message, Prompt, path, name=required(f"{path}.name", message.name), points=points)
 
 

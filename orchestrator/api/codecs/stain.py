@@ -23,7 +23,7 @@ def _read_target(message: stain_pb2.StainOptions) -> SrgbColor:
         raise InvalidInput("stain.target", "no colour is set; set 'color' (#RRGGBB) or 'stain' (see ListStains)")
     if message.stain not in STAINS:
         names = ", ".join(sorted(STAINS))
-        raise InvalidInput("stain.stain", f"{message.stain[:40]!r} is not known; allowed are {names}")
+        raise InvalidInput("stain.stain", f"{message.stain[:40]!r} is not a known stain; allowed are {names}")
     return STAINS[message.stain].color
 
 

@@ -41,10 +41,10 @@ def cut_out(photo: PhotoStep, analysis: str, options: CutoutOptions) -> CutoutPh
 
     cached = photo.cached("cutout", (analysis, options), Cached[CutoutPhoto], make)
     files = photo.publish(cached.files, cached.facts.model_versions, "cutout")
-    photo.step.show(files["cutout"])
+    photo.step.add_preview(files["cutout"])
     return replace(cached.facts, photo_asset_id=photo.asset.id, image=files["cutout"], shadow=files.get("shadow", ""))
 
 
 CUTOUT = Stage(
-    "cutout", CutoutOptions, CutoutResult, 0.05, run=lambda run: CutoutResult(run.each_photo("cutout", cut_out))
+    "cutout", CutoutOptions, CutoutResult, weight=0.05, run=lambda run: CutoutResult(run.each_photo("cutout", cut_out))
 )

@@ -16,7 +16,7 @@ from orchestrator.stages.export.export import ExportedFiles, export
 REVISION = 3
 """Part of the cache keys of this stage. Increment it when the stage changes its output."""
 SUFFIXES = {"gltf": ".gltf.zip", "obj": ".obj.zip", "report": "-report.json"}
-"""File name endings of the report and of the formats whose ending is not a dot and the name of the format."""
+"""Endings of the names of exported files, where they differ from a dot and the name of the format."""
 
 
 @dataclass(frozen=True)
@@ -68,13 +68,13 @@ def export_mesh(step: Step, options: ExportOptions, mesh: str) -> ExportResult:
         suffix = f"-{name}.glb" if name.startswith("lod") else SUFFIXES.get(name, f".{name}")
         kind = "document" if name == "report" else "model"
         ids[name] = step.publish(options.target.value + suffix, file, kind)
-    report = ids.pop("report")
-    levels = tuple(ids.pop(name) for name in list(ids) if name.startswith("lod"))
-    return ExportResult({MeshFormat(name): id for name, id in ids.items()}, levels, report, cached.facts)
+    levels = tuple(id for name, id in ids.items() if name.startswith("lod"))
+    files = {MeshFormat(name): id for name, id in ids.items() if name != "report" and not name.startswith("lod")}
+    return ExportResult(files, levels, ids["report"], cached.facts)
 
 
 def fetch_mesh(step: Step, mesh: Asset) -> Path:
-    """Write the mesh to the step's folder, under a name that contains only the format."""
+    """Write the mesh to the step's folder. Its name is ``source`` with the suffix of the format."""
     return step.fetch(mesh.sha256, step.folder / f"source{PurePosixPath(mesh.name).suffix}")
 
 

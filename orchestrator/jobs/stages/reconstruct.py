@@ -41,8 +41,7 @@ EXTRAS = {
     ".json": ("application/json", "document"),
     ".txt": ("text/plain", "document"),
 }
-"""Media type and asset kind, by suffix, of the files that a reconstruction makes besides the mesh. The step publishes
-the logs."""
+"""Media type and asset kind, by suffix, of the files that a reconstruction makes besides the mesh and the logs."""
 PREVIEW_SIZE = (1280, 960)
 """Width and height of the preview in pixels. A PREVIEW job halves them."""
 PREVIEW_FRAME = 2
@@ -96,16 +95,25 @@ def build_mesh(
     photos = segmented.photos
     originals = [step.asset(photo.photo_asset_id) for photo in photos]
     masks = [step.asset(photo.foreground) for photo in photos]
-    looks = [step.asset(photo.preview) for photo in stained.photos] if stained else originals
+    colored = [step.asset(photo.preview) for photo in stained.photos] if stained else originals
     sources = [asset.sha256 for asset in originals]
 
     def make() -> Cached[ReconstructResult]:
         settings = step.dependencies.settings
-        images, mask_files, color_photos = _write_inputs(step, originals, masks, looks)
-        maps = analysis.unpack(step.read(photos[0].analysis))
-        programs = ReconstructPrograms(settings.meshroom, step.dependencies.trellis)
-        task = (images, mask_files, options, step.job.quality, step.folder / "model", color_photos, maps, programs)
-        mesh = reconstruct(ReconstructTask(*task, step.limits, step.progress))
+        images, mask_files, color_photos = _write_inputs(step, originals, masks, colored)
+        task = ReconstructTask(
+            images,
+            mask_files,
+            options,
+            step.job.quality,
+            folder=step.folder / "model",
+            color_photos=color_photos,
+            maps=analysis.unpack(step.read(photos[0].analysis)),
+            programs=ReconstructPrograms(settings.meshroom, step.dependencies.trellis),
+            limits=step.limits,
+            progress=step.progress,
+        )
+        mesh = reconstruct(task)
         files = {"model.glb": step.store(mesh.glb, GLB), "model-preview.png": _render_preview(step, mesh.glb)}
         files |= {path.name: step.store(path, EXTRAS[path.suffix][0]) for path in mesh.extras if path.suffix in EXTRAS}
         used = tuple(photos[index].photo_asset_id for index in mesh.report.photos_used)
@@ -113,7 +121,7 @@ def build_mesh(
         mode, versions = resolved_mode(options.mode, len(photos)), photos[0].model_versions
         return Cached(files, ReconstructResult(mode, report, mesh.vertices, mesh.triangles, mesh.dimensions, versions))
 
-    contents = (sources, [look.sha256 for look in looks], [mask.sha256 for mask in masks], photos[0].analysis)
+    contents = (sources, [asset.sha256 for asset in colored], [mask.sha256 for mask in masks], photos[0].analysis)
     key = digest("model", REVISION, *contents, options, step.job.quality)
     cached = step.cached(key, sources, Cached[ReconstructResult], make)
     versions = cached.facts.model_versions
@@ -122,7 +130,7 @@ def build_mesh(
         for name, file in cached.files.items()
     }
     glb, preview = files.pop("model.glb"), files.pop("model-preview.png")
-    step.show(preview)
+    step.add_preview(preview)
     return replace(cached.facts, glb=glb, preview=preview, extras=tuple(files.values()))
 
 
@@ -154,28 +162,29 @@ def check_options(options: ReconstructOptions, job: JobInput) -> ReconstructOpti
 
 
 def _write_inputs(
-    step: Step, originals: list[Asset], masks: list[Asset], looks: list[Asset]
+    step: Step, originals: list[Asset], masks: list[Asset], colored: list[Asset]
 ) -> tuple[list[Path], list[Path], list[Path]]:
-    """Write the photos, their masks and, if the job stains, their stained pictures, all in the size of the masks."""
+    """Write the photos, their masks and, where ``colored`` differs, the stained pictures, in the size of the masks."""
     folder = step.folder / "inputs"
     folder.mkdir(exist_ok=True)
-    images, mask_files, look_files = [], [], []
-    for index, (original, mask, look) in enumerate(zip(originals, masks, looks, strict=True)):
+    images, mask_files, color_files = [], [], []
+    for index, (original, mask, color) in enumerate(zip(originals, masks, colored, strict=True)):
         step.progress(0.0, f"reading photo {index + 1} of {len(originals)}")
         data, size = step.read(original.sha256), (mask.width, mask.height)
         photo = intake.read_photo(data)
         images.append(intake.write_photo(photo, data, folder / f"photo-{index:03d}.jpg", size))
         mask_files.append(step.fetch(mask.sha256, folder / f"mask-{index:03d}.png"))
-        if look is not original:
-            stained = intake.read_map(step.read(look.sha256))
-            look_files.append(intake.write_photo(stained, data, folder / f"look-{index:03d}.jpg", size))
-    return images, mask_files, look_files
+        if color is not original:
+            stained = intake.read_map(step.read(color.sha256))
+            color_files.append(intake.write_photo(stained, data, folder / f"look-{index:03d}.jpg", size))
+    return images, mask_files, color_files
 
 
 def _render_preview(step: Step, glb: Path) -> StoredFile:
     """Render one view of the mesh in the studio."""
     options = RenderOptions(width=PREVIEW_SIZE[0], height=PREVIEW_SIZE[1])
-    blender, folder, rendered = step.dependencies.settings.blender, step.folder / "preview", []
+    rendered: list[StoredFile] = []
+    blender, folder = step.dependencies.settings.blender, step.folder / "preview"
 
     def keep(_: int, picture: Path) -> None:
         rendered.append(step.store(picture, "image/png", *frame_size(options, Quality.PREVIEW)))

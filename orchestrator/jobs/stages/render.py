@@ -50,13 +50,13 @@ def run_render(run: StageRun[RenderOptions]) -> RenderResult:
 
 
 def render_turntable(step: Step, options: RenderOptions, mesh: str) -> list[StoredFile]:
-    """Render the frames that are not cached yet, and cache each at once. Return all frames in order."""
+    """Render the frames that are not cached yet. Each is cached as soon as it is done. Return all frames in order."""
     source = step.asset(mesh)
     texture = _texture_assets(step, options)
     sources = [source.sha256, *(asset.sha256 for asset in texture.values())]
     keys = _frame_keys(step, options, source, texture)
-    cached = ((number, step.lookup(key, Cached[None])) for number, key in enumerate(keys))
-    frames = {number: value.files["frame"] for number, value in cached if value is not None}
+    cached = {number: step.lookup(key, Cached[None]) for number, key in enumerate(keys)}
+    frames = {number: value.files["frame"] for number, value in cached.items() if value is not None}
     missing = [number for number in range(options.frames) if number not in frames]
     width, height = frame_size(options, step.job.quality)
 
@@ -65,7 +65,7 @@ def render_turntable(step: Step, options: RenderOptions, mesh: str) -> list[Stor
         frames[number] = step.cached(keys[number], sources, Cached[None], lambda: frame).files["frame"]
         log.info("frame_rendered", job=step.job.id, frame=number)
         if number == 0:
-            step.show(step.publish("frames/" + FRAME % number, frames[number], "frame"))
+            step.add_preview(step.publish("frames/" + FRAME % number, frames[number], "frame"))
 
     def report(fraction: float, _: str) -> None:
         done, rendered = options.frames - len(missing), fraction * len(missing)
@@ -101,7 +101,7 @@ def join_turntable(step: Step, options: RenderOptions, frames: list[StoredFile])
         for format, path in turntable.videos.items()
     }
     contact_sheet = publish(turntable.contact_sheet, "image/jpeg", "preview")
-    step.show(contact_sheet)
+    step.add_preview(contact_sheet)
     thumbnails = tuple(publish(path, "image/webp", "preview") for path in turntable.thumbnails)
     kept = frames if options.keep_frames else []
     kept_ids = tuple(step.publish("frames/" + FRAME % number, frame, "frame") for number, frame in enumerate(kept))
@@ -118,7 +118,7 @@ def check_options(options: RenderOptions, job: JobInput) -> RenderOptions:
 
 
 def _frame_keys(step: Step, options: RenderOptions, mesh: Asset, texture: Mapping[str, Asset]) -> list[str]:
-    """One cache key per frame. It excludes the options that do not change the frames."""
+    """One cache key per frame. Options that do not change the frames have fixed values in the keys."""
     formats = (VideoFormat.MP4,)
     options = replace(options, formats=formats, keep_frames=False, seconds=1.0, model_id="", texture_id="")
     maps = {name: asset.sha256 for name, asset in texture.items()}
@@ -133,10 +133,10 @@ def _texture_assets(step: Step, options: RenderOptions) -> dict[str, Asset]:
     group = step.dependencies.records.group
     assets = [asset for kind in ("texture", "mask") for asset in group(step.job.tenant, options.texture_id, kind)]
     by_name = {asset.name.partition(".")[0]: asset for asset in assets}
-    maps = {name: by_name[path] for name in TEXTURE_MAPS if (path := f"photo-0/{name}") in by_name}
-    if len(maps) < len(TEXTURE_MAPS):
-        raise InvalidInput("render.texture.texture_id", f"files of the texture set {options.texture_id!r} were deleted")
-    return maps
+    if not all(f"photo-0/{name}" in by_name for name in TEXTURE_MAPS):
+        problem = f"files of the texture set {options.texture_id!r} were deleted"
+        raise InvalidInput("render.texture.texture_id", f"{problem}; create it again with a stain job")
+    return {name: by_name[f"photo-0/{name}"] for name in TEXTURE_MAPS}
 
 
-RENDER = Stage("render", RenderOptions, RenderResult, 0.37, run_render, takes_mesh=True, check=check_options)
+RENDER = Stage("render", RenderOptions, RenderResult, weight=0.37, run=run_render, takes_mesh=True, check=check_options)

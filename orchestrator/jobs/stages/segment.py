@@ -74,12 +74,12 @@ def find_components(photo: PhotoStep, analysis: str, options: SegmentOptions) ->
         return Cached(files, SegmentedPhoto(photo.asset.id, width, height, versions, components, analysis, found.cost))
 
     cached = photo.cached("segment", (analysis, options, photo.index), Cached[SegmentedPhoto], make)
-    photo_result = replace(cached.facts, photo_asset_id=photo.asset.id)
-    versions = photo_result.model_versions
-    ids: dict[str, Any] = photo.publish(cached.files, versions, "mask", overlay="preview", components="document")
-    step.show(ids["overlay"])
-    components = tuple(replace(part, mask=ids.pop(f"mask-{part.instance}")) for part in photo_result.components)
-    return replace(photo_result, components=components, document=ids.pop("components"), **ids)
+    result = replace(cached.facts, photo_asset_id=photo.asset.id)
+    kinds = {"overlay": "preview", "components": "document"}
+    ids: dict[str, Any] = photo.publish(cached.files, result.model_versions, "mask", **kinds)
+    step.add_preview(ids["overlay"])
+    components = tuple(replace(item, mask=ids.pop(f"mask-{item.instance}")) for item in result.components)
+    return replace(result, components=components, document=ids.pop("components"), **ids)
 
 
 def check_options(options: SegmentOptions, job: JobInput) -> SegmentOptions:

@@ -74,13 +74,13 @@ def apply_stain(photo: PhotoStep, analysis: str, surface: Cached[None], options:
         images = {name: getattr(stained, name) for name in STAINED_IMAGES}
         files = photo.store_images(images, options.format, "stain.format")
         height, width = stained.preview.shape[:2]
-        facts = (stained.wood_share, stained.reached, stained.delta_e)
-        return Cached(files, StainedPhoto(photo.asset.id, width, height, dict(maps.model_versions), *facts))
+        stain = (stained.wood_share, stained.reached, stained.delta_e)
+        return Cached(files, StainedPhoto(photo.asset.id, width, height, dict(maps.model_versions), *stain))
 
     cached = photo.cached("stain", (analysis, options, mask_sha256), Cached[StainedPhoto], make)
     files, versions = {**surface.files, **cached.files}, cached.facts.model_versions
     ids: dict[str, Any] = photo.publish(files, versions, "texture", preview="preview", before_after="preview")
-    photo.step.show(ids["before_after"])
+    photo.step.add_preview(ids["before_after"])
     ids["height_map"] = ids.pop("height")
     return replace(cached.facts, photo_asset_id=photo.asset.id, **ids)
 
@@ -98,7 +98,7 @@ def check_options(options: StainOptions, job: JobInput) -> StainOptions:
 
 
 def _mask(photo: PhotoStep, options: StainOptions) -> tuple[str, Image | None]:
-    """SHA-256 and pixels of the mask in the options."""
+    """SHA-256 and pixels of the mask in the options; empty and None without a mask."""
     if not options.mask_asset_id:
         return "", None
     asset = photo.step.dependencies.records.asset(photo.step.job.tenant, options.mask_asset_id)
