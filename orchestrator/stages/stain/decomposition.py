@@ -19,8 +19,7 @@ from orchestrator.imaging.refine import fit_mask, mask_from_map
 MIN_SHADING = 2e-3
 """Smallest shading. It avoids a division by 0."""
 SHADING_EPSILON = 1e-3
-"""Guide variance (3 % contrast) below which a window is treated as flat. The shading follows the edges of objects, not
-fine grain."""
+"""Guide variance (3 % contrast) below which a window is flat. The shading follows object edges, not fine grain."""
 GREY_WOOD = 0.75
 """Ratio of the smallest to the largest channel above which wood is treated as grey. On grey wood, specular reflections
 cannot be separated from the wood's own colour. Not tuned."""
@@ -88,11 +87,11 @@ def fit_specular(maps: MaterialMaps, wood: FloatMap, photo_srgb: Image) -> guide
 
     In the dichromatic model (Shafer 1985, Using color to separate reflection components), a pixel is the sum of two
     parts: the colour of the wood times the light, and neutral light that the surface reflects. The wood has a typical
-    ratio of the smallest to the largest channel. The part of a pixel's smallest channel above this ratio is neutral.
+    ratio of the smallest to the largest channel. Neutral light is what must be subtracted to reach this ratio.
 
-    Sheen is weak specular light. It is measured in the shading, which a film does not change. Otherwise the sheen would
-    turn blue when brown wood is stained grey. Highlights are measured in the photo, so that they stay bright whether
-    the models assign them to the shading or to the albedo.
+    Sheen is weak specular light. It is measured in the shading, which a film does not change. If sheen were not
+    separated, it would turn blue when brown wood is stained grey. Highlights are measured in the photo, so that they
+    stay bright whether the models assign them to the shading or to the albedo.
 
     Args:
         maps: model outputs for this photo.

@@ -21,11 +21,11 @@ from orchestrator.domain.srgb_color import SrgbColor
 from orchestrator.imaging.color import LINEAR_STEPS, LUMINANCE_WEIGHTS, linear_from_color
 
 MIN_TARGET = 6e-4
-"""Smallest mean reflectance that a stain can reach: half an 8-bit step above black."""
+"""Smallest mean reflectance that a stain can reach: two 8-bit sRGB steps above black."""
 MAX_TARGET = 0.9
 """Largest mean reflectance that a stain can reach, roughly that of the whitest bleached wood. Not tuned."""
 SHOULDER = 8.0
-"""Sharpness of the bleach's shoulder. At reflectance 0.75, the grain keeps 90 % of its contrast."""
+"""Sharpness of the bleach's shoulder. At a bleached reflectance of 0.75, the grain keeps 90 % of its contrast."""
 MIN_ALBEDO = 4e-3
 """Reflectance of black velvet. Wood is never darker, so a smaller value is a hole or noise and is not amplified."""
 HISTOGRAM_BINS = 4096
@@ -70,8 +70,8 @@ class Film:
     def hue_uniformity(self) -> float:
         """How far ``unify_hue`` moves the stained wood to the hue of the film, in [0, 1].
 
-        A film that changes the channels unevenly also amplifies every small difference in hue: with grey on orange
-        wood, pale areas would turn blue. A pigment does not do that. The more uneven the film, the higher this value.
+        A film that changes the channels unevenly also amplifies every small difference in hue: a grey stain on orange
+        wood would turn pale areas blue, which no pigment does. The more uneven the film, the higher this value.
         """
         factors = self.stained_mean / self.bare_mean
         return float(1.0 - factors.min() / factors.max())
@@ -82,7 +82,7 @@ class Film:
         light = red + green + blue
         film_hue = self.stained_mean.astype(np.float32) / np.float32(LUMINANCE_WEIGHTS @ self.stained_mean)
         kept, moved = np.float32(1.0 - self.hue_uniformity), np.float32(self.hue_uniformity)
-        return [plane * kept + light * (moved * share) for plane, share in zip(stained, film_hue, strict=True)]
+        return [plane * kept + light * (moved * hue) for plane, hue in zip(stained, film_hue, strict=True)]
 
 
 def histogram(albedo_linear: FloatMap, weights: FloatMap) -> NDArray[np.float64]:

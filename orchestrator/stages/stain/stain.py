@@ -24,14 +24,13 @@ from orchestrator.stages.stain.wood import wood_probability
 MIN_WOOD_SHARE = 0.01
 """Smallest share of the photo that must be wood. Not tuned."""
 MASK_FIELD = "stain.mask_asset_id"
-"""Path of the mask's field in error messages."""
+"""The request field that errors about the mask refer to."""
 SAMPLE_ROWS = 384
-"""Number of evenly spaced rows from which the colours of the wood are counted: a million pixels of a 12-megapixel
-photo."""
+"""Evenly spaced rows from which the histograms are computed: more than a million pixels of a 12-megapixel photo."""
 VARNISH = np.float32(0.02)
-"""Share of the light that wood reflects regardless of its colour, which is a large part of what is visible of dark
-wood. A varnish reflects 4 % (Fresnel); half of it is assumed to reach the camera, as in version 1 of
-``intrinsic_decomposition``."""
+"""Share of the light that the varnish reflects, whatever the colour of the wood. On dark wood, this is a large part of
+the visible light. A varnish reflects 4 % (Fresnel). Half of this is assumed to reach the camera, as in version 1 of the
+model ``intrinsic_decomposition``."""
 KNEE = 0.65
 """Linear light (sRGB 210) above which lightened wood is compressed towards white. Not tuned."""
 COMPARISON_WIDTH = 2048
@@ -52,7 +51,7 @@ class StainResult:
     before_after: Image  # [h, w, 3] photo and preview side by side, at most COMPARISON_WIDTH wide
     wood_mask: Image  # [H, W] 255 is stained
     wood_share: float  # share of the photo that is stained, in [0, 1]
-    reached: str  # '#RRGGBB', mean albedo of the stained wood in linear light
+    reached: str  # '#RRGGBB', the mean albedo of the stained wood, averaged in linear light
     delta_e: float  # CIEDE2000 between the target and the mean albedo at full strength
 
 
@@ -78,14 +77,7 @@ def stain(
         InvalidInput: the mask does not have the size of the photo, or is black everywhere.
         NoWoodFound: less than 1 % of the photo is wood.
     """
-    if mask is None:
-        wood: FloatMap | Image = wood_probability(maps, options.region)
-        share = float((wood >= 0.5).mean())
-        if share < MIN_WOOD_SHARE:
-            raise NoWoodFound(share=share, minimum=MIN_WOOD_SHARE)
-    else:
-        _check_mask(mask, photo_srgb)
-        wood = mask
+    wood = _find_wood(photo_srgb, maps, options, mask)
     decomposition = Decomposition.fit(photo_srgb, maps, wood)
     histograms = _albedo_histograms(decomposition, wood)
     stain_film = film.solve(histograms, options.target, coats=options.coats, preserve_grain=options.preserve_grain)
@@ -99,15 +91,16 @@ def stain(
     albedo, preview = np.empty_like(photo_srgb), np.empty_like(photo_srgb)
     wood_mask = np.empty(photo_srgb.shape[:2], np.uint8)
 
-    def work(strip: Strip) -> WoodSums:
+    def stain_strip(strip: Strip) -> WoodSums:
         rows = decomposition.read(strip.indices)
         wood_mask[strip.rows] = rows.wood
         return painter.paint(photo_srgb, strip, rows, albedo[strip.rows], preview[strip.rows])
 
-    sums = for_each_strip(work, strips(*photo_srgb.shape[:2]), progress, "staining the wood")
+    sums = for_each_strip(stain_strip, strips(*photo_srgb.shape[:2]), progress, "staining the wood")
     weights, requested, full = zip(*sums, strict=True)
     weight = max(sum(weights), 1e-6)
-    mean_requested, mean_full = (np.sum(albedos, axis=0) / weight for albedos in (requested, full))
+    mean_requested = np.sum(requested, axis=0) / weight
+    mean_full = np.sum(full, axis=0) / weight
     target = color.lab_from_linear(color.linear_from_color(options.target))
     return StainResult(
         albedo=albedo,
@@ -134,18 +127,18 @@ class _Painter:
     """Applies a film to strips of the photo."""
 
     film: film.Film
-    factors: list[FloatMap]  # for each channel: stained relative to bare reflectance, by reflectance step
+    factors: list[FloatMap]  # for each channel, see ``Film.factors``
     specular: GuidedMap  # neutral light in the photo: highlights and sheen
     blurred_mask: Image | None  # the caller's mask, blurred because its outermost pixels contain background
     strength: float
 
     def paint(self, photo_srgb: Image, strip: Strip, rows: DecomposedRows, albedo: Image, preview: Image) -> WoodSums:
-        """Stain a strip, and write its [n, W, 3] uint8 albedo and preview into the given arrays."""
+        """Stain a strip, write its [n, W, 3] uint8 albedo and preview into the given arrays, and return its sums."""
         mask = preview_mask = rows.wood.astype(np.float32) * np.float32(1 / 255)
         if self.blurred_mask is not None:
             preview_mask = np.minimum(mask, self.blurred_mask[strip.rows] * np.float32(1 / 255))
         opacity, preview_opacity = mask * np.float32(self.strength), preview_mask * np.float32(self.strength)
-        sheen, neutral_change = self._neutral_light(photo_srgb, strip, rows)
+        sheen, specular_change = self._neutral_light(photo_srgb, strip, rows)
         bare, stained = self._stain_albedo(rows)
         requested, full = np.empty(3), np.empty(3)
         for channel in range(3):
@@ -154,16 +147,16 @@ class _Painter:
             albedo[..., channel] = srgb_from_linear(rows.albedo_linear[channel] * (gain * opacity + np.float32(1.0)))
             # The light that varnish reflects does not become brighter with the wood.
             varnished_gain = (stained[channel] + VARNISH) / (bare[channel] + VARNISH) - np.float32(1.0)
-            change = np.minimum(gain, varnished_gain) * (photo - sheen) + neutral_change
+            change = np.minimum(gain, varnished_gain) * (photo - sheen) + specular_change
             preview[..., channel] = srgb_from_linear(_roll_off(photo + change * preview_opacity, photo))
             requested[channel] = np.vdot(linear_from_srgb(albedo[..., channel]), mask)
             full[channel] = np.vdot(np.minimum(stained[channel], np.float32(1.0)), mask)
         return float(mask.sum(dtype=np.float64)), requested, full
 
     def _neutral_light(self, photo_srgb: Image, strip: Strip, rows: DecomposedRows) -> tuple[FloatMap, FloatMap]:
-        """Return the [n, W] linear sheen of the bare wood, and the change of all specular light by the stain.
+        """Return the [n, W] linear sheen of the bare wood, and the change to add for all specular light.
 
-        Sheen darkens with the wood. Highlights keep their brightness.
+        Sheen darkens with the wood. Highlights keep their brightness: the change adds back what the film absorbs.
         """
         smallest = np.minimum(np.minimum(*rows.photo_linear[:2]), rows.photo_linear[2])
         highlight, sheen = np.clip(self.specular.rows(photo_srgb[strip.rows], strip.indices), 0.0, smallest)
@@ -188,6 +181,18 @@ def _roll_off(lit: FloatMap, photo: FloatMap) -> FloatMap:
     room = np.maximum(np.float32(1.0) - knee, np.float32(1e-4))
     compressed = np.float32(1.0) - room * cv2.exp((knee - lit) / room)
     return np.where(lit > knee, compressed, lit)
+
+
+def _find_wood(photo_srgb: Image, maps: MaterialMaps, options: StainOptions, mask: Image | None) -> FloatMap | Image:
+    """Return the checked mask, or the [h, w] probability of wood at model resolution if there is no mask."""
+    if mask is not None:
+        _check_mask(mask, photo_srgb)
+        return mask
+    wood = wood_probability(maps, options.region)
+    share = float((wood >= 0.5).mean())
+    if share < MIN_WOOD_SHARE:
+        raise NoWoodFound(share=share, minimum=MIN_WOOD_SHARE)
+    return wood
 
 
 def _albedo_histograms(decomposition: Decomposition, wood: FloatMap | Image) -> NDArray[np.float64]:

@@ -24,8 +24,7 @@ from orchestrator.stages.stain.film import MIN_ALBEDO
 from orchestrator.stages.stain.wood import wood_probability
 
 SURFACE_EPSILON = 1e-3
-"""Guide variance (3 % contrast) below which a window is treated as flat for normals and roughness, which do not follow
-fine grain."""
+"""Guide variance (3 % contrast) below which a window is flat. Normals and roughness do not follow fine grain."""
 GRAIN_SCALE = 0.01
 """Detail finer than this share of the photo's longer side is grain. Not tuned."""
 HEIGHT_PER_LOG = 0.5
@@ -38,8 +37,7 @@ about 1/2000 of the photo. In larger photos, finer detail is noise."""
 MIN_SIGMA = 0.7
 """Smallest sigma of the noise filter, in pixels."""
 RELIEF_DEPTH = 1.5e-3
-"""Depth of the full scale of the height map, as a share of the photo's longer side: 1.5 mm on a table of one metre. Not
-tuned."""
+"""Depth of the full scale of the height map, as a share of the photo's longer side: 1.5 mm per metre. Not tuned."""
 MAX_SLOPE = 0.7
 """Largest slope of the grain: 35°. Steeper slopes, which come from brightness, are noise. Not tuned."""
 PORE_ROUGHNESS = 0.2
@@ -72,7 +70,7 @@ def surface_maps(photo_srgb: Image, maps: MaterialMaps, progress: Progress = no_
     normal, relief_height = np.empty_like(photo_srgb), np.empty((height, width), np.uint16)
     roughness, ambient_occlusion = np.empty((2, height, width), np.uint8)
 
-    def work(strip: Strip) -> None:
+    def compute_strip(strip: Strip) -> None:
         grown = strip.grown(noise_reach + 1)  # the slopes need one more row
         inner = slice(strip.top - grown.top, strip.bottom - grown.top)
         base_rows = base.rows(photo_srgb[grown.rows], grown.indices)[0]
@@ -86,7 +84,7 @@ def surface_maps(photo_srgb: Image, maps: MaterialMaps, progress: Progress = no_
         ambient_occlusion[strip.rows] = to_byte(surface[4])
         relief_height[strip.rows] = np.rint(relief[inner] * 65535.0).astype(np.uint16)
 
-    for_each_strip(work, strips(height, width), progress, "computing the surface maps")
+    for_each_strip(compute_strip, strips(height, width), progress, "computing the surface maps")
     orm = pack_orm(ambient_occlusion, roughness)
     return SurfaceMaps(normal, roughness, ambient_occlusion, relief_height, orm)
 

@@ -36,16 +36,16 @@ def _wood_of_piece(maps: MaterialMaps) -> FloatMap:
     """
     inside = maps.foreground
     share = float((maps.wood * inside).sum() / max(inside.sum(), 1e-6))
-    other = (1.0 - maps.wood) * (1.0 - share)
-    wood = maps.wood * share / np.maximum(maps.wood * share + other, 1e-6)
+    not_wood = (1.0 - maps.wood) * (1.0 - share)
+    wood = maps.wood * share / np.maximum(maps.wood * share + not_wood, 1e-6)
     _, patches = cv2.connectedComponents((maps.wood > 0.5).astype(np.uint8))
     area = np.bincount(patches.ravel())
-    of_piece = np.bincount(patches.ravel(), inside.ravel()) > MIN_PATCH_OVERLAP * area
+    belongs_to_piece = np.bincount(patches.ravel(), inside.ravel()) > MIN_PATCH_OVERLAP * area
     border = np.ones(inside.shape, bool)
     border[1:-1, 1:-1] = False
-    of_piece[patches[border & (inside < 0.5)]] = False
-    of_piece[0] = False  # label 0 is not wood
-    return np.asarray(wood * np.maximum(inside, of_piece[patches]), np.float32)
+    belongs_to_piece[patches[border & (inside < 0.5)]] = False
+    belongs_to_piece[0] = False  # label 0 is not wood
+    return np.asarray(wood * np.maximum(inside, belongs_to_piece[patches]), np.float32)
 
 
 def _piece_contains_the_wood(maps: MaterialMaps) -> bool:
