@@ -36,11 +36,11 @@ RIM = 2
 # The constants below were chosen by inspection of the shadows of the three demo photos. Two of them show a wall and a
 # skirting board; one is a studio with a seamless background.
 GROUND_ABOVE = 0.35
-"""The ground is fitted from this share of the piece's height above its lowest point."""
+"""The fit of the ground starts this far above the piece's lowest point, as a share of the piece's height."""
 GROUND_BELOW = 0.4
-"""The ground is fitted to this share of the piece's longer side below its lowest point."""
+"""The fit ends this far below the piece's lowest point, as a share of the piece's longer side."""
 GROUND_BESIDE = 0.6
-"""The ground is fitted to this share of the piece's longer side beside it."""
+"""The fit extends this far to the left and right of the piece, as a share of the piece's longer side."""
 MIN_GROUND_PIXELS = 200
 """Smallest number of visible ground pixels from which a shadow is computed."""
 FIT_ROUNDS = 12
@@ -51,8 +51,7 @@ PLAIN_NOISE = 0.06
 """Standard deviation of the ground's log light up to which the shadow has its full strength. It is 0.009 to 0.016 on
 the demo photos."""
 BUSY_NOISE = 0.15
-"""Standard deviation of the ground's log light from which there is no shadow. It is 0.38 on scikit-image's
-``coffee``."""
+"""The standard deviation from which there is no shadow. It is 0.38 on scikit-image's ``coffee``."""
 TINT_TOLERANCE = 0.04
 """A shadow changes all channels by nearly the same factor. This is the tolerated deviation from their mean, in log
 light."""
@@ -60,18 +59,17 @@ TINT_PER_DARKNESS = 0.11
 """Additional tolerance per unit of darkening, because the remaining light is often tinted. The deviation is 0.05 to 0.1
 of the darkening in shadows on the ground of the demo photos, and 0.26 to 0.3 on their walls."""
 TINT_FADE = 0.6
-"""The shadow fades out where the deviation is between 1 and 1 + this times the tolerance."""
+"""The shadow fades out as the deviation grows from the tolerance to (1 + TINT_FADE) times the tolerance."""
 FOREIGN_TINT = 2.0
 """A surface whose deviation exceeds this many tolerances is not the ground."""
 FOREIGN_LIGHT = 0.25
-"""A surface whose log light exceeds that of the ground by this much is not the ground, but, for example, a skirting
-board."""
+"""A surface, such as a skirting board, whose log light exceeds that of the ground by this much is not the ground."""
 FOOT_SHARE = 0.4
-"""The foot of the piece, around which shadows are kept, is this share of its height."""
+"""Height of the foot of the piece, around which shadows are kept, as a share of the piece's height."""
 REACH = 0.28
 """Distance from the foot within which the shadow fades out, as a share of the piece's longer side."""
 MIN_SHADOW = 0.03
-"""Smallest maximal opacity of a shadow layer."""
+"""A shadow whose largest opacity is below this value is not returned."""
 
 
 @dataclass(frozen=True)
@@ -87,7 +85,7 @@ class Cutout:
 def cutout(photo_srgb: Image, maps: MaterialMaps, options: CutoutOptions, progress: Progress = no_progress) -> Cutout:
     """Cut out the piece in one photo.
 
-    A trimmed frame contains the piece and its shadow. sRGB values are blended, as in image viewers.
+    A trimmed frame contains the piece and its shadow. A background colour is blended in sRGB, as in image viewers.
 
     Args:
         photo_srgb: [H, W, 3] uint8.
@@ -127,7 +125,7 @@ def contact_shadow(photo_srgb: Image, alpha: Image) -> Image | None:
         alpha: [H, W] uint8, opacity of the piece.
 
     Returns:
-        [H, W] uint8 opacity of a black layer, or None if there is no shadow. Under the piece it is extrapolated.
+        [H, W] uint8 opacity of a black layer, extrapolated under the piece. None if there is no shadow.
     """
     light = linear_from_srgb(shrink(photo_srgb, SHADOW_SIDE))
     piece = shrink(alpha, SHADOW_SIDE) > 5
@@ -198,14 +196,15 @@ def _darkness(residual: FloatMap, noise: float, visible: Mask) -> FloatMap:
 def _contact_weight(piece: Mask) -> FloatMap:
     """Return a [h, w] weight that falls from 1 at the foot of the piece to 0 far from it and at the photo's border."""
     _, top, width, height = cv2.boundingRect(piece.astype(np.uint8))
-    longer, start = max(width, height), top + height - FOOT_SHARE * height
+    longer = max(width, height)
+    foot_top = top + height - FOOT_SHARE * height
     foot = piece.copy()
-    foot[: int(start)] = False
+    foot[: int(foot_top)] = False
     distance = cv2.distanceTransform((~foot).astype(np.uint8), cv2.DIST_L2, 5)
     rows, columns = np.mgrid[: piece.shape[0], : piece.shape[1]].astype(np.float32)
     border = np.minimum(np.minimum(columns, columns[:, ::-1]), rows[::-1])
     weight = smoothstep(1.0 - distance / (REACH * longer))
-    weight *= smoothstep((rows - start) / (0.15 * height))
+    weight *= smoothstep((rows - foot_top) / (0.15 * height))
     weight *= smoothstep(border / (0.08 * longer))
     return weight
 

@@ -23,7 +23,7 @@ JPEG_QUALITY = 97
 
 
 def check_photo(data: bytes, field: str) -> PhotoInfo:
-    """Decode the whole photo to validate it, and return its header. Raises InvalidInput; see ``read_photo``."""
+    """Decode the whole photo to validate it, and return its header. Errors name ``field``; see ``read_photo``."""
     info = probe_photo(data, field)
     read_photo(data, field)
     return info

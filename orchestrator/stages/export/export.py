@@ -63,7 +63,7 @@ def export(
         source: GLB, glTF (with embedded data, or a zip with its resources), FBX, OBJ (alone, or a zip with MTL and
             textures), STL, PLY or USDZ. OBJ, STL and PLY have no unit: metres are assumed. OBJ is read with +Y up, STL
             and PLY with +Z up.
-        folder: gets the files. ``folder/work`` gets intermediate files and logs.
+        folder: receives the files. ``folder/work`` receives intermediate files and logs.
         blender: a ``blender`` executable; the bpy wheel if empty.
 
     Raises:
@@ -97,7 +97,7 @@ def export(
 def to_glb(
     source: Path, folder: Path, *, blender: str = "", limits: Limits = DEFAULT_LIMITS, progress: Progress = no_progress
 ) -> Path:
-    """Write a 3D model of any format as an uncompressed GLB in ``folder``, at its position and size.
+    """Write a 3D model of any format as an uncompressed GLB in ``folder``. Position and size do not change.
 
     Raises:
         InvalidInput: ``source`` cannot be read, or has no triangles.
@@ -110,7 +110,7 @@ def to_glb(
 
 
 def _split_progress(progress: Progress, options: ExportOptions) -> Iterator[Progress]:
-    """Yield the progress of each step of an export. The weights are rough durations in seconds."""
+    """Return the progress callback of each step of an export. The weights are rough durations in seconds."""
     gltf_files = sum(format in options.formats for format in GLTF_FORMATS) + options.levels - 1
     other_files = (MeshFormat.USDZ in options.formats) + any(format in options.formats for format in BLENDER_FORMATS)
     base_weights = [3.0, 0.5]  # writing and inspecting
@@ -123,7 +123,7 @@ def _split_progress(progress: Progress, options: ExportOptions) -> Iterator[Prog
 def _write_base(
     source: Path, target: Path, dimensions: Dimensions | None, *, blender: str, limits: Limits, progress: Progress
 ) -> list[str]:
-    """Write the base GLB ``target``, and return notes for the report. ``dimensions`` None keeps position and size."""
+    """Write the base GLB, and return notes for the report. If ``dimensions`` is None, position and size are kept."""
     work, import_progress = target.parent, subrange(progress, 0.0, 0.5)
     mesh_file, format, notes = open_source(source, work, blender=blender, limits=limits, progress=import_progress)
     base_notes = normalise(

@@ -24,8 +24,8 @@ INVISIBLE_TOLERANCE = 0.0005
 """Movement of the surface that is always allowed, as a share of the diagonal of the bounding box: half a pixel where
 the mesh fills 1000 pixels."""
 TOLERANCES = (INVISIBLE_TOLERANCE, 0.001, 0.002, 0.004, 0.008)
-"""Movements that are allowed in order to meet a budget, tried in this order. Beyond the last, thin covers sink into the
-surfaces under them, which is worse than an exceeded budget. Chosen by inspection."""
+"""Movements that are allowed in order to meet a budget, tried in this order. Beyond the last one, thin covers sink into
+the surfaces under them, which is worse than an exceeded budget. Chosen by inspection."""
 MAX_TEXTURE_PX = 4096  # of level 0 if the target has no budget; each level halves it
 LEVEL_STEP = 4  # factor between the triangle counts of two levels of detail
 LEVEL_TOLERANCE = 0.003
@@ -42,23 +42,23 @@ FORMAT_NOTES = {
 
 @dataclass
 class ExportRun:
-    """An export in progress, and its results so far. Keys of ``facts``, ``reduced``, ``validator`` are file names."""
+    """An export in progress, and its results so far. ``reduced`` and ``validator`` have the keys of ``facts``."""
 
     base: Path
-    folder: Path  # gets the files
-    work: Path  # gets intermediate files
+    folder: Path  # receives the files
+    work: Path  # receives intermediate files
     options: ExportOptions
     blender: str
     limits: Limits
     steps: Iterator[Progress]  # one for each run of an external program
-    facts: dict[str, MeshFacts]
+    facts: dict[str, MeshFacts]  # keys: 'base', 'glb', 'gltf' and the names of the levels
     notes: list[str]
     files: dict[MeshFormat, Path] = field(default_factory=dict)
     levels: list[Path] = field(default_factory=list)
-    reduced: dict[str, dict[str, float]] = field(default_factory=dict)
-    validator: dict[str, Any] = field(default_factory=dict)
-    arkit: dict[str, Any] = field(default_factory=dict)
-    refused: dict[MeshFormat, HeartwoodError] = field(default_factory=dict)
+    reduced: dict[str, dict[str, float]] = field(default_factory=dict)  # what ``optimise`` changed
+    validator: dict[str, Any] = field(default_factory=dict)  # reports of the Khronos validator
+    arkit: dict[str, Any] = field(default_factory=dict)  # result of the checks of the USDZ
+    refused: dict[MeshFormat, HeartwoodError] = field(default_factory=dict)  # why a format could not be written
 
     @property
     def budget(self) -> TargetBudget | None:
@@ -78,9 +78,10 @@ def write_gltf(run: ExportRun, format: MeshFormat) -> None:
         ToolFailed: the file could not be written, or is invalid.
     """
     path = _empty_folder(run.work / f"made-{format.value}") / f"model.{format.value}"
-    limits = run.budget
-    budget = GltfBudget(limits.max_bytes, limits.max_triangles, limits.texture_px) if limits else GltfBudget()
-    contents = _optimise(run, format.value, path, budget, TOLERANCES if limits else (0.0,))
+    budget = GltfBudget()
+    if run.budget:
+        budget = GltfBudget(run.budget.max_bytes, run.budget.max_triangles, run.budget.texture_px)
+    contents = _optimise(run, format.value, path, budget, TOLERANCES if run.budget else (0.0,))
     target = _publish(path, run.folder, format)
     run.facts[format.value] = MeshFacts.from_contents(contents, target.stat().st_size)
     run.files[format] = target
@@ -88,21 +89,21 @@ def write_gltf(run: ExportRun, format: MeshFormat) -> None:
 
 def write_levels(run: ExportRun) -> None:
     """Write the lower levels of detail, each from the base GLB. If one fails, add a note and stop."""
-    limits = run.budget
     for level in range(1, run.options.levels):
         name = f"model-lod{level}"
         path, target = run.work / f"{name}.glb", run.folder / f"{name}.glb"
         triangles = max(1, run.main_facts.triangles // LEVEL_STEP**level)
-        texture_px = (limits.texture_px if limits else MAX_TEXTURE_PX) >> level
+        texture_px = (run.budget.texture_px if run.budget else MAX_TEXTURE_PX) >> level
         tolerance = LEVEL_TOLERANCE * 2**level
-        budget = GltfBudget(limits.max_bytes if limits else 0, triangles, texture_px)
+        budget = GltfBudget(run.budget.max_bytes if run.budget else 0, triangles, texture_px)
         try:
             contents = _optimise(run, name, path, budget, (INVISIBLE_TOLERANCE, tolerance / 2, tolerance))
         except ToolFailed as error:
             run.notes.append(f"{name} could not be written: {error.message}")
             return
         shutil.copyfile(path, target)
-        run.facts[name] = facts = MeshFacts.from_contents(contents, target.stat().st_size)
+        facts = MeshFacts.from_contents(contents, target.stat().st_size)
+        run.facts[name] = facts
         run.levels.append(target)
         if facts.triangles > triangles:
             run.notes.append(f"{name} has {facts.triangles:,} triangles; {triangles:,} would have changed its shape")
@@ -191,7 +192,7 @@ def _empty_folder(folder: Path) -> Path:
 
 
 def _publish(path: Path, folder: Path, format: MeshFormat) -> Path:
-    """Copy a file to ``folder``, or a zip of the file and its resources, and return the path of the copy."""
+    """Copy a file to ``folder``, for glTF and OBJ as a zip with its resources, and return the path of the copy."""
     if format not in (MeshFormat.GLTF, MeshFormat.OBJ):
         return shutil.copyfile(path, folder / path.name)
     target = folder / f"model-{format.value}.zip"

@@ -19,13 +19,13 @@ GLTF_FORMATS = (MeshFormat.GLB, MeshFormat.GLTF)
 def open_source(
     source: Path, folder: Path, *, blender: str, limits: Limits = DEFAULT_LIMITS, progress: Progress = no_progress
 ) -> tuple[Path, MeshFormat, tuple[str, ...]]:
-    """Unpack the mesh file of ``source`` and all files that belong to it, and convert it to GLB if it is no glTF.
+    """Unpack the mesh file of ``source`` and all files that belong to it, and convert it to GLB if it is not glTF.
 
     Returns:
         The GLB or glTF in ``folder``, the format of ``source`` by its content, and notes for the report.
 
     Raises:
-        InvalidInput: it is not a 3D file of a known format, or an archive that is not allowed, or cannot be read.
+        InvalidInput: ``source`` is not a 3D file of a known format, is a forbidden archive, or cannot be read.
         ToolFailed, DeadlineExceeded, Canceled: as ``run_program``.
     """
     unpacked, imported = folder / "source", folder / "imported.glb"

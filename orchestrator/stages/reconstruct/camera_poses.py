@@ -109,8 +109,8 @@ def upright_cameras(poses: Poses) -> tuple[list[Camera], Floats]:
     return [camera.transformed(transform) for camera in cameras], points
 
 
-def capture_report(poses: Poses, cameras: Sequence[Camera], usable: UsablePhotos, photos: int) -> CaptureReport:
-    """Return the report on ``photos`` uploaded photos, of which the ``usable`` ones were given to COLMAP."""
+def capture_report(poses: Poses, cameras: Sequence[Camera], usable: UsablePhotos, photo_count: int) -> CaptureReport:
+    """Return the report on ``photo_count`` uploaded photos. COLMAP was given the ``usable`` ones."""
     placed = tuple(usable.indices[number] for number in poses.placed)
     coverage_deg, gaps = angular_coverage(cameras)
     advice = list(usable.notes)
@@ -130,7 +130,7 @@ def capture_report(poses: Poses, cameras: Sequence[Camera], usable: UsablePhotos
             f"the photos fit together only to {error_px:.1f} px (good photos: at most {MAX_REPROJECTION_ERROR_PX} px); "
             "check that they are sharp and that the piece did not move"
         )
-    return CaptureReport(photos, placed, len(poses.points), error_px, coverage_deg, tuple(advice))
+    return CaptureReport(photo_count, placed, len(poses.points), error_px, coverage_deg, tuple(advice))
 
 
 def angular_coverage(cameras: Sequence[Camera]) -> tuple[float, list[tuple[float, float]]]:

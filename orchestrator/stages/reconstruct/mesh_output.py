@@ -34,7 +34,7 @@ class SavedMesh:
 def save_mesh(folder: Path, mesh: UvMesh, texture: Image, dimensions: Dimensions) -> SavedMesh:
     """Place the mesh on the floor, scale it to the first known dimension and write it with its texture.
 
-    The files are renamed when they are complete. The facts are written last: ``load_mesh`` finds the mesh only then.
+    The files are renamed when they are complete. The facts are written last: ``load_mesh`` requires them.
     """
     placed, size = place_on_floor(mesh.vertices, dimensions)
     glb, partial_glb = folder / GLB_NAME, folder / "model.part.glb"

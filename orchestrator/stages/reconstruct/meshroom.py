@@ -26,7 +26,7 @@ from orchestrator.tools.meshroom import run_meshroom
 
 DOWNSCALE = {Quality.PREVIEW: 4, Quality.FINAL: 2}  # factor by which Meshroom reduces the photos for its depth maps
 SURFACE_POINTS = 2_000_000  # coloured points for the new texture: about one per covered texel of a 2K texture
-MIN_COMPONENT = 0.3  # free components below this share of the largest one's diagonal are background; not tuned
+MIN_COMPONENT = 0.3  # disconnected parts below this share of the largest one's diagonal are background; not tuned
 
 
 def reconstruct_with_meshroom(task: ReconstructTask, usable: UsablePhotos) -> ReconstructedMesh:

@@ -92,6 +92,7 @@ def surface_mesh(surface: Surface, max_triangles: int) -> tuple[Floats, Triangle
     Raises:
         ToolFailed: the surface is empty.
     """
+    # A cavity is space outside the surface that is not connected to the border of the volume.
     components, _ = label(np.pad(surface.distance > 0, 1, constant_values=True))
     cavity = (surface.distance > 0) & (components[1:-1, 1:-1, 1:-1] != components[0, 0, 0])
     distance = np.where(cavity, -1.0, surface.distance)
@@ -112,7 +113,8 @@ def _make_mesh(
     vertices, triangles = surface_mesh(surface, min(settings.max_triangles, task.options.max_triangles))
     progress(0.2, "unwrapping the mesh")
     mesh = unwrap(vertices, triangles)
-    photos, masks = ([_read(path) for path in paths] for paths in (capture.poses.color_photos, capture.poses.masks))
+    photos = [_read(path) for path in capture.poses.color_photos]
+    masks = [_read(path) for path in capture.poses.masks]
     size = min(settings.texture_size, task.options.texture_size)
     texture = bake_from_photos(mesh, photos, capture.cameras, masks, size, subrange(progress, 0.5, 1.0))
     return save_mesh(task.folder, mesh, texture, task.options.dimensions)
@@ -131,7 +133,7 @@ def _render_orbit(
 
 
 def orbit_cameras(centre: Floats, radius: float, count: int, side_px: int) -> list[Camera]:
-    """Return cameras on a ring, the first on the side of +Z, whose square frames contain the sphere at ``centre``."""
+    """Return cameras on a ring, the first on the side of +Z, whose square frames contain a sphere."""
     focal = ORBIT_FOCAL_LENGTH
     intrinsics = np.array([[focal, 0.0, 0.5], [0.0, focal, 0.5], [0.0, 0.0, 1.0 / side_px]]) * float(side_px)
     distance = ORBIT_MARGIN * radius / np.sin(np.arctan(0.5 / focal))

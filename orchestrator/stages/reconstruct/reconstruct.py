@@ -18,7 +18,7 @@ METHODS: dict[Mode, Callable[[ReconstructTask], ReconstructedMesh]] = {
 
 
 def reconstruct(task: ReconstructTask) -> ReconstructedMesh:
-    """Reconstruct a 3D model. After a crash, the same call continues after the last finished phase.
+    """Reconstruct a 3D model. After a crash, the same call continues; see ``ReconstructTask``.
 
     Raises:
         InvalidInput: too few photos, or a photo or mask that cannot be used.

@@ -17,8 +17,8 @@ from orchestrator.domain.reconstruct import NO_PROGRAMS, ReconstructOptions, Rec
 class ReconstructTask:
     """Photos of one piece, and how and where to reconstruct it.
 
-    Each method writes its finished intermediate results to ``folder``. A repeated call with the same folder, for
-    example after a crash, continues after the last finished one.
+    Methods with several photos write their finished intermediate results to ``folder``. A repeated call with the same
+    folder, for example after a crash, continues after the last finished one. ``single_image`` starts again.
     """
 
     photos: Sequence[Path]  # upright, in any format that Pillow reads, with the focal length in EXIF if known

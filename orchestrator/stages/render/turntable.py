@@ -10,7 +10,6 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from PIL import Image as Pillow
 
@@ -46,17 +45,17 @@ class Sampling:
 
 
 SAMPLING = {Quality.PREVIEW: Sampling(12, 0.05, 0.5), Quality.FINAL: Sampling(44, 0.02)}
-"""On three pieces at 960 × 540, FINAL takes 8.8 s a frame, with a mean PSNR to 512 samples of 49.7 dB; PREVIEW takes
-0.91 s, with 38.9 dB (docs/benchmarks.md, turntable). On fine dark grain, FINAL is 1.3 dB worse than 128 samples without
-denoising."""
+"""On three pieces at 960 × 540, FINAL takes 8.8 s a frame, with a mean PSNR of 49.7 dB against 512 samples; PREVIEW
+takes 0.91 s, with 38.9 dB (docs/benchmarks.md, turntable). On fine dark grain, FINAL is 1.3 dB worse than 128 samples
+without denoising."""
 MIN_SAMPLES = 8
-"""Samples before adaptive sampling may stop. Blender's default exceeds our sample counts, so that adaptive sampling
-would save nothing on the backdrop and the floor."""
+"""Samples before adaptive sampling may stop. Blender's default is larger than the counts in SAMPLING, so that adaptive
+sampling would save nothing on the backdrop and the floor."""
 
 
 @dataclass(frozen=True)
 class WoodTexture:
-    """The maps of stained wood that replace materials of a 3D model, box-mapped at their size. Paths are absolute."""
+    """Maps of stained wood that replace materials of a 3D model, box-mapped at ``width_m``. Paths are absolute."""
 
     albedo: Path  # sRGB image
     roughness: Path  # grey image; white is rough
@@ -144,6 +143,7 @@ def render_frames(
         folder: working folder of the Blender processes.
         on_frame: called with the number and the PNG file of each complete frame. The PNG is RGB, or RGBA if the
             background is transparent. Calls never overlap.
+        executable: a ``blender`` executable; the bpy wheel if empty.
         processes: number of Blender processes that share the frames, the CPU cores and the memory limit.
 
     Raises:
@@ -182,10 +182,10 @@ class _FrameRenderer:
             raise self.errors[0]
 
     def _render_share(self, job: TurntableJob, folder: Path, limits: Limits) -> None:
-        read_line = partial(self._read_line, folder, set(job.frames))
-        tools: dict[str, Any] = {"executable": self.executable, "limits": limits, "progress": self._report}
+        blender = partial(run_blender, executable=self.executable, limits=limits, progress=self._report)
+        on_line = partial(self._read_line, folder, set(job.frames))
         try:
-            run_blender("turntable", asdict(job), folder, on_line=read_line, **tools)
+            blender("turntable", asdict(job), folder, on_line=on_line)
         except BaseException as error:  # noqa: BLE001 - raised by run() when all processes have ended
             self.errors.append(error)
 
@@ -198,9 +198,11 @@ class _FrameRenderer:
             self.progress(self.completed / total, f"frame {min(self.completed + 1, total)} of {total}")
 
     def _read_line(self, folder: Path, pending: set[int], line: str) -> None:
-        """Process a line that reports a complete frame. A name in the 3D model may print such a line as well."""
+        """Process a line if it reports a complete frame. A name in the 3D model may cause such a line as well."""
         match = FRAME_LINE.match(line)
-        number = int(match[1]) if match else -1
+        if match is None:
+            return
+        number = int(match[1])
         image = folder / (FRAME % number)
         if number not in pending or not image.is_file():
             return
@@ -225,6 +227,7 @@ def join_frames(
 
     Args:
         folder: contains the frames, named FRAME, and receives the results.
+        executable: an ``ffmpeg`` executable; that of ``imageio-ffmpeg`` if empty.
 
     Raises:
         ToolFailed, DeadlineExceeded, Canceled: see ``run_ffmpeg``.

@@ -14,7 +14,7 @@ from orchestrator.errors import NoWoodFound
 from orchestrator.stages.render.turntable import WoodTexture
 
 SEARCH_SIDE_PX = 256
-"""The rectangle is searched in a mask of this size, so its edges are accurate to half a percent of the photo."""
+"""Longer side of the mask in which the rectangle is searched. Its edges are accurate to half a percent of the photo."""
 MIN_SHARE = 0.002
 """Minimum area of the board as a share of the photo. A smaller board visibly repeats on a piece. Not tuned."""
 
@@ -45,8 +45,8 @@ def wood_texture(maps: dict[str, Image], width_m: float, materials: tuple[str, .
 def largest_rectangle(mask: NDArray[np.bool_]) -> tuple[int, int, int, int]:
     """Return left, top, right and bottom (exclusive) of the largest axis-aligned rectangle inside ``mask`` [H, W].
 
-    All four are 0 if no pixel is set. The largest rectangle whose base is in a row is that under the histogram of the
-    set pixels above the row, which a stack finds in linear time.
+    All four are 0 if no pixel is set. For each row, the columns of set pixels that end in the row form a histogram. A
+    stack finds the largest rectangle under it in linear time.
     """
     height, width = mask.shape
     scale = min(1.0, SEARCH_SIDE_PX / max(height, width))

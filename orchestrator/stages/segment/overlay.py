@@ -93,10 +93,11 @@ def _draw_labels(overlay: Image, masks: Sequence[LabeledMask]) -> Image:
 
 
 def _free_top(label: Rectangle, occupied: Sequence[Rectangle], page_height: int) -> int:
-    """Return the nearest top at which a label overlaps no other label, or its present top if there is none."""
+    """Return the nearest top at which a label overlaps no other label, or its current top if there is no such top."""
     left, top, right, bottom = label
     spans = [(other[1], other[3]) for other in occupied if left < other[2] and other[0] < right]
     height = bottom - top
-    candidates = sorted(range(page_height - height), key=lambda candidate: abs(candidate - top))
-    free = (y for y in candidates if all(y >= lower or y + height <= upper for upper, lower in spans))
-    return next(free, top)
+    for y in sorted(range(page_height - height), key=lambda candidate: abs(candidate - top)):
+        if all(y >= other_bottom or y + height <= other_top for other_top, other_bottom in spans):
+            return y
+    return top

@@ -41,8 +41,8 @@ class SegmentResult:
     """The segmentation of one photo. Masks are [H, W] uint8 at the resolution of the photo."""
 
     components: tuple[ComponentMask, ...]
-    foreground: Image
-    wood: Image | None
+    foreground: Image  # the piece
+    wood: Image | None  # None if the options do not request it
     overlay: Image
     cost: DetectorCost
     model_versions: dict[str, str]
@@ -161,6 +161,7 @@ def _component(
 def _labeled_masks(components: Sequence[ComponentMask]) -> list[LabeledMask]:
     """Return the masks for the overlay. Of several components with the same name, only the largest has a label."""
     counts = Counter(component.name for component in components)
+    # A later component replaces an earlier one with the same name.
     largest = {component.name: component for component in sorted(components, key=lambda component: component.area_px)}
     masks = []
     for component in components:
@@ -174,7 +175,7 @@ def _mostly_outside(wood: Image, components: Sequence[ComponentMask]) -> bool:
     """Return whether most of the wood is outside the components, so that the overlay must show it separately."""
     solid = wood > 127
     outside = np.logical_and.reduce([solid, *(component.mask <= 127 for component in components)])
-    return bool(outside.sum() > 0.5 * solid.sum() > 0)
+    return bool(solid.any() and outside.sum() > 0.5 * solid.sum())
 
 
 def _material(mask: Image, maps: MaterialMaps) -> str:

@@ -165,7 +165,7 @@ def test_unusable_mask_is_rejected(mask: np.ndarray, message: str, tmp_path: Pat
 
 
 def test_trellis_is_rejected_without_a_server(shot: Shot, tmp_path: Path) -> None:
-    with pytest.raises(InvalidInput, match="allowed is 'local'"):
+    with pytest.raises(InvalidInput, match="use 'local'"):
         reconstruct(shot, TRELLIS, tmp_path)
 
 

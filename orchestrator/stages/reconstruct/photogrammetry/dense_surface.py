@@ -24,7 +24,7 @@ from orchestrator.stages.reconstruct.photogrammetry.plane_sweep import StereoVie
 
 FLOOR_PERCENTILE = 5.0  # percentile of the heights of the lowest visible points that becomes the floor; not tuned
 HULL_POINTS = 5000  # number of points on the hull that bound the depth search
-MIN_COMPONENT = 0.05  # free components below this share of the piece's diagonal are errors; not tuned
+MIN_COMPONENT = 0.05  # disconnected parts below this share of the piece's diagonal are errors; not tuned
 SMOOTHING_ROUNDS = 4  # rounds of smoothing, which removes the steps of the voxels; not tuned
 FLATTENING_ROUNDS = 40  # raised from 20 to make plain surfaces flatter; not measured separately
 DEPTH_TOLERANCE_VOXELS = 2  # how far the depths of two photos may differ and still confirm each other; not tuned
@@ -79,7 +79,7 @@ def reconstruct_surface(
         depths = depth_maps(views, neighbours, hull_points, settings.depth_labels, subrange(progress, 0.2, 0.8))
     depths = consistent_depths(views, depths, neighbours, DEPTH_TOLERANCE_VOXELS * grid.step)
     floor = _floor_height(views, depths)
-    if floor is not None:
+    if floor is not None:  # everything below the floor is outside
         hull = np.maximum(hull, (floor - grid.points(indices)[:, 1]).astype(np.float32))
     distance = fuse_depths([view.camera for view in views], depths, grid, indices, hull, subrange(progress, 0.8, 0.95))
     progress(0.95, "extracting the surface")

@@ -39,12 +39,12 @@ STEP_COST = 0.03  # cost of neighbouring pixels whose depths differ by one label
 JUMP_COST = 0.5  # cost of any larger difference (P2 of the paper); not tuned
 EDGE_GREY_LEVELS = 12.0  # gradient, in grey levels per pixel, at which a jump costs half; not tuned
 COST_WINDOW_PX = 9
-# Depths are kept only where the mean matching cost in a window of COST_WINDOW_PX is lower. Higher costs mean that the
-# photos do not match, as on plain cloth, so that the hull is the better estimate. A larger value keeps more depths and
-# tears plain cloth; a smaller one leaves more of the hull uncarved. Chosen with the pieces of the benchmark
+# Depths are kept only where the mean matching cost in a window of COST_WINDOW_PX is below this value. Higher costs mean
+# that the photos do not match, as on plain cloth, so that the hull is the better estimate. A larger value keeps more
+# depths and tears plain cloth; a smaller one leaves more of the hull uncarved. Chosen with the pieces of the benchmark
 # ``photogrammetry`` and the demo's chair in view; ``depth_fusion.PRIOR_WEIGHT`` gives the figures.
 MAX_MEAN_COST = 0.25
-MIN_LABELS = 16
+MIN_LABELS = 16  # minimum number of depths that stereo distinguishes in a photo
 # Distance by which a point moves in the farthest neighbour from one depth label to the next. It may be larger than a
 # pixel, because depths are interpolated between labels. Not tuned.
 LABEL_STEP_PX = 1.25
@@ -95,7 +95,7 @@ def depth_maps(
 def consistent_depths(
     views: Sequence[StereoView], depths: Sequence[FloatMap], neighbours: Sequence[Sequence[int]], tolerance: float
 ) -> list[FloatMap]:
-    """Return the depths that at least one other view confirms and that no more views contradict than confirm.
+    """Return the depths, NaN where no other view confirms them or where more views contradict than confirm them.
 
     Depths confirm each other if they differ by less than ``tolerance``, in world units.
     """
@@ -121,14 +121,13 @@ def depth_map(view: StereoView, others: Sequence[StereoView], hull_points: Float
     """Return the depth [H, W] of one view, NaN outside the piece and where unknown."""
     result = np.full(view.mask.shape, np.nan, np.float32)
     _, hull_depth = view.camera.project(hull_points)
-    box = cv2.boundingRect(view.mask)
-    if not others or not box[2] or hull_depth.min() <= 0:
+    window = Window(*cv2.boundingRect(view.mask))
+    if not others or not window.width or hull_depth.min() <= 0:
         return result
-    window = Window(*box)
-    nearest, farthest = 1.0 / float(hull_depth.min()), 1.0 / float(hull_depth.max())
+    inverse_near, inverse_far = 1.0 / float(hull_depth.min()), 1.0 / float(hull_depth.max())
     baseline = max(float(np.linalg.norm(other.camera.position - view.camera.position)) for other in others)
-    labels = int((nearest - farthest) * baseline * view.camera.intrinsics[0, 0] / LABEL_STEP_PX)
-    inverse_depths = np.linspace(farthest, nearest, int(np.clip(labels, MIN_LABELS, max_labels)))
+    labels = int((inverse_near - inverse_far) * baseline * view.camera.intrinsics[0, 0] / LABEL_STEP_PX)
+    inverse_depths = np.linspace(inverse_far, inverse_near, int(np.clip(labels, MIN_LABELS, max_labels)))
     cost = matching_cost(view, others, window, inverse_depths, hull_points)
     cost += np.linspace(NEAR_BIAS, 0, len(inverse_depths), dtype=np.float32)
     label, depth = _minimize(cost, view, window, inverse_depths)
@@ -163,7 +162,7 @@ def _minimize(
         for step in (1, -1):
             # Views of the arrays with the direction of the paths along axis 0.
             path_cost, path_total, path_mask, path_jumps = (array[::step] for array in arrays)
-            if step < 0:
+            if step < 0:  # ``jump_cost`` of a row is the cost of the step from the row before it in the photo
                 path_jumps = np.roll(path_jumps, 1, axis=0)
             same_height = _same_height_labels(view, window, inverse_depths, step) if axis == 0 else None
             _add_path_costs(path_cost, path_total, path_mask, path_jumps, same_height)
@@ -182,7 +181,7 @@ def _interpolate_depth(total: Volume, label: NDArray[np.int64], inverse_depths: 
 
 
 def _same_height_labels(view: StereoView, window: Window, inverse_depths: Floats, step: int) -> Floats:
-    """Return for each label the label at the same height in the previous row, [H, D], with ``step`` 1 or -1 per row."""
+    """Return for each label [H, D] the label at the same height one row before. ``step`` is 1 down and -1 up."""
     height_per_depth = window.rays(view.camera)[:, window.width // 2] @ view.camera.world_to_camera[:3, 1]
     height_per_depth = height_per_depth[::step, None]
     previous = np.roll(height_per_depth, 1, axis=0)

@@ -70,7 +70,8 @@ def matching_cost(
 ) -> Volume:
     """Return the matching cost [H, W, D] in ``window`` at D inverse depths.
 
-    It is the lower cost of two planes through the same point: one that faces the camera and a horizontal one.
+    It is the lower cost of two planes through the same point: one that faces the camera and a horizontal one. The
+    horizontal planes cover the heights of ``hull_points`` [P, 3].
     """
     cost = np.empty((window.height, window.width, len(inverse_depths)), np.float32)
     heights = np.linspace(hull_points[:, 1].min(), hull_points[:, 1].max(), len(inverse_depths))
@@ -83,8 +84,9 @@ def matching_cost(
         inside = (position >= 0) & (position <= len(heights) - 1)
         low = np.clip(position.astype(np.int32), 0, len(heights) - 2)
         fraction = np.clip(position - low, 0, 1)
-        a, b = (np.take_along_axis(horizontal_cost, low[..., None] + step, 2)[..., 0] for step in (0, 1))
-        horizontal = np.where(inside, a + (b - a) * fraction, UNKNOWN_COST)
+        below = np.take_along_axis(horizontal_cost, low[..., None], 2)[..., 0]
+        above = np.take_along_axis(horizontal_cost, low[..., None] + 1, 2)[..., 0]
+        horizontal = np.where(inside, below + (above - below) * fraction, UNKNOWN_COST)
         facing = _plane_cost(view, others, window, np.array([0.0, 0.0, inverse_depth]))
         cost[..., label] = np.where(facing < EXCLUDED_COST, np.minimum(facing, horizontal), EXCLUDED_COST)
     return cost
@@ -124,12 +126,12 @@ def _plane_cost(view: StereoView, others: Sequence[StereoView], window: Window, 
     excluded = np.zeros(grey.shape, bool)
     window_to_photo = np.array([[1, 0, window.left + 0.5], [0, 1, window.top + 0.5], [0, 0, 1]])
     pixel_to_ray = np.linalg.inv(view.camera.intrinsics) @ window_to_photo
-    size, linear, nearest = (window.width, window.height), cv2.INTER_LINEAR, cv2.INTER_NEAREST
+    size = (window.width, window.height)
     for number, other in enumerate(others):
         homography = _homography(view.camera, other.camera, plane) @ pixel_to_ray
         warp = partial(cv2.warpPerspective, M=homography, dsize=size)
-        other_grey = warp(other.grey, flags=linear | cv2.WARP_INVERSE_MAP, borderValue=[OUT_OF_FRAME])
-        other_mask = warp(other.mask, flags=nearest | cv2.WARP_INVERSE_MAP, borderValue=[255.0])
+        other_grey = warp(other.grey, flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP, borderValue=[OUT_OF_FRAME])
+        other_mask = warp(other.mask, flags=cv2.INTER_NEAREST | cv2.WARP_INVERSE_MAP, borderValue=[255.0])
         both = mask * ((other_mask > 127) & (other_grey >= 0))
         cost = _correlation_cost(grey, np.asarray(other_grey, np.float32), both)
         excluded |= other_mask < 128

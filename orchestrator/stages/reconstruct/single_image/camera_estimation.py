@@ -28,18 +28,18 @@ from orchestrator.geometry.cameras import Camera
 FOCAL_LENGTH = 1.25
 """Prior of the focal length as a share of the photo's longer side: 45 mm on 36 mm wide film."""
 FOCAL_LOG_SIGMA = 0.22
-"""Standard deviation of its logarithm. A phone's 26 mm and a portrait lens's 85 mm deviate by 2.5 and 2.9 of it."""
+"""Standard deviation of its logarithm. A phone's 26 mm and a portrait lens's 85 mm are 2.5 and 2.9 of them away."""
 KNOWN_FOCAL_LOG_SIGMA = 0.05
 """The same standard deviation if EXIF contains the focal length."""
 ELEVATION_DEG = 16.0
 """Prior of the angle at which product photos look down."""
-ELEVATION_SIGMA_DEG = 12.0
+ELEVATION_SIGMA_DEG = 12.0  # standard deviation of this angle
 DEPTH_RATIO = 0.8
 """Prior of depth over width of furniture."""
 DEPTH_RATIO_LOG_SIGMA = 0.6
-"""Standard deviation of its logarithm. Shelves have 0.3, beds 2."""
+"""Standard deviation of the logarithm of this ratio. The ratio of shelves is 0.3, that of beds 2."""
 MAX_AZIMUTH_DEG = 47.0
-"""Maximum azimuth. The front is the side that faces the camera most, which limits it to 45°, plus 2° of tolerance."""
+"""Maximum azimuth: 45°, because the front is the side that faces the camera most, plus 2° of tolerance."""
 ROUND_PENALTY = 1.0
 """Prior cost of a round piece, equal to one standard deviation of another prior."""
 SEGMENT_SIGMA_DEG = 1.2
@@ -51,7 +51,7 @@ MIN_SEGMENT = 0.035
 SEGMENT_MASK_MARGIN = 0.004
 """How far a straight edge may lie outside the mask, as a share of the photo's longer side."""
 SLACK_SCALE = 0.3
-"""Distance between box and silhouette, as a share of the silhouette's diagonal, beyond which more distance costs less,
+"""Distance between box and silhouette, as a share of the silhouette's diagonal, beyond which the cost hardly increases,
 because a chair leaves half of its box empty."""
 CUT_WEIGHT = 8.0
 """Cost of a box that cuts off a part of the silhouette, relative to a box that is too large by the same distance."""
@@ -63,7 +63,7 @@ OUTLINE_DIRECTIONS = 64
 """Directions in which the outlines of box and silhouette are compared."""
 SECTORS = 6
 """The azimuths are searched in this many sectors, because several sectors may contain a good fit."""
-ROUND_SECTORS = 2
+ROUND_SECTORS = 2  # the same for round pieces
 GENERATIONS = 150
 POPULATION = 8
 """Differential evolution: maximum generations, and population size per parameter."""
@@ -106,9 +106,9 @@ def estimate_views(
         size=(width, height),
         focal_px=focal_px or FOCAL_LENGTH * max(width, height),
         focal_log_sigma=KNOWN_FOCAL_LOG_SIGMA if focal_px else FOCAL_LOG_SIGMA,
-        shape=BOX_CORNERS,
+        extreme_points=BOX_CORNERS,
     )
-    round_problem = replace(problem, shape=ROUND_OUTLINE, is_round=True)
+    round_problem = replace(problem, extreme_points=ROUND_OUTLINE, is_round=True)
     searches = [
         (searched, sector_deg)
         for searched, sectors in ((problem, SECTORS), (round_problem, ROUND_SECTORS))
@@ -159,7 +159,7 @@ class ViewProblem:
     size: tuple[int, int]  # width, height of the photo, px
     focal_px: float  # prior
     focal_log_sigma: float
-    shape: Floats  # [P, 3] extreme points of the piece in half sides of the box
+    extreme_points: Floats  # [P, 3] of the piece, in half sides of the box
     is_round: bool = False  # the box is as deep as wide
 
     def cameras(self, parameters: Floats) -> tuple[Floats, Floats, Floats, Floats]:
@@ -188,7 +188,8 @@ class ViewProblem:
         """Return the cost [K] of ``parameters`` [8] or [8, K]."""
         parameters = parameters.reshape(8, -1)
         rotation, translation, focal, half = self.cameras(parameters)
-        box_cost, line_cost = self._box_cost(rotation, translation, focal, half), self._line_cost(rotation, focal)
+        box_cost = self._box_cost(rotation, translation, focal, half)
+        line_cost = self._line_cost(rotation, focal)
         _, elevation, log_focal, log_width, log_depth = parameters[:5]
         log_depth = log_width if self.is_round else log_depth
         prior_cost = ROUND_PENALTY * self.is_round + (
@@ -218,7 +219,7 @@ class ViewProblem:
 
     def _box_cost(self, rotation: Floats, translation: Floats, focal: Floats, half: Floats) -> Floats:
         """Return the mean cost [K] of the distance between the outlines of the box and the silhouette."""
-        points = np.einsum("kij,knj->kni", rotation, self.shape * half[:, None]) + translation[:, None]
+        points = np.einsum("kij,knj->kni", rotation, self.extreme_points * half[:, None]) + translation[:, None]
         depth = np.maximum(points[..., 2], 1e-3)
         pixels = points[..., :2] * (focal[:, None] / depth)[..., None] + np.array(self.size) / 2
         angle = np.arange(OUTLINE_DIRECTIONS) * (2 * np.pi / OUTLINE_DIRECTIONS)
@@ -241,7 +242,7 @@ class ViewProblem:
 
 
 def _search(problem: ViewProblem, sector_deg: tuple[float, float], report: Callable[[], None]) -> ViewEstimate:
-    """Return the best estimate in a sector of azimuths (Storn & Price 1997). Each generation is reported."""
+    """Return the best estimate in a sector (differential evolution, Storn & Price 1997). Reports each generation."""
     focal_range = 2.5 * problem.focal_log_sigma
     camera_bounds = [np.radians(sector_deg), np.radians((-3.0, 50.0)), (-focal_range, focal_range)]
     box_bounds = [np.log((0.2, 5.0)), np.log((0.1, 6.0)), (-0.5, 0.5), (-0.2, 0.2), (-0.2, 0.2)]

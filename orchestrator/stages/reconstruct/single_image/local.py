@@ -30,14 +30,14 @@ SEARCH_SIDE_PX = 800
 CELLS = {Quality.PREVIEW: 88, Quality.FINAL: 128}
 """Voxels along the longest side of the box: 1.1 cm and 8 mm for a piece of one metre."""
 MAX_TRIANGLES = {Quality.PREVIEW: 15_000, Quality.FINAL: 40_000}
-"""Sufficient for shapes of that many voxels. The time for unwrapping grows with the number."""
+"""Enough for the detail that CELLS voxels resolve. The time for unwrapping grows with the number of triangles."""
 FULL_FRAME_DIAGONAL_MM = 43.27
 """Diagonal of the 36 × 24 mm film that 35 mm equivalent focal lengths refer to."""
 SIMPLIFY_ATTEMPTS = 8
 SIMPLIFY_STEP = 0.95
 """Factor of the triangle count between two attempts."""
 SMOOTHING_ROUNDS = 2
-"""Removes the steps of the voxels. Not tuned."""
+"""Rounds of smoothing, which removes the steps of the voxels. Not tuned."""
 MAX_OPEN_FILL = 0.4
 """Maximum share of its bounding box that an open piece, such as a table, fills. The back of an open piece gets the
 texture of its front. The back of a cabinet does not, because it has no doors."""
@@ -94,7 +94,7 @@ def _simplify_watertight(vertices: Floats, triangles: Triangles, max_triangles: 
 
 
 def _is_open_and_symmetric(symmetry: Symmetry, vertices: Floats, triangles: Triangles) -> bool:
-    """Return whether the back of the piece looks like its front."""
+    """Return whether the back of the piece presumably looks like its front; see MAX_OPEN_FILL."""
     volume = trimesh.Trimesh(vertices, triangles, process=False).volume
     fill = volume / float(np.prod(np.ptp(vertices, axis=0)))
     return symmetry.front_back_height == 1.0 and symmetry.left_right and bool(fill < MAX_OPEN_FILL)

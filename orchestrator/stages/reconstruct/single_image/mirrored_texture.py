@@ -35,8 +35,8 @@ SUPERSEDING: dict[Reflection, tuple[Reflection, ...]] = {
     FRONT_BACK: (FRONT_BACK, HALF_TURN),
     HALF_TURN: (HALF_TURN, FRONT_BACK, LEFT_RIGHT),
 }
-"""The mirror images in the order of their use. A mirror image is not used for points that the photo or an earlier
-mirror image shows better: those whose image under any of the listed reflections is visible in the photo."""
+"""The mirror images in the order of their use, each with reflections that supersede it. If the photo shows a point and
+its image under one of these reflections, the photo or an earlier mirror image shows the surface better and is used."""
 
 
 def bake_mirrored(
@@ -81,7 +81,8 @@ def _without_superseded(mesh: UvMesh, camera: Camera, mask: Image, reflections: 
     raster = rasterize_mesh(half, mesh.vertices, mesh.triangles)
     rows, columns = np.nonzero(raster.triangle != NO_TRIANGLE)
     corners, weights = mesh.triangles[raster.triangle[rows, columns]], raster.weights[rows, columns]
-    points, normals = (np.einsum("nk,nkd->nd", weights, values[corners]) for values in (mesh.vertices, mesh.normals))
+    points = np.einsum("nk,nkd->nd", weights, mesh.vertices[corners])
+    normals = np.einsum("nk,nkd->nd", weights, mesh.normals[corners])
     tolerance = OCCLUSION_TOLERANCE * float(np.linalg.norm(np.ptp(mesh.vertices, axis=0)))
     needed = np.full(raster.triangle.shape, 255, np.uint8)
     for reflection in reflections:

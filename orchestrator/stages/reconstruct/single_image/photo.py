@@ -17,9 +17,9 @@ FIELD = "reconstruct.upload_id"
 MIN_MASK_SHARE = 0.002
 """Minimum share of the photo that the piece covers. A smaller piece shows too little to reconstruct."""
 MIN_COMPONENT_SHARE = 0.01
-"""Smaller free components of the mask are noise: share of the piece's area. Not tuned."""
+"""Disconnected parts of the mask that cover a smaller share of the piece's area are noise. Not tuned."""
 MIN_HOLE_SHARE = 0.0005
-"""Smaller holes in the mask are noise: share of the piece's area. Not tuned."""
+"""Holes in the mask that cover a smaller share of the piece's area are noise. Not tuned."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class SinglePhoto:
 
 
 def read_photo(photo: Path, mask: Path, color_photo: Path | None) -> SinglePhoto:
-    """Read the files and check that the sizes agree and that the outline of the piece is visible."""
+    """Read the files. Raises InvalidInput if their sizes differ or the outline of the piece is not visible."""
     mask_image = _read(mask, "L")
     photo_srgb = _read_rgb(photo, mask_image)
     share = float((mask_image > 127).mean())

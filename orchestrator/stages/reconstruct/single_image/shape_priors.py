@@ -33,16 +33,16 @@ SAME_SLICE = np.zeros((3, 3, 3), int)
 SAME_SLICE[:, 1] = 1
 """Structuring element that connects voxels within one horizontal slice."""
 MAX_DEPTH_SPREAD = 0.05
-"""Maximum deviation of a depth map from the hull's depth, relative to the hull's depth range. Others are ignored."""
+"""Maximum deviation of a depth map from the hull's depth, relative to the hull's range. A worse map is ignored."""
 MIN_DEPTH_PIXELS = 100
 """Minimum number of coarse pixels for the fit of a depth map."""
 DEPTH_FIT_ROUNDS = 30
 MIN_COMPONENT = 0.01
-"""Free components below this share of the largest component's volume are removed."""
+"""Disconnected parts below this share of the largest part's volume are removed."""
 
 
 def hidden_below_seat(cone: VisualCone, inside: Voxels) -> Voxels:
-    """Return the voxels that only a seat or a top hides from view: the space below it and between the legs.
+    """Return the voxels to remove below a seat or a top: the space between the legs that only the seat hides.
 
     A slice of a seat reaches the front along the whole width; a slice of the legs does not. Voxels below such a step
     are empty if the shape above the step covers their line of sight and if no voxel that is visible in the silhouette
@@ -81,7 +81,7 @@ def _phantom_legs(cone: VisualCone, legs: Voxels) -> Voxels:
 
 
 def replaced_by_back(cone: VisualCone, inside: Voxels, seat_height: float) -> Voxels:
-    """Return the voxels above the seat that the back of a chair or the headboard of a bed makes unnecessary.
+    """Return the voxels above the seat that the back of a chair or the headboard of a bed replaces.
 
     Above a seat, the hull is a wedge from the back to the front, which projects to the same pixels as the back alone. A
     back is an upright or leaning board across the piece. The board that covers most of the silhouette above the seat
@@ -147,7 +147,7 @@ def _fit_line(x: FloatMap, y: NDArray[np.float64]) -> tuple[NDArray[np.float64],
     return design @ line, float(line[0]), spread
 
 
-def uncovered_silhouette(cone: VisualCone, kept: Voxels) -> Voxels:
+def closing_voxels(cone: VisualCone, kept: Voxels) -> Voxels:
     """Return voxels of the silhouette's cone that close the holes which the shape ``kept`` leaves in the silhouette.
 
     A narrow hole is an error of the camera or of the symmetry. It is closed at the depth of its surroundings. A wide

@@ -103,7 +103,9 @@ def symmetric_hull(
     progress(0.6, "applying furniture priors")
     if depth is not None:
         free = shape_priors.in_front_of_depth(cone, field > 0, depth)
-        field = np.where(free | free[::-1] if shape.symmetry.left_right else free, -grid.pitch, field)
+        if shape.symmetry.left_right:
+            free = free | free[::-1]
+        field = np.where(free, -grid.pitch, field)
     field = _apply_priors(cone, field, shape.symmetry)
     if not (field > 0).any():
         raise ToolFailed("the piece is too thin in the photo to reconstruct it; take a photo that shows it larger")
@@ -121,7 +123,7 @@ def _apply_priors(cone: VisualCone, field: FloatMap, symmetry: Symmetry) -> Floa
     if symmetry.left_right:
         seat_height = grid.y[0] + grid.pitch * seat_layer(inside)
         carved |= shape_priors.replaced_by_back(cone, inside, max(symmetry.front_back_height, seat_height))
-    closing = shape_priors.uncovered_silhouette(cone, inside & ~carved)
+    closing = shape_priors.closing_voxels(cone, inside & ~carved)
     removed = carved & ~closing
     grown = binary_dilation(removed, iterations=REMOVED_MARGIN_VOXELS) & ~(inside & ~removed)
     smooth_field = (0.5 - gaussian_filter(grown.astype(np.float32), REMOVED_SIGMA_VOXELS)) * (3 * grid.pitch)

@@ -149,9 +149,9 @@ def _shift_half_voxels(field: FloatMap, half_steps: int) -> FloatMap:
 
 
 def _lost_pixels(cone: VisualCone, weaker: Voxels, stronger: Voxels) -> NDArray[np.int64]:
-    """Return how many silhouette pixels are not covered if the shape is ``stronger`` below a height, for each [Y + 1].
+    """Return for each height [Y + 1], in slices, how many pixels of the silhouette are not covered.
 
-    Above the height, the shape is ``weaker``.
+    The shape is ``stronger`` below the height and ``weaker`` above it.
     """
     count, layers = len(cone.silhouette), weaker.shape[1]
     layer = np.broadcast_to(np.arange(layers)[:, None], weaker.shape)
@@ -161,5 +161,6 @@ def _lost_pixels(cone: VisualCone, weaker: Voxels, stronger: Voxels) -> NDArray[
     # A pixel is lost from the height that removes its highest ``weaker`` voxel to the one that adds its lowest
     # ``stronger`` voxel.
     lost = cone.silhouette & (highest < lowest)
-    starts, ends = (np.bincount(layer, minlength=layers + 1) for layer in (highest[lost] + 1, lowest[lost] + 1))
+    starts = np.bincount(highest[lost] + 1, minlength=layers + 1)
+    ends = np.bincount(lowest[lost] + 1, minlength=layers + 1)
     return np.asarray(np.cumsum(starts[: layers + 1] - ends[: layers + 1]))

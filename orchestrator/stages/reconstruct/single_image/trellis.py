@@ -26,7 +26,7 @@ def reconstruct_with_trellis(task: ReconstructTask, photo: SinglePhoto) -> Recon
     """Return the server's 3D model, scaled and placed on the floor. The response is checked like an upload."""
     settings = task.programs.trellis
     if settings is None:
-        raise InvalidInput("reconstruct.provider", "'trellis' is not configured on this server; allowed is 'local'")
+        raise InvalidInput("reconstruct.provider", "'trellis' is not configured on this server; use 'local'")
     settings = replace(settings, timeout_s=min(settings.timeout_s, task.limits.time_s))
     data = generate_glb(photo.color_srgb, photo.mask, settings, task.progress)
     task.progress(0.9, "checking the response of the image-to-3D server")
