@@ -52,10 +52,7 @@ def check_obj(mesh: MeshFile) -> None:
 
 
 def check_stl(mesh: MeshFile) -> None:
-    """Reject a facet count that does not fit the file size, and vertices that are not numbers.
-
-    Blender reads such a file as an empty scene, or such coordinates as 0.
-    """
+    """Reject facet counts that do not fit the file size, and vertices that are not numbers. Blender accepts both."""
     size, declared = len(mesh.data), binary_stl_size(mesh.data)
     if size != declared and mesh.data.lstrip().startswith(b"solid") and is_text(mesh.data):
         _check_vertices(_lines(mesh.data, "STL"), "STL")

@@ -15,7 +15,7 @@ from orchestrator.mesh_files.gltf import split_glb
 Json = dict[str, Any]
 COMPONENT_TYPES = {5120: np.int8, 5121: np.uint8, 5122: np.int16, 5123: np.uint16, 5125: np.uint32, 5126: np.float32}
 COMPONENTS = {"SCALAR": 1, "VEC2": 2, "VEC3": 3, "VEC4": 4}
-UV_SETS = 4
+UV_SETS = 4  # maximum number in a base GLB
 
 
 @dataclass(frozen=True)
@@ -23,11 +23,11 @@ class Primitive:
     """A mesh primitive of V vertices and T triangles. Metres, +Y up, counter-clockwise seen from outside."""
 
     name: str
-    material: int  # index of the material; -1 if there is none
+    material: int  # index of the material in the document; -1 if there is none
     positions: NDArray[np.float32]  # [V, 3]
     triangles: NDArray[np.int32]  # [T, 3] indices of vertices
     normals: NDArray[np.float32]  # [V, 3] unit
-    uvs: dict[int, NDArray[np.float32]]  # UV set → [V, 2]; (0, 0) is the top left corner of the texture
+    uvs: dict[int, NDArray[np.float32]]  # [V, 2] by UV set; (0, 0) is the top left corner of the texture
     colors: NDArray[np.float32] | None  # [V, 4] linear RGBA
 
 

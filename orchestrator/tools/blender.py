@@ -20,7 +20,7 @@ from orchestrator.tools.program import read_progress, run_program
 
 SCRIPTS = Path(__file__).with_name("blender_scripts")
 SAFE_OPTIONS = ("--background", "--factory-startup", "--disable-autoexec", "--python-exit-code", "1")
-"""Options of the executable that disable add-ons, startup files, and scripts inside of opened files."""
+"""Options of the executable that disable add-ons, startup files, and scripts inside opened files."""
 
 
 def run_blender(

@@ -21,7 +21,7 @@ def run_child(
     environment: Mapping[str, str] | None = None,
     read_line: ReadLine = read_progress,
 ) -> None:
-    """Write ``job`` and its folder to ``job_file`` and run the module ``TOOL_child`` of this package with it.
+    """Write ``job`` and its folder to ``job_file``, and run the package ``TOOL_child`` beside this module on it.
 
     Raises:
         ToolFailed, DeadlineExceeded, Canceled: see ``run_program``.

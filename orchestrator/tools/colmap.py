@@ -17,12 +17,12 @@ from orchestrator.errors import ToolFailed
 from orchestrator.tools.child_process import run_child
 from orchestrator.tools.program import read_progress
 
-# Pairs with fewer verified matches are reported as overlapping too little. By default, COLMAP needs 15 verified matches
-# to use a pair and 30 to place a photo.
+# A message reports that two neighbouring photos overlap too little if they have fewer verified matches. By default,
+# COLMAP needs 15 verified matches to use a pair and 30 to place a photo.
 MIN_MATCHES = 30
 MAX_WEAK_PAIRS = 5  # maximum number of pairs named in one message
 COUNTER = re.compile(r"\[(\d+)/(\d+)(?:,[^\]]*)?\]")
-# Text before COLMAP's own counters, and the range of the total progress and the message for each.
+# The text before each of COLMAP's own counters, with its range of the total progress and its message.
 COLMAP_PHASES = {"Processed file": (0.05, 0.3, "finding features"), "Processing": (0.3, 0.6, "matching photos")}
 
 
@@ -59,16 +59,16 @@ def solve_poses(
 ) -> Poses:
     """Estimate the cameras of ``photos`` by structure from motion with SIFT features.
 
-    If the background has structure that moves with the camera, features are taken from the whole photo, because the
-    background has more of them than a plain piece. If the background stands still (turntable) or is plain, features
-    are taken from the piece only. If one choice leaves photos out, the other one is tried too.
+    If the background has structure and changes between the photos, features are taken from the whole photo, because the
+    background has more of them than a plain piece. If the background stays the same (turntable) or is plain, features
+    are taken from the piece only. If one choice does not place all photos, the other one is tried too.
 
     Args:
         photos: any format that Pillow reads. EXIF orientation and focal length are used.
         masks: 8-bit, of the photos' sizes, 255 on the piece.
         folder: receives the files of the child process.
         color_photos: another version of each photo, such as a stained one, which gets the same undistortion.
-        ordered: consecutive photos overlap. Only neighbours and pairs that close the loop are matched.
+        ordered: whether consecutive photos overlap. Each photo is then matched with its neighbours in a loop.
 
     Raises:
         ToolFailed: COLMAP is not installed, crashed, or could place no photo; the message names the reason.
@@ -91,19 +91,16 @@ def unplaced_message(poses: Poses, photo_indices: Sequence[int] = ()) -> str:
     Example: "17 of 40 photos could not be placed: too little overlap between photos 12 and 13".
 
     Args:
-        photo_indices: the upload index of each photo given to COLMAP, if some photos were left out before.
+        photo_indices: the upload index of each photo given to COLMAP; empty if all uploaded photos were given.
     """
     count = len(poses.match_counts)
     numbers = [index + 1 for index in photo_indices or range(count)]
     missing = sorted(set(range(count)) - set(poses.placed))
     unmatched = [photo for photo in missing if not poses.match_counts[photo].any()]
-    reasons = [
-        f"too little overlap between photos {numbers[a]} and {numbers[b]}"
-        for photo in missing
-        for a, b in (((photo - 1) % count, photo), (photo, (photo + 1) % count))
-        if photo not in unmatched and poses.match_counts[a, b] < MIN_MATCHES
-    ]
-    reasons = list(dict.fromkeys(reasons))[:MAX_WEAK_PAIRS]
+    firsts = [first % count for photo in missing if photo not in unmatched for first in (photo - 1, photo)]
+    neighbours = [(first, (first + 1) % count) for first in dict.fromkeys(firsts)]
+    weak_pairs = [(a, b) for a, b in neighbours if poses.match_counts[a, b] < MIN_MATCHES][:MAX_WEAK_PAIRS]
+    reasons = [f"too little overlap between photos {numbers[a]} and {numbers[b]}" for a, b in weak_pairs]
     if len(unmatched) == count:
         reasons = [
             "no two photos have features in common; check that they are sharp and show the same piece, and that its "

@@ -15,8 +15,8 @@ from orchestrator.domain.progress import Progress
 from orchestrator.errors import InvalidInput, ToolFailed
 from orchestrator.tools.blender import run_blender
 
-INVALID_PREFIX = "INVALID "  # begins an output line of the script with the reason why it rejects its input
-NOTE_PREFIX = "NOTE "  # begins an output line with a note for the report
+INVALID_PREFIX = "INVALID "  # output lines with the reason why the script rejects its input begin with this
+NOTE_PREFIX = "NOTE "  # output lines with a note for the report begin with this
 
 
 def convert_mesh(
@@ -37,7 +37,7 @@ def convert_mesh(
 
     Raises:
         InvalidInput: Blender cannot read the file, or it has no faces.
-        ToolFailed, DeadlineExceeded, Canceled: as ``run_blender``. Targets that exist by then are complete.
+        ToolFailed, DeadlineExceeded, Canceled: see ``run_blender``. Targets that were written before are complete.
     """
     lines: list[str] = []
     job = {
@@ -52,5 +52,5 @@ def convert_mesh(
             raise InvalidInput("model", line.removeprefix(INVALID_PREFIX))
     for target, path in targets.items():
         if not path.is_file():
-            raise ToolFailed(f"Blender wrote no {target.value.upper()} of the {format.value.upper()}", tool="blender")
+            raise ToolFailed(f"Blender wrote no {target.value.upper()} for the {format.value.upper()}", tool="blender")
     return tuple(dict.fromkeys(line.removeprefix(NOTE_PREFIX) for line in lines if line.startswith(NOTE_PREFIX)))

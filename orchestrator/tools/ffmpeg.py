@@ -13,45 +13,46 @@ from orchestrator.domain.progress import Progress, no_progress
 from orchestrator.errors import ToolFailed
 from orchestrator.tools.program import run_program
 
-PROGRESS_LINE = re.compile(r"^(\w+)=\s*(\S*)$")  # of ffmpeg's -progress output, such as frame=12
+PROGRESS_LINE = re.compile(r"^(\w+)=\s*(\S*)$")  # a line of ffmpeg's -progress output, such as frame=12
 PROGRESS_OPTIONS = ["-hide_banner", "-loglevel", "error", "-nostdin", "-y", "-nostats", "-progress", "pipe:1"]
 # Constant rate factors: a lower value means better quality and a larger file. Not tuned.
 H264_CRF = 18  # from 0 to 51
 VP9_CRF = 24  # from 0 to 63
-GIF_WIDTH = 720  # maximum; GIF compresses poorly, so that wider files have tens of megabytes
+MAX_GIF_WIDTH = 720  # GIF compresses poorly: wider files take tens of megabytes
 
 
-def mp4(frames: str, rate: float, size: tuple[int, int]) -> list[str]:
+def mp4(pattern: str, rate: float, size: tuple[int, int]) -> list[str]:
     """Return the arguments for an MP4 with H.264 and 4:2:0 chroma. Transparent pixels become white.
 
     The index is at the start of the file, so that a browser can play it before the download is complete. The colours
-    are converted to BT.709 and tagged: players guess the matrix of untagged videos, and brown turns orange.
+    are converted to BT.709 and tagged, because players guess the matrix of untagged videos and show brown as orange.
 
     Args:
-        frames: pattern of the PNG files, such as ``frame-%03d.png``, counted from 0, in the folder of the target.
+        pattern: names of the PNG frames, such as ``frame-%03d.png``, counted from 0, in the folder of the target.
+        rate: frames per second.
         size: width and height of the frames, both even.
     """
     on_white = f"color=white:s={size[0]}x{size[1]}:r={rate:g}[back];[back][0:v]overlay=shortest=1,format=yuv420p"
     bt709 = "scale=out_color_matrix=bt709:out_range=tv,setparams=color_primaries=bt709:color_trc=bt709:colorspace=bt709"
     codec = f"-c:v libx264 -preset slow -crf {H264_CRF} -movflags +faststart".split()
-    return [*_input(frames, rate), "-filter_complex", f"{on_white},{bt709}", *codec]
+    return [*_input(pattern, rate), "-filter_complex", f"{on_white},{bt709}", *codec]
 
 
-def webm(frames: str, rate: float, *, alpha: bool) -> list[str]:
+def webm(pattern: str, rate: float, *, alpha: bool) -> list[str]:
     """Return the arguments for a WebM with VP9, which keeps the alpha channel if ``alpha`` is set; see ``mp4``."""
     codec = f"-c:v libvpx-vp9 -crf {VP9_CRF} -b:v 0 -row-mt 1 -deadline good -cpu-used 3".split()
-    return [*_input(frames, rate), *codec, "-pix_fmt", "yuva420p" if alpha else "yuv420p", "-auto-alt-ref", "0"]
+    return [*_input(pattern, rate), *codec, "-pix_fmt", "yuva420p" if alpha else "yuv420p", "-auto-alt-ref", "0"]
 
 
-def gif(frames: str, rate: float, *, alpha: bool) -> list[str]:
-    """Return the arguments for an endless GIF, at most GIF_WIDTH wide, with one palette for all frames; see ``mp4``.
+def gif(pattern: str, rate: float, *, alpha: bool) -> list[str]:
+    """Return the arguments for an endless GIF at most MAX_GIF_WIDTH wide, with one palette for all frames; see ``mp4``.
 
     ``alpha`` reserves a palette entry for transparent pixels.
     """
-    scaled = f"scale='min({GIF_WIDTH},iw)':-2:flags=lanczos,split[a][b]"
+    scaled = f"scale='min({MAX_GIF_WIDTH},iw)':-2:flags=lanczos,split[a][b]"
     palette = f"[a]palettegen=stats_mode=full:reserve_transparent={int(alpha)}[p]"
     dithered = "[b][p]paletteuse=dither=sierra2_4a:diff_mode=rectangle"
-    return [*_input(frames, rate), "-filter_complex", f"{scaled};{palette};{dithered}", "-loop", "0"]
+    return [*_input(pattern, rate), "-filter_complex", f"{scaled};{palette};{dithered}", "-loop", "0"]
 
 
 def run_ffmpeg(
@@ -63,7 +64,7 @@ def run_ffmpeg(
     limits: Limits = DEFAULT_LIMITS,
     progress: Progress = no_progress,
 ) -> None:
-    """Run ffmpeg with ``arguments`` in the folder of ``target``, and replace ``target``.
+    """Run ffmpeg with ``arguments`` in the folder of ``target``. An existing ``target`` is replaced.
 
     Args:
         frames: number of frames of the video, for the progress; 0 if it is not known.
@@ -80,7 +81,7 @@ def run_ffmpeg(
 
 @dataclass
 class _FrameCounter:
-    """Converts ffmpeg's progress lines. Only some of them contain the number of encoded frames."""
+    """Reads ffmpeg's progress lines, of which only some contain the number of encoded frames."""
 
     total: int
     encoded: int = 0
@@ -103,5 +104,5 @@ def bundled_ffmpeg() -> str:
     return str(imageio_ffmpeg.get_ffmpeg_exe())
 
 
-def _input(frames: str, rate: float) -> list[str]:
-    return ["-framerate", f"{rate:g}", "-start_number", "0", "-i", frames]
+def _input(pattern: str, rate: float) -> list[str]:
+    return ["-framerate", f"{rate:g}", "-start_number", "0", "-i", pattern]

@@ -20,7 +20,7 @@ from orchestrator.errors import InvalidInput, ToolFailed
 from orchestrator.tools.node_packages import SCRIPTS, node_packages, node_program
 from orchestrator.tools.program import read_progress, run_program
 
-MIN_HEAP_MB = 512
+MIN_HEAP_MB = 512  # heap limit of Node if the memory limit is lower; not tuned
 
 
 @dataclass(frozen=True)
@@ -79,9 +79,10 @@ class GltfContents:
 
 @dataclass(frozen=True)
 class GltfValidation:
-    """The report of the Khronos validator: ``validator`` (version), ``errors``, ``warnings`` (counts), ``messages``.
+    """The report of the Khronos validator.
 
-    If the geometry is compressed, ``unpacked`` is the report on the same file with decompressed geometry.
+    The keys are ``validator`` (its version), ``errors`` and ``warnings`` (counts) and ``messages``. If the geometry is
+    compressed, ``unpacked`` contains the same keys for the file with decompressed geometry.
     """
 
     report: dict[str, Any]
@@ -120,12 +121,12 @@ def normalise(
     Args:
         source: inside ``folder``, with its resources beside it.
         dimensions: the physical size. One dimension scales the mesh; two or three must agree with its shape within 5 %.
-        unitless: whether the format of the original file has no unit. Only used in an error message.
-        place: scale to metres and move the bottom centre to the origin.
+        unitless: whether the format of the original file has no unit. Only an error message uses it.
+        place: whether to scale to metres and to move the bottom centre to the origin.
 
     Raises:
         InvalidInput: ``source`` cannot be read, has no triangles, or does not fit ``dimensions``.
-        ToolFailed, DeadlineExceeded, Canceled: as ``run_program``.
+        ToolFailed, DeadlineExceeded, Canceled: see ``run_program``.
     """
     job = {
         "source": str(source),
@@ -159,10 +160,10 @@ def optimise(
         target: a .glb, or a .gltf, whose resources are written beside it.
         tolerances: maximum movements of the surface as shares of the diagonal of the bounding box, ascending. The first
             is always used; the others are tried in order while the budget is exceeded.
-        join: merge meshes that share a material, which saves draw calls. Materials keep their names.
+        join: whether to merge meshes that share a material, which saves draw calls. Materials keep their names.
 
     Raises:
-        ToolFailed, DeadlineExceeded, Canceled: as ``run_program``.
+        ToolFailed, DeadlineExceeded, Canceled: see ``run_program``.
     """
     job = {
         "source": str(base),
@@ -180,7 +181,7 @@ def optimise(
 def inspect_gltf(
     source: Path, folder: Path, *, limits: Limits = DEFAULT_LIMITS, progress: Progress = no_progress
 ) -> GltfContents:
-    """Return what a GLB or glTF contains. Raises as ``run_node``."""
+    """Return what a GLB or glTF contains. Raises the errors of ``run_node``."""
     result = run_node("inspect", {"source": str(source), "validate": False}, folder, limits=limits, progress=progress)
     return _read_contents(result["contents"])
 
@@ -188,7 +189,7 @@ def inspect_gltf(
 def validate_gltf(
     source: Path, folder: Path, *, limits: Limits = DEFAULT_LIMITS, progress: Progress = no_progress
 ) -> tuple[GltfContents, GltfValidation]:
-    """Return what a GLB or glTF contains, and the report of the Khronos validator. Raises as ``run_node``."""
+    """Return what a GLB or glTF contains, and the Khronos validator's report. Raises the errors of ``run_node``."""
     result = run_node("inspect", {"source": str(source), "validate": True}, folder, limits=limits, progress=progress)
     return _read_contents(result["contents"]), GltfValidation(result["validation"])
 
@@ -196,11 +197,11 @@ def validate_gltf(
 def run_node(
     script: str, job: Mapping[str, Any], folder: Path, *, limits: Limits, progress: Progress = no_progress
 ) -> dict[str, Any]:
-    """Run ``node/SCRIPT.mjs`` on ``job`` and return its result. It can read and write only inside ``folder``.
+    """Run ``node/SCRIPT.mjs`` on ``job`` and return its result. The script can read and write only inside ``folder``.
 
     Raises:
         InvalidInput: the script rejects its input.
-        ToolFailed, DeadlineExceeded, Canceled: as ``run_program``.
+        ToolFailed, DeadlineExceeded, Canceled: see ``run_program``.
     """
     packages, node = node_packages().resolve(), node_program()
     folder.mkdir(parents=True, exist_ok=True)
@@ -224,7 +225,7 @@ def run_node(
 
 
 def _copy_scripts(work: Path, packages: Path) -> Path:
-    """Copy the scripts beside a link to their packages: Node searches packages upwards from a script."""
+    """Copy the scripts, and link their packages beside them, where Node searches for packages. Return the folder."""
     scripts = work / "node"
     scripts.mkdir(exist_ok=True)
     for script in SCRIPTS.glob("*.mjs"):
@@ -235,6 +236,7 @@ def _copy_scripts(work: Path, packages: Path) -> Path:
 
 
 def _read_contents(result: dict[str, Any]) -> GltfContents:
+    """Convert JSON to dataclasses. Its lists become tuples."""
     materials = tuple(MaterialFacts(**material) for material in result["materials"])
     textures = tuple(TextureFacts(**{**texture, "slots": tuple(texture["slots"])}) for texture in result["textures"])
     tuples = {name: tuple(result[name]) for name in ("low", "high", "extensions")}

@@ -1,4 +1,4 @@
-"""Reads an uploaded 3D file with a real reader in a sandboxed process, and returns what it contains.
+"""Reads an uploaded 3D file in a sandboxed process, and returns what it contains.
 
 glTF is read by the Khronos validator and glTF-Transform, USDZ by USD, and all other formats by Blender.
 """
@@ -26,9 +26,9 @@ from orchestrator.tools.usd import run_usd
 log = structlog.get_logger()
 
 BLENDER_ERROR = re.compile(r"^ERROR \(io\.\w+\): \S+ \w+: (.*)$")
-"""A line in which one of Blender's importers reports why it stops."""
+"""An output line in which one of Blender's importers reports why it stops."""
 BLENDER_BAD_INDEX = re.compile(r"^WARN \(io\.\w+\): .*(Invalid (?:PLY )?vertex index .*?)(?:, ignoring face)?$")
-"""A line in which an importer reports a face that it drops."""
+"""An output line in which an importer reports a face that it drops."""
 
 
 class MeshContents(NamedTuple):
@@ -40,11 +40,11 @@ class MeshContents(NamedTuple):
 
 
 class BlenderWarnings:
-    """Collects why Blender's importers stop or drop faces, which they only print."""
+    """Collects the output lines in which Blender's importers report why they stop or drop faces."""
 
     def __init__(self) -> None:
-        self.error = ""  # the last one: the first ones do not name the cause
-        self.bad_index = ""
+        self.error = ""  # the last error, because earlier ones do not name the cause
+        self.bad_index = ""  # the first invalid vertex index
 
     def collect(self, line: str) -> None:
         if match := BLENDER_ERROR.match(line):
@@ -82,7 +82,7 @@ def read_mesh(source: Path, format: MeshFormat, folder: Path, *, blender: str = 
 
 @contextmanager
 def _failures_as_invalid_file(limits: Limits) -> Iterator[None]:
-    """Convert a rejection or a crash of the reader, and a limit that it exceeds, to InvalidMeshFile."""
+    """Raise InvalidMeshFile if the reader rejects the file, crashes on it, or exceeds a limit."""
     try:
         yield
     except InvalidInput as error:
@@ -91,7 +91,7 @@ def _failures_as_invalid_file(limits: Limits) -> Iterator[None]:
         raise InvalidMeshFile(f"the file takes too long to read: more than {limits.time_s:g} s") from None
     except ToolFailed as error:
         log.warning("mesh_reader_failed", reason=error.message)
-        if "code" in error.facts:  # the output of the tool is for the operator, not for the sender
+        if "code" in error.facts:  # error.message contains output of the tool, which only the operator may see
             tool, code = error.facts["tool"], error.facts["code"]
             raise InvalidMeshFile(f"the file cannot be read: {tool} ended with code {code}") from None
         if "memory_bytes" in error.facts:
@@ -109,7 +109,7 @@ def _read_with_blender(
     run_blender("check_mesh", job, folder, executable=executable, limits=limits, on_line=warnings.collect)
     contents: dict[str, Any] = json.loads(result.read_text(encoding="utf-8"))
     if warnings.bad_index:
-        raise InvalidMeshFile(f"a face names a vertex that does not exist: {printable(warnings.bad_index)}")
+        raise InvalidMeshFile(f"a face refers to a vertex that does not exist: {printable(warnings.bad_index)}")
     if "import_error" in contents:
         reason = (warnings.error or contents["import_error"]).replace(str(source.resolve()), source.name)
         raise InvalidMeshFile(f"it is no {format.value.upper()} that Blender can read: {printable(reason)}")

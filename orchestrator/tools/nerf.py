@@ -20,7 +20,7 @@ from orchestrator.errors import InvalidInput, ToolFailed
 from orchestrator.tools.child_process import run_child
 
 MIN_VIEWS = 3
-# Waiting OpenMP threads sleep: on shared cores, spinning threads make each step ten times slower.
+# Waiting OpenMP threads sleep. On shared cores, threads that spin make each step ten times slower.
 ENVIRONMENT = {"OMP_WAIT_POLICY": "PASSIVE"}
 
 
@@ -42,10 +42,10 @@ class Training:
 
     seconds: float = 540.0  # wall time from reading the photos to the last step
     steps: int = 12_000
-    voxels: int = 176  # along the longest side of the piece's box; 1.6 times as many with CUDA
-    photo_px: int = 400  # maximum longer side of the photos; 1.6 times with CUDA
+    voxels: int = 176  # along the longest side of the piece's box; with CUDA 1.6 times as many
+    photo_px: int = 400  # maximum longer side of the photos; with CUDA 1.6 times as long
     rays: int = 4096  # pixels per step
-    seed: int = 1  # selects the pixels; parallel sums are not ordered, so two runs differ slightly
+    seed: int = 1  # for the random pixels; two runs still differ slightly, because parallel sums have no fixed order
 
 
 @dataclass(frozen=True)

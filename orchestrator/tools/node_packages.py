@@ -19,7 +19,7 @@ from orchestrator.errors import ToolFailed
 SCRIPTS = Path(__file__).with_name("node")
 INSTALLED = Path(sys.prefix) / "share" / "heartwood" / "node"
 STAMP = ".installed"
-"""A file that contains the hash of the package-lock.json that was installed."""
+"""Name of a file with the hash of the package-lock.json from which the packages were installed."""
 INSTALL_COMMAND = "python -m orchestrator.tools.node_packages"
 TIME_LIMIT_S = 600
 

@@ -43,7 +43,7 @@ REMEDY = "put perf_analyzer on the PATH; NVIDIA's container tritonserver:YY.MM-p
 Tensors = Mapping[str, NDArray[Any]]
 """The inputs of one request by name, without the batch dimension."""
 Mode = Literal["concurrency", "rate"]
-"""The level of a load is the number of requests in flight, or of requests per second."""
+"""Whether the level of a load is the number of requests in flight or the number of requests per second."""
 LEVEL_OPTIONS = {"concurrency": "--concurrency-range", "rate": "--request-rate-range"}
 
 
@@ -67,7 +67,7 @@ class Load:
 
 
 @dataclass(frozen=True)
-class Measured:
+class Measurement:
     """Throughput and latencies. Queue and compute times are means per request, measured by the server."""
 
     per_s: float  # images per second
@@ -119,7 +119,7 @@ def write_inputs(requests: Sequence[Tensors], file: Path) -> None:
     file.write_text(json.dumps({"data": data}), encoding="ascii")
 
 
-def run(program: Program, load: Load, inputs: Path, mode: Mode, level: float) -> Measured:
+def run(program: Program, load: Load, inputs: Path, mode: Mode, level: float) -> Measurement:
     """Measure the latency and throughput of one model under a steady load, with the requests in the file ``inputs``.
 
     Inputs and outputs are passed in system shared memory, so Triton must run on this machine. If the measurements are
@@ -151,12 +151,12 @@ def _run(program: Program, command: list[str]) -> str:
     return (result.stdout + result.stderr).strip()
 
 
-def _read_table(table: Path) -> Measured:
+def _read_table(table: Path) -> Measurement:
     """Read the CSV file of perf_analyzer, which has one row. Its times are in microseconds."""
     (row,) = csv.DictReader(table.read_text(encoding="utf-8").splitlines())
     values = {name: float(value) for name, value in row.items() if value}
     compute = ("Server Compute Input", "Server Compute Infer", "Server Compute Output")
-    return Measured(
+    return Measurement(
         per_s=values["Inferences/Second"],
         **{f"p{rank}_ms": values[f"p{rank} latency"] / 1000 for rank in (50, 90, 95, 99)},
         queue_ms=values.get("Server Queue", 0.0) / 1000,

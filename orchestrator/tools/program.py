@@ -34,8 +34,9 @@ POLL_S = 0.2
 MEMORY_POLL_S = 1.0
 READER_TIMEOUT_S = 3.0
 """Time limit for reading the remaining output after the program has ended."""
-KEPT_LINES = 8
-"""Number of output lines that are kept for the error message."""
+KEPT_LINES = 3
+"""Number of last output lines in the error message."""
+MAX_OUTPUT_CHARACTERS = 400  # of these lines together; earlier characters are cut off
 MAX_LOG_BYTES = 64 << 20
 """Maximum size of the log. Further output is read and discarded."""
 MAX_LINE_BYTES = 64 << 10
@@ -178,8 +179,8 @@ def _sandbox() -> tuple[str, ...]:
     1. ``limit_files`` limits the size of files and disables core dumps.
     2. ``no_network`` creates a user namespace and an empty network namespace.
     3. ``die_with_parent`` kills the program when Heartwood dies.
-    4. ``own_processes`` creates a process namespace. Its first process takes all others with it when it ends, including
-       those that left the process group.
+    4. ``own_processes`` creates a process namespace. When its first process ends, the kernel kills all others,
+       including those that left the process group.
     5. ``drop_privileges`` removes all capabilities in these namespaces.
     """
     prlimit, setpriv, unshare = (shutil.which(name) for name in ("prlimit", "setpriv", "unshare"))
@@ -197,13 +198,13 @@ def _sandbox() -> tuple[str, ...]:
             [*limit_files, *no_network, "--", *die_with_parent],
         ]
         for prefix in prefixes:
-            if _works(prefix):
+            if _can_run_with(prefix):
                 return tuple(prefix)
     log.warning("tools_have_network", reason="this system does not allow user namespaces")
     return (*limit_files, *die_with_parent)
 
 
-def _works(prefix: Sequence[str]) -> bool:
+def _can_run_with(prefix: Sequence[str]) -> bool:
     with suppress(OSError, subprocess.TimeoutExpired):
         return subprocess.run([*prefix, "true"], capture_output=True, check=False, timeout=10).returncode == 0
     return False
@@ -255,6 +256,6 @@ def _describe_code(code: int) -> str:
 
 
 def _printable(lines: list[str]) -> str:
-    """The last lines of output without control characters and without the folders of paths."""
-    text = " | ".join(PATH.sub(r"\1", line.strip()) for line in lines[-3:])
-    return "".join(character for character in text if character.isprintable())[-400:] or "no output"
+    """Join output lines for a message. Removes control characters, and the folders of paths."""
+    text = " | ".join(PATH.sub(r"\1", line.strip()) for line in lines)
+    return "".join(character for character in text if character.isprintable())[-MAX_OUTPUT_CHARACTERS:] or "no output"

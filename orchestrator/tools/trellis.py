@@ -32,7 +32,7 @@ OPTIONS = {
     "no_texture": False,
     "output_format": "glb",
 }
-"""The guidance and sampling steps are the defaults of the server and of the TRELLIS paper's code."""
+"""Guidance scales and sampling steps are the defaults of the server and of the TRELLIS paper's code."""
 IMAGE_SIDE_PX = 1024
 """Maximum side of the uploaded image. The server resizes it to 518 px."""
 IMAGE_MARGIN = 1.2
@@ -59,13 +59,13 @@ def generate_glb(
     Args:
         photo_srgb: [H, W, 3] uint8.
         mask: [H, W] uint8, 255 on the piece.
-        seed: the same photo and seed give the same GLB. 0 means random to the server and must not be used.
+        seed: the same photo and seed give the same GLB. Must not be 0, which makes the server choose a random seed.
 
     Raises:
         ModelUnavailable: the server cannot be reached, or stays busy.
         ToolFailed: the server rejected the request, or its response does not follow the protocol.
         DeadlineExceeded: the server took longer than ``settings.timeout_s``.
-        Canceled: raised by ``progress``, as DeadlineExceeded may be; the request is dropped.
+        Canceled: raised by ``progress``, which may also raise DeadlineExceeded. The request is dropped.
     """
     body = {
         "mode": "image",

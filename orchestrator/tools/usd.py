@@ -15,7 +15,7 @@ from orchestrator.domain.progress import Progress, no_progress
 from orchestrator.errors import ToolFailed
 from orchestrator.tools.program import read_progress, run_program
 
-MAX_TEXTURE_PX = 2048  # AR Quick Look shrinks larger textures on most phones
+MAX_TEXTURE_PX = 2048  # longer side; AR Quick Look shrinks larger textures on most phones
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class UsdzFacts:
 
 
 def write_usdz(base: Path, target: Path, folder: Path, *, limits: Limits, progress: Progress) -> UsdzFacts:
-    """Write a base GLB as USDZ and validate it. Raises as ``run_usd``.
+    """Write a base GLB as USDZ and validate it. Raises the errors of ``run_usd``.
 
     Each primitive becomes a mesh. Materials become UsdPreviewSurface, with textures of at most MAX_TEXTURE_PX.
     """
@@ -51,12 +51,13 @@ def run_usd(
 
     Raises:
         ToolFailed: USD is not installed, or the script failed.
-        DeadlineExceeded, Canceled: as ``run_program``.
+        DeadlineExceeded, Canceled: see ``run_program``.
     """
     if importlib.util.find_spec("pxr") is None:
         raise ToolFailed("USD is not installed; install it with: pip install 'heartwood[tools]'", tool="usd")
     folder.mkdir(parents=True, exist_ok=True)
-    result_file, job_file = folder.resolve() / f"{script}-result.json", folder.resolve() / f"{script}.json"
+    result_file = folder.resolve() / f"{script}-result.json"
+    job_file = folder.resolve() / f"{script}.json"
     job_file.write_text(json.dumps({**job, "result": str(result_file)}), encoding="utf-8")
     result_file.unlink(missing_ok=True)
     command: list[str | Path] = [sys.executable, "-P", Path(__file__).with_name(f"{script}.py"), job_file]

@@ -1,7 +1,7 @@
 """Reads a USDZ for ``mesh_readers`` and reports what it contains. Run as ``usd_reader.py JOB.json``.
 
-The job has ``source``, ``max_coordinate`` and ``result``, the path of a JSON file that gets ``{"problem": reason}`` or
-``{"triangles": number, "materials": [names]}``.
+The job has ``source``, ``max_coordinate`` and ``result``. The JSON file ``result`` gets ``{"problem": reason}`` if the
+USDZ is rejected, otherwise ``{"triangles": number, "materials": [names]}``.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ def main(job: dict[str, Any]) -> None:
     try:
         result = read_package(source, job["max_coordinate"])
     except Tf.ErrorException as error:
+        # For each error: "Error in FUNCTION at line N in FILE : MESSAGE". Only the first message is reported.
         message = " ".join(str(error).split(" : ", 1)[-1].split())
         reason = message.partition(" Error in ")[0].replace(str(source), source.name)
         result = {"problem": f"it is no USDZ that USD can read: {reason}"}
@@ -35,7 +36,7 @@ def main(job: dict[str, Any]) -> None:
 def read_package(source: Path, max_coordinate: float) -> dict[str, Any]:
     with zipfile.ZipFile(source) as package:
         layers = [name for name in package.namelist() if Path(name).suffix.lower()[1:] in USD_LAYERS]
-    for layer in layers:  # before the stage is composed, which opens what the layers refer to
+    for layer in layers:  # before the stage is opened, which opens the files that the layers refer to
         if problem := reference_problem(source, layer):
             return {"problem": problem}
     stage = Usd.Stage.Open(str(source))
@@ -56,17 +57,17 @@ def reference_problem(source: Path, layer: str) -> str:
     """Describe the first path in a layer that leads outside the package; empty if there is none."""
     for paths in UsdUtils.ExtractExternalReferences(f"{source}[{layer}]"):
         for path in paths:
-            # A path may climb, as long as it stays in the package.
             target = posixpath.normpath(posixpath.join(posixpath.dirname(layer), path))
-            climbs = target.split("/")[0] == ".."
-            problem = path_problem(path.replace("..", "__")) or ("leaves the package with .." if climbs else "")
+            problem = path_problem(path.replace("..", "__"))  # ".." is allowed as long as the target is in the package
+            if not problem and target.split("/")[0] == "..":
+                problem = "leaves the package with .."
             if problem:
                 return f"the path {quoted(path)} in {quoted(layer)} {problem}; allowed are paths inside the package"
     return ""
 
 
 def coordinate_problem(mesh: UsdGeom.Mesh, max_coordinate: float) -> str:
-    """Describe the first vertex with a coordinate that is no number or too large; empty if there is none."""
+    """Describe the first vertex with a coordinate that is not a number or too large; empty if there is none."""
     points = np.asarray(mesh.GetPointsAttr().Get() or [], np.float64).reshape(-1, 3)
     valid = (np.abs(points) <= max_coordinate).all(axis=1)  # false for NaN
     if valid.all():

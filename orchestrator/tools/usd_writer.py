@@ -1,7 +1,7 @@
 """Writes a base GLB as a USDZ for ARKit, and validates it. Run by ``usd.write_usdz`` as ``usd_writer.py JOB.json``.
 
-The package has one binary layer, first, with +Y up and metres; ``UsdPreviewSurface`` materials; and PNG and JPEG
-textures. The job's ``result`` gets errors, notes and bounds.
+The first file of the package is its only layer, which is binary, in metres and with +Y up. Materials are
+``UsdPreviewSurface``, textures PNG and JPEG. The JSON file ``result`` of the job gets errors, notes and bounds.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ from orchestrator.tools.base_glb import BaseGlb, Json, Primitive, read_base_glb
 
 ALLOWED_PRIM_TYPES = {"Xform", "Scope", "Mesh", "Material", "Shader", ""}
 ALLOWED_EXTENSIONS = {".usdc", ".png", ".jpg"}
-WRAP_MODES = {33071: "clamp", 33648: "mirror"}  # USD's names of glTF's wrap modes; all others are ``repeat``
+WRAP_MODES = {33071: "clamp", 33648: "mirror"}  # from glTF to USD; all other values are ``repeat``
 ROOT = "/Model"
-MIN_GLASS_OPACITY = 0.15  # of fully transmissive glass, which UsdPreviewSurface cannot express; not tuned
+MIN_GLASS_OPACITY = 0.15  # of clear glass, because UsdPreviewSurface has no transmission; not tuned
 IMAGE_MODES = ("RGB", "RGBA", "L")
 JPEG_QUALITY = 92
 TYPES = Sdf.ValueTypeNames
@@ -38,7 +38,7 @@ UvSource: TypeAlias = tuple[int, str]  # a UV set, and the JSON of a KHR_texture
 
 @dataclass
 class UsdWriter:
-    """The USD stage that is being written, and the textures beside it."""
+    """The USD stage that is being written, and what has been written for it so far."""
 
     stage: Usd.Stage
     base: BaseGlb
@@ -46,7 +46,7 @@ class UsdWriter:
     max_texture_px: int
     notes: list[str] = field(default_factory=list)
     textures: dict[tuple[int, float], str] = field(default_factory=dict)  # (image, normal strength) → file name
-    primvars: dict[int, dict[UvSource, str]] = field(default_factory=dict)  # material → primvars of its textures
+    primvars: dict[int, dict[UvSource, str]] = field(default_factory=dict)  # material → names of its UV primvars
 
 
 def main(job: dict[str, Any]) -> None:
@@ -84,11 +84,12 @@ def new_stage(path: Path) -> Usd.Stage:
 
 
 def unique_path(stage: Usd.Stage, scope: str, name: str) -> str:
-    """Return a path in ``scope`` that no prim has, with ``name`` as a valid USD name."""
+    """Return an unused path in ``scope``. Its name is ``name`` as a valid USD identifier, with a number if needed."""
     valid = re.sub(r"\W+", "_", name, flags=re.ASCII).strip("_") or "part"
     valid = valid if valid[0].isalpha() or valid[0] == "_" else f"_{valid}"
-    names = chain([valid], (f"{valid}_{number}" for number in count(2)))
-    return next(path for path in (f"{ROOT}/{scope}/{name}" for name in names) if not stage.GetPrimAtPath(path))
+    path = f"{ROOT}/{scope}/{valid}"
+    candidates = chain([path], (f"{path}_{number}" for number in count(2)))
+    return next(candidate for candidate in candidates if not stage.GetPrimAtPath(candidate))
 
 
 def write_mesh(writer: UsdWriter, primitive: Primitive, materials: list[UsdShade.Material]) -> None:
@@ -117,7 +118,7 @@ def write_mesh(writer: UsdWriter, primitive: Primitive, materials: list[UsdShade
 
 
 def usd_uvs(uvs: NDArray[np.float32], transform: Json) -> NDArray[np.float32]:
-    """Apply a KHR_texture_transform, then move the origin to USD's, the bottom left corner.
+    """Apply a KHR_texture_transform, then move the origin to the bottom left corner, as in USD.
 
     Args:
         uvs: [V, 2] with the origin in the top left corner.
@@ -130,19 +131,19 @@ def usd_uvs(uvs: NDArray[np.float32], transform: Json) -> NDArray[np.float32]:
 
 
 def write_material(writer: UsdWriter, number: int) -> UsdShade.Material:
-    described: Json = writer.base.document["materials"][number]
+    gltf_material: Json = writer.base.document["materials"][number]
     writer.primvars[number] = {}
-    path = unique_path(writer.stage, "Materials", described.get("name", "material"))
+    path = unique_path(writer.stage, "Materials", gltf_material.get("name", "material"))
     material = UsdShade.Material.Define(writer.stage, path)
     shader = UsdShade.Shader.Define(writer.stage, f"{path}/Surface")
     shader.CreateIdAttr("UsdPreviewSurface")
     material.CreateSurfaceOutput().ConnectToSource(shader.CreateOutput("surface", TYPES.Token))
     surface = PreviewSurface(writer, number, path, shader)
-    surface.write_base_color(described)
-    surface.write_roughness_and_metal(described.get("pbrMetallicRoughness", {}))
-    surface.write_normal_and_occlusion(described)
-    surface.write_emission(described)
-    surface.write_extensions(described.get("extensions", {}))
+    surface.write_base_color(gltf_material)
+    surface.write_roughness_and_metal(gltf_material.get("pbrMetallicRoughness", {}))
+    surface.write_normal_and_occlusion(gltf_material)
+    surface.write_emission(gltf_material)
+    surface.write_extensions(gltf_material.get("extensions", {}))
     return material
 
 
@@ -155,12 +156,12 @@ class PreviewSurface:
     path: str
     shader: UsdShade.Shader
 
-    def write_base_color(self, described: Json) -> None:
+    def write_base_color(self, gltf_material: Json) -> None:
         """Set ``diffuseColor``, and the opacity unless the material is opaque."""
-        pbr = described.get("pbrMetallicRoughness", {})
+        pbr = gltf_material.get("pbrMetallicRoughness", {})
         factor = pbr.get("baseColorFactor", [1.0, 1.0, 1.0, 1.0])
         info = pbr.get("baseColorTexture")
-        mode = described.get("alphaMode", "OPAQUE")
+        mode = gltf_material.get("alphaMode", "OPAQUE")
         if info:
             texture = self.add_texture("BaseColor", info, scale=factor, is_color=True)
             self.connect("diffuseColor", texture, "rgb")
@@ -176,7 +177,7 @@ class PreviewSurface:
         else:
             self.set("opacity", float(factor[3]))
         if mode == "MASK":
-            self.set("opacityThreshold", float(described.get("alphaCutoff", 0.5)))
+            self.set("opacityThreshold", float(gltf_material.get("alphaCutoff", 0.5)))
 
     def write_roughness_and_metal(self, pbr: Json) -> None:
         roughness, metallic = float(pbr.get("roughnessFactor", 1.0)), float(pbr.get("metallicFactor", 1.0))
@@ -188,21 +189,21 @@ class PreviewSurface:
             self.set("roughness", roughness)
             self.set("metallic", metallic)
 
-    def write_normal_and_occlusion(self, described: Json) -> None:
-        if info := described.get("normalTexture"):
+    def write_normal_and_occlusion(self, gltf_material: Json) -> None:
+        if info := gltf_material.get("normalTexture"):
             # Normals are stored as (n + 1) / 2. USD requires this scale and bias; write_texture applies the strength.
             texture = self.add_texture("Normal", info, [2.0, 2.0, 2.0, 1.0], [-1.0, -1.0, -1.0, 0.0])
             self.connect("normal", texture, "rgb")
-        if info := described.get("occlusionTexture"):
+        if info := gltf_material.get("occlusionTexture"):
             strength = float(info.get("strength", 1.0))
             scale, bias = [*[strength] * 3, 1.0], [*[1 - strength] * 3, 0.0]
             self.connect("occlusion", self.add_texture("Occlusion", info, scale, bias), "r")
 
-    def write_emission(self, described: Json) -> None:
-        extension = described.get("extensions", {}).get("KHR_materials_emissive_strength", {})
+    def write_emission(self, gltf_material: Json) -> None:
+        extension = gltf_material.get("extensions", {}).get("KHR_materials_emissive_strength", {})
         strength = extension.get("emissiveStrength", 1)
-        factor = [float(value) * strength for value in described.get("emissiveFactor", [0.0, 0.0, 0.0])]
-        if (info := described.get("emissiveTexture")) and any(factor):
+        factor = [float(value) * strength for value in gltf_material.get("emissiveFactor", [0.0, 0.0, 0.0])]
+        if (info := gltf_material.get("emissiveTexture")) and any(factor):
             texture = self.add_texture("Emission", info, [*factor, 1.0], is_color=True)
             self.connect("emissiveColor", texture, "rgb")
         elif any(factor):
@@ -236,15 +237,15 @@ class PreviewSurface:
         node.CreateInput("scale", TYPES.Float4).Set(Gf.Vec4f(*scale))
         if bias:
             node.CreateInput("bias", TYPES.Float4).Set(Gf.Vec4f(*bias))
-        wraps = document["samplers"][texture["sampler"]] if "sampler" in texture else {}
+        sampler = document["samplers"][texture["sampler"]] if "sampler" in texture else {}
         for side in ("wrapS", "wrapT"):
-            node.CreateInput(side, TYPES.Token).Set(WRAP_MODES.get(wraps.get(side, 0), "repeat"))
+            node.CreateInput(side, TYPES.Token).Set(WRAP_MODES.get(sampler.get(side, 0), "repeat"))
         reader = self.add_primvar_reader(f"Reader_{primvar}", "UsdPrimvarReader_float2", primvar, TYPES.Float2)
         node.CreateInput("st", TYPES.Float2).ConnectToSource(reader.ConnectableAPI(), "result")
         return node
 
     def primvar(self, uv_set: int, transform: Json) -> str:
-        """Return the primvar of a UV set with this transform. The first one of a material is ``st``."""
+        """Return the name of the primvar for a UV set with this transform. A material's first primvar is ``st``."""
         primvars = self.writer.primvars[self.material]
         source = (uv_set, json.dumps(transform, sort_keys=True))
         return primvars.setdefault(source, f"st{len(primvars)}" if primvars else "st")
@@ -289,7 +290,7 @@ class PreviewSurface:
 
 
 def usd_image(data: bytes, extension: str, max_side: int, normal_strength: float) -> bytes:
-    """Return an encoded image of at most ``max_side`` pixels a side. ``normal_strength`` scales normals in X and Y."""
+    """Encode an image with at most ``max_side`` pixels per side. ``normal_strength`` scales normals in X and Y."""
     with Image.open(io.BytesIO(data)) as source:
         if max(source.size) <= max_side and normal_strength == 1.0 and source.mode in IMAGE_MODES:
             return data
@@ -307,7 +308,7 @@ def usd_image(data: bytes, extension: str, max_side: int, normal_strength: float
 
 
 def validate(usdz: Path) -> list[str]:
-    """Return all violations: those that USD's validators find, and those of ARKit's rules, which USD no longer has."""
+    """Return violations of USD's rules, and of ARKit's rules, which USD's validators no longer check."""
     stage = Usd.Stage.Open(str(usdz))
     validators = UsdValidation.ValidationRegistry().GetOrLoadAllValidators()
     violations = [

@@ -35,17 +35,17 @@ def import_mesh(path: str, format: str) -> None:
     elif format == "stl":
         operators.stl_import(filepath=path, use_mesh_validate=False)
     elif format == "ply":
-        operators.ply_import(filepath=path)  # always validates; a text was checked for words that are not numbers
+        operators.ply_import(filepath=path)  # always validates; ``check_ply`` has rejected words in a text PLY
     elif "fbx_import" in dir(operators):
         operators.fbx_import(filepath=path, use_anim=False, validate_meshes=False)
-    else:  # before Blender 4.5 an add-on
+    else:  # Blender before 4.5 imports FBX with an add-on
         bpy.ops.import_scene.fbx(filepath=path, use_anim=False)
 
 
 def check_scene(max_coordinate: float) -> dict[str, Any]:
     """Check names and geometry, and count triangles."""
     for block in (*bpy.data.objects, *bpy.data.meshes, *bpy.data.materials, *bpy.data.images):
-        # Tools print names, and their wrappers read that output line by line.
+        # Tools print names, and a name with a line break could imitate a line of progress.
         if "\n" in block.name or "\r" in block.name:
             return {"problem": f"the name {block.name!r} has a line break, which is not allowed"}
     triangles, has_area = 0, False
@@ -65,7 +65,7 @@ def check_scene(max_coordinate: float) -> dict[str, Any]:
 
 
 def coordinate_problem(mesh: bpy.types.Mesh, max_coordinate: float) -> str:
-    """Describe the first vertex with a coordinate that is no number or too large; empty if there is none."""
+    """Describe the first vertex with a coordinate that is not a number or too large; empty if there is none."""
     points = np.empty(len(mesh.vertices) * 3, np.float32)
     mesh.vertices.foreach_get("co", points)
     points = points.reshape(-1, 3)

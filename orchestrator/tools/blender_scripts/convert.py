@@ -1,7 +1,7 @@
 """Converts 3D files in Blender for ``tools.convert``. Run as ``convert.py JOB.json``.
 
-The job has ``source``, its ``format``, ``texture_folder`` (textures outside it are ignored) and ``targets`` (paths by
-format). Prints ``INVALID <reason>`` if the source is rejected, and ``NOTE <text>`` for the report.
+The job has ``source``, its ``format``, ``texture_folder`` (textures outside it are removed) and ``targets`` (paths by
+format). Prints ``INVALID <reason>`` if the source is rejected, and ``NOTE <text>`` for each note for the report.
 """
 
 from __future__ import annotations
@@ -47,12 +47,12 @@ def main(job: dict[str, Any]) -> None:
 def import_fbx(path: str) -> None:
     if "fbx_import" in dir(bpy.ops.wm):
         bpy.ops.wm.fbx_import(filepath=path, use_anim=False)
-    else:  # before Blender 4.5 an add-on
+    else:  # Blender before 4.5 imports FBX with an add-on
         bpy.ops.import_scene.fbx(filepath=path, use_anim=False)
 
 
 def remove_images_outside(folder: Path) -> None:
-    """Remove images that are missing, unreadable, or outside ``folder``: a material file may contain any path."""
+    """Remove images that are missing, unreadable or outside ``folder``, because material files can contain any path."""
     for image in list(bpy.data.images):
         if image.packed_file or image.source != "FILE":
             continue
@@ -63,7 +63,7 @@ def remove_images_outside(folder: Path) -> None:
 
 
 def add_missing_materials(objects: list[bpy.types.Object]) -> None:
-    """Give objects without a material a plain one: glTF's default is a black metal."""
+    """Give objects without a material a plain one, because viewers show glTF's default material as a dark metal."""
     plain = [block for block in objects if not any(slot.material for slot in block.material_slots)]
     if not plain:
         return
@@ -79,7 +79,7 @@ def add_missing_materials(objects: list[bpy.types.Object]) -> None:
 
 
 def repair_refraction() -> None:
-    """Replace an index of refraction of 1, which careless MTL files contain: such a surface reflects nothing."""
+    """Replace an index of refraction of 1, which some MTL files contain. Such a surface would reflect nothing."""
     for material in bpy.data.materials:
         shader = material.node_tree.nodes.get("Principled BSDF") if material.use_nodes else None
         if shader and shader.inputs["IOR"].default_value <= 1.0:
@@ -87,7 +87,7 @@ def repair_refraction() -> None:
 
 
 def unpack_images(folder: Path) -> None:
-    """Write packed images beside the OBJ, which cannot contain them."""
+    """Write packed images as files into the folder of the OBJ, because an OBJ cannot contain them."""
     for image in [image for image in bpy.data.images if image.packed_file]:
         data = image.packed_file.data
         target = folder / (Path(image.name).stem + (".jpg" if data[:2] == b"\xff\xd8" else ".png"))

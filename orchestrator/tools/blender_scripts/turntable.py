@@ -1,7 +1,7 @@
 """Renders frames of a turntable in Blender. Run as ``turntable.py JOB.json``.
 
-The job is a ``TurntableJob`` of ``stages.render.turntable``. Only the piece turns. The sizes and distances of camera,
-lights and environment are relative to its bounding sphere, so that all pieces are lit and framed alike.
+The job is a ``TurntableJob`` of ``stages.render.turntable``. Only the piece turns. Sizes and distances of camera,
+lights and floor are relative to the bounding sphere of the piece, so that all pieces are lit and framed alike.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from mathutils import Matrix, Vector
 LENS_MM = 85.0
 SENSOR_MM = 36.0
 MARGIN = 1.06
-"""Distance of the camera relative to that at which the bounding sphere fills the smaller side of the frame."""
+"""Distance of the camera. At 1, the bounding sphere fills the smaller side of the frame."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ HORIZON = (0.80, 0.81, 0.82)
 GROUND = (0.42, 0.41, 0.40)
 HORIZON_POSITION = 0.15  # on the colour ramp from GROUND to SKY
 SKY_STRENGTH = 0.45
-BACKDROP = 1.2  # linear grey of the backdrop that the camera sees, before the AgX view transform
+BACKDROP = 1.2  # linear grey of the backdrop in a studio, before the AgX view transform
 
 # Lengths in radii of the bounding sphere.
 FLOOR_RADIUS = 5.0
@@ -61,7 +61,7 @@ TEXTURE_BLEND = 0.15  # between the sides of a box projection, from 0 (sharp edg
 BUMP_STRENGTH = 0.15
 BUMP_DISTANCE_M = 0.002  # height of the bumps of a texture, which the strength scales
 MAX_INDIRECT_RADIANCE = 8.0
-"""Brighter indirect samples are clamped: fewer isolated bright pixels, but darker bright reflections."""
+"""Brighter indirect samples are clamped. This removes isolated bright pixels, but darkens bright reflections."""
 EXPOSURE = 0.35  # of the view transform, in stops
 SMOOTH_ANGLE = math.radians(30)  # edges sharper than this stay sharp when normals are recomputed; Blender's default
 
@@ -114,7 +114,7 @@ def load_mesh(path: str) -> tuple[bpy.types.Object, float, float]:
 
 
 def repair_normals(obj: bpy.types.Object) -> None:
-    """Recompute the normals of a mesh if some point away from their own face, which would shade black."""
+    """Recompute the normals of a mesh if some point to the back of their face, because these would render black."""
     mesh = obj.data
     corner_normals = np.empty(len(mesh.loops) * 3, np.float32)
     face_normals = np.empty(len(mesh.polygons) * 3, np.float32)
@@ -155,17 +155,20 @@ def add_camera(radius: float, floor: float, job: dict[str, Any]) -> None:
     bpy.context.collection.objects.link(camera)
     bpy.context.scene.camera = camera
     render = bpy.context.scene.render
-    render.resolution_x, render.resolution_y, render.resolution_percentage = width, height, 100
+    render.resolution_x, render.resolution_y = width, height
+    render.resolution_percentage = 100
 
 
 def add_light(light: Light, radius: float) -> None:
     data = bpy.data.lights.new("light", "AREA")
-    data.size, data.energy, data.color = light.size * radius, light.watts * radius**2, light.color
-    lamp = bpy.data.objects.new("light", data)
+    data.size = light.size * radius
+    data.energy = light.watts * radius**2
+    data.color = light.color
+    light_object = bpy.data.objects.new("light", data)
     right, towards_camera, up = light.position
-    lamp.location = Vector((right, -towards_camera, up)) * radius
-    lamp.rotation_euler = (-lamp.location).to_track_quat("-Z", "Y").to_euler()
-    bpy.context.collection.objects.link(lamp)
+    light_object.location = Vector((right, -towards_camera, up)) * radius
+    light_object.rotation_euler = (-light_object.location).to_track_quat("-Z", "Y").to_euler()
+    bpy.context.collection.objects.link(light_object)
 
 
 def add_node(tree: bpy.types.NodeTree, kind: str, inputs: dict[str | int, Any] | None = None) -> bpy.types.Node:
@@ -199,7 +202,7 @@ def add_environment(is_studio: bool) -> None:
 
 
 def add_floor(radius: float, floor: float, is_studio: bool) -> None:
-    """Add a shadow catcher, or in a studio a floor that fades into the backdrop, which takes half the render time."""
+    """Add a shadow catcher. In a studio, add a floor that fades into the backdrop instead, at half the render time."""
     bpy.ops.mesh.primitive_circle_add(
         vertices=64, radius=FLOOR_RADIUS * radius, fill_type="NGON", location=(0, 0, floor - 1e-4 * radius)
     )
@@ -259,8 +262,9 @@ def box_map(material: bpy.types.Material, texture: dict[str, Any]) -> None:
         node = add_node(tree, "TexImage", {"Vector": mapping.outputs["Vector"]})
         node.image = bpy.data.images.load(texture[name])
         node.image.colorspace_settings.name = space
-        # Mirrored tiles hide the seams.
-        node.projection, node.projection_blend, node.extension = "BOX", TEXTURE_BLEND, "MIRROR"
+        node.projection = "BOX"
+        node.projection_blend = TEXTURE_BLEND
+        node.extension = "MIRROR"  # mirrored tiles hide the seams
         maps[name] = node.outputs["Color"]
     bump = add_node(tree, "Bump", {"Strength": BUMP_STRENGTH, "Distance": BUMP_DISTANCE_M, "Height": maps["height"]})
     inputs = {"Base Color": maps["albedo"], "Roughness": maps["roughness"], "Normal": bump.outputs["Normal"]}

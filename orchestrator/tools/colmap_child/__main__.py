@@ -30,9 +30,10 @@ MOVING_BACKGROUND_STRATEGIES = (WHOLE_PHOTO, PIECE)
 STATIC_BACKGROUND_STRATEGIES = (PIECE, PIECE_POOLED_NEIGHBOURS, PIECE_POOLED, WHOLE_PHOTO)
 # Minimum mean silhouette coverage to accept a solution without trying further strategies. On the turntables of the
 # benchmark ``photogrammetry``, correct cameras reached 0.99 and solutions that were wrong as a whole stayed under 0.70.
-# A solution with a few photos up to 26° off reached 0.97, so it is accepted. The rest to 1 allows for mask errors.
+# A solution with a few photos up to 26° off reached 0.97, so it is accepted too. The limit is below 1 to allow for
+# errors of the masks.
 GOOD_COVERAGE = 0.95
-SEEDS = (1, 2)  # each seed lets the incremental mapper start from another pair
+SEEDS = (1, 2)  # the incremental mapper starts from a different pair for each seed
 MIN_INITIAL_INLIERS = 50  # minimum number of verified matches of the first pair; half of COLMAP's default
 MIN_POSE_INLIERS = 15  # matches to place a photo; half of COLMAP's default: a chair's narrow side shows few features
 MIN_PHOTOS = 3  # smaller reconstructions are dropped
@@ -113,9 +114,9 @@ def reconstructions(folder: Path, database: Path, on_piece: bool, known_lens: bo
     """Yield the result of each mapper: one reconstruction, or several that are not connected.
 
     With features of the whole photo, global mapping runs first (GLOMAP, Pan et al. 2024), then incremental mapping.
-    With the few features of a plain piece, only incremental mapping runs, from several first pairs: a global solution
-    fits wrong matches too and then places every photo wrongly. It keeps a focal length from EXIF, because few
-    features do not determine both focal length and distance, and a wrong focal length bends the orbit.
+    With the few features of a plain piece, only incremental mapping runs, from several first pairs, because a global
+    solution also fits wrong matches and then places every photo wrongly. Focal lengths from EXIF are kept then, because
+    few features do not determine both focal length and distance, and a wrong focal length bends the orbit.
     """
     if not on_piece:
         yield map_globally(folder, database)
@@ -157,7 +158,6 @@ def evaluate(folder: Path, reconstruction: Any, strategy: Strategy, database: Pa
 
 
 def coverage_by_image(folder: Path, reconstruction: Any) -> dict[int, float]:
-    """Return the silhouette coverage of each placed photo by its COLMAP image id."""
     """Return the silhouette coverage of each placed photo by its COLMAP image id."""
     images = [image for image in reconstruction.images.values() if image.has_pose]
     masks = [np.asarray(cv2.imread(str(folder / "masks" / f"{image.name}.png"), 0), np.uint8) for image in images]

@@ -19,8 +19,8 @@ MAX_FEATURES_ON_PIECE = 8000
 EDGE_THRESHOLD_ON_PIECE = 20.0  # twice COLMAP's default, because many features of a chair lie along its edges
 PEAK_THRESHOLD = 0.002  # a third of COLMAP's default: wood grain and fabric then give five times as many features
 DEFAULT_FOCAL = 1.2  # COLMAP's assumption for photos without EXIF, as a share of the longer side
-PREEMPTIVE_FEATURES = 400  # number of largest features that are compared to decide whether to match a pair; not tuned
-MIN_COMMON_FEATURES = 6  # minimum number of common features among them for the pair to be matched; not tuned
+PREEMPTIVE_FEATURES = 400  # largest features per photo, compared to decide which pairs to match; not tuned
+MIN_COMMON_FEATURES = 6  # a pair with at least this many in common among them is matched; not tuned
 MIN_PAIRS_PER_PHOTO = 6  # each photo is matched with at least this many others, the most similar ones; not tuned
 NEIGHBOURS = 5  # number of following photos that each ordered photo is matched with
 MAX_RATIO = 0.8  # Lowe's ratio test (2004): maximum distance of the best match relative to the second best
@@ -34,7 +34,7 @@ class Strategy:
     name: str
     on_piece: bool  # only within the masks; then more features are taken, also along edges
     pool_sizes: bool = False  # domain-size pooling (Dong & Soatto 2015, DSP-SIFT): slower, more distinctive
-    far_pairs: bool = True  # also match ordered photos that are not neighbours; a chair's front resembles its back
+    far_pairs: bool = True  # also match ordered photos that are not neighbours; risky if the front resembles the back
 
     @property
     def feature_set(self) -> str:
@@ -78,7 +78,7 @@ def extract_features(folder: Path, database: Path, focal_lengths: list[float], s
 
 
 def match_features(folder: Path, database: Path, ordered: bool, far_pairs: bool) -> None:
-    """Match the pairs that may overlap and are not matched yet, and verify their epipolar geometry."""
+    """Match the pairs of photos that may overlap, and verify their epipolar geometry. Earlier matches are kept."""
     pairs = candidate_pairs(database, ordered, far_pairs)
     pairs_file = folder / "pairs.txt"
     pairs_file.write_text("".join(f"{file_name(a)} {file_name(b)}\n" for a, b in pairs), encoding="ascii")
@@ -94,8 +94,8 @@ def match_features(folder: Path, database: Path, ordered: bool, far_pairs: bool)
 def candidate_pairs(database: Path, ordered: bool, far_pairs: bool) -> list[tuple[int, int]]:
     """Return the pairs of photos to match.
 
-    Unordered photos: all pairs whose largest features match (preemptive matching, Wu 2013). Ordered photos: each with
-    its next NEIGHBOURS, cyclically. ``far_pairs`` adds the most similar photos of each photo, which bridge gaps.
+    Unordered photos: all pairs whose largest features match (preemptive matching, Wu 2013). Ordered photos: each photo
+    with its next NEIGHBOURS in a loop. ``far_pairs`` adds for each photo the most similar photos, which bridge gaps.
     """
     descriptors = _largest_descriptors(database)
     count = len(descriptors)

@@ -39,7 +39,7 @@ def prepare_photo(folder: Path, number: int, photo: str, mask: str) -> float:
 
 
 def prepare_color_photo(folder: Path, number: int, color_photo: str) -> None:
-    """Write the other version of a photo at the size of the photo."""
+    """Write the version of a photo for the texture, at the size of the photo from ``prepare_photo``."""
     with Image.open(folder / "images" / file_name(number)) as photo, Image.open(color_photo) as opened:
         resized = ImageOps.exif_transpose(opened).convert("RGB").resize(photo.size, Image.Resampling.LANCZOS)
     resized.save(folder / "looks" / file_name(number), compress_level=1)
@@ -69,7 +69,7 @@ def background_moves(folder: Path, count: int) -> bool:
 
 
 def _grey_and_background(folder: Path, number: int) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-    """Return the reduced photo [h, w] in grey levels and where its background is [h, w]."""
+    """Return the reduced photo [h, w] in grey levels, and whether each pixel is background [h, w]."""
     grey = cv2.imread(str(folder / "images" / file_name(number)), cv2.IMREAD_GRAYSCALE)
     mask = cv2.imread(str(folder / "masks" / f"{file_name(number)}.png"), cv2.IMREAD_GRAYSCALE)
     width, height = (max(1, round(side * BACKGROUND_SIDE_PX / max(grey.shape))) for side in grey.shape[::-1])

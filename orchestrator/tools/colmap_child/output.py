@@ -1,6 +1,6 @@
 """Writes a job's results: ``poses.npz``, the undistorted photos and masks and, with CUDA, depth maps.
 
-``tools.colmap.read_poses`` reads them, also those of earlier versions, so names of files and arrays must not change.
+``tools.colmap.read_poses`` also reads results of earlier versions, so names of files and arrays must not change.
 """
 
 from __future__ import annotations

@@ -16,16 +16,16 @@ MASK_SIDE_PX = 200  # longer side of the reduced masks
 CELLS = 64  # cells along each side of the cube that is carved
 MAX_WRONG_MASKS = 0.05  # share of the masks that may wrongly exclude a point of the hull; not tuned
 CUBE_MARGIN = 1.2  # half side of the carved cube relative to the median extent of the silhouettes
-MAX_INCONSISTENT = 0.1  # maximum share of photos to reject; if more disagree, it is unknown which ones are right
+MAX_INCONSISTENT = 0.1  # if a larger share of the photos disagrees, none is rejected: any of them may be right
 MIN_DEFICIT = 0.015  # how far below the median a photo's coverage must lie for the photo to be rejected; not tuned
-MIN_DEFICIT_MADS = 6.0  # the same in median absolute deviations; both limits apply; not tuned
+MIN_DEFICIT_MADS = 6.0  # the same in median absolute deviations; the larger limit applies; not tuned
 
 
 @dataclass(frozen=True)
 class _Projections:
     """M points projected into one photo."""
 
-    column: NDArray[np.int64]  # [M] 0 where not framed
+    column: NDArray[np.int64]  # [M] 0 if the point is not framed
     row: NDArray[np.int64]
     framed: NDArray[np.bool_]  # whether the point is in the photo
     depth: NDArray[np.float32]

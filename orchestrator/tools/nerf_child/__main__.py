@@ -1,7 +1,7 @@
 """Trains or renders a radiance field, depending on the ``command`` of the job.
 
-``train`` writes ``surface.npz`` (signed distance [X, Y, Z] in voxels, position of its first value, side of a voxel) and
-checkpoints of the field. ``render`` writes the views of given cameras as RGBA PNG files.
+``train`` writes ``surface.npz`` (the arrays of ``tools.nerf.Surface``) and checkpoints of the field. ``render`` writes
+the views of given cameras as RGBA PNG files.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from orchestrator.tools.nerf import Training
 from orchestrator.tools.nerf_child.photos import Cameras
 from orchestrator.tools.nerf_child.training import FINAL_SHARPNESS, State, dense_distance, load_checkpoint, train
 
-BATCH_PIXELS = 16384
+BATCH_PIXELS = 16384  # pixels that are rendered at once, to limit memory
 
 
 def main() -> None:

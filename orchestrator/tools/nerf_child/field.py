@@ -17,7 +17,7 @@ from orchestrator.tools.nerf_child.grid import Grid, Rays, corner_weights, selec
 
 FEATURES = 12  # colour features per grid value
 HIDDEN = 48  # width of the colour network
-DIRECTION_INPUTS = 10  # of the colour network: direction, normal, mirrored direction (3 each) and their cosine
+DIRECTION_INPUTS = 10  # further inputs of the colour network: direction, normal and mirrored direction (3 each), cosine
 MIN_COLOR_WEIGHT = 1e-3  # sections that contribute less to a pixel get no colour
 
 

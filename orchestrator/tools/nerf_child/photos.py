@@ -13,11 +13,11 @@ from torch.nn import functional
 
 from orchestrator.tools.nerf_child.grid import Grid, Rays
 
-MIN_COVERAGE = 0.01  # minimum coverage of a pixel to compute the piece's own colour in it
-MAX_RAYS = 3_000_000  # maximum number of training pixels, to limit memory; of more, a random subset is used
-# Training pixels reach beyond the mask by up to a 16th of the photo's longer side, to show where the piece ends.
-# Widened from a 40th together with the increase of ``training.MASK_WEIGHT``. Not measured separately.
-MASK_MARGIN = 16
+MIN_COVERAGE = 0.01  # pixels with less coverage keep the colour of the photo
+MAX_RAYS = 3_000_000  # maximum number of training pixels, to limit memory; a random subset is used if there are more
+# Training pixels reach beyond the mask by this fraction (1 / 16) of the photo's longer side, to show where the piece
+# ends. It was 1 / 40 until ``training.MASK_WEIGHT`` was raised. Not measured separately.
+MASK_MARGIN_DIVISOR = 16
 
 
 @dataclass(frozen=True)
@@ -109,7 +109,7 @@ def grow_mask(mask: Tensor, radius: int) -> Tensor:
 
 def training_pixels(grid: Grid, photos: Photos, seed: int) -> TrainingPixels:
     """Return all pixels on and around the piece whose rays meet the grid, at most MAX_RAYS."""
-    regions = [grow_mask(mask, max(2, max(mask.shape) // MASK_MARGIN)) > 0.01 for mask in photos.masks]
+    regions = [grow_mask(mask, max(2, max(mask.shape) // MASK_MARGIN_DIVISOR)) > 0.01 for mask in photos.masks]
     indices = torch.cat(
         [functional.pad(region.nonzero(), (1, 0), value=camera) for camera, region in enumerate(regions)]
     )

@@ -25,23 +25,23 @@ SAVE_INTERVAL_S = 20.0
 MIN_LEVEL_STEPS = 100  # at each resolution on a slow machine; with fewer, the field does not resemble the piece
 HULL_SIDE_PX = 384  # maximum longer side of the masks for the initial visual hull
 HULL_SMOOTHING_VOXELS = 0.7  # standard deviation of the filter that smooths the initial distance; not tuned
-HULL_BAND_VOXELS = 2.0  # the first grid reaches this far outside the hull, and covers all of its inside; not tuned
+HULL_BAND_VOXELS = 2.0  # the first grid covers the inside of the hull and this much outside it; not tuned
 HULL_MARGIN_VOXELS = 3  # empty voxels around the hull
 SURFACE_BAND_VOXELS = 3.0  # finer grids have values up to this distance on both sides of the surface; not tuned
 FINAL_SHARPNESS = 6.0  # sharpness of the surface at the end of the training, 1 / voxels
-GPU_RESOLUTION = 1.6  # factor by which the resolution of the grid and the photos is higher with CUDA
+GPU_RESOLUTION = 1.6  # factor on the resolution of the grid and the photos with CUDA
 REGULARIZED_VALUES = 32768  # number of random grid values that are regularised in each step
-REGULARIZED_FEATURES = 4096
+REGULARIZED_FEATURES = 4096  # number of them whose features are regularised too
 
-COLOR_WEIGHT = 10.0
-HUBER_DELTA = 0.1  # colour errors above this count linearly
+COLOR_WEIGHT = 10.0  # weight of the colour error; not tuned
+HUBER_DELTA = 0.1  # colour errors above this count linearly, smaller ones quadratically; not tuned
 # Weight of the cross entropy between rendered coverage and mask. Raised from 0.1, together with the wider margin in
-# ``photos.MASK_MARGIN``. Not measured separately.
+# ``photos.MASK_MARGIN_DIVISOR``. Not measured separately.
 MASK_WEIGHT = 0.3
 EIKONAL_WEIGHT = 0.02  # weight of the deviation of the distance's gradient from length 1; not tuned
 CURVATURE_WEIGHT = 0.05  # weight of the squared Laplacian of the distance; not tuned
 FEATURE_SMOOTHNESS_WEIGHT = 0.001  # weight of the Laplacian of the features; not tuned
-RATE_DECAY = 0.1  # factor of the learning rates at the end of a level
+RATE_DECAY = 0.1  # learning rates fall to this share until the end of a level; not tuned
 
 
 @dataclass(frozen=True)
@@ -57,13 +57,13 @@ class Level:
 
 
 def levels(voxels: int, photo_px: int) -> list[Level]:
-    """Return the resolutions from coarse to fine. Each is about 1.6 times finer than the one before."""
+    """Return the resolutions from coarse to fine, each about 1.6 times finer than the one before. Not tuned."""
     sides = [max(24, round(voxels * factor)) for factor in (0.4, 0.64, 1.0)]
-    pixels = [max(64, round(photo_px * factor)) for factor in (0.5, 0.8, 1.0)]
+    px = [max(64, round(photo_px * factor)) for factor in (0.5, 0.8, 1.0)]
     return [
-        Level(sides[0], pixels[0], 0.15, 0.8, 2.5, rates=(0.1, 0.05, 3e-3)),
-        Level(sides[1], pixels[1], 0.25, 1.5, 3.5, rates=(0.04, 0.03, 2e-3)),
-        Level(sides[2], pixels[2], 0.60, 2.0, FINAL_SHARPNESS, rates=(0.02, 0.02, 1e-3)),
+        Level(sides[0], px[0], share=0.15, start_sharpness=0.8, end_sharpness=2.5, rates=(0.1, 0.05, 3e-3)),
+        Level(sides[1], px[1], share=0.25, start_sharpness=1.5, end_sharpness=3.5, rates=(0.04, 0.03, 2e-3)),
+        Level(sides[2], px[2], share=0.6, start_sharpness=2.0, end_sharpness=FINAL_SHARPNESS, rates=(0.02, 0.02, 1e-3)),
     ]
 
 
@@ -96,7 +96,7 @@ def train(
     if state is None:
         report(0.0, "carving the visual hull")
         state = initial_state(read_photos(photos, masks, cameras, HULL_SIDE_PX), plan[0].voxels)
-    started -= state.seconds
+    started -= state.seconds  # so that the time before an interruption counts
     torch.manual_seed(training.seed + state.step)
     for number in range(state.level, len(plan)):
         level = plan[number]
@@ -121,7 +121,7 @@ def train(
 
 
 def level_progress(state: State, level: Level, training: Training, done_before: float) -> float:
-    """Return the share of ``level`` that is done, by steps or by time. Earlier levels are ``done_before`` of all."""
+    """Return the share of ``level`` that is done. ``done_before`` is the total share of the earlier levels."""
     steps = max(1, round(level.share * training.steps))
     done_by_time = (state.seconds / training.seconds - done_before) / level.share
     return max(state.step / steps, min(done_by_time, state.step / MIN_LEVEL_STEPS))
@@ -188,7 +188,7 @@ def train_step(state: State, level: Level, pixels: TrainingPixels, count: int, d
     color_loss = functional.huber_loss(error, torch.zeros_like(error), delta=HUBER_DELTA) * COLOR_WEIGHT
     mask_loss = functional.binary_cross_entropy(rendered.coverage.clamp(1e-3, 1 - 1e-3), coverage)
     gradient = rendered.gradient
-    eikonal_loss = ((gradient.norm(dim=-1) - 1.0) ** 2).mean() if len(gradient) else color_loss * 0
+    eikonal_loss = ((gradient.norm(dim=-1) - 1.0) ** 2).mean() if len(gradient) else color_loss * 0  # zero
     loss = color_loss + MASK_WEIGHT * mask_loss + _regularization(state.field, eikonal_loss)
     for group, rate in zip(state.optimizer.param_groups, level.rates, strict=True):
         group["lr"] = rate * RATE_DECAY**done
@@ -206,8 +206,8 @@ def _regularization(field: Field, eikonal_loss: Tensor) -> Tensor:
     laplacian = neighbours.mean(1) - select_rows(field.distance, selected)
     gradient_length = (neighbours[:, 1::2] - neighbours[:, ::2]).norm(dim=-1) / 2
     grid_eikonal_loss = ((gradient_length - 1.0) ** 2).mean()
-    few = selected[:REGULARIZED_FEATURES]
-    feature_laplacian = select_rows(field.features, grid.neighbours[few]).mean(1) - select_rows(field.features, few)
+    rows = selected[:REGULARIZED_FEATURES]
+    feature_laplacian = select_rows(field.features, grid.neighbours[rows]).mean(1) - select_rows(field.features, rows)
     loss: Tensor = (
         EIKONAL_WEIGHT * (eikonal_loss + grid_eikonal_loss)
         + CURVATURE_WEIGHT * (laplacian**2).mean()

@@ -11,9 +11,9 @@ from orchestrator.tools.nerf_child.photos import Photos, grow_mask
 
 # Share of the photos whose masks may wrongly exclude a point. 0.04 and 0.08 were used before; not measured separately.
 MAX_WRONG_MASKS = 0.05
-MIN_FRAMED = 0.5  # minimum share of the photos that frame a point; points in fewer photos are outside; not tuned
+MIN_FRAMED = 0.5  # points in the frames of a smaller share of the photos count as outside; not tuned
 BATCH_POINTS = 1 << 18
-SEARCH_CELLS = (48, 64)  # cells along the longest side of the box in the two rounds of ``find_bounds``
+SEARCH_CELLS = (48, 64)  # cells along the longest side of the box, in the two rounds of ``find_bounds``
 SEARCH_MARGIN = 1.1  # radius of the sphere that is searched, relative to the largest silhouette
 SEARCH_MASK_GROWTH = 0.7  # growth of the masks in the search, in voxels
 
