@@ -77,9 +77,8 @@ def check_mesh(data: bytes, filename: str, field: str, *, blender: str = "") -> 
     except InvalidMeshFile as error:
         raise InvalidInput(field, str(error)) from None
     media_type = ZIP if mesh.main else MEDIA_TYPES[mesh.format]
-    return MeshFileInfo(
-        mesh.format, media_type, contents.triangles, contents.materials, contents.compression, mesh.main
-    )
+    triangles, materials, compression = contents
+    return MeshFileInfo(mesh.format, media_type, triangles, materials, compression, mesh.main)
 
 
 def precheck(data: bytes, filename: str) -> MeshFile:

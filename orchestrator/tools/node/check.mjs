@@ -1,7 +1,7 @@
-// Checks an uploaded glTF: with the Khronos validator for its structure, with glTF-Transform for what the scene shows.
+// Checks an uploaded glTF: its structure with the Khronos validator, and the contents of its scene with glTF-Transform.
 //
-// The validator also reports what every reader tolerates, such as normals that are not of unit length. Only the issues
-// listed here make a file invalid.
+// The validator also reports defects that every reader tolerates, such as normals that are not of unit length. Only the
+// issues listed here make a file invalid.
 
 import { readFileSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
@@ -10,7 +10,7 @@ import { ImageUtils } from '@gltf-transform/core';
 import validator from 'gltf-validator';
 import { InvalidInput, defaultScene, openIO, placedMeshes, readDocument, run, transformPoint } from './document.mjs';
 
-/** Places in the JSON (patterns), and the issues of the validator that make a file invalid there. */
+/** Patterns of places in the JSON (JSON pointers), each with the issues of the validator that make a file invalid there. */
 const INVALID_AT = [
   [/^/, [
     'GLB_CHUNK_TOO_BIG', 'GLB_DUPLICATE_CHUNK', 'GLB_EXTRA_DATA', 'GLB_INVALID_VERSION', 'GLB_LENGTH_MISMATCH',
@@ -60,7 +60,7 @@ function reject(message) {
 
 async function validate(source) {
   const folder = path.dirname(source);
-  // Outside its promise, the validator throws when nodes are nested so deep that its stack overflows.
+  // If deeply nested nodes overflow the stack of the validator, it throws outside its promise.
   const crashed = new Promise((_, fail) => process.once('uncaughtException', fail));
   const validated = validator.validateBytes(new Uint8Array(readFileSync(source)), {
     maxIssues: MAX_ISSUES,
@@ -77,16 +77,16 @@ function isInvalid({ code, pointer }) {
   return INVALID_AT.some(([places, codes]) => codes.includes(code) && places.test(pointer ?? ''));
 }
 
-/** Deep chains of nodes overflow the stack of readers that walk them recursively. */
+/** Reject deep chains of nodes, which overflow the stack of readers that walk them recursively. */
 function checkNodes(document) {
   for (const node of document.getRoot().listNodes()) {
     let depth = 0;
     for (let parent = node; parent && depth <= MAX_NODE_DEPTH; parent = parent.getParentNode()) depth++;
-    if (depth > MAX_NODE_DEPTH) reject(`the nodes are nested more than ${MAX_NODE_DEPTH} deep, the most that is allowed`);
+    if (depth > MAX_NODE_DEPTH) reject(`the nodes are nested more than ${MAX_NODE_DEPTH} deep, which is not allowed`);
   }
 }
 
-/** Tools print names, and their wrappers read that output line by line. */
+/** Reject names with line breaks: tools print names, and the rest of a name could imitate a line of progress. */
 function checkNames(document) {
   const root = document.getRoot();
   for (const item of [...root.listNodes(), ...root.listMeshes(), ...root.listMaterials(), ...root.listTextures()]) {
@@ -94,14 +94,14 @@ function checkNames(document) {
   }
 }
 
-/** Measure textures from their headers: a few kilobytes may decode to gigabytes. */
+/** Check the sizes of textures, from their headers, because a few kilobytes can decode to gigabytes. */
 function checkTextures(document, { max_side: maxSide, max_pixels: maxPixels }) {
   let pixels = 0;
   for (const [index, texture] of document.getRoot().listTextures().entries()) {
     const bytes = texture.getImage();
     if (!bytes?.length) continue;
     const type = ImageUtils.getMimeType(bytes);
-    if (!IMAGE_TYPES.includes(type)) reject(`image ${index} is of an unknown kind; allowed are PNG, JPEG, WebP and KTX2`);
+    if (!IMAGE_TYPES.includes(type)) reject(`image ${index} has an unknown format; allowed are PNG, JPEG, WebP and KTX2`);
     const [width, height] = imageSize(bytes, type, index);
     if (!(width > 0 && width <= maxSide && height > 0 && height <= maxSide)) {
       reject(`image ${index} has ${width}×${height} pixels; each side must have 1 to ${maxSide}`);
@@ -119,7 +119,7 @@ function imageSize(bytes, type, index) {
   }
 }
 
-/** Check the geometry of the default scene; returns the number of its triangles, instances included. */
+/** Check the geometry of the default scene. Returns the number of its triangles, with those of all instances. */
 function checkScene(document, { max_coordinate: maxCoordinate, max_triangles: maxTriangles }) {
   if (!defaultScene(document)) reject(`the scene is empty: the file has no scene; ${NEEDED}`);
   const placed = placedMeshes(document).flatMap(([node, mesh]) => trianglePrimitives(mesh).map((primitive) => ({ node, mesh, primitive })));
@@ -153,7 +153,7 @@ function checkPositions(positions, mesh, maxCoordinate) {
   }
 }
 
-/** A number as Python's readers write it: six digits, `nan` and `inf`. */
+/** Format a number as the Python code does: six digits, `nan` and `inf`. */
 function formatNumber(value) {
   return String(Number(value.toPrecision(6))).replace('NaN', 'nan').replace('Infinity', 'inf');
 }
@@ -161,11 +161,11 @@ function formatNumber(value) {
 function countTriangles(primitive, mesh) {
   const corners = (primitive.getIndices() ?? primitive.getAttribute('POSITION')).getCount();
   if (primitive.getMode() !== TRIANGLES) return Math.max(corners - 2, 0);
-  if (corners % 3) reject(`a primitive of mesh '${mesh.getName()}' has ${corners} corners, which is no multiple of 3`);
+  if (corners % 3) reject(`a primitive of mesh '${mesh.getName()}' has ${corners} corners, which is not a multiple of 3`);
   return corners / 3;
 }
 
-/** How many times EXT_mesh_gpu_instancing shows the mesh of a node. */
+/** Return how many times EXT_mesh_gpu_instancing shows the mesh of a node. */
 function instances(node) {
   const attributes = node.getExtension('EXT_mesh_gpu_instancing')?.listAttributes() ?? [];
   return attributes.length ? attributes[0].getCount() : 1;
@@ -181,6 +181,7 @@ function hasArea(primitive, matrix) {
   for (let index = 0; index + 2 < corners; index += step) {
     const [a, b, c] = [corner(isFan ? 0 : index), corner(index + 1), corner(index + 2)];
     const [u, v] = [b, c].map((point) => point.map((value, axis) => value - a[axis]));
+    // A triangle has an area if the cross product of two sides is not zero.
     if (u[1] * v[2] - u[2] * v[1] || u[2] * v[0] - u[0] * v[2] || u[0] * v[1] - u[1] * v[0]) return true;
   }
   return false;

@@ -12,7 +12,7 @@ import { MeshoptDecoder, MeshoptEncoder } from 'meshoptimizer';
 const COMPRESSION_EXTENSIONS = ['EXT_meshopt_compression', 'KHR_meshopt_compression', 'KHR_draco_mesh_compression'];
 const MAX_REASON_LENGTH = 200;
 
-/** The input is rejected. `field` is the name of the field in the API, or `model` for the 3D model. */
+/** The input is rejected. `field` is the name of the API field, or `model` for the 3D model. */
 export class InvalidInput extends Error {
   constructor(field, message) {
     super(message);
@@ -20,7 +20,7 @@ export class InvalidInput extends Error {
   }
 }
 
-/** Run `main` on the job that the command line names, and write its result. */
+/** Run `main` on the job whose path is the last command line argument, and write its result. */
 export async function run(main) {
   const job = JSON.parse(readFileSync(process.argv.at(-1), 'utf-8'));
   let result;
@@ -66,7 +66,7 @@ export function removeCompression(document) {
   }
 }
 
-/** The meshes of the default scene, each with its node. */
+/** Return [node, mesh] for each mesh of the default scene. */
 export function placedMeshes(document) {
   const placed = [];
   defaultScene(document)?.traverse((node) => {
@@ -81,7 +81,7 @@ export function defaultScene(document) {
   return root.getDefaultScene() ?? root.listScenes()[0];
 }
 
-/** The bounding box of the default scene, computed from every vertex; null if there is none. */
+/** Return the bounding box of the default scene, computed from every vertex, or null if there is none. */
 export function exactBounds(document) {
   const low = [Infinity, Infinity, Infinity];
   const high = [-Infinity, -Infinity, -Infinity];
@@ -111,21 +111,21 @@ export function transformPoint(matrix, [x, y, z]) {
   ];
 }
 
-/** The normal of a triangle, whose length is twice the area. `positions` is a flat array. */
+/** Return the normal of a triangle. Its length is twice the area of the triangle. `positions` is a flat array. */
 export function faceNormal(positions, a, b, c) {
   const [ux, uy, uz] = [0, 1, 2].map((axis) => positions[3 * b + axis] - positions[3 * a + axis]);
   const [vx, vy, vz] = [0, 1, 2].map((axis) => positions[3 * c + axis] - positions[3 * a + axis]);
   return [uy * vz - uz * vy, uz * vx - ux * vz, ux * vy - uy * vx];
 }
 
-/** The number of triangles of the default scene; all primitives must be triangle lists. */
+/** Return the number of triangles of the default scene. All primitives must be triangle lists. */
 export function countTriangles(document) {
   return placedMeshes(document)
     .flatMap(([, mesh]) => mesh.listPrimitives())
     .reduce((sum, primitive) => sum + Math.floor((primitive.getIndices() ?? primitive.getAttribute('POSITION')).getCount() / 3), 0);
 }
 
-/** The message of an error in one line, without paths and without internals of JavaScript. */
+/** Return the message of an error in one line, without paths and without internals of JavaScript. */
 export function reasonOf(error) {
   if (error instanceof TypeError || error instanceof RangeError) return 'its data is inconsistent';
   return String(error?.message ?? error).split('\n')[0].replace(/\/\S+\//g, '').slice(0, MAX_REASON_LENGTH);

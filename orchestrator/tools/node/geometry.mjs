@@ -24,7 +24,7 @@ export function bakeTransforms(document) {
   for (const node of baked) scene.addChild(node);
 }
 
-/** Make an indexed triangle list with copies of the kept attributes, and transform it. Other primitives lose their positions. */
+/** Make an indexed triangle list with copies of the kept attributes, and transform it. Lines and points lose their positions. */
 function bakePrimitive(primitive, matrix) {
   if (!TRIANGLE_MODES.includes(primitive.getMode()) || !primitive.getAttribute('POSITION')) return primitive.setAttribute('POSITION', null);
   for (const target of primitive.listTargets()) primitive.removeTarget(target);
@@ -54,7 +54,7 @@ function transformVertices(primitive, matrix) {
   }
 }
 
-/** A mirrored triangle would be seen from inside. */
+/** Reverse the corner order of triangles that a mirroring transform has turned inside out. */
 function reverseWinding(indices) {
   for (let index = 0; index + 2 < indices.length; index += 3) [indices[index], indices[index + 2]] = [indices[index + 2], indices[index]];
 }
@@ -67,7 +67,7 @@ function determinant(m) {
   return m[0] * (m[5] * m[10] - m[9] * m[6]) - m[4] * (m[1] * m[10] - m[9] * m[2]) + m[8] * (m[1] * m[6] - m[5] * m[2]);
 }
 
-/** The matrix that transforms normals: the transposed inverse times the absolute determinant. */
+/** Return the matrix that transforms normals: the transposed inverse times the absolute determinant. */
 function cofactorMatrix(m) {
   const sign = determinant(m) < 0 ? -1 : 1;
   return [
@@ -111,8 +111,8 @@ function removeInvalidTriangles(primitive, position) {
 }
 
 /**
- * Give every vertex a normal of length 1. A primitive without normals is shaded flat, as glTF defines. A normal without
- * a length becomes the mean of the normals of its faces.
+ * Give every vertex a normal of length 1. A primitive without normals is shaded flat, as glTF defines. An invalid normal
+ * becomes the mean of the normals of its faces.
  */
 function repairNormals(document, primitive) {
   const existing = primitive.getAttribute('NORMAL');
@@ -130,7 +130,7 @@ function repairNormals(document, primitive) {
 
 const lengthOf = (normals, vertex) => Math.hypot(normals[3 * vertex], normals[3 * vertex + 1], normals[3 * vertex + 2]);
 
-/** Scale valid normals to length 1, and set invalid ones to 0; returns the vertices of the invalid ones. */
+/** Scale valid normals to length 1 and set invalid ones to 0. Returns the vertices of the invalid ones. */
 function normaliseValid(normals) {
   const invalid = new Set();
   for (let vertex = 0; vertex < normals.length / 3; vertex++) {
@@ -148,12 +148,14 @@ function normaliseValid(normals) {
 function replaceInvalid(normals, invalid, positions, indices) {
   for (let index = 0; index < indices.length; index += 3) {
     const corners = [indices[index], indices[index + 1], indices[index + 2]];
-    if (!corners.some((vertex) => invalid.has(vertex))) continue;
+    const invalidCorners = corners.filter((vertex) => invalid.has(vertex));
+    if (!invalidCorners.length) continue;
     const face = faceNormal(positions, ...corners);
-    for (const vertex of corners) if (invalid.has(vertex)) for (let axis = 0; axis < 3; axis++) normals[3 * vertex + axis] += face[axis];
+    for (const vertex of invalidCorners) for (let axis = 0; axis < 3; axis++) normals[3 * vertex + axis] += face[axis];
   }
   for (const vertex of invalid) {
     const length = lengthOf(normals, vertex);
-    for (let axis = 0; axis < 3; axis++) normals[3 * vertex + axis] = length > 0 ? normals[3 * vertex + axis] / length : axis === 1 ? 1 : 0;
+    if (length > 0) for (let axis = 0; axis < 3; axis++) normals[3 * vertex + axis] /= length;
+    else normals.set([0, 1, 0], 3 * vertex);
   }
 }

@@ -1,4 +1,4 @@
-// Writes a GLB without redundant JSON: default values and names of accessors take about a kilobyte for each material.
+// Writes a GLB without default values and names of accessors, which take about a kilobyte of JSON for each material.
 
 import { writeFileSync } from 'node:fs';
 import path from 'node:path';
@@ -14,7 +14,7 @@ export async function glbBytes(io, document) {
   const { json, resources } = await io.writeJSON(document, { format: Format.GLB });
   const text = Buffer.from(JSON.stringify(withoutDefaults(json)));
   const binary = Buffer.from(Object.values(resources)[0] ?? new Uint8Array());
-  const body = Buffer.concat([chunk(text, JSON_CHUNK, 0x20), ...(binary.length ? [chunk(binary, BINARY_CHUNK, 0)] : [])]);
+  const body = Buffer.concat([chunk(text, JSON_CHUNK, ' '), ...(binary.length ? [chunk(binary, BINARY_CHUNK, 0)] : [])]);
   const header = Buffer.alloc(12);
   header.write('glTF', 0);
   header.writeUInt32LE(GLTF_VERSION, 4);
@@ -54,7 +54,7 @@ function removeDefaults(item) {
   return item;
 }
 
-/** Round all numbers to the digits that a 32-bit float has. */
+/** Round all numbers in a JSON value to the digits that a 32-bit float has. */
 function rounded(value) {
   if (typeof value === 'number') return Number(value.toPrecision(FLOAT32_DIGITS));
   if (Array.isArray(value)) return value.map(rounded);

@@ -61,7 +61,7 @@ async function removeUnusedParts(document, notes) {
   for (const extension of root.listExtensionsUsed()) if (REMOVED_EXTENSIONS.includes(extension.extensionName)) extension.dispose();
 }
 
-/** Mark materials without any transparent pixel or vertex as opaque: blending has to be sorted and affects shadows. */
+/** Make materials without any transparent pixel or vertex opaque, because viewers must sort transparent surfaces. */
 async function makeOpaque(document, notes) {
   for (const material of document.getRoot().listMaterials()) {
     if (material.getAlphaMode() === 'OPAQUE' || material.getAlpha() < 1) continue;
@@ -82,7 +82,7 @@ function hasTransparentVertices(primitive) {
   return false;
 }
 
-/** Scale to the given dimensions and move the bottom centre to the origin, if `job.place` is set. Returns the scale. */
+/** If `job.place` is set, scale to the given dimensions and move the bottom centre to the origin. Returns the scale. */
 function placeMeshes(document, job) {
   const { low, high } = exactBounds(document);
   const size = [0, 1, 2].map((axis) => high[axis] - low[axis]);
@@ -98,7 +98,7 @@ function placeMeshes(document, job) {
   return scale;
 }
 
-/** The scale that the given dimensions imply, 1 if there are none. */
+/** Return the scale that the given dimensions imply, or 1 if there are none. */
 function findScale(size, job) {
   const given = [0, 1, 2].filter((axis) => job.dimensions[axis] > 0);
   const sizeText = `${size.map((side) => side.toPrecision(3)).join(' × ')} (width × height × depth)`;
@@ -108,7 +108,7 @@ function findScale(size, job) {
   const scales = given.map((axis) => job.dimensions[axis] / size[axis]);
   if (given.length > 1 && Math.max(...scales) / Math.min(...scales) > SHAPE_TOLERANCE) {
     const values = given.map((axis) => `${DIMENSIONS[axis]} ${job.dimensions[axis]}`).join(', ');
-    throw new InvalidInput('export.dimensions', `${values} do not fit the shape of the 3D model, which is ${sizeText} in its own units; they may differ from its proportions by 5 %, or give only one`);
+    throw new InvalidInput('export.dimensions', `${values} do not fit the shape of the 3D model, which is ${sizeText} in its own units; let them differ from its proportions by at most 5 %, or give only one dimension`);
   }
   const scale = given.length ? Math.exp(scales.reduce((sum, value) => sum + Math.log(value), 0) / scales.length) : 1;
   const longest = Math.max(...size) * scale;
@@ -119,7 +119,7 @@ function findScale(size, job) {
   return scale;
 }
 
-/** Give every mesh, material and texture a unique name, so that every format can tell them apart. */
+/** Give every mesh, material and texture a unique name, because other formats identify them by name. */
 function makeNamesUnique(document) {
   const root = document.getRoot();
   const kinds = [[root.listNodes(), 'part'], [root.listMaterials(), 'material'], [root.listTextures(), 'texture']];

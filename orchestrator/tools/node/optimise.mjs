@@ -21,8 +21,8 @@ const MIN_UV_BITS = 8;
 const EXTENSIONS = { 'image/webp': 'webp', 'image/ktx2': 'ktx2', 'image/jpeg': 'jpg', 'image/png': 'png' };
 const MIME_TYPES = { webp: 'image/webp', ktx2: 'image/ktx2' };
 const MIN_TEXTURE_PX = 256;
-const MAX_TEXTURE_PX = 16384; // if the budget has no limit
-// Geometry that takes more than this share of the bytes is simplified further before the textures are reduced.
+const MAX_TEXTURE_PX = 16384; // if the budget sets no limit
+// Geometry that takes more than this share of the budget is simplified further before the textures are reduced. Not tuned.
 const GEOMETRY_SHARE = 0.5;
 
 await run(async (job) => {
@@ -45,7 +45,7 @@ await run(async (job) => {
   return { tolerance, ...textures };
 });
 
-/** Simplify with the first tolerance that meets the budget of triangles and leaves enough bytes for the textures, else with the last. */
+/** Simplify with the first tolerance that meets the triangle budget and leaves enough bytes for textures, otherwise with the last. */
 async function fitGeometry(io, original, job) {
   let document = original;
   let tolerance = 0;
@@ -54,7 +54,7 @@ async function fitGeometry(io, original, job) {
     progress(0.1 + (0.5 * step) / job.tolerances.length, 'simplifying');
     document = cloneDocument(original);
     const isLast = step === job.tolerances.length - 1;
-    // The first tolerance is invisible and used fully; the others stop at the budget of triangles.
+    // The first tolerance is invisible, so it is always used up. The others stop when the triangle budget is met.
     if (tolerance) await simplify(document, tolerance, { maxTriangles: step ? job.max_triangles : 0, keepBorders: !isLast });
     await document.transform(weld({ cleanup: false }), prune({ keepAttributes: true, keepSolidTextures: true }));
     if (job.max_triangles && countTriangles(document) > job.max_triangles) continue;
@@ -85,12 +85,12 @@ async function fitTextures(io, document, job) {
   }
 }
 
-/** Encode all textures; returns their bytes. */
+/** Encode all textures in the document. Returns their total size in bytes. */
 async function encodeTextures(originals, codec, side, quality) {
   let bytes = 0;
   for (const [index, { texture, image, mimeType }] of originals.entries()) {
     const encoded = new Uint8Array(await encodeTexture(texture, image, mimeType, codec, side, quality));
-    // A small JPEG may be smaller than its WebP. KTX2 saves graphics memory, whatever the size of the file.
+    // Keep an original that is smaller than its WebP. KTX2 always replaces it, because KTX2 saves graphics memory.
     const keepsOriginal = codec === 'webp' && encoded.byteLength >= image.byteLength && Math.max(...texture.getSize()) <= side;
     bytes += keepsOriginal ? image.byteLength : encoded.byteLength;
     if (keepsOriginal) texture.setImage(image).setMimeType(mimeType);
@@ -114,7 +114,7 @@ async function compress(document, job) {
     await document.transform(draco({ method: 'edgebreaker', quantizePosition: POSITION_BITS, ...bits }));
     return;
   }
-  // As glTF-Transform's `meshopt`, except that positions are integers of POSITION_BITS, which compress better.
+  // The same as `meshopt` of glTF-Transform, except that positions are integers of POSITION_BITS, which compress better.
   await document.transform(reorder({ encoder: MeshoptEncoder, target: 'size' }), quantize({ pattern: /^(TEXCOORD|COLOR)_/, ...bits, cleanup: false }));
   for (const [node, mesh] of placedMeshes(document)) positionsToIntegers(node, mesh);
   document.createExtension(KHRMeshQuantization).setRequired(true);

@@ -1,7 +1,7 @@
 // Reduces triangles with meshoptimizer. One error bound limits how far the surface moves, how far the texture slides on
 // it, and how far normals turn. Edges collapse along UV seams, never across them.
 //
-// `Permissive` also collapses edges between faces with different normals if the error stays within the bound.
+// The flag `Permissive` also collapses edges between faces with different normals if the error stays within the bound.
 
 import { compactPrimitive } from '@gltf-transform/functions';
 import { MeshoptSimplifier } from 'meshoptimizer';
@@ -9,7 +9,7 @@ import { countTriangles, exactBounds, faceNormal, placedMeshes } from './documen
 
 // meshopt_SimplifyVertex_Protect: a vertex on a seam moves along the seam only.
 const PROTECT = 2;
-// Share of the wanted triangles to aim for: meshoptimizer stops a few collapses early. Not tuned.
+// Target relative to the wanted number of triangles, because meshoptimizer stops a few collapses early. Not tuned.
 const TARGET_SHARE = 0.97;
 // A normal that turns by one radian counts as a surface that moves by this share of the diagonal. Not tuned.
 const NORMAL_WEIGHT = 0.03;
@@ -42,7 +42,7 @@ export async function simplify(document, tolerance, { maxTriangles = 0, keepBord
   }
 }
 
-/** PROTECT for each vertex on a UV seam: another vertex at the same position has other UVs. */
+/** Return for each vertex PROTECT if it is on a UV seam (another vertex at its position has other UVs), otherwise 0. */
 function vertexLocks(primitive, positions) {
   const uv = primitive.getAttribute('TEXCOORD_0')?.getArray();
   const locks = new Uint8Array(positions.length / 3);
@@ -55,7 +55,7 @@ function vertexLocks(primitive, positions) {
   return locks.map((_, vertex) => onSeam[first[vertex]]);
 }
 
-/** Normals, UVs and colours as one array, with weights that convert their errors to metres. */
+/** Return normals, UVs and colours as one array, with weights that convert their errors to metres. */
 function weightedAttributes(primitive, positions, indices, diagonal) {
   const attributes = [];
   const normal = primitive.getAttribute('NORMAL');
@@ -82,7 +82,7 @@ function weightedAttributes(primitive, positions, indices, diagonal) {
   return { values, stride, weights };
 }
 
-/** The length on the surface of one unit of UV: the square root of the ratio of the areas. */
+/** Return the length on the surface of one unit of UV: the square root of the ratio of the areas. */
 function metresPerUv(positions, uv, indices) {
   let [surfaceArea, uvArea] = [0, 0];
   for (let index = 0; index < indices.length; index += 3) {

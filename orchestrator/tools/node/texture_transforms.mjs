@@ -1,9 +1,9 @@
-// Applies KHR_texture_transform to the UVs of materials whose textures all have the same transform. Few exporters
+// Applies KHR_texture_transform to the UVs of materials whose textures all have the same transform, because few programs
 // support the extension.
 
 export const TEXTURE_SLOTS = ['BaseColor', 'Emissive', 'Normal', 'Occlusion', 'MetallicRoughness'];
 
-/** The transform and UV set of each texture of a material. */
+/** Return the TextureInfo (transform and UV set) of each texture of a material. */
 export function textureInfos(material) {
   return TEXTURE_SLOTS.filter((slot) => material[`get${slot}Texture`]()).map((slot) => material[`get${slot}TextureInfo`]());
 }
@@ -17,7 +17,8 @@ export function bakeTextureTransforms(document) {
     ]));
     // The textures of material extensions (clearcoat, sheen …) may use the same UVs without a transform.
     if (!transforms[0] || new Set(keys).size > 1 || material.listExtensions().length) continue;
-    const [transform, set] = [transforms[0], transforms[0].getTexCoord() ?? infos[0].getTexCoord()];
+    const transform = transforms[0];
+    const set = transform.getTexCoord() ?? infos[0].getTexCoord();
     for (const primitive of material.listParents().filter((parent) => parent.propertyType === 'Primitive')) {
       const uv = primitive.getAttribute(`TEXCOORD_${set}`);
       if (uv) primitive.setAttribute(`TEXCOORD_${set}`, transformUvs(uv.clone(), transform));
@@ -33,7 +34,7 @@ function removeUnusedExtension(document) {
   if (extension && !isUsed) extension.dispose();
 }
 
-/** Translation × rotation × scale, as the extension defines it; the rotation is counter-clockwise around the UV origin. */
+/** Apply translation × rotation × scale, as the extension defines. The rotation is counter-clockwise around the UV origin. */
 function transformUvs(uv, transform) {
   const [[offsetU, offsetV], angle, [scaleU, scaleV]] = [transform.getOffset(), transform.getRotation(), transform.getScale()];
   const [sine, cosine] = [Math.sin(angle), Math.cos(angle)];

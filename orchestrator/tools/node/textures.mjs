@@ -8,12 +8,12 @@ import { InvalidInput, reasonOf } from './document.mjs';
 
 const MAX_PIXELS = 16384 ** 2;
 const RGBA32 = 13; // basisu's transcoder_texture_format::cTFRGBA32
-// An alpha of at least this is opaque: lossy compression adds noise to it. Not tuned.
+// An alpha of at least this counts as opaque, because lossy compression adds noise to alpha. Not tuned.
 const OPAQUE_ALPHA = 250;
 // Normals and ORM are data and get a higher WebP quality than colours. Not tuned.
 const DATA_QUALITY_BONUS = 8;
 const JPEG_QUALITY = 92;
-const KTX2_BLOCK = 4; // sides are multiples of the block size
+const KTX2_BLOCK = 4; // width and height must be multiples of the block size, in pixels
 const DECODED_EXTENSIONS = ['EXT_texture_webp', 'EXT_texture_avif', 'KHR_texture_basisu'];
 const ALPHA_SLOTS = /specularTexture|sheenRoughnessTexture|diffuseTransmissionTexture/;
 
@@ -22,7 +22,7 @@ sharp.concurrency(1);
 
 const open = (bytes) => sharp(bytes, { limitInputPixels: MAX_PIXELS });
 
-/** Convert WebP, AVIF and KTX2 to PNG, which every program reads. Rejects textures that cannot be read. */
+/** Convert WebP, AVIF and KTX2 to PNG, which every program reads. Removes empty textures, rejects unreadable ones. */
 export async function decodeTextures(document, notes) {
   for (const texture of document.getRoot().listTextures()) {
     const name = JSON.stringify(texture.getName() || texture.getURI() || 'without a name');
@@ -63,7 +63,7 @@ async function decodeKtx2(bytes) {
   initializeBasis();
   const file = new KTX2File(new Uint8Array(bytes));
   try {
-    if (!file.isValid() || !file.startTranscoding()) throw new Error('it is no valid KTX2');
+    if (!file.isValid() || !file.startTranscoding()) throw new Error('it is not a valid KTX2');
     const [width, height] = [file.getWidth(), file.getHeight()];
     const pixels = new Uint8Array(file.getImageTranscodedSizeInBytes(0, 0, 0, RGBA32));
     if (!file.transcodeImage(pixels, 0, 0, 0, RGBA32, 0, -1, -1)) throw new Error('it cannot be transcoded');
@@ -79,13 +79,13 @@ function packageFolder(name) {
   return new URL(`file://${paths[0]}/${name}/`);
 }
 
-/** Whether any pixel is transparent. */
+/** Return whether any pixel is transparent. */
 export async function isTransparent(texture) {
   const { channels, isOpaque } = await open(texture.getImage()).stats();
   return !isOpaque && (channels.length === 2 || channels.length === 4) && channels.at(-1).min < OPAQUE_ALPHA;
 }
 
-/** Return the image of a texture in `codec`, at most `side` pixels long. */
+/** Return the image `bytes` of a texture in `codec`, with at most `side` pixels on its longer side. */
 export async function encodeTexture(texture, bytes, mimeType, codec, side, quality) {
   const { width, height } = await open(bytes).metadata();
   const scale = Math.min(1, side / Math.max(width, height));
@@ -107,16 +107,16 @@ export async function encodeTexture(texture, bytes, mimeType, codec, side, quali
   return (mimeType === 'image/jpeg' ? image.jpeg({ quality: JPEG_QUALITY, chromaSubsampling }) : image.png()).toBuffer();
 }
 
-/** ETC1S for colours; UASTC for normals and ORM, on which the blocks of ETC1S are visible. */
+/** Encode colours with ETC1S, normals and ORM with UASTC, because the blocks of ETC1S are visible on them. */
 async function encodeKtx2(image, slots, isColor, quality) {
   const { encodeToKTX2 } = await import('ktx2-encoder');
   const { data, info } = await image.ensureAlpha().raw().toBuffer({ resolveWithObject: true });
   return encodeToKTX2(data, {
     isUASTC: !isColor,
     enableRDO: !isColor,
-    rdoQualityLevel: 1.5,
+    rdoQualityLevel: 1.5, // not tuned
     needSupercompression: !isColor,
-    qualityLevel: Math.round(quality * 2.4),
+    qualityLevel: Math.round(quality * 2.4), // of ETC1S, at most 255
     generateMipmap: true,
     isNormalMap: slots.includes('normalTexture'),
     isPerceptual: isColor,
@@ -125,13 +125,13 @@ async function encodeKtx2(image, slots, isColor, quality) {
   });
 }
 
-/** Whether a material that is not opaque, or an extension, uses the alpha channel of the texture. */
+/** Return whether a material that is not opaque, or an extension, uses the alpha channel of the texture. */
 function usesAlpha(texture) {
   const isBaseColor = (parent) => parent.propertyType === 'Material' && parent.getBaseColorTexture() === texture && parent.getAlphaMode() !== 'OPAQUE';
   return texture.listParents().some(isBaseColor) || listTextureSlots(texture).some((slot) => ALPHA_SLOTS.test(slot));
 }
 
-/** Require the extensions that the formats of the textures need. */
+/** Declare the extensions that the formats of the textures require. */
 export function declareTextureExtensions(document) {
   const extensions = { 'image/webp': EXTTextureWebP, 'image/ktx2': KHRTextureBasisu };
   for (const [mimeType, extension] of Object.entries(extensions)) {

@@ -4,17 +4,17 @@
 import { KHRTextureTransform } from '@gltf-transform/extensions';
 import { TEXTURE_SLOTS, textureInfos } from './texture_transforms.mjs';
 
-// UVs are exact to this fraction of a texel. Not tuned.
+// UVs are rounded to this many steps per texel. Not tuned.
 const STEPS_PER_TEXEL = 4;
 const MIN_BITS = 8;
 const MAX_BITS = 16;
-const NORMAL_STEPS = 127; // normals are stored with 8 bits a component
+const NORMAL_STEPS = 127; // normals are stored with 8 bits per component
 const MIN_TEXTURE_PX = 64; // assumed for materials without textures
 const MIN_EXTENT = 1e-6; // avoids division by zero for constant UVs
 
-/** Round normals and UVs to the precision that will be stored, so that equal vertices merge. `maxSide` limits textures; 0 means no limit. */
+/** Round normals and UVs to the precision that will be stored, so that equal vertices merge. `maxSide` is the texture limit, 0 for none. */
 export function roundAttributes(document, maxSide) {
-  for (const [primitive, material] of primitivesOf(document)) {
+  for (const [primitive, material] of primitivesWithMaterials(document)) {
     const normal = primitive.getAttribute('NORMAL');
     if (normal) round(normal, NORMAL_STEPS);
     for (const semantic of primitive.listSemantics().filter((name) => name.startsWith('TEXCOORD'))) {
@@ -23,7 +23,7 @@ export function roundAttributes(document, maxSide) {
   }
 }
 
-/** Store UVs as integers if `integers` is set and the material allows it. Returns the number of bits that all other UVs need. */
+/** Convert UVs to integers if `integers` is set and their material allows it. Returns the number of bits that the other UVs need. */
 export function quantizeUvs(document, maxSide, integers) {
   const { uvsByMaterial, materialsByUv } = uvUsers(document);
   let otherBits = MIN_BITS;
@@ -43,11 +43,11 @@ export function quantizeUvs(document, maxSide, integers) {
   return otherBits;
 }
 
-/** The UVs of each material, and the materials of each UV accessor. */
+/** Return the UV accessors of each material, and the materials of each UV accessor. */
 function uvUsers(document) {
   const uvsByMaterial = new Map();
   const materialsByUv = new Map();
-  for (const [primitive, material] of primitivesOf(document)) {
+  for (const [primitive, material] of primitivesWithMaterials(document)) {
     const uv = primitive.getAttribute('TEXCOORD_0');
     if (!uv || !material) continue;
     uvsByMaterial.set(material, new Set([...(uvsByMaterial.get(material) ?? []), uv]));
@@ -65,23 +65,24 @@ function toIntegers(document, uvs, infos, { low, size, maximum }) {
   for (const info of infos) info.setExtension('KHR_texture_transform', extension.createTransform().setOffset(low).setScale(scale));
 }
 
-/** Whether an extension of the material has textures, whose UVs would need the same transform. */
+/** Return whether an extension of the material has textures, because their UVs would need the same transform. */
 function hasExtensionTextures(material) {
   return material.listExtensions().some((extension) => extension.getGraph().listChildren(extension).some((child) => child.propertyType === 'Texture'));
 }
 
-function* primitivesOf(document) {
-  for (const mesh of document.getRoot().listMeshes()) for (const primitive of mesh.listPrimitives()) yield [primitive, primitive.getMaterial()];
+function* primitivesWithMaterials(document) {
+  const primitives = document.getRoot().listMeshes().flatMap((mesh) => mesh.listPrimitives());
+  for (const primitive of primitives) yield [primitive, primitive.getMaterial()];
 }
 
-/** The longest side of the textures of a material once they are stored, rounded up to a power of two. */
+/** Return the longest side of the stored textures of a material, rounded up to a power of two. */
 function textureSide(material, maxSide) {
   const textures = material ? TEXTURE_SLOTS.map((slot) => material[`get${slot}Texture`]()).filter(Boolean) : [];
   const longest = Math.max(MIN_TEXTURE_PX, ...textures.map((texture) => Math.max(...(texture.getSize() ?? [MIN_TEXTURE_PX]))));
   return 2 ** Math.ceil(Math.log2(maxSide ? Math.min(longest, maxSide) : longest));
 }
 
-/** The minimum and the size of UVs along both axes. */
+/** Return the minimum and the extent of UVs along both axes. */
 function extentOf(uvs) {
   const low = [0, 1].map((axis) => Math.min(...uvs.map((uv) => uv.getMin([])[axis])));
   const high = [0, 1].map((axis) => Math.max(...uvs.map((uv) => uv.getMax([])[axis])));
