@@ -36,6 +36,7 @@ class HeartwoodError(Exception):
         self.facts = {name: str(value) for name, value in facts.items()}
 
     def __reduce__(self) -> tuple[object, ...]:
+        # Exceptions are pickled by their constructor arguments by default, which subclasses change.
         return (_rebuild, (type(self), self.__dict__.copy()))
 
 
@@ -50,7 +51,8 @@ class InvalidInput(HeartwoodError, reason="INVALID_INPUT"):
     """A value from the caller is invalid.
 
     Attributes:
-        field: the path of the field in the API, such as ``stain.target_color``.
+        field: the path of the field in the API, such as ``stain.strength``.
+        description: the message without the field.
     """
 
     def __init__(self, field: str, message: str, **facts: object) -> None:
@@ -91,8 +93,8 @@ class NoPieceFound(HeartwoodError, reason="NO_PIECE_FOUND"):
     """The photo shows no piece of furniture, or a piece that is too small to cut out."""
 
     def __init__(self, share: float, minimum: float) -> None:
-        problem = f"no piece of furniture was found: it covers {share:.2%} of the photo"
-        rule = f"at least {minimum:.1%} is needed; send a photo that shows the piece larger"
+        problem = f"no piece of furniture was found: {share:.2%} of the photo is furniture"
+        rule = f"at least {minimum:.1%} is required; send a photo that shows the piece larger"
         super().__init__(f"{problem}, {rule}", share=f"{share:.5f}", minimum=minimum)
 
 

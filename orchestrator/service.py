@@ -77,7 +77,7 @@ async def _serve(
             await asyncio.wait_for(stopping.wait(), HEALTH_INTERVAL_S)
         except TimeoutError:
             await server.set_health(await asyncio.to_thread(models.ready))
-    announce("Stopping. Running calls and jobs may finish.")
+    announce("Stopping: waiting for running calls and jobs to finish.")
     settings.service_file.unlink(missing_ok=True)
     await server.stop()
 

@@ -28,7 +28,7 @@ class Settings(BaseSettings):
     model_repository: Path = Field(RESOURCES / "model_repository", description="model repository that Triton serves")
     triton_backends: Path = Field(TRITON_CONFIG / "backends", description="folder of the Python-based Triton backends")
     triton_profiles: Path = Field(TRITON_CONFIG / "profiles", description="folder of the Triton profiles")
-    triton_profile: str = Field("auto", description="cpu, gpu or tensorrt; auto: by the hardware; none: no profile")
+    triton_profile: str = Field("auto", description="cpu, gpu or tensorrt; auto: set by hardware; none: no profile")
 
     listen: str = Field("127.0.0.1:8500", description="host:port of the gRPC service; port 0 chooses a free port")
     tls_certificate: Path | None = Field(None, description="PEM certificate chain; required to listen beyond loopback")
@@ -37,7 +37,7 @@ class Settings(BaseSettings):
     max_concurrent_rpcs: int = Field(256, ge=1, description="maximum concurrent calls; others are rejected")
     drain_s: float = Field(20.0, ge=0, description="time that calls and jobs have to finish after SIGTERM")
 
-    triton_url: str = Field("", description="gRPC host:port of a running Triton; empty starts that of the pip package")
+    triton_url: str = Field("", description="gRPC host:port of a running Triton; empty starts the pip package's Triton")
     triton_timeout_s: float = Field(120.0, gt=0, description="timeout of one inference")
 
     operators: tuple[str, ...] = Field(("local",), description="tenants that may deploy and promote models")
@@ -49,7 +49,7 @@ class Settings(BaseSettings):
     blob_options: dict[str, str] = Field({}, description="options of the object store, by their names in obstore")
 
     workers: int = Field(2, ge=1, description="jobs that run concurrently in this process")
-    executor_id: str = Field("local", description="unique, stable name of this replica, which recovers its own jobs")
+    executor_id: str = Field("local", description="unique, stable name of this replica; it recovers its own jobs")
     job_timeout_s: float = Field(7200.0, gt=0, description="time limit of a job without a deadline")
     max_active_jobs: int = Field(1000, ge=1, description="maximum queued and running jobs of one tenant")
     max_photos: int = Field(200, ge=1, description="maximum photos in one upload")
@@ -68,8 +68,8 @@ class Settings(BaseSettings):
     openai_model: str = Field("gpt-4.1-mini", description="a vision model with structured output")
     openai_timeout_s: float = Field(60.0, gt=0, description="timeout of one request")
     openai_max_retries: int = Field(3, ge=0, description="retries of one request")
-    openai_usd_per_million_input: float = Field(0.40, ge=0, description="price in USD, used to record the cost of jobs")
-    openai_usd_per_million_output: float = Field(1.60, ge=0, description="price in USD, likewise")
+    openai_usd_per_million_input: float = Field(0.40, ge=0, description="price in USD, to record the cost of a job")
+    openai_usd_per_million_output: float = Field(1.60, ge=0, description="price in USD, to record the cost of a job")
 
     webhook_secret: SecretStr = Field(SecretStr(""), description="key of the HMAC-SHA256 of webhooks; empty: unsigned")
     log_level: Literal["debug", "info", "warning", "error"] = Field("warning", description="minimum level of the log")

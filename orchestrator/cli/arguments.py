@@ -35,11 +35,11 @@ DepthM = Annotated[float, optional("--depth-m", help="True depth of the piece in
 
 
 def read_settings(**changes: Any) -> Settings:
-    """Read the settings, of which ``changes`` take precedence. Raises InvalidInput if one is invalid."""
+    """Read the settings. ``changes`` override them by name. Raises InvalidInput if a setting is invalid."""
     try:
         return Settings(**changes)
     except ValueError as error:
-        # The first line counts the errors of pydantic; links to its documentation are of no use to the user.
+        # Omit pydantic's first line, which only counts the errors, and the links to its documentation.
         lines = [line for line in str(error).splitlines()[1:] if "errors.pydantic.dev" not in line]
         raise InvalidInput("settings", " ".join(line.strip() for line in lines)) from None
 

@@ -32,14 +32,14 @@ SIDE_STEP = 32
 """The models accept images whose sides are multiples of this."""
 MAX_LEVEL = 1024
 """Maximum concurrency and maximum number of requests per second."""
-BENCHMARKED = {name: name for name in (*MODELS, PIPELINE)}
+BENCHMARKED = {name: name for name in (*MODELS, PIPELINE)}  # as a mapping, which ``choice`` expects
 
 MODELS_HELP = f"{', '.join(MODELS)} or {PIPELINE}. Default: the first three."
 SIDE_HELP = f"Side of the images in pixels. Repeatable. Default: {DEFAULT_SIDE}."
 RATES_HELP = "Requests per second to measure, separated by commas. Default: 50, 75 and 90 % of the highest throughput."
 REQUESTS_HELP = "Requests per measurement window. A measurement has 3 to 6 windows."
 TRITON_HELP = "gRPC host:port of a running Triton on this machine. Default: start one."
-DELAY_HELP = "Time that a request may wait to be batched. Default: by the model config."
+DELAY_HELP = "Time that a request may wait to be batched. Default: the value in the model configuration."
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode="rich")
 
@@ -61,8 +61,8 @@ def models(
     photo: Annotated[list[Path] | None, optional(help="Photo to send. Repeatable. Default: the demo photos.")] = None,
     requests: Annotated[int, typer.Option(help=REQUESTS_HELP, min=8)] = 48,
     triton: Annotated[str, optional(help=TRITON_HELP, metavar="ADDRESS")] = "",
-    instances: Annotated[int | None, optional(help="Instances of each model. Default: by the profile.", min=1)] = None,
-    threads: Annotated[int | None, optional(help="Threads of each instance. Default: by the profile.", min=1)] = None,
+    instances: Annotated[int | None, optional(help="Instances of each model. Default: from profile.", min=1)] = None,
+    threads: Annotated[int | None, optional(help="Threads of each instance. Default: from profile.", min=1)] = None,
     delay_ms: Annotated[float | None, optional(help=DELAY_HELP, min=0)] = None,
 ) -> None:
     """Measure latency and throughput at several concurrencies and request rates, with Triton's perf_analyzer.
@@ -130,8 +130,9 @@ def _run_sweeps(
 def parse_levels(option: str, text: str, *, whole: bool) -> list[float]:
     """Parse numbers that are separated by commas, such as "1,2,4". Raises InvalidInput if one is invalid."""
     allowed = f"a whole number from 1 to {MAX_LEVEL}" if whole else f"a number above 0, at most {MAX_LEVEL}"
+    items = text.split(",") if text else []
     levels = []
-    for item in text.split(",") if text else []:
+    for item in items:
         try:
             level = float(int(item)) if whole else float(item)
         except ValueError:
@@ -143,7 +144,7 @@ def parse_levels(option: str, text: str, *, whole: bool) -> list[float]:
 
 
 def sweep_table(points: Sequence[SweepPoint]) -> Table:
-    """Return one row per point."""
+    """Return a table with one row for each point."""
     rows = Table(box=None, header_style="bold")
     for heading in ("model", "side", "load", "images/s", "p50 ms", "p99 ms", "queue ms", "mean batch"):
         rows.add_column(heading, justify="left" if heading in ("model", "load") else "right", no_wrap=True)
@@ -157,7 +158,7 @@ def sweep_table(points: Sequence[SweepPoint]) -> Table:
 
 
 def write_csv(points: Sequence[SweepPoint], file: Path) -> None:
-    """Write one row per point."""
+    """Write a CSV file with one row for each point."""
     rows = [point.csv_row() for point in points]
     with file.open("w", newline="", encoding="utf-8") as output:
         writer = csv.DictWriter(output, list(rows[0]))
@@ -190,8 +191,9 @@ def plot(points: Sequence[SweepPoint], file: Path) -> None:
             style: dict[str, Any] = {"marker": marker, "color": f"C{number}"}
             axes.plot(per_s, median, linestyle=line, label=f"{label}: p50", **style)
             axes.plot(per_s, p99, linestyle=":" if line else "", label="p99", markerfacecolor="white", **style)
-            for point, x, y in zip(shown, per_s, median, strict=True) if mode == "concurrency" else ():
-                axes.annotate(f"{point.level:g}", (x, y), textcoords="offset points", xytext=(5, -11))
+            if mode == "concurrency":
+                for point, x, y in zip(shown, per_s, median, strict=True):
+                    axes.annotate(f"{point.level:g}", (x, y), textcoords="offset points", xytext=(5, -11))
     axes.set(xlabel="images per second", ylabel="latency of a request, ms", ylim=(0, None), xlim=(0, None))
     axes.set_title("Latency and throughput; the numbers are requests in flight", fontsize=11)
     axes.grid(alpha=0.3)

@@ -17,8 +17,8 @@ TARGETS = arguments.enum_values(export_pb2.ExportTarget)
 TEXTURE_CODECS = arguments.enum_values(export_pb2.TextureCodec)
 MESH_CODECS = arguments.enum_values(export_pb2.MeshCodec)
 TARGET_NAMES = {number: name for name, number in TARGETS.items()}
-TEXTURES_HELP = f"Texture compression: {', '.join(TEXTURE_CODECS)}. Default: by the target."
-MESHES_HELP = f"Mesh compression: {', '.join(MESH_CODECS)}. Default: by the target."
+TEXTURES_HELP = f"Texture compression: {', '.join(TEXTURE_CODECS)}. Default: set by the target."
+MESHES_HELP = f"Mesh compression: {', '.join(MESH_CODECS)}. Default: set by the target."
 
 Formats = Annotated[str, typer.Option("--formats", help=f"Comma-separated file formats: {', '.join(FORMATS)}.")]
 TargetName = Annotated[str, typer.Option("--target", help=f"Size budget of the files: {', '.join(TARGETS)}.")]

@@ -22,7 +22,7 @@ class Command(NamedTuple):
 
 
 COMMANDS = {
-    "run": Command("run:run", "Make masks, stain, 3D model, turntable and files in one job."),
+    "run": Command("run:run", "Make masks, stained photos, a 3D model, a turntable and export files in one job."),
     "segment": Command("segment:segment", "Find the parts and the wood in photos."),
     "stain": Command("stain:stain", "Stain the wood in photos, and make its PBR maps."),
     "cutout": Command("cutout:cutout", "Cut the piece out of photos, with its contact shadow."),
@@ -48,11 +48,12 @@ class LazyGroup(TyperGroup):
 
     def __init__(self, **attributes: Any) -> None:
         super().__init__(**attributes)
+        # Placeholders with the help text only; ``resolve_command`` replaces the one that runs.
         self.commands = {name: TyperCommand(name=name, help=command.summary) for name, command in COMMANDS.items()}
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
-        name, placeholder, arguments = super().resolve_command(ctx, args)
-        return name, load(name) if name else placeholder, arguments
+        name, command, arguments = super().resolve_command(ctx, args)
+        return name, (load(name) if name else command), arguments
 
     def invoke(self, ctx: Any) -> Any:
         try:
@@ -76,7 +77,7 @@ app = typer.Typer(
 
 @app.callback()
 def heartwood() -> None:
-    """Turn photos of furniture into masks, PBR maps, other wood stains, 3D models, turntables and their files."""
+    """Turn photos of furniture into masks, PBR maps, stained photos, 3D models, turntables and export files."""
 
 
 def load(name: str) -> Any:

@@ -144,7 +144,8 @@ def _format_report(version: model_pb2.ModelVersion) -> str:
     differences = ", ".join(f"{name} {value:.2%}" for name, value in sorted(report.differences.items()))
     lines = [f"{VERDICTS[report.verdict]}, compared with {against}", f"mean difference: {differences}"]
     timed: list[tuple[str, Any]] = [(f"{latency.side}²", latency) for latency in report.latencies]
-    timed += [(f"{report.shadow.requests} live requests", report.shadow)] if report.HasField("shadow") else []
+    if report.HasField("shadow"):
+        timed.append((f"{report.shadow.requests} live requests", report.shadow))
     lines += [f"{name}: {item.candidate_ms:.0f} ms ({against}: {item.serving_ms:.0f} ms)" for name, item in timed]
     return "\n".join(lines)
 

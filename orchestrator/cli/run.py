@@ -19,7 +19,7 @@ DEFAULT_STAGES = ("segment", "stain", "reconstruct", "render", "export")
 STAGES = pipeline_pb2.PipelineOptions.DESCRIPTOR.fields_by_name
 ADDITIONAL_STAGES = {name: name for name in STAGES if name not in DEFAULT_STAGES}
 FOLDERS = {"reconstruct": "model", "render": "turntable"}
-"""Folders of the stages whose folder does not have the name of the stage."""
+"""Result folders by stage. Every other stage has a folder with its own name."""
 ALSO_HELP = f"Stage to run as well, with its defaults: {', '.join(ADDITIONAL_STAGES)}. Repeatable."
 ANY_COLOR = "#808080"
 """The target of a stain of strength 0, which has no effect."""
@@ -43,7 +43,7 @@ def run(
     server: arguments.Server = "",
     token: arguments.Token = "",
 ) -> None:
-    """Make masks, stain, 3D model, turntable and files in one job.
+    """Make masks, stained photos, a 3D model, a turntable and export files in one job.
 
     Runs the stages segment, stain, reconstruct, render and export, and those that --also adds. Without --stain and
     --color the wood keeps its colour.
@@ -51,13 +51,13 @@ def run(
     width, height = render.parse_resolution(resolution)
     dimensions = reconstruct_pb2.Dimensions(width_m=width_m, height_m=height_m, depth_m=depth_m)
     file_formats = choices("--formats", formats, export.FORMATS)
-    budget = choice("--target", target, export.TARGETS)
-    kind = choice("--mode", mode, reconstruct.MODES)
+    export_target = choice("--target", target, export.TARGETS)
+    reconstruct_mode = choice("--mode", mode, reconstruct.MODES)
     options = pipeline_pb2.PipelineOptions(
         stain=stain_options(stain, color),
-        reconstruct=reconstruct_pb2.ReconstructOptions(mode=kind, dimensions=dimensions),
+        reconstruct=reconstruct_pb2.ReconstructOptions(mode=reconstruct_mode, dimensions=dimensions),
         render=render_pb2.RenderOptions(frames=frames, width=width, height=height),
-        export=export_pb2.ExportOptions(formats=file_formats, target=budget, levels=1),
+        export=export_pb2.ExportOptions(formats=file_formats, target=export_target, levels=1),
     )
     for stage in ("segment", *(choice("--also", name, ADDITIONAL_STAGES) for name in also or ())):
         getattr(options, stage).SetInParent()

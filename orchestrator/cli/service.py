@@ -15,7 +15,7 @@ TENANT_HELP = "Owner of the jobs and files that the token gives access to."
 
 
 def up(
-    listen: Annotated[str, optional(help="host:port of the gRPC API; port 0: a free port.", metavar="ADDRESS")] = "",
+    listen: Annotated[str, optional(help="gRPC host:port; port 0 selects a free port.", metavar="ADDRESS")] = "",
     workers: Annotated[int, optional(help="Jobs that run concurrently.")] = 0,
     triton: Annotated[str, optional(help="gRPC host:port of a Triton. Default: start one.", metavar="ADDRESS")] = "",
 ) -> None:

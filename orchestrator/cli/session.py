@@ -34,8 +34,8 @@ POLL_INTERVAL_S = 0.1
 def connect(settings: Settings, server: str = "", token: str = "") -> Iterator[Heartwood]:
     """Open a client of the service at ``server`` (host:port).
 
-    If ``server`` is empty, the client connects to the service that uses this machine's data folder. If none runs, one
-    is started, and stopped again when the client closes. Raises ToolFailed if it does not start.
+    If ``server`` is empty, the client connects to the service that uses this machine's data folder. If no service runs,
+    this function starts one, and stops it when the client closes. Raises ToolFailed if the service does not start.
     """
     with ExitStack() as stack:
         if not server:
@@ -93,8 +93,9 @@ def _wait_until_ready(process: subprocess.Popen[bytes], settings: Settings, log:
         if address := running_address(settings):
             return address
         if process.poll() is not None:
-            last_line = log.read_text(errors="replace").strip().splitlines()[-1:] or ["it wrote no output"]
-            raise ToolFailed(f"the service exited with code {process.returncode}: {last_line[0]} (log file: {log})")
+            lines = log.read_text(errors="replace").strip().splitlines()
+            last_line = lines[-1] if lines else "it wrote no output"
+            raise ToolFailed(f"the service exited with code {process.returncode}: {last_line} (log file: {log})")
         time.sleep(POLL_INTERVAL_S)
     raise ToolFailed(f"the service was not ready after {START_TIMEOUT_S:.0f} s (log file: {log})")
 
@@ -135,7 +136,7 @@ def follow(client: Heartwood, job_id: str, title: str) -> Job:
         try:
             for job in client.watch(job_id):
                 ahead = job.progress.queue_position
-                message = f"queued, {ahead} ahead of it" if ahead else job.progress.message
+                message = f"queued, jobs ahead: {ahead}" if ahead else job.progress.message
                 bar.update(task, completed=job.progress.fraction, message=message)
         except KeyboardInterrupt:
             client.cancel(job_id)
@@ -144,7 +145,7 @@ def follow(client: Heartwood, job_id: str, title: str) -> Job:
 
 
 def stage_table(stage: str, result: Message) -> Any:
-    """Return the result of a stage as a table, which the function ``table`` in the stage's module makes."""
+    """Return the result of a stage as a table, made by the function ``table`` in the CLI module of the stage."""
     return import_module(f"orchestrator.cli.{stage}").table(result)
 
 
@@ -170,7 +171,8 @@ def _files(message: Message, folder: Path) -> Iterator[tuple[Asset, Path]]:
         items: Any = value if field.is_repeated else [value]
         for number, item in enumerate(items, 1):
             if isinstance(item, Asset) and item.id:
-                yield item, folder / "frames" if field.name == "frames" else folder
+                target = folder / "frames" if field.name == "frames" else folder
+                yield item, target
             elif isinstance(item, Message):
                 several_photos = field.name == "photos" and len(items) > 1
                 yield from _files(item, folder / f"photo-{number}" if several_photos else folder)

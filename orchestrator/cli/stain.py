@@ -16,7 +16,7 @@ from orchestrator.errors import InvalidInput
 from orchestrator.protocol.heartwood.v1 import asset_pb2, stain_pb2
 
 REGIONS = arguments.enum_values(stain_pb2.Region)
-MASK_HELP = "Grey image of the photo's size, white where to stain."
+MASK_HELP = "Greyscale image of the photo's size. Its white areas are stained."
 
 
 def stain(
@@ -41,8 +41,9 @@ def stain(
     """
     if bool(color) == bool(stain):
         raise InvalidInput("--color", "give either --color '#RRGGBB' or --stain NAME")
+    target = {"stain": stain} if stain else {"color": color}
     options = stain_pb2.StainOptions(
-        **({"stain": stain} if stain else {"color": color}),
+        **target,
         preserve_grain=preserve_grain,
         strength=strength,
         coats=coats,

@@ -43,11 +43,11 @@ def print_saved(path: Path) -> None:
 
 def progress_bar() -> Progress:
     """Return the progress bar of all commands. Its tasks need the field ``message``."""
-    description, message = TextColumn("[bold]{task.description}"), TextColumn("[dim]{task.fields[message]}")
+    description = TextColumn("[bold]{task.description}")
     bar = BarColumn(bar_width=32)
-    return Progress(
-        SpinnerColumn(), description, bar, TaskProgressColumn(), TimeElapsedColumn(), message, console=console
-    )
+    times = (TaskProgressColumn(), TimeElapsedColumn())
+    message = TextColumn("[dim]{task.fields[message]}")
+    return Progress(SpinnerColumn(), description, bar, *times, message, console=console)
 
 
 def swatch(color: str) -> Text:
@@ -61,8 +61,8 @@ def file_size(size_bytes: int) -> str:
 
 
 def configure_logs(level: str) -> None:
-    """Write log events from ``level`` on to standard error: coloured text in a terminal, otherwise JSON lines."""
-    import structlog  # most commands write no log
+    """Write log events of at least ``level`` to standard error, as coloured text in a terminal, else as JSON lines."""
+    import structlog  # imported here because most commands write no log
 
     json_lines = (structlog.processors.format_exc_info, structlog.processors.JSONRenderer())
     renderers = (structlog.dev.ConsoleRenderer(),) if sys.stderr.isatty() else json_lines

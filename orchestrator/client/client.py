@@ -84,7 +84,7 @@ class JobSettings(TypedDict, total=False):
 
 
 class Heartwood:
-    """A thread-safe connection to the service at ``address`` (host:port).
+    """A thread-safe connection to the service at ``address`` (host:port) with the bearer ``token`` of a tenant.
 
     Every method raises ``ApiError`` if the call fails. The attribute ``models`` manages the served models.
 
@@ -136,8 +136,9 @@ class Heartwood:
 
     def upload_model(self, file: str | os.PathLike[str], *, on_sent: Callable[[int], None] | None = None) -> str:
         """Upload a 3D model (GLB, glTF as zip, FBX, OBJ as zip, STL, PLY or USDZ) and return its id."""
-        path, kind = Path(file), asset_pb2.ASSET_KIND_MODEL
-        return self.upload_bytes(path.read_bytes(), path.name, kind=kind, on_sent=on_sent).group_id
+        path = Path(file)
+        data = path.read_bytes()
+        return self.upload_bytes(data, path.name, kind=asset_pb2.ASSET_KIND_MODEL, on_sent=on_sent).group_id
 
     def upload_bytes(
         self,
@@ -284,7 +285,7 @@ class Heartwood:
         return job
 
     def cancel(self, job_id: str) -> Job:
-        """Cancel a job. A running job stops at the next point where it can."""
+        """Cancel a job. A running job stops at its next check for cancellation."""
         return self._job(self._jobs.CancelJob, job_pb2.CancelJobRequest(job_id=job_id))
 
     def delete_job(self, job_id: str) -> None:

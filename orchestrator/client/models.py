@@ -20,7 +20,7 @@ EVALUATION_FILE = "evaluation.json"
 
 
 class Models:
-    """Lists models and replaces their serving versions, for operators."""
+    """Lists models and replaces their serving versions, for operators. Calls the API with the client's methods."""
 
     def __init__(
         self, stub: model_pb2_grpc.ModelServiceStub, call: Callable[..., Any], stream: Callable[..., Any]

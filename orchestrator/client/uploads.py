@@ -14,21 +14,21 @@ CHUNK_BYTES = 1 << 20
 
 
 def upload_requests(
-    request: Any, data: bytes, on_sent: Callable[[int], None] | None = None, **header: Any
+    request_type: Any, data: bytes, on_sent: Callable[[int], None] | None = None, **header: Any
 ) -> Iterator[Any]:
-    """Return a request with the header, to which size and hash are added, and requests with the chunks of the data.
+    """Return the requests that send ``data``: first the header, with size and hash added, then the chunks.
 
-    ``request`` is the type of the requests. ``on_sent`` is called with the size of each chunk after it has been sent.
+    ``on_sent`` is called with the size of each chunk in bytes after it has been sent.
     """
     sha256 = hashlib.sha256(data).hexdigest()
-    first = request(header=request.Header(size_bytes=len(data), sha256=sha256, **header))
-    return chain([first], _chunk_requests(request, data, on_sent))
+    first = request_type(header=request_type.Header(size_bytes=len(data), sha256=sha256, **header))
+    return chain([first], _chunk_requests(request_type, data, on_sent))
 
 
-def _chunk_requests(request: Any, data: bytes, on_sent: Callable[[int], None] | None) -> Iterator[Any]:
+def _chunk_requests(request_type: Any, data: bytes, on_sent: Callable[[int], None] | None) -> Iterator[Any]:
     for offset in range(0, len(data), CHUNK_BYTES):
         chunk = data[offset : offset + CHUNK_BYTES]
-        yield request(chunk=request.Chunk(offset=offset, data=chunk))
+        yield request_type(chunk=request_type.Chunk(offset=offset, data=chunk))
         if on_sent is not None:
             on_sent(len(chunk))
 

@@ -79,6 +79,6 @@ class ExportOptions:
     def __post_init__(self) -> None:
         if not self.formats:
             allowed = ", ".join(format.value for format in MeshFormat)
-            raise InvalidInput("export.formats", f"there is no format; allowed are {allowed}")
+            raise InvalidInput("export.formats", f"the list is empty; name at least one of {allowed}")
         check_range("export.levels", self.levels, 1, 4)
         self.dimensions.check("export.dimensions")

@@ -1,4 +1,4 @@
-"""Jobs as the database keeps them: states, priorities, failures and the job record."""
+"""Jobs as the database stores them: states, priorities, failures and the job record."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ class JobRecord:
 
 @dataclass(frozen=True)
 class JobRevision:
-    """What a watcher polls: whether the job has changed, and whether it has ended."""
+    """The part of a job that ``WatchJob`` polls to detect a change or the end of the job."""
 
     revision: int
     state: JobState

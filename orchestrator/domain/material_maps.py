@@ -68,7 +68,7 @@ class MaterialModels(Protocol):
     def versions(self, pinned: Mapping[str, str] | None = None) -> dict[str, str]:
         """Return the version of each model to use now. Raises ModelUnavailable.
 
-        A version in ``pinned``, with which a job started, is used while it is loaded, then the serving version.
+        A ``pinned`` version, with which the job started, is used while it is loaded, otherwise the serving version.
         """
 
     def ready(self) -> bool:

@@ -7,7 +7,6 @@ from datetime import datetime
 from enum import Enum
 
 from orchestrator.domain.checks import check_range
-from orchestrator.errors import InvalidInput
 
 MODELS = ("intrinsic_decomposition", "surface_estimation", "segmentation")
 """The models whose versions an operator can replace."""
@@ -50,9 +49,7 @@ class DeployOptions:
 
     def __post_init__(self) -> None:
         check_range("header.shadow_share", self.shadow_share, 0.0, 1.0)
-        if not 1 <= self.shadow_requests <= MAX_SHADOW_REQUESTS:
-            allowed = f"allowed are 1 to {MAX_SHADOW_REQUESTS}"
-            raise InvalidInput("header.shadow_requests", f"{self.shadow_requests} is not allowed; {allowed}")
+        check_range("header.shadow_requests", self.shadow_requests, 1, MAX_SHADOW_REQUESTS)
         check_range("header.shadow_timeout", self.shadow_timeout_s, 1.0, MAX_SHADOW_S)
 
 

@@ -10,7 +10,7 @@ Progress: TypeAlias = Callable[[float, str], None]
 
 
 def no_progress(fraction: float, message: str) -> None:
-    """Ignore the report."""
+    """Do nothing."""
 
 
 def subrange(progress: Progress, start: float, end: float) -> Progress:

@@ -6,7 +6,7 @@ from enum import Enum
 
 
 class Quality(str, Enum):
-    """PREVIEW works on a photo of at most 1024 pixels; FINAL works at full resolution."""
+    """PREVIEW shrinks photos to a longer side of at most 1024 pixels; FINAL uses their full resolution."""
 
     PREVIEW = "preview"
     FINAL = "final"

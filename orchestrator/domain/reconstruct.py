@@ -22,8 +22,8 @@ MIN_TRIANGLES = 1_000
 MAX_TRIANGLES = 2_000_000
 
 AUTO_PHOTOS = 8
-"""Minimum number of photos for which ``Mode.AUTO`` selects photogrammetry. Fewer photos cannot overlap all around a
-piece: 360° / 8 = 45° between neighbours, more than SIFT features match across."""
+"""Minimum number of photos for which ``Mode.AUTO`` selects photogrammetry. With fewer photos around a
+piece, neighbours are more than 360° / 8 = 45° apart, which is too far to match SIFT features."""
 
 
 class Mode(str, Enum):

@@ -27,7 +27,7 @@ class Point:
 
     @property
     def outside(self) -> bool:
-        """The field of the proto, which ``api.convert`` reads by name."""
+        """The opposite of ``inside``: the field of the proto, which ``api.convert`` reads by name."""
         return not self.inside
 
 
@@ -53,7 +53,7 @@ class DetectorName(str, Enum):
 
 @dataclass(frozen=True)
 class SegmentOptions:
-    """How to segment an upload."""
+    """What to find in the photos of an upload, and with which detector."""
 
     detect_components: bool = True
     detect_wood: bool = True

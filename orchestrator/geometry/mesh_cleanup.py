@@ -60,7 +60,7 @@ def simplify(vertices: Floats, triangles: Triangles, max_triangles: int) -> tupl
 
 
 def smooth(vertices: Floats, triangles: Triangles, rounds: int) -> Floats:
-    """Return the vertices without noise and without shrinkage (Taubin 1995)."""
+    """Return the vertices of the surface after ``rounds`` of smoothing that does not shrink it (Taubin 1995)."""
     adjacency = _vertex_adjacency(len(vertices), triangles)
     weight = 1.0 / np.maximum(np.asarray(adjacency.sum(1)).ravel(), 1.0)
     smoothed = vertices
@@ -70,7 +70,7 @@ def smooth(vertices: Floats, triangles: Triangles, rounds: int) -> Floats:
 
 
 def flatten(vertices: Floats, triangles: Triangles, rounds: int) -> Floats:
-    """Return the vertices without bumps in flat surfaces. Sharp edges stay.
+    """Return the vertices after removing bumps from flat surfaces in ``rounds`` iterations. Sharp edges stay.
 
     Bilateral normal filtering (Zheng et al. 2011) smooths the normals among neighbours that face almost the same way.
     The vertices are then fitted to the filtered normals (Sun et al. 2007).

@@ -13,24 +13,24 @@ from orchestrator.geometry.cameras import Camera
 ROLL_ROUNDS = 8
 """Iterations of the reweighted least-squares fit of the up direction. Not tuned."""
 ROLL_SCALE = 0.05
-"""Sine of the camera roll (3°) at which a photo's weight has fallen to one half: how level people hold a camera. Not
-tuned."""
+"""Sine of the camera roll (3°) at which a photo's weight has fallen to one half. People hold cameras level within a few
+degrees. Not tuned."""
 MIN_DIRECTION_SPREAD = 0.02
 """Minimum mean square along the second principal axis of the cameras' directions. It is reached if the cameras cover
 about 15° around the piece. Below it, all photos are from one side, which leaves one axis undetermined. Not tuned."""
 FLOOR_TILT_DEG = 12.0
 """Maximum angle between the floor's normal and the cameras' estimate of up. Not tuned."""
 ONE_SIDE_FLOOR_TILT_DEG = 40.0
-"""The same for photos from one side, which leave open how far the cameras look down. Not tuned."""
+"""The same limit for photos from one side, which do not determine the pitch of the cameras. Not tuned."""
 FLOOR_THICKNESS = 0.008
 """Maximum distance of a floor point from the plane, as a share of the median camera distance. Not tuned."""
 MIN_FLOOR_SHARE = 0.1
 """Minimum share of the points that lie in a plane for it to be the floor. Not tuned."""
 MAX_BELOW_FLOOR_SHARE = 0.02
 """Maximum share of the points below a plane for it to be the floor. Not tuned."""
-MIN_FLOOR_POINTS = 30
+MIN_FLOOR_POINTS = 30  # with fewer points, no floor is searched; not tuned
 FLOOR_TRIALS = 300
-"""Random planes tried by RANSAC."""
+"""Random planes tried by RANSAC. Not tuned."""
 LOWEST_PERCENTILE = 0.5
 """Without a floor, this percentile of the points' heights becomes y = 0, so that a few outliers do not lower it."""
 
@@ -101,9 +101,11 @@ def _up_direction(cameras: Sequence[Camera]) -> tuple[Floats, float]:
         if spread[1] < MIN_DIRECTION_SPREAD:
             # All photos are from one side: every direction perpendicular to their common right axis fits.
             common_right = direction[:, 2]
-            up, tilt_deg = mean_up - (mean_up @ common_right) * common_right, ONE_SIDE_FLOOR_TILT_DEG
+            up = mean_up - (mean_up @ common_right) * common_right
+            tilt_deg = ONE_SIDE_FLOOR_TILT_DEG
         else:
-            up, tilt_deg = direction[:, 0] * (1.0 if direction[:, 0] @ mean_up >= 0 else -1.0), FLOOR_TILT_DEG
+            up = direction[:, 0] * (1.0 if direction[:, 0] @ mean_up >= 0 else -1.0)
+            tilt_deg = FLOOR_TILT_DEG
         weight = 1.0 / (1.0 + (right @ up / ROLL_SCALE) ** 2)
     return np.asarray(up / np.linalg.norm(up)), tilt_deg
 
@@ -129,6 +131,6 @@ def _find_floor(points: Floats, up: Floats, tilt_deg: float, thickness: float) -
         return None
     inliers = points[best]
     centre = inliers.mean(0)
-    normal = np.linalg.svd(inliers - centre, full_matrices=False)[2][2]
+    normal = np.linalg.svd(inliers - centre, full_matrices=False).Vh[2]  # the direction of the least spread
     normal = np.asarray(normal if normal @ up >= 0 else -normal)
     return normal, float(centre @ normal)

@@ -42,14 +42,15 @@ def rasterize(corners: Floats, depth: Floats, size: tuple[int, int]) -> Raster:
     triangle = np.full(width * height, NO_TRIANGLE, np.int32)
     nearest = np.full(width * height, np.inf, np.float32)
     weights = np.zeros((width * height, 3), np.float32)
-    for numbers, pixels, barycentric in _covered_pixels(corners, depth, size):
-        inverse = barycentric / depth[numbers]
+    for indices, pixels, barycentric in _covered_pixels(corners, depth, size):
+        inverse = barycentric / depth[indices]
         distance = 1.0 / inverse.sum(1)
         # Sorted from far to near, so that the nearest triangle of a pixel is written last.
         order = np.argsort(-distance, kind="stable")
         order = order[distance[order].astype(np.float32) < nearest[pixels[order]]]
         pixels, distance = pixels[order], distance[order].astype(np.float32)
-        triangle[pixels], nearest[pixels] = numbers[order], distance
+        triangle[pixels] = indices[order]
+        nearest[pixels] = distance
         weights[pixels] = inverse[order] * distance[:, None]
     return Raster(triangle.reshape(height, width), weights.reshape(height, width, 3), nearest.reshape(height, width))
 
@@ -82,9 +83,9 @@ def _covered_pixels(
             pixels = low[batch, None] + grid
             barycentric = _barycentric(corners[batch], area[batch], pixels + 0.5)
             inside = (barycentric >= -EDGE_TOLERANCE).all(-1) & (pixels < high[batch, None]).all(-1)
-            which, where = np.nonzero(inside)
-            hit = pixels[which, where]
-            yield batch[which], hit[:, 1] * size[0] + hit[:, 0], np.maximum(barycentric[which, where], 0.0)
+            in_batch, in_grid = np.nonzero(inside)
+            x, y = pixels[in_batch, in_grid].T
+            yield batch[in_batch], y * size[0] + x, np.maximum(barycentric[in_batch, in_grid], 0.0)
 
 
 def _barycentric(corners: Floats, area: Floats, points: Floats) -> Floats:

@@ -31,12 +31,12 @@ more structure into the high band, which has sharper detail but visible seams. N
 DETAIL_POWER = 8.0
 """Exponent of the weights in the high band. The best photo dominates; two equally good photos share. Not tuned."""
 MIN_COSINE = 0.15
-"""Minimum cosine between the surface normal and the line of sight (81°). At steeper angles a photo is not used."""
+"""Minimum cosine between the surface normal and the line of sight (81°) for a photo to be used. Not tuned."""
 OCCLUSION_TOLERANCE = 0.01
-"""How far a texel may lie behind the visible surface and still count as visible, as a share of the mesh diagonal."""
+"""Maximum distance of a visible texel behind the visible surface, as a share of the mesh diagonal. Not tuned."""
 MASK_MARGIN = 0.004
-"""Width of the mask border that is not used, as a share of the photo's longer side: background bleeds into it."""
-BATCH_TEXELS = 1 << 20
+"""Width of the unused border of a mask, into which background bleeds, as a share of its longer side. Not tuned."""
+BATCH_TEXELS = 1 << 20  # texels that are processed together; bounds the memory
 MIN_WEIGHT = 1e-12
 """Avoids a division by zero for texels that no photo shows."""
 
@@ -116,7 +116,8 @@ def _covered_texels(mesh: UvMesh, size: int) -> _Texels:
     corners = mesh.uv[mesh.triangles] * size
     raster = rasterize(corners, np.ones(corners.shape[:2]), (size, size))
     index = np.flatnonzero(raster.triangle != NO_TRIANGLE)
-    vertices, weights = mesh.triangles[raster.triangle.ravel()[index]], raster.weights.reshape(-1, 3)[index]
+    vertices = mesh.triangles[raster.triangle.ravel()[index]]
+    weights = raster.weights.reshape(-1, 3)[index]
     position, normal = (np.einsum("mk,mkd->md", weights, values[vertices]) for values in (mesh.vertices, mesh.normals))
     normal = normal / np.maximum(np.linalg.norm(normal, axis=1, keepdims=True), 1e-12)
     return _Texels(index, position, normal, vertices[np.arange(len(index)), weights.argmax(1)])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -19,7 +20,7 @@ from orchestrator.imaging.filters import sample
 
 SEARCH_CELLS = 96
 """Cells along each side of the cube in which ``find_bounds`` searches, and of each tighter box after it. Not tuned."""
-SEARCH_ROUNDS = 3
+SEARCH_ROUNDS = 3  # number of boxes that ``find_bounds`` searches, each tighter than the previous one; not tuned
 COARSE_FACTOR = 4
 """``measure_hull`` first samples every fourth voxel and then measures only the voxels in or near the coarse hull."""
 MAX_WRONG_MASKS = 0.05
@@ -31,7 +32,7 @@ BATCH_POINTS = 1 << 19
 """Points that are processed together. Bounds the memory."""
 OUT_OF_FRAME = np.float32(-1e6)
 """Distance of points that are outside the frame of a photo."""
-MIN_DEPTH = np.float32(1e-9)
+MIN_DEPTH = np.float32(1e-9)  # avoids a division by zero
 
 
 @dataclass(frozen=True)
@@ -52,7 +53,7 @@ class Grid:
 
     def coarser(self, factor: int) -> Grid:
         """Return a grid over the same box with every ``factor``-th point."""
-        return Grid(self.origin, self.step * factor, tuple(-(-(side - 1) // factor) + 1 for side in self.shape))
+        return Grid(self.origin, self.step * factor, tuple(math.ceil((side - 1) / factor) + 1 for side in self.shape))
 
 
 @dataclass(frozen=True)
@@ -96,7 +97,7 @@ def hull_distance(silhouettes: Sequence[Silhouette], points: NDArray[np.float32]
         distance_px = sample(silhouette.distance, np.where(framed[:, None], pixels, 0))
         distance = np.where(framed, distance_px * depth / np.float32(camera.intrinsics[0, 0]), OUT_OF_FRAME)
         frames += framed
-        for rank in range(kept):
+        for rank in range(kept):  # insert the distance into the sorted list
             distance, largest[rank] = np.minimum(distance, largest[rank]), np.maximum(distance, largest[rank])
     return np.where(frames < MIN_FRAMED * len(silhouettes), -OUT_OF_FRAME, largest[-1])
 
@@ -114,6 +115,7 @@ def find_bounds(
     cameras = [silhouette.camera for silhouette in silhouettes]
     half_views = [np.array(camera.size) / camera.intrinsics[[0, 1], [0, 1]] / 2 for camera in cameras]
     distances = [np.linalg.norm(camera.position - focus) for camera in cameras]
+    # Half the side of a cube that contains the field of view of every camera at the distance of ``focus``.
     half = max(distance * np.linalg.norm(half_view) for distance, half_view in zip(distances, half_views, strict=True))
     low, high = focus - half, focus + half
     for attempt in range(SEARCH_ROUNDS):

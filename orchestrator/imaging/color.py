@@ -24,8 +24,8 @@ def decode_srgb(value: ArrayLike) -> NDArray[np.float64]:
 
 def encode_srgb(linear: ArrayLike) -> NDArray[np.float64]:
     """Convert linear RGB to sRGB in [0, 1]. Values outside [0, 1] are clipped."""
-    light = np.clip(np.asarray(linear, np.float64), 0.0, 1.0)
-    return np.where(light <= 0.0031308, light * 12.92, 1.055 * light ** (1 / 2.4) - 0.055)
+    clipped = np.clip(np.asarray(linear, np.float64), 0.0, 1.0)
+    return np.where(clipped <= 0.0031308, clipped * 12.92, 1.055 * clipped ** (1 / 2.4) - 0.055)
 
 
 _LINEAR_OF_BYTE: NDArray[np.float32] = decode_srgb(np.arange(256) / 255.0).astype(np.float32)

@@ -36,7 +36,7 @@ def sample(
     Returns:
         [M] or [M, C] float32.
     """
-    rows = max(1, -(-len(positions) // SAMPLE_ROW))
+    rows = max(1, (len(positions) + SAMPLE_ROW - 1) // SAMPLE_ROW)
     grid = np.zeros((rows * SAMPLE_ROW, 2), np.float32)
     grid[: len(positions)] = positions - np.float32(0.5)
     x, y = np.moveaxis(grid.reshape(rows, SAMPLE_ROW, 2), -1, 0)
@@ -50,8 +50,8 @@ def weighted_blur(values: FloatMap, weights: FloatMap, sigma: float, min_weight:
     """Return the Gaussian average of [h, w] or [h, w, C] values, weighted by [h, w].
 
     Args:
-        sigma: of the Gaussian, in pixels.
-        min_weight: limits the total weight by which the sum is divided.
+        sigma: standard deviation of the Gaussian, in pixels.
+        min_weight: lower limit of the blurred weights, by which the blurred values are divided.
     """
     total = np.maximum(cv2.GaussianBlur(weights, (0, 0), sigma), np.float32(min_weight))
     if values.ndim == 3:

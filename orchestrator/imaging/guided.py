@@ -26,8 +26,8 @@ EPSILON = 1e-4
 class GuidedMap:
     """A map stored as coefficients of a linear function of the photo. ``rows`` evaluates it at full resolution.
 
-    A channel of the map has a plane [h, w] float32 of slopes for each guide channel, then a plane of offsets. The guide
-    is RGB (3 slopes), brightness (1 slope), or none (plain interpolation).
+    ``channels`` contains [h, w] float32 planes for each channel of the map: one plane of slopes for each channel of the
+    guide, then one plane of offsets. The guide is RGB (3 slopes), brightness (1 slope), or none (plain interpolation).
     """
 
     channels: tuple[tuple[FloatMap, ...], ...]
@@ -147,9 +147,9 @@ class _RowReader:
     ``cv2.resize`` is not used because the last bits of its results depend on the number of rows.
     """
 
-    def __init__(self, rows: NDArray[np.intp], small: tuple[int, ...], height: int, width: int) -> None:
-        above, below, self._row_weight = _neighbours(rows, small[0], height)
-        self._left, self._right, self._column_weight = _neighbours(np.arange(width), small[1], width)
+    def __init__(self, rows: NDArray[np.intp], plane_shape: tuple[int, ...], height: int, width: int) -> None:
+        above, below, self._row_weight = _neighbours(rows, plane_shape[0], height)
+        self._left, self._right, self._column_weight = _neighbours(np.arange(width), plane_shape[1], width)
         self._source_rows = slice(int(above[0]), int(below[-1]) + 1)
         self._above, self._below = above - above[0], below - above[0]
 

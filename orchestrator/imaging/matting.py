@@ -52,7 +52,7 @@ PRIOR_WEIGHT = 0.4
 """Weight of likelihood and colours against the matting Laplacian in the uncertain band. Between 0.1 and 0.4, the errors
 change by less than 0.1."""
 KNOWN_WEIGHT = 100.0
-"""Weight of certain pixels against the matting Laplacian."""
+"""Weight of certain pixels against the matting Laplacian. Not tuned."""
 WINDOW_RADIUS = 2
 """Window of the matting Laplacian in pixels. Between 1 and 4, the errors change by less than 0.1."""
 WINDOW_EPSILON = 1e-5
@@ -64,12 +64,12 @@ TOLERANCE = 1e-5
 EDGE_RADIUS = 1
 """Window of the guided filter that brings the matte to the resolution of the photo, in pixels of the matte."""
 EDGE_EPSILON = 1e-4
-"""Regularisation of the guided filter. A tenth does not change the errors."""
+"""Regularisation of the guided filter. A tenth of this value does not change the errors."""
 CLEAR = 0.05
 """Values below are fully transparent, because they are noise. 0.1 lowers the errors by 0.1, but removes 2 % of the
 opacity of thin structures."""
 OPAQUE = 0.95
-"""Values above are fully opaque."""
+"""Values above are fully opaque. Not tuned."""
 HOLE_LIKELIHOOD = 0.5
 """Smallest likelihood of all pixels in a hole that is filled. 0.8 has the same errors, but leaves holes in the dark
 interior of a demo cabinet."""
@@ -78,7 +78,7 @@ COLOR_SIDE = 1024
 COLOR_ROUNDS = 2
 """Rounds of relaxation per level. With 4 instead, the errors of colours fall by a tenth and the time rises by half."""
 COARSE_ROUNDS = 10
-"""Rounds of relaxation on levels of at most ``COARSE_SIDE`` pixels."""
+"""Rounds of relaxation on levels whose longer side is at most ``COARSE_SIDE`` pixels. Both are not tuned."""
 COARSE_SIDE = 32
 
 
@@ -216,10 +216,10 @@ class _MattingLaplacian:
         self._image = image
         self._count = self._window_sum(np.ones(image.shape[:2], np.float32))
         self._mean = self._window_mean(image)
-        pairs = ((0, 0), (0, 1), (0, 2), (1, 1), (1, 2), (2, 2))
+        pairs = ((0, 0), (0, 1), (0, 2), (1, 1), (1, 2), (2, 2))  # entries of the symmetric covariance matrix
         products = self._window_mean(np.dstack([image[..., i] * image[..., j] for i, j in pairs]))
         covariance = products - np.dstack([self._mean[..., i] * self._mean[..., j] for i, j in pairs])
-        covariance[..., [0, 3, 5]] += WINDOW_EPSILON
+        covariance[..., [0, 3, 5]] += WINDOW_EPSILON  # the diagonal
         a, b, c, d, e, f = np.moveaxis(covariance.astype(np.float64), -1, 0)
         cofactors = (d * f - e * e, c * e - b * f, b * e - c * d, a * f - c * c, b * c - a * e, a * d - b * b)
         determinant = a * cofactors[0] + b * cofactors[1] + c * cofactors[2]
@@ -290,10 +290,10 @@ def _smooth_colors(photo: FloatMap, alpha: FloatMap) -> FloatMap:
     colors = np.concatenate([piece, background]).astype(np.float32)[None, None]
     levels = max(1, int(np.ceil(np.log2(max(height, width)))))
     for level in range(levels + 1):
-        columns, rows = size = [max(1, round(side ** (level / levels))) for side in (width, height)]
+        size = [max(1, round(side ** (level / levels))) for side in (width, height)]
         larger = np.asarray(cv2.resize(colors, size, interpolation=cv2.INTER_LINEAR), np.float32)
         small_photo, small_alpha = (cv2.resize(image, size, interpolation=cv2.INTER_AREA) for image in (photo, alpha))
-        rounds = COARSE_ROUNDS if max(rows, columns) <= COARSE_SIDE else COLOR_ROUNDS
+        rounds = COARSE_ROUNDS if max(size) <= COARSE_SIDE else COLOR_ROUNDS
         colors = _relax_colors(np.asarray(small_photo, np.float32), np.asarray(small_alpha, np.float32), larger, rounds)
     return np.asarray(colors, np.float32)
 

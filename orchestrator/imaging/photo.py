@@ -72,7 +72,7 @@ class PhotoInfo:
 
 
 def probe_photo(data: bytes, field: str = "photo") -> PhotoInfo:
-    """Read and check the header.
+    """Read the header of a photo and check it, without decoding the pixels.
 
     Args:
         field: path of the field in error messages.
@@ -82,7 +82,7 @@ def probe_photo(data: bytes, field: str = "photo") -> PhotoInfo:
             out of range.
     """
     with _opened(data, field) as picture:
-        return _info(picture, field)
+        return _check_header(picture, field)
 
 
 def read_photo(data: bytes, field: str = "photo", max_side: int | None = None) -> Image:
@@ -99,7 +99,7 @@ def read_photo(data: bytes, field: str = "photo", max_side: int | None = None) -
         InvalidInput: see ``probe_photo``; also if the file is damaged.
     """
     with _opened(data, field) as picture:
-        info = _info(picture, field)
+        info = _check_header(picture, field)
         if max_side is not None and info.media_type == JPEG and picture.mode in ("L", "RGB"):
             picture.draft(None, (max_side, max_side))  # decodes at the next larger power-of-two fraction
         picture.load()
@@ -142,7 +142,7 @@ def _opened(data: bytes, field: str) -> Iterator[Pillow.Image]:
         raise InvalidInput(field, f"the file is damaged ({type(error).__name__}); upload it again") from None
 
 
-def _info(picture: Pillow.Image, field: str) -> PhotoInfo:
+def _check_header(picture: Pillow.Image, field: str) -> PhotoInfo:
     width, height = picture.size
     if width * height > MAX_PIXELS:
         raise InvalidInput(field, f"{width}×{height} pixels are too many; at most {MAX_PIXELS} are allowed")
@@ -226,7 +226,8 @@ def encode_image(image: Image | NDArray[np.uint16], format: ImageFormat, field: 
             rule = f"at most {WEBP_MAX_SIDE} per side; use PNG"
             raise InvalidInput(field, f"{width}×{height} pixels are too many for WebP, {rule}")
         options = [cv2.IMWRITE_WEBP_QUALITY, WEBP_QUALITY]
-    bgr = image if image.ndim == 2 else np.ascontiguousarray(image[..., [2, 1, 0, 3][: image.shape[2]]])
+    bgr_order = [2, 1, 0, 3][: image.shape[-1]]  # OpenCV encodes BGR or BGRA
+    bgr = image if image.ndim == 2 else np.ascontiguousarray(image[..., bgr_order])
     encoded, data = cv2.imencode(f".{format.value}", bgr, options)
     if not encoded:
         raise InvalidInput(field, f"an image of shape {image.shape} cannot be encoded as {format.value}")

@@ -22,7 +22,7 @@ FOREGROUND = (cv2.GC_FGD, cv2.GC_PR_FGD)
 MIN_SHARE = 0.02
 """GrabCut has failed if it keeps less than this share of the box. Not tuned."""
 MIN_POINT_RADIUS = 2
-"""Radius of a prompt's point in the working image, in pixels: at least this, and 1/60 of the longer side."""
+"""Minimum radius in pixels of a prompt's point. The radius is 1/60 of the longer side of the working image."""
 EDGE_RADIUS = 16
 """Window radius of the guided filter for masks, in pixels of the model outputs. The window must span several cells of
 the segmentation network (6 pixels at 768²), so that the mask's edge moves to the edge in the photo. Measured against
@@ -55,12 +55,12 @@ def mask_from_prompt(photo_srgb: Image, box: Box | None, points: tuple[Point, ..
         [H, W] uint8, 255 on the component.
     """
     height, width = photo_srgb.shape[:2]
-    left, top, right, bottom = region = _region(box, width, height)
+    left, top, right, bottom = _region(box, width, height)
     crop = photo_srgb[top:bottom, left:right]
     scale = min(1.0, WORKING_SIDE / max(crop.shape[:2]))
     size = (max(8, round(crop.shape[1] * scale)), max(8, round(crop.shape[0] * scale)))
     small = np.asarray(cv2.resize(crop, size, interpolation=cv2.INTER_AREA), np.uint8)
-    labels = _initial_labels(box, points, region, size)
+    labels = _initial_labels(box, points, (left, top, right, bottom), size)
     candidates = np.isin(labels, FOREGROUND)
     component = _grab_cut(small, labels)
     if component.sum() < MIN_SHARE * candidates.sum() or component.sum() == 0:
@@ -84,11 +84,13 @@ def mask_from_likelihood(photo_srgb: Image, likelihood: FloatMap, edge: float = 
         [H, W] uint8, 255 where the likelihood is high.
     """
     mask = np.zeros(photo_srgb.shape[:2], np.uint8)
-    likely = np.flatnonzero((likelihood > edge - EDGE_SOFTNESS).any(axis=1))
-    if len(likely):
-        reach, scale = 2 * EDGE_RADIUS + 1, len(mask) / len(likelihood)  # the mask is 0 further from the likely rows
-        first, last = (int(scale * row) for row in (likely[0] - reach, likely[-1] + 1 + reach))
-        rows = np.arange(max(0, first), min(len(mask), last))
+    likely_rows = np.flatnonzero((likelihood > edge - EDGE_SOFTNESS).any(axis=1))
+    if len(likely_rows):
+        reach = 2 * EDGE_RADIUS + 1  # the mask is 0 in rows that are further from the likely rows
+        scale = len(mask) / len(likelihood)
+        first = max(0, int(scale * (likely_rows[0] - reach)))
+        last = min(len(mask), int(scale * (likely_rows[-1] + 1 + reach)))
+        rows = np.arange(first, last)
         mask[rows] = mask_from_map(fit_mask(likelihood, photo_srgb, edge).rows(photo_srgb[rows], rows)[0], edge)
     return mask
 
@@ -104,6 +106,7 @@ def mask_from_map(values: FloatMap, edge: float = EDGE_LIKELIHOOD) -> Image:
 
 
 def _steepen(values: FloatMap, edge: float) -> FloatMap:
+    """Map the range from ``edge`` - EDGE_SOFTNESS to ``edge`` + EDGE_SOFTNESS to [0, 1]. Other values are clipped."""
     return np.asarray(np.clip((values - edge) / (2 * EDGE_SOFTNESS) + 0.5, 0.0, 1.0), np.float32)
 
 
@@ -112,16 +115,16 @@ def _initial_labels(
 ) -> Image:
     """Return GrabCut's initial labels for a region of the photo, which is scaled to ``size`` (width, height)."""
     left, top, right, bottom = region
-    fx, fy = size[0] / (right - left), size[1] / (bottom - top)
+    scale_x, scale_y = size[0] / (right - left), size[1] / (bottom - top)
     labels = np.full((size[1], size[0]), cv2.GC_PR_FGD, np.uint8)
     if box is not None:
         labels[:] = cv2.GC_BGD
-        rows = _pixel_range((box.top - top) * fy, (box.bottom - top) * fy)
-        labels[rows, _pixel_range((box.left - left) * fx, (box.right - left) * fx)] = cv2.GC_PR_FGD
+        rows = _pixel_range((box.top - top) * scale_y, (box.bottom - top) * scale_y)
+        labels[rows, _pixel_range((box.left - left) * scale_x, (box.right - left) * scale_x)] = cv2.GC_PR_FGD
     elif points:
         labels[:] = cv2.GC_PR_BGD
     for point in points:
-        center = (round((point.x - left) * fx), round((point.y - top) * fy))
+        center = (round((point.x - left) * scale_x), round((point.y - top) * scale_y))
         label = float(cv2.GC_FGD if point.inside else cv2.GC_BGD)
         cv2.circle(labels, center, max(MIN_POINT_RADIUS, max(size) // 60), (label,), -1)
     return labels
@@ -133,7 +136,7 @@ def _grab_cut(image_srgb: Image, labels: Image) -> FloatMap:
     result = labels.copy()
     foreground = np.isin(labels, FOREGROUND)
     if foreground.all() or not foreground.any():  # GrabCut needs pixels of both kinds
-        result[[0, -1], :], result[:, [0, -1]] = cv2.GC_BGD, cv2.GC_BGD
+        result[[0, -1], :] = result[:, [0, -1]] = cv2.GC_BGD
     bgr = cv2.cvtColor(image_srgb, cv2.COLOR_RGB2BGR)
     color_models = np.zeros((1, 65)), np.zeros((1, 65))
     cv2.grabCut(bgr, result, (0, 0, 1, 1), *color_models, ITERATIONS, cv2.GC_INIT_WITH_MASK)
