@@ -52,9 +52,8 @@ class AssetServicer(Servicer, asset_pb2_grpc.AssetServiceServicer):
     def ListAssets(self, request: asset_pb2.ListAssetsRequest, tenant: str) -> asset_pb2.ListAssetsResponse:
         size = fields.page_size(request.page_size)
         kind = fields.asset_kind("kind", request.kind, "")
-        last_key = fields.read_page_token(request.page_token, tuple[str])
-        after = last_key[0] if last_key else ""
-        assets = self.assets.page(tenant, request.group_id, kind, after, size + 1)
+        last_key = fields.read_page_token(request.page_token, tuple[str]) or ("",)
+        assets = self.assets.page(tenant, request.group_id, kind, last_key[0], size + 1)
         token = fields.write_page_token(assets[size - 1].id) if len(assets) > size else ""
         return asset_pb2.ListAssetsResponse(assets=map(write_asset, assets[:size]), next_page_token=token)
 

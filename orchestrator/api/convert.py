@@ -6,8 +6,7 @@ A dataclass field and a proto field correspond if they have the same name. Furth
   is not set if it is zero.
 - The enum value ``PREFIX_NAME`` corresponds to the member ``NAME``; ``PREFIX_UNSPECIFIED`` is not set.
 - A repeated proto field becomes a tuple without duplicates.
-- A ``datetime`` becomes a ``Timestamp``. A ``Timestamp`` is not converted back.
-- An asset id becomes a field of type ``Asset``, if the job has the asset. An ``Asset`` is not converted back.
+- In replies, a ``datetime`` becomes a ``Timestamp``, and an asset id becomes the ``Asset`` of the job, if it exists.
 - A message field whose message would be empty is not set.
 
 Callers convert fields that follow other rules and pass them as keyword arguments. A codec does so for its stage.
@@ -39,10 +38,7 @@ Value = TypeVar("Value")
 
 
 def from_proto(message: Message, kind: type[Value], path: str, /, **converted: Any) -> Value:
-    """Convert a proto, whose path in the request is ``path``, to the dataclass ``kind``.
-
-    Raises InvalidInput for an unknown enum number, or a value that the dataclass rejects.
-    """
+    """Convert the proto at ``path`` of a request to a dataclass. Raises InvalidInput if an enum or value is invalid."""
     types = _types(cast(Any, kind))
     for field, content in message.ListFields():
         if field.name in types and field.name not in converted:
@@ -144,8 +140,7 @@ def _write_value(field: Any, content: Any, job: Job | None) -> Any:
 
 
 def _prefix(proto: EnumDescriptor) -> str:
-    name: str = proto.values_by_number[0].name
-    return name.removesuffix("UNSPECIFIED")
+    return proto.values_by_number[0].name.removesuffix("UNSPECIFIED")
 
 
 @cache

@@ -64,8 +64,7 @@ def lifetime(duration: Duration | None) -> timedelta:
     """The lifetime of a signed URL."""
     if duration is None:
         return DEFAULT_LIFETIME
-    seconds = min(max(duration.seconds, -1), 10**9)  # a timedelta cannot hold every Duration
-    value = timedelta(seconds=seconds)
+    value = timedelta(seconds=min(max(duration.seconds, -1), 10**9))  # a timedelta cannot hold every Duration
     if not MIN_LIFETIME <= value <= MAX_LIFETIME:
         raise InvalidInput("lifetime", f"{duration.seconds} s is not allowed; it must be from 1 s to 7 days")
     return value

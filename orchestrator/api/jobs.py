@@ -114,17 +114,15 @@ def _read_request(request: job_pb2.CreateJobRequest) -> JobRequest:
     if kind is None:
         raise InvalidInput("stage", f"no stage is set; set one of {', '.join(STAGES)} or {PIPELINE}")
     takes_mesh = kind != PIPELINE and STAGES[kind].takes_mesh
-    converted: Fields = {
-        "kind": kind,
-        "upload_id": spec.upload_id if takes_mesh else fields.required("upload_id", spec.upload_id),
-        "options": _read_options(kind, spec),
-        "deadline": fields.read_time("deadline", spec.deadline) if spec.HasField("deadline") else None,
-    }
+    upload_id = spec.upload_id if takes_mesh else fields.required("upload_id", spec.upload_id)
+    options = _read_options(kind, spec)
+    deadline = fields.read_time("deadline", spec.deadline) if spec.HasField("deadline") else None
+    converted: Fields = {"kind": kind, "upload_id": upload_id, "options": options, "deadline": deadline}
     return from_proto(spec, JobRequest, "", labels=dict(spec.labels), request_id=request.request_id, **converted)
 
 
 def _with_full_path(error: InvalidInput, request: job_pb2.CreateJobRequest) -> InvalidInput:
-    """Complete the field path of an error, which starts at the spec, or in a pipeline also at a stage."""
+    """Extend the field path of an error, which starts at the spec or at a stage, so that it starts at the request."""
     if error.field == "request_id":
         return error
     in_pipeline = request.spec.WhichOneof("stage") == PIPELINE and error.field.partition(".")[0] in STAGES

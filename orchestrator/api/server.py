@@ -19,8 +19,7 @@ from orchestrator.protocol.heartwood.v1 import asset_pb2_grpc, job_pb2_grpc, mod
 from orchestrator.rollout.rollout import Rollout
 from orchestrator.settings import Settings
 
-MAX_MESSAGE_BYTES = 4 << 20
-"""Maximum size of a request message. Files are uploaded in several messages."""
+MAX_MESSAGE_BYTES = 4 << 20  # of one request message; files are uploaded in several messages
 SERVICES = tuple(f"heartwood.v1.{name}" for name in ("AssetService", "JobService", "ModelService"))
 
 

@@ -70,9 +70,7 @@ class TritonServer:
     def __init__(
         self, repository: Path, backends: Path, folder: Path, *, profile: Path | None = None, models: Sequence[str] = ()
     ) -> None:
-        self._repository = repository.resolve()
-        self._backends = backends.resolve()
-        self._folder = folder.resolve()
+        self._repository, self._backends, self._folder = (path.resolve() for path in (repository, backends, folder))
         self._profile = profile
         self._models = tuple(models) or ("*",)
         self._instance_name = f"{NAME_PREFIX}-{os.getpid()}-{uuid.uuid4().hex[:8]}"

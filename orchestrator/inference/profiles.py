@@ -75,10 +75,7 @@ def apply_profile(repository: Path, profile: Path, target: Path) -> Path:
 
 
 def tune_profile(profile: Path | None, tuning: Tuning, folder: Path) -> Path | None:
-    """Write a tuned profile to ``folder`` and return the folder, or return ``profile`` if nothing changes.
-
-    The tuned profile contains only the file of TUNED_BACKEND.
-    """
+    """Write a tuned profile for the ONNX models to ``folder`` and return it. Return ``profile`` if nothing changes."""
     if tuning == Tuning():
         return profile
     overrides = profile / f"{TUNED_BACKEND}.pbtxt" if profile else None

@@ -33,7 +33,6 @@ class Dependencies:
     def openai(self) -> OpenAISettings | None:
         """The vision endpoint, or None if no API key is configured."""
         key = self.settings.openai_api_key.get_secret_value()
-        # The field NAME of OpenAISettings is the setting ``openai_NAME``.
         values = {field.name: getattr(self.settings, f"openai_{field.name}") for field in fields(OpenAISettings)}
         return OpenAISettings(**{**values, "api_key": key}) if key else None
 

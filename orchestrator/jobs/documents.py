@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import fields
 from functools import cache
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from pydantic import TypeAdapter
 
@@ -19,14 +19,12 @@ type_adapter: Callable[[Any], TypeAdapter[Any]] = cache(TypeAdapter)
 
 def to_json(value: object, kind: object = None) -> JsonObject:
     """The JSON document of a dataclass. ``kind`` is its type, which is required if the dataclass is generic."""
-    document: JsonObject = type_adapter(kind or type(value)).dump_python(value, mode="json")
-    return document
+    return cast(JsonObject, type_adapter(kind or type(value)).dump_python(value, mode="json"))
 
 
 def from_json(kind: type[Value], document: object) -> Value:
     """Read a document that ``to_json`` wrote."""
-    value: Value = type_adapter(kind).validate_python(document)
-    return value
+    return cast(Value, type_adapter(kind).validate_python(document))
 
 
 def copy_fields(kind: type[Value], source: object, **values: Any) -> Value:

@@ -53,7 +53,9 @@ class Runner:
         DBOS.register_queue(JOB_QUEUE, worker_concurrency=workers, polling_interval_sec=0.1)
         DBOS.register_queue(WEBHOOK_QUEUE, worker_concurrency=4, polling_interval_sec=0.5)
         active = self.dependencies.records.active_jobs()
-        self._delete_work_folders(keep={job.id for job in active})
+        for folder in self.dependencies.work_folder("").glob("*"):
+            if folder.name not in {job.id for job in active}:  # the job ended while this process was down
+                shutil.rmtree(folder, ignore_errors=True)
         self._restart_older_workflows()
         for job in active:
             if DBOS.get_workflow_status(job.id) is None:  # never enqueued because of a crash, or deleted above
@@ -88,12 +90,6 @@ class Runner:
             DBOS.delete_workflow(workflow.workflow_id)
             if workflow.workflow_id.startswith(WEBHOOK_ID):
                 self._enqueue_webhook(workflow.workflow_id.removeprefix(WEBHOOK_ID))
-
-    def _delete_work_folders(self, keep: set[str]) -> None:
-        """Delete the working folders of jobs that ended while this process was down."""
-        for path in self.dependencies.work_folder("").glob("*"):
-            if path.name not in keep:
-                shutil.rmtree(path, ignore_errors=True)
 
     def _sweep(self) -> None:
         while not self._stopping.wait(SWEEP_INTERVAL_S):

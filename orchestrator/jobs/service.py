@@ -72,7 +72,7 @@ class JobService:
     def page(
         self, tenant: str, states: Sequence[JobState], labels: Mapping[str, str], before: PageEnd | None, limit: int
     ) -> list[JobRecord]:
-        """Up to ``limit`` jobs that follow the page end ``before``, newest first; see ``Records.list_jobs``."""
+        """A page of jobs that follows the page end ``before`` (None: the first page); see ``Records.list_jobs``."""
         return self._records.list_jobs(tenant, states, labels, before, limit)
 
     def load(self, tenant: str, records: Sequence[JobRecord]) -> list[Job]:

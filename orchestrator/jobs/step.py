@@ -126,8 +126,8 @@ class Step:
     def publish(self, name: str, file: StoredFile, kind: str, versions: Mapping[str, str] | None = None) -> str:
         """Create an asset of the job for a stored file, to which the model ``versions`` contributed. Return its id."""
         id = str(uuid.uuid5(NAMESPACE, f"{self.job.id}/{name}"))
-        group = group_id(self.job.id)
-        asset = Asset(id, self.job.tenant, group, kind, name, model_versions=versions or {}, **asdict(file))
+        tenant, group = self.job.tenant, group_id(self.job.id)
+        asset = Asset(id, tenant, group, kind, name, model_versions=versions or {}, **asdict(file))
         return self.dependencies.records.add_asset(asset, job_id=self.job.id).id
 
     def asset(self, id: str, kind: str = "file") -> Asset:

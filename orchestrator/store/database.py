@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import sqlalchemy as sa
 import structlog
@@ -80,8 +80,7 @@ def _revision(connection: Connection) -> str | None:
     """The schema revision of the database; None if it is empty, or older than Heartwood's use of Alembic."""
     if not sa.inspect(connection).has_table("alembic_version"):
         return None
-    revision: str | None = connection.scalar(sa.text("SELECT version_num FROM alembic_version"))
-    return revision
+    return cast(str | None, connection.scalar(sa.text("SELECT version_num FROM alembic_version")))
 
 
 def _set_pragmas(connection: Any, _: Any) -> None:

@@ -7,7 +7,7 @@ from dataclasses import asdict, fields, replace
 from datetime import UTC, datetime
 from enum import Enum
 from pathlib import Path
-from typing import Any, TypeAlias, Unpack
+from typing import Any, TypeAlias, Unpack, cast
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Engine, RowMapping
@@ -113,8 +113,7 @@ class Records:
         """Return the value that was cached under ``key``, or None."""
         query = sa.select(cache.c.value).where(cache.c.tenant == tenant, cache.c.key == key)
         with self.engine.connect() as connection:
-            value: JsonObject | None = connection.scalar(query)
-        return value
+            return cast(JsonObject | None, connection.scalar(query))
 
     def keep(self, tenant: str, key: str, sources: Collection[str], blobs: Collection[str], value: JsonObject) -> None:
         """Cache ``value`` under ``key`` until no asset has the content of one of its ``sources`` any more.
@@ -201,10 +200,7 @@ class Records:
     def list_jobs(
         self, tenant: str, states: Sequence[JobState], labels: Mapping[str, str], before: PageEnd | None, limit: int
     ) -> list[JobRecord]:
-        """Return up to ``limit`` jobs in ``states`` (empty: any) that have all ``labels``, newest first.
-
-        ``before`` is the end of the previous page, or None for the first page.
-        """
+        """Return jobs in ``states`` (empty: any) with all ``labels``, newest first, that follow the page ``before``."""
         query = sa.select(jobs).where(jobs.c.tenant == tenant)
         if states:
             query = query.where(jobs.c.state.in_([state.value for state in states]))

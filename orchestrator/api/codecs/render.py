@@ -19,11 +19,9 @@ def _read(message: render_pb2.RenderOptions) -> Fields:
 
 
 def _write(options: RenderOptions) -> Fields:
-    if not options.texture_id:
-        return {}
     texture = render_pb2.WoodTexture(texture_id=options.texture_id, width_m=options.texture_width_m)
     texture.materials.extend(options.texture_materials)
-    return {"texture": texture}
+    return {"texture": texture} if options.texture_id else {}
 
 
 CODEC = Codec("render", render_pb2.RenderOptions, render_pb2.RenderResult, "render_id", _read, _write)

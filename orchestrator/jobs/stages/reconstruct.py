@@ -101,17 +101,11 @@ def build_mesh(
     def make() -> Cached[ReconstructResult]:
         settings = step.dependencies.settings
         images, mask_files, color_photos = _write_inputs(step, originals, masks, colored)
+        quality, folder = step.job.quality, step.folder / "model"
+        maps = analysis.unpack(step.read(photos[0].analysis))
+        programs = ReconstructPrograms(settings.meshroom, step.dependencies.trellis)
         task = ReconstructTask(
-            images,
-            mask_files,
-            options,
-            step.job.quality,
-            folder=step.folder / "model",
-            color_photos=color_photos,
-            maps=analysis.unpack(step.read(photos[0].analysis)),
-            programs=ReconstructPrograms(settings.meshroom, step.dependencies.trellis),
-            limits=step.limits,
-            progress=step.progress,
+            images, mask_files, options, quality, folder, color_photos, maps, programs, step.limits, step.progress
         )
         mesh = reconstruct(task)
         files = {"model.glb": step.store(mesh.glb, GLB), "model-preview.png": _render_preview(step, mesh.glb)}

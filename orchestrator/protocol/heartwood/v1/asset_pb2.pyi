@@ -35,7 +35,7 @@ class _AssetKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_AssetKind.V
     ASSET_KIND_TEXTURE: _AssetKind.ValueType  # 3
     """A map of a stained material: albedo, normal, roughness, ..."""
     ASSET_KIND_PREVIEW: _AssetKind.ValueType  # 4
-    """An image for people: preview, before/after, overlay."""
+    """An image to look at: preview, before/after, overlay."""
     ASSET_KIND_DOCUMENT: _AssetKind.ValueType  # 5
     """A JSON document, or the log of a program."""
     ASSET_KIND_MODEL: _AssetKind.ValueType  # 6
@@ -57,7 +57,7 @@ ASSET_KIND_MASK: AssetKind.ValueType  # 2
 ASSET_KIND_TEXTURE: AssetKind.ValueType  # 3
 """A map of a stained material: albedo, normal, roughness, ..."""
 ASSET_KIND_PREVIEW: AssetKind.ValueType  # 4
-"""An image for people: preview, before/after, overlay."""
+"""An image to look at: preview, before/after, overlay."""
 ASSET_KIND_DOCUMENT: AssetKind.ValueType  # 5
 """A JSON document, or the log of a program."""
 ASSET_KIND_MODEL: AssetKind.ValueType  # 6
@@ -169,12 +169,13 @@ class UploadAssetRequest(_message.Message):
         upload_id: _builtins.str
         """Empty starts a new upload."""
         filename: _builtins.str
-        """Shown to people. Folders in the name are removed."""
+        """The name of the asset. Folders in the name are removed."""
         kind: Global___AssetKind.ValueType
         """PHOTO (the default), MASK or MODEL."""
         size_bytes: _builtins.int
-        """Checked if set."""
+        """Size of the file. Checked if set."""
         sha256: _builtins.str
+        """SHA-256 of the file in hex. Checked if set."""
         def __init__(
             self,
             *,
@@ -242,7 +243,7 @@ class UploadAssetResponse(_message.Message):
     ASSET_FIELD_NUMBER: _builtins.int
     UPLOAD_ID_FIELD_NUMBER: _builtins.int
     upload_id: _builtins.str
-    """The id that a job takes: of the upload, or of the 3D model."""
+    """The id to pass to jobs: as upload_id for photos, as model_id for a 3D model."""
     @_builtins.property
     def asset(self) -> Global___Asset: ...
     def __init__(
@@ -355,11 +356,13 @@ class ListAssetsRequest(_message.Message):
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     group_id: _builtins.str
-    """Only the files with this group_id."""
+    """Only files with this group_id. Default: all files."""
     kind: Global___AssetKind.ValueType
+    """Only files of this kind. Default: any kind."""
     page_size: _builtins.int
     """1 to 1000. Default: 100."""
     page_token: _builtins.str
+    """The next_page_token of the previous page. Empty for the first page."""
     def __init__(
         self,
         *,

@@ -100,7 +100,7 @@ class AssetServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def DeleteAsset(self, request, context):
-        """Deletes a file, and the cached results of its content.
+        """Deletes a file, and the cached results that were computed from it.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

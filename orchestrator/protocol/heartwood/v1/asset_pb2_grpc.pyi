@@ -43,7 +43,7 @@ class AssetServiceStub:
     GetAsset: _grpc.UnaryUnaryMultiCallable[_asset_pb2.GetAssetRequest, _asset_pb2.GetAssetResponse]
     ListAssets: _grpc.UnaryUnaryMultiCallable[_asset_pb2.ListAssetsRequest, _asset_pb2.ListAssetsResponse]
     DeleteAsset: _grpc.UnaryUnaryMultiCallable[_asset_pb2.DeleteAssetRequest, _asset_pb2.DeleteAssetResponse]
-    """Deletes a file, and the cached results of its content."""
+    """Deletes a file, and the cached results that were computed from it."""
     SignAssetUrl: _grpc.UnaryUnaryMultiCallable[_asset_pb2.SignAssetUrlRequest, _asset_pb2.SignAssetUrlResponse]
     """Returns a URL that reads the file without a token. FAILED_PRECONDITION if the files are in a local folder."""
 
@@ -62,7 +62,7 @@ class AssetServiceAsyncStub(AssetServiceStub):
     GetAsset: _aio.UnaryUnaryMultiCallable[_asset_pb2.GetAssetRequest, _asset_pb2.GetAssetResponse]  # type: ignore[assignment]
     ListAssets: _aio.UnaryUnaryMultiCallable[_asset_pb2.ListAssetsRequest, _asset_pb2.ListAssetsResponse]  # type: ignore[assignment]
     DeleteAsset: _aio.UnaryUnaryMultiCallable[_asset_pb2.DeleteAssetRequest, _asset_pb2.DeleteAssetResponse]  # type: ignore[assignment]
-    """Deletes a file, and the cached results of its content."""
+    """Deletes a file, and the cached results that were computed from it."""
     SignAssetUrl: _aio.UnaryUnaryMultiCallable[_asset_pb2.SignAssetUrlRequest, _asset_pb2.SignAssetUrlResponse]  # type: ignore[assignment]
     """Returns a URL that reads the file without a token. FAILED_PRECONDITION if the files are in a local folder."""
 
@@ -108,7 +108,7 @@ class AssetServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _asset_pb2.DeleteAssetRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_asset_pb2.DeleteAssetResponse, _abc.Awaitable[_asset_pb2.DeleteAssetResponse]]:
-        """Deletes a file, and the cached results of its content."""
+        """Deletes a file, and the cached results that were computed from it."""
 
     @_abc_1.abstractmethod
     def SignAssetUrl(

@@ -65,13 +65,16 @@ class _ExportTargetEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ExportTa
     EXPORT_TARGET_WEB: _ExportTarget.ValueType  # 2
     """At most 3 MB, 150000 triangles, 2048 px."""
     EXPORT_TARGET_DESKTOP: _ExportTarget.ValueType  # 3
+    """At most 3 MB, 250000 triangles, 2048 px."""
     EXPORT_TARGET_PLANNER: _ExportTarget.ValueType  # 4
     """At most 1 MB, 40000 triangles, 1024 px."""
     EXPORT_TARGET_BANNER: _ExportTarget.ValueType  # 5
-    """At most 500 kB, 30000 triangles."""
+    """At most 500 kB, 30000 triangles, 512 px."""
 
 class ExportTarget(_ExportTarget, metaclass=_ExportTargetEnumTypeWrapper):
-    """Where the files are used. Each target except ORIGINAL has a budget of bytes, triangles and texture pixels."""
+    """Where the files are used. Each target except ORIGINAL has a budget of bytes, triangles, draw calls and texture
+    pixels (px, the longer side).
+    """
 
 EXPORT_TARGET_UNSPECIFIED: ExportTarget.ValueType  # 0
 """WEB."""
@@ -80,10 +83,11 @@ EXPORT_TARGET_ORIGINAL: ExportTarget.ValueType  # 1
 EXPORT_TARGET_WEB: ExportTarget.ValueType  # 2
 """At most 3 MB, 150000 triangles, 2048 px."""
 EXPORT_TARGET_DESKTOP: ExportTarget.ValueType  # 3
+"""At most 3 MB, 250000 triangles, 2048 px."""
 EXPORT_TARGET_PLANNER: ExportTarget.ValueType  # 4
 """At most 1 MB, 40000 triangles, 1024 px."""
 EXPORT_TARGET_BANNER: ExportTarget.ValueType  # 5
-"""At most 500 kB, 30000 triangles."""
+"""At most 500 kB, 30000 triangles, 512 px."""
 Global___ExportTarget: _TypeAlias = ExportTarget  # noqa: Y015
 
 class _TextureCodec:

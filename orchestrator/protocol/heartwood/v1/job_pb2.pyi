@@ -139,7 +139,7 @@ class JobSpec(_message.Message):
     quality: Global___Quality.ValueType
     priority: Global___Priority.ValueType
     webhook_url: _builtins.str
-    """Receives the job as JSON in a POST when the job has ended. Must be https on a public address."""
+    """URL that receives a POST with a JSON summary of the job when the job has ended. Must be https on a public address."""
     @_builtins.property
     def segment(self) -> _segment_pb2.SegmentOptions: ...
     @_builtins.property
@@ -160,7 +160,7 @@ class JobSpec(_message.Message):
 
     @_builtins.property
     def labels(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
-        """At most 32; keys of at most 63 characters, values of at most 255."""
+        """At most 32 labels, with keys of at most 63 characters and values of at most 255 characters."""
 
     def __init__(
         self,
@@ -205,6 +205,7 @@ class Progress(_message.Message):
     fraction: _builtins.float
     """0 to 1. Never decreases."""
     message: _builtins.str
+    """What the job is doing, such as "photo 1 of 3: analyze"."""
     queue_position: _builtins.int
     """Number of jobs that start before this one; 0 once it runs."""
     @_builtins.property
@@ -300,7 +301,7 @@ class Job(_message.Message):
     def cutout(self) -> _cutout_pb2.CutoutResult: ...
     @_builtins.property
     def error(self) -> _status_pb2.Status:
-        """Why the job failed: code, message, ErrorInfo and, for invalid input, BadRequest."""
+        """Why the job failed. The details are an ErrorInfo and, for invalid input, a BadRequest."""
 
     @_builtins.property
     def cost(self) -> Global___Cost: ...
@@ -348,7 +349,7 @@ class CreateJobRequest(_message.Message):
     SPEC_FIELD_NUMBER: _builtins.int
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
-    """Chosen by the caller, such as a UUID. Makes a retry safe."""
+    """A unique id of at most 128 characters, such as a UUID, with which a call can be repeated safely. Default: none."""
     @_builtins.property
     def spec(self) -> Global___JobSpec: ...
     def __init__(
@@ -455,6 +456,7 @@ class ListJobsRequest(_message.Message):
     page_size: _builtins.int
     """1 to 1000. Default: 100."""
     page_token: _builtins.str
+    """The next_page_token of the previous page. Empty for the first page."""
     @_builtins.property
     def states(self) -> _containers.RepeatedScalarFieldContainer[Global___JobState.ValueType]:
         """Only jobs in these states. Default: any state."""

@@ -96,6 +96,7 @@ class ModelReport(_message.Message):
         CANDIDATE_MS_FIELD_NUMBER: _builtins.int
         SERVING_MS_FIELD_NUMBER: _builtins.int
         side: _builtins.int
+        """Side of the image in pixels."""
         candidate_ms: _builtins.float
         serving_ms: _builtins.float
         def __init__(
@@ -142,10 +143,14 @@ class ModelReport(_message.Message):
         CANDIDATE_MS_FIELD_NUMBER: _builtins.int
         SERVING_MS_FIELD_NUMBER: _builtins.int
         requests: _builtins.int
+        """Number of requests that were compared."""
         candidate_ms: _builtins.float
+        """Median latencies of these requests in milliseconds."""
         serving_ms: _builtins.float
         @_builtins.property
-        def differences(self) -> _containers.ScalarMap[_builtins.str, _builtins.float]: ...
+        def differences(self) -> _containers.ScalarMap[_builtins.str, _builtins.float]:
+            """Mean difference of each output; see ModelReport.differences."""
+
         def __init__(
             self,
             *,
@@ -190,7 +195,9 @@ class ModelReport(_message.Message):
     verdict: Global___ModelVerdict.ValueType
     @_builtins.property
     def differences(self) -> _containers.ScalarMap[_builtins.str, _builtins.float]:
-        """Mean absolute difference of each output, as a share of the spread of the serving version's values."""
+        """Mean absolute difference of each output, as a share of the spread of the serving version's values. For class
+        scores: mean total variation distance between the class probabilities, 0 to 1.
+        """
 
     @_builtins.property
     def latencies(self) -> _containers.RepeatedCompositeFieldContainer[Global___ModelReport.Latency]: ...
@@ -284,7 +291,7 @@ class Model(_message.Message):
     revision: _builtins.int
     """Number of promotions and rollbacks. Send it with a change to detect a concurrent change."""
     operator: _builtins.str
-    """The tenant and time of the last change."""
+    """The tenant that made the last change, and its time."""
     @_builtins.property
     def change_time(self) -> _timestamp_pb2.Timestamp: ...
     @_builtins.property
@@ -409,8 +416,9 @@ class DeployModelRequest(_message.Message):
         version: _builtins.int
         """Default: one above the newest version."""
         size_bytes: _builtins.int
-        """Checked if set."""
+        """Size of the file. Checked if set."""
         sha256: _builtins.str
+        """SHA-256 of the file in hex. Checked if set."""
         evaluation_json: _builtins.bytes
         """The candidate's evaluation.json; docs/operating.md describes it."""
         accept_difference: _builtins.bool

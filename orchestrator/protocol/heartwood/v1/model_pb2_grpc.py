@@ -86,10 +86,10 @@ class ModelServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def DeployModel(self, request_iterator, context):
-        """Uploads a candidate, loads it next to the serving version, checks it, and promotes it if it passes. The first
+        """Uploads a candidate, loads it alongside the serving version, checks it, and promotes it if it passes. The first
         message contains `header`, each later one a `chunk` at the next offset. The responses report progress; the last one
         contains the model. A candidate that fails a check never serves: the call ends with FAILED_PRECONDITION
-        (CANDIDATE_REFUSED) and the reason, which GetModelStatus returns later, too. Ending the call ends the check.
+        (CANDIDATE_REFUSED) and the reason, which GetModelStatus also returns. Canceling the call cancels the check.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -38,10 +38,10 @@ class ModelServiceStub:
     ListModels: _grpc.UnaryUnaryMultiCallable[_model_pb2.ListModelsRequest, _model_pb2.ListModelsResponse]
     GetModelStatus: _grpc.UnaryUnaryMultiCallable[_model_pb2.GetModelStatusRequest, _model_pb2.GetModelStatusResponse]
     DeployModel: _grpc.StreamStreamMultiCallable[_model_pb2.DeployModelRequest, _model_pb2.DeployModelResponse]
-    """Uploads a candidate, loads it next to the serving version, checks it, and promotes it if it passes. The first
+    """Uploads a candidate, loads it alongside the serving version, checks it, and promotes it if it passes. The first
     message contains `header`, each later one a `chunk` at the next offset. The responses report progress; the last one
     contains the model. A candidate that fails a check never serves: the call ends with FAILED_PRECONDITION
-    (CANDIDATE_REFUSED) and the reason, which GetModelStatus returns later, too. Ending the call ends the check.
+    (CANDIDATE_REFUSED) and the reason, which GetModelStatus also returns. Canceling the call cancels the check.
     """
     PromoteModel: _grpc.UnaryUnaryMultiCallable[_model_pb2.PromoteModelRequest, _model_pb2.PromoteModelResponse]
     """Makes a READY version the serving version on all replicas. ABORTED (CHANGED_MEANWHILE) if another operator changed
@@ -62,10 +62,10 @@ class ModelServiceAsyncStub(ModelServiceStub):
     ListModels: _aio.UnaryUnaryMultiCallable[_model_pb2.ListModelsRequest, _model_pb2.ListModelsResponse]  # type: ignore[assignment]
     GetModelStatus: _aio.UnaryUnaryMultiCallable[_model_pb2.GetModelStatusRequest, _model_pb2.GetModelStatusResponse]  # type: ignore[assignment]
     DeployModel: _aio.StreamStreamMultiCallable[_model_pb2.DeployModelRequest, _model_pb2.DeployModelResponse]  # type: ignore[assignment]
-    """Uploads a candidate, loads it next to the serving version, checks it, and promotes it if it passes. The first
+    """Uploads a candidate, loads it alongside the serving version, checks it, and promotes it if it passes. The first
     message contains `header`, each later one a `chunk` at the next offset. The responses report progress; the last one
     contains the model. A candidate that fails a check never serves: the call ends with FAILED_PRECONDITION
-    (CANDIDATE_REFUSED) and the reason, which GetModelStatus returns later, too. Ending the call ends the check.
+    (CANDIDATE_REFUSED) and the reason, which GetModelStatus also returns. Canceling the call cancels the check.
     """
     PromoteModel: _aio.UnaryUnaryMultiCallable[_model_pb2.PromoteModelRequest, _model_pb2.PromoteModelResponse]  # type: ignore[assignment]
     """Makes a READY version the serving version on all replicas. ABORTED (CHANGED_MEANWHILE) if another operator changed
@@ -101,10 +101,10 @@ class ModelServiceServicer(metaclass=_abc_1.ABCMeta):
         request_iterator: _MaybeAsyncIterator[_model_pb2.DeployModelRequest],
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_model_pb2.DeployModelResponse], _abc.AsyncIterator[_model_pb2.DeployModelResponse]]:
-        """Uploads a candidate, loads it next to the serving version, checks it, and promotes it if it passes. The first
+        """Uploads a candidate, loads it alongside the serving version, checks it, and promotes it if it passes. The first
         message contains `header`, each later one a `chunk` at the next offset. The responses report progress; the last one
         contains the model. A candidate that fails a check never serves: the call ends with FAILED_PRECONDITION
-        (CANDIDATE_REFUSED) and the reason, which GetModelStatus returns later, too. Ending the call ends the check.
+        (CANDIDATE_REFUSED) and the reason, which GetModelStatus also returns. Canceling the call cancels the check.
         """
 
     @_abc_1.abstractmethod

@@ -24,8 +24,8 @@ DESCRIPTOR: _descriptor.FileDescriptor
 
 @_typing.final
 class PipelineOptions(_message.Message):
-    """Several stages as one job, in this order: segment, cutout, stain, reconstruct, render, export. Only the stages that
-    are set run, and segment and reconstruct, which always run.
+    """Several stages as one job, in this order: segment, cutout, stain, reconstruct, render, export. Segment and
+    reconstruct always run. The other stages run only if they are set.
     """
 
     DESCRIPTOR: _descriptor.Descriptor

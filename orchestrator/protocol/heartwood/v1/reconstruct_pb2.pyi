@@ -35,7 +35,7 @@ class _ReconstructModeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Recon
     RECONSTRUCT_MODE_NERF: _ReconstructMode.ValueType  # 3
     """A radiance field with a learned surface. Slower; for glossy or plain pieces."""
     RECONSTRUCT_MODE_SINGLE_IMAGE: _ReconstructMode.ValueType  # 4
-    """From the first photo. Hidden surfaces are completed by symmetry."""
+    """A mesh from the first photo only. Hidden surfaces are completed by symmetry."""
 
 class ReconstructMode(_ReconstructMode, metaclass=_ReconstructModeEnumTypeWrapper): ...
 
@@ -48,7 +48,7 @@ RECONSTRUCT_MODE_PHOTOGRAMMETRY: ReconstructMode.ValueType  # 2
 RECONSTRUCT_MODE_NERF: ReconstructMode.ValueType  # 3
 """A radiance field with a learned surface. Slower; for glossy or plain pieces."""
 RECONSTRUCT_MODE_SINGLE_IMAGE: ReconstructMode.ValueType  # 4
-"""From the first photo. Hidden surfaces are completed by symmetry."""
+"""A mesh from the first photo only. Hidden surfaces are completed by symmetry."""
 Global___ReconstructMode: _TypeAlias = ReconstructMode  # noqa: Y015
 
 class _PhotogrammetryEngine:
@@ -137,11 +137,11 @@ class ReconstructOptions(_message.Message):
     engine: Global___PhotogrammetryEngine.ValueType
     provider: Global___SingleImageProvider.ValueType
     ordered: _builtins.bool
-    """The photos are a sequence along the camera's path: only neighbours are matched."""
+    """The photos are in the order of the camera's path, so only neighbouring photos are matched."""
     texture_size: _builtins.int
-    """Pixels per side: 512, 1024, 2048 or 4096. Default: 2048."""
+    """Side of the square texture in pixels: 512, 1024, 2048 or 4096. Default: 2048."""
     max_triangles: _builtins.int
-    """1000 to 2000000. Default: 200000."""
+    """Maximum number of triangles of the mesh, 1000 to 2000000. Default: 200000."""
     @_builtins.property
     def dimensions(self) -> Global___Dimensions:
         """The physical size, 0.01 to 20 m each. The first known dimension sets the scale."""
@@ -179,10 +179,10 @@ class CaptureReport(_message.Message):
     ADVICE_FIELD_NUMBER: _builtins.int
     photos: _builtins.int
     points: _builtins.int
-    """Number of points that several photos agree on."""
+    """Number of 3D points that were reconstructed from several photos."""
     mean_reprojection_error_px: _builtins.float
     coverage_deg: _builtins.float
-    """Angle around the piece that the cameras cover, at most 360."""
+    """Angle around the piece that the cameras cover, in degrees, at most 360."""
     @_builtins.property
     def used_photo_asset_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
     @_builtins.property

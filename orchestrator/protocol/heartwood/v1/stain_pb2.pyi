@@ -278,8 +278,10 @@ class NamedStain(_message.Message):
     COLOR_FIELD_NUMBER: _builtins.int
     DESCRIPTION_FIELD_NUMBER: _builtins.int
     name: _builtins.str
+    """The name for StainOptions.stain."""
     label: _builtins.str
     color: _builtins.str
+    """"#RRGGBB" in sRGB."""
     description: _builtins.str
     def __init__(
         self,
