@@ -6,6 +6,7 @@ A dataclass field and a proto field correspond if they have the same name. Furth
   is not set if it is zero.
 - The enum value ``PREFIX_NAME`` corresponds to the member ``NAME``; ``PREFIX_UNSPECIFIED`` is not set.
 - A repeated proto field becomes a tuple without duplicates.
+- An ``SrgbColor`` is the text ``#RRGGBB``.
 - In replies, a ``datetime`` becomes a ``Timestamp``, and an asset id becomes the ``Asset`` of the job, if it exists.
 - A message field whose message would be empty is not set.
 
@@ -26,11 +27,12 @@ from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 
 from orchestrator.domain.assets import Asset
+from orchestrator.domain.srgb_color import SrgbColor
 from orchestrator.errors import InvalidInput
 from orchestrator.jobs.job import Job
 from orchestrator.jobs.stages import STAGES
 from orchestrator.jobs.step import group_id
-from orchestrator.protocol.heartwood.v1 import asset_pb2
+from orchestrator.protocol.heartwood.v1 import asset_pb2, job_pb2
 
 Fields: TypeAlias = dict[str, Any]
 Proto = TypeVar("Proto", bound=Message)
@@ -87,8 +89,6 @@ class Codec:
     """Converts the options and the result of one stage. The functions convert fields that follow no rule above."""
 
     name: str  # of the stage
-    options: type[Message]
-    result: type[Message]
     group_field: str  # the field of the result that contains the job's group id
     options_from_proto: Callable[[Any], Fields] = lambda _: {}
     options_to_proto: Callable[[Any], Fields] = lambda _: {}
@@ -99,11 +99,13 @@ class Codec:
         return from_proto(message, STAGES[self.name].options, self.name, **self.options_from_proto(message))
 
     def write_options(self, options: Any) -> Any:
-        return to_proto(options, self.options, **self.options_to_proto(options))
+        message_type = type(getattr(job_pb2.JobSpec(), self.name))
+        return to_proto(options, message_type, **self.options_to_proto(options))
 
     def write_result(self, result: Any, job: Job) -> Any:
         fields = {self.group_field: group_id(job.record.id), **self.result_to_proto(result, job)}
-        return to_proto(result, self.result, job, **fields)
+        message_type = type(getattr(job_pb2.Job(), self.name))
+        return to_proto(result, message_type, job, **fields)
 
 
 def _read(field: Any, content: Any, annotation: Any, path: str) -> Any:
@@ -115,6 +117,8 @@ def _read(field: Any, content: Any, annotation: Any, path: str) -> Any:
 def _read_value(field: Any, content: Any, annotation: Any, path: str) -> Any:
     if field.enum_type is not None:
         return read_enum(content, field.enum_type, annotation, path)
+    if annotation is SrgbColor:
+        return SrgbColor.parse(content, path)
     if is_dataclass(annotation):
         return from_proto(content, cast(type[Any], annotation), path)
     return content
@@ -134,6 +138,8 @@ def _write_value(field: Any, content: Any, job: Job | None) -> Any:
     if job is not None and field.message_type is asset_pb2.Asset.DESCRIPTOR:
         asset = job.assets.get(content)
         return write_asset(asset) if asset else None
+    if isinstance(content, SrgbColor):
+        return content.hex
     if is_dataclass(content):
         return to_proto(content, GetMessageClass(field.message_type), job)
     return content

@@ -86,7 +86,7 @@ class JobServicer(Servicer, job_pb2_grpc.JobServiceServicer):
 
     @call
     def ListStains(self, _: job_pb2.ListStainsRequest, __: str) -> job_pb2.ListStainsResponse:
-        stains = [to_proto(stain, stain_pb2.NamedStain, color=stain.color.hex) for stain in STAINS.values()]
+        stains = [to_proto(stain, stain_pb2.NamedStain) for stain in STAINS.values()]
         return job_pb2.ListStainsResponse(stains=stains)
 
     def _reply(self, tenant: str, record: JobRecord) -> job_pb2.Job:

@@ -18,4 +18,4 @@ def _write_result(result: ExportResult, job: Job) -> Fields:
     return {"files": files, "target": write_enum(job.options["export"].target.name, export_pb2.ExportTarget.DESCRIPTOR)}
 
 
-CODEC = Codec("export", export_pb2.ExportOptions, export_pb2.ExportResult, "export_id", result_to_proto=_write_result)
+CODEC = Codec("export", "export_id", result_to_proto=_write_result)

@@ -24,4 +24,4 @@ def _write(options: RenderOptions) -> Fields:
     return {"texture": texture} if options.texture_id else {}
 
 
-CODEC = Codec("render", render_pb2.RenderOptions, render_pb2.RenderResult, "render_id", _read, _write)
+CODEC = Codec("render", "render_id", _read, _write)

@@ -21,4 +21,4 @@ def _read_prompt(index: int, message: segment_pb2.Prompt) -> Prompt:
     return from_proto(message, Prompt, path, name=required(f"{path}.name", message.name), points=points)
 
 
-CODEC = Codec("segment", segment_pb2.SegmentOptions, segment_pb2.SegmentResult, "mask_set_id", _read)
+CODEC = Codec("segment", "mask_set_id", _read)

@@ -35,4 +35,4 @@ def _write_result(_: object, job: Job) -> Fields:
     return {"target_color": job.options["stain"].target.hex}
 
 
-CODEC = Codec("stain", stain_pb2.StainOptions, stain_pb2.StainResult, "texture_id", _read, _write, _write_result)
+CODEC = Codec("stain", "texture_id", _read, _write, _write_result)
