@@ -75,11 +75,13 @@ def apply_profile(repository: Path, profile: Path, target: Path) -> Path:
 
 
 def tune_profile(profile: Path | None, tuning: Tuning, folder: Path) -> Path | None:
-    """Write a tuned profile for the ONNX models to ``folder`` and return it. Return ``profile`` if nothing changes."""
+    """Write the profile, tuned for the ONNX models, to ``folder`` and return it. Without tuning, return ``profile``."""
     if tuning == Tuning():
         return profile
-    overrides = profile / f"{TUNED_BACKEND}.pbtxt" if profile else None
-    config = _read_config(overrides) if overrides and overrides.exists() else model_config_pb2.ModelConfig()
+    if profile:
+        shutil.copytree(profile, folder)
+    overrides = folder / f"{TUNED_BACKEND}.pbtxt"
+    config = _read_config(overrides) if overrides.exists() else model_config_pb2.ModelConfig()
     if tuning.instances is not None:
         if not config.instance_group:
             config.instance_group.add(kind=model_config_pb2.ModelInstanceGroup.KIND_CPU)
@@ -89,8 +91,8 @@ def tune_profile(profile: Path | None, tuning: Tuning, folder: Path) -> Path | N
         config.parameters["intra_op_thread_count"].string_value = str(tuning.threads)
     if tuning.delay_ms is not None:
         config.dynamic_batching.max_queue_delay_microseconds = round(1000 * tuning.delay_ms)
-    folder.mkdir(parents=True)
-    (folder / f"{TUNED_BACKEND}.pbtxt").write_text(text_format.MessageToString(config), encoding="utf-8")
+    folder.mkdir(parents=True, exist_ok=True)
+    overrides.write_text(text_format.MessageToString(config), encoding="utf-8")
     return folder
 
 

@@ -23,5 +23,15 @@ def test_tuning_overrides_the_profile_and_keeps_its_other_settings(tmp_path: Pat
     assert config.parameters["intra_op_thread_count"].string_value == "1"  # set by the profile
 
 
+def test_tuning_keeps_the_settings_of_other_backends(tmp_path: Path) -> None:
+    profile = Settings().triton_profiles / "gpu"
+    folder = tune_profile(profile, Tuning(instances=2), tmp_path / "profile")
+    assert folder is not None
+    others = [file.name for file in profile.iterdir() if file.name != "onnxruntime.pbtxt"]
+    assert others
+    for name in others:
+        assert (folder / name).read_bytes() == (profile / name).read_bytes()
+
+
 def test_no_tuning_returns_the_profile_itself(tmp_path: Path) -> None:
     assert tune_profile(CPU_PROFILE, Tuning(), tmp_path / "unused") == CPU_PROFILE

@@ -149,14 +149,19 @@ def test_cancel_stops_the_reconstruction(shot: Shot, tmp_path: Path) -> None:
     assert not (tmp_path / "model.glb").exists()
 
 
+SPECKS = np.zeros((90, 120), np.uint8)
+SPECKS[::6, ::6] = 255  # 300 pixels, each less than 1 % of all
+
+
 @pytest.mark.parametrize(
     ("mask", "message"),
     [
         (np.zeros((90, 120), np.uint8), "0.00% of the photo"),
+        (SPECKS, "0.00% of the photo"),
         (np.full((90, 120), 255, np.uint8), "all four borders"),
         (np.full((60, 120), 255, np.uint8), "120 × 60"),
     ],
-    ids=["empty", "full", "wrong size"],
+    ids=["empty", "only noise", "full", "wrong size"],
 )
 def test_unusable_mask_is_rejected(mask: np.ndarray, message: str, tmp_path: Path) -> None:
     shot = write_shot(tmp_path, np.full((90, 120, 3), 200, np.uint8), mask)

@@ -44,7 +44,8 @@ def read_photo(photo: Path, mask: Path, color_photo: Path | None) -> SinglePhoto
     """Read the files. Raises InvalidInput if their sizes differ or the outline of the piece is not visible."""
     mask_image = _read(mask, "L")
     photo_srgb = _read_rgb(photo, mask_image)
-    share = float((mask_image > 127).mean())
+    cleaned_mask = _remove_noise(mask_image)
+    share = float((cleaned_mask > 0).mean())
     if share < MIN_MASK_SHARE:
         raise InvalidInput(
             FIELD,
@@ -58,7 +59,7 @@ def read_photo(photo: Path, mask: Path, color_photo: Path | None) -> SinglePhoto
             "the whole piece with space around it",
         )
     color_srgb = _read_rgb(color_photo, mask_image) if color_photo else photo_srgb
-    return SinglePhoto(photo_srgb, color_srgb, _remove_noise(mask_image))
+    return SinglePhoto(photo_srgb, color_srgb, cleaned_mask)
 
 
 def touched_borders(mask: Image) -> list[bool]:
