@@ -1,7 +1,7 @@
 """Version 1 of ``surface_estimation``: estimates normals, roughness, ambient occlusion and depth in closed form.
 
-The normals combine three cues: outlines turn away from the camera (inflation, Johnston 2002), lines on upright faces
-slant in perspective, and photos of furniture show a floor and a wall from slightly above.
+The normals combine three cues: surfaces turn away from the camera at outlines (inflation, Johnston 2002), lines on
+upright faces slant in perspective, and photos of furniture show a floor and a wall from slightly above.
 
 Unless stated otherwise, the constants were chosen on the 14 images of the ``stain_quality`` benchmark. The model card
 states the quality on these images and on others. The effect of single constants is not recorded.
@@ -112,7 +112,7 @@ def _normal(log_luminance: Tensor, piece: Tensor) -> Tensor:
     xx, yy, xy = smooth(right * right, 3), smooth(down * down, 3), smooth(right * down, 3)
     total = xx + yy + 1e-3
     # Below eye level, a horizontal line rises towards the side to which it recedes; the face with the line is turned to
-    # that side. A top appears so flat that most of its lines and both of its edges run across the image.
+    # that side. A top is strongly foreshortened: most of its lines, and its front and rear edge, run across the image.
     x = SLANT_WEIGHT * (2.0 * xy / total) - INFLATION_WEIGHT * outline_right
     y = UPWARD_BIAS - TOP_WEIGHT * (xx - yy) / total + INFLATION_WEIGHT * outline_down
     piece_normal = F.normalize(torch.cat([x, y, torch.full_like(x, TOWARDS_CAMERA)], dim=1), dim=1)
@@ -136,13 +136,14 @@ def _ambient_occlusion(log_shading: Tensor) -> Tensor:
 
 
 def _depth(piece: Tensor) -> Tensor:
-    """Return [B, 1, GRID, GRID]: a floor that comes closer towards the lower border, a wall, and the piece between.
+    """Return [B, 1, GRID, GRID]: the depth of a wall, of a floor in front of it, and of the piece on the floor.
 
-    The wall is the upper 35 % of the image, at depth 2. The floor comes closer to depth 1 at the lower border.
+    The wall is the upper 35 % of the image, at depth 2. Below it, the depth of the floor falls to 1 at the lower edge.
+    The piece has one depth: the mean of the ground that it covers, weighted towards its lowest parts.
     """
     row = pixel_positions(piece)[:, :1]
     ground = 1.0 / (0.5 + 0.5 * ((row - 0.35) / 0.65).clamp_min(0.0))
-    weight = (piece + 1e-4) * row**4  # the piece stands where its lowest parts are
+    weight = (piece + 1e-4) * row**4  # largest for the lowest parts, which touch the floor
     standing = (ground * weight).sum((2, 3), keepdim=True) / weight.sum((2, 3), keepdim=True)
     return piece * standing + (1.0 - piece) * ground
 

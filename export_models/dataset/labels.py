@@ -34,7 +34,7 @@ ARCHIVE_LICENSES = {
     "KatorLegaz": ("CC-BY-3.0-US",),
     "Scopia": ("CC-BY-3.0",),
 }
-"""Licences of the meshes in each archive that is used, the archive's own first.
+"""Licences that meshes in each archive may have. The first is the licence of the archive itself.
 
 Source: the package's copyright file and the archives' LICENSE.TXT. Archives are used only if their licence permits
 rendering and publishing. The two Winchester meshes are in the CC0 archive, but their own licence files state CC-BY 3.0,
@@ -46,9 +46,10 @@ which applies.
 class Rule:
     """Assigns ``component`` to the faces that satisfy all given conditions.
 
-    ``material`` and ``group`` are ``fnmatch`` patterns, one of which must match. The limits are shares, 0 to 1, of the
-    mesh's bounding box. They apply to the centroid of the face or, with ``loose``, to the centroid of its island: the
-    connected faces of one group. ``taller`` and ``shorter`` always apply to the height of the island.
+    ``material`` and ``group`` contain ``fnmatch`` patterns. The name must match one of the patterns, if there are any.
+    The limits are shares, 0 to 1, of the mesh's bounding box. They apply to the centroid of the face or, with
+    ``loose``, to the centroid of its island: the connected faces of one group. ``taller`` and
+    ``shorter`` always apply to the height of the island.
     """
 
     component: str

@@ -83,7 +83,7 @@ def load(file: Path, config: Any = None) -> nn.Module:
 
     Raises:
         FailedPrecondition: transformers is not installed.
-        InvalidInput: the file lacks weights.
+        InvalidInput: the file lacks weights, or weights have another shape than ``config`` requires.
     """
     transformers = import_architecture("transformers", INSTALL)
     with TemporaryDirectory() as folder:

@@ -51,7 +51,7 @@ def write_page_token(*key: str | datetime) -> str:
 
 
 def read_page_token(token: str, kind: type[Key]) -> Key | None:
-    """The key in a page token, a tuple of the type ``kind``; None if the token is empty."""
+    """The key in a page token, a tuple of the type ``kind``; None if the token is empty. Raises InvalidInput."""
     try:
         content = base64.urlsafe_b64decode(token.encode())
         return type_adapter(kind).validate_json(content, strict=True) if token else None
@@ -75,7 +75,7 @@ def read_time(field: str, stamp: Timestamp) -> datetime:
     try:
         return stamp.ToDatetime(tzinfo=UTC)
     except (ValueError, OverflowError):
-        allowed = "it must be seconds since 1970, before the year 10000"
+        allowed = "it must be in the years 1 to 9999, in seconds since 1970"
         raise InvalidInput(field, f"{stamp.seconds} s is not a valid time; {allowed}") from None
 
 

@@ -22,7 +22,7 @@ log = structlog.get_logger()
 
 
 class Servicer:
-    """Base class of the servicers. ``call`` and ``stream`` decorate their methods, which take (request, tenant)."""
+    """Base class of the servicers. Their methods take (request, tenant); ``call`` or ``stream`` decorates each."""
 
     def __init__(self, jobs: JobService, tokens: Tokens) -> None:
         self.jobs = jobs
@@ -36,7 +36,7 @@ class Servicer:
 
 
 def call(method: Callable[..., Any]) -> Callable[..., Any]:
-    """Decorate an RPC that returns a single response. A blocking method runs in a thread, outside the event loop."""
+    """Decorate an RPC that returns a single response. A method without ``async`` runs in a thread."""
     run = method if iscoroutinefunction(method) else partial(to_thread, method)
 
     @wraps(method)

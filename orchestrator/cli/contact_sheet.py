@@ -45,7 +45,7 @@ class StainedPicture(NamedTuple):
 class _Layout(NamedTuple):
     """Sizes of the left block (photo above segmentation) and of the right block (a row of maps above the stains)."""
 
-    stains: Pair  # columns and rows
+    stain_grid: Pair  # columns and rows
     left_size: Pair  # of one picture
     map_size: Pair
     stain_size: Pair
@@ -81,8 +81,8 @@ def contact_sheet(
     step = (layout.right_width - layout.map_size[0]) // (len(maps) - 1)
     for index, (label, picture) in enumerate(maps.items()):
         _paste(page, picture, (right + index * step, TOP), layout.map_size, label, MAP_CAPTION_SIZE)
-    stains_left = right + (layout.right_width - _row_width(layout.stains[0], layout.stain_size[0])) // 2
-    places = _places(stains_left, TOP + layout.map_size[1] + CAPTION_HEIGHT, layout.stains, layout.stain_size)
+    stains_left = right + (layout.right_width - _row_width(layout.stain_grid[0], layout.stain_size[0])) // 2
+    places = _places(stains_left, TOP + layout.map_size[1] + CAPTION_HEIGHT, layout.stain_grid, layout.stain_size)
     for stain, place in zip(stained, places, strict=False):
         _paste(page, stain.picture_srgb, place, layout.stain_size, stain.label, CAPTION_SIZE, stain.hex)
     return np.asarray(page, np.uint8)
@@ -91,14 +91,14 @@ def contact_sheet(
 def _layouts(aspect: float, map_count: int) -> Iterator[_Layout]:
     """Yield the layouts that fit on the page, for photos of the aspect ratio ``aspect`` (width / height)."""
     page_width, page_height = WIDTH - 2 * MARGIN - BLOCK_GAP, BOTTOM - TOP
-    for stains, max_right_width in product(((2, 2), (4, 1)), range(700, page_width - 300, 10)):
-        columns, rows = stains
+    for stain_grid, max_right_width in product(((2, 2), (4, 1)), range(700, page_width - 300, 10)):
+        columns, rows = stain_grid
         map_width, stain_width = ((max_right_width - (count - 1) * GAP) // count for count in (map_count, columns))
         left_size = _fit(aspect, page_width - max_right_width, page_height // 2 - CAPTION_HEIGHT)
         map_size = _fit(aspect, map_width, page_height // 3)
         stain_size = _fit(aspect, stain_width, (page_height - map_size[1] - (rows + 1) * CAPTION_HEIGHT) // rows)
         right_width = max(_row_width(map_count, map_size[0]), _row_width(columns, stain_size[0]))
-        yield _Layout(stains, left_size, map_size, stain_size, right_width)
+        yield _Layout(stain_grid, left_size, map_size, stain_size, right_width)
 
 
 def _row_width(count: int, width: int) -> int:

@@ -39,7 +39,7 @@ OPTIONAL_MODULES = {
     "torch": ("torch", "pip install 'heartwood[nerf]' (for --mode nerf)"),
 }
 BLENDER_LIBRARIES = "libgl1 libice6 libsm6 libx11-6 libxext6 libxfixes3 libxi6 libxkbcommon0 libxrender1 libxt6"
-"""The Debian packages that the bpy wheel links against."""
+"""The Debian packages with the libraries that the bpy wheel links against."""
 
 
 class Check(NamedTuple):

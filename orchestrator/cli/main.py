@@ -44,7 +44,7 @@ COMMANDS = {
 
 
 class LazyGroup(TyperGroup):
-    """A group that imports the module of a command only to run the command or to show its own help page."""
+    """A group that imports the module of a command only when the command runs or shows its help page."""
 
     def __init__(self, **attributes: Any) -> None:
         super().__init__(**attributes)

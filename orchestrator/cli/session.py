@@ -1,4 +1,4 @@
-"""Connects to a service that runs or is started for the command, runs jobs, and saves their results."""
+"""Connects to the running service or starts one for the command, runs jobs, and saves their results."""
 
 from __future__ import annotations
 
@@ -159,7 +159,7 @@ def save(client: Heartwood, result: Message, folder: Path) -> None:
 
 
 def add_files(table: Table, assets: Iterable[Asset]) -> None:
-    """Add a row with name and size for each asset that the result has."""
+    """Add a row with name and size for each asset. Skips assets without an id, which are unset fields of a result."""
     for asset in assets:
         if asset.id:
             table.add_row(PurePosixPath(asset.name).name, file_size(asset.size_bytes))

@@ -16,7 +16,7 @@ DETECTORS: dict[DetectorName, Callable[[OpenAISettings | None], Detector | None]
     DetectorName.PROMPTS: lambda _: PromptDetector(),
     DetectorName.OPENAI: lambda openai: None if openai is None else OpenAIDetector(openai),
 }
-"""Detector → function that creates it from the settings of the vision endpoint, or returns None without settings."""
+"""Name → function that creates the detector. It returns None if the detector needs settings and has none."""
 
 
 def create_detector(name: DetectorName, openai: OpenAISettings | None) -> Detector:

@@ -9,7 +9,7 @@ from datetime import datetime
 
 @dataclass(frozen=True)
 class StoredFile:
-    """The content of a file in the blob store."""
+    """Hash, size and type of a file in the blob store."""
 
     sha256: str
     size_bytes: int

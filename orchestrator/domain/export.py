@@ -31,7 +31,7 @@ MEDIA_TYPES = {
     MeshFormat.FBX: "model/fbx",
     MeshFormat.USDZ: "model/vnd.usdz+zip",
 }
-"""The media types registered with IANA. PLY and FBX have none; theirs follow the same pattern."""
+"""Media types as registered with IANA. PLY and FBX are not registered; their media types follow the same pattern."""
 ZIP = "application/zip"
 """The media type of a zip with a mesh file and the files that it refers to."""
 

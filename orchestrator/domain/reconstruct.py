@@ -54,7 +54,7 @@ class Engine(str, Enum):
 
 
 class Provider(str, Enum):
-    """The service that turns one photo into a 3D model."""
+    """The program or server that makes a 3D model from a single photo."""
 
     LOCAL = "local"
     TRELLIS = "trellis"  # a self-hosted server with the HTTP API of NVIDIA's TRELLIS NIM
@@ -87,7 +87,7 @@ class TrellisSettings:
     base_url: str  # http(s)://HOST[:PORT][/PATH], without /v1
     api_key: str = dataclass_field(default="", repr=False)
     timeout_s: float = 600.0  # for one request; the first request after a server start takes minutes
-    waits_s: tuple[float, ...] = (1.0, 3.0, 9.0)  # delays before each retry of a busy server (HTTP 503)
+    waits_s: tuple[float, ...] = (1.0, 3.0, 9.0)  # delay before each retry if the server is busy (HTTP 503)
     max_answer_bytes: int = 256 << 20
 
     def __post_init__(self) -> None:
@@ -134,7 +134,7 @@ class PhotoCamera:
 class ReconstructedMesh:
     """The result of a reconstruction, as files in the folder of the request.
 
-    The mesh stands upright on the XZ plane with its bottom centre in the origin. Its unit is the metre if a dimension
+    The mesh stands upright on the XZ plane with its bottom centre at the origin. Its unit is the metre if a dimension
     was given, otherwise the scale is arbitrary.
     """
 

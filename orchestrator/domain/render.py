@@ -44,7 +44,7 @@ class RenderOptions:
     seconds: float = 6.0  # duration of one turn
     texture_id: str = ""  # a texture set of a stain job; it replaces the wood of the 3D model
     texture_width_m: float = 0.6  # physical width of the stained photo
-    texture_materials: tuple[str, ...] = ()  # materials of the 3D model to replace; empty means the largest one
+    texture_materials: tuple[str, ...] = ()  # materials of the 3D model to replace; empty: the one of largest area
 
     def __post_init__(self) -> None:
         if self.frames not in FRAME_COUNTS:

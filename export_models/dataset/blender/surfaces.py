@@ -7,10 +7,10 @@ and ``board``, a random vector for each board.
 Keys of every surface:
 
 - ``pattern``: one of ``PATTERNS``; the docstring of its function documents the other keys.
-- ``roughness``, ``roughness_spread``: mean, and maximum deviation within the pattern.
+- ``roughness``, ``roughness_spread``: mean, and maximum deviation within the pattern (0.05 by default).
 - ``metallic``, ``coat``, ``coat_roughness``, ``sheen``, ``transmission``: inputs of the Principled BSDF, 0 by default
   (``coat_roughness``: 0.1).
-- ``wear``, ``undercoat``: amount of scuffs, and the colour below the finish that shows in them.
+- ``wear``, ``undercoat``: amount of scuffs (0 by default), and the colour below the finish that shows in them.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class Pattern(NamedTuple):
 
 
 def build_material(name: str, surface: Surface, index: int) -> bpy.types.Material:
-    """Build the material of ``surface``; the material index pass contains ``index``."""
+    """Build the material of ``surface``. ``index`` is its value in the material index pass."""
     nodes = Nodes(name)
     pattern = PATTERNS[surface["pattern"]](nodes, surface)
     if surface.get("wear", 0.0) > 0:
@@ -64,7 +64,7 @@ def _add_outputs(nodes: Nodes, surface: Surface, pattern: Pattern) -> None:
     nodes.add("ShaderNodeOutputMaterial", inputs={"Surface": shader})
     nodes.add("ShaderNodeOutputAOV", inputs={"Color": pattern.albedo}, aov_name="albedo")
     nodes.add("ShaderNodeOutputAOV", inputs={"Value": pattern.roughness}, aov_name="roughness")
-    # The normal is without the relief, which is not visible in a photo of a whole piece.
+    # This normal ignores the relief, which is not visible in a photo of a whole piece.
     normal = nodes.add("ShaderNodeNewGeometry", "Normal")
     nodes.add("ShaderNodeOutputAOV", inputs={"Color": normal}, aov_name="geometric_normal")
 
@@ -89,7 +89,7 @@ def _wood(nodes: Nodes, surface: Surface) -> Pattern:
 
     Keys:
         early_color, late_color: of the light and the dark part of a ring.
-        ring_m, plank_m: mean distance of the rings, and width of the planks.
+        ring_m, plank_m: mean distance between the rings, and width of the planks.
         pith_across_m: range of the pith's position across the plank.
         pith_below_m: distance of the pith below the plank.
         bend: amplitude of the slow bending of the rings, in rings.
@@ -105,8 +105,8 @@ def _wood(nodes: Nodes, surface: Surface) -> Pattern:
     radius = _ring_radius(nodes, surface, position, scale, ring)
     knot = None
     if surface.get("knot_size", 0.0) > 0:
-        frequency = nodes.vector("MULTIPLY", position, (2.2 / scale, 6.0 / scale, 0.0))
-        cells = nodes.add("ShaderNodeTexVoronoi", "Distance", {"Vector": frequency, "Scale": 1.0})
+        scaled = nodes.vector("MULTIPLY", position, (2.2 / scale, 6.0 / scale, 0.0))
+        cells = nodes.add("ShaderNodeTexVoronoi", "Distance", {"Vector": scaled, "Scale": 1.0})
         knot = nodes.add("ShaderNodeMapRange", inputs={0: cells, 1: 0.0, 2: surface["knot_size"], 3: 1.0, 4: 0.0})
         radius = nodes.math("ADD", radius, nodes.math("MULTIPLY", knot, 5.0 * ring))
     growth = _growth_ring(nodes, nodes.math("FRACT", nodes.math("DIVIDE", radius, ring)))
@@ -225,7 +225,7 @@ def _woven(nodes: Nodes, surface: Surface) -> Pattern:
 
 
 def _leather(nodes: Nodes, surface: Surface) -> Pattern:
-    """The cells of a hide, lighter in blotches.
+    """Leather: small cells with creases between them, and blotches of lighter and darker colour.
 
     Keys:
         color, contrast: mean colour, and maximum relative deviation.
@@ -240,11 +240,12 @@ def _leather(nodes: Nodes, surface: Surface) -> Pattern:
 
 
 def _marble(nodes: Nodes, surface: Surface) -> Pattern:
-    """Veins along the zero level of a warped noise on a cloudy ground.
+    """A cloudy ground with veins where a sum of two noises is near a fixed level.
 
     Keys:
         color, second_color: of the ground and the veins.
-        vein_m, vein_width: distance of the veins, and their width relative to the noise.
+        vein_m: distance between the veins.
+        vein_width: difference from the fixed level at which a vein ends; the noises are in [0, 1].
     """
     position = nodes.add("ShaderNodeTexCoord", "Object")
     size = surface["vein_m"]
@@ -343,5 +344,5 @@ def _stripes(nodes: Nodes, value: Any, period: float, share: float) -> Any:
 
 
 def _outside_joint(nodes: Nodes, value: Any, share: float) -> Any:
-    """Return 0 in the joint, the first ``share`` of each unit, else 1."""
+    """Return 0 in the joints and 1 elsewhere. A joint covers the first ``share`` of each unit of ``value``."""
     return nodes.math("GREATER_THAN", nodes.math("FRACT", value), share)

@@ -13,7 +13,7 @@ from export_models.dataset.blender.primitives import box, cup_handle, ellipsoid,
 from export_models.dataset.blender.surfaces import build_material
 
 ROOM_HALF_WIDTH_M = 9.0
-"""Half the width of floor and wall, and the length of the floor before the origin."""
+"""Half the width of floor and wall, and the length of the floor in front of the origin."""
 WALL_HEIGHT_M = 3.2
 STUDIO_WALL_HEIGHT_M = 6.0
 MIN_TOP_NORMAL_Z = 0.95

@@ -19,7 +19,7 @@ class Handles:
         self.role = "soft" if self.style == "leather" else "fitting"
         scale = builder.uniform(0.85, 1.25)
         length = builder.uniform(0.09, 0.2)
-        # All styles are built, because the draws for each of them are part of the order of draws.
+        # All styles are built, so that this takes the same number of random values for each style.
         self._solids: list[Solid] = {
             "knob": _knob(builder, scale),
             "cup": _cup(scale),
@@ -36,7 +36,7 @@ class Handles:
 
         Args:
             x, z: centre of the front.
-            y: its face.
+            y: outer face of the front.
             width, height: size of the front.
         """
         if self.style == "edge":

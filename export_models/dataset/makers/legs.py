@@ -36,9 +36,10 @@ def add_four_legs(
     """Add four legs of one style.
 
     Args:
+        style: see ``leg_factory``.
         half_size: distance in x and y from the centre to the outer faces of the legs at their tops.
         height: height of the leg tops. The legs extend 1 mm further into the part above.
-        thickness: thickness of a wooden leg at its top. The thickness of metal legs is drawn.
+        thickness: thickness of a wooden leg at its top. Metal legs have a random thickness.
     """
     leg_parts = leg_factory(builder, style, height, thickness)
     for sx in (-1, 1):
@@ -49,7 +50,11 @@ def add_four_legs(
 
 
 def leg_factory(builder: PieceBuilder, style: str, height: float, thickness: float) -> LegFactory:
-    """Draw the proportions of one leg and return a function that builds it for each corner."""
+    """Draw the proportions of one leg and return a function that builds it for each corner.
+
+    Args:
+        style: a key of WOODEN_STYLES or METAL_STYLES, ``block`` (the same as ``square``), ``bun`` or ``bracket``.
+    """
     t, h = thickness, height + 0.001
     if style in ("square", "block"):
         return partial(_at_any_corner, [board((-t / 2, -t / 2, 0), (t / 2, t / 2, h), grain=(0, 0, 1))])

@@ -76,6 +76,7 @@ def _add_cantilever_back(
     builder: PieceBuilder, width: float, depth: float, under: float, back: float, role: str
 ) -> None:
     height = min(builder.uniform(0.18, 0.34), 0.7 * back)
+    # The angle of the uprights of ``add_cantilever``.
     place = reclined(float(np.degrees(np.arctan(0.2))), depth / 2 + 0.03, under)
     top = back + 0.02
     if role == "soft":

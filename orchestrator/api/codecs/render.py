@@ -1,4 +1,4 @@
-"""Protos of the render stage. The options that start with ``texture_`` are in one message."""
+"""Protos of the render stage. The message ``WoodTexture`` contains the options that start with ``texture_``."""
 
 from __future__ import annotations
 
