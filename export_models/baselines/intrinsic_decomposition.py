@@ -2,7 +2,7 @@
 
 Surfaces of the same chromaticity are assumed to have the same albedo anywhere in the image (the global prior of
 Gehler et al. 2011 and Garces et al. 2012, with the cue of colour Retinex, Grosse et al. 2009). The remaining variation
-of brightness is shading. It is smoothed along edges, so that wood grain stays in the albedo.
+of brightness is shading. An edge-preserving filter smooths it, so that wood grain stays in the albedo.
 
 The constants were chosen on the 14 images of the ``stain_quality`` benchmark. The model card states the quality on
 these images and on others. The effect of single constants is not recorded.
@@ -61,8 +61,8 @@ among them brightness has to separate surfaces."""
 SHADING_RADIUS = 4
 """Radius of the guided filter that smooths the final shading, in cells of the shading grid."""
 SHADING_EPSILON = 0.05
-"""Variance of log luminance below which that filter treats a window as flat. Steps of more than 22 % (√0.05) are
-treated as faces and shadows and stay in the shading; smaller ones are treated as grain."""
+"""Variance of log luminance below which that filter treats a window as flat. Larger steps than 22 % (√0.05) are
+treated as shadows or edges between faces and stay in the shading; smaller steps are treated as grain."""
 UPSAMPLING_RADIUS = 2
 """Radius of the guided filter that brings the shading to full size, in cells of the shading grid."""
 UPSAMPLING_EPSILON = 0.02
@@ -178,13 +178,13 @@ def _level(albedo: Tensor, log_shading: Tensor) -> Tensor:
 
 
 def _upper_quantile(values: Tensor) -> Tensor:
-    """Return [B, 1, 1, 1]: the value that the share LIGHTEST_SHARE of [B, 1, KEY_GRID, KEY_GRID] exceeds."""
+    """Return [B, 1, 1, 1]: the quantile 1 - LIGHTEST_SHARE of ``values`` [B, 1, KEY_GRID, KEY_GRID]."""
     count = int(KEY_GRID * KEY_GRID * LIGHTEST_SHARE)
     return values.flatten(1).topk(count, dim=1).values[:, count - 1 :].unsqueeze(2).unsqueeze(3)
 
 
 def _specular_gain(albedo: Tensor) -> Tensor:
     """Return the factor ≥ 1, per channel, by which neutral specular reflection raises the shading. Same shape."""
-    sufficient = albedo * (1.0 - MIN_DIFFUSE_SHARE) > SPECULAR_REFLECTANCE
+    is_bright_enough = albedo * (1.0 - MIN_DIFFUSE_SHARE) > SPECULAR_REFLECTANCE
     gain = albedo / (albedo - SPECULAR_REFLECTANCE).clamp_min(1e-3)
-    return torch.where(sufficient, gain, torch.full_like(albedo, 1 / MIN_DIFFUSE_SHARE))
+    return torch.where(is_bright_enough, gain, torch.full_like(albedo, 1 / MIN_DIFFUSE_SHARE))

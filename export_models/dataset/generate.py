@@ -102,7 +102,7 @@ class SceneJob(Scene):
 
 
 def describe_image(spec: DatasetSpec, number: int, scratch: Path) -> SceneJob:
-    """Draw image ``number`` of a data set and write its mesh into ``scratch``."""
+    """Choose the content of image ``number`` at random, and write its mesh into ``scratch``."""
     rng = np.random.default_rng([spec.seed, SPLITS.index(spec.split), number])
     name = f"{spec.split}-{number:06d}"
     is_training = spec.split == "train"

@@ -55,7 +55,10 @@ ARRAYS = ("vertices", "triangles", "slot", "smooth", "grain", "board")
 
 
 def mesh_from_piece(piece: Piece, rng: np.random.Generator) -> SceneMesh:
-    """Return the mesh of a procedurally generated piece: a slot for each component and role, a board for each part."""
+    """Return the mesh of a procedurally generated piece.
+
+    Each pair of component and role is a slot, and each part is a board.
+    """
     slots = sorted({(part.component, part.role) for part in piece.parts})
     vertices, triangles, slot, smooth, grain, board = [], [], [], [], [], []
     count = 0
@@ -79,9 +82,10 @@ def mesh_from_piece(piece: Piece, rng: np.random.Generator) -> SceneMesh:
 
 
 def mesh_from_labelled_file(file: Path, components: tuple[str, ...], rng: np.random.Generator) -> SceneMesh:
-    """Read a file of ``write_labelled_mesh``: a slot for each component and MTL material, a board for each island.
+    """Read a file of ``write_labelled_mesh``.
 
-    Vertices at the same position are merged. The grain of each board runs along its longest side.
+    Each pair of component and MTL material is a slot, and each connected group of triangles is a board. Vertices at the
+    same position are merged. The grain of each board runs along its longest side.
 
     Args:
         components: names of the component indices in the file.

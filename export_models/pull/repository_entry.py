@@ -103,7 +103,7 @@ def write_entry(entry: RepositoryEntry, repository: Path, source: str) -> tuple[
             file,
         )
         difference = max_difference(entry, file)
-        if not difference <= TOLERANCE:
+        if not difference <= TOLERANCE:  # also rejects NaN
             raise ToolFailed(
                 f"{entry.name}: the outputs of ONNX and torch differ by {difference:.1e}; at most {TOLERANCE:.0e} is "
                 "allowed"
@@ -115,7 +115,12 @@ def write_entry(entry: RepositoryEntry, repository: Path, source: str) -> tuple[
 
 
 def max_difference(entry: RepositoryEntry, file: Path, examples: tuple[Tensor, ...] | None = None) -> float:
-    """Return the largest difference between torch and onnxruntime, relative to the largest value of each output."""
+    """Return the largest difference between torch and onnxruntime, relative to the largest value of each output.
+
+    Args:
+        file: the ONNX file of the entry.
+        examples: inputs for both. Default: the examples of the entry.
+    """
     inputs = examples or entry.examples
     with torch.no_grad():
         expected = entry.network.eval()(*inputs)
@@ -131,7 +136,7 @@ def max_difference(entry: RepositoryEntry, file: Path, examples: tuple[Tensor, .
 
 
 def triton_config(entry: RepositoryEntry) -> str:
-    """Return the content of ``config.pbtxt``, without instance groups, as in the committed configs."""
+    """Return the content of ``config.pbtxt``. Like the committed configs, it has no instance groups."""
     types = {
         tensor.name: TRITON_TYPES[example.dtype] for tensor, example in zip(entry.inputs, entry.examples, strict=True)
     }

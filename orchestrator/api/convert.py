@@ -2,15 +2,15 @@
 
 A dataclass field and a proto field correspond if they have the same name. Further rules:
 
-- A proto field that is not set takes the default of the dataclass, or zero if there is none. A field without presence
-  is not set if it is zero.
-- The enum value ``PREFIX_NAME`` corresponds to the member ``NAME``; ``PREFIX_UNSPECIFIED`` is not set.
+- If a proto field is not set, the dataclass field has its default, or zero if it has no default. A proto field without
+  presence counts as not set if it is zero.
+- The enum value ``PREFIX_NAME`` corresponds to the member ``NAME``; ``PREFIX_UNSPECIFIED`` counts as not set.
 - A repeated proto field becomes a tuple without duplicates.
 - An ``SrgbColor`` is the text ``#RRGGBB``.
 - In replies, a ``datetime`` becomes a ``Timestamp``, and an asset id becomes the ``Asset`` of the job, if it exists.
 - A message field whose message would be empty is not set.
 
-Callers convert fields that follow other rules and pass them as keyword arguments. A codec does so for its stage.
+Callers convert fields that follow other rules and pass them as keyword arguments. A ``Codec`` does this for one stage.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def from_proto(message: Message, kind: type[Value], path: str, /, **converted: A
 
 
 def to_proto(value: Any, kind: type[Proto], job: Job | None = None, /, **converted: Any) -> Proto:
-    """Convert a dataclass to the proto ``kind``. Asset ids refer to the assets of ``job``; a deleted one is not set."""
+    """Convert a dataclass to the proto ``kind``. Asset ids become the assets of ``job``; deleted assets are omitted."""
     for field in kind.DESCRIPTOR.fields:
         content = getattr(value, field.name, None)
         if field.name not in converted and content is not None:
@@ -86,7 +86,7 @@ def write_enum(name: str, proto: EnumDescriptor) -> Any:
 
 @dataclass(frozen=True)
 class Codec:
-    """Converts the options and the result of one stage. The functions convert fields that follow no rule above."""
+    """Converts the options and the result of one stage. The functions convert the fields that need another rule."""
 
     name: str  # of the stage
     group_field: str  # the field of the result that contains the job's group id
@@ -151,7 +151,7 @@ def _prefix(proto: EnumDescriptor) -> str:
 
 @cache
 def _types(kind: Any) -> dict[str, Any]:
-    """The type of each field of a dataclass: ``T`` for ``T | None``."""
+    """The type of each field of a dataclass: ``T`` if it is ``T | None``."""
     return {
         name: get_args(hint)[0] if isinstance(hint, UnionType) and get_args(hint)[1:] == (NoneType,) else hint
         for name, hint in get_type_hints(kind).items()

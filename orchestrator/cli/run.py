@@ -22,7 +22,7 @@ FOLDERS = {"reconstruct": "model", "render": "turntable"}
 """Result folders by stage. Every other stage has a folder with its own name."""
 ALSO_HELP = f"Stage to run as well, with its defaults: {', '.join(ADDITIONAL_STAGES)}. Repeatable."
 ANY_COLOR = "#808080"
-"""The target of a stain of strength 0, which has no effect."""
+"""Target colour of a stain with strength 0. The API requires a target, but the colour has no effect."""
 
 
 def run(
@@ -59,8 +59,9 @@ def run(
         render=render_pb2.RenderOptions(frames=frames, width=width, height=height),
         export=export_pb2.ExportOptions(formats=file_formats, target=export_target, levels=1),
     )
-    for stage in ("segment", *(choice("--also", name, ADDITIONAL_STAGES) for name in also or ())):
-        getattr(options, stage).SetInParent()
+    additional_stages = [choice("--also", name, ADDITIONAL_STAGES) for name in also or ()]
+    for stage in ("segment", *additional_stages):
+        getattr(options, stage).SetInParent()  # requests the stage with its default options
     with session.connect(arguments.read_settings(), server, token) as client:
         for table in save(client, session.run_job(client, "run", photos, options, preview=preview), out):
             console.print(table)

@@ -33,6 +33,7 @@ def segment(
     """
     options = segment_pb2.SegmentOptions(prompts=[parse_box(text) for text in box or []])
     kind = arguments.choice("--detector", detector, DETECTORS)
+    # The service selects ``prompts`` or ``local`` for an unset detector, depending on whether there are prompts.
     if kind != segment_pb2.DETECTOR_KIND_LOCAL:
         options.detector = kind
     with connect(arguments.read_settings(), server, token) as client:

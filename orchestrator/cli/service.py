@@ -1,4 +1,4 @@
-"""``heartwood up``, ``heartwood triton`` and ``heartwood token``. Each imports only what it needs."""
+"""``heartwood up``, ``heartwood triton`` and ``heartwood token``. Each command imports only the modules it needs."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def triton() -> None:
 def token(tenant: Annotated[str, typer.Argument(help=TENANT_HELP)]) -> None:
     """Create a bearer token for a tenant and print it.
 
-    Only a hash of the token is stored. A running service accepts it immediately.
+    Only a hash of the token is stored. A running service accepts the token immediately.
     """
     from orchestrator.api.auth import add_token
 

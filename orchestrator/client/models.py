@@ -58,7 +58,8 @@ class Models:
             candidate: an ONNX file, or a folder with ``model.onnx`` and optionally ``evaluation.json``.
             version: number of the new version. 0 uses the name of the candidate's folder if that is a number, and
                 one more than the newest version otherwise.
-            promote: whether a candidate that passes the checks serves. If not, it becomes READY.
+            promote: whether a candidate that passes the checks becomes the serving version. If false, it only becomes
+                READY.
             accept_difference: accept outputs that differ from those of the serving version.
             shadow_share: share of the live requests, 0 to 1, that are also sent to the candidate for comparison.
             shadow_requests: number of live requests that the candidate must answer within ``shadow_timeout_s``.
@@ -102,7 +103,7 @@ class Models:
         return self._model(self._stub.PromoteModel, request)
 
     def rollback(self, model: str, revision: int | None = None) -> model_pb2.Model:
-        """Make the version serve that served before the last change. See ``promote`` for ``revision``."""
+        """Restore the version that served before the last change. See ``promote`` for ``revision``."""
         return self._model(self._stub.RollbackModel, model_pb2.RollbackModelRequest(model=model, revision=revision))
 
     def retire(self, model: str, version: int) -> model_pb2.Model:

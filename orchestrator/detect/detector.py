@@ -58,7 +58,7 @@ class Detector(Protocol):
 
 
 def component_name(text: str) -> str:
-    """Return the known component that the text names, else the text in snake_case with at most 40 characters."""
+    """Return the known component that the text names, else the text in snake_case, cut to MAX_NAME characters."""
     plain = re.sub(r"[^a-z0-9]+", "_", text.strip().lower()).strip("_")[:MAX_NAME] or "other"
     plain = SYNONYMS.get(plain, plain)
     singular = plain.removesuffix("s")

@@ -48,8 +48,8 @@ class LocalDetector:
 def _regions(name: str, mask: NDArray[np.bool_], share: FloatMap, probability: FloatMap) -> list[Candidate]:
     """Return the connected regions of one class. All maps are [h, w].
 
-    ``mask`` is where the class is the most likely one. ``share`` is its likelihood relative to the strongest other
-    class: 0.5 where both are equal. ``probability`` is the class's output of the model.
+    ``mask`` is where the class is the most likely one. ``share`` is its likelihood divided by the sum of its own and
+    that of the strongest other class. ``probability`` is the output of the model for the class.
     """
     labels, boxes = _connected_regions(mask)
     areas = boxes[:, cv2.CC_STAT_AREA]

@@ -90,7 +90,7 @@ class JobRevision:
 
     revision: int
     state: JobState
-    queue_position: int  # jobs that start before this one; 0 unless the job is queued
+    queue_position: int  # number of jobs that start before this one; 0 unless the job is queued
 
 
 class JobChange(TypedDict, total=False):

@@ -32,7 +32,7 @@ class StainOptions:
     strength: float = 1.0  # 0 leaves the wood unchanged, 1 reaches the target
     coats: float = 1.0  # relative film thickness, in [MIN_COATS, MAX_COATS]
     region: Region = Region.AUTO
-    mask_asset_id: str = ""  # an uploaded image, white in the areas to stain; empty stains the wood that is found
+    mask_asset_id: str = ""  # an uploaded image, white in the areas to stain; if empty, the models find the wood
     format: ImageFormat = ImageFormat.PNG
 
     def __post_init__(self) -> None:

@@ -55,6 +55,7 @@ def _add_base(builder: PieceBuilder, design: str, half_size: tuple[float, float]
 
     Args:
         half_size: distance in x and y from the centre to the outer faces of the base.
+        under: height of the underside of the top.
     """
     x, y = half_size
     if design == "apron":
@@ -118,6 +119,7 @@ def _add_drawer_pedestals(builder: PieceBuilder, half_size: tuple[float, float],
     if not both:
         _add_open_end(builder, -sides[0], x, y, under)
     inner_x = x - width
+    # The open space along x, between both pedestals or between the pedestal and the other end.
     low, high = (-inner_x, inner_x) if both else sorted((-sides[0] * (x - 0.02), sides[0] * inner_x))
     if builder.chance(0.7):
         drop = builder.uniform(0.1, 0.4)

@@ -39,7 +39,12 @@ def spline(points: ArrayLike, steps: int = 16) -> Floats:
 
 
 def fillet(points: ArrayLike, radius: float, steps: int = 5, closed: bool = False) -> Floats:
-    """Return the polyline [N, D] with its corners replaced by quadratic curves of ``steps`` segments."""
+    """Replace each corner of a polyline [N, D] by a quadratic curve of ``steps`` segments.
+
+    Args:
+        radius: distance from the corner at which the curve starts and ends; less on short sides.
+        closed: whether the last point is connected to the first. If false, these two points stay unchanged.
+    """
     knots = np.asarray(points, np.float64)
     count = len(knots)
     pieces = []

@@ -191,11 +191,11 @@ def _build_daybed(builder: PieceBuilder) -> None:
     """Build a low wooden frame with a mattress, and perhaps a low back with pillows."""
     width, depth, seat = builder.uniform(1.7, 2.0), builder.uniform(0.75, 0.88), builder.uniform(0.40, 0.45)
     thickness = builder.uniform(0.12, 0.18)
-    deck, t = seat - thickness, 0.05
+    deck = seat - thickness
     frame = board((-width / 2, -depth / 2, deck - 0.09), (width / 2, depth / 2, deck + 0.001), bevel=0.004)
     builder.add("frame", "wood", frame)
     style = builder.pick({"tapered": 2, "cone": 2, "square": 1, "hairpin": 1, "turned": 1})
-    add_four_legs(builder, style, (width / 2 - 0.04, depth / 2 - 0.03), deck - 0.088, t)
+    add_four_legs(builder, style, (width / 2 - 0.04, depth / 2 - 0.03), deck - 0.088, 0.05)
     size = (width - 0.03, depth - 0.03, thickness)
     builder.add("cushion", "soft", pad(size, radius=0.035, crown=0.01).moved(z=deck + thickness / 2))
     cord = piping(size, 0.035, thickness / 2 - 0.022)

@@ -39,7 +39,7 @@ def table_outline(builder: PieceBuilder, shape: str, width: float, depth: float)
 def add_table_top(builder: PieceBuilder, top: TableTop) -> None:
     """Add one board, planks with gaps, a board with breadboard ends, a framed pane, or a board with drop leaves.
 
-    A drawn construction that does not suit the shape or the material is replaced by one board.
+    The construction is chosen at random. If it does not suit the shape or the material, the top is one board.
     """
     is_rectangular = top.shape == "rectangle"
     width = float(top.outline[:, 0].max() - top.outline[:, 0].min())

@@ -48,15 +48,17 @@ def pad(
     points = core + radius * outward / np.linalg.norm(outward, axis=1, keepdims=True)
     u = points / half_size
     _bulge(points, u, crown)
-    top = np.clip(u[:, 2], 0, 1) ** 2
+    top_weight = np.clip(u[:, 2], 0, 1) ** 2  # 1 on the top, 0 on the lower half
     if channels:
         position = 0.5 * (1 + u[:, 0]) * channels
-        points[:, 2] -= top * 0.014 * (1 - np.abs(np.sin(np.pi * position))) ** 2 * (np.abs(u[:, 0]) < 0.97)
+        seam_weight = (1 - np.abs(np.sin(np.pi * position))) ** 2  # 1 at the seams between channels
+        is_inside = np.abs(u[:, 0]) < 0.97  # excludes the outer ends, which have no seam
+        points[:, 2] -= top_weight * 0.014 * seam_weight * is_inside
     if tufts is not None and len(tufts):
         reach = 0.35 * _spacing(tufts)
         for tuft in tufts:
             distance = ((points[:, :2] - tuft) ** 2).sum(1) / reach**2
-            points[:, 2] -= top * tuft_depth * np.exp(-distance)
+            points[:, 2] -= top_weight * tuft_depth * np.exp(-distance)
     if wrinkle and rng is not None:
         points += wrinkles(points, wrinkle, rng)[:, None] * outward / np.linalg.norm(outward, axis=1, keepdims=True)
     return Solid(points, triangles, np.array([1.0, 0.0, 0.0]), True)
@@ -91,8 +93,9 @@ def pillow(width: float, depth: float, height: float, rng: np.random.Generator, 
     u, v = axis[lattice[:, 0]], axis[lattice[:, 1]]
     fill = np.clip((1 - u**2) * (1 - v**2), 0, 1) ** 0.45
     z = (2.0 * lattice[:, 2] - 1) * (0.003 + height / 2 * fill)
-    pull = 0.09 * (1 - np.abs(u)) * np.abs(v) ** 2, 0.09 * (1 - np.abs(v)) * np.abs(u) ** 2
-    points = np.stack([u * (1 - pull[1]) * width / 2, v * (1 - pull[0]) * depth / 2, z], -1)
+    pull_x = 0.09 * (1 - np.abs(v)) * np.abs(u) ** 2  # draws the middle of each side inwards
+    pull_y = 0.09 * (1 - np.abs(u)) * np.abs(v) ** 2
+    points = np.stack([u * (1 - pull_x) * width / 2, v * (1 - pull_y) * depth / 2, z], -1)
     points[:, 2] += wrinkles(points, 0.06 * height, rng) * fill
     return Solid(points, triangles, np.array([1.0, 0.0, 0.0]), True)
 

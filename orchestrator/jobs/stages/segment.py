@@ -84,7 +84,7 @@ def find_components(photo: PhotoStep, analysis: str, options: SegmentOptions) ->
 
 def check_options(options: SegmentOptions, job: JobInput) -> SegmentOptions:
     """Check the prompts against the photos, and that the detector is available."""
-    segment_stage.check_prompts(options, job.sizes, openai=job.dependencies.openai)
+    segment_stage.check_options(options, job.sizes, openai=job.dependencies.openai)
     return options
 
 

@@ -43,12 +43,12 @@ class SegmentResult:
     components: tuple[ComponentMask, ...]
     foreground: Image  # the piece
     wood: Image | None  # None if the options do not request it
-    overlay: Image
+    overlay: Image  # see draw_masks
     cost: DetectorCost
     model_versions: dict[str, str]
 
 
-def check_prompts(options: SegmentOptions, sizes: Sequence[tuple[int, int]], openai: OpenAISettings | None) -> None:
+def check_options(options: SegmentOptions, sizes: Sequence[tuple[int, int]], openai: OpenAISettings | None) -> None:
     """Check the options against the photos and the settings.
 
     Args:
@@ -143,7 +143,7 @@ def _candidate_mask(photo_srgb: Image, candidate: Candidate, maps: MaterialMaps)
 def _component(
     candidate: Candidate, instance: int, mask: Image, maps: MaterialMaps, detector: DetectorName
 ) -> ComponentMask:
-    """Describe the component of a mask that is not empty. ``instance`` counts the components with its name, from 1."""
+    """Return the component of a non-empty mask. ``instance`` is its number among those with its name, from 1."""
     solid = (mask > 127).astype(np.uint8)
     left, top, width, height = cv2.boundingRect(solid)
     return ComponentMask(

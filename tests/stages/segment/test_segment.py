@@ -7,7 +7,7 @@ import pytest
 
 from orchestrator.domain.segment import Box, DetectorName, Prompt, SegmentOptions
 from orchestrator.errors import Canceled, InvalidInput
-from orchestrator.stages.segment.segment import check_prompts, components_json, segment
+from orchestrator.stages.segment.segment import check_options, components_json, segment
 from tests.support.wooden_scene import wooden_scene
 
 SCENE = wooden_scene()
@@ -60,5 +60,5 @@ def test_a_canceled_job_stops_the_stage() -> None:
 )
 def test_invalid_options_are_rejected_with_their_field(options: SegmentOptions, field: str) -> None:
     with pytest.raises(InvalidInput) as caught:
-        check_prompts(options, [(320, 240)], None)
+        check_options(options, [(320, 240)], None)
     assert caught.value.field == field
