@@ -62,7 +62,9 @@ def content_mask(image: Tensor) -> Tensor:
 
 
 def content_frame(image: Tensor) -> Tensor:
-    """Find the content of an image: without border rows and columns that only repeat, as letterboxing adds them.
+    """Find the content of an image: the image without the border that letterboxing adds.
+
+    Border rows and columns are not content if each equals its neighbour.
 
     Args:
         image: [B, 3, H, W].
@@ -76,7 +78,8 @@ def content_frame(image: Tensor) -> Tensor:
 
 
 def _changing_range(change: Tensor) -> tuple[Tensor, Tensor]:
-    """Return [B] start and [B] stop of the range with visible changes, with a margin; all of it if there are none.
+    """Return [B] start and [B] stop of the range with visible changes, with a margin. Without changes, it is
+    the whole length.
 
     ``change`` [B, n - 1] is the difference between neighbouring rows or columns.
     """
@@ -95,7 +98,7 @@ def _cell_centers(length: int, like: Tensor) -> Tensor:
 
 
 def _to_grid_matrix(start: Tensor, stop: Tensor, length: int, size: int) -> Tensor:
-    """Return [B, 1, size, length] weights: a triangle as wide as a cell, or bilinear if the grid is finer."""
+    """Return [B, 1, size, length] weights of a triangle filter. Its radius is one cell, but at least one pixel."""
     step = ((stop - start) / size)[:, None]
     cells = start[:, None] + _cell_centers(size, start) * step
     distance = (cells[:, :, None] - _cell_centers(length, start)).abs() / step.clamp_min(1.0)[:, :, None]
@@ -160,14 +163,14 @@ def similarity_weights(queries: Tensor, keys: Tensor) -> Tensor:
 
 
 def box_mean(values: Tensor, radius: int) -> Tensor:
-    """Average [B, C, H, W] over windows of (2 radius + 1)², cropped at the border. Linear in time."""
+    """Average [B, C, H, W] over windows of (2 radius + 1)², cropped at the border. The cost is linear in ``radius``."""
     size = 2 * radius + 1
     rows = F.avg_pool2d(values, (size, 1), stride=1, padding=(radius, 0), count_include_pad=False)
     return F.avg_pool2d(rows, (1, size), stride=1, padding=(0, radius), count_include_pad=False)
 
 
 def smooth(values: Tensor, radius: int) -> Tensor:
-    """Approximate a Gaussian blur of sigma 1.4 radius by three box means (Wells 1986)."""
+    """Approximate a Gaussian blur of sigma √(radius² + radius) by three box means (Wells 1986)."""
     return box_mean(box_mean(box_mean(values, radius), radius), radius)
 
 

@@ -140,7 +140,7 @@ def _area_vector(polygons: Floats) -> Floats:
 
 
 def _clip_ears(polygon: Floats) -> Ints:
-    """Triangulate [n - 2, 3] a simple polygon [n, 3] in the coordinate plane in which its projection is largest."""
+    """Return the triangles [n - 2, 3] of a simple polygon [n, 3]: clip ears in its largest axis-aligned projection."""
     plane_axes = np.sort(np.argsort(np.abs(_area_vector(polygon)))[:2])
     flat = polygon[:, plane_axes]
     is_clockwise = _area_vector(np.pad(flat, ((0, 0), (0, 1))))[2] < 0

@@ -1,4 +1,4 @@
-"""Samples of the data set: one rendered image with its ground truth. Conversion from a render, writing and reading."""
+"""Samples of the data set. Converts renders to samples, and writes and reads samples as NPZ files."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Sample:
     ambient_occlusion: Floats  # [H, W] in [0, 1], 1 is unoccluded; rays of 0.5 m
     depth: Floats  # [H, W] metres from the camera's plane
     component: Bytes  # [H, W] index into COMPONENTS, 0 outside the piece
-    material: Bytes  # [H, W] index into MATERIALS on the piece
+    material: Bytes  # [H, W] index into MATERIALS; 0, without meaning, outside the piece
     meta: dict[str, Any]  # source of the mesh, camera, and [seed, split, number]
 
     @property

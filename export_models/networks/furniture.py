@@ -131,7 +131,8 @@ class FurnitureNetwork(nn.Module):
             name: self.heads[name](dropped if name in CLASS_HEADS else decoded) for name in required_heads(outputs)
         }
         if LIGHT in outputs:
-            with torch.autocast(image.device.type, enabled=False):  # it computes differences of squares
+            # ``SharedAlbedo`` computes differences of squares, which need full precision.
+            with torch.autocast(image.device.type, enabled=False):
                 full_precision = {name: predictions[name].float() for name in INPUT_HEADS}
                 predictions[LIGHT] = self.shared_albedo(linear_from_srgb(F.avg_pool2d(image, 2)), full_precision)
         return {name: predictions[name] for name in outputs}

@@ -93,7 +93,7 @@ class JobServicer(Servicer, job_pb2_grpc.JobServiceServicer):
         return self._replies_to(tenant, [record])[0]
 
     def _replies_to(self, tenant: str, records: Sequence[JobRecord]) -> list[job_pb2.Job]:
-        """The protos of jobs. Those of finished jobs come from memory unless the job's revision has changed."""
+        """Return the replies for ``records``. Replies for finished jobs are cached by job id and revision."""
         with self._replies_lock:
             cached = {record.id: self._replies.get((record.id, record.revision)) for record in records}
         replies = {id: reply for id, reply in cached.items() if reply is not None}
@@ -122,7 +122,7 @@ def _read_request(request: job_pb2.CreateJobRequest) -> JobRequest:
 
 
 def _with_full_path(error: InvalidInput, request: job_pb2.CreateJobRequest) -> InvalidInput:
-    """Extend the field path of an error, which starts at the spec or at a stage, so that it starts at the request."""
+    """Return the error with a field path that starts at the request. Its own path starts at the spec or at a stage."""
     if error.field == "request_id":
         return error
     in_pipeline = request.spec.WhichOneof("stage") == PIPELINE and error.field.partition(".")[0] in STAGES

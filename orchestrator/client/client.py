@@ -30,7 +30,7 @@ from orchestrator.protocol.heartwood.v1.render_pb2 import RenderOptions
 from orchestrator.protocol.heartwood.v1.segment_pb2 import SegmentOptions
 from orchestrator.protocol.heartwood.v1.stain_pb2 import NamedStain, StainOptions
 
-TRANSFER_TIMEOUT_S = 600.0
+TRANSFER_TIMEOUT_S = 600.0  # of a call that uploads or downloads a file; not tuned
 RETRY_POLICY = {
     "maxAttempts": 4,
     "initialBackoff": "0.2s",
@@ -182,7 +182,7 @@ class Heartwood:
                 yield response.data
 
     def list_assets(self, group_id: str = "") -> Iterator[Asset]:
-        """Yield the files of an upload or of a result, such as a ``texture_id``; all files if ``group_id`` is empty."""
+        """Yield the files of an upload or a result, whose id (such as ``texture_id``) is ``group_id``, or all files."""
         for page in self._pages(self._assets.ListAssets, asset_pb2.ListAssetsRequest(group_id=group_id)):
             yield from page.assets
 

@@ -24,7 +24,7 @@ PACKING_RESOLUTION_PX = 1024
 NORMAL_DEVIATION_WEIGHT = 4.0
 """Weight of xatlas's normal deviation (its default is 2). A larger weight gives flatter but more charts. Flat charts
 blur less when photos are projected onto them. Not tuned."""
-JPEG_QUALITY = 92
+JPEG_QUALITY = 92  # not tuned
 
 
 @dataclass(frozen=True)

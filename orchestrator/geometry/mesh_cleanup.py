@@ -17,7 +17,7 @@ SIMPLIFY_AGGRESSION = 5
 """Speed against quality in ``fast_simplification``, 0 (best) to 10 (fastest). Not tuned."""
 TAUBIN_SHRINK = 0.5
 TAUBIN_INFLATE = -0.53
-"""Step sizes of the two smoothing passes. The second must be slightly larger than the first (Taubin 1995)."""
+"""Step sizes of the two smoothing passes. The second must be slightly larger in magnitude (Taubin 1995)."""
 NORMAL_SIGMA = 0.35
 """Difference of two unit normals (0.35 is 20°) at which the weight in ``flatten`` has fallen to 0.61. Smaller values
 keep more creases, larger values flatten more bumps. Not tuned."""

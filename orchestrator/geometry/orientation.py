@@ -16,8 +16,9 @@ ROLL_SCALE = 0.05
 """Sine of the camera roll (3°) at which a photo's weight has fallen to one half. People hold cameras level within a few
 degrees. Not tuned."""
 MIN_DIRECTION_SPREAD = 0.02
-"""Minimum mean square along the second principal axis of the cameras' directions. It is reached if the cameras cover
-about 15° around the piece. Below it, all photos are from one side, which leaves one axis undetermined. Not tuned."""
+"""Minimum mean square of the cameras' unit directions along their second principal axis. Two cameras reach it if their
+directions differ by 16°, many evenly spaced cameras if they cover 28°. Below it, all photos are from one side, which
+leaves one axis undetermined. Not tuned."""
 FLOOR_TILT_DEG = 12.0
 """Maximum angle between the floor's normal and the cameras' estimate of up. Not tuned."""
 ONE_SIDE_FLOOR_TILT_DEG = 40.0

@@ -89,8 +89,8 @@ def fit(
     return GuidedMap(tuple(channels), *photo_srgb.shape[:2])
 
 
-def smooth(map_low: FloatMap, photo_srgb: Image) -> GuidedMap:
-    """Wrap a smooth map, [h, w] or [h, w, C], that is enlarged by bilinear interpolation without a guide."""
+def without_guide(map_low: FloatMap, photo_srgb: Image) -> GuidedMap:
+    """Return a map [h, w] or [h, w, C] as a GuidedMap that only interpolates it bilinearly, for smooth maps."""
     return GuidedMap(tuple((plane,) for plane in _planes(map_low)), *photo_srgb.shape[:2])
 
 

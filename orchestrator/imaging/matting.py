@@ -127,7 +127,7 @@ def foreground_colors(photo_srgb: Image, alpha: Image, progress: Progress = no_p
         remains in the image.
     """
     small_photo, small_alpha = (to_float(shrink(image, COLOR_SIDE)) for image in (photo_srgb, alpha))
-    smooth = guided.smooth(_smooth_colors(small_photo, small_alpha), photo_srgb)
+    smooth = guided.without_guide(_smooth_colors(small_photo, small_alpha), photo_srgb)
     colors = np.empty_like(photo_srgb)
 
     def write(strip: Strip) -> None:

@@ -14,7 +14,7 @@ from orchestrator.domain.jobs import JsonObject
 Value = TypeVar("Value")
 
 type_adapter: Callable[[Any], TypeAdapter[Any]] = cache(TypeAdapter)
-"""The adapter of a type. Building one takes milliseconds."""
+"""Returns the pydantic adapter of a type. Adapters are cached because creating one takes milliseconds."""
 
 
 def to_json(value: object, kind: object = None) -> JsonObject:

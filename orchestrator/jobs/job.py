@@ -90,7 +90,7 @@ def planned_stages(options: Mapping[str, Any]) -> list[PlannedStage]:
 
 
 def options_document(kind: str, options: Mapping[str, Any]) -> JsonObject:
-    """The JSON document of a job's options: of its stage, or of each stage of a pipeline by name."""
+    """The JSON document of a job's options. For a pipeline, it maps each stage name to the options of the stage."""
     documents = {name: to_json(options[name]) for name in STAGES if name in options}
     return documents if kind == PIPELINE else documents[kind]
 

@@ -18,8 +18,8 @@ log = structlog.get_logger()
 
 JOB_QUEUE = "jobs"
 WEBHOOK_QUEUE = "webhooks"
-WEBHOOK_ID = "webhook-"
-"""Prefix of the workflow id of a webhook. The job id follows."""
+WEBHOOK_ID_PREFIX = "webhook-"
+"""The workflow id of a webhook is this prefix and the job id."""
 SWEEP_INTERVAL_S = 1.0
 """Interval at which expired jobs are failed and due webhooks are enqueued. Not tuned."""
 
@@ -63,7 +63,7 @@ class Runner:
         self._sweeper.start()
 
     def stop(self) -> None:
-        """Stop when the running jobs have ended, at most after ``drain_s``. The others resume at the next start."""
+        """Wait at most ``drain_s`` for the running jobs to end, then stop. Unfinished jobs resume at the next start."""
         self._stopping.set()
         DBOS.destroy(workflow_completion_timeout_sec=int(self.dependencies.settings.drain_s))
 
@@ -77,19 +77,19 @@ class Runner:
         DBOS.cancel_workflow(job_id)
 
     def _enqueue_webhook(self, job_id: str) -> None:
-        with SetWorkflowID(WEBHOOK_ID + job_id):
+        with SetWorkflowID(WEBHOOK_ID_PREFIX + job_id):
             DBOS.enqueue_workflow(WEBHOOK_QUEUE, self._webhooks.deliver, job_id)
 
     def _restart_older_workflows(self) -> None:
-        """Delete unfinished workflows of other versions. Enqueue webhooks again; ``start`` enqueues the jobs again."""
+        """Delete unfinished workflows of other versions. Re-enqueue their webhooks; ``start`` re-enqueues jobs."""
         for workflow in DBOS.list_workflows(status=["PENDING", "ENQUEUED"], load_input=False, load_output=False):
             is_ours = workflow.status == "ENQUEUED" or workflow.executor_id == self.dependencies.settings.executor_id
             if workflow.app_version == APPLICATION_VERSION or not is_ours:
                 continue
             log.info("workflow_restarted", workflow=workflow.workflow_id, version=workflow.app_version)
             DBOS.delete_workflow(workflow.workflow_id)
-            if workflow.workflow_id.startswith(WEBHOOK_ID):
-                self._enqueue_webhook(workflow.workflow_id.removeprefix(WEBHOOK_ID))
+            if workflow.workflow_id.startswith(WEBHOOK_ID_PREFIX):
+                self._enqueue_webhook(workflow.workflow_id.removeprefix(WEBHOOK_ID_PREFIX))
 
     def _sweep(self) -> None:
         while not self._stopping.wait(SWEEP_INTERVAL_S):

@@ -12,8 +12,8 @@ MAX_COUNTS = {"triangles": MAX_TRIANGLES, "vertices": MAX_VERTICES}
 MAX_UNPACKED_BYTES = 500 << 20
 """Maximum size of all entries of an archive together, once unpacked."""
 MAX_COORDINATE = 1e9
-"""Maximum absolute value of a coordinate. Squares of larger values lose precision in float32. The coordinates of
-a piece in micrometres are far below the limit."""
+"""Maximum absolute value of a coordinate. Squared lengths then stay far below the largest float32 (3e38). The
+coordinates of a piece in micrometres are far below the limit."""
 MAX_NAME = 200
 """Maximum length of a name in a message, in characters."""
 

@@ -1,7 +1,8 @@
 """Writes a base GLB as a USDZ for ARKit, and validates it. Run by ``usd.write_usdz`` as ``usd_writer.py JOB.json``.
 
 The first file of the package is its only layer, which is binary, in metres and with +Y up. Materials are
-``UsdPreviewSurface``, textures PNG and JPEG. The JSON file ``result`` of the job gets errors, notes and bounds.
+``UsdPreviewSurface``, textures PNG and JPEG. The job names the ``source`` GLB, the ``target`` USDZ, the scratch
+``folder``, ``max_texture_px``, and the JSON file ``result``, which receives ``errors``, ``notes`` and ``bounds``.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ WRAP_MODES = {33071: "clamp", 33648: "mirror"}  # from glTF to USD; all other va
 ROOT = "/Model"
 MIN_GLASS_OPACITY = 0.15  # of clear glass, because UsdPreviewSurface has no transmission; not tuned
 IMAGE_MODES = ("RGB", "RGBA", "L")
-JPEG_QUALITY = 92
+JPEG_QUALITY = 92  # not tuned
 TYPES = Sdf.ValueTypeNames
 INPUT_TYPES = {"diffuseColor": TYPES.Color3f, "emissiveColor": TYPES.Color3f, "normal": TYPES.Normal3f}  # others: Float
 UvSource: TypeAlias = tuple[int, str]  # a UV set, and the JSON of a KHR_texture_transform
@@ -344,7 +345,8 @@ def validate_shader(shader: UsdShade.Shader) -> list[str]:
     for shader_input in shader.GetInputs():
         sources, invalid = shader_input.GetConnectedSources()
         if invalid or len(sources) > 1:
-            violations.append(f"ARKitShader: {path} has an input {shader_input.GetBaseName()} without one valid source")
+            name = shader_input.GetBaseName()
+            violations.append(f"ARKitShader: input {name} of {path} has an invalid source or more than one source")
     return violations
 
 

@@ -102,7 +102,7 @@ def add_post_back(
         width: distance between the inner faces of the posts.
         height: height of the top of the back above the seat.
         thickness: thickness of the rails.
-        start: height above the seat at which a padded filling starts. The start of the other fillings is drawn.
+        start: height above the seat at which a padded filling starts. Other fillings start at a random height.
     """
     bow = builder.pick((0.0, builder.uniform(0.015, 0.035)))
     crest = builder.uniform(0.045, 0.1)
@@ -199,7 +199,7 @@ def add_upholstered_back(
     """Add a padded back. In its own plane, its front is at y = 0 and its lower edge at z = 0.
 
     Args:
-        style: ``plain``, ``tufted``, ``channels`` or ``buttons``. By default, the style is drawn and the top may be
+        style: ``plain``, ``tufted``, ``channels`` or ``buttons``. By default, the style is random and the top may be
             arched.
     """
     arched = style is None and builder.chance(0.35)

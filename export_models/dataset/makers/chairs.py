@@ -50,7 +50,7 @@ def build_post_chair(
     Args:
         seat: height of the seat.
         back: height of the back above the seat.
-        arms: whether to add arms. By default, it is drawn.
+        arms: whether to add arms. The default is a random choice.
     """
     t = builder.uniform(0.03, 0.044)
     style = builder.pick({"square": 3, "tapered": 3, "turned": 2})
@@ -76,7 +76,8 @@ def build_post_chair(
         stretcher_height = builder.uniform(0.12, 0.2)
         kind = builder.pick(("box", "H", "side"))
         add_stretchers(builder, (x, y), stretcher_height, (0.018, 0.026), kind=kind)
-    if builder.chance(0.15) if arms is None else arms:
+    has_arms = builder.chance(0.15) if arms is None else arms
+    if has_arms:
         _add_light_arms(builder, (x, y), seat, under, t, height)
 
 

@@ -36,7 +36,7 @@ class FrontStyle:
 
     @staticmethod
     def random(builder: PieceBuilder, doors: dict[str, float] = DOOR_STYLES) -> FrontStyle:
-        """Draw a design.
+        """Choose a random design.
 
         Args:
             doors: door styles and their weights.

@@ -13,10 +13,10 @@ from orchestrator.stages import cutout as cutout_stage
 
 @dataclass(frozen=True)
 class CutoutPhoto(PhotoResult):
-    """The result for one photo. Files are asset ids; empty if absent, and in the cache."""
+    """The result for one photo. Files are asset ids. An id is empty if there is no such file, and in cached results."""
 
-    frame: Box  # of the image, in pixels of the photo
-    piece_share: float
+    frame: Box  # part of the photo that the image shows, in pixels
+    piece_share: float  # share of the photo that the piece covers, in [0, 1]
     image: str = ""
     shadow: str = ""
 

@@ -16,7 +16,7 @@ from orchestrator.stages.export.export import ExportedFiles, export
 REVISION = 3
 """Part of the cache keys of this stage. Increment it when the stage changes its output."""
 SUFFIXES = {"gltf": ".gltf.zip", "obj": ".obj.zip", "report": "-report.json"}
-"""Endings of the names of exported files, where they differ from a dot and the name of the format."""
+"""Suffixes of exported files by format, and of the report. The suffix of any other format is a dot and its name."""
 
 
 @dataclass(frozen=True)

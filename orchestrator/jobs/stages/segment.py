@@ -30,7 +30,7 @@ class Component:
 
 @dataclass(frozen=True)
 class SegmentedPhoto(PhotoResult):
-    """The result for one photo. Files are asset ids; empty if absent, and in the cache."""
+    """The result for one photo. Files are asset ids. An id is empty if there is no such file, and in cached results."""
 
     components: tuple[Component, ...]
     analysis: str  # SHA-256 of the packed material maps

@@ -96,7 +96,7 @@ def _fit_base(maps: MaterialMaps, wood: FloatMap, photo_srgb: Image) -> guided.G
     """
     log_albedo = _log_albedo(luminance(maps.albedo_linear))
     base = weighted_blur(log_albedo, wood + np.float32(1e-3), GRAIN_SCALE * max(log_albedo.shape))
-    return guided.smooth(base, photo_srgb)
+    return guided.without_guide(base, photo_srgb)
 
 
 def _log_albedo(luminance_linear: FloatMap) -> FloatMap:
