@@ -1,4 +1,4 @@
-"""Metrics of predicted maps. Each compares two arrays on the pixels of a mask [H, W]."""
+"""Metrics of predicted maps. All except ``iou`` compare two arrays on the pixels of a mask [H, W]."""
 
 from __future__ import annotations
 

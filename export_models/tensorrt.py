@@ -35,14 +35,14 @@ from orchestrator.inference.profiles import apply_profile
 PROFILE = PROFILES / "tensorrt"
 MIN_BATCH = 1
 OPTIMAL_BATCH = 4
-"""Batch for which the kernels are selected."""
+"""Batch size for which the kernels are selected. Not tuned."""
 MAX_BATCH = 8
-"""Largest batch. The ``max_batch_size`` of a model may lower all three."""
+"""Largest batch size. The ``max_batch_size`` of a model limits this and the other two sizes."""
 WORKSPACE_GIB = 4.0
 """Default GPU memory that a kernel may use. Not tuned."""
 PRECISIONS = ("fp16", "fp32")
 BOUNDED_AXES = {(0, rank) for rank in range(1, 6)} | {(2, 4), (3, 4)}
-"""Index and rank of the dynamic axes with known bounds: the batch, and height and width of images."""
+"""(axis, rank of the tensor) of the axes that may be dynamic: the batch, and the height and width of images."""
 
 Dims = tuple[int | None, ...]
 """Shape with None for dynamic axes."""
@@ -106,14 +106,18 @@ def optimization_profiles(inputs: dict[str, Dims], max_batch: int) -> list[Optim
     for side in BUCKETS:
         profile: OptimizationProfile = {}
         for name, dims in inputs.items():
-            shapes = (
-                tuple(size if size is not None else (side if axis else batch) for axis, size in enumerate(dims))
-                for batch in batches
-            )
-            profile[name] = ShapeRange(*shapes)
+            profile[name] = ShapeRange(*(_static_shape(dims, batch, side) for batch in batches))
         if profile not in profiles:
             profiles.append(profile)
     return profiles
+
+
+def _static_shape(dims: Dims, batch: int, side: int) -> tuple[int, ...]:
+    """Replace the dynamic axes: axis 0 by ``batch``, the others by ``side``."""
+    shape = [side if size is None else size for size in dims]
+    if dims and dims[0] is None:
+        shape[0] = batch
+    return tuple(shape)
 
 
 def prepare_engine(file: Path, precision: str, max_batch: int) -> EngineSource:
@@ -279,7 +283,7 @@ def _select_versions(model: Path, version: int | None) -> list[Path]:
 
 
 def _profile_counts(sources: dict[Path, EngineSource]) -> dict[str, int]:
-    """Return the number of optimisation profiles that all versions of a model have."""
+    """Return for each model the lowest number of optimisation profiles that one of its versions has."""
     counts: dict[str, int] = {}
     for file, source in sources.items():
         model = file.parent.parent.name
@@ -316,10 +320,10 @@ def _max_batch(file: Path) -> int:
 def _description(source: EngineSource) -> str:
     lines = [f"{source.name}: {len(source.graph) / 1e6:.1f} MB"]
     for index, profile in enumerate(source.profiles):
-        inputs = (
-            f"{name} {' … '.join('×'.join(map(str, shape)) for shape in shape_range)}"
-            for name, shape_range in profile.items()
-        )
+        inputs = []
+        for name, shape_range in profile.items():
+            shapes = ["×".join(str(size) for size in shape) for shape in shape_range]
+            inputs.append(f"{name} {' … '.join(shapes)}")
         lines.append(f"  profile {index}: {', '.join(inputs)}")
     return "\n".join(lines)
 

@@ -36,7 +36,7 @@ class HeartwoodError(Exception):
         self.facts = {name: str(value) for name, value in facts.items()}
 
     def __reduce__(self) -> tuple[object, ...]:
-        # Exceptions are pickled by their constructor arguments by default, which subclasses change.
+        # By default, unpickling calls the class with ``args``, but some subclasses have other parameters.
         return (_rebuild, (type(self), self.__dict__.copy()))
 
 

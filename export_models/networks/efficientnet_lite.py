@@ -33,12 +33,12 @@ STAGES = (
     Stage(expansion=6, kernel=5, stride=2, channels=192, blocks=4),
 )
 OUTPUT_CHANNELS = {0: 16, 1: 24, 2: 40, 4: 112, 5: 192}
-"""Channels of the features that the encoder returns, by index of the stage: at 1/2, 1/4, 1/8, 1/16 and 1/32 of the
-image."""
+"""Index of the stage → channels of its features, for the stages whose features the encoder returns. The features have
+1/2, 1/4, 1/8, 1/16 and 1/32 of the image's height and width."""
 IMAGENET_MEAN = 127.0 / 255
 """Subtracted from sRGB values, as in the training of the ImageNet weights."""
 IMAGENET_SCALE = 128.0 / 255
-"""Divisor of the sRGB values after that, as in the training of the ImageNet weights."""
+"""Divides sRGB values after the subtraction, as in the training of the ImageNet weights."""
 
 
 def batch_norm(channels: int) -> nn.BatchNorm2d:
@@ -78,7 +78,8 @@ class Encoder(nn.Module):
         self.stem = nn.Sequential(
             nn.Conv2d(3, STEM_CHANNELS, 3, 2, 1, bias=False), batch_norm(STEM_CHANNELS), nn.ReLU6()
         )
-        stages, in_channels = [], STEM_CHANNELS
+        stages = []
+        in_channels = STEM_CHANNELS
         for stage in STAGES:
             blocks = [Block(in_channels, stage.channels, stage.expansion, stage.kernel, stage.stride)]
             blocks += [
@@ -94,7 +95,8 @@ class Encoder(nn.Module):
         Args:
             image: [B, 3, H, W] sRGB in [0, 1]; H and W multiples of 32.
         """
-        features, outputs = self.stem((image - IMAGENET_MEAN) / IMAGENET_SCALE), []
+        features = self.stem((image - IMAGENET_MEAN) / IMAGENET_SCALE)
+        outputs = []
         for index, stage in enumerate(self.stages):
             features = stage(features)
             if index in OUTPUT_CHANNELS:

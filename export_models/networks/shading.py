@@ -24,9 +24,9 @@ LIKENESS_CHANNELS = LEARNED_FEATURES + 2
 """Channels of the head ``likeness``: the learned features, the log weight of a position as a source of albedo, and the
 logit of the share by which its own albedo is replaced."""
 ITERATIONS = 2
-"""Number of times that albedos are shared. The second time, colours are compared under the shading of the first."""
+"""Number of times that albedos are shared. The second time compares the albedos that the first time produced."""
 KEY_STRIDE = 4
-"""Albedos are averaged over means of 4 × 4 positions, which makes the attention 16 times cheaper."""
+"""The keys and values of the attention are means over 4 × 4 positions, which makes it 16 times cheaper."""
 LOG_OFFSET = 0.01
 """Added to linear values before the logarithm; below it, the chromaticity of an 8-bit photo is noise."""
 
@@ -42,8 +42,8 @@ class SharedAlbedo(nn.Module):
     """Refines the log shading so that similar surfaces, anywhere in the image, have the same albedo.
 
     This is the prior of version 1 (``baselines.intrinsic_decomposition``) with a learned similarity. It depends on part
-    and material (Hellinger distance of the likelihoods), on the colour under the current shading, on the distance, and
-    on learned features. The computation is an attention (Vaswani et al. 2017) whose values are albedos.
+    and material (Hellinger distance of the likelihoods), on the albedo under the current shading, on the distance in
+    the image, and on learned features. The computation is an attention (Vaswani et al. 2017) whose values are albedos.
     """
 
     def __init__(self) -> None:
@@ -151,7 +151,10 @@ def guided_fit(guides: Sequence[Tensor], values: Tensor) -> tuple[list[Tensor], 
 
 
 def _solve(matrix: list[list[Tensor]], right: list[Tensor]) -> list[Tensor]:
-    """Solve (matrix + UPSAMPLING_EPSILON × identity) × slopes = right at each pixel, by Gaussian elimination."""
+    """Solve (matrix + UPSAMPLING_EPSILON × identity) × slopes = right at each pixel, by Gaussian elimination.
+
+    Changes ``matrix`` and ``right``.
+    """
     size = len(right)
     for i in range(size):
         matrix[i][i] = matrix[i][i] + UPSAMPLING_EPSILON

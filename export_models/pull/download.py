@@ -37,7 +37,8 @@ def fetch(url: str, target: Path, size: int, sha256: str, client: httpx2.Client 
     the verification.
 
     Args:
-        size: expected size in bytes; nothing beyond it is read.
+        size: expected size in bytes; a longer response is an error.
+        client: closed after the download; default: a new client.
 
     Raises:
         InvalidInput: the URL, or one that it redirects to, is not HTTPS. Or ``target`` exists and differs.

@@ -29,11 +29,11 @@ BAND_SIGMA = 0.012
 """Standard deviation of the blur that separates the bands, as a share of the photo's longer side. A larger value puts
 more structure into the high band, which has sharper detail but visible seams. Not tuned."""
 DETAIL_POWER = 8.0
-"""Exponent of the weights in the high band. The best photo dominates; two equally good photos share. Not tuned."""
+"""Exponent of the weights in the high band. The best photo dominates unless others are as good. Not tuned."""
 MIN_COSINE = 0.15
 """Minimum cosine between the surface normal and the line of sight (81°) for a photo to be used. Not tuned."""
 OCCLUSION_TOLERANCE = 0.01
-"""Maximum distance of a visible texel behind the visible surface, as a share of the mesh diagonal. Not tuned."""
+"""A texel is visible if it lies at most this far behind the depth map, as a share of the mesh diagonal. Not tuned."""
 MASK_MARGIN = 0.004
 """Width of the unused border of a mask, into which background bleeds, as a share of its longer side. Not tuned."""
 BATCH_TEXELS = 1 << 20  # texels that are processed together; bounds the memory
@@ -43,7 +43,7 @@ MIN_WEIGHT = 1e-12
 
 @dataclass(frozen=True)
 class _Texels:
-    """The M texels that a triangle covers."""
+    """The M texels that the triangles cover."""
 
     index: NDArray[np.int64]  # [M] flat index into the texture
     position: Floats  # [M, 3]
@@ -141,20 +141,20 @@ def _angle_weights(
 
 def _fill_unseen(mesh: UvMesh, texels: _Texels, color: FloatMap, seen: NDArray[np.bool_]) -> FloatMap:
     """Return ``color`` [M, 3], with colours spread along the surface to the texels that are not ``seen`` [M]."""
-    _, position = np.unique(mesh.vertices, axis=0, return_inverse=True)  # joins vertices across seams
-    count = int(position.max()) + 1
-    values, known = _means(position[texels.vertex[seen]], color[seen], count)
-    edges = position[triangle_edges(mesh.triangles)]
+    _, point = np.unique(mesh.vertices, axis=0, return_inverse=True)  # [V] one point on both sides of a seam
+    count = int(point.max()) + 1
+    values, known = _means(point[texels.vertex[seen]], color[seen], count)
+    edges = point[triangle_edges(mesh.triangles)]
     edges = np.concatenate([edges, edges[:, ::-1]])
     while not known.all():
         start, end = edges[known[edges[:, 0]] & ~known[edges[:, 1]]].T
         if not len(start):
-            values[~known] = values[known].mean(0)  # these surfaces have no connection to a seen one
+            values[~known] = values[known].mean(0)  # these surfaces are not connected to a seen one
             break
         received, reached = _means(end, values[start], count)
         values[reached] = received[reached]
         known |= reached
-    return np.where(seen[:, None], color, values[position[texels.vertex]]).astype(np.float32)
+    return np.where(seen[:, None], color, values[point[texels.vertex]]).astype(np.float32)
 
 
 def _means(index: NDArray[np.int64], values: Floats | FloatMap, count: int) -> tuple[Floats, NDArray[np.bool_]]:

@@ -30,7 +30,7 @@ WEBP_MAX_SIDE = 16_383
 WEBP_QUALITY = 92
 """Not tuned."""
 PNG_COMPRESSION = 1
-"""zlib level. Compared with level 6: a tenth of the time for about a tenth more bytes."""
+"""zlib level. It takes a tenth of the time of level 6, and the files are about a tenth larger."""
 MAX_FOCAL_LENGTH_MM = 10_000
 """A focal length of this or more is treated as missing."""
 QUARTER_TURNS = (5, 6, 7, 8)

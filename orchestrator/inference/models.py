@@ -40,7 +40,7 @@ class ServingVersions:
     deployed: Mapping[tuple[str, str], str] = field(default_factory=dict)  # (model, version) → Triton name
 
     def triton_name(self, model: str, version: str) -> str:
-        """Versions of the model repository have the name of the model."""
+        """Return the Triton name of a version. A version in the model repository has the name of the model."""
         return self.deployed.get((model, version), model)
 
 
@@ -53,7 +53,7 @@ class TritonModels:
 
     Attributes:
         serving: may be replaced at any time. Running requests finish with the versions that they started with.
-        observers: model → function that receives every live request of the model and its result.
+        observers: model → function that receives the live requests to its promoted version (if none: to any).
     """
 
     def __init__(self, url: str, *, timeout_s: float = 60.0) -> None:

@@ -36,7 +36,7 @@ class Tuning:
 
 
 def select_profile(folder: Path, name: str) -> Path | None:
-    """Return the folder of a profile, or None for ``none``. ``auto`` means ``gpu`` if onnxruntime can use a GPU."""
+    """Return the folder of a profile; None for ``none``. ``auto`` is ``gpu`` if onnxruntime can use it, or ``cpu``."""
     if name == "none":
         return None
     if name == "auto":
@@ -75,7 +75,7 @@ def apply_profile(repository: Path, profile: Path, target: Path) -> Path:
 
 
 def tune_profile(profile: Path | None, tuning: Tuning, folder: Path) -> Path | None:
-    """Write the profile, tuned for the ONNX models, to ``folder`` and return it. Without tuning, return ``profile``."""
+    """Write the profile, tuned for the ONNX models, to ``folder``; return ``folder``, or ``profile`` without tuning."""
     if tuning == Tuning():
         return profile
     if profile:

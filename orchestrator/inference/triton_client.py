@@ -130,7 +130,7 @@ class TritonClient:
     def infer_async(
         self, name: str, version: str, image: FloatMap, timeout_s: float, outputs: Sequence[str] = ()
     ) -> Future[InferenceResult]:
-        """Start a request for the named ``outputs`` (empty: all) of [B, 3, H, W] float32, sRGB in [0, 1].
+        """Start a request with ``image``, [B, 3, H, W] float32 sRGB in [0, 1], for the named ``outputs`` (empty: all).
 
         The future's ``result()`` raises ModelUnavailable, ModelFailed, or DeadlineExceeded if ``timeout_s`` passed.
         """

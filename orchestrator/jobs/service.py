@@ -72,7 +72,10 @@ class JobService:
     def page(
         self, tenant: str, states: Sequence[JobState], labels: Mapping[str, str], before: PageEnd | None, limit: int
     ) -> list[JobRecord]:
-        """A page of jobs that follows the page end ``before`` (None: the first page); see ``Records.list_jobs``."""
+        """Return the page of jobs after ``before``, the end of the previous page (None: the first page).
+
+        See ``Records.list_jobs`` for the filters and the order.
+        """
         return self._records.list_jobs(tenant, states, labels, before, limit)
 
     def load(self, tenant: str, records: Sequence[JobRecord]) -> list[Job]:

@@ -226,7 +226,7 @@ class PhotoStep:
     def publish(
         self, files: Mapping[str, StoredFile], versions: Mapping[str, str], kind: str, **kinds: str
     ) -> dict[str, str]:
-        """Publish files and return their asset ids, by name. ``kinds`` are the asset kinds of files not of ``kind``."""
+        """Publish files as assets of ``kind`` and return their ids, by name. ``kinds`` overrides the kind of a file."""
         ids = {}
         for name, file in files.items():
             path = f"photo-{self.index}/{name}.{file.media_type.rpartition('/')[2]}"
@@ -235,7 +235,7 @@ class PhotoStep:
 
 
 def analyze(photo: PhotoStep, pinned: Mapping[str, str]) -> str:
-    """Run the material models, in the ``pinned`` versions unless retired; return the SHA-256 of the packed maps."""
+    """Run the material models, preferably in the ``pinned`` versions; return the SHA-256 of the packed maps."""
     dependencies, step = photo.step.dependencies, photo.step
     versions = dependencies.models.versions(pinned)
 

@@ -18,7 +18,7 @@ LONG_LINE = re.compile(rb"\n[^\n]{%d}" % (MAX_LINE_BYTES + 1))
 NUMBER = rb"[ \t]+[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?"
 BAD_VERTEX = re.compile(rb"\n[ \t]*((?:v|vertex)(?!%s%s%s(?:\s|\Z))[ \t][^\n]*)" % (NUMBER, NUMBER, NUMBER))
 """A line of an OBJ or a text STL with a vertex that does not have three numbers."""
-MTL_LINE = re.compile(rb"\n[ \t]*(mtllib)[ \t]([^\n]*)")
+MTLLIB_LINE = re.compile(rb"\n[ \t]*(mtllib)[ \t]([^\n]*)")
 TEXTURE_LINE = re.compile(rb"\n[ \t]*(map_\w+|bump|disp|decal|refl|norm)[ \t]+([^\n]+)", re.IGNORECASE)
 TEXTURE_OPTION = re.compile(r"\s*-(?:(?:o|s|t)(?:\s+[-+.\deE]+){1,3}|mm(?:\s+[-+.\deE]+){2}|[a-zA-Z]+\s+[^\s]+)\s+")
 """An option before the path of a texture, such as ``-s 1 1 1``."""
@@ -44,7 +44,7 @@ def check_obj(mesh: MeshFile) -> None:
     check_count(text.count(b"\nv "), "vertices")
     check_count(text.count(b"\nf "), "triangles")  # each face has at least one
     _check_vertices(text, "OBJ")
-    _check_paths(text, MTL_LINE)
+    _check_paths(text, MTLLIB_LINE)
     if mesh.archive is not None:
         for name in mesh.archive.files_with("mtl"):
             _check_paths(_lines(mesh.archive.read(name), "MTL"), TEXTURE_LINE)

@@ -38,11 +38,12 @@ def split_glb(data: bytes) -> tuple[memoryview, memoryview]:
 
 
 def check_gltf(mesh: MeshFile) -> None:
-    """Check a GLB or a .gltf.
+    """Check a GLB or a .gltf. Raises InvalidMeshFile for:
 
-    Rejects documents that exhaust the memory of this process, accessors that have huge counts but no data and keep a
-    reader busy, repeated keys, which parsers interpret differently, and references to files outside the upload. Raises
-    InvalidMeshFile.
+    * a document that would exhaust the memory of this process;
+    * an accessor with a huge count but no data, which would keep a reader busy;
+    * a repeated key, which parsers interpret differently;
+    * a reference to a file outside the upload.
     """
     text = mesh.data
     if mesh.format is MeshFormat.GLB:

@@ -21,7 +21,7 @@ ZSTANDARD = b"\x28\xb5\x2f\xfd"
 SEEK_TABLE = b"\xb1\xea\x92\x8f"
 """Last bytes of a file in the "Zstandard Seekable Format" 0.1.0, which Blender uses since 3.0."""
 HEAD_BYTES = 4096
-"""Number of bytes from which the format is detected. Only an OBJ is searched further, for its first vertex."""
+"""The format is detected from this many bytes. Only an OBJ is searched further, for its first vertex."""
 MESH_SIGNATURES = {
     b"glTF": MeshFormat.GLB,
     b"Kaydara FBX Binary": MeshFormat.FBX,

@@ -482,7 +482,7 @@ def bad_glbs() -> dict[str, tuple[bytes, tuple[str, ...]]]:
                     value={"bufferView": 7, "attributes": {}},
                 )
             ),
-            ("no glTF that can be read",),
+            ("not a readable glTF",),
         ),
         "geometry that is not draco": (
             changed_glb(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Sequence
 
@@ -34,7 +35,7 @@ def box(name: str, centre: Point, size: Point, material: bpy.types.Material) -> 
     """Add a box."""
     corners = [
         tuple(middle + side * (bit - 0.5) for middle, side, bit in zip(centre, size, bits, strict=True))
-        for bits in ((x, y, z) for x in (0, 1) for y in (0, 1) for z in (0, 1))
+        for bits in itertools.product((0, 1), repeat=3)
     ]
     faces = [(0, 1, 3, 2), (4, 6, 7, 5), (0, 4, 5, 1), (2, 3, 7, 6), (0, 2, 6, 4), (1, 5, 7, 3)]
     return _add_object(name, corners, faces, material, smooth=False)
@@ -79,15 +80,16 @@ def vessel(
     return _add_rings(kind, points, sides, len(profile), material)
 
 
-def cup_handle(centre: Vector, radius: float, thickness: float, material: bpy.types.Material) -> bpy.types.Object:
+def cup_handle(centre: Vector, radius: float, tube_radius: float, material: bpy.types.Material) -> bpy.types.Object:
     """Add an upright half ring that is open towards -X."""
     sides, rings = 8, 11
     points = []
     for ring in range(rings):
         elevation = math.pi * (ring / (rings - 1) - 0.5)
         for side in range(sides):
-            outward, sideways = (thickness * wave(2 * math.pi * side / sides) for wave in (math.cos, math.sin))
-            reach = radius + outward
+            angle = 2 * math.pi * side / sides
+            reach = radius + tube_radius * math.cos(angle)
+            sideways = tube_radius * math.sin(angle)
             points.append(
                 (centre.x + reach * math.cos(elevation), centre.y + sideways, centre.z + reach * math.sin(elevation))
             )
@@ -129,6 +131,6 @@ def _add_object(
 
 
 def add_vector_attribute(mesh: bpy.types.Mesh, name: str, values: np.ndarray) -> None:
-    """Add a vector [V, 3] for each vertex."""
+    """Add the attribute ``name`` with ``values`` [V, 3], one vector per vertex, to ``mesh``."""
     attribute = mesh.attributes.new(name, "FLOAT_VECTOR", "POINT")
     attribute.data.foreach_set("vector", values.astype(np.float32).ravel())

@@ -37,7 +37,7 @@ NOISE_THRESHOLD = 0.05
 MAX_BOUNCES = 4
 """Maximum number of reflections of a path of light. Not tuned."""
 TOUCH_DISTANCE = 1e-4
-"""Faces closer than this share of the longest side of the piece lie on each other. Not tuned."""
+"""Maximum distance between faces that lie on each other, as a share of the longest side of the piece. Not tuned."""
 
 
 def main() -> None:
@@ -114,7 +114,7 @@ def find_covered_faces(points: np.ndarray, triangles: np.ndarray) -> np.ndarray:
     distance = TOUCH_DISTANCE * float(np.ptp(points, axis=0).max())
     corners = points[triangles]
     centre = corners.mean(1, keepdims=True)
-    probes = np.concatenate([centre, centre + 0.8 * (corners - centre)], axis=1)
+    probes = np.concatenate([centre, centre + 0.8 * (corners - centre)], axis=1)  # [T, 4, 3] centre, near the corners
     covered = np.zeros(len(triangles), bool)
     for number, positions in enumerate(probes):
         covered[number] = all(

@@ -16,7 +16,8 @@ Naming in this package:
   aim at furniture that a shop could sell; they are not tuned.
 
 The random draws and their order define which piece a seed makes. Changing them changes every data set. Some
-dictionaries have a draw in each value. All of these draws are made, although only one value is used.
+dictionaries contain a random draw in each value. Python evaluates every value, so all of these draws are made, although
+only one value is used.
 """
 
 from __future__ import annotations

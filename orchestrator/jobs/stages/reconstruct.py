@@ -43,7 +43,7 @@ EXTRAS = {
 }
 """Media type and asset kind, by suffix, of the files that a reconstruction makes besides the mesh and the logs."""
 PREVIEW_SIZE = (1280, 960)
-"""Width and height of the preview in pixels. A PREVIEW job halves them."""
+"""Width and height of the preview in pixels, which the quality PREVIEW halves. The preview always has this quality."""
 PREVIEW_FRAME = 2
 """Frame 2 of 36 shows the front and one side."""
 EXTRA_FORMATS = (MeshFormat.USDZ, MeshFormat.FBX)

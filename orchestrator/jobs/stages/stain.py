@@ -74,8 +74,11 @@ def apply_stain(photo: PhotoStep, analysis: str, surface: Cached[None], options:
         images = {name: getattr(stained, name) for name in STAINED_IMAGES}
         files = photo.store_images(images, options.format, "stain.format")
         height, width = stained.preview.shape[:2]
-        stain = (stained.wood_share, stained.reached, stained.delta_e)
-        return Cached(files, StainedPhoto(photo.asset.id, width, height, dict(maps.model_versions), *stain))
+        versions = dict(maps.model_versions)
+        facts = StainedPhoto(
+            photo.asset.id, width, height, versions, stained.wood_share, stained.reached, stained.delta_e
+        )
+        return Cached(files, facts)
 
     cached = photo.cached("stain", (analysis, options, mask_sha256), Cached[StainedPhoto], make)
     files, versions = {**surface.files, **cached.files}, cached.facts.model_versions

@@ -55,7 +55,7 @@ export async function readDocument(io, path) {
   try {
     return await io.read(path);
   } catch (error) {
-    throw new InvalidInput('model', `it is no glTF that can be read: ${reasonOf(error)}`);
+    throw new InvalidInput('model', `it is not a readable glTF: ${reasonOf(error)}`);
   }
 }
 

@@ -241,7 +241,7 @@ def test_if_one_format_fails_the_others_are_written(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "data", "words"),
     [
-        ("broken.glb", b"glTF\x02\0\0\0\xff\xff\0\0", "no glTF that can be read"),
+        ("broken.glb", b"glTF\x02\0\0\0\xff\xff\0\0", "not a readable glTF"),
         ("broken.fbx", b"Kaydara FBX Binary  \x00\x1a\x00" + bytes(40), "has no faces"),
         ("text.txt", b"not a 3D model", "no 3D model of a known format"),
         ("points.obj", b"v 0 0 0\nv 1 0 0\n", "no faces"),
