@@ -36,7 +36,7 @@ class Tuning:
 
 
 def select_profile(folder: Path, name: str) -> Path | None:
-    """Return the folder of a profile; None for ``none``. ``auto`` is ``gpu`` if onnxruntime can use it, or ``cpu``."""
+    """Return a profile folder; None for ``none``. ``auto`` is ``gpu`` if onnxruntime supports it, else ``cpu``."""
     if name == "none":
         return None
     if name == "auto":

@@ -38,7 +38,7 @@ def split_glb(data: bytes) -> tuple[memoryview, memoryview]:
 
 
 def check_gltf(mesh: MeshFile) -> None:
-    """Check a GLB or a .gltf. Raises InvalidMeshFile for:
+    """Check a GLB or a .gltf. Raises InvalidMeshFile if it is damaged, and for:
 
     * a document that would exhaust the memory of this process;
     * an accessor with a huge count but no data, which would keep a reader busy;
