@@ -57,36 +57,60 @@ class GuidedMap:
         return out
 
 
-def fit(
-    map_low: FloatMap, photo_srgb: Image, *, radius: int = RADIUS, epsilon: float = EPSILON, grey: bool = False
-) -> GuidedMap:
-    """Fit a small map as a locally linear function of the photo.
+class Guide:
+    """A photo at the resolution of its maps, with the statistics of all windows. All maps of the photo can share it.
 
     Args:
-        map_low: [h, w] or [h, w, C] float32, a map of the whole photo at the same or a lower resolution.
         photo_srgb: [H, W, 3] uint8.
-        radius: window radius in pixels of the map.
+        shape: height and width of the maps, at most those of the photo.
+        radius: window radius in pixels of the maps.
         epsilon: variance of the guide below which a window is treated as flat. A larger value gives a smoother map.
         grey: use only the brightness of the photo as the guide, for maps whose edges do not follow colour.
     """
-    height, width = map_low.shape[:2]
-    window = (2 * radius + 1, 2 * radius + 1)
 
-    def mean(values: FloatMap) -> FloatMap:
-        return np.asarray(cv2.blur(values, window, borderType=cv2.BORDER_REFLECT_101), np.float32)
+    def __init__(
+        self,
+        photo_srgb: Image,
+        shape: tuple[int, ...],
+        *,
+        radius: int = RADIUS,
+        epsilon: float = EPSILON,
+        grey: bool = False,
+    ) -> None:
+        self._photo_size = photo_srgb.shape[:2]
+        self._window = (2 * radius + 1, 2 * radius + 1)
+        small_photo = cv2.resize(photo_srgb, (shape[1], shape[0]), interpolation=cv2.INTER_AREA)
+        channels = _guide_channels(np.asarray(small_photo, np.uint8), 1 if grey else 3)
+        self._channels = [(channel, self._mean(channel)) for channel in channels]
+        covariance = [
+            [self._mean(u * v) - u_mean * v_mean for v, v_mean in self._channels] for u, u_mean in self._channels
+        ]
+        for i in range(len(channels)):
+            covariance[i][i] += np.float32(epsilon)
+        self._covariance = _Solver(covariance)
 
-    small_photo = np.asarray(cv2.resize(photo_srgb, (width, height), interpolation=cv2.INTER_AREA), np.uint8)
-    guides = [(guide, mean(guide)) for guide in _guide_channels(small_photo, 1 if grey else 3)]
-    covariance = [[mean(u * v) - u_mean * v_mean for v, v_mean in guides] for u, u_mean in guides]
-    for i in range(len(guides)):
-        covariance[i][i] += np.float32(epsilon)
-    channels = []
-    for values in _planes(map_low):
-        value_mean = mean(values)
-        slopes = _solve(covariance, [mean(guide * values) - guide_mean * value_mean for guide, guide_mean in guides])
-        offset = value_mean - sum(slope * guide_mean for slope, (_, guide_mean) in zip(slopes, guides, strict=True))
-        channels.append(tuple(mean(coefficient) for coefficient in (*slopes, offset)))
-    return GuidedMap(tuple(channels), *photo_srgb.shape[:2])
+    def fit(self, map_low: FloatMap) -> GuidedMap:
+        """Fit a map [h, w] or [h, w, C] of the whole photo as a locally linear function of the photo."""
+        fitted = []
+        for values in _planes(map_low):
+            mean = self._mean(values)
+            covariance = [self._mean(guide * values) - guide_mean * mean for guide, guide_mean in self._channels]
+            slopes = self._covariance.solve(covariance)
+            offset = mean - sum(
+                slope * guide_mean for slope, (_, guide_mean) in zip(slopes, self._channels, strict=True)
+            )
+            fitted.append(tuple(self._mean(coefficient) for coefficient in (*slopes, offset)))
+        return GuidedMap(tuple(fitted), *self._photo_size)
+
+    def _mean(self, values: FloatMap) -> FloatMap:
+        return np.asarray(cv2.blur(values, self._window, borderType=cv2.BORDER_REFLECT_101), np.float32)
+
+
+def fit(
+    map_low: FloatMap, photo_srgb: Image, *, radius: int = RADIUS, epsilon: float = EPSILON, grey: bool = False
+) -> GuidedMap:
+    """Fit one map of a photo. See ``Guide`` for the arguments."""
+    return Guide(photo_srgb, map_low.shape, radius=radius, epsilon=epsilon, grey=grey).fit(map_low)
 
 
 def without_guide(map_low: FloatMap, photo_srgb: Image) -> GuidedMap:
@@ -112,25 +136,33 @@ def _planes(image: FloatMap) -> list[FloatMap]:
     return [np.ascontiguousarray(plane, np.float32) for plane in np.moveaxis(np.atleast_3d(image), -1, 0)]
 
 
-def _solve(matrix: list[list[FloatMap]], right: list[FloatMap]) -> list[FloatMap]:
-    """Solve one small symmetric positive definite system per pixel by Gaussian elimination, vectorised over pixels.
+class _Solver:
+    """Solves one small symmetric positive definite system per pixel by Gaussian elimination, vectorised over pixels.
 
     ``numpy.linalg.solve`` takes ten times as long for 3 × 3 systems because it calls LAPACK for each pixel.
     """
-    count = len(right)
-    left = [[plane.astype(np.float64) for plane in row] for row in matrix]
-    values = [plane.astype(np.float64) for plane in right]
-    for i in range(count):
-        for j in range(i + 1, count):
-            factor = left[j][i] / left[i][i]
-            for k in range(i + 1, count):
-                left[j][k] -= factor * left[i][k]
-            values[j] -= factor * values[i]
-    for i in reversed(range(count)):
-        for k in range(i + 1, count):
-            values[i] -= left[i][k] * values[k]
-        values[i] /= left[i][i]
-    return [plane.astype(np.float32) for plane in values]
+
+    def __init__(self, matrix: list[list[FloatMap]]) -> None:
+        self._rows = [[plane.astype(np.float64) for plane in row] for row in matrix]
+        self._factors: list[list[NDArray[np.float64]]] = []
+        for i, row in enumerate(self._rows):
+            below = self._rows[i + 1 :]
+            self._factors.append([other[i] / row[i] for other in below])
+            for other, factor in zip(below, self._factors[i], strict=True):
+                for k in range(i + 1, len(row)):
+                    other[k] -= factor * row[k]
+
+    def solve(self, right: list[FloatMap]) -> list[FloatMap]:
+        """Return the solution for one right side."""
+        values = [plane.astype(np.float64) for plane in right]
+        for i, factors in enumerate(self._factors):
+            for j, factor in enumerate(factors, i + 1):
+                values[j] -= factor * values[i]
+        for i in reversed(range(len(values))):
+            for k in range(i + 1, len(values)):
+                values[i] -= self._rows[i][k] * values[k]
+            values[i] /= self._rows[i][i]
+        return [plane.astype(np.float32) for plane in values]
 
 
 def _guide_channels(photo_srgb: Image, count: int) -> list[FloatMap]:

@@ -8,7 +8,7 @@ import numpy as np
 from orchestrator.domain.images import FloatMap, Image
 from orchestrator.domain.segment import Box, Point
 from orchestrator.imaging.filters import to_byte
-from orchestrator.imaging.guided import GuidedMap, fit, upsample
+from orchestrator.imaging.guided import Guide, GuidedMap, upsample
 
 WORKING_SIDE = 480
 """Longest side of the image that GrabCut runs on. Its cost grows with the number of pixels. Finer edges come from the
@@ -74,13 +74,21 @@ def mask_from_prompt(photo_srgb: Image, box: Box | None, points: tuple[Point, ..
     return mask
 
 
-def mask_from_likelihood(photo_srgb: Image, likelihood: FloatMap, edge: float = EDGE_LIKELIHOOD) -> Image:
+def mask_guide(photo_srgb: Image, shape: tuple[int, ...]) -> Guide:
+    """Return the guide for masks from likelihood maps of this shape. Masks of one photo are faster if they share it."""
+    return Guide(photo_srgb, shape, radius=EDGE_RADIUS)
+
+
+def mask_from_likelihood(
+    photo_srgb: Image, likelihood: FloatMap, edge: float = EDGE_LIKELIHOOD, guide: Guide | None = None
+) -> Image:
     """Turn a likelihood map at model resolution into a mask along the edges of the photo.
 
     Args:
         photo_srgb: [H, W, 3] uint8.
         likelihood: [h, w] in [0, 1].
         edge: likelihood at the edge of the mask. A lower value gives a larger mask.
+        guide: ``mask_guide`` of the photo and the shape of the map. By default, it is computed.
 
     Returns:
         [H, W] uint8, 255 where the likelihood is high.
@@ -93,13 +101,17 @@ def mask_from_likelihood(photo_srgb: Image, likelihood: FloatMap, edge: float = 
         first = max(0, int(scale * (likely_rows[0] - reach)))
         last = min(len(mask), int(scale * (likely_rows[-1] + 1 + reach)))
         rows = np.arange(first, last)
-        mask[rows] = mask_from_map(fit_mask(likelihood, photo_srgb, edge).rows(photo_srgb[rows], rows)[0], edge)
+        fitted = fit_mask(likelihood, photo_srgb, edge, guide)
+        mask[rows] = mask_from_map(fitted.rows(photo_srgb[rows], rows)[0], edge)
     return mask
 
 
-def fit_mask(likelihood: FloatMap, photo_srgb: Image, edge: float = EDGE_LIKELIHOOD) -> GuidedMap:
+def fit_mask(
+    likelihood: FloatMap, photo_srgb: Image, edge: float = EDGE_LIKELIHOOD, guide: Guide | None = None
+) -> GuidedMap:
     """Fit the mask of ``mask_from_likelihood`` without evaluating it. Pass its rows to ``mask_from_map``."""
-    return fit(_steepen(likelihood, edge), photo_srgb, radius=EDGE_RADIUS)
+    guide = guide or mask_guide(photo_srgb, likelihood.shape)
+    return guide.fit(_steepen(likelihood, edge))
 
 
 def mask_from_map(values: FloatMap, edge: float = EDGE_LIKELIHOOD) -> Image:

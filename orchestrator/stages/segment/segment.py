@@ -18,7 +18,8 @@ from orchestrator.domain.material_maps import MaterialMaps
 from orchestrator.domain.progress import Progress, no_progress, subrange
 from orchestrator.domain.segment import Box, DetectorCost, DetectorName, OpenAISettings, SegmentOptions
 from orchestrator.errors import InvalidInput
-from orchestrator.imaging.refine import PIECE_EDGE, mask_from_likelihood, mask_from_prompt
+from orchestrator.imaging.guided import Guide
+from orchestrator.imaging.refine import PIECE_EDGE, mask_from_likelihood, mask_from_prompt, mask_guide
 from orchestrator.stages.segment.overlay import LabeledMask, draw_masks
 
 
@@ -87,19 +88,20 @@ def segment(
     """
     components: list[ComponentMask] = []
     cost = DetectorCost()
+    guide = mask_guide(photo_srgb, maps.foreground.shape)
     if options.detect_components:
         detector = create_detector(options.detector, openai)
         detection = detector.detect(photo_srgb, maps, options, photo_index, subrange(progress, 0.0, 0.2))
         cost = detection.cost
         for number, candidate in enumerate(detection.candidates):
             progress(0.2 + 0.6 * number / len(detection.candidates), f"mask of {candidate.name}")
-            mask = _candidate_mask(photo_srgb, candidate, maps)
+            mask = _candidate_mask(photo_srgb, candidate, maps, guide)
             if (mask > 127).any():
                 instance = 1 + sum(component.name == candidate.name for component in components)
                 components.append(_component(candidate, instance, mask, maps, options.detector))
     progress(0.85, "wood and overlay")
-    foreground = mask_from_likelihood(photo_srgb, maps.foreground, PIECE_EDGE)
-    wood = mask_from_likelihood(photo_srgb, maps.wood) if options.detect_wood else None
+    foreground = mask_from_likelihood(photo_srgb, maps.foreground, PIECE_EDGE, guide)
+    wood = mask_from_likelihood(photo_srgb, maps.wood, guide=guide) if options.detect_wood else None
     masks = _labeled_masks(components)
     if wood is not None and _mostly_outside(wood, components):
         masks.insert(0, LabeledMask("wood", "wood", wood))
@@ -131,10 +133,10 @@ def components_json(result: SegmentResult) -> dict[str, Any]:
     }
 
 
-def _candidate_mask(photo_srgb: Image, candidate: Candidate, maps: MaterialMaps) -> Image:
+def _candidate_mask(photo_srgb: Image, candidate: Candidate, maps: MaterialMaps, guide: Guide) -> Image:
     """Return the mask of a candidate; it may be empty."""
     if candidate.likelihood is not None:
-        return mask_from_likelihood(photo_srgb, candidate.likelihood)
+        return mask_from_likelihood(photo_srgb, candidate.likelihood, guide=guide)
     if candidate.prompt is not None:
         return mask_from_prompt(photo_srgb, candidate.prompt.box, candidate.prompt.points, maps.foreground)
     return np.zeros(photo_srgb.shape[:2], np.uint8)
