@@ -16,9 +16,10 @@ from orchestrator.api.codecs import CODECS
 from orchestrator.api.convert import Fields, from_proto, read_enum, to_proto
 from orchestrator.api.servicer import Servicer, call, stream
 from orchestrator.api.status import status
-from orchestrator.domain.jobs import JobRecord, JobState
+from orchestrator.domain.jobs import JobKey, JobState
 from orchestrator.domain.stain_catalogue import STAINS
 from orchestrator.errors import InvalidInput
+from orchestrator.jobs.assets import existing
 from orchestrator.jobs.job import PIPELINE, Job, JobRequest
 from orchestrator.jobs.service import JobService
 from orchestrator.jobs.stages import STAGES
@@ -46,11 +47,11 @@ class JobServicer(Servicer, job_pb2_grpc.JobServiceServicer):
             record = self.jobs.create(tenant, _read_request(request))
         except InvalidInput as error:
             raise _with_full_path(error, request) from None
-        return job_pb2.CreateJobResponse(job=self._reply(tenant, record))
+        return job_pb2.CreateJobResponse(job=self._reply(tenant, record.id))
 
     @call
     def GetJob(self, request: job_pb2.GetJobRequest, tenant: str) -> job_pb2.GetJobResponse:
-        return job_pb2.GetJobResponse(job=self._reply(tenant, self.jobs.get(tenant, request.job_id)))
+        return job_pb2.GetJobResponse(job=self._reply(tenant, request.job_id))
 
     @call
     def ListJobs(self, request: job_pb2.ListJobsRequest, tenant: str) -> job_pb2.ListJobsResponse:
@@ -68,16 +69,17 @@ class JobServicer(Servicer, job_pb2_grpc.JobServiceServicer):
         while True:
             revision = await to_thread(self.jobs.revision, tenant, request.job_id)
             if revision != sent:
-                record = await to_thread(self.jobs.get, tenant, request.job_id)
-                yield job_pb2.WatchJobResponse(job=await to_thread(self._reply, tenant, record))
-                if record.state.is_final:
+                job = await to_thread(self._reply, tenant, request.job_id)
+                yield job_pb2.WatchJobResponse(job=job)
+                if read_enum(job.state, job_pb2.JobState.DESCRIPTOR, JobState, "state").is_final:
                     return
                 sent = revision
             await sleep(WATCH_INTERVAL_S)
 
     @call
     def CancelJob(self, request: job_pb2.CancelJobRequest, tenant: str) -> job_pb2.CancelJobResponse:
-        return job_pb2.CancelJobResponse(job=self._reply(tenant, self.jobs.cancel(tenant, request.job_id)))
+        self.jobs.cancel(tenant, request.job_id)
+        return job_pb2.CancelJobResponse(job=self._reply(tenant, request.job_id))
 
     @call
     def DeleteJob(self, request: job_pb2.DeleteJobRequest, tenant: str) -> job_pb2.DeleteJobResponse:
@@ -89,22 +91,23 @@ class JobServicer(Servicer, job_pb2_grpc.JobServiceServicer):
         stains = [to_proto(stain, stain_pb2.NamedStain) for stain in STAINS.values()]
         return job_pb2.ListStainsResponse(stains=stains)
 
-    def _reply(self, tenant: str, record: JobRecord) -> job_pb2.Job:
-        return self._replies_to(tenant, [record])[0]
+    def _reply(self, tenant: str, job_id: str) -> job_pb2.Job:
+        """The reply for one job. Raises NotFound if the tenant has no such job."""
+        jobs = existing(self.jobs.load(tenant, [job_id]), "job", job_id)
+        return _job_to_proto(jobs[0])
 
-    def _replies_to(self, tenant: str, records: Sequence[JobRecord]) -> list[job_pb2.Job]:
-        """Return the replies for ``records``. Replies for finished jobs are cached by job id and revision."""
+    def _replies_to(self, tenant: str, keys: Sequence[JobKey]) -> list[job_pb2.Job]:
+        """The replies for the listed jobs that still exist. Those of finished jobs are cached."""
         with self._replies_lock:
-            cached = {record.id: self._replies.get((record.id, record.revision)) for record in records}
+            cached = {key.id: self._replies.get((key.id, key.revision)) for key in keys}
         replies = {id: reply for id, reply in cached.items() if reply is not None}
-        missing = [record for record in records if record.id not in replies]
+        missing = [key.id for key in keys if key.id not in replies]
         for job in self.jobs.load(tenant, missing):
-            reply = _job_to_proto(job)
-            replies[job.record.id] = reply
+            reply = replies[job.record.id] = _job_to_proto(job)
             if job.record.state.is_final:
                 with self._replies_lock:
                     self._replies[job.record.id, job.record.revision] = reply
-        return [replies[record.id] for record in records]
+        return [replies[key.id] for key in keys if key.id in replies]
 
 
 def _read_request(request: job_pb2.CreateJobRequest) -> JobRequest:

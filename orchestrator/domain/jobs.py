@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from dataclasses import field as dataclass_field
 from datetime import datetime
 from enum import Enum, IntEnum
-from typing import TypeAlias, TypedDict
+from typing import NamedTuple, TypeAlias, TypedDict
 
 from orchestrator.domain.quality import Quality
 from orchestrator.domain.segment import DetectorCost
@@ -91,6 +91,14 @@ class JobRevision:
     revision: int
     state: JobState
     queue_position: int  # number of jobs that start before this one; 0 unless the job is queued
+
+
+class JobKey(NamedTuple):
+    """A job in a list, without its content. The content is the same as long as the revision is the same."""
+
+    id: str
+    revision: int
+    create_time: datetime
 
 
 class JobChange(TypedDict, total=False):

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from orchestrator.domain.assets import Asset
-from orchestrator.domain.jobs import Failure, JobChange, JobRecord, JobRevision, JobState
+from orchestrator.domain.jobs import Failure, JobChange, JobKey, JobRecord, JobRevision, JobState
 from orchestrator.errors import AlreadyExists, FailedPrecondition, InvalidInput, ResourceExhausted
 from orchestrator.jobs.assets import AssetService, existing
 from orchestrator.jobs.dependencies import Dependencies
@@ -71,22 +71,23 @@ class JobService:
 
     def page(
         self, tenant: str, states: Sequence[JobState], labels: Mapping[str, str], before: PageEnd | None, limit: int
-    ) -> list[JobRecord]:
+    ) -> list[JobKey]:
         """Return the page of jobs after ``before``, the end of the previous page (None: the first page).
 
         See ``Records.list_jobs`` for the filters and the order.
         """
         return self._records.list_jobs(tenant, states, labels, before, limit)
 
-    def load(self, tenant: str, records: Sequence[JobRecord]) -> list[Job]:
-        """Add files and queue positions to jobs, in a constant number of queries."""
+    def load(self, tenant: str, job_ids: Sequence[str]) -> list[Job]:
+        """Read jobs with their files and queue positions, in a constant number of queries and in any order."""
+        records = self._records.jobs_with_ids(tenant, job_ids)
         queued = [record.id for record in records if record.state is JobState.QUEUED]
         succeeded = [record.id for record in records if record.state is JobState.SUCCEEDED]
         positions = self._records.queue_positions(queued)
         assets = self._records.assets_of_jobs(tenant, succeeded)
         return [Job(record, assets, positions.get(record.id, 0)) for record in records]
 
-    def cancel(self, tenant: str, job_id: str) -> JobRecord:
+    def cancel(self, tenant: str, job_id: str) -> None:
         """Cancel a job. A queued job ends immediately, a running job as soon as its work has stopped."""
         self.get(tenant, job_id)
         end: JobChange = {"state": JobState.CANCELED, "cancel_requested": True, "end_time": datetime.now(UTC)}
@@ -95,7 +96,6 @@ class JobService:
             self.runner.drop(job_id)
         else:
             self._records.change_job(job_id, (JobState.RUNNING,), cancel_requested=True)
-        return self.get(tenant, job_id)
 
     def delete(self, tenant: str, job_id: str) -> None:
         """Delete a finished job and its files. Raises FailedPrecondition if the job has not ended."""

@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Engine, RowMapping
 
 from orchestrator.domain.assets import Asset
-from orchestrator.domain.jobs import Failure, JobChange, JobRecord, JobRevision, JobState, JsonObject, Priority
+from orchestrator.domain.jobs import Failure, JobChange, JobKey, JobRecord, JobRevision, JobState, JsonObject, Priority
 from orchestrator.domain.quality import Quality
 from orchestrator.domain.segment import DetectorCost
 from orchestrator.store.database import open_database
@@ -199,15 +199,21 @@ class Records:
 
     def list_jobs(
         self, tenant: str, states: Sequence[JobState], labels: Mapping[str, str], before: PageEnd | None, limit: int
-    ) -> list[JobRecord]:
+    ) -> list[JobKey]:
         """Return jobs in ``states`` (empty: any) with all ``labels``, newest first, that follow the page ``before``."""
-        query = sa.select(jobs).where(jobs.c.tenant == tenant)
+        query = sa.select(jobs.c.id, jobs.c.revision, jobs.c.create_time).where(jobs.c.tenant == tenant)
         if states:
             query = query.where(jobs.c.state.in_([state.value for state in states]))
         query = query.where(*(jobs.c.labels[name].as_string() == value for name, value in labels.items()))
         if before is not None:
             query = query.where(sa.tuple_(jobs.c.create_time, jobs.c.id) < sa.tuple_(*before))
-        return self._jobs(query.order_by(jobs.c.create_time.desc(), jobs.c.id.desc()).limit(limit))
+        query = query.order_by(jobs.c.create_time.desc(), jobs.c.id.desc()).limit(limit)
+        with self.engine.connect() as connection:
+            return [JobKey(*row) for row in connection.execute(query)]
+
+    def jobs_with_ids(self, tenant: str, ids: Sequence[str]) -> list[JobRecord]:
+        """Return the jobs with these ids, of which there are at most a page, in any order."""
+        return self._jobs(sa.select(jobs).where(jobs.c.tenant == tenant, jobs.c.id.in_(ids)))
 
     def queue_positions(self, ids: Collection[str]) -> dict[str, int]:
         """For each of ``ids`` that is queued, return how many jobs of all tenants start before it."""

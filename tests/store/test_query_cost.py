@@ -33,6 +33,7 @@ OPERATIONS: dict[str, Callable[[Records], object]] = {
     "job_revision": lambda records: records.job_revision("shop", QUEUED_JOB.id),
     "queue_positions": lambda records: records.queue_positions([QUEUED_JOB.id]),
     "list_jobs": lambda records: records.list_jobs("shop", (), {}, None, 1),
+    "jobs_with_ids": lambda records: records.jobs_with_ids("shop", [JOB.id]),
     "active_jobs": lambda records: records.active_jobs(),
     "active_jobs_of": lambda records: records.active_jobs("shop"),
     "expired_jobs": lambda records: records.expired_jobs(NOON),
