@@ -85,7 +85,7 @@ class Rollout:
         in_repository = [int(version) for version in self._models.triton.repository_versions(model)]
         versions = {number: ModelVersion(model, number, VersionState.READY) for number in in_repository}
         versions |= {version.version: version for version in self._records.versions(model)}
-        previous, newest = [0, 0, *in_repository][-2:]  # 0 if there is none
+        previous, newest = [0, 0, *in_repository][-2:]  # the last two; 0 for each that does not exist
         pointer = self._records.pointers().get(model, Pointer(newest, previous))
         return ModelStatus(model, pointer, tuple(versions[number] for number in sorted(versions, reverse=True)))
 

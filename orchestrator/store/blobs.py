@@ -1,4 +1,4 @@
-"""A content-addressed blob store for each tenant, on a local folder, S3, GCS or Azure (obstore)."""
+"""A content-addressed blob store for each tenant, in a local folder, S3, GCS or Azure (obstore)."""
 
 from __future__ import annotations
 

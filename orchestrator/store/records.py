@@ -57,7 +57,7 @@ class Records:
         self.engine.dispose()
 
     def add_asset(self, asset: Asset, job_id: str = "") -> Asset:
-        """Insert an asset of a job, or of an upload. It replaces one with the same id, because a step can run again."""
+        """Insert an asset of a job or an upload. Replaces an asset with the same id, because a step can run again."""
         asset = replace(asset, create_time=asset.create_time or datetime.now(UTC))
         row = {**asdict(asset), "model_versions": dict(asset.model_versions)}
         with self.engine.begin() as connection:
@@ -116,7 +116,7 @@ class Records:
             return cast(JsonObject | None, connection.scalar(query))
 
     def keep(self, tenant: str, key: str, sources: Collection[str], blobs: Collection[str], value: JsonObject) -> None:
-        """Cache ``value`` under ``key`` until no asset has the content of one of its ``sources`` any more.
+        """Cache ``value`` under ``key``. It is deleted when no asset has the content of one of its ``sources``.
 
         ``sources`` and ``blobs`` are SHA-256. The value refers to the blobs, which are kept as long as the value.
         """
@@ -153,7 +153,7 @@ class Records:
             return earlier, False
 
     def change_job(self, id: str, states: Sequence[JobState], **changes: Unpack[JobChange]) -> bool:
-        """If a job is in one of ``states``, update it and increment its ``revision``. Return whether it was."""
+        """If a job is in one of ``states``, update it and increment its ``revision``. Return whether it was updated."""
         in_states = jobs.c.state.in_([state.value for state in states])
         changed = jobs.update().values(revision=jobs.c.revision + 1, **_to_row(changes))
         with self.engine.begin() as connection:
@@ -200,7 +200,7 @@ class Records:
     def list_jobs(
         self, tenant: str, states: Sequence[JobState], labels: Mapping[str, str], before: PageEnd | None, limit: int
     ) -> list[JobKey]:
-        """Return jobs in ``states`` (empty: any) with all ``labels``, newest first, that follow the page ``before``."""
+        """Return jobs older than ``before``, in ``states`` (empty: any) and with all ``labels``, newest first."""
         query = sa.select(jobs.c.id, jobs.c.revision, jobs.c.create_time).where(jobs.c.tenant == tenant)
         if states:
             query = query.where(jobs.c.state.in_([state.value for state in states]))
@@ -212,7 +212,7 @@ class Records:
             return [JobKey(*row) for row in connection.execute(query)]
 
     def jobs_with_ids(self, tenant: str, ids: Sequence[str]) -> list[JobRecord]:
-        """Return the jobs with these ids, of which there are at most a page, in any order."""
+        """Return the jobs with these ids, in any order. Takes one query, so pass at most the ids of one page."""
         return self._jobs(sa.select(jobs).where(jobs.c.tenant == tenant, jobs.c.id.in_(ids)))
 
     def queue_positions(self, ids: Collection[str]) -> dict[str, int]:
@@ -271,7 +271,7 @@ def _to_job(row: RowMapping) -> JobRecord:
 def _release_blobs(connection: Connection, tenant: str, blobs: set[str]) -> list[str]:
     """Delete the cached results whose sources are gone, after assets with the content ``blobs`` have been deleted.
 
-    Returns the SHA-256 of the blobs, of the deleted assets and cached results, that nothing refers to any more.
+    Returns the SHA-256 of those blobs of the deleted assets and cached results that nothing refers to any more.
     """
     in_assets = sa.select(assets.c.sha256).where(assets.c.tenant == tenant, assets.c.sha256.in_(blobs))
     gone = blobs - set(connection.scalars(in_assets))

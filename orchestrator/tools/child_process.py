@@ -21,7 +21,7 @@ def run_child(
     environment: Mapping[str, str] | None = None,
     read_line: ReadLine = read_progress,
 ) -> None:
-    """Write ``job`` and its folder to ``job_file``, and run the package ``TOOL_child`` beside this module on it.
+    """Write ``job`` and the folder of ``job_file`` to ``job_file``, and run the sibling package ``TOOL_child`` on it.
 
     Raises:
         ToolFailed, DeadlineExceeded, Canceled: see ``run_program``.

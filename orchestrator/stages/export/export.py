@@ -68,7 +68,7 @@ def export(
 
     Raises:
         InvalidInput: ``source`` cannot be read, has no triangles, or does not fit the dimensions.
-        ToolFailed: no format could be written; the reason is that of the first format.
+        ToolFailed, InvalidInput: no format could be written. This is the error of the first format.
         DeadlineExceeded, Canceled: as ``run_program``.
     """
     work = (folder / "work").resolve()

@@ -39,11 +39,11 @@ MIN_SIGMA = 0.7
 RELIEF_DEPTH = 1.5e-3
 """Depth of the full scale of the height map, as a share of the photo's longer side: 1.5 mm per metre. Not tuned."""
 MAX_SLOPE = 0.7
-"""Largest slope of the grain: 35°. Steeper slopes, which come from brightness, are noise. Not tuned."""
+"""Largest slope of the grain: 35°. The relief is derived from brightness, where steeper slopes are noise. Not tuned."""
 PORE_ROUGHNESS = 0.2
 """Difference in roughness between the deepest pore and the highest ridge. Not tuned."""
 SCHARR_WEIGHT = 32.0
-"""Sum of the weights of Scharr's operator."""
+"""Sum of the absolute weights of Scharr's operator. Its response divided by this is the slope per pixel."""
 
 
 @dataclass(frozen=True)

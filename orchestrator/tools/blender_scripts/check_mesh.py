@@ -35,7 +35,7 @@ def import_mesh(path: str, format: str) -> None:
     elif format == "stl":
         operators.stl_import(filepath=path, use_mesh_validate=False)
     elif format == "ply":
-        operators.ply_import(filepath=path)  # always validates; ``check_ply`` has rejected words in a text PLY
+        operators.ply_import(filepath=path)  # always validates; ``check_ply`` rejects a text PLY with NaN or infinity
     elif "fbx_import" in dir(operators):
         operators.fbx_import(filepath=path, use_anim=False, validate_meshes=False)
     else:  # Blender before 4.5 imports FBX with an add-on

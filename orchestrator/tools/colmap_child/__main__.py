@@ -88,7 +88,7 @@ def main() -> None:
 def solve(
     folder: Path, focal_lengths: list[float], ordered: bool, known_lens: bool, strategies: tuple[Strategy, ...]
 ) -> Solution | None:
-    """Return the first solution that places all cameras in agreement with the masks, otherwise the best one."""
+    """Return the first solution that places all cameras in agreement with the masks, otherwise the best, if any."""
     solutions: list[Solution] = []
     best = None
     for strategy in strategies:

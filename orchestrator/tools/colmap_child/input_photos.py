@@ -14,7 +14,7 @@ MAX_SIDE_PX = 2048  # maximum longer side of the photos for texture and depth; f
 FILM_WIDTH_MM = 35.0  # film width by which COLMAP divides the 35 mm equivalent focal length
 BACKGROUND_SIDE_PX = 240  # longer side of the photos for the background analysis
 MASK_GROWTH_KERNEL_PX = 13  # grows the masks, so that the outline of the piece is not a background edge
-MIN_EDGE_STRENGTH = 12.0  # minimum gradient of an edge, grey levels per pixel; not tuned
+MIN_EDGE_STRENGTH = 12.0  # minimum gradient of an edge, grey levels per two pixels; not tuned
 MIN_EDGE_SHARE = 0.02  # minimum share of edge pixels in a background with structure; not tuned
 MAX_STATIC_DEVIATION = 9.0  # maximum standard deviation of a static pixel over all photos, grey levels; not tuned
 MIN_STATIC_SHARE = 0.4  # minimum share of static pixels among the edge pixels of a static background; not tuned
@@ -79,5 +79,5 @@ def _grey_and_background(folder: Path, number: int) -> tuple[NDArray[np.float32]
 
 
 def _gradient(grey: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return the gradient magnitude in grey levels per pixel."""
+    """Return the gradient magnitude in grey levels per two pixels."""
     return np.hypot(cv2.Sobel(grey, cv2.CV_32F, 1, 0, scale=0.25), cv2.Sobel(grey, cv2.CV_32F, 0, 1, scale=0.25))

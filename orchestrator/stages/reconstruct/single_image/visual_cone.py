@@ -47,7 +47,7 @@ class VoxelGrid:
 
 @dataclass(frozen=True)
 class VisualCone:
-    """The voxels in one photo. The coarse pixels are those of the reduced photo, about one per voxel, row by row."""
+    """The voxels of a grid, projected into a photo. Coarse pixels are about as large as a voxel, numbered by rows."""
 
     grid: VoxelGrid
     field: FloatMap  # [X, Y, Z] signed distance to the cone's surface in world units, positive inside

@@ -90,4 +90,4 @@ def upgrade() -> None:
     for index in (index for table in metadata.tables.values() for index in table.indexes):
         index.create(connection, checkfirst=True)
     if "model_versions" not in {column["name"] for column in sa.inspect(connection).get_columns("assets")}:
-        op.add_column("assets", sa.Column("model_versions", sa.JSON))  # made by the first development versions
+        op.add_column("assets", sa.Column("model_versions", sa.JSON))  # missing in databases of the first versions
