@@ -49,7 +49,8 @@ def _remove_round_trips(model: onnx.ModelProto) -> None:
     }
     for node in model.graph.node:
         if _casts_to(node, onnx.TensorProto.FLOAT) and node.input[0] in original_values:
-            node.input[0], node.op_type = original_values[node.input[0]], "Identity"
+            node.input[0] = original_values[node.input[0]]
+            node.op_type = "Identity"
             del node.attribute[:]
 
 

@@ -64,7 +64,7 @@ def validate(
 
 
 def mean_losses(losses_of_steps: list[dict[str, float]]) -> dict[str, float]:
-    """Average the loss of each output; empty if there are none."""
+    """Return the mean loss of each output, or no losses if the list is empty."""
     if not losses_of_steps:
         return {}
     return {name: float(np.mean([values[name] for values in losses_of_steps])) for name in losses_of_steps[0]}

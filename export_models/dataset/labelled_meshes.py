@@ -39,7 +39,7 @@ def read_mesh(labelled: LabelledMesh, folder: Path = INSTALLED) -> ObjMesh:
 def read_mesh_from(archive: zipfile.ZipFile, labelled: LabelledMesh) -> ObjMesh:
     """Read a mesh from an open archive, see ``read_mesh``.
 
-    Opening an archive is slow, because it has thousands of files.
+    Use it to read several meshes of one archive: opening an archive is slow, because it has thousands of files.
     """
     mesh = read_obj(archive.read(labelled.path))
     height_m, rotation = _catalogue_entry(archive.read(CATALOGUE).decode("latin-1"), labelled.path)

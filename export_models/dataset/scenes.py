@@ -38,7 +38,7 @@ class RoomObject(TypedDict):
 
     kind: str  # "box", "vase", "ball", "plant" or "picture"
     surface: Surface
-    image_surface: Surface  # of what is inside the frame of a picture
+    image_surface: Surface  # of a picture, inside its frame
     x_m: float  # to the right of the piece, in the axes of the room
     width_m: float
     height_m: float
@@ -56,7 +56,7 @@ class Room(TypedDict):
     wall: Surface
     objects: list[RoomObject]
     rug: Surface | None
-    rug_size_m: NotRequired[list[float]]
+    rug_size_m: NotRequired[list[float]]  # width and depth
     side_wall_m: float | None  # from the side of the piece to a side wall; negative on the left
     skirting: Surface | None
 
@@ -295,8 +295,8 @@ def _draw_lamp(
     """Draw an area light.
 
     Args:
-        distance, watts: mean values, which are varied.
-        sizes: range of its sides as shares of ``distance``.
+        distance, watts: typical values; the drawn values vary around them.
+        sizes: range of the sides of the light as shares of ``distance``.
     """
     azimuth_rad, elevation_rad = math.radians(azimuth), math.radians(elevation)
     drawn_distance = distance * float(rng.uniform(0.8, 1.3))
@@ -316,7 +316,7 @@ def _draw_lamp(
 def _kelvin_to_rgb(temperature: float) -> list[float]:
     """Return the linear RGB of a black body relative to 6500 K, with its brightest channel at 1.
 
-    The fit is Krystek's, as used by Helland (2012).
+    The formulas are Helland's (2012) fit to the sRGB colours of black bodies.
     """
     t = temperature / 100.0
     red = 255.0 if t <= 66 else 329.7 * (t - 60) ** -0.1332

@@ -19,7 +19,7 @@ Batch = dict[str, Tensor]
 
 
 def load_samples(files: Sequence[Path]) -> list[Sample]:
-    """Read ``files`` into memory, with floats in half precision: an image of 320² takes 2.4 MB."""
+    """Read ``files`` into memory, with floats in half precision: an image of 320² pixels takes 2.7 MB."""
     with ThreadPoolExecutor() as pool:
         return list(pool.map(lambda file: _to_half_precision(read_sample(file)), files))
 
@@ -51,7 +51,7 @@ def to_device(batch: Batch, device: torch.device) -> Batch:
 
 
 def mirror(batch: Batch) -> Batch:
-    """Flip a batch from left to right: a second view of each example without another rendering of it."""
+    """Flip a batch from left to right, which gives a second view of each example without preparing it again."""
     flipped = {name: values.flip(-1) for name, values in batch.items()}
     return flipped | {"normal": flipped["normal"] * flipped["normal"].new_tensor([-1, 1, 1])[:, None, None]}
 

@@ -32,9 +32,9 @@ MIN_DEPTH_M = 0.05
 
 # Augmentation. Not tuned, unless stated otherwise.
 WHOLE_SHARE = 0.5
-"""Share of the examples that show the whole image."""
+"""Share of the examples that are not cropped along their longer side."""
 MIN_CROP = 0.55
-"""Smallest side of a crop, as a share of the side of the image."""
+"""Smallest longer side of a crop, as a share of the side of the image."""
 LETTERBOX_SHARE = 0.35
 """Share of the examples that are not square. They are padded to a square as the service does: below or on the right,
 by repetition of the edge."""
@@ -45,7 +45,7 @@ RECOLORED_SHARE = 0.5
 LIGHTNESS_SPREAD = 0.35
 """Standard deviation of the log gain that a recoloured part gets in all channels."""
 HUE_SPREAD = 0.1
-"""Standard deviation of the additional log gain that it gets in each channel."""
+"""Standard deviation of the additional log gain that a recoloured part gets in each channel."""
 
 
 @dataclass(frozen=True)

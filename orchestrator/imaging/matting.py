@@ -245,7 +245,7 @@ class _MattingLaplacian:
         weight = weight * self._count
         preconditioner = weight + self._count
         alpha = target.copy()
-        residual = -self.apply(alpha)
+        residual = -self.apply(alpha)  # the term of the target is 0, because alpha starts at the target
         direction = residual / preconditioner
         error = float(np.vdot(residual, direction))
         limit = TOLERANCE * error

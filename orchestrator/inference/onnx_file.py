@@ -1,4 +1,4 @@
-"""Checks before Triton loads an ONNX file that it is complete and has known operators and the expected tensors."""
+"""Checks that an ONNX file is complete, with known operators and the expected tensors, before Triton loads it."""
 
 from __future__ import annotations
 

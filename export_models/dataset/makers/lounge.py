@@ -241,6 +241,7 @@ def build_wooden_lounge(builder: PieceBuilder, seats: int) -> None:
         slat = board((-outer_x + 0.01, y - 0.03, deck - 0.012), (outer_x - 0.01, y + 0.03, deck + 0.003))
         builder.add("frame", "wood", slat)
     _add_slatted_back(builder, plan, x, rear, deck)
+    # This thickness puts ``back_front`` at rear - 0.05.
     plan = replace(plan, depth=depth, back_thickness=depth / 2 - (rear - 0.05) - 0.04)
     _add_cushions(builder, plan, plan.back_front, loose_back=True)
     pillows = int(builder.rng.integers(0, 2)) if seats > 1 else 0

@@ -46,7 +46,7 @@ class Solid:
         return replace(self, vertices=self.vertices @ matrix.T, grain=matrix @ self.grain)
 
     def mirrored(self, axis: int = 0) -> Solid:
-        """Return the mirror image at the plane through the origin across ``axis``."""
+        """Return the mirror image at the plane through the origin perpendicular to ``axis``: 0 is x, 1 is y, 2 is z."""
         flip = np.ones(3)
         flip[axis] = -1.0
         return replace(
@@ -179,7 +179,8 @@ def sheet(grid: ArrayLike, thickness: float, grain: Point = (0.0, 0.0, 1.0)) -> 
     a, b, c, d = index[:-1, :-1], index[1:, :-1], index[1:, 1:], index[:-1, 1:]
     front = np.concatenate([np.stack([a, b, c], -1).reshape(-1, 3), np.stack([a, c, d], -1).reshape(-1, 3)])
     rim = np.concatenate([index[:-1, 0], index[-1, :-1], index[:0:-1, -1], index[0, :0:-1]])
-    next_rim, back = np.roll(rim, -1), rows * columns
+    next_rim = np.roll(rim, -1)
+    back = rows * columns  # index of the first vertex of the back
     edge = np.concatenate(
         [np.stack([rim, rim + back, next_rim + back], -1), np.stack([rim, next_rim + back, next_rim], -1)]
     )

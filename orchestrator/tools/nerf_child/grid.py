@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 CORNERS = torch.tensor(list(product((0, 1), repeat=3)))  # [8, 3] offsets of the corners of a cell
-RAY_STEPS = 40  # maximum rendered steps of a ray, each one voxel long and in a cell with values; later ones are hidden
+RAY_STEPS = 40  # maximum rendered steps of a ray, each one voxel long, in cells with values; later ones count as hidden
 BATCH_RAYS = 8192
 
 

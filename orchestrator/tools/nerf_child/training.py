@@ -188,7 +188,7 @@ def train_step(state: State, level: Level, pixels: TrainingPixels, count: int, d
     color_loss = functional.huber_loss(error, torch.zeros_like(error), delta=HUBER_DELTA) * COLOR_WEIGHT
     mask_loss = functional.binary_cross_entropy(rendered.coverage.clamp(1e-3, 1 - 1e-3), coverage)
     gradient = rendered.gradient
-    eikonal_loss = ((gradient.norm(dim=-1) - 1.0) ** 2).mean() if len(gradient) else color_loss * 0  # zero
+    eikonal_loss = ((gradient.norm(dim=-1) - 1.0) ** 2).mean() if len(gradient) else color_loss * 0  # no points
     loss = color_loss + MASK_WEIGHT * mask_loss + _regularization(state.field, eikonal_loss)
     for group, rate in zip(state.optimizer.param_groups, level.rates, strict=True):
         group["lr"] = rate * RATE_DECAY**done

@@ -54,7 +54,7 @@ async function fitGeometry(io, original, job) {
     progress(0.1 + (0.5 * step) / job.tolerances.length, 'simplifying');
     document = cloneDocument(original);
     const isLast = step === job.tolerances.length - 1;
-    // The first tolerance is invisible, so it is always used up. The others stop when the triangle budget is met.
+    // With the first tolerance, whose changes are invisible, always simplify fully. With the others, stop at the triangle budget.
     if (tolerance) await simplify(document, tolerance, { maxTriangles: step ? job.max_triangles : 0, keepBorders: !isLast });
     await document.transform(weld({ cleanup: false }), prune({ keepAttributes: true, keepSolidTextures: true }));
     if (job.max_triangles && countTriangles(document) > job.max_triangles) continue;

@@ -1,4 +1,4 @@
-// Decodes, measures and encodes textures: WebP, KTX2, PNG and JPEG.
+// Decodes and encodes textures: WebP, KTX2, PNG and JPEG. Detects transparency.
 
 import { createRequire } from 'node:module';
 import { EXTTextureWebP, KHRTextureBasisu } from '@gltf-transform/extensions';

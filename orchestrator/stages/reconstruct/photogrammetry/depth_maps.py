@@ -41,12 +41,12 @@ EDGE_GREY_LEVELS = 12.0  # gradient, in grey levels per pixel, at which a jump c
 COST_WINDOW_PX = 9
 # Depths are kept only where the mean matching cost in a window of COST_WINDOW_PX is below this value. Higher costs mean
 # that the photos do not match, as on plain cloth, so that the hull is the better estimate. A larger value keeps more
-# depths and tears plain cloth; a smaller one leaves more of the hull uncarved. Chosen with the pieces of the benchmark
-# ``photogrammetry`` and the demo's chair in view; ``depth_fusion.PRIOR_WEIGHT`` gives the figures.
+# depths and tears plain cloth; a smaller one leaves more of the hull uncarved. Chosen on the pieces of the benchmark
+# ``photogrammetry`` and on the demo's chair; ``depth_fusion.PRIOR_WEIGHT`` gives the figures.
 MAX_MEAN_COST = 0.25
 MIN_LABELS = 16  # minimum number of depths that stereo distinguishes in a photo
-# Distance by which a point moves in the farthest neighbour from one depth label to the next. It may be larger than a
-# pixel, because depths are interpolated between labels. Not tuned.
+# Distance by which a point moves in the photo of the farthest neighbour when its depth changes by one label. It may be
+# larger than a pixel, because depths are interpolated between labels. Not tuned.
 LABEL_STEP_PX = 1.25
 
 
@@ -160,7 +160,7 @@ def _minimize(
         jump_cost = (JUMP_COST / (1 + gradient / EDGE_GREY_LEVELS)).astype(np.float32)
         arrays = [np.moveaxis(array, axis, 0) for array in (cost, total, mask, jump_cost)]
         for step in (1, -1):
-            # Views of the arrays with the direction of the paths along axis 0.
+            # NumPy views in which the paths run along axis 0 from the first row to the last.
             path_cost, path_total, path_mask, path_jumps = (array[::step] for array in arrays)
             if step < 0:  # ``jump_cost`` of a row is the cost of the step from the row before it in the photo
                 path_jumps = np.roll(path_jumps, 1, axis=0)

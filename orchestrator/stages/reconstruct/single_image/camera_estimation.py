@@ -28,7 +28,7 @@ from orchestrator.geometry.cameras import Camera
 FOCAL_LENGTH = 1.25
 """Prior of the focal length as a share of the photo's longer side: 45 mm on 36 mm wide film."""
 FOCAL_LOG_SIGMA = 0.22
-"""Standard deviation of its logarithm. A phone's 26 mm and a portrait lens's 85 mm are 2.5 and 2.9 of them away."""
+"""Standard deviation of its logarithm. A phone's 26 mm and a portrait lens's 85 mm are 2.5 and 2.9 sigma away."""
 KNOWN_FOCAL_LOG_SIGMA = 0.05
 """The same standard deviation if EXIF contains the focal length."""
 ELEVATION_DEG = 16.0
@@ -148,7 +148,7 @@ class ViewProblem:
     2. logarithm of the focal length over ``focal_px``
     3. logarithm of the width of the box
     4. logarithm of the depth of the box; ignored for round pieces
-    5. logarithm of the distance over the one at which the box has the size of the silhouette
+    5. logarithm of the distance, relative to that at which the box has the size of the silhouette
     6. shift of the box to the right, in units of ``extent``
     7. shift of the box down, in units of ``extent``
     """
