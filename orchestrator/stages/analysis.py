@@ -24,7 +24,7 @@ _PROBABILITIES = ("component", "material")
 def analyze(
     photo_srgb: Image, models: MaterialModels, quality: Quality, timeout_s: float, versions: Mapping[str, str]
 ) -> bytes:
-    """Run these versions of the models on one photo and return the packed maps; see ``unpack``."""
+    """Run the given versions of the models on one photo and return the packed maps; see ``unpack``."""
     maps = models.analyze(photo_srgb, long_side=LONG_SIDE[quality], timeout_s=timeout_s, versions=versions)
     return pack(maps)
 

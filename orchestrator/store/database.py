@@ -69,7 +69,7 @@ def _upgrade(engine: Engine) -> None:
 def _lock(connection: Connection) -> None:
     """Begin a transaction that holds the upgrade lock until it ends."""
     if connection.dialect.name == "sqlite":
-        # The driver does not begin a transaction before DDL, so one is begun explicitly, in autocommit mode.
+        # The driver does not begin a transaction before DDL, so BEGIN IMMEDIATE begins it, in autocommit mode.
         connection.execution_options(isolation_level="AUTOCOMMIT")
         connection.exec_driver_sql("BEGIN IMMEDIATE")
     else:

@@ -97,8 +97,8 @@ def unplaced_message(poses: Poses, photo_indices: Sequence[int] = ()) -> str:
     numbers = [index + 1 for index in photo_indices or range(count)]
     missing = sorted(set(range(count)) - set(poses.placed))
     unmatched = [photo for photo in missing if not poses.match_counts[photo].any()]
-    firsts = [first % count for photo in missing if photo not in unmatched for first in (photo - 1, photo)]
-    neighbours = [(first, (first + 1) % count) for first in dict.fromkeys(firsts)]
+    pair_starts = [start % count for photo in missing if photo not in unmatched for start in (photo - 1, photo)]
+    neighbours = [(start, (start + 1) % count) for start in dict.fromkeys(pair_starts)]
     weak_pairs = [(a, b) for a, b in neighbours if poses.match_counts[a, b] < MIN_MATCHES][:MAX_WEAK_PAIRS]
     reasons = [f"too little overlap between photos {numbers[a]} and {numbers[b]}" for a, b in weak_pairs]
     if len(unmatched) == count:

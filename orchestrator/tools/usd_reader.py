@@ -26,7 +26,7 @@ def main(job: dict[str, Any]) -> None:
     try:
         result = read_package(source, job["max_coordinate"])
     except Tf.ErrorException as error:
-        # For each error: "Error in FUNCTION at line N in FILE : MESSAGE". Only the first message is reported.
+        # USD writes "Error in FUNCTION at line N in FILE : MESSAGE" for each error. Only the first message is reported.
         message = " ".join(str(error).split(" : ", 1)[-1].split())
         reason = message.partition(" Error in ")[0].replace(str(source), source.name)
         result = {"problem": f"it is no USDZ that USD can read: {reason}"}

@@ -32,7 +32,7 @@ def _add_lamp(lamp: dict[str, Any]) -> None:
     else:
         data.shape = "RECTANGLE"
         data.size, data.size_y = lamp["size_m"]
-        data.energy = lamp["watts"] * position.length_squared / 4.0
+        data.energy = lamp["watts"] * position.length_squared / 4.0  # ``watts`` is for a distance of 2 m
     created = bpy.data.objects.new("lamp", data)
     created.location = position
     created.rotation_euler = (TARGET - position).to_track_quat("-Z", "Y").to_euler()

@@ -33,7 +33,7 @@ def add_bedding(builder: PieceBuilder, width: float, top: float, mattress: float
         tucked: whether the duvet ends at the foot instead of hanging over it.
     """
     count = 1 if width < 1.3 else 2
-    role = builder.pick({"linen": 3, "soft2": 1})
+    duvet_role = builder.pick({"linen": 3, "soft2": 1})
     pillow_width = min(width / count - 0.04, builder.uniform(0.62, 0.8))
     tilt_deg = builder.pick((0.0, builder.uniform(8, 55)))
     for i in range(count):
@@ -49,7 +49,7 @@ def add_bedding(builder: PieceBuilder, width: float, top: float, mattress: float
     duvet = _draped(
         builder, width, -MATTRESS_LENGTH / 2, end, top + thickness / 2, drop, thickness, foot_drop=foot_drop
     )
-    builder.add("cushion", role, duvet)
+    builder.add("cushion", duvet_role, duvet)
     if builder.chance(0.35):
         start = -MATTRESS_LENGTH / 2 + builder.uniform(0.1, 0.3)
         end = start + builder.uniform(0.4, 0.7)
@@ -82,6 +82,7 @@ def _draped(
         start, end: y coordinates of the covered length.
         top: height of the cloth's centre on the mattress.
         drop: length that hangs down at each side.
+        thickness: thickness of the cloth.
         foot_drop: length that hangs down at the foot.
     """
     rows, columns = 41, 41

@@ -73,7 +73,7 @@ def _draw_case(builder: PieceBuilder, use: str, lift: float) -> Case:
 
 
 def _fill_sideboard(builder: PieceBuilder, fronts: FrontStyle, case: Case, opening: Opening) -> None:
-    """Add a row of compartments with doors, with drawers or open; or sliding doors."""
+    """Add a row of compartments, each with doors, drawers or shelves, or close the whole front with sliding doors."""
     width = opening.x[1] - opening.x[0]
     if builder.chance(0.18):
         columns = split_columns(builder, case, opening, [1.0] * (2 if width > 1.5 and builder.chance(0.4) else 1))
@@ -111,8 +111,8 @@ def _fill_wardrobe(builder: PieceBuilder, fronts: FrontStyle, case: Case, openin
     """Add tall doors or sliding doors, sometimes above drawers."""
     if builder.chance(0.3):
         lower, opening = split_rows(builder, case, opening, [1.0, builder.uniform(3.0, 5.0)])
-        columns = 1 if lower.x[1] - lower.x[0] < 1.1 else 2
-        for column in split_columns(builder, case, lower, [1.0] * columns):
+        column_count = 1 if lower.x[1] - lower.x[0] < 1.1 else 2
+        for column in split_columns(builder, case, lower, [1.0] * column_count):
             add_drawers(builder, fronts, case, column, [1.0])
     if builder.chance(0.15):
         add_sliding_doors(builder, fronts, case, opening)

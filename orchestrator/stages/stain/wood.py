@@ -10,9 +10,9 @@ from orchestrator.domain.material_maps import MaterialMaps
 from orchestrator.domain.stain import Region
 
 MIN_PIECE_SHARE = 0.02
-"""A piece that covers less of the photo is treated as noise. Not tuned."""
+"""A piece that covers a smaller share of the photo is treated as noise. Not tuned."""
 MAX_PIECE_SHARE = 0.9
-"""A piece that covers more of the photo is not distinguished from its surroundings. Not tuned."""
+"""A piece that covers a larger share of the photo is not distinguished from its surroundings. Not tuned."""
 MIN_PIECE_WOOD = 0.5
 """The region AUTO stains only the piece if the piece contains more than this share of the wood. Not tuned."""
 MIN_PATCH_OVERLAP = 0.6

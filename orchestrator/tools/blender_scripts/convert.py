@@ -63,7 +63,7 @@ def remove_images_outside(folder: Path) -> None:
 
 
 def add_missing_materials(objects: list[bpy.types.Object]) -> None:
-    """Give objects without a material a plain one, because viewers show glTF's default material as a dark metal."""
+    """Add a plain material to objects without one, because viewers show glTF's default material as a dark metal."""
     plain = [block for block in objects if not any(slot.material for slot in block.material_slots)]
     if not plain:
         return

@@ -19,8 +19,8 @@ MAX_FEATURES_ON_PIECE = 8000
 EDGE_THRESHOLD_ON_PIECE = 20.0  # twice COLMAP's default, because many features of a chair lie along its edges
 PEAK_THRESHOLD = 0.002  # a third of COLMAP's default: wood grain and fabric then give five times as many features
 DEFAULT_FOCAL = 1.2  # COLMAP's assumption for photos without EXIF, as a share of the longer side
-PREEMPTIVE_FEATURES = 400  # largest features per photo, compared to decide which pairs to match; not tuned
-MIN_COMMON_FEATURES = 6  # a pair with at least this many in common among them is matched; not tuned
+PREEMPTIVE_FEATURES = 400  # number of largest features of a photo, by which the pairs to match are chosen; not tuned
+MIN_COMMON_FEATURES = 6  # minimum matches of these largest features for a pair to be matched; not tuned
 MIN_PAIRS_PER_PHOTO = 6  # each photo is matched with at least this many others, the most similar ones; not tuned
 NEIGHBOURS = 5  # number of following photos that each ordered photo is matched with
 MAX_RATIO = 0.8  # Lowe's ratio test (2004): maximum distance of the best match relative to the second best
@@ -45,7 +45,7 @@ class Strategy:
 def extract_features(folder: Path, database: Path, focal_lengths: list[float], strategy: Strategy) -> None:
     """Extract SIFT features on the CPU. Photos of the same size and focal length share a camera.
 
-    Features on the piece also get an affine shape (Baumberg 2000), because matching photos are far apart there.
+    Features on the piece also get an affine shape (Baumberg 2000), to match photos whose viewpoints are farther apart.
 
     Args:
         focal_lengths: px, one for each photo, 0 if unknown.

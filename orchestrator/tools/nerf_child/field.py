@@ -1,8 +1,8 @@
 """A radiance field with a surface: signed distance and colour features on a sparse grid, and a small colour network.
 
-The signed distance is rendered as in NeuS (Wang et al. 2021, eq. 13): the opacity of a section follows from the
-distances at its ends. Explicit grids with a shallow colour network, as in DVGO (Sun et al. 2022) and Voxurf (Wu et al.
-2022), train in minutes what a deep network trains in hours.
+The signed distance is rendered as in NeuS (Wang et al. 2021, eq. 13): the opacity of a section of a ray follows from
+the distances at its ends. Explicit grids with a shallow colour network, as in DVGO (Sun et al. 2022) and Voxurf (Wu et
+al. 2022), train in minutes what a deep network trains in hours.
 """
 
 from __future__ import annotations

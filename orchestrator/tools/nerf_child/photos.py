@@ -15,8 +15,8 @@ from orchestrator.tools.nerf_child.grid import Grid, Rays
 
 MIN_COVERAGE = 0.01  # pixels with less coverage keep the colour of the photo
 MAX_RAYS = 3_000_000  # maximum number of training pixels, to limit memory; a random subset is used if there are more
-# Training pixels reach beyond the mask by this fraction (1 / 16) of the photo's longer side, to show where the piece
-# ends. It was 1 / 40 until ``training.MASK_WEIGHT`` was raised. Not measured separately.
+# Training pixels reach beyond the mask by 1 / MASK_MARGIN_DIVISOR of the photo's longer side, to show where the piece
+# ends. The divisor was 40 until ``training.MASK_WEIGHT`` was raised. Not measured separately.
 MASK_MARGIN_DIVISOR = 16
 
 
@@ -34,7 +34,7 @@ class Cameras:
         return Cameras(self.intrinsics * scale[:, :, None], self.world_to_camera, sizes)
 
     def rays(self, camera: Tensor, pixels: Tensor) -> tuple[Tensor, Tensor]:
-        """Return origins and unit directions [R, 3] in the world through the centres of pixels.
+        """Return the origins and unit directions [R, 3], in world axes, of the rays through the centres of pixels.
 
         Args:
             camera: [R] index of the camera of each pixel.

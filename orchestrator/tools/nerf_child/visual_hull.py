@@ -11,8 +11,8 @@ from orchestrator.tools.nerf_child.photos import Photos, grow_mask
 
 # Share of the photos whose masks may wrongly exclude a point. 0.04 and 0.08 were used before; not measured separately.
 MAX_WRONG_MASKS = 0.05
-MIN_FRAMED = 0.5  # points in the frames of a smaller share of the photos count as outside; not tuned
-BATCH_POINTS = 1 << 18
+MIN_FRAMED = 0.5  # minimum share of the photos whose frame must contain a point of the hull; not tuned
+BATCH_POINTS = 1 << 18  # points tested at once, to limit memory
 SEARCH_CELLS = (48, 64)  # cells along the longest side of the box, in the two rounds of ``find_bounds``
 SEARCH_MARGIN = 1.1  # radius of the sphere that is searched, relative to the largest silhouette
 SEARCH_MASK_GROWTH = 0.7  # growth of the masks in the search, in voxels
@@ -41,7 +41,7 @@ def find_bounds(photos: Photos) -> tuple[Tensor, Tensor]:
     """Return the lowest and the highest corner [3] of the visual hull.
 
     Raises:
-        ValueError: the hull is empty.
+        ValueError: the hull is empty, or fewer than two masks show a piece.
     """
     cameras = photos.cameras
     centre, radius = _search_sphere(photos)
@@ -58,7 +58,7 @@ def find_bounds(photos: Photos) -> tuple[Tensor, Tensor]:
 
 
 def _search_sphere(photos: Photos) -> tuple[Tensor, float]:
-    """Return the point [3] nearest to the rays through the mask centroids, and the largest extent of a mask there."""
+    """Return the point [3] nearest to the rays through the mask centroids, and the radius of the sphere to search."""
     cameras = photos.cameras
     device = cameras.intrinsics.device
     used = [number for number, mask in enumerate(photos.masks) if float(mask.max()) > 0.5]

@@ -1,4 +1,4 @@
-// Writes a GLB without default values and names of accessors, which take about a kilobyte of JSON for each material.
+// Writes a GLB without default values and without accessor names, which take about a kilobyte of JSON for each material.
 
 import { writeFileSync } from 'node:fs';
 import path from 'node:path';
@@ -10,6 +10,7 @@ const JSON_CHUNK = 0x4e4f534a;
 const BINARY_CHUNK = 0x004e4942;
 const GLTF_VERSION = 2;
 
+/** Return `document` as the bytes of a GLB. */
 export async function glbBytes(io, document) {
   const { json, resources } = await io.writeJSON(document, { format: Format.GLB });
   const text = Buffer.from(JSON.stringify(withoutDefaults(json)));

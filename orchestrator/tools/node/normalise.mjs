@@ -10,7 +10,7 @@ import { bakeTextureTransforms } from './texture_transforms.mjs';
 
 // Maximum ratio between the scales that two given dimensions imply.
 const SHAPE_TOLERANCE = 1.05;
-// Vertex colours of at least this alpha are opaque.
+// Vertex colours of at least this alpha are opaque: 254 and 255 of 255.
 const OPAQUE_ALPHA = 0.996;
 const DIMENSIONS = ['width_m', 'height_m', 'depth_m'];
 const REMOVED_EXTENSIONS = ['KHR_lights_punctual', 'KHR_xmp_json_ld', 'EXT_mesh_gpu_instancing'];
@@ -98,7 +98,7 @@ function placeMeshes(document, job) {
   return scale;
 }
 
-/** Return the scale that the given dimensions imply, or 1 if there are none. */
+/** Return the scale that the given dimensions imply, or 1 if there are none. Throws InvalidInput if they do not fit the model. */
 function findScale(size, job) {
   const given = [0, 1, 2].filter((axis) => job.dimensions[axis] > 0);
   const sizeText = `${size.map((side) => side.toPrecision(3)).join(' × ')} (width × height × depth)`;
@@ -119,7 +119,7 @@ function findScale(size, job) {
   return scale;
 }
 
-/** Give every mesh, material and texture a unique name, because other formats identify them by name. */
+/** Give every node, material and texture a unique name, and each mesh the name of its node, because other formats identify them by name. */
 function makeNamesUnique(document) {
   const root = document.getRoot();
   const kinds = [[root.listNodes(), 'part'], [root.listMaterials(), 'material'], [root.listTextures(), 'texture']];

@@ -1,6 +1,5 @@
 // Reduces triangles with meshoptimizer. One error bound limits how far the surface moves, how far the texture slides on
 // it, and how far normals turn. Edges collapse along UV seams, never across them.
-//
 // The flag `Permissive` also collapses edges between faces with different normals if the error stays within the bound.
 
 import { compactPrimitive } from '@gltf-transform/functions';
@@ -11,7 +10,7 @@ import { countTriangles, exactBounds, faceNormal, placedMeshes } from './documen
 const PROTECT = 2;
 // Target relative to the wanted number of triangles, because meshoptimizer stops a few collapses early. Not tuned.
 const TARGET_SHARE = 0.97;
-// A normal that turns by one radian counts as a surface that moves by this share of the diagonal. Not tuned.
+// A normal that turns by one radian, or a colour that changes by 1, counts as a surface that moves by this share of the diagonal. Not tuned.
 const NORMAL_WEIGHT = 0.03;
 
 /**

@@ -12,7 +12,7 @@ const NORMAL_STEPS = 127; // normals are stored with 8 bits per component
 const MIN_TEXTURE_PX = 64; // assumed for materials without textures
 const MIN_EXTENT = 1e-6; // avoids division by zero for constant UVs
 
-/** Round normals and UVs to the precision that will be stored, so that equal vertices merge. `maxSide` is the texture limit, 0 for none. */
+/** Round normals and UVs to the precision that will be stored, so that equal vertices merge. `maxSide` limits the sides of the textures, px; 0 means no limit. */
 export function roundAttributes(document, maxSide) {
   for (const [primitive, material] of primitivesWithMaterials(document)) {
     const normal = primitive.getAttribute('NORMAL');
@@ -65,7 +65,7 @@ function toIntegers(document, uvs, infos, { low, size, maximum }) {
   for (const info of infos) info.setExtension('KHR_texture_transform', extension.createTransform().setOffset(low).setScale(scale));
 }
 
-/** Return whether an extension of the material has textures, because their UVs would need the same transform. */
+/** Return whether an extension of the material has textures. `toIntegers` would not transform their UVs. */
 function hasExtensionTextures(material) {
   return material.listExtensions().some((extension) => extension.getGraph().listChildren(extension).some((child) => child.propertyType === 'Texture'));
 }

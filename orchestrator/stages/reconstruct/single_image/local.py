@@ -26,7 +26,7 @@ from orchestrator.stages.reconstruct.single_image.symmetry import Symmetry
 from orchestrator.stages.reconstruct.task import ReconstructTask
 
 SEARCH_SIDE_PX = 800
-"""Maximum longer side of the photo for the camera estimate. A larger one does not improve the straight edges."""
+"""Maximum longer side of the photo for the camera estimate. A larger photo does not improve the straight edges."""
 CELLS = {Quality.PREVIEW: 88, Quality.FINAL: 128}
 """Voxels along the longest side of the box: 1.1 cm and 8 mm for a piece of one metre."""
 MAX_TRIANGLES = {Quality.PREVIEW: 15_000, Quality.FINAL: 40_000}
@@ -81,7 +81,7 @@ def estimate_shape(task: ReconstructTask, photo: SinglePhoto, progress: Progress
 
 
 def _simplify_watertight(vertices: Floats, triangles: Triangles, max_triangles: int) -> tuple[Floats, Triangles]:
-    """Simplify the mesh and keep it watertight.
+    """Simplify the mesh, to fewer triangles on each attempt, until it stays watertight; else return the last attempt.
 
     Edge collapse sometimes makes a mesh non-manifold. Another target number of triangles may avoid this.
     """

@@ -28,12 +28,12 @@ HOLE_DEPTH_VOXELS = 5.0
 PHANTOM_REACH = 0.65
 """Maximum distance of a phantom leg from the middle plane, relative to the farthest leg on the same line of sight."""
 MIN_PHANTOM_SHARE = 0.8
-"""Minimum share of a leg within that distance for the leg to be a phantom."""
+"""Minimum share of a leg that lies within PHANTOM_REACH for the leg to be a phantom."""
 SAME_SLICE = np.zeros((3, 3, 3), int)
 SAME_SLICE[:, 1] = 1
 """Structuring element that connects voxels within one horizontal slice."""
 MAX_DEPTH_SPREAD = 0.05
-"""Maximum deviation of a depth map from the hull's depth, relative to the hull's range. A worse map is ignored."""
+"""Maximum deviation of a depth map from the depth of the hull, divided by its range. Worse maps are ignored."""
 MIN_DEPTH_PIXELS = 100
 """Minimum number of coarse pixels for the fit of a depth map."""
 DEPTH_FIT_ROUNDS = 30
@@ -54,7 +54,7 @@ def hidden_below_seat(cone: VisualCone, inside: Voxels) -> Voxels:
         covered = cone.pixel_mask(cone.pixel[:, layer:][inside[:, layer:]])
         below = inside[:, :layer]
         hidden_below = below & covered[cone.pixel[:, :layer]]
-        hidden_below &= hidden_below[::-1]
+        hidden_below &= hidden_below[::-1]  # hidden in the photo and in its mirror image
         visible = below & ~hidden_below
         phantoms = _phantom_legs(cone, visible)
         hidden_below &= ~np.logical_or.accumulate(visible & ~phantoms, axis=1)
@@ -109,7 +109,7 @@ def replaced_by_back(cone: VisualCone, inside: Voxels, seat_height: float) -> Vo
 
 
 def in_front_of_depth(cone: VisualCone, inside: Voxels, depth: FloatMap) -> Voxels:
-    """Return the voxels in front of the surface that a map ``depth`` [h, w], up to scale and offset, shows.
+    """Return the voxels in front of the surface in the depth map ``depth`` [h, w], whose scale and offset are unknown.
 
     Most of the visible surface of a piece lies on its hull. The map is therefore fitted to the visible depth of the
     hull with a robust line. If it does not fit, no voxel is returned.
