@@ -3,7 +3,7 @@
 Most furniture has edges along three perpendicular directions, stands on a level floor and is photographed with a level
 camera. Two cues follow from this. Straight edges in the photo point to the three vanishing points of the box (Caprile &
 Torre 1990, Using vanishing points for camera calibration). The outline of the box encloses the silhouette tightly.
-Priors on lens, elevation and proportions decide what the cues leave open.
+Priors on lens, elevation and proportions decide what the cues leave open. No tuning of the constants is recorded.
 
 World frame: +Y up, the floor at y = 0, the front towards +Z, the Y axis through the centre of the box. The height of
 the box is 1.
