@@ -43,7 +43,7 @@ class ModelSource:
     """The two versions of a model that takes ``image`` [B, 3, H, W].
 
     Attributes:
-        inputs, outputs: their names, in the order of both modules.
+        inputs, outputs: names in the model repository, in the order in which both modules take and return them.
         closed_form: version 1.
         learned: version 2.
         weights: weights of version 2.
@@ -95,7 +95,8 @@ def load_network(model: str, version: int, weights: Path | None = None) -> nn.Mo
     source = MODELS[model]
     if version == 1:
         return source.closed_form().eval()
-    file, served = weights or source.weights, source.learned()
+    file = weights or source.weights
+    served = source.learned()
     state = torch.load(file, map_location="cpu", weights_only=True)
     missing = served.network.load_state_dict(state, strict=False).missing_keys
     if missing:
@@ -165,7 +166,8 @@ def export(model: str, repository: Path = REPOSITORY, version: int = 1, weights:
         file = folder / "model.dali"
         file.write_bytes(dali_preprocess.serialize())
         return file
-    source, file = MODELS[model], folder / "model.onnx"
+    source = MODELS[model]
+    file = folder / "model.onnx"
     export_onnx(load_network(model, version, weights), source.inputs, source.outputs, file)
     return file
 

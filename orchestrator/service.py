@@ -84,7 +84,7 @@ async def _serve(
 
 @contextmanager
 def _triton(settings: Settings, announce: Callable[[str], None]) -> Iterator[str]:
-    """Yield the address of the Triton in ``settings.triton_url``, or of one that runs as long as the block."""
+    """Yield ``settings.triton_url`` if set, otherwise the address of a local Triton that runs during the block."""
     if settings.triton_url:
         yield settings.triton_url
         return

@@ -232,7 +232,8 @@ def _leather(rng: Generator) -> Surface:
 
 def _metal(rng: Generator) -> Surface:
     is_brushed = rng.random() < 0.4
-    color, grit_per_m = _linear(pick(METALS, rng)), 600 if is_brushed else 60
+    color = _linear(pick(METALS, rng))
+    grit_per_m = 600 if is_brushed else 60
     return _speckled(color, rng, contrast=0.05, roughness=(0.08, 0.38), grit_per_m=grit_per_m) | {
         "metallic": 1.0,
         "stretch": [1.0, 0.02, 1.0] if is_brushed else [1.0, 1.0, 1.0],

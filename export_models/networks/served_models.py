@@ -131,6 +131,7 @@ def resize_to_working_side(image: Tensor) -> Tensor:
     width: Any = image.shape[-1]
     is_tracing = isinstance(height, Tensor)  # sizes must then stay dynamic
     longer = torch.maximum(height, width) if is_tracing else max(height, width)
+    # Twice the working size: side / longer · WORKING_SIDE / 32, rounded up, is the number of blocks of 32 pixels.
     sides = [2 * 32 * ((side * (WORKING_SIDE // 32) + longer - 1) // longer) for side in (height, width)]
     double = F.interpolate(image, size=sides, mode="bilinear", align_corners=False)
     return F.avg_pool2d(double, 2)

@@ -38,7 +38,7 @@ class Checkpoint:
 
 
 # Sizes and hashes are those of the file at the revision in the URL. They were not computed from a download, because the
-# Hub could not be reached during development. They are the values that ten public sources each pin for these files.
+# Hub could not be reached during development. Ten public sources each state the same values for these files.
 CHECKPOINTS = {
     checkpoint.name: checkpoint
     for checkpoint in (

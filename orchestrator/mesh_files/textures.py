@@ -1,4 +1,4 @@
-"""Checks the sizes of textures in an archive. Reads only the headers of the images."""
+"""Checks the sizes of textures in an archive. Only the headers of the images are decoded."""
 
 from __future__ import annotations
 

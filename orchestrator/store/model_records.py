@@ -34,7 +34,7 @@ class ModelRecords:
         return self._select(query)
 
     def add_candidate(self, candidate: ModelVersion, executor_id: str) -> bool:
-        """Insert a version as CHECKING by the replica ``executor_id``. A FAILED version of the same number is replaced.
+        """Insert a CHECKING version, which the replica ``executor_id`` checks. Replaces a FAILED one of this number.
 
         Returns False if the version number is in use, or another candidate of the model is being checked.
         """
@@ -101,8 +101,7 @@ class ModelRecords:
     def move_pointer(self, model: str, expected: Pointer, version: int, operator: str) -> bool:
         """Make ``version`` serve. The version that served before becomes the rollback version.
 
-        Returns False, and writes nothing, if the pointer is no longer the ``expected`` one, which the caller read, or
-        the version is not READY.
+        Returns False if the pointer has changed since the caller read ``expected``, or the version is not READY.
         """
         row: dict[str, Any] = {"version": version, "previous": expected.version, "revision": expected.revision + 1}
         row |= {"operator": operator, "change_time": datetime.now(UTC)}

@@ -25,7 +25,7 @@ TIME_LIMIT_S = 600
 
 
 def node_packages() -> Path:
-    """Return the folder of the packages. Raises ToolFailed if they are not installed or outdated."""
+    """Return the folder of the packages. Raises ToolFailed if they are missing or outdated."""
     stamp = INSTALLED / STAMP
     if not stamp.is_file() or stamp.read_text(encoding="utf-8") != _lock_hash():
         raise ToolFailed(f"the glTF tools are not installed; install them with: {INSTALL_COMMAND}", tool="node")

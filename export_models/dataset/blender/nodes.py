@@ -27,6 +27,9 @@ class Nodes:
             output: index or name of the output socket to return.
             inputs: values by index or name of the input socket.
             settings: properties of the node.
+
+        Returns:
+            The output socket, or the node itself if it has no outputs.
         """
         node = self.tree.nodes.new(kind)
         for name, value in settings.items():
@@ -49,7 +52,7 @@ class Nodes:
         return self.add("ShaderNodeVectorMath", inputs={0: a, 1: b}, operation=operation)
 
     def scaled(self, vector: Any, factor: Any) -> Any:
-        """Multiply a vector or colour by a number."""
+        """Multiply a vector or colour by ``factor``, which must be an output socket, not a constant."""
         output = self.add("ShaderNodeVectorMath", inputs={0: vector}, operation="SCALE")
         self.tree.links.new(factor, output.node.inputs["Scale"])
         return output

@@ -108,8 +108,10 @@ def _build_platform(builder: PieceBuilder, x: float, y: float, deck: float, *, d
             add_four_legs(builder, style, (half_width - 0.08, half_length - 0.1), low, builder.uniform(0.05, 0.07))
     style = builder.pick(HEADBOARD_STYLES)
     if style != "none":
-        high, bottom = builder.uniform(0.85, 1.15), 0.0 if drawers else low
-        bottom = bottom if style != "soft" else bottom + 0.02
+        high = builder.uniform(0.85, 1.15)
+        bottom = 0.0 if drawers else low
+        if style == "soft":
+            bottom += 0.02
         add_headboard(builder, style, 2 * half_width, bottom, high, half_length + 0.013, between_posts=False)
 
 

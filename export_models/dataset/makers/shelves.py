@@ -52,7 +52,8 @@ def _draw_case(builder: PieceBuilder, width: float, depth: float, height: float)
 def _build_bookcase(builder: PieceBuilder) -> None:
     """Build a case with shelves, sometimes above doors or drawers."""
     is_tall = builder.chance(0.65)
-    width, height = builder.uniform(0.5, 1.6), builder.uniform(1.6, 2.1) if is_tall else builder.uniform(0.75, 1.2)
+    width = builder.uniform(0.5, 1.6)
+    height = builder.uniform(1.6, 2.1) if is_tall else builder.uniform(0.75, 1.2)
     case = _draw_case(builder, width, builder.uniform(0.26, 0.38), height)
     opening = add_carcass(builder, case, back=builder.chance(0.7))
     if is_tall and builder.chance(0.35):
@@ -97,7 +98,8 @@ def _build_posts(builder: PieceBuilder) -> None:
     width, depth = builder.uniform(0.6, 1.5), builder.uniform(0.28, 0.4)
     height = builder.uniform(0.8, 2.0)
     t = builder.uniform(0.018, 0.03) if role == "metal" else builder.uniform(0.03, 0.045)
-    section, x, y = builder.pick(("rectangle", "round", "rectangle")), width / 2 - t / 2, depth / 2 - t / 2
+    section = builder.pick(("rectangle", "round", "rectangle"))
+    x, y = width / 2 - t / 2, depth / 2 - t / 2
     count = max(3, round(height / builder.uniform(0.32, 0.42)))
     thickness = builder.uniform(0.016, 0.035)
     for px in (-x, x):

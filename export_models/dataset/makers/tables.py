@@ -1,4 +1,7 @@
-"""Tables: dining, coffee, side and console tables."""
+"""Tables: dining, coffee, side and console tables.
+
+``under`` is the height of the underside of the top.
+"""
 
 from __future__ import annotations
 
@@ -35,7 +38,7 @@ def table(rng: np.random.Generator) -> Piece:
     if base == "pedestal":
         _add_table_pedestal(builder, width, depth, under, role)
     else:
-        # The legs of a curved top stand further inside, so that they do not project from its corners.
+        # A curved top does not cover the corners of its bounding box, so the legs stand further inside.
         share = 0.7 if shape in ("round", "oval") else (0.84 if shape == "superellipse" else 1.0)
         set_in = builder.uniform(0.0, 0.03) if role != "glass" and shape == "rectangle" else 0.045
         half_size = (width / 2 - set_in) * share, (depth / 2 - set_in) * share
@@ -183,6 +186,7 @@ def add_apron(
 
     Args:
         half_size: distance in x and y from the centre to the outer faces of the legs.
+        height: height of the rails; drawers raise it to at least 0.1 m.
         leg: thickness of the legs.
         drawers: whether to put one to three drawers into the front rail.
     """
@@ -194,7 +198,8 @@ def add_apron(
         builder.add("frame", role, board((-x, -y - t / 2, under - height), (x, -y + t / 2, under + 0.001)))
         return
     height = max(height, 0.1)
-    handles, count = Handles(builder), 1 if x < 0.4 else int(builder.rng.integers(1, 4))
+    handles = Handles(builder)
+    count = 1 if x < 0.4 else int(builder.rng.integers(1, 4))
     inner_width = 2 * x - leg
     builder.add("frame", role, board((-x, face + 0.012, under - height), (x, face + 0.03, under + 0.001)))
     width = min(inner_width / count, 0.75)

@@ -26,11 +26,11 @@ the mesh fills 1000 pixels."""
 TOLERANCES = (INVISIBLE_TOLERANCE, 0.001, 0.002, 0.004, 0.008)
 """Movements that are allowed in order to meet a budget, tried in this order. Beyond the last one, thin covers sink into
 the surfaces under them, which is worse than an exceeded budget. Chosen by inspection."""
-MAX_TEXTURE_PX = 4096  # of level 0 if the target has no budget; each level halves it
+MAX_TEXTURE_PX = 4096  # of the levels of a target without a budget, before it is halved once for each level
 LEVEL_STEP = 4  # factor between the triangle counts of two levels of detail
 LEVEL_TOLERANCE = 0.003
-"""Allowed movement of the surface of level 0, as a share of the diagonal. It doubles with each level, because a level
-with a quarter of the triangles is shown at half the size. Not tuned."""
+"""Half the movement of the surface that is allowed for level 1, as a share of the diagonal. The movement doubles with
+each level, because a level with a quarter of the triangles is shown at half the size. Not tuned."""
 BOUNDS_TOLERANCE = 0.001  # difference between the bounds of a USDZ and of the base GLB, as a share of the longest side
 FORMAT_NOTES = {
     MeshFormat.FBX: "FBX stores colour, roughness, metal and normal textures in an older material model; check them",
@@ -42,7 +42,7 @@ FORMAT_NOTES = {
 
 @dataclass
 class ExportRun:
-    """An export in progress, and its results so far. ``reduced`` and ``validator`` have the keys of ``facts``."""
+    """An export in progress, with its results. ``reduced`` and ``validator`` have the keys of ``facts`` but 'base'."""
 
     base: Path
     folder: Path  # receives the files

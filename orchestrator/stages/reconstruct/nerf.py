@@ -38,7 +38,7 @@ ORBIT_ELEVATION_DEG = 20.0  # how far the camera of the fly-around video looks d
 ORBIT_FOCAL_LENGTH = 1.6  # in widths of the frame
 ORBIT_MARGIN = 1.06  # camera distance relative to the one at which the bounding sphere fills the frame
 SMOOTHING_ROUNDS = 2  # they remove the steps of the voxels; not tuned
-OUTSIDE_DISTANCE = 3.0  # in voxels, around the volume, so that surfaces at its border are closed
+OUTSIDE_DISTANCE = 3.0  # signed distance outside the volume, in voxels; closes surfaces that reach its border
 
 
 @dataclass(frozen=True)
@@ -70,19 +70,19 @@ def nerf(task: ReconstructTask) -> ReconstructedMesh:
     task.folder.mkdir(parents=True, exist_ok=True)
     settings = QUALITY_SETTINGS[task.quality]
     capture = estimate_cameras(task, select_photos(task), subrange(task.progress, 0.0, CAMERAS_END))
-    field = task.folder / "field"
+    field_folder = task.folder / "field"
     photos, masks, views = capture.poses.color_photos, capture.poses.masks, views_of(capture.cameras)
     progress = subrange(task.progress, CAMERAS_END, TRAINING_END)
-    surface = train_field(photos, masks, views, settings.training, field, limits=task.limits, progress=progress)
+    surface = train_field(photos, masks, views, settings.training, field_folder, limits=task.limits, progress=progress)
     mesh_progress = subrange(task.progress, TRAINING_END, MESH_END)
     mesh = load_mesh(task.folder) or _make_mesh(task, surface, capture, settings, mesh_progress)
-    frames = _render_orbit(task, surface, field, settings, subrange(task.progress, MESH_END, FRAMES_END))
-    video = field / "fly_around.mp4"
+    frames = _render_orbit(task, surface, field_folder, settings, subrange(task.progress, MESH_END, FRAMES_END))
+    video = field_folder / "fly_around.mp4"
     arguments = mp4(FRAME_NAME, settings.frames / ORBIT_SECONDS, (settings.frame_px, settings.frame_px))
     run_ffmpeg(arguments, video, limits=task.limits, progress=subrange(task.progress, FRAMES_END, 1.0))
     preview = task.folder / "preview.png"
     _composite_over_white(frames[0]).save(preview)
-    extras = (video, task.folder / "poses" / "colmap.log", field / "nerf.log")
+    extras = (video, task.folder / "poses" / "colmap.log", field_folder / "nerf.log")
     return mesh.with_report(capture.report, preview=preview, extras=extras)
 
 
@@ -121,22 +121,22 @@ def _make_mesh(
 
 
 def _render_orbit(
-    task: ReconstructTask, surface: Surface, field: Path, settings: QualitySettings, progress: Progress
+    task: ReconstructTask, surface: Surface, field_folder: Path, settings: QualitySettings, progress: Progress
 ) -> tuple[Path, ...]:
-    """Render the field from a ring of cameras around it to ``field``/FRAME_NAME."""
+    """Render the field in ``field_folder`` from a ring of cameras around the piece, to files FRAME_NAME there."""
     inside = np.argwhere(surface.distance < 0)
     low, high = surface.low + inside.min(0) * surface.voxel, surface.low + inside.max(0) * surface.voxel
     radius = float(np.linalg.norm(high - low)) / 2
     cameras = orbit_cameras((low + high) / 2, radius, settings.frames, settings.frame_px)
     names = [FRAME_NAME % number for number in range(settings.frames)]
-    return render_field(views_of(cameras), field, names, limits=task.limits, progress=progress)
+    return render_field(views_of(cameras), field_folder, names, limits=task.limits, progress=progress)
 
 
 def orbit_cameras(centre: Floats, radius: float, count: int, side_px: int) -> list[Camera]:
     """Return cameras on a ring, the first on the side of +Z, whose square frames contain a sphere."""
-    focal = ORBIT_FOCAL_LENGTH
-    intrinsics = np.array([[focal, 0.0, 0.5], [0.0, focal, 0.5], [0.0, 0.0, 1.0 / side_px]]) * float(side_px)
-    distance = ORBIT_MARGIN * radius / np.sin(np.arctan(0.5 / focal))
+    focal_px, middle_px = ORBIT_FOCAL_LENGTH * side_px, side_px / 2
+    intrinsics = np.array([[focal_px, 0.0, middle_px], [0.0, focal_px, middle_px], [0.0, 0.0, 1.0]])
+    distance = ORBIT_MARGIN * radius / np.sin(np.arctan(0.5 / ORBIT_FOCAL_LENGTH))
     elevation = np.radians(ORBIT_ELEVATION_DEG)
     cameras = []
     for azimuth in 2 * np.pi * np.arange(count) / count:

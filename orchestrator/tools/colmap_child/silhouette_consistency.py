@@ -40,7 +40,7 @@ def silhouette_coverage(intrinsics: Sequence[Floats], poses: Sequence[Floats], m
     Args:
         intrinsics: [3, 3] px each.
         poses: [3 or 4, 4] world to camera each.
-        masks: [h, w] each, 255 on the piece.
+        masks: [h, w] each, 255 on the piece. If one of them is empty, all shares are 0.
     """
     small = [_reduced(mask) for mask in masks]
     if not all(mask.any() for mask in small):

@@ -56,7 +56,7 @@ def render(names: list[str], folder: Path, cameras: Cameras) -> None:
     for number, name in enumerate(names):
         report(number / len(names), f"view {number + 1} of {len(names)}")
         width, height = (int(side) for side in cameras.sizes[number].tolist())
-        pixels = torch.ones(height, width, device=device).nonzero().flip(1).float()
+        pixels = torch.ones(height, width, device=device).nonzero().flip(1).float()  # [H·W, 2] column, row
         batches = [_render_pixels(state, cameras, number, batch) for batch in torch.split(pixels, BATCH_PIXELS)]
         image = (torch.cat(batches).view(height, width, 4) * 255).round().clamp(0, 255).byte()
         target = folder / name

@@ -24,7 +24,7 @@ export function bakeTransforms(document) {
   for (const node of baked) scene.addChild(node);
 }
 
-/** Make an indexed triangle list with copies of the kept attributes, and transform it. Lines and points lose their positions. */
+/** Make a transformed, indexed triangle list of copies of the kept attributes. Lines and points lose POSITION: `cleanPrimitives` removes them. */
 function bakePrimitive(primitive, matrix) {
   if (!TRIANGLE_MODES.includes(primitive.getMode()) || !primitive.getAttribute('POSITION')) return primitive.setAttribute('POSITION', null);
   for (const target of primitive.listTargets()) primitive.removeTarget(target);
