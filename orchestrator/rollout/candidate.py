@@ -152,8 +152,8 @@ def check_candidate(
         return report
     shadow = compare_on_live_requests(comparison, options, subrange(progress, golden_end, 1.0))
     if verdict is Verdict.AGREES:  # the other verdicts allow a difference
-        decide_verdict(shadow.differences, serving_version, options, evaluation)
-    return replace(report, shadow=shadow)
+        verdict = decide_verdict(shadow.differences, serving_version, options, evaluation)
+    return replace(report, verdict=verdict, shadow=shadow)
 
 
 def warm_up(comparison: Comparison, progress: Progress) -> tuple[Latency, ...]:

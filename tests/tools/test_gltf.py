@@ -202,13 +202,19 @@ def test_a_triangle_budget_is_met_without_excessive_reduction(tmp_path: Path) ->
     assert 1_000 < contents.triangles <= 30_000
 
 
-def test_textures_are_reduced_to_meet_a_byte_budget(tmp_path: Path) -> None:
-    write_base(
-        write_glb(tmp_path, textured_box(noise_image(size=1024))), tmp_path
-    )  # noise is the hardest image to compress
-    unlimited = pack(tmp_path, GltfBudget(texture_px=1024), TextureCodec.WEBP).stat().st_size
-    limited = pack(tmp_path, GltfBudget(max_bytes=unlimited // 3, texture_px=1024), TextureCodec.WEBP).stat().st_size
-    assert limited <= unlimited // 3
+@pytest.mark.parametrize(
+    ("codec", "mode", "size", "share"),
+    [(TextureCodec.WEBP, "RGB", 1024, 1 / 3), (TextureCodec.KTX2, "RGBA", 256, 2 / 3)],
+)
+def test_textures_are_reduced_to_meet_a_byte_budget(
+    tmp_path: Path, codec: TextureCodec, mode: str, size: int, share: float
+) -> None:
+    noise = noise_image(mode, size)  # the hardest image to compress
+    write_base(write_glb(tmp_path, textured_box(noise, alphaMode="BLEND" if mode == "RGBA" else None)), tmp_path)
+    unlimited = pack(tmp_path, GltfBudget(texture_px=size), codec).stat().st_size
+    budget = int(share * unlimited)
+    limited = pack(tmp_path, GltfBudget(max_bytes=budget, texture_px=size), codec).stat().st_size
+    assert limited <= budget
 
 
 def test_dimensions_scale_the_mesh_and_must_fit_its_shape(tmp_path: Path) -> None:

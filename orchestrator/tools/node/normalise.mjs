@@ -66,7 +66,7 @@ async function makeOpaque(document, notes) {
   for (const material of document.getRoot().listMaterials()) {
     if (material.getAlphaMode() === 'OPAQUE' || material.getAlpha() < 1) continue;
     const texture = material.getBaseColorTexture();
-    if (texture && (await isTransparent(texture))) continue;
+    if (texture && (await isTransparent(texture.getImage()))) continue;
     const primitives = material.listParents().filter((parent) => parent.propertyType === PropertyType.PRIMITIVE);
     if (primitives.some(hasTransparentVertices)) continue;
     material.setAlphaMode('OPAQUE');

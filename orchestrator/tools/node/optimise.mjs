@@ -72,7 +72,9 @@ async function fitGeometry(io, original, job) {
 async function fitTextures(io, document, job) {
   const isUnchanged = job.texture_codec === 'original' && !job.max_bytes && !job.texture_px;
   if (isUnchanged) return { quality: 0, texture_px: 0 };
-  const originals = document.getRoot().listTextures().map((texture) => ({ texture, image: texture.getImage(), mimeType: texture.getMimeType() }));
+  const originals = document.getRoot().listTextures().map((texture) => ({
+    texture, image: texture.getImage(), mimeType: texture.getMimeType(), side: Math.max(...texture.getSize()),
+  }));
   const geometryBytes = (await glbBytes(io, withoutTextures(document))).byteLength;
   const qualities = job.texture_codec === 'original' ? [0] : QUALITIES;
   for (let side = job.texture_px || MAX_TEXTURE_PX; ; side = Math.floor(side / 2)) {
@@ -88,10 +90,10 @@ async function fitTextures(io, document, job) {
 /** Encode all textures in the document. Returns their total size in bytes. */
 async function encodeTextures(originals, codec, side, quality) {
   let bytes = 0;
-  for (const [index, { texture, image, mimeType }] of originals.entries()) {
+  for (const [index, { texture, image, mimeType, side: originalSide }] of originals.entries()) {
     const encoded = new Uint8Array(await encodeTexture(texture, image, mimeType, codec, side, quality));
     // Keep an original that is smaller than its WebP. KTX2 always replaces it, because KTX2 saves graphics memory.
-    const keepsOriginal = codec === 'webp' && encoded.byteLength >= image.byteLength && Math.max(...texture.getSize()) <= side;
+    const keepsOriginal = codec === 'webp' && encoded.byteLength >= image.byteLength && originalSide <= side;
     bytes += keepsOriginal ? image.byteLength : encoded.byteLength;
     if (keepsOriginal) texture.setImage(image).setMimeType(mimeType);
     else texture.setImage(encoded).setMimeType(MIME_TYPES[codec] ?? mimeType);

@@ -79,9 +79,9 @@ function packageFolder(name) {
   return new URL(`file://${paths[0]}/${name}/`);
 }
 
-/** Return whether any pixel is transparent. */
-export async function isTransparent(texture) {
-  const { channels, isOpaque } = await open(texture.getImage()).stats();
+/** Return whether any pixel of an image is transparent. */
+export async function isTransparent(bytes) {
+  const { channels, isOpaque } = await open(bytes).stats();
   return !isOpaque && (channels.length === 2 || channels.length === 4) && channels.at(-1).min < OPAQUE_ALPHA;
 }
 
@@ -90,7 +90,7 @@ export async function encodeTexture(texture, bytes, mimeType, codec, side, quali
   const { width, height } = await open(bytes).metadata();
   const scale = Math.min(1, side / Math.max(width, height));
   const isColor = getTextureColorSpace(texture) === 'srgb';
-  const keepsAlpha = usesAlpha(texture) && (await isTransparent(texture));
+  const keepsAlpha = usesAlpha(texture) && (await isTransparent(bytes));
   let image = open(bytes);
   if (!keepsAlpha) image = image.removeAlpha();
   if (codec === 'ktx2') {
