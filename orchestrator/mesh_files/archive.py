@@ -23,7 +23,7 @@ RATIO_FREE_BYTES = 1 << 20
 MAX_NAME_BYTES = 512
 """Maximum length of an entry's name in UTF-8."""
 ARCHIVE_EXTENSIONS = ("zip", "7z", "rar", "gz", "tgz", "bz2", "xz", "tar", "usdz", "jar")
-ARCHIVE_SIGNATURES = (b"PK\x03\x04", b"7z\xbc\xaf", b"Rar!", b"\x1f\x8b", b"\xfd7zXZ", b"BZh")
+ARCHIVE_SIGNATURES = (b"PK\x03\x04", b"7z\xbc\xaf", b"Rar!", b"\x1f\x8b\x08", b"\xfd7zXZ", b"BZh")
 END_SIGNATURE = b"PK\x05\x06"
 END_SIZE = 22
 """Size of the end record without its comment."""

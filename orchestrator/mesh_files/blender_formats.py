@@ -15,7 +15,8 @@ from orchestrator.mesh_files.textures import TEXTURE_EXTENSIONS, check_textures
 MAX_LINE_BYTES = 64 << 10
 """Maximum length of a line of an OBJ or MTL. It fits a polygon of some thousand corners. No exporter exceeds it."""
 LONG_LINE = re.compile(rb"\n[^\n]{%d}" % (MAX_LINE_BYTES + 1))
-NUMBER = rb"[ \t]+[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?"
+# The possessive quantifiers of these patterns keep the time linear in the length of a line.
+NUMBER = rb"[ \t]++[-+]?+(?:\d++(?:\.\d*+)?+|\.\d++)(?:[eE][-+]?+\d++)?+"
 BAD_VERTEX = re.compile(rb"\n[ \t]*((?:v|vertex)(?!%s%s%s(?:\s|\Z))[ \t][^\n]*)" % (NUMBER, NUMBER, NUMBER))
 """A line of an OBJ or a text STL with a vertex that does not have three numbers."""
 MTLLIB_LINE = re.compile(rb"\n[ \t]*(mtllib)[ \t]([^\n]*)")
@@ -30,7 +31,7 @@ PLY_HEADER_LINE = re.compile(
     rf"(?:comment|obj_info)\b.*|format (?:ascii|binary_(?:little|big)_endian) \S+|element \S+ \d{{1,12}}"
     rf"|property (?:{PLY_TYPE}) \S+|property list (?:{PLY_INTEGER}) (?:{PLY_TYPE}) \S+|"
 )
-NOT_A_NUMBER = re.compile(rb"[^\s]*[^-+.\deE\s][^\s]*")
+NOT_A_NUMBER = re.compile(rb"(?<!\S)[-+.\deE]*+[^-+.\deE\s]\S*")
 FBX_VERSION_OFFSET = 23
 MIN_FBX_VERSION = 7100
 

@@ -63,9 +63,10 @@ def check_gltf(mesh: MeshFile) -> None:
         elements += count
     if elements > MAX_ELEMENTS:
         raise InvalidMeshFile(f"the accessors have {elements} elements; at most {MAX_ELEMENTS} are allowed")
+    files = set(mesh.archive.files()) if mesh.archive else set()
     for key in ("buffers", "images"):
         for number, item in enumerate(lists.get(key, [])):
-            _check_uri(item.get("uri"), f"{key.removesuffix('s')} {number}", mesh)
+            _check_uri(item.get("uri"), f"{key.removesuffix('s')} {number}", mesh, files)
 
 
 def _parse_json(text: bytes) -> Json:
@@ -97,12 +98,12 @@ def _objects(key: str, items: list[Any]) -> list[Json]:
     return [item if isinstance(item, dict) else {} for item in items]
 
 
-def _check_uri(uri: object, where: str, mesh: MeshFile) -> None:
+def _check_uri(uri: object, where: str, mesh: MeshFile, files: set[str]) -> None:
     if not isinstance(uri, str) or uri[:5].lower() == "data:":
         return
     if mesh.archive is None:
         raise InvalidMeshFile(f"{where} is in another file, {quoted(uri)}; send a GLB, or a zip with both files")
     name = posixpath.normpath(posixpath.join(posixpath.dirname(mesh.main), unquote(uri)))
-    if name not in mesh.archive.files():
+    if name not in files:
         rule = "allowed are data: URIs and paths of files in the archive"
         raise InvalidMeshFile(f"{where} refers to {quoted(uri)}, which is not in the archive; {rule}")

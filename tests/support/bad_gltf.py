@@ -259,6 +259,10 @@ def bad_glbs() -> dict[str, tuple[bytes, tuple[str, ...]]]:
                 "Duplicate element",
             ),
         ),
+        "a material whose name is a number": (
+            changed_glb(set_value("materials", value=[{"name": 5}])),
+            ("the name 5 is not a string",),
+        ),
         "nodes 101 deep": (changed_glb(nested(100)), ("more than 100 deep",)),
         "nodes 50 000 deep": (changed_glb(nested(50_000)), ("validator crashed", "Stack Overflow")),
         "100 001 nodes": (changed_glb(set_value("nodes", value=[{"mesh": 0}] * 100_001)), ("100001 nodes", "100000")),

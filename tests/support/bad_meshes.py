@@ -152,6 +152,11 @@ def _meshes() -> dict[str, tuple[bytes, str, tuple[str, ...]]]:
     return {
         "obj with NaN": (OBJ.replace(b"v 1 0 0", b"v nan 0 0"), "a.obj", ("nan",)),
         "obj with inf": (OBJ.replace(b"v 1 0 0", b"v 1 inf 0"), "a.obj", ("inf",)),
+        "obj of long numbers": (
+            OBJ.replace(b"v 1 0 0", b"v " + b" ".join([b"1" * 20_000] * 3) + b"x"),
+            "a.obj",
+            ("vertex",),
+        ),
         "obj with a word": (
             OBJ.replace(b"v 1 0 0", b"v 1 zero 0"),
             "a.obj",
@@ -285,6 +290,7 @@ def _meshes() -> dict[str, tuple[bytes, str, tuple[str, ...]]]:
         "ply of a billion vertices": (ply(vertex=10**9), "a.ply", ("1000000000 vertices", "15000000")),
         "ply of -1 vertices": (ply(vertex=-1), "a.ply", ("element vertex -1",)),
         "ply of 10^30 vertices": (ply(vertex=10**30), "a.ply", ("element vertex 1000", "not allowed")),
+        "ply of long digits": (ply(body=b"1" * 200_000 + b"x"), "a.ply", ("'111", "in place of a number")),
         "ply cut short": (ply(body=b"0 0 0\n1 0 0\n"), "a.ply", ("Could not read row",)),
         "ply cut in its faces": (ply(body=b"0 0 0\n1 0 0\n0 1 0\n3 0 1"), "a.ply", ("scene is empty",)),
         "binary ply cut short": (

@@ -68,6 +68,7 @@ async function validate(source) {
     externalResourceFunction: (uri) => readFile(path.join(folder, decodeURIComponent(uri))),
   });
   const report = await Promise.race([validated, crashed]).catch((error) => reject(`the glTF validator crashed on it: ${error}`));
+  process.removeAllListeners('uncaughtException');
   const { messages, truncated } = report.issues;
   const issue = messages.find(isInvalid) ?? (truncated ? messages[0] : null);
   if (issue) reject(`the glTF is invalid at ${issue.pointer || 'its root'}: ${issue.message} (${issue.code})`);
@@ -90,7 +91,9 @@ function checkNodes(document) {
 function checkNames(document) {
   const root = document.getRoot();
   for (const item of [...root.listNodes(), ...root.listMeshes(), ...root.listMaterials(), ...root.listTextures()]) {
-    if (/[\r\n\0]/.test(item.getName())) reject(`the name '${item.getName()}' has a line break, which is not allowed`);
+    const name = item.getName();
+    if (typeof name !== 'string') reject(`the name ${JSON.stringify(name)} is not a string, which is not allowed`);
+    if (/[\r\n\0]/.test(name)) reject(`the name '${name}' has a line break, which is not allowed`);
   }
 }
 
