@@ -9,6 +9,7 @@ from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 
 PACKAGE = Path(__file__).resolve().parent
+DEMO_PHOTOS = PACKAGE / "demo_photos"
 BUNDLED = PACKAGE / "bundled"
 """The models, Triton backends and profiles of an installed wheel. Absent from a checkout."""
 RESOURCES = BUNDLED if BUNDLED.is_dir() else PACKAGE.parent
@@ -19,7 +20,7 @@ class Settings(BaseSettings):
     """Every setting with its default and its meaning.
 
     The order of precedence is: a keyword argument, the environment variable ``HEARTWOOD_<NAME>``, ``heartwood.toml``
-    in the working folder. Raises ``pydantic.ValidationError`` if a setting is unknown or has an invalid value.
+    in the working folder. Raises ``ValueError`` if a setting is unknown or has an invalid value.
     """
 
     model_config = SettingsConfigDict(env_prefix="HEARTWOOD_", toml_file="heartwood.toml", extra="forbid", frozen=True)

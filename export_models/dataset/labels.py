@@ -48,8 +48,8 @@ class Rule:
 
     ``material`` and ``group`` contain ``fnmatch`` patterns. The name must match one of the patterns, if there are any.
     The limits are shares, 0 to 1, of the mesh's bounding box. They apply to the centroid of the face or, with
-    ``loose``, to the centroid of its island: the connected faces of one group. ``taller`` and
-    ``shorter`` always apply to the height of the island.
+    ``loose``, to the centroid of its island: the connected faces of one group. ``taller`` and ``shorter`` always apply
+    to the height of the island.
     """
 
     component: str

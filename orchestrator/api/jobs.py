@@ -30,7 +30,7 @@ WATCH_INTERVAL_S = 0.1
 ALWAYS_IN_PIPELINE = ("segment", "reconstruct")
 """Stages that every pipeline runs, with default options if the caller does not set them."""
 CACHED_REPLIES = 2000
-"""Maximum number of replies for finished jobs that are kept in memory. Each takes about 1 to 50 kB."""
+"""Maximum number of finished jobs whose entry in ``ListJobs`` is kept in memory. Each takes about 1 to 50 kB."""
 
 
 class JobServicer(Servicer, job_pb2_grpc.JobServiceServicer):

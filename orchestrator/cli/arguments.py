@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from pydantic import ValidationError
 
 from orchestrator.errors import InvalidInput
 from orchestrator.settings import Settings
@@ -39,8 +40,9 @@ def read_settings(**changes: Any) -> Settings:
     try:
         return Settings(**changes)
     except ValueError as error:
-        # Omit pydantic's first line, which only counts the errors, and the links to its documentation.
-        lines = [line for line in str(error).splitlines()[1:] if "errors.pydantic.dev" not in line]
+        lines = str(error).splitlines()
+        if isinstance(error, ValidationError):  # omit the first line, which only counts errors, and links
+            lines = [line for line in lines[1:] if "errors.pydantic.dev" not in line]
         raise InvalidInput("settings", " ".join(line.strip() for line in lines)) from None
 
 

@@ -17,13 +17,12 @@ from orchestrator.cli.terminal import console, print_saved, progress_bar
 from orchestrator.client.uploads import read_file
 from orchestrator.domain.model_versions import MODELS, PIPELINE
 from orchestrator.errors import FailedPrecondition, InvalidInput
-from orchestrator.settings import PACKAGE, Settings
+from orchestrator.settings import DEMO_PHOTOS, Settings
 
 if TYPE_CHECKING:
     from orchestrator.domain.images import Image
     from orchestrator.inference.load_sweep import SweepPlan, SweepPoint
 
-DEMO_PHOTOS = PACKAGE / "demo_photos"
 CSV_FILE = "models.csv"
 PLOT_FILE = "models.png"
 DEFAULT_SIDE = 512

@@ -18,10 +18,9 @@ from orchestrator.client.client import Heartwood
 from orchestrator.domain.images import Image
 from orchestrator.domain.stain_catalogue import STAINS
 from orchestrator.protocol.heartwood.v1 import export_pb2, pipeline_pb2, reconstruct_pb2, render_pb2, segment_pb2
-from orchestrator.settings import PACKAGE
+from orchestrator.settings import DEMO_PHOTOS
 
 DEMO_STAINS = ("natural-oak", "walnut", "cherry", "ebony")
-DEMO_PHOTOS = PACKAGE / "demo_photos"
 JPEG_QUALITY = 92
 PHOTOS_HELP = "Photos to use instead of the demo photos."
 MAPS = ("albedo", "normal", "roughness", "ambient_occlusion", "height")

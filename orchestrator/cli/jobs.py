@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from orchestrator.cli.arguments import Server, Token, enum_values, read_settings
-from orchestrator.cli.session import connect, follow
+from orchestrator.cli.session import connect, follow, format_time
 from orchestrator.cli.terminal import console, plain_table
 from orchestrator.protocol.heartwood.v1 import job_pb2
 
@@ -49,7 +49,7 @@ def table(jobs: Iterable[job_pb2.Job]) -> Table:
     rows = plain_table("job", "kind", "state", "done", "created", "message")
     for job in jobs:
         state = Text(STATE_NAMES[job.state], STATE_STYLES[STATE_NAMES[job.state]])
-        created = job.create_time.ToDatetime().strftime("%Y-%m-%d %H:%M:%S")
+        created = format_time(job.create_time)
         message = Text(job.error.message or job.progress.message)
         rows.add_row(job.id, job.spec.WhichOneof("stage"), state, f"{job.progress.fraction:.0%}", created, message)
     return rows

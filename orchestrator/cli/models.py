@@ -6,11 +6,10 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from google.protobuf.timestamp_pb2 import Timestamp
 from rich.text import Text
 
 from orchestrator.cli.arguments import Server, Token, enum_values, read_settings
-from orchestrator.cli.session import connect
+from orchestrator.cli.session import connect, format_time
 from orchestrator.cli.terminal import console, plain_table, progress_bar
 from orchestrator.protocol.heartwood.v1 import model_pb2
 
@@ -50,7 +49,7 @@ def list_models(server: Server = "", token: Token = "") -> None:
     table = plain_table("model", "serving", "rollback to", "ready", "changed", "by")
     for model in models:
         ready = [str(version.version) for version in model.versions if STATES[version.state] == "ready"]
-        changed = _format_time(model.change_time) if model.revision else "never"
+        changed = format_time(model.change_time) if model.revision else "never"
         rollback_to = str(model.rollback_version or "–")
         table.add_row(model.name, str(model.serving_version), rollback_to, ", ".join(ready), changed, model.operator)
     console.print(table)
@@ -129,7 +128,7 @@ def _print_model(model: model_pb2.Model) -> None:
     table = plain_table("version", "state", "deployed", "by", "check results")
     for version in model.versions:
         state = STATES[version.state]
-        deployed = "in the repository" if version.in_repository else _format_time(version.create_time)
+        deployed = "in the repository" if version.in_repository else format_time(version.create_time)
         results = Text(version.reason or _format_report(version))
         table.add_row(str(version.version), Text(state, STATE_STYLES[state]), deployed, version.operator, results)
     console.print(table)
@@ -148,7 +147,3 @@ def _format_report(version: model_pb2.ModelVersion) -> str:
         timed.append((f"{report.shadow.requests} live requests", report.shadow))
     lines += [f"{name}: {item.candidate_ms:.0f} ms ({against}: {item.serving_ms:.0f} ms)" for name, item in timed]
     return "\n".join(lines)
-
-
-def _format_time(time: Timestamp) -> str:
-    return time.ToDatetime().strftime("%Y-%m-%d %H:%M:%S")

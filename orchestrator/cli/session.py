@@ -15,6 +15,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from google.protobuf.message import Message
+from google.protobuf.timestamp_pb2 import Timestamp
 from rich.table import Table
 
 from orchestrator.cli.terminal import console, file_size, print_saved, progress_bar
@@ -176,3 +177,8 @@ def _files(message: Message, folder: Path) -> Iterator[tuple[Asset, Path]]:
             elif isinstance(item, Message):
                 several_photos = field.name == "photos" and len(items) > 1
                 yield from _files(item, folder / f"photo-{number}" if several_photos else folder)
+
+
+def format_time(time: Timestamp) -> str:
+    """Format a time in UTC, such as "2026-11-28 21:44:32"."""
+    return time.ToDatetime().strftime("%Y-%m-%d %H:%M:%S")

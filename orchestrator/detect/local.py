@@ -11,6 +11,7 @@ from orchestrator.domain.images import FloatMap, Image
 from orchestrator.domain.material_maps import MaterialMaps
 from orchestrator.domain.progress import Progress
 from orchestrator.domain.segment import SegmentOptions
+from orchestrator.imaging.filters import dilate
 
 MIN_SHARE = 0.002
 """Smallest component, as a share of the image. Smaller regions are noise of the model. Not tuned."""
@@ -61,7 +62,7 @@ def _regions(name: str, mask: NDArray[np.bool_], share: FloatMap, probability: F
         crop = _crop(boxes[label], RIM)
         inside = labels[crop] == label
         # The rim extends over other classes, but not over other regions of this class.
-        grown = cv2.dilate(inside.astype(np.uint8), np.ones((2 * RIM + 1,) * 2, np.uint8)) > 0
+        grown = dilate(inside, RIM)
         likelihood = np.zeros(mask.shape, np.float32)
         likelihood[crop] = np.where(grown & (inside | (labels[crop] == 0)), share[crop], 0)
         candidates.append(Candidate(name, float(probability[crop][inside].mean()), likelihood=likelihood))
@@ -81,7 +82,7 @@ def _without_specks(maps: MaterialMaps) -> FloatMap:
         for label in 1 + np.flatnonzero(is_small[1:]):
             crop = _crop(boxes[label], 1)
             speck = labels[crop] == label
-            rim = (cv2.dilate(speck.astype(np.uint8), np.ones((3, 3), np.uint8)) > 0) & ~speck
+            rim = dilate(speck, 1) & ~speck
             surrounding = int(np.bincount(winners[crop][rim]).argmax())
             patch = likelihoods[:, crop[0], crop[1]]
             patch[number, speck], patch[surrounding, speck] = patch[surrounding, speck], patch[number, speck]

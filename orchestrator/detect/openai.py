@@ -75,11 +75,15 @@ class OpenAIDetector:
         import openai  # imported here because it takes 0.8 s
 
         settings = self._settings
-        limits: Any = {"timeout": settings.timeout_s, "max_retries": settings.max_retries}
         image: Any = {"type": "image_url", "image_url": {"url": _data_url(photo_srgb)}}
         schema: Any = {"name": "components", "strict": True, "schema": Answer.model_json_schema()}
         try:
-            with openai.OpenAI(base_url=settings.base_url, api_key=settings.api_key, **limits) as client:
+            with openai.OpenAI(
+                base_url=settings.base_url,
+                api_key=settings.api_key,
+                timeout=settings.timeout_s,
+                max_retries=settings.max_retries,
+            ) as client:
                 return client.chat.completions.create(
                     model=settings.model,
                     max_completion_tokens=MAX_TOKENS,

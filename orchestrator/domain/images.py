@@ -14,6 +14,9 @@ Image: TypeAlias = NDArray[np.uint8]
 FloatMap: TypeAlias = NDArray[np.float32]
 """[H, W] or [H, W, C] float32."""
 
+BoolMask: TypeAlias = NDArray[np.bool_]
+"""[H, W] bool."""
+
 
 class ImageFormat(str, Enum):
     """File format of result images."""

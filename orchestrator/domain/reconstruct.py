@@ -67,7 +67,7 @@ class ReconstructOptions:
     mode: Mode = Mode.AUTO
     engine: Engine = Engine.COLMAP
     provider: Provider = Provider.LOCAL
-    ordered: bool = False  # consecutive photos overlap, so only neighbours are matched
+    ordered: bool = False  # consecutive photos overlap, which guides the choice of the pairs to match
     dimensions: Dimensions = UNKNOWN_DIMENSIONS  # the first known dimension sets the scale of the 3D model
     texture_size: int = 2048
     max_triangles: int = 200_000

@@ -19,7 +19,7 @@ from orchestrator.geometry.cameras import Camera
 from orchestrator.imaging.filters import sample
 
 SEARCH_CELLS = 96
-"""Cells along each side of the cube in which ``find_bounds`` searches, and of each tighter box after it. Not tuned."""
+"""Cells along the longest side of each box in which ``find_bounds`` searches. Not tuned."""
 SEARCH_ROUNDS = 3  # number of boxes that ``find_bounds`` searches, each tighter than the previous one; not tuned
 COARSE_FACTOR = 4
 """``measure_hull`` first samples every fourth voxel and then measures only the voxels in or near the coarse hull."""

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from orchestrator.domain.images import FloatMap, Image
+from orchestrator.domain.images import BoolMask, FloatMap, Image
 
 SAMPLE_ROW = 4096
 """Positions per row of the grid that is passed to ``cv2.remap``, which accepts at most 32767 rows and columns."""
@@ -57,6 +57,12 @@ def weighted_blur(values: FloatMap, weights: FloatMap, sigma: float, min_weight:
     if values.ndim == 3:
         weights, total = weights[..., None], total[..., None]
     return np.asarray(cv2.GaussianBlur(values * weights, (0, 0), sigma) / total, np.float32)
+
+
+def dilate(mask: BoolMask, radius: int) -> BoolMask:
+    """Extend a mask by ``radius`` pixels in each direction, diagonals included."""
+    kernel = np.ones((2 * radius + 1, 2 * radius + 1), np.uint8)
+    return np.asarray(cv2.dilate(mask.astype(np.uint8), kernel) > 0)
 
 
 def smoothstep(values: FloatMap, low: float = 0.0, high: float = 1.0) -> FloatMap:

@@ -16,14 +16,12 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 
-from orchestrator.domain.images import FloatMap, Image
+from orchestrator.domain.images import BoolMask, FloatMap, Image
 from orchestrator.domain.progress import Progress, no_progress
 from orchestrator.imaging import guided
 from orchestrator.imaging.filters import shrink, to_byte, to_float
 from orchestrator.imaging.refine import PIECE_EDGE
 from orchestrator.imaging.strips import Strip, for_each_strip, strips
-
-Mask = NDArray[np.bool_]
 
 CERTAIN_PIECE = 0.995
 """Likelihood above which a pixel is certainly the piece. The network is too confident about gaps between bars: 0.99
@@ -150,7 +148,7 @@ def _solve_matte(image: FloatMap, likelihood: FloatMap) -> FloatMap:
     return _fill_holes(alpha, likelihood)
 
 
-def _certain_pixels(likelihood: FloatMap) -> tuple[Mask, Mask]:
+def _certain_pixels(likelihood: FloatMap) -> tuple[BoolMask, BoolMask]:
     """Return the masks of the pixels that are certainly the piece, and of those that are certainly background."""
     band = max(1, round(BAND_SHARE * max(likelihood.shape)))
     kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * band + 1, 2 * band + 1))
@@ -166,7 +164,7 @@ def _fill_holes(alpha: FloatMap, likelihood: FloatMap) -> FloatMap:
     return np.where((regions > 0) & ~has_unlikely[regions], np.float32(1), alpha)
 
 
-def _color_prior(image: FloatMap, likelihood: FloatMap, piece: Mask, background: Mask) -> FloatMap:
+def _color_prior(image: FloatMap, likelihood: FloatMap, piece: BoolMask, background: BoolMask) -> FloatMap:
     """Return the [h, w] probability of the piece, given the likelihood and the colour of each pixel.
 
     By Bayes' rule, the odds of the likelihood are multiplied by the ratio of two densities of the pixel's colour: the

@@ -226,8 +226,8 @@ def encode_image(image: Image | NDArray[np.uint16], format: ImageFormat, field: 
             rule = f"at most {WEBP_MAX_SIDE} per side; use PNG"
             raise InvalidInput(field, f"{width}×{height} pixels are too many for WebP, {rule}")
         options = [cv2.IMWRITE_WEBP_QUALITY, WEBP_QUALITY]
-    bgr_order = [2, 1, 0, 3][: image.shape[-1]]  # OpenCV encodes BGR or BGRA
-    bgr = image if image.ndim == 2 else np.ascontiguousarray(image[..., bgr_order])
+    # OpenCV encodes BGR or BGRA.
+    bgr = image if image.ndim == 2 else np.ascontiguousarray(image[..., [2, 1, 0, 3][: image.shape[2]]])
     encoded, data = cv2.imencode(f".{format.value}", bgr, options)
     if not encoded:
         raise InvalidInput(field, f"an image of shape {image.shape} cannot be encoded as {format.value}")

@@ -17,7 +17,6 @@ import uuid
 from collections.abc import Sequence
 from contextlib import ExitStack, suppress
 from pathlib import Path
-from typing import Any
 
 import structlog
 
@@ -62,7 +61,7 @@ class TritonServer:
     Args:
         repository: the model repository.
         backends: folder of the Python-based backends, one subfolder each.
-        folder: for the log and the assembled backends.
+        folder: for the log, the assembled backends and the adapted copy of the repository.
         profile: a folder of ``triton_config/profiles``, which is applied to a copy of the repository.
         models: the models to load; empty means all.
     """
@@ -149,9 +148,14 @@ class TritonServer:
         if self._log_file.exists() and self._log_file.stat().st_size > MAX_LOG_BYTES:
             self._log_file.replace(self._log_file.with_suffix(".old.log"))
         with self._log_file.open("ab") as output:
-            streams: dict[str, Any] = {"stdin": subprocess.DEVNULL, "stdout": output, "stderr": output}
             self._process = process = subprocess.Popen(
-                command, cwd=self._folder, env=_environment(), start_new_session=True, **streams
+                command,
+                cwd=self._folder,
+                env=_environment(),
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                start_new_session=True,
             )
         if self._stopping.is_set():
             _terminate(process)

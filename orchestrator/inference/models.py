@@ -53,7 +53,8 @@ class TritonModels:
 
     Attributes:
         serving: may be replaced at any time. Running requests finish with the versions that they started with.
-        observers: model → function that receives the live requests to its promoted version (if none: to any).
+        observers: model → function that receives live requests and their results. If a version of the model is
+            promoted, it receives only the requests to that version.
     """
 
     def __init__(self, url: str, *, timeout_s: float = 60.0) -> None:

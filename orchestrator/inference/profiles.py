@@ -56,9 +56,7 @@ def apply_profile(repository: Path, profile: Path, target: Path) -> Path:
     A CPU instance group without a count gets one instance per core, at most MAX_CPU_INSTANCES. Raises InvalidInput if
     the profile does not exist, or ``target`` exists already.
     """
-    if not profile.is_dir():
-        known = ", ".join(list_profiles(profile.parent))
-        raise InvalidInput("profile", f"{profile.name!r} is not known; allowed are {known}")
+    _check_exists(profile)
     if target.exists():
         raise InvalidInput("out", f"{target.name!r} exists already; name a new folder")
     shutil.copytree(repository, target)
@@ -75,10 +73,14 @@ def apply_profile(repository: Path, profile: Path, target: Path) -> Path:
 
 
 def tune_profile(profile: Path | None, tuning: Tuning, folder: Path) -> Path | None:
-    """Write the profile, tuned for the ONNX models, to ``folder``; return ``folder``, or ``profile`` without tuning."""
+    """Write the profile, tuned for the ONNX models, to ``folder``; return ``folder``, or ``profile`` without tuning.
+
+    Raises InvalidInput if the profile does not exist.
+    """
     if tuning == Tuning():
         return profile
     if profile:
+        _check_exists(profile)
         shutil.copytree(profile, folder)
     overrides = folder / f"{TUNED_BACKEND}.pbtxt"
     config = _read_config(overrides) if overrides.exists() else model_config_pb2.ModelConfig()
@@ -94,6 +96,13 @@ def tune_profile(profile: Path | None, tuning: Tuning, folder: Path) -> Path | N
     folder.mkdir(parents=True, exist_ok=True)
     overrides.write_text(text_format.MessageToString(config), encoding="utf-8")
     return folder
+
+
+def _check_exists(profile: Path) -> None:
+    """Raise InvalidInput if there is no such profile."""
+    if not profile.is_dir():
+        known = ", ".join(list_profiles(profile.parent))
+        raise InvalidInput("profile", f"{profile.name!r} is not known; allowed are {known}")
 
 
 def _read_config(file: Path) -> model_config_pb2.ModelConfig:

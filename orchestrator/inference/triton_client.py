@@ -149,8 +149,9 @@ class TritonClient:
             future.set_result(InferenceResult(values, time.perf_counter() - started))
 
         try:
-            options = {"model_version": version, "outputs": requested, "client_timeout": timeout_s}
-            self.grpc_client.async_infer(name, [tensor], on_response, **options)
+            self.grpc_client.async_infer(
+                name, [tensor], on_response, model_version=version, outputs=requested, client_timeout=timeout_s
+            )
         except InferenceServerException as error:
             on_response(None, error)
         return future

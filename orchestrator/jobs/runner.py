@@ -53,8 +53,9 @@ class Runner:
         DBOS.register_queue(JOB_QUEUE, worker_concurrency=workers, polling_interval_sec=0.1)
         DBOS.register_queue(WEBHOOK_QUEUE, worker_concurrency=4, polling_interval_sec=0.5)
         active = self.dependencies.records.active_jobs()
+        active_ids = {job.id for job in active}
         for folder in self.dependencies.work_folder("").glob("*"):
-            if folder.name not in {job.id for job in active}:  # the job ended while this process was down
+            if folder.name not in active_ids:  # the job ended while this process was down
                 shutil.rmtree(folder, ignore_errors=True)
         self._restart_older_workflows()
         for job in active:

@@ -177,10 +177,10 @@ class PhotoResult:
 class PhotoResults:
     """Base class of the results that contain one result per photo."""
 
-    photos: tuple[Any, ...]
+    photos: tuple[PhotoResult, ...]
 
     @property
-    def model_versions(self) -> Any:
+    def model_versions(self) -> dict[str, str]:
         """The version of each model that contributed, by name."""
         return self.photos[0].model_versions
 

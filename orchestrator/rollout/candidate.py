@@ -10,10 +10,9 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
-from PIL import Image as Pillow
 from pydantic import BaseModel, Field, ValidationError
 
-from orchestrator.domain.images import FloatMap, Image
+from orchestrator.domain.images import FloatMap
 from orchestrator.domain.model_versions import (
     CandidateReport,
     DeployOptions,
@@ -25,13 +24,15 @@ from orchestrator.domain.model_versions import (
 from orchestrator.domain.progress import Progress, subrange
 from orchestrator.errors import CandidateRefused, InvalidInput, ModelFailed
 from orchestrator.imaging.filters import shrink
+from orchestrator.imaging.photo import read_photo
 from orchestrator.inference.letterbox import pad_to_square, to_model_input
 from orchestrator.inference.models import TritonModels
 from orchestrator.inference.output_checks import MAX_DIFFERENCE, check_outputs, difference
 from orchestrator.inference.shadow import ShadowTraffic
 from orchestrator.inference.triton_client import InferenceResult, Signature
+from orchestrator.settings import DEMO_PHOTOS
 
-PHOTOS = tuple(sorted((Path(__file__).parent.parent / "demo_photos").glob("*.jpg")))
+PHOTOS = tuple(sorted(DEMO_PHOTOS.glob("*.jpg")))
 GOLDEN_SIDES = (256, 512)
 """The golden inputs are all ``PHOTOS``, three path-traced images, as squares of these sides in pixels."""
 TIMED_REQUESTS = {512: 3, 768: 1, 1024: 1}
@@ -189,9 +190,7 @@ def compare_on_golden_inputs(comparison: Comparison, progress: Progress) -> dict
 
 def golden_input(photo: Path, side: int) -> FloatMap:
     """Return the photo as a model input: [1, 3, side, side] float32, sRGB in [0, 1]."""
-    with Pillow.open(photo) as file:
-        pixels: Image = np.asarray(file.convert("RGB"))
-    return to_model_input(pad_to_square(shrink(pixels, side), side))
+    return to_model_input(pad_to_square(shrink(read_photo(photo.read_bytes()), side), side))
 
 
 def decide_verdict(

@@ -105,7 +105,7 @@ class Follower:
             log.error("model_not_loaded", model=version.model, version=version.version, reason=error.message)
 
     def _fail_orphaned(self, executor_id: str = "") -> None:
-        """Mark the candidates as FAILED that ``ModelRecords.orphaned_candidates`` returns, and remove them."""
+        """Mark orphaned candidates as FAILED and remove them; see ``ModelRecords.orphaned_candidates``."""
         reason = "the check was interrupted: the service that ran it stopped; deploy the version again"
         for candidate in self.records.orphaned_candidates(executor_id, HEARTBEAT_TIMEOUT):
             if self.records.mark_failed(candidate.model, candidate.version, reason):

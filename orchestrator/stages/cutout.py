@@ -6,21 +6,19 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
 from orchestrator.domain.cutout import CutoutOptions
-from orchestrator.domain.images import FloatMap, Image
+from orchestrator.domain.images import BoolMask, FloatMap, Image
 from orchestrator.domain.material_maps import MaterialMaps
 from orchestrator.domain.progress import Progress, no_progress, subrange
 from orchestrator.domain.segment import Box
 from orchestrator.domain.srgb_color import SrgbColor
 from orchestrator.errors import NoPieceFound
 from orchestrator.imaging.color import encode_srgb, linear_from_srgb
-from orchestrator.imaging.filters import shrink, smoothstep, to_byte, to_float, weighted_blur
+from orchestrator.imaging.filters import dilate, shrink, smoothstep, to_byte, to_float, weighted_blur
 from orchestrator.imaging.matting import alpha_matte, foreground_colors
 from orchestrator.imaging.refine import PIECE_EDGE
 
-Mask = NDArray[np.bool_]
 Frame = tuple[int, int, int, int]
 """Left, top, right, bottom in pixels of the photo."""
 
@@ -107,7 +105,8 @@ def cutout(photo_srgb: Image, maps: MaterialMaps, options: CutoutOptions, progre
     image = _crop(np.dstack([colors, alpha]), frame)
     shadow = None
     if shadow_alpha is not None:
-        shadow = _crop(np.dstack([np.zeros_like(photo_srgb), shadow_alpha]), frame)
+        opacity = _crop(shadow_alpha, frame)
+        shadow = np.dstack([np.zeros((*opacity.shape, 3), np.uint8), opacity])
     if options.background is not None:
         image = _composite(image, shadow, options.background)
     return Cutout(image, shadow, Box(*frame), piece_share)
@@ -129,7 +128,7 @@ def contact_shadow(photo_srgb: Image, alpha: Image) -> Image | None:
     """
     light = linear_from_srgb(shrink(photo_srgb, SHADOW_SIDE))
     piece = shrink(alpha, SHADOW_SIDE) > 5
-    visible = ~_dilate(piece, RIM)  # shows neither the piece nor its rim
+    visible = ~dilate(piece, RIM)  # shows neither the piece nor its rim
     ground = _fit_ground(np.log(np.maximum(light, 1e-3)).astype(np.float32), piece, visible)
     if ground is None:
         return None
@@ -143,7 +142,7 @@ def contact_shadow(photo_srgb: Image, alpha: Image) -> Image | None:
     return to_byte(np.asarray(cv2.resize(opacity.astype(np.float32), size, interpolation=cv2.INTER_CUBIC), np.float32))
 
 
-def _fit_ground(log_light: FloatMap, piece: Mask, visible: Mask) -> tuple[FloatMap, float] | None:
+def _fit_ground(log_light: FloatMap, piece: BoolMask, visible: BoolMask) -> tuple[FloatMap, float] | None:
     """Fit a quadratic function of the position to the log light of the ground around the foot of the piece.
 
     Shadows are outliers below the fit, so values below it have lower weights (iteratively reweighted least squares).
@@ -177,7 +176,7 @@ def _fit_ground(log_light: FloatMap, piece: Mask, visible: Mask) -> tuple[FloatM
     return (log_light - terms @ coefficients).astype(np.float32), noise
 
 
-def _darkness(residual: FloatMap, noise: float, visible: Mask) -> FloatMap:
+def _darkness(residual: FloatMap, noise: float, visible: BoolMask) -> FloatMap:
     """Return the [h, w] decrease of log light by the shadow, 0 on surfaces that are not the ground."""
     residual = weighted_blur(residual, visible.astype(np.float32), sigma=1.0, min_weight=1e-3)
     change = residual.mean(axis=2)
@@ -187,13 +186,13 @@ def _darkness(residual: FloatMap, noise: float, visible: Mask) -> FloatMap:
     foreign = visible & ((deviation > FOREIGN_TINT) | (change > FOREIGN_LIGHT))
     opened = cv2.morphologyEx(foreign.astype(np.uint8), cv2.MORPH_OPEN, np.ones((3, 3), np.uint8))
     # In each column of the photo, everything above the lowest foreign surface is not the ground.
-    beyond = _dilate(np.maximum.accumulate(opened[::-1] > 0, axis=0)[::-1], 2)
+    beyond = dilate(np.maximum.accumulate(opened[::-1] > 0, axis=0)[::-1], 2)
     not_ground = cv2.GaussianBlur(beyond.astype(np.float32), (0, 0), 6.0, sigmaY=2.0)
     ground_weight = np.clip((1 + TINT_FADE - deviation) / TINT_FADE, 0, 1) * (1 - not_ground)
     return np.asarray(darkness * ground_weight, np.float32)
 
 
-def _contact_weight(piece: Mask) -> FloatMap:
+def _contact_weight(piece: BoolMask) -> FloatMap:
     """Return a [h, w] weight that falls from 1 at the foot of the piece to 0 far from it and at the photo's border."""
     _, top, width, height = cv2.boundingRect(piece.astype(np.uint8))
     longer = max(width, height)
@@ -209,12 +208,7 @@ def _contact_weight(piece: Mask) -> FloatMap:
     return weight
 
 
-def _dilate(mask: Mask, radius: int) -> Mask:
-    kernel = np.ones((2 * radius + 1, 2 * radius + 1), np.uint8)
-    return np.asarray(cv2.dilate(mask.astype(np.uint8), kernel) > 0)
-
-
-def _extrapolate(values: FloatMap, known: Mask) -> FloatMap:
+def _extrapolate(values: FloatMap, known: BoolMask) -> FloatMap:
     """Extend known values into unknown areas with blurs of increasing size."""
     out, weight, filled = values * known, known.astype(np.float32), known.copy()
     sigma = 1.5

@@ -15,7 +15,7 @@ from orchestrator.imaging.photo import MAX_BYTES, PhotoInfo, encode_image, focal
 from orchestrator.mesh_files.check import MAX_BYTES as MAX_MESH_BYTES
 from orchestrator.mesh_files.check import check_mesh
 
-# Jobs and commands import ``imaging`` and ``mesh_files`` only through the stages.
+# Re-exported, because jobs and commands use ``imaging`` and ``mesh_files`` only through the stages.
 __all__ = ["MAX_BYTES", "MAX_MESH_BYTES", "check_mesh", "read_photo"]
 
 JPEG_QUALITY = 97

@@ -213,6 +213,8 @@ class Records:
 
     def jobs_with_ids(self, tenant: str, ids: Sequence[str]) -> list[JobRecord]:
         """Return the jobs with these ids, in any order. Takes one query, so pass at most the ids of one page."""
+        if not ids:
+            return []
         return self._jobs(sa.select(jobs).where(jobs.c.tenant == tenant, jobs.c.id.in_(ids)))
 
     def queue_positions(self, ids: Collection[str]) -> dict[str, int]:

@@ -68,7 +68,8 @@ def solve_poses(
         masks: 8-bit, of the photos' sizes, 255 on the piece.
         folder: receives the files of the child process.
         color_photos: another version of each photo, such as a stained one, which gets the same undistortion.
-        ordered: whether consecutive photos overlap. Each photo is then matched with its neighbours in a loop.
+        ordered: whether consecutive photos overlap, also the last and the first. Each photo is then matched with the
+            next ones and, in most strategies, with the most similar ones, instead of with all similar photos.
 
     Raises:
         ToolFailed: COLMAP is not installed, crashed, or could place no photo; the message names the reason.

@@ -13,15 +13,16 @@ import threading
 import time
 from concurrent.futures import Future, wait
 
-import cv2
 import httpx2
 import numpy as np
 from pydantic import BaseModel, Field, ValidationError
 
-from orchestrator.domain.images import Image
+from orchestrator.domain.images import Image, ImageFormat
 from orchestrator.domain.progress import Progress, no_progress
 from orchestrator.domain.reconstruct import TrellisSettings
 from orchestrator.errors import DeadlineExceeded, ModelUnavailable, ToolFailed
+from orchestrator.imaging.filters import shrink
+from orchestrator.imaging.photo import encode_image
 
 OPTIONS = {
     "slat_cfg_scale": 3.0,
@@ -102,16 +103,13 @@ def cutout_png(photo_srgb: Image, mask: Image) -> bytes:
     rows, columns = np.nonzero(mask > 127)
     top, bottom, left, right = rows.min(), rows.max() + 1, columns.min(), columns.max() + 1
     side = int(np.ceil(max(bottom - top, right - left) * IMAGE_MARGIN))
-    square = np.zeros((side, side, 4), np.uint8)  # BGRA, as OpenCV writes it
+    square = np.zeros((side, side, 4), np.uint8)
     y, x = (side - (bottom - top)) // 2, (side - (right - left)) // 2
     alpha = mask[top:bottom, left:right]
     piece = square[y : y + bottom - top, x : x + right - left]
-    piece[..., :3] = np.where(alpha[..., None] > 0, photo_srgb[top:bottom, left:right, ::-1], 0)
+    piece[..., :3] = np.where(alpha[..., None] > 0, photo_srgb[top:bottom, left:right], 0)
     piece[..., 3] = alpha
-    if side > IMAGE_SIDE_PX:
-        square = np.asarray(cv2.resize(square, (IMAGE_SIDE_PX,) * 2, interpolation=cv2.INTER_AREA), np.uint8)
-    _, encoded = cv2.imencode(".png", square)
-    return bytes(encoded.tobytes())
+    return encode_image(shrink(square, IMAGE_SIDE_PX), ImageFormat.PNG)
 
 
 def _client(settings: TrellisSettings) -> httpx2.Client:
@@ -177,7 +175,7 @@ def _send(
     """Send one request, and set its status and body, or its error, as the result of ``response``."""
     try:
         response.set_result(_read_response(client, body, settings))
-    except (httpx2.HTTPError, ToolFailed, DeadlineExceeded, RuntimeError) as error:  # RuntimeError: client closed
+    except Exception as error:  # noqa: BLE001 - _post raises it
         response.set_exception(error)
 
 

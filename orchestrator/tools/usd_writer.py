@@ -24,6 +24,7 @@ from PIL import Image
 from pxr import Gf, Sdf, Usd, UsdGeom, UsdShade, UsdUtils, UsdValidation, Vt  # type: ignore[import-untyped]
 
 from orchestrator.tools.base_glb import BaseGlb, Json, Primitive, read_base_glb
+from orchestrator.tools.child_process import report
 
 ALLOWED_PRIM_TYPES = {"Xform", "Scope", "Mesh", "Material", "Shader", ""}
 ALLOWED_EXTENSIONS = {".usdc", ".png", ".jpg"}
@@ -53,20 +54,20 @@ class UsdWriter:
 def main(job: dict[str, Any]) -> None:
     target, folder = Path(job["target"]), Path(job["folder"])
     folder.mkdir(exist_ok=True)
-    print("PROGRESS 0.1 reading the 3D model", flush=True)
+    report(0.1, "reading the 3D model")
     base = read_base_glb(Path(job["source"]))
     writer = UsdWriter(new_stage(folder / "model.usdc"), base, folder, job["max_texture_px"])
     materials = [write_material(writer, number) for number in range(len(base.document.get("materials", [])))]
-    print("PROGRESS 0.4 writing USD", flush=True)
+    report(0.4, "writing USD")
     for primitive in base.primitives:
         write_mesh(writer, primitive, materials)
     writer.stage.GetRootLayer().Save()
     del writer.stage  # closes the layer
-    print("PROGRESS 0.7 packing USDZ", flush=True)
+    report(0.7, "packing USDZ")
     target.unlink(missing_ok=True)
     if not UsdUtils.CreateNewARKitUsdzPackage(Sdf.AssetPath(str(folder / "model.usdc")), str(target)):
         raise RuntimeError("USD could not write the USDZ package")
-    print("PROGRESS 0.8 checking USDZ", flush=True)
+    report(0.8, "checking USDZ")
     result = {"errors": validate(target), "notes": sorted(set(writer.notes)), "bounds": bounds(target)}
     Path(job["result"]).write_text(json.dumps(result), encoding="utf-8")
 

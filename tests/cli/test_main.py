@@ -116,6 +116,12 @@ def test_invalid_setting_is_reported_with_its_name(cli: Cli) -> None:
     assert result.errors.startswith("error settings: workers")
 
 
+def test_setting_that_cannot_be_parsed_is_reported_with_its_name(cli: Cli) -> None:
+    result = cli("jobs", "list", HEARTWOOD_OPERATORS="abc")
+    assert result.exit_code == 2
+    assert "operators" in result.errors
+
+
 def test_unreachable_service_is_reported_with_exit_code_1(cli: Cli) -> None:
     result = cli("jobs", "list", "--server", "127.0.0.1:1")
     assert result.exit_code == 1

@@ -15,11 +15,11 @@ from PIL import Image
 from orchestrator.cli.session import connect, local_token, running_address
 from orchestrator.errors import FailedPrecondition, ToolFailed
 from orchestrator.protocol.heartwood.v1 import job_pb2
-from orchestrator.settings import PACKAGE, Settings
+from orchestrator.settings import DEMO_PHOTOS, Settings
 from tests.support.cli import Cli
 from tests.support.running_service import RunningService
 
-CHAIR = PACKAGE / "demo_photos" / "cushion_chair.jpg"
+CHAIR = DEMO_PHOTOS / "cushion_chair.jpg"
 SERVER_ONLY = ("numpy", "scipy", "skimage", "cv2", "dbos", "sqlalchemy", "orchestrator.service", "orchestrator.jobs")
 
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 from google.protobuf import text_format
 from tritonclient.grpc import model_config_pb2
 
+from orchestrator.errors import InvalidInput
 from orchestrator.inference.profiles import Tuning, tune_profile
 from orchestrator.settings import Settings
 
@@ -31,6 +33,11 @@ def test_tuning_keeps_the_settings_of_other_backends(tmp_path: Path) -> None:
     assert others
     for name in others:
         assert (folder / name).read_bytes() == (profile / name).read_bytes()
+
+
+def test_tuning_of_an_unknown_profile_is_rejected(tmp_path: Path) -> None:
+    with pytest.raises(InvalidInput, match=r"'fast' is not known; allowed are cpu"):
+        tune_profile(CPU_PROFILE.with_name("fast"), Tuning(instances=2), tmp_path / "profile")
 
 
 def test_no_tuning_returns_the_profile_itself(tmp_path: Path) -> None:

@@ -20,6 +20,7 @@ from orchestrator.domain.reconstruct import (
 from orchestrator.domain.render import RenderOptions
 from orchestrator.domain.segment import SegmentOptions
 from orchestrator.errors import InvalidInput
+from orchestrator.jobs.assets import RECONSTRUCTED_MESH
 from orchestrator.jobs.documents import copy_fields
 from orchestrator.jobs.stage import JobInput, Stage, StageRun
 from orchestrator.jobs.stages.export import write_formats
@@ -108,7 +109,7 @@ def build_mesh(
             images, mask_files, options, quality, folder, color_photos, maps, programs, step.limits, step.progress
         )
         mesh = reconstruct(task)
-        files = {"model.glb": step.store(mesh.glb, GLB), "model-preview.png": _render_preview(step, mesh.glb)}
+        files = {RECONSTRUCTED_MESH: step.store(mesh.glb, GLB), "model-preview.png": _render_preview(step, mesh.glb)}
         files |= {path.name: step.store(path, EXTRAS[path.suffix][0]) for path in mesh.extras if path.suffix in EXTRAS}
         used = tuple(photos[index].photo_asset_id for index in mesh.report.photos_used)
         report = copy_fields(CaptureReport, mesh.report, photos=len(photos), used_photo_asset_ids=used)
@@ -120,10 +121,12 @@ def build_mesh(
     cached = step.cached(key, sources, Cached[ReconstructResult], make)
     versions = cached.facts.model_versions
     files = {
-        name: step.publish(name, file, "model" if name == "model.glb" else EXTRAS[Path(name).suffix][1], versions)
+        name: step.publish(
+            name, file, "model" if name == RECONSTRUCTED_MESH else EXTRAS[Path(name).suffix][1], versions
+        )
         for name, file in cached.files.items()
     }
-    glb, preview = files.pop("model.glb"), files.pop("model-preview.png")
+    glb, preview = files.pop(RECONSTRUCTED_MESH), files.pop("model-preview.png")
     step.add_preview(preview)
     return replace(cached.facts, glb=glb, preview=preview, extras=tuple(files.values()))
 

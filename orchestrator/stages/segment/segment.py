@@ -176,7 +176,9 @@ def _labeled_masks(components: Sequence[ComponentMask]) -> list[LabeledMask]:
 def _mostly_outside(wood: Image, components: Sequence[ComponentMask]) -> bool:
     """Return whether most of the wood is outside the components, so that the overlay must show it separately."""
     solid = wood > 127
-    outside = np.logical_and.reduce([solid, *(component.mask <= 127 for component in components)])
+    outside = solid.copy()
+    for component in components:
+        outside &= component.mask <= 127
     return bool(solid.any() and outside.sum() > 0.5 * solid.sum())
 
 

@@ -26,7 +26,7 @@ MIN_WOOD_SHARE = 0.01
 MASK_FIELD = "stain.mask_asset_id"
 """The request field that errors about the mask refer to."""
 SAMPLE_ROWS = 384
-"""Evenly spaced rows from which the histograms are computed: more than a million pixels of a 12-megapixel photo."""
+"""Number of evenly spaced rows for the histograms. In a 12-megapixel photo, they have more than a million pixels."""
 VARNISH = np.float32(0.02)
 """Share of the light that the varnish reflects, whatever the colour of the wood. On dark wood, this is a large part of
 the visible light. A varnish reflects 4 % (Fresnel). Half of this is assumed to reach the camera, as in version 1 of the

@@ -1,1 +1,1 @@
-"""The child process of ``tools.nerf``. Only it imports PyTorch."""
+"""The child process of ``tools.nerf``. It is the only code of the service that imports PyTorch."""

@@ -31,7 +31,7 @@ await run(async (job) => {
   await decodeTextures(document, notes);
   bakeTextureTransforms(document);
   await makeOpaque(document, notes);
-  const scale = placeMeshes(document, job);
+  placeMeshes(document, job);
   progress(0.8, 'writing the base GLB');
   await document.transform(
     weld({ cleanup: false }),
@@ -41,7 +41,7 @@ await run(async (job) => {
   makeNamesUnique(document);
   document.getRoot().getAsset().generator = 'Heartwood';
   await io.write(job.target, document);
-  return { notes, scale };
+  return { notes };
 });
 
 /** Keep one scene, without animations, skeletons, cameras, lights and instancing. */
@@ -82,12 +82,12 @@ function hasTransparentVertices(primitive) {
   return false;
 }
 
-/** If `job.place` is set, scale to the given dimensions and move the bottom centre to the origin. Returns the scale. */
+/** If `job.place` is set, scale to the given dimensions and move the bottom centre to the origin. */
 function placeMeshes(document, job) {
   const { low, high } = exactBounds(document);
   const size = [0, 1, 2].map((axis) => high[axis] - low[axis]);
   const scale = findScale(size, job);
-  if (!job.place) return 1;
+  if (!job.place) return;
   const bottomCentre = [(low[0] + high[0]) / 2, low[1], (low[2] + high[2]) / 2];
   for (const [, mesh] of placedMeshes(document)) {
     for (const primitive of mesh.listPrimitives()) {
@@ -95,7 +95,6 @@ function placeMeshes(document, job) {
       for (let index = 0; index < positions.length; index++) positions[index] = (positions[index] - bottomCentre[index % 3]) * scale;
     }
   }
-  return scale;
 }
 
 /** Return the scale that the given dimensions imply, or 1 if there are none. Throws InvalidInput if they do not fit the model. */

@@ -17,7 +17,6 @@ const QUALITIES = [80, 72, 62, 50]; // of WebP and KTX2, tried in this order
 // Positions are exact to 1/16,384 of the longest side, an eighth of what the first tolerance allows.
 const POSITION_BITS = 13;
 const NORMAL_BITS = 8;
-const MIN_UV_BITS = 8;
 const EXTENSIONS = { 'image/webp': 'webp', 'image/ktx2': 'ktx2', 'image/jpeg': 'jpg', 'image/png': 'png' };
 const MIME_TYPES = { webp: 'image/webp', ktx2: 'image/ktx2' };
 const MIN_TEXTURE_PX = 256;
@@ -110,7 +109,7 @@ function withoutTextures(document) {
 
 async function compress(document, job) {
   if (job.mesh_codec === 'none') return;
-  const uvBits = Math.max(MIN_UV_BITS, quantizeUvs(document, job.texture_px, job.mesh_codec === 'meshopt'));
+  const uvBits = quantizeUvs(document, job.texture_px, job.mesh_codec === 'meshopt');
   const bits = { quantizeNormal: NORMAL_BITS, quantizeTexcoord: uvBits };
   if (job.mesh_codec === 'draco') {
     await document.transform(draco({ method: 'edgebreaker', quantizePosition: POSITION_BITS, ...bits }));

@@ -20,6 +20,7 @@ from orchestrator.geometry.mesh import unwrap
 from orchestrator.geometry.orientation import focus_point
 from orchestrator.geometry.rasterize import rasterize_mesh
 from orchestrator.geometry.texturing import bake_from_photos
+from orchestrator.imaging.filters import shrink
 from orchestrator.stages.reconstruct.camera_poses import Capture, UsablePhotos, estimate_cameras, select_photos
 from orchestrator.stages.reconstruct.mesh_output import SavedMesh, load_mesh, save_mesh
 from orchestrator.stages.reconstruct.meshroom import reconstruct_with_meshroom
@@ -50,7 +51,7 @@ PREVIEW = DenseSettings(piece_px=30_000, voxels=1_500_000, depth_labels=48, neig
 FINAL = DenseSettings(piece_px=50_000, voxels=4_000_000, depth_labels=80, neighbours=4)
 QUALITY_SETTINGS = {
     Quality.PREVIEW: QualitySettings(PREVIEW, photo_px=1024, max_triangles=40_000, texture_size=1024),
-    Quality.FINAL: QualitySettings(FINAL, 2048, MAX_TRIANGLES, texture_size=max(TEXTURE_SIZES)),
+    Quality.FINAL: QualitySettings(FINAL, photo_px=2048, max_triangles=MAX_TRIANGLES, texture_size=max(TEXTURE_SIZES)),
 }
 
 
@@ -152,13 +153,13 @@ def _load_images(paths: Sequence[Path], capture: Capture, quality: Quality) -> _
     Args:
         paths: ``poses.photos`` or ``poses.color_photos``.
     """
+    photo_px = QUALITY_SETTINGS[quality].photo_px
     images, masks, cameras = [], [], []
     for path, mask_path, full_camera in zip(paths, capture.poses.masks, capture.cameras, strict=True):
-        scale = QUALITY_SETTINGS[quality].photo_px / max(full_camera.size)
         full_mask = np.asarray(cv2.imread(str(mask_path), cv2.IMREAD_GRAYSCALE), np.uint8)
-        camera, mask = reduced(full_camera, full_mask, scale)
-        image = cv2.cvtColor(cv2.imread(str(path)), cv2.COLOR_BGR2RGB)
-        images.append(np.asarray(cv2.resize(image, camera.size, interpolation=cv2.INTER_AREA), np.uint8))
+        camera, mask = reduced(full_camera, full_mask, photo_px / max(full_camera.size))
+        image = np.asarray(cv2.cvtColor(cv2.imread(str(path)), cv2.COLOR_BGR2RGB), np.uint8)
+        images.append(shrink(image, photo_px))
         masks.append(mask)
         cameras.append(camera)
     return _PosedImages(images, masks, cameras)

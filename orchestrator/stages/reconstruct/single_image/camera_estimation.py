@@ -24,6 +24,7 @@ from orchestrator.domain.images import Image
 from orchestrator.domain.progress import Progress, no_progress
 from orchestrator.geometry.arrays import Floats
 from orchestrator.geometry.cameras import Camera
+from orchestrator.imaging.filters import dilate
 
 FOCAL_LENGTH = 1.25
 """Prior of the focal length as a share of the photo's longer side: 45 mm on 36 mm wide film."""
@@ -269,7 +270,7 @@ def _detect_segments(photo_srgb: Image, mask: Image, min_length: float) -> Float
     centre, vector = (ends[:, :2] + ends[:, 2:]) / 2, ends[:, 2:] - ends[:, :2]
     length = np.linalg.norm(vector, axis=1)
     radius = max(2, round(SEGMENT_MASK_MARGIN * max(mask.shape)))
-    near_piece = cv2.dilate(mask, np.ones((2 * radius + 1,) * 2, np.uint8)) > 0
+    near_piece = dilate(mask > 0, radius)
     points = np.stack([ends[:, :2], centre, ends[:, 2:]])
     columns, rows = np.moveaxis(np.clip(points.astype(int), 0, np.array(mask.shape)[::-1] - 1), 2, 0)
     kept = near_piece[rows, columns].all(0) & (length >= min_length)

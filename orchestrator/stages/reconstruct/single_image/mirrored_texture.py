@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import chain
 
 import cv2
 import numpy as np
@@ -54,8 +55,9 @@ def bake_mirrored(
     photo = photo.reduced(MAX_PHOTO_SIDE_PX)
     camera = camera.resized(photo.mask.shape[1], photo.mask.shape[0])
     shots = [(photo.color_srgb, camera, photo.mask)]
-    for reflection in SUPERSEDING if mirror_back else [LEFT_RIGHT]:
-        mask = _without_superseded(mesh, camera, photo.mask, SUPERSEDING[reflection])
+    reflections = list(SUPERSEDING) if mirror_back else [LEFT_RIGHT]
+    mirror_masks = _without_superseded(mesh, camera, photo.mask, reflections)
+    for reflection, mask in zip(reflections, mirror_masks, strict=True):
         shots.append(_mirrored(photo.color_srgb, camera, mask, reflection))
     images, cameras, masks = zip(*shots, strict=True)
     return bake_from_photos(mesh, images, cameras, masks, size, progress)
@@ -75,8 +77,11 @@ def _mirrored(image: Image, camera: Camera, mask: Image, reflection: Reflection)
     return np.ascontiguousarray(image[:, ::-1]), mirrored_camera, np.ascontiguousarray(mask[:, ::-1])
 
 
-def _without_superseded(mesh: UvMesh, camera: Camera, mask: Image, reflections: Sequence[Reflection]) -> Image:
-    """Return the mask [H, W] without the pixels whose point, under any of ``reflections``, is visible in the photo."""
+def _without_superseded(mesh: UvMesh, camera: Camera, mask: Image, reflections: Sequence[Reflection]) -> list[Image]:
+    """Return for each reflection the mask [H, W] without the pixels that its ``SUPERSEDING`` reflections texture.
+
+    Such a reflection textures a pixel if it moves the point of the pixel to a place that is visible in the photo.
+    """
     half = camera.resized(max(1, camera.size[0] // 2), max(1, camera.size[1] // 2))
     raster = rasterize_mesh(half, mesh.vertices, mesh.triangles)
     rows, columns = np.nonzero(raster.triangle != NO_TRIANGLE)
@@ -84,13 +89,18 @@ def _without_superseded(mesh: UvMesh, camera: Camera, mask: Image, reflections: 
     points = np.einsum("nk,nkd->nd", weights, mesh.vertices[corners])
     normals = np.einsum("nk,nkd->nd", weights, mesh.normals[corners])
     tolerance = OCCLUSION_TOLERANCE * float(np.linalg.norm(np.ptp(mesh.vertices, axis=0)))
-    needed = np.full(raster.triangle.shape, 255, np.uint8)
-    for reflection in reflections:
+    visible = {}
+    for reflection in set(chain.from_iterable(SUPERSEDING[mirrored] for mirrored in reflections)):
         reflected = points * reflection
         to_camera = half.position - reflected
         cosine = (normals * reflection * to_camera).sum(1) / np.maximum(np.linalg.norm(to_camera, axis=1), 1e-12)
         pixels, distance = half.project(reflected)
         column, row = np.clip(pixels.astype(int), 0, np.array(half.size) - 1).T
-        visible = (cosine > MIN_DIRECT_COSINE) & (distance < raster.depth[row, column] + tolerance)
-        needed[rows[visible], columns[visible]] = 0
-    return np.where(cv2.resize(needed, camera.size, interpolation=cv2.INTER_AREA) > 127, mask, np.uint8(0))
+        visible[reflection] = (cosine > MIN_DIRECT_COSINE) & (distance < raster.depth[row, column] + tolerance)
+    masks = []
+    for reflection in reflections:
+        needed = np.full(raster.triangle.shape, 255, np.uint8)
+        for other in SUPERSEDING[reflection]:
+            needed[rows[visible[other]], columns[visible[other]]] = 0
+        masks.append(np.where(cv2.resize(needed, camera.size, interpolation=cv2.INTER_AREA) > 127, mask, np.uint8(0)))
+    return masks

@@ -11,6 +11,7 @@ from PIL import Image as PillowImage
 
 from orchestrator.domain.images import Image
 from orchestrator.errors import InvalidInput
+from orchestrator.imaging.filters import shrink
 
 FIELD = "reconstruct.upload_id"
 """The request field that errors refer to."""
@@ -32,16 +33,11 @@ class SinglePhoto:
 
     def reduced(self, max_side: int) -> SinglePhoto:
         """Return the photo with a longer side of at most ``max_side`` pixels."""
-        height, width = self.mask.shape
-        scale = min(1.0, max_side / max(height, width))
-        size = (round(width * scale), round(height * scale))
-        images = (self.photo_srgb, self.color_srgb, self.mask)
-        reduced = (np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8) for image in images)
-        return SinglePhoto(*reduced)
+        return SinglePhoto(*(shrink(image, max_side) for image in (self.photo_srgb, self.color_srgb, self.mask)))
 
 
 def read_photo(photo: Path, mask: Path, color_photo: Path | None) -> SinglePhoto:
-    """Read the files. Raises InvalidInput if their sizes differ or the outline of the piece is not visible."""
+    """Read the files. Raises InvalidInput if their sizes differ, the piece is too small, or it touches all borders."""
     mask_image = _read(mask, "L")
     photo_srgb = _read_rgb(photo, mask_image)
     cleaned_mask = _remove_noise(mask_image)

@@ -20,7 +20,7 @@ def single_image(task: ReconstructTask) -> ReconstructedMesh:
     """Return the reconstruction of the first photo of the task.
 
     Raises:
-        InvalidInput: the mask is empty or touches all borders of the photo, or the provider is not configured.
+        InvalidInput: see ``read_photo``; also if the provider is not configured.
         ToolFailed: the piece is too thin in the photo, or the image-to-3D server failed.
         ModelUnavailable: the image-to-3D server does not answer.
         DeadlineExceeded, Canceled: raised by ``task.progress`` or ``tools.trellis.generate_glb``.
