@@ -73,10 +73,7 @@ def apply_profile(repository: Path, profile: Path, target: Path) -> Path:
 
 
 def tune_profile(profile: Path | None, tuning: Tuning, folder: Path) -> Path | None:
-    """Write the profile, tuned for the ONNX models, to ``folder``; return ``folder``, or ``profile`` without tuning.
-
-    Raises InvalidInput if the profile does not exist.
-    """
+    """Write a tuned copy to ``folder`` and return it, or ``profile`` without tuning. Raises InvalidInput if unknown."""
     if tuning == Tuning():
         return profile
     if profile:

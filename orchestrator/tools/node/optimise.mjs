@@ -10,7 +10,7 @@ import { MeshoptEncoder } from 'meshoptimizer';
 import { countTriangles, openIO, placedMeshes, progress, readDocument, run } from './document.mjs';
 import { glbBytes, write } from './glb.mjs';
 import { simplify } from './simplify.mjs';
-import { declareTextureExtensions, encodeTexture } from './textures.mjs';
+import { declareTextureExtensions, encodeTexture, isTransparent, usesAlpha } from './textures.mjs';
 import { quantizeUvs, roundAttributes } from './uvs.mjs';
 
 const QUALITIES = [80, 72, 62, 50]; // of WebP and KTX2, tried in this order
@@ -71,9 +71,12 @@ async function fitGeometry(io, original, job) {
 async function fitTextures(io, document, job) {
   const isUnchanged = job.texture_codec === 'original' && !job.max_bytes && !job.texture_px;
   if (isUnchanged) return { quality: 0, texture_px: 0 };
-  const originals = document.getRoot().listTextures().map((texture) => ({
-    texture, image: texture.getImage(), mimeType: texture.getMimeType(), side: Math.max(...texture.getSize()),
-  }));
+  const originals = [];
+  for (const texture of document.getRoot().listTextures()) {
+    const image = texture.getImage();
+    const hasAlpha = usesAlpha(texture) && (await isTransparent(image));
+    originals.push({ texture, image, mimeType: texture.getMimeType(), originalSide: Math.max(...texture.getSize()), hasAlpha });
+  }
   const geometryBytes = (await glbBytes(io, withoutTextures(document))).byteLength;
   const qualities = job.texture_codec === 'original' ? [0] : QUALITIES;
   for (let side = job.texture_px || MAX_TEXTURE_PX; ; side = Math.floor(side / 2)) {
@@ -89,8 +92,9 @@ async function fitTextures(io, document, job) {
 /** Encode all textures in the document. Returns their total size in bytes. */
 async function encodeTextures(originals, codec, side, quality) {
   let bytes = 0;
-  for (const [index, { texture, image, mimeType, side: originalSide }] of originals.entries()) {
-    const encoded = new Uint8Array(await encodeTexture(texture, image, mimeType, codec, side, quality));
+  for (const [index, original] of originals.entries()) {
+    const { texture, image, mimeType, originalSide } = original;
+    const encoded = new Uint8Array(await encodeTexture(original, codec, side, quality));
     // Keep an original that is smaller than its WebP. KTX2 always replaces it, because KTX2 saves graphics memory.
     const keepsOriginal = codec === 'webp' && encoded.byteLength >= image.byteLength && originalSide <= side;
     bytes += keepsOriginal ? image.byteLength : encoded.byteLength;

@@ -85,14 +85,13 @@ export async function isTransparent(bytes) {
   return !isOpaque && (channels.length === 2 || channels.length === 4) && channels.at(-1).min < OPAQUE_ALPHA;
 }
 
-/** Return the image `bytes` of a texture in `codec`, with at most `side` pixels on its longer side. */
-export async function encodeTexture(texture, bytes, mimeType, codec, side, quality) {
+/** Return an `original` image of a texture in `codec`, with at most `side` pixels on its longer side. */
+export async function encodeTexture({ texture, image: bytes, mimeType, hasAlpha }, codec, side, quality) {
   const { width, height } = await open(bytes).metadata();
   const scale = Math.min(1, side / Math.max(width, height));
   const isColor = getTextureColorSpace(texture) === 'srgb';
-  const keepsAlpha = usesAlpha(texture) && (await isTransparent(bytes));
   let image = open(bytes);
-  if (!keepsAlpha) image = image.removeAlpha();
+  if (!hasAlpha) image = image.removeAlpha();
   if (codec === 'ktx2') {
     const blocks = (length) => Math.max(KTX2_BLOCK, Math.round((length * scale) / KTX2_BLOCK) * KTX2_BLOCK);
     return encodeKtx2(image.resize(blocks(width), blocks(height), { fit: 'fill' }), listTextureSlots(texture), isColor, quality);
@@ -126,7 +125,7 @@ async function encodeKtx2(image, slots, isColor, quality) {
 }
 
 /** Return whether a material that is not opaque, or an extension, uses the alpha channel of the texture. */
-function usesAlpha(texture) {
+export function usesAlpha(texture) {
   const isBaseColor = (parent) => parent.propertyType === 'Material' && parent.getBaseColorTexture() === texture && parent.getAlphaMode() !== 'OPAQUE';
   return texture.listParents().some(isBaseColor) || listTextureSlots(texture).some((slot) => ALPHA_SLOTS.test(slot));
 }
