@@ -4,8 +4,8 @@ Coordinates are in metres with +X right, +Y back and +Z up; the piece stands on 
 
 Naming in this package:
 
-- A function named after a kind, such as ``chair``, generates a complete ``Piece``.
-- ``build_...`` adds all parts of one design to a ``PieceBuilder``; ``add_...`` adds some of them.
+- ``build_...`` adds all parts of one design to a ``PieceBuilder``; ``add_...`` adds some of them. The table ``KINDS``
+  in ``kinds.py`` lists the designs of each kind.
 - ``draw_...`` returns randomly drawn values.
 - Other functions, such as ``board`` or ``pad``, return a ``Solid``.
 - ``t`` is a thickness. ``x`` and ``y`` without further qualification are half the width and half the depth; ``sx`` and
@@ -22,37 +22,21 @@ only one value is used.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 
-from export_models.dataset.makers.beds import bed
-from export_models.dataset.makers.cabinets import cabinet
-from export_models.dataset.makers.chairs import chair
-from export_models.dataset.makers.desks import desk
-from export_models.dataset.makers.dressers import dresser
-from export_models.dataset.makers.piece import Part, Piece
-from export_models.dataset.makers.shelves import shelf
-from export_models.dataset.makers.sofas import armchair, sofa
-from export_models.dataset.makers.stools import stool
-from export_models.dataset.makers.tables import table
+from export_models.dataset.makers.kinds import KINDS, Design
+from export_models.dataset.makers.piece import Part, Piece, PieceBuilder
 
-__all__ = ["KINDS", "Part", "Piece", "make_piece"]
-
-KINDS: dict[str, Callable[[np.random.Generator], Piece]] = {
-    "chair": chair,
-    "armchair": armchair,
-    "sofa": sofa,
-    "table": table,
-    "desk": desk,
-    "bed": bed,
-    "cabinet": cabinet,
-    "shelf": shelf,
-    "dresser": dresser,
-    "stool": stool,
-}
+__all__ = ["KINDS", "Design", "Part", "Piece", "make_piece"]
 
 
-def make_piece(kind: str, seed: int) -> Piece:
-    """Generate one piece of ``kind``. The same seed and NumPy version give the same piece on every machine."""
-    return KINDS[kind](np.random.default_rng([seed, *kind.encode()]))
+def make_piece(kind: str, seed: int, design: Design | None = None) -> Piece:
+    """Generate one piece of ``kind``. The same seed and NumPy version give the same piece on every machine.
+
+    Args:
+        design: one of the designs of the kind. The default is a random one.
+    """
+    builder = PieceBuilder(np.random.default_rng([seed, *kind.encode()]))
+    build = design or builder.pick(KINDS[kind])
+    build(builder)
+    return builder.build(kind)

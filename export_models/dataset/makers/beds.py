@@ -14,7 +14,7 @@ from export_models.dataset.makers.handles import Handles
 from export_models.dataset.makers.headboards import HEADBOARD_STYLES, add_headboard
 from export_models.dataset.makers.legs import add_four_legs
 from export_models.dataset.makers.outlines import fillet
-from export_models.dataset.makers.piece import Piece, PieceBuilder
+from export_models.dataset.makers.piece import PieceBuilder
 from export_models.dataset.makers.solids import Solid, bar, board, lathe, sweep
 from export_models.dataset.makers.upholstery import pad
 
@@ -23,9 +23,8 @@ WIDTHS = {0.9: 1.5, 1.0: 0.5, 1.2: 1, 1.4: 1.5, 1.6: 2, 1.8: 2}
 DESIGNS = {"posts": 4, "platform": 3, "divan": 2, "canopy": 1, "tubes": 1, "drawers": 1.5}
 
 
-def bed(rng: np.random.Generator) -> Piece:
-    """Generate a bed with a mattress and usually with bedding."""
-    builder = PieceBuilder(rng)
+def build_bed(builder: PieceBuilder) -> None:
+    """Build a bed with a mattress and usually with bedding."""
     width = builder.pick(WIDTHS)
     design = builder.pick(DESIGNS)
     deck, mattress = builder.uniform(0.24, 0.34), builder.uniform(0.17, 0.27)
@@ -42,7 +41,6 @@ def bed(rng: np.random.Generator) -> Piece:
     add_mattress(builder, width, deck, mattress)
     if builder.chance(0.85):
         add_bedding(builder, width, deck + mattress, mattress, tucked=footboard > deck + 0.5 * mattress)
-    return builder.build("bed")
 
 
 def _build_posts(builder: PieceBuilder, x: float, y: float, deck: float, *, canopy: bool) -> float:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from export_models.dataset.makers.cases import (
     STAND_STYLES,
     Case,
@@ -21,14 +19,13 @@ from export_models.dataset.makers.cases import (
     split_rows,
 )
 from export_models.dataset.makers.fronts import DOOR_STYLES, FrontStyle
-from export_models.dataset.makers.piece import Piece, PieceBuilder
+from export_models.dataset.makers.piece import PieceBuilder
 
 USES = {"sideboard": 3, "television": 2, "wardrobe": 2, "display": 1.5, "nightstand": 2, "cupboard": 2, "buffet": 1}
 
 
-def cabinet(rng: np.random.Generator) -> Piece:
-    """Generate a case with doors, and often with drawers and open compartments."""
-    builder = PieceBuilder(rng)
+def build_cabinet(builder: PieceBuilder) -> None:
+    """Build a case with doors, and often with drawers and open compartments."""
     use = builder.pick(USES)
     fronts = FrontStyle.random(builder, {"glass": 2, "muntins": 2} if use == "display" else DOOR_STYLES)
     stands = {"legs": 1, "plinth": 3, "floor": 3, "bracket": 1} if use == "wardrobe" else STAND_STYLES
@@ -55,7 +52,6 @@ def cabinet(rng: np.random.Generator) -> Piece:
         _add_buffet_top(builder, fronts, case)
     elif use in ("wardrobe", "display", "cupboard") and not has_top and builder.chance(0.4):
         add_cornice(builder, case)
-    return builder.build("cabinet")
 
 
 def _draw_case(builder: PieceBuilder, use: str, lift: float) -> Case:

@@ -13,7 +13,7 @@ from export_models.dataset.makers.moulded_chairs import (
     build_shell_chair,
 )
 from export_models.dataset.makers.outlines import ellipse, rounded_rectangle, spline
-from export_models.dataset.makers.piece import Piece, PieceBuilder
+from export_models.dataset.makers.piece import PieceBuilder
 from export_models.dataset.makers.solids import bar, board, extrude, sweep
 from export_models.dataset.makers.stands import add_stretchers
 from export_models.dataset.makers.upholstery import pad, piping
@@ -24,9 +24,8 @@ SEAT_THICKNESSES = {"board": 0.02, "pad": 0.05, "inset": 0.015, "cane": 0.012}
 """Height in metres of each seat style above the rails."""
 
 
-def chair(rng: np.random.Generator) -> Piece:
-    """Generate a dining or office chair; some have light arms."""
-    builder = PieceBuilder(rng)
+def build_chair(builder: PieceBuilder) -> None:
+    """Build a dining or office chair; some have light arms."""
     width, depth = builder.uniform(0.40, 0.50), builder.uniform(0.39, 0.46)
     seat, back = builder.uniform(0.43, 0.475), builder.uniform(0.36, 0.55)
     build = {
@@ -39,7 +38,6 @@ def chair(rng: np.random.Generator) -> Piece:
         "office": build_office_chair,
     }[builder.pick(DESIGNS)]
     build(builder, width, depth, seat, back)
-    return builder.build("chair")
 
 
 def build_post_chair(

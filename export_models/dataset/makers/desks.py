@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from export_models.dataset.makers.cases import (
     Case,
     add_carcass,
@@ -16,7 +14,7 @@ from export_models.dataset.makers.cases import (
 from export_models.dataset.makers.fronts import FrontStyle, Span
 from export_models.dataset.makers.legs import add_four_legs
 from export_models.dataset.makers.outlines import rounded_rectangle
-from export_models.dataset.makers.piece import Piece, PieceBuilder
+from export_models.dataset.makers.piece import PieceBuilder
 from export_models.dataset.makers.solids import bar, board, extrude, lathe
 from export_models.dataset.makers.stands import add_sled, add_trestle
 from export_models.dataset.makers.tables import add_apron
@@ -25,9 +23,8 @@ DESIGNS = {"apron": 4, "pedestal": 4, "pedestals": 2, "trestle": 1, "sled": 1.5,
 TOP_ROLES = {"wood": 5, "wood2": 2, "glass": 0.4}
 
 
-def desk(rng: np.random.Generator) -> Piece:
-    """Generate a writing table or an office desk."""
-    builder = PieceBuilder(rng)
+def build_desk(builder: PieceBuilder) -> None:
+    """Build a writing table or an office desk."""
     width, depth, height = builder.uniform(1.0, 1.8), builder.uniform(0.52, 0.8), builder.uniform(0.72, 0.76)
     thickness = builder.uniform(0.02, 0.034)
     under, role = height - thickness, builder.pick(TOP_ROLES)
@@ -47,7 +44,6 @@ def desk(rng: np.random.Generator) -> Piece:
     _add_base(builder, design, half_size, under)
     if builder.chance(0.25) and role != "glass":
         _add_hutch(builder, width, depth, height)
-    return builder.build("desk")
 
 
 def _add_base(builder: PieceBuilder, design: str, half_size: tuple[float, float], under: float) -> None:

@@ -18,14 +18,13 @@ from export_models.dataset.makers.cases import (
     split_rows,
 )
 from export_models.dataset.makers.fronts import FrontStyle
-from export_models.dataset.makers.piece import Piece, PieceBuilder
+from export_models.dataset.makers.piece import PieceBuilder
 
 SHAPES = {"chest": 4, "wide": 4, "tall": 2}
 
 
-def dresser(rng: np.random.Generator) -> Piece:
-    """Generate a chest of drawers. The upper drawers are often less high than the lower ones."""
-    builder = PieceBuilder(rng)
+def build_dresser(builder: PieceBuilder) -> None:
+    """Build a chest of drawers. The upper drawers are often less high than the lower ones."""
     fronts = FrontStyle.random(builder, {"slab": 5, "panel": 3, "reeded": 0.7})
     shape = builder.pick(SHAPES)
     width, height = {
@@ -56,7 +55,6 @@ def dresser(rng: np.random.Generator) -> Piece:
             add_drawers(builder, fronts, case, column, [1.0])
     else:
         add_drawers(builder, fronts, case, opening, shares)
-    return builder.build("dresser")
 
 
 def _fill_columns(

@@ -19,15 +19,14 @@ from export_models.dataset.makers.cases import (
 )
 from export_models.dataset.makers.fronts import FrontStyle
 from export_models.dataset.makers.legs import leaning_bar
-from export_models.dataset.makers.piece import Piece, PieceBuilder
+from export_models.dataset.makers.piece import PieceBuilder
 from export_models.dataset.makers.solids import bar, board
 
 DESIGNS = {"bookcase": 4, "cubes": 2, "posts": 3, "ladder": 1.5, "staggered": 1.5}
 
 
-def shelf(rng: np.random.Generator) -> Piece:
-    """Generate a piece of open shelves."""
-    builder = PieceBuilder(rng)
+def build_shelf(builder: PieceBuilder) -> None:
+    """Build a piece of open shelves."""
     build = {
         "bookcase": _build_bookcase,
         "cubes": _build_cubes,
@@ -36,7 +35,6 @@ def shelf(rng: np.random.Generator) -> Piece:
         "staggered": _build_staggered,
     }[builder.pick(DESIGNS)]
     build(builder)
-    return builder.build("shelf")
 
 
 def _draw_case(builder: PieceBuilder, width: float, depth: float, height: float) -> Case:

@@ -18,7 +18,7 @@ from export_models.dataset.makers.lounge import (
     rounded_back,
 )
 from export_models.dataset.makers.outlines import Floats, ellipse
-from export_models.dataset.makers.piece import Piece, PieceBuilder
+from export_models.dataset.makers.piece import PieceBuilder
 from export_models.dataset.makers.seat_bases import add_seat_base
 from export_models.dataset.makers.solids import board, extrude
 from export_models.dataset.makers.upholstery import pad, piping
@@ -27,9 +27,8 @@ ARMCHAIR_DESIGNS = {"club": 4, "wooden": 3, "wing": 1.5, "tub": 1.5, "shell": 1.
 SOFA_DESIGNS = {"classic": 5, "tight": 2, "wooden": 2, "chesterfield": 1.2, "chaise": 1.8, "daybed": 0.8}
 
 
-def armchair(rng: np.random.Generator) -> Piece:
-    """Generate a seat with arms for one person."""
-    builder = PieceBuilder(rng)
+def build_armchair(builder: PieceBuilder) -> None:
+    """Build a seat with arms for one person."""
     build = {
         "club": _build_club,
         "wooden": _build_wooden,
@@ -39,12 +38,10 @@ def armchair(rng: np.random.Generator) -> Piece:
         "carver": _build_carver,
     }[builder.pick(ARMCHAIR_DESIGNS)]
     build(builder)
-    return builder.build("armchair")
 
 
-def sofa(rng: np.random.Generator) -> Piece:
-    """Generate a seat for two to four people."""
-    builder = PieceBuilder(rng)
+def build_sofa(builder: PieceBuilder) -> None:
+    """Build a seat for two to four people."""
     seats = builder.pick({2: 3, 3: 4, 4: 0.6})
     design = builder.pick(SOFA_DESIGNS)
     if design == "wooden":
@@ -54,11 +51,10 @@ def sofa(rng: np.random.Generator) -> Piece:
     elif design == "chaise":
         _build_chaise(builder)
     else:
-        _build_sofa(builder, design, seats)
-    return builder.build("sofa")
+        _build_upholstered_sofa(builder, design, seats)
 
 
-def _build_sofa(builder: PieceBuilder, design: str, seats: int) -> None:
+def _build_upholstered_sofa(builder: PieceBuilder, design: str, seats: int) -> None:
     """Build an upholstered sofa: ``classic`` with loose back cushions, ``tight`` without, or a ``chesterfield``."""
     plan = SeatPlan.random(builder, seats)
     arms = builder.pick(ARM_STYLES)

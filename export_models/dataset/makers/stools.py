@@ -8,7 +8,7 @@ from export_models.dataset.makers.backs import rail, reclined
 from export_models.dataset.makers.chairs import add_framed_seat, add_rails
 from export_models.dataset.makers.legs import add_four_legs, leaning_bar
 from export_models.dataset.makers.outlines import ellipse
-from export_models.dataset.makers.piece import Piece, PieceBuilder
+from export_models.dataset.makers.piece import PieceBuilder
 from export_models.dataset.makers.seat_bases import add_star_base
 from export_models.dataset.makers.solids import bar, board, extrude, lathe, sheet, sweep
 from export_models.dataset.makers.stands import add_pedestal, add_stretchers
@@ -20,9 +20,8 @@ SEAT_THICKNESSES = {"board": 0.022, "pad": 0.05, "inset": 0.015, "cane": 0.012}
 """Height in metres of each seat style above the rails."""
 
 
-def stool(rng: np.random.Generator) -> Piece:
-    """Generate a seat without arms. Only some bar stools have a back."""
-    builder = PieceBuilder(rng)
+def build_stool(builder: PieceBuilder) -> None:
+    """Build a seat without arms. Only some bar stools have a back."""
     build = {
         "raked": _build_raked,
         "framed": _build_framed,
@@ -32,7 +31,6 @@ def stool(rng: np.random.Generator) -> Piece:
         "tractor": _build_tractor,
     }[builder.pick(DESIGNS)]
     build(builder)
-    return builder.build("stool")
 
 
 def _draw_seat_height(builder: PieceBuilder) -> float:

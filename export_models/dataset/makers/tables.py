@@ -12,7 +12,7 @@ import numpy as np
 from export_models.dataset.makers.fronts import add_drawer_front
 from export_models.dataset.makers.handles import Handles
 from export_models.dataset.makers.legs import METAL_STYLES, WOODEN_STYLES, add_four_legs
-from export_models.dataset.makers.piece import Piece, PieceBuilder
+from export_models.dataset.makers.piece import PieceBuilder
 from export_models.dataset.makers.solids import board
 from export_models.dataset.makers.stands import add_pedestal, add_plinth, add_sled, add_stretchers, add_trestle
 from export_models.dataset.makers.table_tops import TableTop, add_table_top, table_outline
@@ -22,9 +22,8 @@ SHAPES = {"rectangle": 4, "rounded": 2.5, "round": 2.5, "oval": 1, "superellipse
 TOP_ROLES = {"wood": 5, "wood2": 2, "glass": 1, "stone": 1.2}
 
 
-def table(rng: np.random.Generator) -> Piece:
-    """Generate a table on legs, frames or a pedestal."""
-    builder = PieceBuilder(rng)
+def build_table(builder: PieceBuilder) -> None:
+    """Build a table on legs, frames or a pedestal."""
     use, shape = builder.pick(USES), builder.pick(SHAPES)
     if use == "console" and shape == "round":
         shape = "oval"
@@ -43,7 +42,6 @@ def table(rng: np.random.Generator) -> Piece:
         set_in = builder.uniform(0.0, 0.03) if role != "glass" and shape == "rectangle" else 0.045
         half_size = (width / 2 - set_in) * share, (depth / 2 - set_in) * share
         _add_base(builder, base, half_size, under, use, role)
-    return builder.build("table")
 
 
 def _draw_size(builder: PieceBuilder, use: str, shape: str) -> tuple[float, float, float]:

@@ -1,0 +1,33 @@
+"""The kinds of furniture and their designs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from export_models.dataset.makers.beds import build_bed
+from export_models.dataset.makers.cabinets import build_cabinet
+from export_models.dataset.makers.chairs import build_chair
+from export_models.dataset.makers.desks import build_desk
+from export_models.dataset.makers.dressers import build_dresser
+from export_models.dataset.makers.piece import PieceBuilder
+from export_models.dataset.makers.shelves import build_shelf
+from export_models.dataset.makers.sofas import build_armchair, build_sofa
+from export_models.dataset.makers.stools import build_stool
+from export_models.dataset.makers.tables import build_table
+
+Design = Callable[[PieceBuilder], None]
+"""Adds all parts of one piece."""
+
+KINDS: dict[str, dict[Design, float]] = {
+    "chair": {build_chair: 1},
+    "armchair": {build_armchair: 1},
+    "sofa": {build_sofa: 1},
+    "table": {build_table: 1},
+    "desk": {build_desk: 1},
+    "bed": {build_bed: 1},
+    "cabinet": {build_cabinet: 1},
+    "shelf": {build_shelf: 1},
+    "dresser": {build_dresser: 1},
+    "stool": {build_stool: 1},
+}
+"""The designs of each kind and their relative weights. A kind with one design draws among its own variants."""
