@@ -152,7 +152,8 @@ def simulate_photo(sample: Sample) -> tuple[NDArray[np.float32], NDArray[np.uint
         exposed: [H, W, 3] linear, before clipping and noise.
         photo: [H, W, 3] sRGB.
     """
-    return photograph(sample.radiance, sample.albedo, np.random.default_rng(zlib.crc32(sample.name.encode())))
+    rng = np.random.default_rng(zlib.crc32(sample.name.encode()))
+    return photograph(sample.radiance, sample.albedo, rng, in_catalogue=sample.in_catalogue)
 
 
 def evaluate(predict: Predictor, samples: Iterable[Sample]) -> Scores:

@@ -4,8 +4,9 @@ python -m export_models.dataset.generate --out DIR [--split train] [--count 2000
 
 Writes one file per image, SPLIT-000123.npz. The same command gives the same images; after an interruption it renders
 only the missing ones. Training images show procedurally generated furniture and third-party 3D models of the split
-`train`. Validation and test images show only third-party 3D models that no training image shows, each from several
-sides with different surfaces and rooms.
+`train`. The images of all other splits show only third-party 3D models that no training image shows, each from several
+sides with different surfaces and rooms. Half of the training images, and all of the splits `catalogue` and
+`catalogue-validation`, have the style of a shop's catalogue: the piece fills the image and stands on seamless white.
 
 Requires the extra `bench` (bpy, OpenEXR) and Debian's package sweethome3d-furniture. The package is downloaded with
 apt-get if it is not installed.
@@ -14,8 +15,10 @@ apt-get if it is not installed.
 from __future__ import annotations
 
 import argparse
+import base64
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -38,6 +41,7 @@ from export_models.dataset.samples import read_render, write_sample
 from export_models.dataset.scenes import (
     Scene,
     close_up,
+    draw_catalogue_scene,
     draw_scene,
     draw_slot_surfaces,
     draw_tabletop_objects,
@@ -49,6 +53,13 @@ PROCEDURAL_SHARE = 0.6
 """Share of the training images with procedurally generated furniture. Not tuned."""
 CLOSE_UP_INTERVAL = 8
 """Every 8th training image is a close-up that does not show the outline of the piece. Not tuned."""
+CATALOGUE_SHARE = 0.5
+"""Share of the training images in the style of a shop's catalogue; the others show homes and photo studios. Not
+tuned."""
+IMAGE_SPLITS = {**{split: split for split in SPLITS}, "catalogue": "test", "catalogue-validation": "validation"}
+"""The split of the third-party meshes that the images of each split show."""
+CATALOGUE_SPLITS = ("catalogue", "catalogue-validation")
+"""Splits whose images all have the style of a catalogue."""
 TABLETOP_OBJECTS_INTERVAL = 4
 """In every 4th training image, objects stand on the piece. Not tuned."""
 FROM_ABOVE_INTERVAL = 10
@@ -86,6 +97,7 @@ class DatasetSpec:
     samples: int  # paths per pixel
     meshes: tuple[LabelledMesh, ...]  # third-party meshes of the split
     package: Path  # folder with their archives
+    environments: Path | None = None  # folder of photographed environments in addition to Blender's
 
 
 class SceneJob(Scene):
@@ -103,7 +115,7 @@ class SceneJob(Scene):
 
 def describe_image(spec: DatasetSpec, number: int, scratch: Path) -> SceneJob:
     """Choose the content of image ``number`` at random, and write its mesh into ``scratch``."""
-    rng = np.random.default_rng([spec.seed, SPLITS.index(spec.split), number])
+    rng = np.random.default_rng([spec.seed, list(IMAGE_SPLITS).index(spec.split), number])
     name = f"{spec.split}-{number:06d}"
     is_training = spec.split == "train"
     is_from_above = is_training and (number + 1) % FROM_ABOVE_INTERVAL == 0
@@ -116,14 +128,15 @@ def describe_image(spec: DatasetSpec, number: int, scratch: Path) -> SceneJob:
     slot_surfaces = draw_slot_surfaces(mesh, materials, rng)
     mesh_file = scratch / f"{name}.mesh.npz"
     mesh.save(mesh_file)
-    scene = draw_scene(mesh, rng)
+    in_catalogue = spec.split in CATALOGUE_SPLITS or (is_training and rng.random() < CATALOGUE_SHARE)
+    scene = draw_catalogue_scene(mesh, rng) if in_catalogue else draw_scene(mesh, rng)
     if is_from_above:
         scene["camera"] = from_above(scene["camera"], rng)
         scene["tabletop_objects"] = draw_tabletop_objects(rng, 0.2)
     elif is_training:
-        if (number + 1) % CLOSE_UP_INTERVAL == 0:
+        if not in_catalogue and (number + 1) % CLOSE_UP_INTERVAL == 0:
             scene["camera"] = close_up(scene["camera"], rng)
-        if (number + 1) % TABLETOP_OBJECTS_INTERVAL == 0:
+        if not in_catalogue and (number + 1) % TABLETOP_OBJECTS_INTERVAL == 0:
             scene["tabletop_objects"] = draw_tabletop_objects(rng)
     return {
         **scene,
@@ -137,7 +150,12 @@ def describe_image(spec: DatasetSpec, number: int, scratch: Path) -> SceneJob:
             (COMPONENTS.index(slot.component), MATERIALS.index(material))
             for slot, material in zip(mesh.slots, slot_surfaces.materials, strict=True)
         ],
-        "meta": {"source": source, "camera": scene["camera"], "set": [spec.seed, spec.split, number]},
+        "meta": {
+            "source": source,
+            "camera": scene["camera"],
+            "style": "catalogue" if in_catalogue else "room",
+            "set": [spec.seed, spec.split, number],
+        },
     }
 
 
@@ -181,7 +199,14 @@ def render_batch(spec: DatasetSpec, numbers: Sequence[int], out: Path, threads: 
     with tempfile.TemporaryDirectory() as folder:
         scratch = Path(folder)
         scenes = [describe_image(spec, number, scratch) for number in numbers]
-        job = {"size": spec.size, "samples": spec.samples, "threads": threads, "scenes": scenes}
+        environments = str(spec.environments) if spec.environments else None
+        job = {
+            "size": spec.size,
+            "samples": spec.samples,
+            "threads": threads,
+            "environments": environments,
+            "scenes": scenes,
+        }
         last_line = _run_blender(job, scratch / "job.json")
         failures = []
         for scene in scenes:
@@ -210,6 +235,17 @@ def _run_blender(job: dict[str, Any], job_file: Path) -> str:
         return f"Blender exceeded its time limit of {PROCESS_TIMEOUT_S} s"
     lines = (process.stdout + process.stderr).strip().splitlines()
     return lines[-1] if lines else f"Blender exited with code {process.returncode} and without output"
+
+
+def unpack_environments(folder: Path, out: Path) -> Path:
+    """Copy the environments of ``folder`` (*.exr) into ``out``, and decode those of npm's @pmndrs/assets (*.exr.js)."""
+    out.mkdir()
+    for file in folder.glob("*.exr"):
+        shutil.copy(file, out)
+    for file in folder.glob("*.exr.js"):
+        encoded = file.read_text(encoding="utf-8").partition("base64,")[2].partition("'")[0]
+        (out / file.stem).write_bytes(base64.b64decode(encoded))
+    return out
 
 
 def assign_cores(cores: Sequence[int], jobs: int) -> list[list[int]]:
@@ -260,7 +296,7 @@ def main() -> None:
     """Run the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, required=True, help="folder for the images")
-    parser.add_argument("--split", choices=SPLITS, default="train", help="default: train")
+    parser.add_argument("--split", choices=IMAGE_SPLITS, default="train", help="default: train")
     parser.add_argument("--count", type=int, default=2000, help="number of images (default: 2000)")
     parser.add_argument("--size", type=int, default=320, help="width and height in pixels (default: 320)")
     parser.add_argument("--samples", type=int, default=12, help="paths per pixel, before denoising (default: 12)")
@@ -270,6 +306,12 @@ def main() -> None:
         type=int,
         default=len(os.sched_getaffinity(0)),
         help="number of concurrent Blender processes (default: number of CPU cores)",
+    )
+    parser.add_argument(
+        "--environments",
+        type=Path,
+        help="folder with environments (latitude-longitude *.exr, or the package/hdri folder of npm's @pmndrs/assets) "
+        "that light scenes in addition to Blender's",
     )
     parser.add_argument(
         "--made-only",
@@ -282,10 +324,13 @@ def main() -> None:
             f"--made-only requires --split train, because images of the split {options.split} show only third-party "
             "3D models"
         )
-    meshes = () if options.made_only else tuple(mesh for mesh in read_labels() if mesh.split == options.split)
+    meshes = (
+        () if options.made_only else tuple(mesh for mesh in read_labels() if mesh.split == IMAGE_SPLITS[options.split])
+    )
     with tempfile.TemporaryDirectory() as folder:
         package = furniture_folder(Path(folder)) if meshes else Path(folder)
-        spec = DatasetSpec(options.split, options.seed, options.size, options.samples, meshes, package)
+        environments = options.environments and unpack_environments(options.environments, Path(folder) / "environments")
+        spec = DatasetSpec(options.split, options.seed, options.size, options.samples, meshes, package, environments)
         generate(spec, options.count, options.out, options.jobs)
 
 

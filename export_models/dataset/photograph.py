@@ -21,6 +21,16 @@ MIN_BALANCE_SHARE = 0.6
 MAX_BALANCE_SHARE = 1.0
 """Maximum of the same share."""
 
+BALANCE_ERROR = 0.09
+"""Standard deviation of the log error of red and blue after the white balance. Not tuned."""
+CATALOGUE_BALANCE_ERROR = 0.03
+"""The same in catalogue photos, which a person balances. Not tuned."""
+
+MIN_BACKDROP_LEVEL = 0.8
+"""Lowest linear value of the backdrop of a catalogue photo before clipping. Not tuned."""
+MAX_BACKDROP_LEVEL = 1.9
+"""Highest linear value of the backdrop of a catalogue photo before clipping. Not tuned."""
+
 MIN_CAST_ALBEDO = 0.05
 """Pixels with a darker channel are ignored when the colour of the light is estimated. Not tuned."""
 
@@ -31,7 +41,9 @@ def expose(radiance: Floats) -> Floats:
     return np.asarray(np.clip(radiance * gain, 0.0, 1.0), np.float32)
 
 
-def photograph(radiance: Floats, albedo: Floats, rng: np.random.Generator) -> tuple[Floats, Image]:
+def photograph(
+    radiance: Floats, albedo: Floats, rng: np.random.Generator, *, in_catalogue: bool = False
+) -> tuple[Floats, Image]:
     """Simulate a photo of one sample.
 
     The camera removes most of the colour of the light with a von Kries white balance. It has errors of white balance
@@ -41,12 +53,16 @@ def photograph(radiance: Floats, albedo: Floats, rng: np.random.Generator) -> tu
     Args:
         radiance: [H, W, 3] linear, as in ``Sample``.
         albedo: [H, W, 3] linear, as in ``Sample``.
+        in_catalogue: the photo is from a catalogue: carefully balanced, with the white backdrop at or beyond clipping.
 
     Returns:
         The white-balanced and exposed light [H, W, 3] float32, linear, before blur, noise and clipping; and the photo
         [H, W, 3] uint8 in sRGB.
     """
-    exposed = _auto_expose(_white_balance(radiance, albedo, rng), rng)
+    if in_catalogue:
+        exposed = _expose_backdrop(_white_balance(radiance, albedo, rng, CATALOGUE_BALANCE_ERROR), rng)
+    else:
+        exposed = _auto_expose(_white_balance(radiance, albedo, rng, BALANCE_ERROR), rng)
     linear = _roll_off_highlights(_add_noise(_blur(exposed, rng), rng), rng)
     photo_srgb = np.asarray(np.round(_apply_tone_curve(encode_srgb(linear), rng) * 255), np.uint8)
     return exposed, np.ascontiguousarray(_compress(photo_srgb, rng))
@@ -71,8 +87,9 @@ def max_channel(image: Floats) -> Floats:
     return np.asarray(np.maximum(np.maximum(image[..., 0], image[..., 1]), image[..., 2]))
 
 
-def _white_balance(radiance: Floats, albedo: Floats, rng: np.random.Generator) -> Floats:
-    error = rng.normal(0.0, 0.09, 3) * np.array([1.0, 0.4, 1.0])
+def _white_balance(radiance: Floats, albedo: Floats, rng: np.random.Generator, spread: float) -> Floats:
+    """Remove most of the colour of the light. ``spread`` is the standard deviation of the log error of a channel."""
+    error = rng.normal(0.0, spread, 3) * np.array([1.0, 0.4, 1.0])
     share = rng.uniform(MIN_BALANCE_SHARE, MAX_BALANCE_SHARE)
     gains = np.exp(error - share * estimate_color_cast(radiance, albedo))
     return np.asarray(radiance * gains, np.float32)
@@ -82,6 +99,13 @@ def _auto_expose(radiance: Floats, rng: np.random.Generator) -> Floats:
     gain = WHITE_LEVEL / max(float(np.percentile(max_channel(radiance), rng.uniform(90, 99.5))), 1e-6)
     gain *= 2.0 ** rng.normal(0.0, 0.35)
     return np.asarray(radiance * gain, np.float32)
+
+
+def _expose_backdrop(radiance: Floats, rng: np.random.Generator) -> Floats:
+    """Expose so that the backdrop, the largest bright area, is between light grey and twice the clipping level."""
+    backdrop = float(np.percentile(max_channel(radiance), WHITE_PERCENTILE))
+    level = float(np.exp(rng.uniform(np.log(MIN_BACKDROP_LEVEL), np.log(MAX_BACKDROP_LEVEL))))
+    return np.asarray(radiance * (level / max(backdrop, 1e-6)), np.float32)
 
 
 def _blur(linear: Floats, rng: np.random.Generator) -> Floats:

@@ -31,7 +31,12 @@ class Sample:
     depth: Floats  # [H, W] metres from the camera's plane
     component: Bytes  # [H, W] index into COMPONENTS, 0 outside the piece
     material: Bytes  # [H, W] index into MATERIALS; 0, without meaning, outside the piece
-    meta: dict[str, Any]  # source of the mesh, camera, and [seed, split, number]
+    meta: dict[str, Any]  # source of the mesh, camera, style ("catalogue" or "room"), and [seed, split, number]
+
+    @property
+    def in_catalogue(self) -> bool:
+        """Whether the image has the style of a catalogue."""
+        return self.meta.get("style") == "catalogue"
 
     @property
     def foreground(self) -> NDArray[np.bool_]:

@@ -14,11 +14,21 @@ from typing import NotRequired, TypedDict
 
 import numpy as np
 
+from export_models.dataset.backgrounds import draw_backdrop, draw_floor, draw_wall
 from export_models.dataset.meshes import SceneMesh
-from export_models.dataset.surfaces import Surface, draw_backdrop, draw_floor, draw_surface, draw_wall
+from export_models.dataset.surfaces import Surface, draw_surface
 from orchestrator.imaging.color import decode_srgb
 
 Generator = np.random.Generator
+
+CARCASS_ROLES = ("wood", "wood2", "panel")
+"""Roles of the boards of a piece, the main one first."""
+SAME_FINISH_SHARE = 0.55
+"""Share of the pieces whose boards all have the same finish."""
+ENVIRONMENT_SHARE = 0.25
+"""Share of the scenes that are lit by a photographed environment."""
+LAMP_WATTS_PER_RADIANCE = 4.0 * math.pi**2
+"""Power in watts of an area light, as given in ``Lamp``, that lights a white diffuse surface to a radiance of 1."""
 
 
 class Camera(TypedDict):
@@ -78,6 +88,8 @@ class Sky(TypedDict):
     color: list[float]
     strength: float
     gradient: float  # relative difference in strength between the zenith and the horizon
+    environment: NotRequired[float]  # in [0, 1), selects a photographed environment in place of uniform light
+    rotation_deg: NotRequired[float]  # of the environment about the vertical
 
 
 class Lights(TypedDict):
@@ -116,7 +128,7 @@ class SlotSurfaces:
 
 
 def draw_slot_surfaces(mesh: SceneMesh, choices: Mapping[str, tuple[str, ...]], rng: Generator) -> SlotSurfaces:
-    """Draw a surface for each role of ``mesh``.
+    """Draw a surface for each role of ``mesh``. The wooden or painted roles of a piece often share one.
 
     Args:
         choices: the material classes of each role. Each is half as likely as the one before it.
@@ -126,13 +138,37 @@ def draw_slot_surfaces(mesh: SceneMesh, choices: Mapping[str, tuple[str, ...]], 
         weights = 0.5 ** np.arange(len(choices[role]))
         material = str(rng.choice(choices[role], p=weights / weights.sum()))
         drawn[role] = material, draw_surface(material, rng, mesh.size_m)
+    carcass = [role for role in CARCASS_ROLES if role in drawn]
+    if carcass and rng.random() < SAME_FINISH_SHARE:
+        drawn |= dict.fromkeys(carcass, drawn[carcass[0]])
     return SlotSurfaces(
         tuple(drawn[slot.role][0] for slot in mesh.slots), tuple(drawn[slot.role][1] for slot in mesh.slots)
     )
 
 
+def draw_catalogue_scene(mesh: SceneMesh, rng: Generator) -> Scene:
+    """Draw a picture as in a shop's catalogue: the piece fills most of it, on seamless white, in soft and bright light.
+
+    The backdrop has a light of its own, so that it is white, and shadows are soft or missing.
+    """
+    size = max(mesh.size_m, 0.5)
+    camera = _draw_catalogue_camera(rng)
+    lights = _draw_catalogue_lights(camera["azimuth_deg"], size, rng)
+    paper = draw_surface("painted", rng, size) | {"color": (0.9, 0.9, 0.9), "contrast": 0.0, "wear": 0.0}
+    shadow = rng.random()
+    glow_share = 1.0 if shadow < 0.4 else float(rng.uniform(0.5, 0.97)) if shadow < 0.85 else float(rng.uniform(0, 0.5))
+    backdrop = paper | {"glow": _white_radiance(lights) * float(rng.uniform(0.75, 1.5)), "glow_share": glow_share}
+    room = _draw_studio(camera["azimuth_deg"], size, rng)
+    return {
+        "camera": camera,
+        "room": {**room, "floor": backdrop, "wall": backdrop, "wall_gap_m": size * float(rng.uniform(0.8, 2.0))},
+        "lights": lights,
+        "tabletop_objects": [],
+    }
+
+
 def draw_scene(mesh: SceneMesh, rng: Generator) -> Scene:
-    """Draw the camera, the room and the light for ``mesh``, without objects on it."""
+    """Draw the camera, the room and the light for ``mesh``, in a home or a photo studio, without objects on it."""
     azimuth = float(rng.normal(0.0, 35.0)) if rng.random() < 0.75 else float(rng.uniform(-180.0, 180.0))
     in_studio = rng.random() < 0.35
     size = max(mesh.size_m, 0.5)
@@ -192,6 +228,52 @@ def _draw_camera(azimuth: float, rng: Generator) -> Camera:
         "upon": 0.0,
         "shift": [float(rng.normal(0.0, 0.05)), float(rng.normal(0.0, 0.04))],
     }
+
+
+def _draw_catalogue_camera(rng: Generator) -> Camera:
+    """Draw a three-quarter view from eye level or slightly above, a front view, or sometimes any other."""
+    view = rng.random()
+    if view < 0.6:
+        azimuth = float(rng.choice([-1.0, 1.0]) * rng.normal(32.0, 9.0))
+    else:
+        azimuth = float(rng.normal(0.0, 4.0)) if view < 0.85 else float(rng.uniform(-180.0, 180.0))
+    return {
+        "azimuth_deg": azimuth,
+        "elevation_deg": float(np.clip(rng.normal(12.0, 8.0), -2.0, 40.0)),
+        "roll_deg": 0.0,
+        "lens_mm": float(rng.choice([35, 50, 70, 85, 100])),
+        "fill": float(rng.uniform(0.6, 0.96)),
+        "upon": 0.0,
+        "shift": [float(rng.normal(0.0, 0.008)), float(rng.normal(0.0, 0.008))],
+    }
+
+
+def _draw_catalogue_lights(azimuth: float, size: float, rng: Generator) -> Lights:
+    """Draw soft boxes in nearly white light, under a strong sky or in a photographed environment."""
+    side = float(rng.choice([-1.0, 1.0]))
+    lamps = _draw_soft_boxes(azimuth, side, 2.2 * size, rng) if rng.random() < 0.8 else []
+    power = float(rng.uniform(0.2, 1.0))
+    lamps = [
+        {**lamp, "color": _kelvin_to_rgb(rng.uniform(5200, 6800)), "watts": lamp["watts"] * power} for lamp in lamps
+    ]
+    sky: Sky = {
+        "color": _kelvin_to_rgb(rng.uniform(5800, 6800)),
+        "strength": float(rng.uniform(0.4, 1.2)),
+        "gradient": float(rng.uniform(0.0, 0.9)),
+    }
+    return {"lamps": lamps, "sky": _in_environment(sky, rng)}
+
+
+def _white_radiance(lights: Lights) -> float:
+    """Return the approximate radiance of a white surface under the lights, at the mean angle of a lamp."""
+    return lights["sky"]["strength"] + sum(0.6 * lamp["watts"] / LAMP_WATTS_PER_RADIANCE for lamp in lights["lamps"])
+
+
+def _in_environment(sky: Sky, rng: Generator) -> Sky:
+    """Replace the uniform light of some skies by a photographed environment of the same strength."""
+    if rng.random() >= ENVIRONMENT_SHARE:
+        return sky
+    return {**sky, "environment": float(rng.random()), "rotation_deg": float(rng.uniform(0.0, 360.0))}
 
 
 def _draw_studio(azimuth: float, size: float, rng: Generator) -> Room:
@@ -274,7 +356,8 @@ def _draw_lights(azimuth: float, size: float, in_studio: bool, rng: Generator) -
     else:
         strength = float(rng.uniform(0.6, 1.5))
     color = cold if rng.random() < 0.6 else _kelvin_to_rgb(rng.uniform(4000, 6500))
-    return {"lamps": lamps, "sky": {"color": color, "strength": strength, "gradient": float(rng.uniform(0.0, 0.8))}}
+    sky: Sky = {"color": color, "strength": strength, "gradient": float(rng.uniform(0.0, 0.8))}
+    return {"lamps": lamps, "sky": _in_environment(sky, rng)}
 
 
 def _draw_soft_boxes(azimuth: float, side: float, distance: float, rng: Generator) -> list[Lamp]:

@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from export_models.baselines.segmentation import MATERIALS
+from export_models.dataset.colors import MAX_ALBEDO
 from export_models.dataset.photograph import max_channel, min_channel, photograph
 from export_models.dataset.samples import Sample
-from export_models.dataset.surfaces import MAX_ALBEDO
 from orchestrator.inference.letterbox import pad_to_square
 
 IGNORED_CLASS = 255
@@ -40,8 +40,9 @@ LETTERBOX_SHARE = 0.35
 by repetition of the edge."""
 MIN_ASPECT = 0.55
 """Smallest ratio of the shorter to the longer side of these examples."""
-RECOLORED_SHARE = 0.5
-"""Share of the examples whose parts get other colours than in the rendering."""
+RECOLORED_SHARE = 0.25
+"""Share of the examples whose parts get other colours than in the rendering. A larger share would hide which colours
+shops sell in which material."""
 LIGHTNESS_SPREAD = 0.35
 """Standard deviation of the log gain that a recoloured part gets in all channels."""
 HUE_SPREAD = 0.1
@@ -109,7 +110,7 @@ def make_example(sample: Sample, side: int, rng: np.random.Generator) -> Example
     if rng.random() < RECOLORED_SHARE:
         part = classes[0].astype(int) * len(MATERIALS) + classes[1]
         radiance, albedo = recolor_parts(radiance, albedo, part, rng)
-    exposed, photo = photograph(radiance, albedo, rng)
+    exposed, photo = photograph(radiance, albedo, rng, in_catalogue=sample.in_catalogue)
 
     exposed, photo, albedo = (pad_to_square(values, side) for values in (exposed, photo, albedo))
     normal = pad_to_square(crop.smooth(sample.normal), side)

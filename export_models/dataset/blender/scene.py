@@ -1,8 +1,8 @@
 """Blender script: builds scenes and renders each into a multilayer EXR file.
 
 ``generate`` runs it in a child process: ``python -m export_models.dataset.blender.scene JOB.json``. The job contains
-``size``, ``samples``, ``threads`` and a list of ``scenes``, see ``generate.SceneJob``. Three files are written for each
-scene:
+``size``, ``samples``, ``threads``, ``environments`` and a list of ``scenes``, see ``generate.SceneJob``. Three files
+are written for each scene:
 
 - the EXR file of the image, with the ground truth as passes. The material index pass is 1 + slot on the piece and 0
   elsewhere.
@@ -54,7 +54,7 @@ def render(job: dict[str, Any], scene: dict[str, Any]) -> None:
     points = add_piece(scene)
     add_tabletop_objects(scene["tabletop_objects"], points)
     add_room(scene["room"], points)
-    add_lights(scene["lights"])
+    add_lights(scene["lights"], job["environments"])
     add_camera(scene["camera"], points, job["size"])
     configure_render(job, scene["seed"])
     exr = Path(scene["exr"])

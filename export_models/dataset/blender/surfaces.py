@@ -11,17 +11,20 @@ Keys of every surface:
 - ``metallic``, ``coat``, ``coat_roughness``, ``sheen``, ``transmission``: inputs of the Principled BSDF, 0 by default
   (``coat_roughness``: 0.1).
 - ``wear``, ``undercoat``: amount of scuffs (0 by default), and the colour below the finish that shows in them.
+- ``glow``, ``glow_share``: radiance of the light behind the surface, and its share (0 by default) in what the camera
+  sees. All other rays see the surface only.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import bpy
 
 from export_models.dataset.blender.nodes import Nodes
-from export_models.dataset.surfaces import MAX_ALBEDO
+from export_models.dataset.colors import MAX_ALBEDO
 
 Surface = dict[str, Any]
 
@@ -61,12 +64,22 @@ def _add_outputs(nodes: Nodes, surface: Surface, pattern: Pattern) -> None:
         relief = {"Height": pattern.height, "Distance": pattern.relief_m, "Strength": 1.0}
         inputs["Normal"] = nodes.add("ShaderNodeBump", inputs=relief)
     shader = nodes.add("ShaderNodeBsdfPrincipled", inputs=inputs)
+    if surface.get("glow_share", 0.0) > 0:
+        shader = _add_glow(nodes, surface, shader)
     nodes.add("ShaderNodeOutputMaterial", inputs={"Surface": shader})
     nodes.add("ShaderNodeOutputAOV", inputs={"Color": pattern.albedo}, aov_name="albedo")
     nodes.add("ShaderNodeOutputAOV", inputs={"Value": pattern.roughness}, aov_name="roughness")
     # This normal ignores the relief, which is not visible in a photo of a whole piece.
     normal = nodes.add("ShaderNodeNewGeometry", "Normal")
     nodes.add("ShaderNodeOutputAOV", inputs={"Color": normal}, aov_name="geometric_normal")
+
+
+def _add_glow(nodes: Nodes, surface: Surface, shader: Any) -> Any:
+    """Blend what the camera sees with uniform white light, as on a backdrop with lights of its own."""
+    light = nodes.add("ShaderNodeEmission", inputs={"Color": (1.0, 1.0, 1.0), "Strength": surface["glow"]})
+    is_camera_ray = nodes.add("ShaderNodeLightPath", "Is Camera Ray")
+    share = nodes.math("MULTIPLY", is_camera_ray, surface["glow_share"])
+    return nodes.add("ShaderNodeMixShader", inputs={0: share, 1: shader, 2: light})
 
 
 def _add_wear(nodes: Nodes, surface: Surface, pattern: Pattern) -> Pattern:
@@ -95,6 +108,8 @@ def _wood(nodes: Nodes, surface: Surface) -> Pattern:
         bend: amplitude of the slow bending of the rings, in rings.
         ring_contrast, streak_contrast, fibre_contrast, pore_contrast: contributions to the darkness.
         knot_size: radius of knots as a share of their spacing; 0 for none.
+        node_m: distance between the nodes of bamboo; 0 for none.
+        ply_m: thickness of the layers of plywood, which show on its edges; 0 for solid wood.
         tone_range: range of the brightness factor of the planks.
         relief_m: depth of the fibres.
         scale: factor of all lengths.
@@ -125,6 +140,13 @@ def _wood(nodes: Nodes, surface: Surface) -> Pattern:
         darkness = nodes.math("ADD", darkness, pore)
     if knot is not None:
         darkness = nodes.math("ADD", darkness, nodes.math("MULTIPLY", nodes.math("POWER", knot, 2.0), 1.2))
+    if surface.get("node_m", 0.0) > 0:
+        node = _stripes(nodes, nodes.separate_xyz(position)[0], scale * surface["node_m"], 0.02)
+        darkness = nodes.math("ADD", darkness, nodes.math("MULTIPLY", node, 0.5))
+    if surface.get("ply_m", 0.0) > 0:
+        depth = nodes.separate_xyz(nodes.add("ShaderNodeAttribute", "Vector", attribute_name="grain"))[2]
+        layer = _stripes(nodes, depth, 2 * surface["ply_m"], 0.5)
+        darkness = nodes.math("ADD", darkness, nodes.math("MULTIPLY", layer, 0.6))
     share = nodes.add("ShaderNodeClamp", inputs={0: darkness})
     color = nodes.mix(share, surface["early_color"], surface["late_color"])
     tone = nodes.map_range(nodes.separate_xyz(plank_random)[0], *surface["tone_range"])
@@ -224,6 +246,29 @@ def _woven(nodes: Nodes, surface: Surface) -> Pattern:
     return Pattern(albedo, _varied_roughness(nodes, fuzz, surface), level, surface["relief_m"])
 
 
+def _wicker(nodes: Nodes, surface: Surface) -> Pattern:
+    """Strands woven over and under stakes, as in rattan, cane and paper cord.
+
+    Keys:
+        color, second_color: of the strands, and of the gaps between them.
+        strand_m, stake_m: width of the strands, and distance between the stakes.
+        contrast: maximum relative deviation of the colour.
+        relief_m: depth of the weave.
+    """
+    position = nodes.add("ShaderNodeAttribute", "Vector", attribute_name="grain")
+    x, y, z = nodes.separate_xyz(position)
+    row = nodes.math("DIVIDE", nodes.math("ADD", y, z), surface["strand_m"])
+    column = nodes.math("DIVIDE", nodes.math("ADD", x, z), surface["stake_m"])
+    column = nodes.math("ADD", column, nodes.math("FLOOR", row))  # neighbouring strands are on opposite sides
+    strand = nodes.math("SINE", nodes.math("MULTIPLY", nodes.math("FRACT", row), math.pi))
+    wave = nodes.math("COSINE", nodes.math("MULTIPLY", column, math.pi))
+    height = nodes.math("MULTIPLY", strand, nodes.add("ShaderNodeMapRange", inputs={0: wave, 1: -1.0, 2: 1.0, 3: 0.3}))
+    fuzz = nodes.noise(position, (200.0, 200.0, 200.0))
+    color = nodes.mix(nodes.math("POWER", height, 0.6), surface["second_color"], surface["color"])
+    albedo = nodes.scaled(color, nodes.map_range(fuzz, 1 - surface["contrast"], 1 + surface["contrast"]))
+    return Pattern(albedo, _varied_roughness(nodes, fuzz, surface), height, surface["relief_m"])
+
+
 def _leather(nodes: Nodes, surface: Surface) -> Pattern:
     """Leather: small cells with creases between them, and blotches of lighter and darker colour.
 
@@ -307,6 +352,7 @@ PATTERNS: dict[str, Callable[[Nodes, Surface], Pattern]] = {
     "wood": _wood,
     "speckled": _speckled,
     "woven": _woven,
+    "wicker": _wicker,
     "leather": _leather,
     "marble": _marble,
     "granite": _granite,
