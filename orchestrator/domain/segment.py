@@ -49,6 +49,7 @@ class DetectorName(str, Enum):
     LOCAL = "local"  # the segmentation model
     OPENAI = "openai"  # an OpenAI-compatible vision endpoint
     PROMPTS = "prompts"  # the prompts of the caller
+    OPEN_VOCABULARY = "open_vocabulary"  # the model of the role ``Role.OPEN_VOCABULARY``
 
 
 @dataclass(frozen=True)
@@ -59,6 +60,7 @@ class SegmentOptions:
     detect_wood: bool = True
     detector: DetectorName = DetectorName.LOCAL
     prompts: tuple[Prompt, ...] = ()
+    part_names: tuple[str, ...] = ()  # for the detector OPEN_VOCABULARY; empty: its default names
 
 
 @dataclass(frozen=True)

@@ -34,6 +34,8 @@ class _DetectorKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Detector
     """The OpenAI-compatible vision endpoint that the operator has configured."""
     DETECTOR_KIND_PROMPTS: _DetectorKind.ValueType  # 3
     """The boxes and points of the request."""
+    DETECTOR_KIND_OPEN_VOCABULARY: _DetectorKind.ValueType  # 4
+    """The model of the role open_vocabulary: finds the parts that part_names names."""
 
 class DetectorKind(_DetectorKind, metaclass=_DetectorKindEnumTypeWrapper): ...
 
@@ -45,6 +47,8 @@ DETECTOR_KIND_OPENAI: DetectorKind.ValueType  # 2
 """The OpenAI-compatible vision endpoint that the operator has configured."""
 DETECTOR_KIND_PROMPTS: DetectorKind.ValueType  # 3
 """The boxes and points of the request."""
+DETECTOR_KIND_OPEN_VOCABULARY: DetectorKind.ValueType  # 4
+"""The model of the role open_vocabulary: finds the parts that part_names names."""
 Global___DetectorKind: _TypeAlias = DetectorKind  # noqa: Y015
 
 @_typing.final
@@ -149,6 +153,7 @@ class SegmentOptions(_message.Message):
     DETECT_WOOD_FIELD_NUMBER: _builtins.int
     DETECTOR_FIELD_NUMBER: _builtins.int
     PROMPTS_FIELD_NUMBER: _builtins.int
+    PART_NAMES_FIELD_NUMBER: _builtins.int
     detect_components: _builtins.bool
     """Find the components. Default: true."""
     detect_wood: _builtins.bool
@@ -156,6 +161,12 @@ class SegmentOptions(_message.Message):
     detector: Global___DetectorKind.ValueType
     @_builtins.property
     def prompts(self) -> _containers.RepeatedCompositeFieldContainer[Global___Prompt]: ...
+    @_builtins.property
+    def part_names(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """For the detector OPEN_VOCABULARY: names of the parts to find, in plain English, such as "door handle".
+        Default: the components that the detector LOCAL finds.
+        """
+
     def __init__(
         self,
         *,
@@ -163,10 +174,11 @@ class SegmentOptions(_message.Message):
         detect_wood: _builtins.bool | None = ...,
         detector: Global___DetectorKind.ValueType = ...,
         prompts: _abc.Iterable[Global___Prompt] | None = ...,
+        part_names: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_detect_components", b"_detect_components", "_detect_wood", b"_detect_wood", "detect_components", b"detect_components", "detect_wood", b"detect_wood"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_detect_components", b"_detect_components", "_detect_wood", b"_detect_wood", "detect_components", b"detect_components", "detect_wood", b"detect_wood", "detector", b"detector", "prompts", b"prompts"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_detect_components", b"_detect_components", "_detect_wood", b"_detect_wood", "detect_components", b"detect_components", "detect_wood", b"detect_wood", "detector", b"detector", "part_names", b"part_names", "prompts", b"prompts"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__detect_components: _TypeAlias = _typing.Literal["detect_components"]  # noqa: Y015
     _WhichOneofArgType__detect_components: _TypeAlias = _typing.Literal["_detect_components", b"_detect_components"]  # noqa: Y015
