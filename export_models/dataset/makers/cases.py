@@ -165,7 +165,8 @@ def add_top_board(builder: PieceBuilder, case: Case, *, overhang: float, thickne
     low = (case.x[0] - overhang, case.y[0] - overhang, case.z[1] - 0.001)
     high = (case.x[1] + overhang, case.y[1], case.z[1] + thickness)
     bevel = builder.pick((0.002, 0.004, min(0.009, 0.4 * thickness)))
-    role = builder.pick({case.role: 4, "wood2": 1.5, "stone": 0.4})
+    roles = {"timber": 2, "paint": 1} if case.role == "paint" else {case.role: 4, "wood2": 1.5, "stone": 0.4}
+    role = builder.pick(roles)
     builder.add("top", role, board(low, high, bevel=bevel, grain=(1, 0, 0)))
 
 

@@ -35,16 +35,19 @@ class FrontStyle:
     bevel: float
 
     @staticmethod
-    def random(builder: PieceBuilder, doors: dict[str, float] = DOOR_STYLES) -> FrontStyle:
+    def random(
+        builder: PieceBuilder, doors: dict[str, float] = DOOR_STYLES, roles: tuple[str, ...] = ("wood", "wood2")
+    ) -> FrontStyle:
         """Choose a random design.
 
         Args:
             doors: door styles and their weights.
+            roles: possible roles of the fronts. The first is twice as likely as the others.
         """
         door = builder.pick(doors)
         drawer = {"panel": builder.pick(("panel", "slab")), "raised": "panel", "reeded": "reeded"}.get(door, "slab")
         return FrontStyle(
-            role=builder.pick({"wood": 4, "wood2": 2}),
+            role=builder.pick({role: 2.0 if role == roles[0] else 1.0 for role in roles}),
             door_style=door,
             drawer_style=drawer,
             handles=Handles(builder),

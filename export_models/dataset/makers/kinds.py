@@ -9,6 +9,12 @@ from export_models.dataset.makers.cabinets import build_cabinet
 from export_models.dataset.makers.chairs import build_chair
 from export_models.dataset.makers.desks import build_desk
 from export_models.dataset.makers.dressers import build_dresser
+from export_models.dataset.makers.open_cases import (
+    build_bin_shelf,
+    build_open_nightstand,
+    build_open_sideboard,
+    build_television_bench,
+)
 from export_models.dataset.makers.piece import PieceBuilder
 from export_models.dataset.makers.shelves import build_shelf
 from export_models.dataset.makers.sofas import build_armchair, build_sofa
@@ -25,8 +31,16 @@ KINDS: dict[str, dict[Design, float]] = {
     "table": {build_table: 1},
     "desk": {build_desk: 1},
     "bed": {build_bed: 1},
-    "cabinet": {build_cabinet: 1},
-    "shelf": {build_shelf: 1},
+    "cabinet": {
+        build_cabinet: 8,
+        build_television_bench: 3,
+        build_open_sideboard: 2,
+        build_open_nightstand: 2,
+    },
+    "shelf": {
+        build_shelf: 6,
+        build_bin_shelf: 2,
+    },
     "dresser": {build_dresser: 1},
     "stool": {build_stool: 1},
 }

@@ -14,9 +14,9 @@ definitions:
   desk pedestals, hutches, the upholstered base of sofas and armchairs, the box of a divan or of a bed with drawers.
 - ``top``: the top board of a table, desk, dresser, nightstand or sideboard, including its leaves.
 - ``door``: doors including their panels, louvres and panes.
-- ``drawer``: drawer fronts.
-- ``shelf``: boards to put things on, inside a piece or between its uprights.
-- ``hardware``: handles, knobs, hinges, casters, metal feet, ferrules, gas springs, studs.
+- ``drawer``: drawer fronts, and the baskets and bins that replace drawers.
+- ``shelf``: boards to put things on, inside a piece or between its uprights; trays.
+- ``hardware``: handles, knobs, hooks, hinges, casters, metal feet, ferrules, gas springs, studs.
 """
 
 from __future__ import annotations
@@ -35,6 +35,8 @@ Choice = TypeVar("Choice")
 ROLE_MATERIALS: dict[str, tuple[str, ...]] = {
     "wood": ("wood", "painted"),
     "wood2": ("wood", "painted"),
+    "timber": ("wood",),
+    "paint": ("painted",),
     "panel": ("painted", "wood", "plastic"),
     "soft": ("fabric", "leather"),
     "soft2": ("fabric", "leather"),
@@ -45,9 +47,15 @@ ROLE_MATERIALS: dict[str, tuple[str, ...]] = {
     "fitting": ("metal", "painted", "plastic", "wood"),
     "rubber": ("plastic",),
     "glass": ("glass",),
+    "mirror": ("glass",),
+    "wicker": ("other",),
     "stone": ("stone",),
 }
-"""The material classes that suit each role, the most likely first."""
+"""The material classes that suit each role, the most likely first.
+
+``timber`` and ``paint`` are for pieces that combine bare and painted wood. Wicker, rattan, seagrass and rope are
+``other``.
+"""
 
 
 def pick(options: Mapping[Choice, float] | Sequence[Choice], rng: np.random.Generator) -> Choice:
