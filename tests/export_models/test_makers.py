@@ -30,6 +30,8 @@ SIZES = {  # minimum and maximum width, depth and height in metres
     "shelf": ((0.45, 0.24, 0.55), (1.70, 0.52, 2.25)),
     "dresser": ((0.38, 0.38, 0.65), (1.80, 0.62, 1.45)),
     "stool": ((0.28, 0.25, 0.37), (1.35, 0.80, 1.20)),
+    "rack": ((0.33, 0.01, 0.10), (1.60, 0.60, 2.00)),
+    "stand": ((0.22, 0.22, 0.28), (1.10, 0.70, 1.95)),
 }
 SEAT_HEIGHTS = {"chair": (0.40, 0.50), "armchair": (0.36, 0.52), "sofa": (0.36, 0.54)}
 MIN_TRIANGLE_M2 = 1e-12
@@ -40,7 +42,9 @@ EDGES_PER_BLOCK = 400
 """Edges that ``edge_meets_face`` compares with all faces at once, which limits its memory."""
 
 CASES = [(kind, design) for kind, designs in KINDS.items() for design in designs]
-DESIGN_SIZES: dict[str, tuple[tuple[float, float, float], tuple[float, float, float]]] = {}
+DESIGN_SIZES: dict[str, tuple[tuple[float, float, float], tuple[float, float, float]]] = {
+    "build_corner_shelf": ((0.28, 0.28, 0.75), (0.5, 0.5, 1.8)),
+}
 """Sizes of designs that differ from the other designs of their kind."""
 every_design = pytest.mark.parametrize(
     ("kind", "design"), CASES, ids=[f"{kind}-{design.__name__.removeprefix('build_')}" for kind, design in CASES]

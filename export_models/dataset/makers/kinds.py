@@ -16,6 +16,20 @@ from export_models.dataset.makers.open_cases import (
     build_television_bench,
 )
 from export_models.dataset.makers.piece import PieceBuilder
+from export_models.dataset.makers.racks import (
+    build_bar_cart,
+    build_basket_stand,
+    build_blanket_ladder,
+    build_clothes_rack,
+    build_coat_stand,
+    build_corner_shelf,
+    build_etagere,
+    build_hook_rack,
+    build_leaning_shelf,
+    build_plant_stand,
+    build_shoe_rack,
+    build_wine_rack,
+)
 from export_models.dataset.makers.shelves import build_shelf
 from export_models.dataset.makers.sofas import build_armchair, build_sofa
 from export_models.dataset.makers.stools import build_stool
@@ -40,8 +54,24 @@ KINDS: dict[str, dict[Design, float]] = {
     "shelf": {
         build_shelf: 6,
         build_bin_shelf: 2,
+        build_etagere: 2,
+        build_leaning_shelf: 1.5,
+        build_corner_shelf: 0.7,
     },
     "dresser": {build_dresser: 1},
     "stool": {build_stool: 1},
+    "rack": {
+        build_wine_rack: 1,
+        build_shoe_rack: 1.5,
+        build_clothes_rack: 1,
+        build_blanket_ladder: 1,
+        build_hook_rack: 1,
+    },
+    "stand": {
+        build_bar_cart: 1.5,
+        build_basket_stand: 1,
+        build_plant_stand: 1.5,
+        build_coat_stand: 1.5,
+    },
 }
 """The designs of each kind and their relative weights. A kind with one design draws among its own variants."""
