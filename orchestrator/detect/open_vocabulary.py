@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from orchestrator.detect.detector import COMPONENTS, MAX_NAME, Candidate, Detection, component_name
+from orchestrator.detect.detector import Candidate, Detection
 from orchestrator.domain.images import Image
 from orchestrator.domain.material_maps import MaterialMaps
 from orchestrator.domain.model_roles import PartFinder
 from orchestrator.domain.progress import Progress
 from orchestrator.domain.segment import Prompt, SegmentOptions
+from orchestrator.domain.vocabulary import COMPONENTS, MAX_NAME, component_name
 from orchestrator.errors import InvalidInput
 
 MAX_PART_NAMES = 32

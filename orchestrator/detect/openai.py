@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any
 import cv2
 from pydantic import BaseModel, Field, ValidationError
 
-from orchestrator.detect.detector import COMPONENTS, MATERIALS, Candidate, Detection, component_name, material_name
+from orchestrator.detect.detector import Candidate, Detection
 from orchestrator.domain.images import Image
 from orchestrator.domain.material_maps import MaterialMaps
 from orchestrator.domain.progress import Progress
 from orchestrator.domain.segment import Box, DetectorCost, OpenAISettings, Prompt, SegmentOptions
+from orchestrator.domain.vocabulary import COMPONENTS, MATERIALS, component_name, material_name
 from orchestrator.errors import DetectorFailed, DetectorUnavailable
 from orchestrator.imaging.filters import shrink
 
@@ -29,7 +30,8 @@ MIN_SIDE = 0.005
 """Smallest width and height of a box, as a share of the image. Smaller boxes are dropped. Not tuned."""
 INSTRUCTION = (
     "List the visible components of the piece of furniture in this photo, one entry for each instance. "
-    f"Use these names where they fit: {', '.join(COMPONENTS)}. Materials: {', '.join(MATERIALS)}. "
+    "Use these names where they fit: {names}. "
+    f"Materials: {', '.join(MATERIALS)}. "
     "Boxes are fractions of the picture's width and height from its top left corner, from 0 to 1."
 )
 
@@ -62,19 +64,21 @@ class OpenAIDetector:
     def detect(
         self, photo_srgb: Image, maps: MaterialMaps, options: SegmentOptions, photo_index: int, progress: Progress
     ) -> Detection:
-        """See ``Detector.detect``. Uses only ``photo_srgb``."""
-        del maps, options, photo_index
+        """See ``Detector.detect``. Uses only ``photo_srgb`` and the part names in ``options.made_of``."""
+        del maps, photo_index
         progress(0.0, "waiting for the vision endpoint")
-        completion = self._complete(photo_srgb)
+        known_parts = (known.part for known in options.made_of if known.part)
+        completion = self._complete(photo_srgb, tuple(dict.fromkeys((*COMPONENTS, *known_parts))))
         height, width = photo_srgb.shape[:2]
         candidates = (_candidate(component, width, height) for component in _read_answer(completion).components)
         return Detection(tuple(candidate for candidate in candidates if candidate is not None), self._cost(completion))
 
-    def _complete(self, photo_srgb: Image) -> ChatCompletion:
-        """Send the request. Retries if the endpoint does not answer or is overloaded."""
+    def _complete(self, photo_srgb: Image, names: tuple[str, ...]) -> ChatCompletion:
+        """Ask for components, preferably with these names. Retries if the endpoint does not answer or is overloaded."""
         import openai  # imported here because it takes 0.8 s
 
         settings = self._settings
+        instruction = INSTRUCTION.format(names=", ".join(names))
         image: Any = {"type": "image_url", "image_url": {"url": _data_url(photo_srgb)}}
         schema: Any = {"name": "components", "strict": True, "schema": Answer.model_json_schema()}
         try:
@@ -87,7 +91,7 @@ class OpenAIDetector:
                 return client.chat.completions.create(
                     model=settings.model,
                     max_completion_tokens=MAX_TOKENS,
-                    messages=[{"role": "user", "content": [{"type": "text", "text": INSTRUCTION}, image]}],
+                    messages=[{"role": "user", "content": [{"type": "text", "text": instruction}, image]}],
                     response_format={"type": "json_schema", "json_schema": schema},
                 )
         except (openai.APIConnectionError, openai.RateLimitError, openai.InternalServerError) as error:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from orchestrator.detect.detector import Candidate, Detection, component_name
+from orchestrator.detect.detector import Candidate, Detection
 from orchestrator.domain.images import Image
 from orchestrator.domain.material_maps import MaterialMaps
 from orchestrator.domain.progress import Progress
 from orchestrator.domain.segment import Box, Prompt, SegmentOptions
+from orchestrator.domain.vocabulary import component_name
 from orchestrator.errors import InvalidInput
 
 MAX_PROMPTS = 64

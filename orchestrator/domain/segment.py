@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from dataclasses import field as dataclass_field
 from enum import Enum
 
+from orchestrator.domain.made_of import MadeOf
+
 
 @dataclass(frozen=True)
 class Box:
@@ -61,6 +63,7 @@ class SegmentOptions:
     detector: DetectorName = DetectorName.LOCAL
     prompts: tuple[Prompt, ...] = ()
     part_names: tuple[str, ...] = ()  # for the detector OPEN_VOCABULARY; empty: its default names
+    made_of: MadeOf = ()  # what the caller knows about the materials
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ from enum import Enum
 
 from orchestrator.domain.checks import check_range
 from orchestrator.domain.images import ImageFormat
+from orchestrator.domain.made_of import MadeOf
 from orchestrator.domain.srgb_color import SrgbColor
 
 
@@ -22,6 +23,21 @@ MIN_COATS = 0.1
 MAX_COATS = 10.0
 
 
+FOREGROUND_MASK = "foreground"
+"""The name of the mask of the whole piece in a segment result."""
+WOOD_MASK = "wood"
+"""The name of the mask of the wood in a segment result."""
+
+
+@dataclass(frozen=True)
+class EditedMask:
+    """A mask that replaces one of a segment job."""
+
+    photo: int  # index of the photo in the upload
+    part: str  # the instance of a component, such as leg-2; FOREGROUND_MASK or WOOD_MASK
+    mask_asset_id: str
+
+
 @dataclass(frozen=True)
 class StainOptions:
     """How to stain an upload."""
@@ -34,6 +50,10 @@ class StainOptions:
     region: Region = Region.AUTO
     mask_asset_id: str = ""  # an uploaded image, white in the areas to stain; if empty, the models find the wood
     format: ImageFormat = ImageFormat.PNG
+    made_of: MadeOf = ()  # what the caller knows about the materials
+    parts: tuple[str, ...] = ()  # names or instances of the parts to stain; empty: all
+    segment_job_id: str = ""  # a job whose parts and masks to use; empty: those of the pipeline or of the models
+    masks: tuple[EditedMask, ...] = ()  # masks of that job that the caller edited
 
     def __post_init__(self) -> None:
         check_range("stain.preserve_grain", self.preserve_grain, 0.0, 1.0)

@@ -23,9 +23,10 @@ _sym_db = _symbol_database.Default()
 
 
 from orchestrator.protocol.heartwood.v1 import asset_pb2 as heartwood_dot_v1_dot_asset__pb2
+from orchestrator.protocol.heartwood.v1 import made_of_pb2 as heartwood_dot_v1_dot_made__of__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1aheartwood/v1/segment.proto\x12\x0cheartwood.v1\x1a\x18heartwood/v1/asset.proto\"?\n\x03\x42ox\x12\x0c\n\x04left\x18\x01 \x01(\x02\x12\x0b\n\x03top\x18\x02 \x01(\x02\x12\r\n\x05right\x18\x03 \x01(\x02\x12\x0e\n\x06\x62ottom\x18\x04 \x01(\x02\".\n\x05Point\x12\t\n\x01x\x18\x01 \x01(\x02\x12\t\n\x01y\x18\x02 \x01(\x02\x12\x0f\n\x07outside\x18\x03 \x01(\x08\"j\n\x06Prompt\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x1e\n\x03\x62ox\x18\x02 \x01(\x0b\x32\x11.heartwood.v1.Box\x12#\n\x06points\x18\x03 \x03(\x0b\x32\x13.heartwood.v1.Point\x12\r\n\x05photo\x18\x04 \x01(\x05\"\xd9\x01\n\x0eSegmentOptions\x12\x1e\n\x11\x64\x65tect_components\x18\x01 \x01(\x08H\x00\x88\x01\x01\x12\x18\n\x0b\x64\x65tect_wood\x18\x02 \x01(\x08H\x01\x88\x01\x01\x12,\n\x08\x64\x65tector\x18\x03 \x01(\x0e\x32\x1a.heartwood.v1.DetectorKind\x12%\n\x07prompts\x18\x04 \x03(\x0b\x32\x14.heartwood.v1.Prompt\x12\x12\n\npart_names\x18\x05 \x03(\tB\x14\n\x12_detect_componentsB\x0e\n\x0c_detect_wood\"\xd3\x01\n\tComponent\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x10\n\x08instance\x18\x02 \x01(\t\x12\x10\n\x08material\x18\x03 \x01(\t\x12\x12\n\nconfidence\x18\x04 \x01(\x02\x12\x1e\n\x03\x62ox\x18\x05 \x01(\x0b\x32\x11.heartwood.v1.Box\x12\x0f\n\x07\x61rea_px\x18\x06 \x01(\x03\x12!\n\x04mask\x18\x07 \x01(\x0b\x32\x13.heartwood.v1.Asset\x12,\n\x08\x64\x65tector\x18\x08 \x01(\x0e\x32\x1a.heartwood.v1.DetectorKind\"\x8d\x02\n\x0eSegmentedPhoto\x12\x16\n\x0ephoto_asset_id\x18\x01 \x01(\t\x12\r\n\x05width\x18\x02 \x01(\x05\x12\x0e\n\x06height\x18\x03 \x01(\x05\x12+\n\ncomponents\x18\x04 \x03(\x0b\x32\x17.heartwood.v1.Component\x12\'\n\nforeground\x18\x05 \x01(\x0b\x32\x13.heartwood.v1.Asset\x12!\n\x04wood\x18\x06 \x01(\x0b\x32\x13.heartwood.v1.Asset\x12$\n\x07overlay\x18\x07 \x01(\x0b\x32\x13.heartwood.v1.Asset\x12%\n\x08\x64ocument\x18\x08 \x01(\x0b\x32\x13.heartwood.v1.Asset\"\xe4\x01\n\rSegmentResult\x12\x13\n\x0bmask_set_id\x18\x01 \x01(\t\x12,\n\x06photos\x18\x02 \x03(\x0b\x32\x1c.heartwood.v1.SegmentedPhoto\x12\x12\n\ncomponents\x18\x03 \x03(\t\x12\x46\n\x0emodel_versions\x18\x04 \x03(\x0b\x32..heartwood.v1.SegmentResult.ModelVersionsEntry\x1a\x34\n\x12ModelVersionsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01*\x9e\x01\n\x0c\x44\x65tectorKind\x12\x1d\n\x19\x44\x45TECTOR_KIND_UNSPECIFIED\x10\x00\x12\x17\n\x13\x44\x45TECTOR_KIND_LOCAL\x10\x01\x12\x18\n\x14\x44\x45TECTOR_KIND_OPENAI\x10\x02\x12\x19\n\x15\x44\x45TECTOR_KIND_PROMPTS\x10\x03\x12!\n\x1d\x44\x45TECTOR_KIND_OPEN_VOCABULARY\x10\x04\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1aheartwood/v1/segment.proto\x12\x0cheartwood.v1\x1a\x18heartwood/v1/asset.proto\x1a\x1aheartwood/v1/made_of.proto\"?\n\x03\x42ox\x12\x0c\n\x04left\x18\x01 \x01(\x02\x12\x0b\n\x03top\x18\x02 \x01(\x02\x12\r\n\x05right\x18\x03 \x01(\x02\x12\x0e\n\x06\x62ottom\x18\x04 \x01(\x02\".\n\x05Point\x12\t\n\x01x\x18\x01 \x01(\x02\x12\t\n\x01y\x18\x02 \x01(\x02\x12\x0f\n\x07outside\x18\x03 \x01(\x08\"j\n\x06Prompt\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x1e\n\x03\x62ox\x18\x02 \x01(\x0b\x32\x11.heartwood.v1.Box\x12#\n\x06points\x18\x03 \x03(\x0b\x32\x13.heartwood.v1.Point\x12\r\n\x05photo\x18\x04 \x01(\x05\"\x86\x02\n\x0eSegmentOptions\x12\x1e\n\x11\x64\x65tect_components\x18\x01 \x01(\x08H\x00\x88\x01\x01\x12\x18\n\x0b\x64\x65tect_wood\x18\x02 \x01(\x08H\x01\x88\x01\x01\x12,\n\x08\x64\x65tector\x18\x03 \x01(\x0e\x32\x1a.heartwood.v1.DetectorKind\x12%\n\x07prompts\x18\x04 \x03(\x0b\x32\x14.heartwood.v1.Prompt\x12\x12\n\npart_names\x18\x05 \x03(\t\x12+\n\x07made_of\x18\x06 \x03(\x0b\x32\x1a.heartwood.v1.PartMaterialB\x14\n\x12_detect_componentsB\x0e\n\x0c_detect_wood\"\xd3\x01\n\tComponent\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x10\n\x08instance\x18\x02 \x01(\t\x12\x10\n\x08material\x18\x03 \x01(\t\x12\x12\n\nconfidence\x18\x04 \x01(\x02\x12\x1e\n\x03\x62ox\x18\x05 \x01(\x0b\x32\x11.heartwood.v1.Box\x12\x0f\n\x07\x61rea_px\x18\x06 \x01(\x03\x12!\n\x04mask\x18\x07 \x01(\x0b\x32\x13.heartwood.v1.Asset\x12,\n\x08\x64\x65tector\x18\x08 \x01(\x0e\x32\x1a.heartwood.v1.DetectorKind\"\x8d\x02\n\x0eSegmentedPhoto\x12\x16\n\x0ephoto_asset_id\x18\x01 \x01(\t\x12\r\n\x05width\x18\x02 \x01(\x05\x12\x0e\n\x06height\x18\x03 \x01(\x05\x12+\n\ncomponents\x18\x04 \x03(\x0b\x32\x17.heartwood.v1.Component\x12\'\n\nforeground\x18\x05 \x01(\x0b\x32\x13.heartwood.v1.Asset\x12!\n\x04wood\x18\x06 \x01(\x0b\x32\x13.heartwood.v1.Asset\x12$\n\x07overlay\x18\x07 \x01(\x0b\x32\x13.heartwood.v1.Asset\x12%\n\x08\x64ocument\x18\x08 \x01(\x0b\x32\x13.heartwood.v1.Asset\"\xe4\x01\n\rSegmentResult\x12\x13\n\x0bmask_set_id\x18\x01 \x01(\t\x12,\n\x06photos\x18\x02 \x03(\x0b\x32\x1c.heartwood.v1.SegmentedPhoto\x12\x12\n\ncomponents\x18\x03 \x03(\t\x12\x46\n\x0emodel_versions\x18\x04 \x03(\x0b\x32..heartwood.v1.SegmentResult.ModelVersionsEntry\x1a\x34\n\x12ModelVersionsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01*\x9e\x01\n\x0c\x44\x65tectorKind\x12\x1d\n\x19\x44\x45TECTOR_KIND_UNSPECIFIED\x10\x00\x12\x17\n\x13\x44\x45TECTOR_KIND_LOCAL\x10\x01\x12\x18\n\x14\x44\x45TECTOR_KIND_OPENAI\x10\x02\x12\x19\n\x15\x44\x45TECTOR_KIND_PROMPTS\x10\x03\x12!\n\x1d\x44\x45TECTOR_KIND_OPEN_VOCABULARY\x10\x04\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -34,22 +35,22 @@ if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_SEGMENTRESULT_MODELVERSIONSENTRY']._loaded_options = None
   _globals['_SEGMENTRESULT_MODELVERSIONSENTRY']._serialized_options = b'8\001'
-  _globals['_DETECTORKIND']._serialized_start=1229
-  _globals['_DETECTORKIND']._serialized_end=1387
-  _globals['_BOX']._serialized_start=70
-  _globals['_BOX']._serialized_end=133
-  _globals['_POINT']._serialized_start=135
-  _globals['_POINT']._serialized_end=181
-  _globals['_PROMPT']._serialized_start=183
-  _globals['_PROMPT']._serialized_end=289
-  _globals['_SEGMENTOPTIONS']._serialized_start=292
-  _globals['_SEGMENTOPTIONS']._serialized_end=509
-  _globals['_COMPONENT']._serialized_start=512
-  _globals['_COMPONENT']._serialized_end=723
-  _globals['_SEGMENTEDPHOTO']._serialized_start=726
-  _globals['_SEGMENTEDPHOTO']._serialized_end=995
-  _globals['_SEGMENTRESULT']._serialized_start=998
-  _globals['_SEGMENTRESULT']._serialized_end=1226
-  _globals['_SEGMENTRESULT_MODELVERSIONSENTRY']._serialized_start=1174
-  _globals['_SEGMENTRESULT_MODELVERSIONSENTRY']._serialized_end=1226
+  _globals['_DETECTORKIND']._serialized_start=1302
+  _globals['_DETECTORKIND']._serialized_end=1460
+  _globals['_BOX']._serialized_start=98
+  _globals['_BOX']._serialized_end=161
+  _globals['_POINT']._serialized_start=163
+  _globals['_POINT']._serialized_end=209
+  _globals['_PROMPT']._serialized_start=211
+  _globals['_PROMPT']._serialized_end=317
+  _globals['_SEGMENTOPTIONS']._serialized_start=320
+  _globals['_SEGMENTOPTIONS']._serialized_end=582
+  _globals['_COMPONENT']._serialized_start=585
+  _globals['_COMPONENT']._serialized_end=796
+  _globals['_SEGMENTEDPHOTO']._serialized_start=799
+  _globals['_SEGMENTEDPHOTO']._serialized_end=1068
+  _globals['_SEGMENTRESULT']._serialized_start=1071
+  _globals['_SEGMENTRESULT']._serialized_end=1299
+  _globals['_SEGMENTRESULT_MODELVERSIONSENTRY']._serialized_start=1247
+  _globals['_SEGMENTRESULT_MODELVERSIONSENTRY']._serialized_end=1299
 # @@protoc_insertion_point(module_scope)

@@ -9,6 +9,7 @@ from google.protobuf import message as _message
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from orchestrator.protocol.heartwood.v1 import asset_pb2 as _asset_pb2
+from orchestrator.protocol.heartwood.v1 import made_of_pb2 as _made_of_pb2
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -154,6 +155,7 @@ class SegmentOptions(_message.Message):
     DETECTOR_FIELD_NUMBER: _builtins.int
     PROMPTS_FIELD_NUMBER: _builtins.int
     PART_NAMES_FIELD_NUMBER: _builtins.int
+    MADE_OF_FIELD_NUMBER: _builtins.int
     detect_components: _builtins.bool
     """Find the components. Default: true."""
     detect_wood: _builtins.bool
@@ -167,6 +169,10 @@ class SegmentOptions(_message.Message):
         Default: the components that the detector LOCAL finds.
         """
 
+    @_builtins.property
+    def made_of(self) -> _containers.RepeatedCompositeFieldContainer[_made_of_pb2.PartMaterial]:
+        """What the caller knows about the materials. Parts are those of the detector."""
+
     def __init__(
         self,
         *,
@@ -175,10 +181,11 @@ class SegmentOptions(_message.Message):
         detector: Global___DetectorKind.ValueType = ...,
         prompts: _abc.Iterable[Global___Prompt] | None = ...,
         part_names: _abc.Iterable[_builtins.str] | None = ...,
+        made_of: _abc.Iterable[_made_of_pb2.PartMaterial] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_detect_components", b"_detect_components", "_detect_wood", b"_detect_wood", "detect_components", b"detect_components", "detect_wood", b"detect_wood"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_detect_components", b"_detect_components", "_detect_wood", b"_detect_wood", "detect_components", b"detect_components", "detect_wood", b"detect_wood", "detector", b"detector", "part_names", b"part_names", "prompts", b"prompts"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_detect_components", b"_detect_components", "_detect_wood", b"_detect_wood", "detect_components", b"detect_components", "detect_wood", b"detect_wood", "detector", b"detector", "made_of", b"made_of", "part_names", b"part_names", "prompts", b"prompts"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__detect_components: _TypeAlias = _typing.Literal["detect_components"]  # noqa: Y015
     _WhichOneofArgType__detect_components: _TypeAlias = _typing.Literal["_detect_components", b"_detect_components"]  # noqa: Y015

@@ -23,9 +23,10 @@ _sym_db = _symbol_database.Default()
 
 
 from orchestrator.protocol.heartwood.v1 import asset_pb2 as heartwood_dot_v1_dot_asset__pb2
+from orchestrator.protocol.heartwood.v1 import made_of_pb2 as heartwood_dot_v1_dot_made__of__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18heartwood/v1/stain.proto\x12\x0cheartwood.v1\x1a\x18heartwood/v1/asset.proto\"\x96\x02\n\x0cStainOptions\x12\x0f\n\x05\x63olor\x18\x01 \x01(\tH\x00\x12\x0f\n\x05stain\x18\x02 \x01(\tH\x00\x12\x1b\n\x0epreserve_grain\x18\x03 \x01(\x02H\x01\x88\x01\x01\x12\x15\n\x08strength\x18\x04 \x01(\x02H\x02\x88\x01\x01\x12\x12\n\x05\x63oats\x18\x05 \x01(\x02H\x03\x88\x01\x01\x12$\n\x06region\x18\x06 \x01(\x0e\x32\x14.heartwood.v1.Region\x12\x15\n\rmask_asset_id\x18\x07 \x01(\t\x12+\n\x06\x66ormat\x18\x08 \x01(\x0e\x32\x1b.heartwood.v1.TextureFormatB\x08\n\x06targetB\x11\n\x0f_preserve_grainB\x0b\n\t_strengthB\x08\n\x06_coats\"\xe7\x03\n\x0cStainedPhoto\x12\x16\n\x0ephoto_asset_id\x18\x01 \x01(\t\x12\r\n\x05width\x18\x02 \x01(\x05\x12\x0e\n\x06height\x18\x03 \x01(\x05\x12#\n\x06\x61lbedo\x18\x04 \x01(\x0b\x32\x13.heartwood.v1.Asset\x12#\n\x06normal\x18\x05 \x01(\x0b\x32\x13.heartwood.v1.Asset\x12&\n\troughness\x18\x06 \x01(\x0b\x32\x13.heartwood.v1.Asset\x12.\n\x11\x61mbient_occlusion\x18\x07 \x01(\x0b\x32\x13.heartwood.v1.Asset\x12\'\n\nheight_map\x18\x08 \x01(\x0b\x32\x13.heartwood.v1.Asset\x12 \n\x03orm\x18\t \x01(\x0b\x32\x13.heartwood.v1.Asset\x12&\n\twood_mask\x18\n \x01(\x0b\x32\x13.heartwood.v1.Asset\x12$\n\x07preview\x18\x0b \x01(\x0b\x32\x13.heartwood.v1.Asset\x12)\n\x0c\x62\x65\x66ore_after\x18\x0c \x01(\x0b\x32\x13.heartwood.v1.Asset\x12\x12\n\nwood_share\x18\r \x01(\x02\x12\x15\n\rreached_color\x18\x0e \x01(\t\x12\x0f\n\x07\x64\x65lta_e\x18\x0f \x01(\x02\"\xdf\x01\n\x0bStainResult\x12\x12\n\ntexture_id\x18\x01 \x01(\t\x12\x14\n\x0ctarget_color\x18\x02 \x01(\t\x12*\n\x06photos\x18\x03 \x03(\x0b\x32\x1a.heartwood.v1.StainedPhoto\x12\x44\n\x0emodel_versions\x18\x04 \x03(\x0b\x32,.heartwood.v1.StainResult.ModelVersionsEntry\x1a\x34\n\x12ModelVersionsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"M\n\nNamedStain\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05label\x18\x02 \x01(\t\x12\r\n\x05\x63olor\x18\x03 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x04 \x01(\t*W\n\x06Region\x12\x16\n\x12REGION_UNSPECIFIED\x10\x00\x12\x0f\n\x0bREGION_AUTO\x10\x01\x12\x10\n\x0cREGION_PIECE\x10\x02\x12\x12\n\x0eREGION_PICTURE\x10\x03*`\n\rTextureFormat\x12\x1e\n\x1aTEXTURE_FORMAT_UNSPECIFIED\x10\x00\x12\x16\n\x12TEXTURE_FORMAT_PNG\x10\x01\x12\x17\n\x13TEXTURE_FORMAT_WEBP\x10\x02\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18heartwood/v1/stain.proto\x12\x0cheartwood.v1\x1a\x18heartwood/v1/asset.proto\x1a\x1aheartwood/v1/made_of.proto\"\x93\x03\n\x0cStainOptions\x12\x0f\n\x05\x63olor\x18\x01 \x01(\tH\x00\x12\x0f\n\x05stain\x18\x02 \x01(\tH\x00\x12\x1b\n\x0epreserve_grain\x18\x03 \x01(\x02H\x01\x88\x01\x01\x12\x15\n\x08strength\x18\x04 \x01(\x02H\x02\x88\x01\x01\x12\x12\n\x05\x63oats\x18\x05 \x01(\x02H\x03\x88\x01\x01\x12$\n\x06region\x18\x06 \x01(\x0e\x32\x14.heartwood.v1.Region\x12\x15\n\rmask_asset_id\x18\x07 \x01(\t\x12+\n\x06\x66ormat\x18\x08 \x01(\x0e\x32\x1b.heartwood.v1.TextureFormat\x12+\n\x07made_of\x18\t \x03(\x0b\x32\x1a.heartwood.v1.PartMaterial\x12\r\n\x05parts\x18\n \x03(\t\x12\x16\n\x0esegment_job_id\x18\x0b \x01(\t\x12\'\n\x05masks\x18\x0c \x03(\x0b\x32\x18.heartwood.v1.EditedMaskB\x08\n\x06targetB\x11\n\x0f_preserve_grainB\x0b\n\t_strengthB\x08\n\x06_coats\"@\n\nEditedMask\x12\r\n\x05photo\x18\x01 \x01(\x05\x12\x0c\n\x04part\x18\x02 \x01(\t\x12\x15\n\rmask_asset_id\x18\x03 \x01(\t\"\xe7\x03\n\x0cStainedPhoto\x12\x16\n\x0ephoto_asset_id\x18\x01 \x01(\t\x12\r\n\x05width\x18\x02 \x01(\x05\x12\x0e\n\x06height\x18\x03 \x01(\x05\x12#\n\x06\x61lbedo\x18\x04 \x01(\x0b\x32\x13.heartwood.v1.Asset\x12#\n\x06normal\x18\x05 \x01(\x0b\x32\x13.heartwood.v1.Asset\x12&\n\troughness\x18\x06 \x01(\x0b\x32\x13.heartwood.v1.Asset\x12.\n\x11\x61mbient_occlusion\x18\x07 \x01(\x0b\x32\x13.heartwood.v1.Asset\x12\'\n\nheight_map\x18\x08 \x01(\x0b\x32\x13.heartwood.v1.Asset\x12 \n\x03orm\x18\t \x01(\x0b\x32\x13.heartwood.v1.Asset\x12&\n\twood_mask\x18\n \x01(\x0b\x32\x13.heartwood.v1.Asset\x12$\n\x07preview\x18\x0b \x01(\x0b\x32\x13.heartwood.v1.Asset\x12)\n\x0c\x62\x65\x66ore_after\x18\x0c \x01(\x0b\x32\x13.heartwood.v1.Asset\x12\x12\n\nwood_share\x18\r \x01(\x02\x12\x15\n\rreached_color\x18\x0e \x01(\t\x12\x0f\n\x07\x64\x65lta_e\x18\x0f \x01(\x02\"\xdf\x01\n\x0bStainResult\x12\x12\n\ntexture_id\x18\x01 \x01(\t\x12\x14\n\x0ctarget_color\x18\x02 \x01(\t\x12*\n\x06photos\x18\x03 \x03(\x0b\x32\x1a.heartwood.v1.StainedPhoto\x12\x44\n\x0emodel_versions\x18\x04 \x03(\x0b\x32,.heartwood.v1.StainResult.ModelVersionsEntry\x1a\x34\n\x12ModelVersionsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"M\n\nNamedStain\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05label\x18\x02 \x01(\t\x12\r\n\x05\x63olor\x18\x03 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x04 \x01(\t*W\n\x06Region\x12\x16\n\x12REGION_UNSPECIFIED\x10\x00\x12\x0f\n\x0bREGION_AUTO\x10\x01\x12\x10\n\x0cREGION_PIECE\x10\x02\x12\x12\n\x0eREGION_PICTURE\x10\x03*`\n\rTextureFormat\x12\x1e\n\x1aTEXTURE_FORMAT_UNSPECIFIED\x10\x00\x12\x16\n\x12TEXTURE_FORMAT_PNG\x10\x01\x12\x17\n\x13TEXTURE_FORMAT_WEBP\x10\x02\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -34,18 +35,20 @@ if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_STAINRESULT_MODELVERSIONSENTRY']._loaded_options = None
   _globals['_STAINRESULT_MODELVERSIONSENTRY']._serialized_options = b'8\001'
-  _globals['_REGION']._serialized_start=1144
-  _globals['_REGION']._serialized_end=1231
-  _globals['_TEXTUREFORMAT']._serialized_start=1233
-  _globals['_TEXTUREFORMAT']._serialized_end=1329
-  _globals['_STAINOPTIONS']._serialized_start=69
-  _globals['_STAINOPTIONS']._serialized_end=347
-  _globals['_STAINEDPHOTO']._serialized_start=350
-  _globals['_STAINEDPHOTO']._serialized_end=837
-  _globals['_STAINRESULT']._serialized_start=840
-  _globals['_STAINRESULT']._serialized_end=1063
-  _globals['_STAINRESULT_MODELVERSIONSENTRY']._serialized_start=1011
-  _globals['_STAINRESULT_MODELVERSIONSENTRY']._serialized_end=1063
-  _globals['_NAMEDSTAIN']._serialized_start=1065
-  _globals['_NAMEDSTAIN']._serialized_end=1142
+  _globals['_REGION']._serialized_start=1363
+  _globals['_REGION']._serialized_end=1450
+  _globals['_TEXTUREFORMAT']._serialized_start=1452
+  _globals['_TEXTUREFORMAT']._serialized_end=1548
+  _globals['_STAINOPTIONS']._serialized_start=97
+  _globals['_STAINOPTIONS']._serialized_end=500
+  _globals['_EDITEDMASK']._serialized_start=502
+  _globals['_EDITEDMASK']._serialized_end=566
+  _globals['_STAINEDPHOTO']._serialized_start=569
+  _globals['_STAINEDPHOTO']._serialized_end=1056
+  _globals['_STAINRESULT']._serialized_start=1059
+  _globals['_STAINRESULT']._serialized_end=1282
+  _globals['_STAINRESULT_MODELVERSIONSENTRY']._serialized_start=1230
+  _globals['_STAINRESULT_MODELVERSIONSENTRY']._serialized_end=1282
+  _globals['_NAMEDSTAIN']._serialized_start=1284
+  _globals['_NAMEDSTAIN']._serialized_end=1361
 # @@protoc_insertion_point(module_scope)

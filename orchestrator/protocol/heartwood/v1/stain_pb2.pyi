@@ -9,6 +9,7 @@ from google.protobuf import message as _message
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from orchestrator.protocol.heartwood.v1 import asset_pb2 as _asset_pb2
+from orchestrator.protocol.heartwood.v1 import made_of_pb2 as _made_of_pb2
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -76,6 +77,10 @@ class StainOptions(_message.Message):
     REGION_FIELD_NUMBER: _builtins.int
     MASK_ASSET_ID_FIELD_NUMBER: _builtins.int
     FORMAT_FIELD_NUMBER: _builtins.int
+    MADE_OF_FIELD_NUMBER: _builtins.int
+    PARTS_FIELD_NUMBER: _builtins.int
+    SEGMENT_JOB_ID_FIELD_NUMBER: _builtins.int
+    MASKS_FIELD_NUMBER: _builtins.int
     color: _builtins.str
     """Target mean colour of the wood, "#RRGGBB" in sRGB."""
     stain: _builtins.str
@@ -90,6 +95,22 @@ class StainOptions(_message.Message):
     mask_asset_id: _builtins.str
     """An uploaded MASK of the photo's size, white where to stain. Default: the wood that the models find."""
     format: Global___TextureFormat.ValueType
+    segment_job_id: _builtins.str
+    """A succeeded job with a segment result on the same photos. Its parts and masks replace those that the segmentation
+    model finds. Default: in a pipeline, the pipeline's own segment result.
+    """
+    @_builtins.property
+    def made_of(self) -> _containers.RepeatedCompositeFieldContainer[_made_of_pb2.PartMaterial]:
+        """What the caller knows about the materials. With segment_job_id, what that job was told applies too."""
+
+    @_builtins.property
+    def parts(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Stain only these parts, such as "top", or single ones of the segment job, such as "drawer-2". Default: all."""
+
+    @_builtins.property
+    def masks(self) -> _containers.RepeatedCompositeFieldContainer[Global___EditedMask]:
+        """Masks of the segment job that the caller edited."""
+
     def __init__(
         self,
         *,
@@ -101,10 +122,14 @@ class StainOptions(_message.Message):
         region: Global___Region.ValueType = ...,
         mask_asset_id: _builtins.str = ...,
         format: Global___TextureFormat.ValueType = ...,
+        made_of: _abc.Iterable[_made_of_pb2.PartMaterial] | None = ...,
+        parts: _abc.Iterable[_builtins.str] | None = ...,
+        segment_job_id: _builtins.str = ...,
+        masks: _abc.Iterable[Global___EditedMask] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_coats", b"_coats", "_preserve_grain", b"_preserve_grain", "_strength", b"_strength", "coats", b"coats", "color", b"color", "preserve_grain", b"preserve_grain", "stain", b"stain", "strength", b"strength", "target", b"target"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_coats", b"_coats", "_preserve_grain", b"_preserve_grain", "_strength", b"_strength", "coats", b"coats", "color", b"color", "format", b"format", "mask_asset_id", b"mask_asset_id", "preserve_grain", b"preserve_grain", "region", b"region", "stain", b"stain", "strength", b"strength", "target", b"target"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_coats", b"_coats", "_preserve_grain", b"_preserve_grain", "_strength", b"_strength", "coats", b"coats", "color", b"color", "format", b"format", "made_of", b"made_of", "mask_asset_id", b"mask_asset_id", "masks", b"masks", "parts", b"parts", "preserve_grain", b"preserve_grain", "region", b"region", "segment_job_id", b"segment_job_id", "stain", b"stain", "strength", b"strength", "target", b"target"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__coats: _TypeAlias = _typing.Literal["coats"]  # noqa: Y015
     _WhichOneofArgType__coats: _TypeAlias = _typing.Literal["_coats", b"_coats"]  # noqa: Y015
@@ -124,6 +149,38 @@ class StainOptions(_message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType_target) -> _WhichOneofReturnType_target | None: ...
 
 Global___StainOptions: _TypeAlias = StainOptions  # noqa: Y015
+
+@_typing.final
+class EditedMask(_message.Message):
+    """A mask that replaces one of the segment job."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PHOTO_FIELD_NUMBER: _builtins.int
+    PART_FIELD_NUMBER: _builtins.int
+    MASK_ASSET_ID_FIELD_NUMBER: _builtins.int
+    photo: _builtins.int
+    """Index of the photo in the upload, from 0."""
+    part: _builtins.str
+    """The `instance` of a component, such as "leg-2". What is added to its mask has the material of the component, and
+    what is removed is not stained. Or "foreground", or "wood", which is then stained exactly.
+    """
+    mask_asset_id: _builtins.str
+    """An uploaded MASK of the size of the mask that it replaces: greyscale, white inside."""
+    def __init__(
+        self,
+        *,
+        photo: _builtins.int = ...,
+        part: _builtins.str = ...,
+        mask_asset_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["mask_asset_id", b"mask_asset_id", "part", b"part", "photo", b"photo"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___EditedMask: _TypeAlias = EditedMask  # noqa: Y015
 
 @_typing.final
 class StainedPhoto(_message.Message):
