@@ -7,6 +7,7 @@ from dataclasses import field as dataclass_field
 from enum import Enum
 
 from orchestrator.domain.made_of import MadeOf
+from orchestrator.domain.vocabulary import component_name
 
 
 @dataclass(frozen=True)
@@ -64,6 +65,15 @@ class SegmentOptions:
     prompts: tuple[Prompt, ...] = ()
     part_names: tuple[str, ...] = ()  # for the detector OPEN_VOCABULARY; empty: its default names
     made_of: MadeOf = ()  # what the caller knows about the materials
+
+    @property
+    def possible_parts(self) -> tuple[str, ...] | None:
+        """The names that the detector may return besides COMPONENTS; None: any name."""
+        if self.detector is DetectorName.OPENAI:
+            return None
+        prompted = tuple(prompt.name for prompt in self.prompts) if self.detector is DetectorName.PROMPTS else ()
+        searched = self.part_names if self.detector is DetectorName.OPEN_VOCABULARY else ()
+        return tuple(component_name(name) for name in (*prompted, *searched))
 
 
 @dataclass(frozen=True)

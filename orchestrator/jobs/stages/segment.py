@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from orchestrator.domain.images import ImageFormat
+from orchestrator.domain.made_of import resolve_made_of
 from orchestrator.domain.segment import Box, DetectorCost, DetectorName, SegmentOptions
 from orchestrator.jobs.documents import copy_fields
 from orchestrator.jobs.stage import JobInput, Stage
@@ -83,9 +84,10 @@ def find_components(photo: PhotoStep, analysis: str, options: SegmentOptions) ->
 
 
 def check_options(options: SegmentOptions, job: JobInput) -> SegmentOptions:
-    """Check the prompts against the photos, and that the detector is available."""
+    """Check the prompts against the photos, that the detector is available, and the names in ``made_of``."""
     segment_stage.check_options(options, job.sizes, openai=job.dependencies.openai)
-    return options
+    made_of = resolve_made_of("segment.made_of", options.made_of, options.possible_parts)
+    return replace(options, made_of=made_of)
 
 
 SEGMENT = Stage(

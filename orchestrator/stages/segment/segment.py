@@ -13,13 +13,14 @@ import numpy as np
 from orchestrator.detect import prompts
 from orchestrator.detect.detector import Candidate
 from orchestrator.detect.detectors import create_detector
-from orchestrator.domain.images import Image
+from orchestrator.domain.images import FloatMap, Image
 from orchestrator.domain.material_maps import MaterialMaps
 from orchestrator.domain.progress import Progress, no_progress, subrange
 from orchestrator.domain.segment import Box, DetectorCost, DetectorName, OpenAISettings, SegmentOptions
 from orchestrator.errors import InvalidInput
 from orchestrator.imaging.guided import Guide
 from orchestrator.imaging.refine import PIECE_EDGE, mask_from_likelihood, mask_from_prompt, mask_guide
+from orchestrator.stages.known_materials import at_model_resolution, known_materials
 from orchestrator.stages.segment.overlay import LabeledMask, draw_masks
 
 
@@ -89,6 +90,7 @@ def segment(
     components: list[ComponentMask] = []
     cost = DetectorCost()
     guide = mask_guide(photo_srgb, maps.foreground.shape)
+    known = known_materials(maps, options.made_of)
     if options.detect_components:
         detector = create_detector(options.detector, openai)
         detection = detector.detect(photo_srgb, maps, options, photo_index, subrange(progress, 0.0, 0.2))
@@ -98,8 +100,9 @@ def segment(
             mask = _candidate_mask(photo_srgb, candidate, maps, guide)
             if (mask > 127).any():
                 instance = 1 + sum(component.name == candidate.name for component in components)
-                components.append(_component(candidate, instance, mask, maps, options.detector))
+                components.append(_component(candidate, instance, mask, known, options))
     progress(0.85, "wood and overlay")
+    maps = known_materials(maps, options.made_of, _masks_of_known_parts(components, maps, options))
     foreground = mask_from_likelihood(photo_srgb, maps.foreground, PIECE_EDGE, guide)
     wood = mask_from_likelihood(photo_srgb, maps.wood, guide=guide) if options.detect_wood else None
     masks = _labeled_masks(components)
@@ -143,21 +146,34 @@ def _candidate_mask(photo_srgb: Image, candidate: Candidate, maps: MaterialMaps,
 
 
 def _component(
-    candidate: Candidate, instance: int, mask: Image, maps: MaterialMaps, detector: DetectorName
+    candidate: Candidate, instance: int, mask: Image, maps: MaterialMaps, options: SegmentOptions
 ) -> ComponentMask:
     """Return the component of a non-empty mask. ``instance`` is its number among those with its name, from 1."""
     solid = (mask > 127).astype(np.uint8)
     left, top, width, height = cv2.boundingRect(solid)
+    stated = {known.part: known.material for known in options.made_of}.get(candidate.name)
     return ComponentMask(
         name=candidate.name,
         instance=f"{candidate.name}-{instance}",
         mask=mask,
-        material=candidate.material or _material(mask, maps),
+        material=stated or candidate.material or _material(mask, maps),
         confidence=candidate.confidence,
         box=Box(float(left), float(top), float(left + width), float(top + height)),
         area_px=int(np.count_nonzero(solid)),
-        detector=detector.value,
+        detector=options.detector.value,
     )
+
+
+def _masks_of_known_parts(
+    components: Sequence[ComponentMask], maps: MaterialMaps, options: SegmentOptions
+) -> dict[str, FloatMap]:
+    """Return the [h, w] masks, in [0, 1], of the parts whose material the caller knows, by name."""
+    masks: dict[str, FloatMap] = {}
+    for component in components:
+        if any(known.part == component.name for known in options.made_of):
+            mask = at_model_resolution(component.mask, maps)
+            masks[component.name] = np.maximum(mask, masks.get(component.name, mask))
+    return masks
 
 
 def _labeled_masks(components: Sequence[ComponentMask]) -> list[LabeledMask]:
