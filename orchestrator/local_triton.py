@@ -11,4 +11,10 @@ def local_triton(settings: Settings) -> TritonServer:
     """Return a Triton server. It is a context manager: the server starts on entry and stops on exit."""
     profile = select_profile(settings.triton_profiles, settings.triton_profile)
     folder = settings.root / "triton"
-    return TritonServer(settings.model_repository, settings.triton_backends, folder, profile=profile)
+    return TritonServer(
+        settings.model_repository,
+        settings.triton_backends,
+        folder,
+        profile=profile,
+        optional_repository=settings.pulled_repository,
+    )

@@ -13,8 +13,10 @@ from pathlib import Path
 
 from orchestrator.api.auth import add_token, write_private
 from orchestrator.api.server import Server
+from orchestrator.domain.model_roles import Role, setting_name
 from orchestrator.errors import FailedPrecondition
 from orchestrator.inference.models import TritonModels
+from orchestrator.inference.roles.role_models import check_choices
 from orchestrator.jobs.dependencies import Dependencies
 from orchestrator.jobs.runner import Runner
 from orchestrator.local_triton import local_triton
@@ -33,14 +35,17 @@ def run(settings: Settings, announce: Callable[[str], None]) -> None:
     """Serve until SIGTERM or SIGINT, then let running calls and jobs finish. ``announce`` prints a line of text.
 
     Raises:
-        FailedPrecondition: another service uses the data folder, or the address is in use.
+        FailedPrecondition: another service uses the data folder, the address is in use, or the settings require the
+            model of a role that the model repository does not contain.
         ToolFailed: Triton did not start.
     """
     settings.root.mkdir(parents=True, exist_ok=True, mode=0o700)
     with _exclusive_lock(settings.root / "service.lock"), _triton(settings, announce) as triton_url:
         records = Records.open(settings.database_url, settings.root / "heartwood.sqlite")
         blobs = Blobs.open(settings.blob_url, settings.blob_options, settings.root / "blobs")
-        models = TritonModels(triton_url, timeout_s=settings.triton_timeout_s)
+        choices = {role: getattr(settings, setting_name(role)) for role in Role}
+        models = TritonModels(triton_url, timeout_s=settings.triton_timeout_s, choices=choices)
+        check_choices(choices, models.triton.in_repository)
         model_records = ModelRecords(records.engine)
         follower = Follower(model_records, blobs, models, settings.executor_id)
         rollout = Rollout(follower)

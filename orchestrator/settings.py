@@ -41,6 +41,12 @@ class Settings(BaseSettings):
     triton_url: str = Field("", description="gRPC host:port of a running Triton; empty starts the pip package's Triton")
     triton_timeout_s: float = Field(120.0, gt=0, description="timeout of one inference")
 
+    pulled_models: Path | None = Field(None, description="folder of `heartwood models pull`; default: data_dir/models")
+    foreground_model: Literal["auto", "small", "birefnet"] = Field("auto", description="outline of the piece")
+    prompt_model: Literal["auto", "small", "sam2"] = Field("auto", description="masks for boxes and points, regions")
+    geometry_model: Literal["auto", "small", "moge2"] = Field("auto", description="normals and depth")
+    open_vocabulary_model: Literal["auto", "small", "owlv2"] = Field("auto", description="boxes of named parts")
+
     operators: tuple[str, ...] = Field(("local",), description="tenants that may deploy and promote models")
     max_model_mb: int = Field(512, ge=1, le=1900, description="maximum file size of a model version")
 
@@ -79,6 +85,11 @@ class Settings(BaseSettings):
     def root(self) -> Path:
         """The absolute path of ``data_dir``."""
         return self.data_dir.expanduser().resolve()
+
+    @property
+    def pulled_repository(self) -> Path:
+        """The model repository of the models that ``heartwood models pull`` writes. It may not exist."""
+        return self.pulled_models.expanduser().resolve() if self.pulled_models else self.root / "models"
 
     @property
     def tokens_file(self) -> Path:

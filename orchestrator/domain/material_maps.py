@@ -9,6 +9,7 @@ from typing import Protocol
 import numpy as np
 
 from orchestrator.domain.images import FloatMap, Image
+from orchestrator.domain.model_roles import PhotoModels
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,8 @@ class MaterialModels(Protocol):
 
         Args:
             long_side: maximum length of the longer side, in pixels. A larger photo is scaled down by area averaging.
-            versions: the version of each model to use, by model name. The default is the serving versions.
+            versions: the version of each model to use, by model name. The default is the serving versions. Models of
+                roles are used if they are named.
 
         Raises:
             ModelUnavailable: a model is not available at the moment.
@@ -69,7 +71,15 @@ class MaterialModels(Protocol):
         """Return the version of each model to use now. Raises ModelUnavailable.
 
         A ``pinned`` version, with which the job started, is used while it is loaded, otherwise the serving version.
+        The result contains the model of a role unless the role uses its fallback.
+        """
+
+    def photo_models(self, pinned: Mapping[str, str] | None = None, timeout_s: float | None = None) -> PhotoModels:
+        """Return the models that stages call on a photo, in the versions of ``versions``. Raises ModelUnavailable.
+
+        Args:
+            timeout_s: timeout of each call.
         """
 
     def ready(self) -> bool:
-        """Return whether all models are ready."""
+        """Return whether all models are ready, except those of roles with a fallback."""

@@ -30,6 +30,8 @@ ROLE_MODELS = {
     Role.OPEN_VOCABULARY: "owlv2",
 }
 """Role → the name in Triton of the model for it."""
+ANALYSIS_ROLES = (Role.FOREGROUND, Role.GEOMETRY)
+"""The roles whose models contribute to ``MaterialMaps``. Stages call the models of the other roles."""
 AUTO = "auto"
 """Setting of a role: the model of the role if it is ready, otherwise the fallback."""
 SMALL = "small"

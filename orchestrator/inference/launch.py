@@ -64,17 +64,27 @@ class TritonServer:
         folder: for the log, the assembled backends and the adapted copy of the repository.
         profile: a folder of ``triton_config/profiles``, which is applied to a copy of the repository.
         models: the models to load; empty means all.
+        optional_repository: a second model repository, which may not exist. Its models are not loaded at the start, so
+            that a broken one cannot prevent it. Load them with Triton's load API.
     """
 
     def __init__(
-        self, repository: Path, backends: Path, folder: Path, *, profile: Path | None = None, models: Sequence[str] = ()
+        self,
+        repository: Path,
+        backends: Path,
+        folder: Path,
+        *,
+        profile: Path | None = None,
+        models: Sequence[str] = (),
+        optional_repository: Path | None = None,
     ) -> None:
         self._repository, self._backends, self._folder = (path.resolve() for path in (repository, backends, folder))
         self._profile = profile
-        self._models = tuple(models) or ("*",)
+        self._optional_repository = optional_repository
+        self._models = tuple(models)
         self._instance_name = f"{NAME_PREFIX}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
         self._backends_folder = self._folder / f"backends-{self._instance_name}"
-        self._repository_folder = self._folder / f"models-{self._instance_name}"  # the copy that a profile requires
+        self._repository_folder = self._folder / f"models-{self._instance_name}"  # the copies that a profile requires
         self._process: subprocess.Popen[bytes] | None = None
         self._supervisor: threading.Thread | None = None
         self._stopping = threading.Event()
@@ -179,15 +189,21 @@ class TritonServer:
         self._folder.mkdir(parents=True, exist_ok=True)
         _remove_leftovers(self._folder)
         self._assemble_backends(triton)
-        repository = self._repository
+        repositories = [self._repository]
+        if self._optional_repository is not None and self._optional_repository.is_dir():
+            repositories.append(self._optional_repository)
+        models = self._models or sorted(file.parent.name for file in self._repository.glob("*/config.pbtxt"))
         if self._profile is not None:
-            repository = apply_profile(repository, self._profile, self._repository_folder)
+            targets = [self._repository_folder / str(number) for number in range(len(repositories))]
+            for repository, target in zip(repositories, targets, strict=True):
+                apply_profile(repository, self._profile, target, link=True)
+            repositories = targets
         command = [
             str(triton / "bin" / "tritonserver"),
-            f"--model-repository={repository}",
+            *(f"--model-repository={repository}" for repository in repositories),
             f"--backend-directory={self._backends_folder}",
             "--model-control-mode=explicit",
-            *(f"--load-model={model}" for model in self._models),
+            *(f"--load-model={model}" for model in models),
             *(f"--{protocol}-address=127.0.0.1" for protocol in self._ports),
             *(f"--{protocol}-port={port}" for protocol, port in self._ports.items()),
             f"--backend-config=python,shm-region-prefix-name={self._instance_name}",

@@ -1,13 +1,15 @@
 """Runs the material models on Triton: one call returns all maps of a photo.
 
-Triton decodes the photo once. The requests to the three models then run concurrently, each to the Triton name of the
-model's serving version. A promotion changes only this name; it loads and unloads nothing (docs/operating.md).
+Triton decodes the photo once. The requests to the three models, and to the models of the roles that contribute to the
+maps, then run concurrently, each to the Triton name of the model's serving version. A promotion changes only this name;
+it loads and unloads nothing (docs/operating.md).
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
+from concurrent.futures import Future
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -18,11 +20,13 @@ from scipy.special import softmax
 
 from orchestrator.domain.images import FloatMap, Image
 from orchestrator.domain.material_maps import MaterialMaps
+from orchestrator.domain.model_roles import PhotoModels, Role
 from orchestrator.domain.model_versions import MODELS, PREPROCESS
 from orchestrator.errors import ModelFailed, ModelUnavailable
 from orchestrator.imaging.filters import shrink
 from orchestrator.inference.letterbox import BUCKETS, pad_to_square
-from orchestrator.inference.triton_client import InferenceResult, TritonClient, heartwood_errors
+from orchestrator.inference.roles import role_models
+from orchestrator.inference.triton_client import InferenceResult, Tensors, TritonClient, heartwood_errors
 
 OUTPUTS = {
     "intrinsic_decomposition": {"albedo": 3, "shading": 3},
@@ -44,22 +48,46 @@ class ServingVersions:
         return self.deployed.get((model, version), model)
 
 
-Observer = Callable[[FloatMap, InferenceResult], None]
+Observer = Callable[[Tensors, InferenceResult], None]
 """Receives a live request and its result. Must return immediately."""
+
+
+@dataclass(frozen=True)
+class _Request:
+    """A running request."""
+
+    model: str
+    inputs: Tensors
+    future: Future[InferenceResult]
+    observer: Observer | None
+
+    def outputs(self) -> dict[str, FloatMap]:
+        """Wait for the outputs. Raises ModelFailed if a value is not finite; see also ``TritonClient.infer_async``."""
+        result = self.future.result()
+        if self.observer is not None:
+            self.observer(self.inputs, result)
+        for name, values in result.outputs.items():
+            if not np.isfinite(values).all():
+                raise ModelFailed(
+                    f"model {self.model!r} returned {name!r} with values that are not finite", output=name
+                )
+        return result.outputs
 
 
 class TritonModels:
     """The material models on the Triton at ``url`` (gRPC host:port). Thread-safe.
 
     Attributes:
+        choices: the setting of each role; see ``roles.role_models``.
         serving: may be replaced at any time. Running requests finish with the versions that they started with.
         observers: model → function that receives live requests and their results. If a version of the model is
             promoted, it receives only the requests to that version.
     """
 
-    def __init__(self, url: str, *, timeout_s: float = 60.0) -> None:
+    def __init__(self, url: str, *, timeout_s: float = 60.0, choices: Mapping[Role, str] | None = None) -> None:
         self.triton = TritonClient(url)
         self.timeout_s = timeout_s
+        self.choices = dict(choices or {})
         self.serving = ServingVersions()
         self.observers: dict[str, Observer] = {}
 
@@ -76,7 +104,23 @@ class TritonModels:
 
     def versions(self, pinned: Mapping[str, str] | None = None) -> dict[str, str]:
         """See ``MaterialModels.versions``."""
-        return {model: self._version(model, (pinned or {}).get(model, "")) for model in MODELS}
+        own = {model: self._version(model, (pinned or {}).get(model, "")) for model in MODELS}
+        return own | self._role_versions(pinned)
+
+    def photo_models(self, pinned: Mapping[str, str] | None = None, timeout_s: float | None = None) -> PhotoModels:
+        """See ``MaterialModels.photo_models``."""
+        versions = self._role_versions(pinned)
+
+        def infer_with(model: str) -> role_models.Infer:
+            outputs = role_models.OUTPUTS[model]
+            return lambda inputs: self._start(model, versions, inputs, timeout_s or self.timeout_s, outputs).outputs()
+
+        return role_models.photo_models(versions, infer_with)
+
+    def _role_versions(self, pinned: Mapping[str, str] | None) -> dict[str, str]:
+        return role_models.role_versions(
+            self.choices, lambda model: self._version(model, (pinned or {}).get(model, ""))
+        )
 
     def _version(self, model: str, pinned: str) -> str:
         """Return the first that is loaded: the pinned version, the promoted one, or the newest in the repository."""
@@ -103,44 +147,53 @@ class TritonModels:
     ) -> MaterialMaps:
         """See ``MaterialModels.analyze``. The photo is padded to the next bucket, and the maps are cropped back."""
         versions = dict(versions or self.versions())
+        deadline = time.monotonic() + (timeout_s or self.timeout_s)
         component_names, material_names = self._class_names
         small = shrink(photo_srgb, long_side)
         height, width = small.shape[:2]
         bucket = next(side for side in BUCKETS if side >= max(height, width))
-        outputs = self._infer_all(pad_to_square(small, bucket), versions, timeout_s or self.timeout_s)
-        maps = _checked_and_cropped(outputs, bucket, height, width)
-        return MaterialMaps(
-            albedo_linear=maps["albedo"].transpose(1, 2, 0),
-            shading_linear=maps["shading"].transpose(1, 2, 0),
-            normal=maps["normal"].transpose(1, 2, 0),
-            **{name: maps[name][0] for name in ("roughness", "ambient_occlusion", "depth")},
-            component=softmax(maps["component"], axis=0),
-            material=softmax(maps["material"], axis=0),
+        roles = {
+            model: (
+                self._start(model, versions, to_inputs(small), _remaining_s(deadline), role_models.OUTPUTS[model]),
+                merge,
+            )
+            for model, (to_inputs, merge) in role_models.ANALYSIS.items()
+            if model in versions
+        }
+        outputs = self._infer_all(pad_to_square(small, bucket), versions, deadline)
+        values = _checked_and_cropped(outputs, bucket, height, width)
+        maps = MaterialMaps(
+            albedo_linear=values["albedo"].transpose(1, 2, 0),
+            shading_linear=values["shading"].transpose(1, 2, 0),
+            normal=values["normal"].transpose(1, 2, 0),
+            **{name: values[name][0] for name in ("roughness", "ambient_occlusion", "depth")},
+            component=softmax(values["component"], axis=0),
+            material=softmax(values["material"], axis=0),
             component_names=component_names,
             material_names=material_names,
-            model_versions=versions,
+            model_versions={model: versions[model] for model in (*MODELS, *roles)},
         )
+        for request, merge in roles.values():
+            maps = merge(maps, request.outputs())
+        return maps
 
-    def _infer_all(self, square_srgb: Image, versions: Mapping[str, str], timeout_s: float) -> dict[str, FloatMap]:
-        """Run all models on [S, S, 3] uint8; return every output as [1, C, S, S] by name."""
-        deadline = time.monotonic() + timeout_s
-        serving = self.serving
-        image = self._preprocess(square_srgb, timeout_s)
-        remaining_s = max(0.001, deadline - time.monotonic())
-        futures = {
-            model: self.triton.infer_async(
-                serving.triton_name(model, versions[model]), versions[model], image, remaining_s, tuple(channels)
-            )
+    def _infer_all(self, square_srgb: Image, versions: Mapping[str, str], deadline: float) -> dict[str, FloatMap]:
+        """Run Heartwood's own models on [S, S, 3] uint8; return every output as [1, C, S, S] by name."""
+        inputs = {"image": self._preprocess(square_srgb, _remaining_s(deadline))}
+        requests = [
+            self._start(model, versions, inputs, _remaining_s(deadline), tuple(channels))
             for model, channels in OUTPUTS.items()
-        }
-        outputs: dict[str, FloatMap] = {}
-        for model, future in futures.items():
-            result = future.result()
-            outputs.update(result.outputs)
-            observer = self.observers.get(model)
-            if observer is not None and versions[model] == serving.promoted.get(model, versions[model]):
-                observer(image, result)
-        return outputs
+        ]
+        return {name: values for request in requests for name, values in request.outputs().items()}
+
+    def _start(
+        self, model: str, versions: Mapping[str, str], inputs: Tensors, timeout_s: float, outputs: tuple[str, ...]
+    ) -> _Request:
+        """Start a request to a version of a model."""
+        serving, version = self.serving, versions[model]
+        future = self.triton.infer_async(serving.triton_name(model, version), version, inputs, timeout_s, outputs)
+        is_serving = version == serving.promoted.get(model, version)
+        return _Request(model, inputs, future, self.observers.get(model) if is_serving else None)
 
     def _preprocess(self, square_srgb: Image, timeout_s: float) -> FloatMap:
         """Return [1, 3, S, S] float32 in [0, 1], decoded by the preprocessing model."""
@@ -176,6 +229,9 @@ def _checked_and_cropped(outputs: Mapping[str, FloatMap], side: int, height: int
             shapes = f"the shape {list(output.shape)}; expected [1, {channels or 'classes'}, {side}, {side}]"
             raise ModelFailed(f"{problem} {shapes}", output=name)
         maps[name] = np.ascontiguousarray(output[0, :, :height, :width], dtype=np.float32)
-        if not np.isfinite(maps[name]).all():
-            raise ModelFailed(f"{problem} values that are not finite", output=name)
     return maps
+
+
+def _remaining_s(deadline: float) -> float:
+    """Return the seconds until ``deadline``, a value of time.monotonic(), at least 1 ms."""
+    return max(0.001, deadline - time.monotonic())

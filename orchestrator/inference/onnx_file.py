@@ -13,10 +13,8 @@ from orchestrator.inference.triton_client import Signature, TensorSpec
 
 DOMAINS = frozenset({"", "ai.onnx", "com.microsoft"})
 """Operator domains that every onnxruntime supports. An operator of another domain needs a custom library."""
-RANK = 4
-"""Number of dimensions of every input and output: [B, C, H, W]."""
 EXTERNAL = onnx.TensorProto.EXTERNAL
-TYPES = {onnx.TensorProto.FLOAT: "TYPE_FP32"}
+TYPES = {onnx.TensorProto.FLOAT: "TYPE_FP32", onnx.TensorProto.INT32: "TYPE_INT32"}
 """ONNX element type → data type in a Triton config."""
 
 
@@ -62,8 +60,8 @@ def _check_tensors(kind: str, values: list[Any], expected: tuple[TensorSpec, ...
             raise CandidateRefused(f"{kind} {tensor.name} is not of type {tensor.data_type}")
         shape = [dim.dim_value if dim.HasField("dim_value") else -1 for dim in tensor_type.shape.dim]
         problem = f"{kind} {tensor.name} has the shape {shape}; it must be"
-        if len(shape) != RANK or shape[0] != -1:
-            raise CandidateRefused(f"{problem} [B, C, H, W] with a free batch size")
+        if len(shape) != 1 + len(tensor.dims) or shape[0] != -1:
+            raise CandidateRefused(f"{problem} of rank {1 + len(tensor.dims)} with a free batch size")
         if any(size not in (allowed, -1) for size, allowed in zip(shape[1:], tensor.dims, strict=True)):
             raise CandidateRefused(f"{problem} {[-1, *tensor.dims]}, where -1 is any size")
 

@@ -9,7 +9,7 @@ from scipy.special import softmax
 
 from orchestrator.domain.images import FloatMap
 from orchestrator.errors import CandidateRefused
-from orchestrator.inference.triton_client import Signature
+from orchestrator.inference.triton_client import Signature, Tensors
 
 RANGE_SLACK = 1e-3
 """Distance by which a value may exceed its range. It allows for float rounding, also in FP16. Not tuned."""
@@ -23,11 +23,12 @@ MIN_SPREAD = 0.05
 large differences. Not tuned."""
 LOGITS = ("component", "material")
 RANGES = {"albedo": (0, 1), "shading": (0, np.inf), "roughness": (0, 1), "ambient_occlusion": (0, 1)}
+RANGES |= {"foreground": (0, 1), "quality": (0, 1), "valid": (0, 1), "scores": (0, 1)}
 """Output → minimum and maximum of its values."""
 
 
 def _violation(name: str, values: FloatMap) -> str:
-    """Return how the values violate the rule of output ``name``, or an empty string. Logits have no rule."""
+    """Return how the values violate the rule of output ``name``, or an empty string. Logits and boxes have no rule."""
     lowest, highest = float(values.min()), float(values.max())
     if name == "depth" and lowest <= 0:
         return f"has values down to {lowest:.4g}; all values must be above 0"
@@ -43,11 +44,18 @@ def _violation(name: str, values: FloatMap) -> str:
     return ""
 
 
-def check_outputs(outputs: Mapping[str, FloatMap], signature: Signature, side: int) -> None:
-    """Raise CandidateRefused unless all outputs for a ``side``² image exist, have the right shape and valid values."""
+def check_outputs(outputs: Mapping[str, FloatMap], signature: Signature, inputs: Tensors) -> None:
+    """Raise CandidateRefused unless all outputs for the inputs exist, have the right shape and valid values.
+
+    A dynamic size of an output is that of the same input axes: height and width of ``image``, otherwise the number of
+    prompts or queries, the first axis of the other inputs.
+    """
+    image_size = inputs["image"].shape[2:]
+    counts = [values.shape[1] for name, values in inputs.items() if name != "image"]
     for tensor in signature.outputs:
         values = outputs.get(tensor.name)
-        expected = (1, *(side if size < 0 else size for size in tensor.dims))
+        sizes = iter(counts[:1] or image_size)
+        expected = (1, *(next(sizes) if size < 0 else size for size in tensor.dims))
         if values is None or values.shape != expected:
             actual = "is missing" if values is None else f"has the shape {values.shape}"
             violation = f"{actual}; expected is {expected}"
@@ -64,7 +72,7 @@ def difference(name: str, candidate: FloatMap, serving: FloatMap) -> float:
 
     For logits this is the mean total variation distance between the class probabilities. For every other output it is
     the mean absolute difference divided by the spread (1st to 99th percentile) of the serving version's values. Depth
-    is divided by its median first, because its scale is arbitrary. Both outputs are [B, C, H, W].
+    is divided by its median first, because its scale is arbitrary. Both outputs are [B, …].
     """
     candidate, serving = _normalized(name, candidate), _normalized(name, serving)
     if name in LOGITS:

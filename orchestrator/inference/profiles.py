@@ -20,6 +20,9 @@ from orchestrator.errors import InvalidInput
 MAX_CPU_INSTANCES = 4
 """Limits the memory use: each instance holds the activations of a whole batch, about 2 GB at 1024² and batch 8."""
 TUNED_BACKEND = "onnxruntime"
+MAX_INSTANCES = "max_instances"
+"""Parameter of a model config: maximum number of instances, for models that need much memory. On a CPU, the instances
+share the cores."""
 
 
 @dataclass(frozen=True)
@@ -50,26 +53,49 @@ def list_profiles(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir() if path.is_dir())
 
 
-def apply_profile(repository: Path, profile: Path, target: Path) -> Path:
+def apply_profile(repository: Path, profile: Path, target: Path, *, link: bool = False) -> Path:
     """Copy ``repository`` to ``target`` and merge ``profile`` into the configs of the copy.
 
-    A CPU instance group without a count gets one instance per core, at most MAX_CPU_INSTANCES. Raises InvalidInput if
-    the profile does not exist, or ``target`` exists already.
+    A CPU instance group without a count gets one instance per core, at most MAX_CPU_INSTANCES and at most the model's
+    parameter MAX_INSTANCES. Raises InvalidInput if the profile does not exist, or ``target`` exists already.
+
+    Args:
+        link: link the files instead of copying them, except the configs.
     """
     _check_exists(profile)
     if target.exists():
         raise InvalidInput("out", f"{target.name!r} exists already; name a new folder")
-    shutil.copytree(repository, target)
+    shutil.copytree(repository, target, copy_function=_link_file if link else shutil.copy2)
     for config_file in sorted(target.glob("*/config.pbtxt")):
         config = _read_config(config_file)
         overrides = profile / f"{config.backend}.pbtxt"
         if overrides.exists():
             config.MergeFrom(_read_config(overrides))
-            for group in config.instance_group:
-                if group.kind == model_config_pb2.ModelInstanceGroup.KIND_CPU and not group.count:
-                    group.count = min(os.cpu_count() or 1, MAX_CPU_INSTANCES)
+            _set_instances(config)
             config_file.write_text(text_format.MessageToString(config), encoding="utf-8")
     return target
+
+
+def _set_instances(config: model_config_pb2.ModelConfig) -> None:
+    """Set the number of instances of each group; see ``apply_profile``."""
+    cores = os.cpu_count() or 1
+    limit = int(config.parameters[MAX_INSTANCES].string_value) if MAX_INSTANCES in config.parameters else 0
+    for group in config.instance_group:
+        is_cpu = group.kind == model_config_pb2.ModelInstanceGroup.KIND_CPU
+        if is_cpu and not group.count:
+            group.count = min(cores, MAX_CPU_INSTANCES)
+        if limit:
+            group.count = min(group.count, limit)
+            if is_cpu:
+                config.parameters["intra_op_thread_count"].string_value = str(max(1, cores // group.count))
+
+
+def _link_file(source: str, target: str) -> None:
+    """Link a file. Configs are copied, because they are changed."""
+    if Path(source).name == "config.pbtxt":
+        shutil.copy2(source, target)
+    else:
+        Path(target).symlink_to(Path(source).resolve())
 
 
 def tune_profile(profile: Path | None, tuning: Tuning, folder: Path) -> Path | None:

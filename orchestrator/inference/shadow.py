@@ -13,14 +13,13 @@ from contextlib import suppress
 
 import numpy as np
 
-from orchestrator.domain.images import FloatMap
 from orchestrator.domain.model_versions import ShadowReport
 from orchestrator.errors import HeartwoodError
 from orchestrator.inference.output_checks import difference
-from orchestrator.inference.triton_client import InferenceResult
+from orchestrator.inference.triton_client import InferenceResult, Tensors
 
 MAX_QUEUED = 2
-"""Maximum number of requests that wait for the candidate; further ones are skipped. A waiting request keeps its image
+"""Maximum number of requests that wait for the candidate; further ones are skipped. A waiting request keeps its inputs
 and result in memory. Not tuned."""
 POLL_S = 0.2
 
@@ -28,15 +27,15 @@ POLL_S = 0.2
 class ShadowTraffic:
     """Observes a ``share`` (0 to 1) of a model's live requests until the candidate has answered ``required`` of them.
 
-    ``infer`` runs the candidate on an image, and raises HeartwoodError if its outputs are invalid. The worker thread
+    ``infer`` runs the candidate on the inputs, and raises HeartwoodError if its outputs are invalid. The worker thread
     runs while the context manager is open.
     """
 
-    def __init__(self, infer: Callable[[FloatMap], InferenceResult], *, share: float, required: int) -> None:
+    def __init__(self, infer: Callable[[Tensors], InferenceResult], *, share: float, required: int) -> None:
         self._infer = infer
         self._share = share
         self._required = required
-        self._queue: queue.Queue[tuple[FloatMap, InferenceResult]] = queue.Queue(MAX_QUEUED)
+        self._queue: queue.Queue[tuple[Tensors, InferenceResult]] = queue.Queue(MAX_QUEUED)
         self._stop = threading.Event()
         self._comparisons: list[ShadowReport] = []  # one per request
         self.failure: HeartwoodError | None = None  # the error of the candidate that ended the comparison
@@ -50,12 +49,12 @@ class ShadowTraffic:
         self._stop.set()
         self._thread.join()
 
-    def observe(self, image: FloatMap, result: InferenceResult) -> None:
+    def observe(self, inputs: Tensors, result: InferenceResult) -> None:
         """Queue a live request for comparison, or skip it. Returns immediately."""
         if random.random() >= self._share or self._stop.is_set():  # noqa: S311 - needs no cryptographic randomness
             return
         with suppress(queue.Full):
-            self._queue.put_nowait((image, result))
+            self._queue.put_nowait((inputs, result))
 
     @property
     def count(self) -> int:
@@ -73,8 +72,8 @@ class ShadowTraffic:
     def _work(self) -> None:
         while not self._stop.is_set() and self.count < self._required:
             try:
-                image, live = self._queue.get(timeout=POLL_S)
-                candidate = self._infer(image)
+                inputs, live = self._queue.get(timeout=POLL_S)
+                candidate = self._infer(inputs)
             except queue.Empty:
                 continue
             except HeartwoodError as error:

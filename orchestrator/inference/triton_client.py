@@ -10,17 +10,18 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import tritonclient.grpc as triton
 from google.protobuf import json_format
+from numpy.typing import NDArray
 from tritonclient.grpc import model_config_pb2
-from tritonclient.utils import InferenceServerException
+from tritonclient.utils import InferenceServerException, np_to_triton_dtype
 
 from orchestrator.domain.images import FloatMap
 from orchestrator.errors import CandidateRefused, DeadlineExceeded, HeartwoodError, ModelFailed, ModelUnavailable
@@ -34,6 +35,9 @@ UNAVAILABLE = re.compile(
     "is not ready|unknown model|unknown version|no available versions|not found|exiting|Failed to process"
 )
 """Triton's error messages for a model that is not available at the moment."""
+
+Tensors: TypeAlias = Mapping[str, NDArray[Any]]
+"""The inputs of one request by name, with the batch dimension: [B, …]."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +59,7 @@ class Signature:
 
 @dataclass(frozen=True)
 class InferenceResult:
-    """The outputs of one request, [B, C, H, W] by name, and its duration."""
+    """The outputs of one request, [B, …] by name, and its duration."""
 
     outputs: dict[str, FloatMap]
     seconds: float
@@ -79,6 +83,19 @@ class TritonClient:
         with heartwood_errors(model, PROBE_TIMEOUT_S):
             metadata = self.grpc_client.get_model_metadata(model, client_timeout=PROBE_TIMEOUT_S)
         return sorted(metadata.versions, key=int)
+
+    def in_repository(self, model: str) -> bool:
+        """Return whether the model repository contains a model, loaded or not."""
+        with heartwood_errors(model, PROBE_TIMEOUT_S):
+            index = self.grpc_client.get_model_repository_index(client_timeout=PROBE_TIMEOUT_S)
+        return any(entry.name == model for entry in index.models)
+
+    def load_from_repository(self, model: str) -> None:
+        """Load a model of the model repository. Raises CandidateRefused if Triton cannot load it."""
+        try:
+            self.grpc_client.load_model(model, client_timeout=LOAD_TIMEOUT_S)
+        except InferenceServerException as error:
+            raise CandidateRefused(f"Triton cannot load the model: {_first_line(error)}") from None
 
     def config(self, model: str) -> Any:
         """Return the ModelConfig that Triton uses, with its defaults filled in."""
@@ -123,19 +140,23 @@ class TritonClient:
         with heartwood_errors(name, LOAD_TIMEOUT_S):
             self.grpc_client.unload_model(name, client_timeout=LOAD_TIMEOUT_S)
 
-    def infer(self, name: str, version: str, image: FloatMap, timeout_s: float) -> InferenceResult:
+    def infer(self, name: str, version: str, inputs: Tensors, timeout_s: float) -> InferenceResult:
         """Return ``infer_async(…).result()``."""
-        return self.infer_async(name, version, image, timeout_s).result()
+        return self.infer_async(name, version, inputs, timeout_s).result()
 
     def infer_async(
-        self, name: str, version: str, image: FloatMap, timeout_s: float, outputs: Sequence[str] = ()
+        self, name: str, version: str, inputs: Tensors, timeout_s: float, outputs: Sequence[str] = ()
     ) -> Future[InferenceResult]:
-        """Start a request with ``image``, [B, 3, H, W] float32 sRGB in [0, 1], for the named ``outputs`` (empty: all).
+        """Start a request for the named ``outputs`` (empty: all).
 
-        The future's ``result()`` raises ModelUnavailable, ModelFailed, or DeadlineExceeded if ``timeout_s`` passed.
+        The input ``image``, which every model has, is [B, 3, H, W] float32 sRGB in [0, 1]. The future's ``result()``
+        raises ModelUnavailable, ModelFailed, or DeadlineExceeded if ``timeout_s`` passed.
         """
-        tensor = triton.InferInput("image", list(image.shape), "FP32")
-        tensor.set_data_from_numpy(image)
+        tensors = [
+            triton.InferInput(input_name, values.shape, np_to_triton_dtype(values.dtype)).set_data_from_numpy(values)
+            for input_name, values in inputs.items()
+        ]
+        image = inputs["image"]
         requested = [triton.InferRequestedOutput(output) for output in outputs] or None
         future: Future[InferenceResult] = Future()
         started = time.perf_counter()
@@ -150,7 +171,7 @@ class TritonClient:
 
         try:
             self.grpc_client.async_infer(
-                name, [tensor], on_response, model_version=version, outputs=requested, client_timeout=timeout_s
+                name, tensors, on_response, model_version=version, outputs=requested, client_timeout=timeout_s
             )
         except InferenceServerException as error:
             on_response(None, error)

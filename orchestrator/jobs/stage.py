@@ -77,7 +77,7 @@ class StageRun(Generic[Options]):
 
         def on_photo(step: Step) -> Result:
             photo = step.asset(self.inputs[self.photo_index], "photo")
-            return function(PhotoStep(step, self.photo_index, photo), *args)
+            return function(PhotoStep(step, self.photo_index, photo, self.versions), *args)
 
         return self.step(name, on_photo, span=span)
 
@@ -87,7 +87,7 @@ class StageRun(Generic[Options]):
         for index in range(count):
             span = subspan(self.span, index / count, (index + 1) / count)
             run = replace(self, span=span, photo_index=index, about=f"photo {index + 1} of {count}")
-            yield run, run.photo_step("analyze", analyze, self.versions, span=(0.0, ANALYSIS_END))
+            yield run, run.photo_step("analyze", analyze, span=(0.0, ANALYSIS_END))
 
     def each_photo(self, name: str, function: Callable[[PhotoStep, str, Options], Result]) -> tuple[Result, ...]:
         """Analyze each photo, then run ``function`` on the photo and its analysis as the step ``name``."""

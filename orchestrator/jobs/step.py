@@ -20,6 +20,7 @@ from orchestrator.domain.images import Image, ImageFormat
 from orchestrator.domain.jobs import JobRecord, JobState
 from orchestrator.domain.limits import Limits
 from orchestrator.domain.material_maps import MaterialMaps
+from orchestrator.domain.model_roles import PhotoModels
 from orchestrator.domain.quality import Quality
 from orchestrator.errors import Canceled, DeadlineExceeded
 from orchestrator.jobs.assets import existing
@@ -192,6 +193,7 @@ class PhotoStep:
     step: Step
     index: int
     asset: Asset
+    pinned: Mapping[str, str]  # model → version with which the job began
 
     @property
     def max_side(self) -> int | None:
@@ -205,6 +207,15 @@ class PhotoStep:
     def maps(self, analysis: str) -> MaterialMaps:
         """The model outputs that ``analyze`` stored; ``analysis`` is the SHA-256 that it returned."""
         return analysis_stage.unpack(self.step.read(analysis))
+
+    def models(self) -> PhotoModels:
+        """The models that a stage may call on the photo, preferably in the ``pinned`` versions."""
+        return self.step.dependencies.models.photo_models(self.pinned, self.inference_timeout_s)
+
+    @property
+    def inference_timeout_s(self) -> float:
+        """Timeout of one inference: that of the settings, but at most the remaining time of the job."""
+        return min(self.step.remaining_s(), self.step.dependencies.settings.triton_timeout_s)
 
     def cached(
         self, name: str, inputs: tuple[Any, ...], kind: type[Cached[Facts]], make: Callable[[], Cached[Facts]]
@@ -234,13 +245,14 @@ class PhotoStep:
         return ids
 
 
-def analyze(photo: PhotoStep, pinned: Mapping[str, str]) -> str:
+def analyze(photo: PhotoStep) -> str:
     """Run the material models, preferably in the ``pinned`` versions; return the SHA-256 of the packed maps."""
     dependencies, step = photo.step.dependencies, photo.step
-    versions = dependencies.models.versions(pinned)
+    serving = dependencies.models.versions(photo.pinned)
+    versions = {model: version for model, version in serving.items() if model in analysis_stage.MODELS}
 
     def make() -> Cached[None]:
-        timeout_s = min(step.remaining_s(), dependencies.settings.triton_timeout_s)
+        timeout_s = photo.inference_timeout_s
         packed = analysis_stage.analyze(photo.pixels(), dependencies.models, step.job.quality, timeout_s, versions)
         return Cached({"maps": step.store(packed, "application/octet-stream")}, None)
 

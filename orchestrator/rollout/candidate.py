@@ -12,7 +12,6 @@ from typing import Literal
 import numpy as np
 from pydantic import BaseModel, Field, ValidationError
 
-from orchestrator.domain.images import FloatMap
 from orchestrator.domain.model_versions import (
     CandidateReport,
     DeployOptions,
@@ -28,13 +27,15 @@ from orchestrator.imaging.photo import read_photo
 from orchestrator.inference.letterbox import pad_to_square, to_model_input
 from orchestrator.inference.models import TritonModels
 from orchestrator.inference.output_checks import MAX_DIFFERENCE, check_outputs, difference
+from orchestrator.inference.roles.role_models import GOLDEN_INPUTS
 from orchestrator.inference.shadow import ShadowTraffic
-from orchestrator.inference.triton_client import InferenceResult, Signature
+from orchestrator.inference.triton_client import InferenceResult, Signature, Tensors
 from orchestrator.settings import DEMO_PHOTOS
 
 PHOTOS = tuple(sorted(DEMO_PHOTOS.glob("*.jpg")))
 GOLDEN_SIDES = (256, 512)
-"""The golden inputs are all ``PHOTOS``, three path-traced images, as squares of these sides in pixels."""
+"""The golden inputs are all ``PHOTOS``, three path-traced images, as squares of these sides in pixels. For the model of
+a role, they are its inputs for the photos at the last of these sizes."""
 TIMED_REQUESTS = {512: 3, 768: 1, 1024: 1}
 """Side in pixels → number of timed requests per version, after one warm-up request. So few requests show only large
 differences in speed; they do not replace a benchmark."""
@@ -120,22 +121,22 @@ class Comparison:
     serving_version: str
     signature: Signature
 
-    def infer_candidate(self, image: FloatMap) -> InferenceResult:
-        """Run the candidate on [1, 3, S, S]. Raises CandidateRefused if inference fails or the outputs are invalid."""
+    def infer_candidate(self, inputs: Tensors) -> InferenceResult:
+        """Run the candidate on one image. Raises CandidateRefused if inference fails or the outputs are invalid."""
         try:
-            result = self._infer(self.candidate.triton_name, str(self.candidate.version), image)
+            result = self._infer(self.candidate.triton_name, str(self.candidate.version), inputs)
         except ModelFailed as error:
             raise CandidateRefused(error.message) from None
-        check_outputs(result.outputs, self.signature, image.shape[-1])
+        check_outputs(result.outputs, self.signature, inputs)
         return result
 
-    def infer_serving(self, image: FloatMap) -> InferenceResult:
+    def infer_serving(self, inputs: Tensors) -> InferenceResult:
         """Run the serving version."""
         name = self.models.serving.triton_name(self.candidate.model, self.serving_version)
-        return self._infer(name, self.serving_version, image)
+        return self._infer(name, self.serving_version, inputs)
 
-    def _infer(self, name: str, version: str, image: FloatMap) -> InferenceResult:
-        return self.models.triton.infer(name, version, image, self.models.timeout_s)
+    def _infer(self, name: str, version: str, inputs: Tensors) -> InferenceResult:
+        return self.models.triton.infer(name, version, inputs, self.models.timeout_s)
 
 
 def check_candidate(
@@ -158,39 +159,52 @@ def check_candidate(
 
 
 def warm_up(comparison: Comparison, progress: Progress) -> tuple[Latency, ...]:
-    """Run the candidate at every size that photos are padded to, and time both versions with alternating requests."""
+    """Run the candidate at every size that photos are padded to, and time both versions with alternating requests.
+
+    The model of a role runs only at the size of its golden inputs.
+    """
     latencies = []
     versions = (comparison.infer_candidate, comparison.infer_serving)
-    for index, (side, count) in enumerate(TIMED_REQUESTS.items()):
-        progress(index / len(TIMED_REQUESTS), f"warming up at {side} × {side}")
-        image = golden_input(PHOTOS[index % len(PHOTOS)], side)
-        comparison.infer_candidate(image)
-        seconds = [[infer(image).seconds for infer in versions] for _ in range(count)]
+    model = comparison.candidate.model
+    timed = {GOLDEN_SIDES[-1]: 1} if model in GOLDEN_INPUTS else TIMED_REQUESTS
+    for index, (side, count) in enumerate(timed.items()):
+        inputs = golden_input(model, PHOTOS[index % len(PHOTOS)], side)
+        height, width = inputs["image"].shape[2:]
+        progress(index / len(timed), f"warming up at {width} × {height}")
+        comparison.infer_candidate(inputs)
+        seconds = [[infer(inputs).seconds for infer in versions] for _ in range(count)]
         candidate_ms, serving_ms = 1000 * np.median(seconds, axis=0)
-        latencies.append(Latency(side, float(candidate_ms), float(serving_ms)))
+        latencies.append(Latency(max(height, width), float(candidate_ms), float(serving_ms)))
     return tuple(latencies)
 
 
 def compare_on_golden_inputs(comparison: Comparison, progress: Progress) -> dict[str, float]:
     """Return the mean difference of every output over the golden inputs."""
     differences: dict[str, list[float]] = defaultdict(list)
-    inputs = [(photo, side) for side in GOLDEN_SIDES for photo in PHOTOS]
-    for index, (photo, side) in enumerate(inputs):
-        name, image = f"{photo.stem} at {side}", golden_input(photo, side)
-        progress(index / len(inputs), f"golden input {name}")
+    model = comparison.candidate.model
+    sides = GOLDEN_SIDES[-1:] if model in GOLDEN_INPUTS else GOLDEN_SIDES
+    golden = [(photo, side) for side in sides for photo in PHOTOS]
+    for index, (photo, side) in enumerate(golden):
+        name, inputs = f"{photo.stem} at {side}", golden_input(model, photo, side)
+        progress(index / len(golden), f"golden input {name}")
         try:
-            candidate = comparison.infer_candidate(image).outputs
+            candidate = comparison.infer_candidate(inputs).outputs
         except CandidateRefused as error:
             raise CandidateRefused(f"on the golden input {name}: {error.message}", **error.facts) from None
-        serving = comparison.infer_serving(image).outputs
+        serving = comparison.infer_serving(inputs).outputs
         for output, values in candidate.items():
             differences[output].append(difference(output, values, serving[output]))
     return {output: float(np.mean(values)) for output, values in differences.items()}
 
 
-def golden_input(photo: Path, side: int) -> FloatMap:
-    """Return the photo as a model input: [1, 3, side, side] float32, sRGB in [0, 1]."""
-    return to_model_input(pad_to_square(shrink(read_photo(photo.read_bytes()), side), side))
+def golden_input(model: str, photo: Path, side: int) -> Tensors:
+    """Return the inputs of a model for a photo whose longer side is ``side`` pixels.
+
+    The input of Heartwood's own models is the photo, padded to a square: [1, 3, side, side] float32, sRGB in [0, 1].
+    """
+    small = shrink(read_photo(photo.read_bytes()), side)
+    make = GOLDEN_INPUTS.get(model)
+    return make(small) if make else {"image": to_model_input(pad_to_square(small, side))}
 
 
 def decide_verdict(

@@ -1,5 +1,8 @@
 """Keeps the models of one process in sync with the database: loads READY versions and applies promotions.
 
+It also loads the optional models of the roles. Triton does not load them when it starts, so that a broken one cannot
+prevent that.
+
 It polls the database, because Triton loses deployed versions when it restarts, and an operator may promote a version
 through another process of the service. Versions that Triton does not have are loaded from the blob store.
 """
@@ -13,6 +16,7 @@ from datetime import timedelta
 
 import structlog
 
+from orchestrator.domain.model_roles import ROLE_MODELS, SMALL
 from orchestrator.domain.model_versions import ModelVersion, VersionState
 from orchestrator.errors import CandidateRefused, HeartwoodError, ModelUnavailable
 from orchestrator.inference.models import ServingVersions, TritonModels
@@ -57,8 +61,11 @@ class Follower:
             self._thread.join()
 
     def sync(self) -> None:
-        """Load all READY versions, then make the promoted versions serve."""
+        """Load the models of the roles and all READY versions, then make the promoted versions serve."""
         with self._sync_lock:
+            for role, model in ROLE_MODELS.items():
+                if self.models.choices.get(role) != SMALL:
+                    self._ensure_role_model(model)
             pointers = self.records.pointers()
             ready = self.records.versions(states=[VersionState.READY])
             for version in ready:
@@ -84,6 +91,19 @@ class Follower:
                 self.sync()
             except Exception:
                 log.exception("model_sync_failed")
+
+    def _ensure_role_model(self, model: str) -> None:
+        """Load an optional model that the model repository contains, unless it is ready. Errors are logged."""
+        triton = self.models.triton
+        if time.monotonic() < self._retry_times.get(model, 0.0) or triton.ready(model):
+            return
+        self._retry_times[model] = time.monotonic() + RETRY_LOAD_AFTER_S
+        try:
+            if triton.in_repository(model):
+                triton.load_from_repository(model)
+                log.info("role_model_loaded", model=model)
+        except HeartwoodError as error:
+            log.error("role_model_not_loaded", model=model, reason=error.message)
 
     def _ensure_loaded(self, version: ModelVersion) -> None:
         """Load a version unless it is ready. Errors are logged, and the load is tried again later."""

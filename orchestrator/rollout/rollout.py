@@ -14,6 +14,7 @@ from pathlib import Path
 
 import structlog
 
+from orchestrator.domain.model_roles import ROLE_MODELS, pull_command
 from orchestrator.domain.model_versions import (
     MAX_VERSION,
     MODELS,
@@ -75,13 +76,17 @@ class Rollout:
         self._pointer_lock = threading.Lock()
 
     def models(self) -> list[ModelStatus]:
-        """Return the status of every model."""
-        return [self.status(model) for model in MODELS]
+        """Return the status of every model, including those of the roles that Triton serves."""
+        served = [model for model in ROLE_MODELS.values() if self._models.triton.ready(model)]
+        return [self.status(model) for model in (*MODELS, *served)]
 
     def status(self, model: str) -> ModelStatus:
         """Return a model with its pointer and its versions."""
-        if model not in MODELS:
+        if model not in (*MODELS, *ROLE_MODELS.values()):
             raise NotFound("model", model[:80])
+        if model not in MODELS and not self._models.triton.ready(model):
+            remedy = f"run `{pull_command(model)}` and restart the service"
+            raise FailedPrecondition(f"the optional model {model!r} is not on Triton; {remedy}")
         in_repository = [int(version) for version in self._models.triton.repository_versions(model)]
         versions = {number: ModelVersion(model, number, VersionState.READY) for number in in_repository}
         versions |= {version.version: version for version in self._records.versions(model)}

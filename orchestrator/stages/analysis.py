@@ -10,8 +10,12 @@ import numpy as np
 
 from orchestrator.domain.images import Image
 from orchestrator.domain.material_maps import MaterialMaps, MaterialModels
+from orchestrator.domain.model_roles import ANALYSIS_ROLES, ROLE_MODELS
+from orchestrator.domain.model_versions import MODELS as OWN_MODELS
 from orchestrator.domain.quality import Quality
 
+MODELS = (*OWN_MODELS, *(ROLE_MODELS[role] for role in ANALYSIS_ROLES))
+"""The models that contribute to the maps."""
 LONG_SIDE = {Quality.PREVIEW: 512, Quality.FINAL: 1024}
 """Longer side of the model inputs in pixels, by quality."""
 PREVIEW_SIDE = 1024

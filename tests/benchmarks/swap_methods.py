@@ -57,13 +57,13 @@ class SwapBench:
         self.old = str(candidates.newest_version(MODEL))
         self.new = str(int(self.old) + 1)
         self.network = candidates.equivalent(MODEL, OUTPUT)
-        self.image = np.random.default_rng(0).random((1, 3, SIDE, SIDE), np.float32)
+        self.inputs = {"image": np.random.default_rng(0).random((1, 3, SIDE, SIDE), np.float32)}
         self.target: Target = (MODEL, self.old)
         self._numbers = count(int(self.new) + 1)
 
     def infer(self) -> None:
         """Send one request to the target."""
-        self.triton.infer_async(*self.target, self.image, TIMEOUT_S, (OUTPUT,)).result()
+        self.triton.infer_async(*self.target, self.inputs, TIMEOUT_S, (OUTPUT,)).result()
 
     def capacity(self) -> float:
         """Return the requests per second at a constant concurrency."""
@@ -100,7 +100,7 @@ class SwapBench:
         number, before = str(next(self._numbers)), self.target
         name = f"{MODEL}@{number}"
         self.triton.load(MODEL, name, number, self.network)
-        self.triton.infer(name, number, self.image, TIMEOUT_S)
+        self.triton.infer(name, number, self.inputs, TIMEOUT_S)
         self.target = (name, number)
         if before[0] != MODEL:
             self.triton.unload(before[0])

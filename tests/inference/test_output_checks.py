@@ -10,6 +10,7 @@ from orchestrator.inference.output_checks import MAX_DIFFERENCE, check_outputs, 
 from orchestrator.inference.triton_client import Signature, TensorSpec
 
 SIDE = 32
+INPUTS = {"image": np.zeros((1, 3, SIDE, SIDE), np.float32)}
 CHANNELS = {"albedo": 3, "shading": 3, "normal": 3, "roughness": 1, "ambient_occlusion": 1, "depth": 1, "material": 9}
 SIGNATURE = Signature(
     (TensorSpec("image", "TYPE_FP32", (3, -1, -1)),),
@@ -41,7 +42,7 @@ OUT_OF_RANGE = {
 
 
 def test_valid_outputs_pass() -> None:
-    check_outputs(valid_outputs(), SIGNATURE, SIDE)
+    check_outputs(valid_outputs(), SIGNATURE, INPUTS)
 
 
 @pytest.mark.parametrize("name", OUT_OF_RANGE)
@@ -51,7 +52,7 @@ def test_value_out_of_range_is_refused_with_the_output_and_the_range(name: str) 
     outputs[name] = outputs[name] * np.float32(change.get("times", 1)) + np.float32(change.get("add", 0))
     outputs[name] = outputs[name].astype(np.float32)
     with pytest.raises(CandidateRefused, match=reason) as caught:
-        check_outputs(outputs, SIGNATURE, SIDE)
+        check_outputs(outputs, SIGNATURE, INPUTS)
     assert caught.value.facts["output"] == name
 
 
@@ -59,10 +60,10 @@ def test_unexpected_shape_and_missing_output_are_refused() -> None:
     outputs = valid_outputs()
     outputs["depth"] = outputs["depth"][:, :, :-1]
     with pytest.raises(CandidateRefused, match=r"depth has the shape \(1, 1, 31, 32\)"):
-        check_outputs(outputs, SIGNATURE, SIDE)
+        check_outputs(outputs, SIGNATURE, INPUTS)
     del outputs["depth"]
     with pytest.raises(CandidateRefused, match="depth is missing"):
-        check_outputs(outputs, SIGNATURE, SIDE)
+        check_outputs(outputs, SIGNATURE, INPUTS)
 
 
 @pytest.mark.parametrize("name", CHANNELS)

@@ -56,11 +56,11 @@ class SegmentResult(PhotoResults):
 
 def find_components(photo: PhotoStep, analysis: str, options: SegmentOptions) -> SegmentedPhoto:
     """Segment one photo and publish its masks, overlay and JSON document."""
-    step = photo.step
+    step, models = photo.step, photo.models()
 
     def make() -> Cached[SegmentedPhoto]:
         pixels, maps, openai = photo.pixels(), photo.maps(analysis), step.dependencies.openai
-        found = segment_stage.segment(pixels, maps, options, photo.index, openai, progress=step.progress)
+        found = segment_stage.segment(pixels, maps, options, photo.index, openai, step.progress, models)
         masks = {f"mask-{component.instance}": component.mask for component in found.components}
         images = {**masks, "foreground": found.foreground, "overlay": found.overlay, "wood": found.wood}
         document = json.dumps(segment_stage.components_json(found), indent=2, sort_keys=True).encode()
@@ -74,7 +74,7 @@ def find_components(photo: PhotoStep, analysis: str, options: SegmentOptions) ->
         versions = dict(found.model_versions)
         return Cached(files, SegmentedPhoto(photo.asset.id, width, height, versions, components, analysis, found.cost))
 
-    cached = photo.cached("segment", (analysis, options, photo.index), Cached[SegmentedPhoto], make)
+    cached = photo.cached("segment", (analysis, options, photo.index, models.versions), Cached[SegmentedPhoto], make)
     result = replace(cached.facts, photo_asset_id=photo.asset.id)
     kinds = {"overlay": "preview", "components": "document"}
     ids: dict[str, Any] = photo.publish(cached.files, result.model_versions, "mask", **kinds)
@@ -85,7 +85,9 @@ def find_components(photo: PhotoStep, analysis: str, options: SegmentOptions) ->
 
 def check_options(options: SegmentOptions, job: JobInput) -> SegmentOptions:
     """Check the prompts against the photos, that the detector is available, and the names in ``made_of``."""
-    segment_stage.check_options(options, job.sizes, openai=job.dependencies.openai)
+    uses_finder = options.detector is DetectorName.OPEN_VOCABULARY
+    finder = job.dependencies.models.photo_models().open_vocabulary if uses_finder else None
+    segment_stage.check_options(options, job.sizes, job.dependencies.openai, finder)
     made_of = resolve_made_of("segment.made_of", options.made_of, options.possible_parts)
     return replace(options, made_of=made_of)
 

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import cv2
 import numpy as np
 
-from orchestrator.detect import prompts
+from orchestrator.detect import open_vocabulary, prompts
 from orchestrator.detect.detector import Candidate
 from orchestrator.detect.detectors import create_detector
 from orchestrator.domain.images import FloatMap, Image
 from orchestrator.domain.material_maps import MaterialMaps
+from orchestrator.domain.model_roles import NO_PHOTO_MODELS, ROLE_MODELS, PartFinder, PhotoModels, PromptModel, Role
 from orchestrator.domain.progress import Progress, no_progress, subrange
 from orchestrator.domain.segment import Box, DetectorCost, DetectorName, OpenAISettings, SegmentOptions
 from orchestrator.errors import InvalidInput
@@ -50,12 +51,18 @@ class SegmentResult:
     model_versions: dict[str, str]
 
 
-def check_options(options: SegmentOptions, sizes: Sequence[tuple[int, int]], openai: OpenAISettings | None) -> None:
+def check_options(
+    options: SegmentOptions,
+    sizes: Sequence[tuple[int, int]],
+    openai: OpenAISettings | None,
+    finder: PartFinder | None = None,
+) -> None:
     """Check the options against the photos and the settings.
 
     Args:
         sizes: (width, height) of each photo.
         openai: the vision endpoint, None if it is not configured.
+        finder: the open-vocabulary model, None if there is none.
 
     Raises:
         InvalidInput: a prompt does not fit its photo, prompts are missing, or the detector is not configured.
@@ -63,7 +70,8 @@ def check_options(options: SegmentOptions, sizes: Sequence[tuple[int, int]], ope
     prompts.check_prompts(options.prompts, sizes)
     if options.detector is DetectorName.PROMPTS and not options.prompts:
         raise InvalidInput("segment.prompts", "there are no prompts; the detector 'prompts' needs at least one")
-    create_detector(options.detector, openai)
+    open_vocabulary.check_part_names(options.part_names)
+    create_detector(options.detector, openai, finder)
 
 
 def segment(
@@ -73,6 +81,7 @@ def segment(
     photo_index: int,
     openai: OpenAISettings | None,
     progress: Progress = no_progress,
+    models: PhotoModels = NO_PHOTO_MODELS,
 ) -> SegmentResult:
     """Segment one photo.
 
@@ -81,22 +90,31 @@ def segment(
         maps: model outputs for this photo.
         photo_index: index of the photo in the upload. It selects the prompts.
         openai: the vision endpoint for the ``openai`` detector.
+        models: the models of roles that the stage calls.
 
     Raises:
         InvalidInput: the detector is not configured.
+        ModelUnavailable, ModelFailed, DeadlineExceeded: a model of ``models`` failed.
         DetectorUnavailable: the vision endpoint does not answer or is overloaded.
         DetectorFailed: the vision endpoint rejected the request, or its answer is invalid.
     """
     components: list[ComponentMask] = []
     cost = DetectorCost()
+    used: set[Role] = set()
     guide = mask_guide(photo_srgb, maps.foreground.shape)
     known = known_materials(maps, options.made_of)
     if options.detect_components:
-        detector = create_detector(options.detector, openai)
+        detector = create_detector(options.detector, openai, models.open_vocabulary)
         detection = detector.detect(photo_srgb, maps, options, photo_index, subrange(progress, 0.0, 0.2))
         cost = detection.cost
-        for number, candidate in enumerate(detection.candidates):
-            progress(0.2 + 0.6 * number / len(detection.candidates), f"mask of {candidate.name}")
+        candidates = detection.candidates
+        if options.detector is DetectorName.OPEN_VOCABULARY:
+            used.add(Role.OPEN_VOCABULARY)
+        if models.prompt is not None and any(candidate.prompt for candidate in candidates):
+            used.add(Role.PROMPT)
+            candidates = _with_likelihoods(photo_srgb, candidates, models.prompt, maps.foreground.shape)
+        for number, candidate in enumerate(candidates):
+            progress(0.2 + 0.6 * number / len(candidates), f"mask of {candidate.name}")
             mask = _candidate_mask(photo_srgb, candidate, maps, guide)
             if (mask > 127).any():
                 instance = 1 + sum(component.name == candidate.name for component in components)
@@ -109,7 +127,8 @@ def segment(
     if wood is not None and _mostly_outside(wood, components):
         masks.insert(0, LabeledMask("wood", "wood", wood))
     overlay = draw_masks(photo_srgb, masks)
-    return SegmentResult(tuple(components), foreground, wood, overlay, cost, maps.model_versions)
+    versions = {ROLE_MODELS[role]: models.versions[ROLE_MODELS[role]] for role in used}
+    return SegmentResult(tuple(components), foreground, wood, overlay, cost, maps.model_versions | versions)
 
 
 def components_json(result: SegmentResult) -> dict[str, Any]:
@@ -134,6 +153,21 @@ def components_json(result: SegmentResult) -> dict[str, Any]:
             for component in result.components
         ],
     }
+
+
+def _with_likelihoods(
+    photo_srgb: Image, candidates: Sequence[Candidate], model: PromptModel, shape: tuple[int, ...]
+) -> tuple[Candidate, ...]:
+    """Return the candidates with the likelihoods of the prompt model, of height and width ``shape``, for prompts."""
+    prompted = [candidate for candidate in candidates if candidate.prompt is not None]
+    likelihoods = iter(model.masks(photo_srgb, [candidate.prompt for candidate in prompted if candidate.prompt]))
+    size = (shape[1], shape[0])
+    return tuple(
+        replace(candidate, likelihood=np.asarray(cv2.resize(next(likelihoods), size), np.float32))
+        if candidate.prompt is not None
+        else candidate
+        for candidate in candidates
+    )
 
 
 def _candidate_mask(photo_srgb: Image, candidate: Candidate, maps: MaterialMaps, guide: Guide) -> Image:
