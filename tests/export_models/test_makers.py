@@ -30,6 +30,7 @@ SIZES = {  # minimum and maximum width, depth and height in metres
     "shelf": ((0.45, 0.24, 0.55), (1.70, 0.52, 2.25)),
     "dresser": ((0.38, 0.38, 0.65), (1.80, 0.62, 1.45)),
     "stool": ((0.28, 0.25, 0.37), (1.35, 0.80, 1.20)),
+    "bench": ((0.65, 0.28, 0.38), (1.75, 0.65, 1.10)),
     "rack": ((0.33, 0.01, 0.10), (1.60, 0.60, 2.00)),
     "stand": ((0.22, 0.22, 0.28), (1.10, 0.70, 1.95)),
 }
@@ -43,6 +44,8 @@ EDGES_PER_BLOCK = 400
 
 CASES = [(kind, design) for kind, designs in KINDS.items() for design in designs]
 DESIGN_SIZES: dict[str, tuple[tuple[float, float, float], tuple[float, float, float]]] = {
+    "build_ottoman": ((0.48, 0.28, 0.36), (1.0, 1.0, 0.5)),
+    "build_pouf": ((0.40, 0.40, 0.31), (0.65, 0.65, 0.43)),
     "build_corner_shelf": ((0.28, 0.28, 0.75), (0.5, 0.5, 1.8)),
 }
 """Sizes of designs that differ from the other designs of their kind."""

@@ -4,7 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from export_models.dataset.makers.bar_stools import (
+    build_bar_chair,
+    build_metal_stool,
+    build_ottoman,
+    build_pouf,
+    build_saddle_stool,
+    build_step_stool,
+    build_swivel_stool,
+)
 from export_models.dataset.makers.beds import build_bed
+from export_models.dataset.makers.benches import (
+    build_backed_bench,
+    build_lidded_chest,
+    build_plain_bench,
+    build_storage_bench,
+    build_upholstered_bench,
+)
 from export_models.dataset.makers.cabinets import build_cabinet
 from export_models.dataset.makers.chairs import build_chair
 from export_models.dataset.makers.desks import build_desk
@@ -59,7 +75,23 @@ KINDS: dict[str, dict[Design, float]] = {
         build_corner_shelf: 0.7,
     },
     "dresser": {build_dresser: 1},
-    "stool": {build_stool: 1},
+    "stool": {
+        build_stool: 5,
+        build_bar_chair: 2.5,
+        build_swivel_stool: 1,
+        build_metal_stool: 0.7,
+        build_saddle_stool: 1,
+        build_step_stool: 1,
+        build_ottoman: 2,
+        build_pouf: 0.7,
+    },
+    "bench": {
+        build_plain_bench: 3,
+        build_upholstered_bench: 2.5,
+        build_storage_bench: 2,
+        build_lidded_chest: 1,
+        build_backed_bench: 1.5,
+    },
     "rack": {
         build_wine_rack: 1,
         build_shoe_rack: 1.5,
