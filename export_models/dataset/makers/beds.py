@@ -47,7 +47,7 @@ def _build_posts(builder: PieceBuilder, x: float, y: float, deck: float, *, cano
     """Build a bed with four posts, rails, a headboard and often a footboard; return the footboard's height."""
     t = builder.uniform(0.05, 0.08)
     _add_rails(builder, x, y, deck, builder.uniform(0.12, 0.18))
-    head, foot = builder.uniform(0.9, 1.25), builder.pick((deck + 0.05, deck + 0.12, builder.uniform(0.55, 0.75)))
+    head, foot = builder.uniform(0.9, 1.25), builder.pick((deck + 0.06, deck + 0.12, builder.uniform(0.55, 0.75)))
     canopy_top = builder.uniform(1.85, 2.15)
     has_knobs = builder.chance(0.35) and not canopy
     post_x, post_y = x + t / 2 - 0.01, y + t / 2 + 0.01
@@ -82,7 +82,8 @@ def _add_rails(builder: PieceBuilder, x: float, y: float, deck: float, height: f
     t, low, high = 0.026, deck - height + 0.05, deck + 0.05
     builder.add_pair("frame", "wood", board((x, -y - 0.02, low), (x + t, y + 0.02, high)))
     for rail_y in (-y - t, y):
-        builder.add("frame", "wood", board((-x - 0.005, rail_y, low), (x + 0.005, rail_y + t, high)))
+        rail = board((-x - 0.005, rail_y, low + 0.001), (x + 0.005, rail_y + t, high - 0.001))
+        builder.add("frame", "wood", rail)
     base = board((-x + 0.001, -y + 0.001, deck - 0.03), (x - 0.001, y - 0.001, deck + 0.001), grain=(1, 0, 0))
     builder.add("frame", "wood", base)
 

@@ -206,7 +206,9 @@ def build_backed_bench(builder: PieceBuilder) -> None:
     builder.add_pair("frame", "wood", board((x - 0.01, -y, under - 0.07), (x + 0.01, y, under + 0.001)))
     place = reclined(builder.uniform(3, 9), y, seat - 0.02)
     height = back + 0.02
-    builder.add("frame", "wood", *(place(bar((sx * x, 0, 0), (sx * x, 0, height), (t, 0.8 * t))) for sx in (-1, 1)))
+    builder.add(
+        "frame", "wood", *(place(bar((sx * x, 0, 0), (sx * x, 0, height), (0.85 * t, 0.8 * t))) for sx in (-1, 1))
+    )
     filling = builder.pick({"slats": 3, "spindles": 2, "panel": 1, "ladder": 2, "cane": 1, "padded": 1})
     add_post_back(builder, filling, 2 * x - t, height - 0.004, 0.02, place, start=0.08)
     if builder.chance(0.6):

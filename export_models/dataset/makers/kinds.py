@@ -47,6 +47,15 @@ from export_models.dataset.makers.racks import (
     build_wine_rack,
 )
 from export_models.dataset.makers.shelves import build_shelf
+from export_models.dataset.makers.slatted_seats import (
+    build_adirondack_chair,
+    build_folding_chair,
+    build_garden_bench,
+    build_garden_chair,
+    build_lounger,
+    build_picnic_table,
+    build_rocking_chair,
+)
 from export_models.dataset.makers.sofas import build_armchair, build_sofa
 from export_models.dataset.makers.stools import build_stool
 from export_models.dataset.makers.tables import build_table
@@ -55,10 +64,21 @@ Design = Callable[[PieceBuilder], None]
 """Adds all parts of one piece."""
 
 KINDS: dict[str, dict[Design, float]] = {
-    "chair": {build_chair: 1},
-    "armchair": {build_armchair: 1},
+    "chair": {
+        build_chair: 10,
+        build_folding_chair: 1,
+    },
+    "armchair": {
+        build_armchair: 8,
+        build_rocking_chair: 1,
+        build_adirondack_chair: 0.8,
+        build_garden_chair: 1,
+    },
     "sofa": {build_sofa: 1},
-    "table": {build_table: 1},
+    "table": {
+        build_table: 8,
+        build_picnic_table: 0.8,
+    },
     "desk": {build_desk: 1},
     "bed": {build_bed: 1},
     "cabinet": {
@@ -91,6 +111,8 @@ KINDS: dict[str, dict[Design, float]] = {
         build_storage_bench: 2,
         build_lidded_chest: 1,
         build_backed_bench: 1.5,
+        build_garden_bench: 1.5,
+        build_lounger: 1,
     },
     "rack": {
         build_wine_rack: 1,

@@ -254,7 +254,7 @@ def _bracket_foot(h: float, t: float, sx: int, sy: int) -> list[LegPart]:
     curve = spline([(0.4 * reach, 0.0), (0.55 * reach, 0.5 * h), (0.8 * reach, 0.72 * h), (reach, 0.8 * h)], 8)
     outline = np.concatenate([[(0.0, 0.0)], curve, [(reach, h), (0.0, h)]])
     front = extrude(outline, thickness, plane="xz").moved(x=-t / 2, y=-t / 2 + thickness)  # for the corner -x, -y
-    side = extrude(outline, thickness, plane="yz").moved(x=-t / 2, y=-t / 2)
+    side = extrude(outline, thickness, plane="yz").moved(x=-t / 2 + 0.001, y=-t / 2 + 0.001)
     boards = [front.with_grain((1, 0, 0)), side.with_grain((0, 1, 0))]
     if sx > 0:
         boards = [solid.mirrored(0) for solid in boards]

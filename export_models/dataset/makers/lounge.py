@@ -283,7 +283,9 @@ def _add_slatted_back(builder: PieceBuilder, plan: SeatPlan, x: float, rear: flo
     height, t = plan.back_top - deck - 0.02, 0.024
     builder.add_pair("frame", "wood", place(board((x - 0.036, -t / 2, 0), (x, t / 2, height))))
     for z in (0.06, height - 0.03):
-        builder.add("frame", "wood", place(board((-x, -t / 2 + 0.001, z - 0.03), (x, t / 2 - 0.001, z + 0.03))))
+        builder.add(
+            "frame", "wood", place(board((-x + 0.001, -t / 2 + 0.001, z - 0.03), (x - 0.001, t / 2 - 0.001, z + 0.03)))
+        )
     if builder.chance(0.5):
         for slat_x in np.linspace(-x, x, max(5, int(2 * x / 0.11)))[1:-1]:
             slat = board((slat_x - 0.014, -0.008, 0.06), (slat_x + 0.014, 0.008, height - 0.03))

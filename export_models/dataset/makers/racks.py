@@ -76,7 +76,9 @@ def build_leaning_shelf(builder: PieceBuilder) -> None:
         if lip > 0.04:
             side = board((x - 0.02, front, z + 0.017), (x - 0.005, back - 0.001, z + lip), grain=(0, 1, 0))
             builder.add_pair("shelf", shelf_role, side)
-            rear = board((-x + 0.01, back - 0.014, z + 0.017), (x - 0.01, back - 0.002, z + lip), grain=(1, 0, 0))
+            rear = board(
+                (-x + 0.01, back - 0.014, z + 0.017), (x - 0.01, back - 0.002, z + lip - 0.003), grain=(1, 0, 0)
+            )
             builder.add("shelf", shelf_role, rear)
     builder.add("frame", role, bar((-x, back - t / 2, height - t), (x, back - t / 2, height - t), 0.8 * t))
 
@@ -110,7 +112,7 @@ def build_wine_rack(builder: PieceBuilder) -> None:
         for py in (-y + 1.2 * t, y - 1.2 * t):
             builder.add("frame", role, bar((-x + 0.001, py, z), (x - 0.001, py, z), (0.9 * t, 0.6 * t)))
         for px in np.linspace(-x + t / 2, x - t / 2, columns + 1):
-            runner = bar((px, -y + t, z + 0.001), (px, y - t, z + 0.001), (0.7 * t, 0.8 * t))
+            runner = bar((px, -y + t, z + 0.003), (px, y - t, z + 0.003), (0.7 * t, 0.8 * t))
             builder.add("shelf", role, runner)
     if builder.chance(0.5):
         top = board((-x - 0.015, -y - 0.01, height - 0.001), (x + 0.015, y + 0.01, height + 0.022), grain=(1, 0, 0))

@@ -26,12 +26,13 @@ def add_stretchers(
     side = board((x - half_width, -y, height - half_height), (x + half_width, y, height + half_height))
     builder.add_pair("leg", "wood", side)
     if kind == "H":
-        middle = board((-x, -half_width, height - half_height), (x, half_width, height + half_height))
+        low, high = height - 0.9 * half_height, height + 0.9 * half_height
+        middle = board((-x, -half_width, low), (x, half_width, high))
         builder.add("leg", "wood", middle)
     elif kind == "box":
         rise = builder.pick((0.0, 0.0, 0.06))
         for sy in (-1, 1):
-            low, high = height + rise - half_height, height + rise + half_height
+            low, high = height + rise - 0.9 * half_height, height + rise + 0.9 * half_height
             builder.add("leg", "wood", board((-x, sy * y - half_width, low), (x, sy * y + half_width, high)))
 
 
@@ -83,7 +84,7 @@ def add_trestle(builder: PieceBuilder, half_size: tuple[float, float], height: f
         head = board((sx * x - t, -0.9 * y, height - 0.04), (sx * x + t, 0.9 * y, height + 0.001))
         builder.add("frame", "wood", head)
     beam = height * (0.5 if crossed else 0.3)
-    builder.add("leg", "wood", board((-x, -t * 0.3, beam), (x, t * 0.3, beam + 1.4 * t)))
+    builder.add("leg", "wood", board((-x, -t * 0.25, beam - 0.002), (x, t * 0.25, beam + 1.4 * t)))
 
 
 def add_pedestal(builder: PieceBuilder, height: float, reach: float, *, style: str, role: str = "wood") -> None:
