@@ -12,6 +12,8 @@ Every error is a ``HeartwoodError`` with a stable ``reason``, which ``api/status
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 
 class HeartwoodError(Exception):
     """The base class of all errors.
@@ -83,9 +85,11 @@ class CandidateRefused(HeartwoodError, reason="CANDIDATE_REFUSED"):
 class NoWoodFound(HeartwoodError, reason="NO_WOOD_FOUND"):
     """The photo shows too little wood to stain."""
 
-    def __init__(self, share: float, minimum: float) -> None:
+    def __init__(self, share: float, minimum: float, parts: Sequence[str] = ()) -> None:
         problem = f"no wood was found: {share:.2%} of the photo is wood, at least {minimum:.0%} is required"
-        remedy = "give a mask (stain.mask_asset_id), or a photo in which the wood is larger"
+        if parts:
+            problem = f"no photo shows wood in the parts {', '.join(parts)}"
+        remedy = "state what the piece is made of (stain.made_of), or give a mask (stain.mask_asset_id)"
         super().__init__(f"{problem}; {remedy}", share=f"{share:.5f}", minimum=minimum)
 
 

@@ -58,7 +58,7 @@ def make_turntable(client: Heartwood, out: Path) -> Path:
     console.rule("[bold]A chair from 26 photos")
     upload = client.upload(sorted((DEMO_PHOTOS / "orbit").glob("*.jpg")))
     job = follow(client, client.run(upload, CHAIR_PIPELINE).id, "run")
-    for table in run.save(client, job.pipeline, out):
+    for table in run.save(client, job, out):
         console.print(table)
     return out / "turntable" / "turntable.mp4"
 

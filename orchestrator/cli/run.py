@@ -13,7 +13,15 @@ from orchestrator.cli.arguments import choice, choices
 from orchestrator.cli.terminal import console, print_saved
 from orchestrator.client.client import Heartwood
 from orchestrator.errors import InvalidInput
-from orchestrator.protocol.heartwood.v1 import export_pb2, pipeline_pb2, reconstruct_pb2, render_pb2, stain_pb2
+from orchestrator.protocol.heartwood.v1 import (
+    export_pb2,
+    job_pb2,
+    pipeline_pb2,
+    reconstruct_pb2,
+    render_pb2,
+    segment_pb2,
+    stain_pb2,
+)
 
 DEFAULT_STAGES = ("segment", "stain", "reconstruct", "render", "export")
 STAGES = pipeline_pb2.PipelineOptions.DESCRIPTOR.fields_by_name
@@ -30,6 +38,8 @@ def run(
     out: arguments.Out = arguments.DEFAULT_OUT,
     stain: arguments.StainName = "",
     color: arguments.StainColor = "",
+    made_of: arguments.MadeOf = None,
+    parts: arguments.Parts = "",
     mode: reconstruct.ModeName = "auto",
     width_m: arguments.WidthM = 0.0,
     height_m: arguments.HeightM = 0.0,
@@ -54,11 +64,13 @@ def run(
     export_target = choice("--target", target, export.TARGETS)
     reconstruct_mode = choice("--mode", mode, reconstruct.MODES)
     options = pipeline_pb2.PipelineOptions(
+        segment=segment_pb2.SegmentOptions(made_of=arguments.known_materials(made_of)),
         stain=stain_options(stain, color),
         reconstruct=reconstruct_pb2.ReconstructOptions(mode=reconstruct_mode, dimensions=dimensions),
         render=render_pb2.RenderOptions(frames=frames, width=width, height=height),
         export=export_pb2.ExportOptions(formats=file_formats, target=export_target, levels=1),
     )
+    options.stain.parts.extend(arguments.part_names(parts))
     additional_stages = [choice("--also", name, ADDITIONAL_STAGES) for name in also or ()]
     for stage in ("segment", *additional_stages):
         getattr(options, stage).SetInParent()  # requests the stage with its default options
@@ -68,10 +80,12 @@ def run(
     print_saved(out)
 
 
-def save(client: Heartwood, result: pipeline_pb2.PipelineResult, folder: Path) -> Iterator[Table]:
+def save(client: Heartwood, job: job_pb2.Job, folder: Path) -> Iterator[Table]:
     """Download the files of every stage into the folder of the stage; yield the table of each stage."""
-    for field, stage_result in result.ListFields():
-        session.save(client, stage_result, folder / FOLDERS.get(field.name, field.name))
+    for field, stage_result in job.pipeline.ListFields():
+        stage_folder = folder / FOLDERS.get(field.name, field.name)
+        session.save(client, stage_result, stage_folder)
+        session.write_job_file(job, stage_folder)
         yield session.stage_table(field.name, stage_result)
 
 

@@ -23,6 +23,7 @@ def segment(
     out: arguments.Out = arguments.DEFAULT_OUT,
     detector: Annotated[str, typer.Option(help="local, or openai if an API key is set.")] = "local",
     box: Annotated[list[str] | None, arguments.optional(help=BOX_HELP)] = None,
+    made_of: arguments.MadeOf = None,
     preview: arguments.Preview = False,
     server: arguments.Server = "",
     token: arguments.Token = "",
@@ -31,7 +32,8 @@ def segment(
 
     Saves a mask of each part, of the piece and of the wood, an overlay, and JSON.
     """
-    options = segment_pb2.SegmentOptions(prompts=[parse_box(text) for text in box or []])
+    prompts = [parse_box(text) for text in box or []]
+    options = segment_pb2.SegmentOptions(prompts=prompts, made_of=arguments.known_materials(made_of))
     kind = arguments.choice("--detector", detector, DETECTORS)
     # The service selects ``prompts`` or ``local`` for an unset detector, depending on whether there are prompts.
     if kind != segment_pb2.DETECTOR_KIND_LOCAL:

@@ -21,7 +21,8 @@ from rich.table import Table
 from orchestrator.cli.terminal import console, file_size, print_saved, progress_bar
 from orchestrator.client.client import Heartwood
 from orchestrator.client.uploads import read_file
-from orchestrator.errors import FailedPrecondition, ToolFailed
+from orchestrator.domain.file_names import folder_name
+from orchestrator.errors import FailedPrecondition, InvalidInput, ToolFailed
 from orchestrator.protocol.heartwood.v1.asset_pb2 import ASSET_KIND_MODEL, ASSET_KIND_PHOTO, Asset
 from orchestrator.protocol.heartwood.v1.job_pb2 import QUALITY_FINAL, QUALITY_PREVIEW, Job
 from orchestrator.settings import Settings
@@ -29,6 +30,8 @@ from orchestrator.settings import Settings
 START_TIMEOUT_S = 120.0
 STOP_TIMEOUT_S = 60.0
 POLL_INTERVAL_S = 0.1
+JOB_FILE = "job.json"
+"""File in a result folder with the id of the job."""
 
 
 @contextmanager
@@ -105,14 +108,16 @@ def run_stage(
     client: Heartwood, stage: str, files: Sequence[Path], options: Message, out: Path, *, preview: bool = False
 ) -> None:
     """Run one stage on files, save its result in ``out``, and print its table."""
-    result = run_job(client, stage, files, options, preview=preview)
+    job = run_job(client, stage, files, options, preview=preview)
+    result = getattr(job, stage)
     save(client, result, out)
+    write_job_file(job, out)
     console.print(stage_table(stage, result))
     print_saved(out)
 
 
-def run_job(client: Heartwood, command: str, files: Sequence[Path], options: Message, *, preview: bool) -> Any:
-    """Upload files, create a job with the client's method ``command``, follow it, and return its result.
+def run_job(client: Heartwood, command: str, files: Sequence[Path], options: Message, *, preview: bool) -> Job:
+    """Upload files, create a job with the client's method ``command``, and follow it until it has succeeded.
 
     The files are 3D models if the options have the field ``model_id``, otherwise photos.
     """
@@ -126,8 +131,7 @@ def run_job(client: Heartwood, command: str, files: Sequence[Path], options: Mes
             asset = client.upload_bytes(data, name, upload_id=upload_id, kind=kind, on_sent=partial(bar.advance, task))
             upload_id = asset.group_id
     quality = QUALITY_PREVIEW if preview else QUALITY_FINAL
-    job = follow(client, getattr(client, command)(upload_id, options=options, quality=quality).id, command)
-    return getattr(job, job.WhichOneof("result") or "")
+    return follow(client, getattr(client, command)(upload_id, options=options, quality=quality).id, command)
 
 
 def follow(client: Heartwood, job_id: str, title: str) -> Job:
@@ -153,10 +157,29 @@ def stage_table(stage: str, result: Message) -> Any:
 def save(client: Heartwood, result: Message, folder: Path) -> None:
     """Download every file of a result into ``folder``.
 
-    The files of several photos go into the subfolders ``photo-1``, ``photo-2`` and so on, frames into ``frames``.
+    The files of several photos go into subfolders with the names of the photos, frames into ``frames``.
     """
     for asset, target in _files(result, folder):
         client.download(asset, target / PurePosixPath(asset.name).name)
+
+
+def write_job_file(job: Job, folder: Path) -> None:
+    """Write the id of a job next to its results."""
+    (folder / JOB_FILE).write_text(json.dumps({"id": job.id}) + "\n", encoding="utf-8")
+
+
+def read_job_file(folder: Path) -> str:
+    """Return the id of the job whose results are in a folder. Raises InvalidInput."""
+    try:
+        return str(json.loads((folder / JOB_FILE).read_text(encoding="utf-8"))["id"])
+    except (OSError, ValueError, KeyError, TypeError):
+        remedy = "name a result folder of `heartwood segment`, or give --segment-job"
+        raise InvalidInput(str(folder), f"there is no {JOB_FILE} with the id of a job; {remedy}") from None
+
+
+def photo_folder(asset: Asset, folder: Path, *, several_photos: bool) -> Path:
+    """Return the folder for a result of one photo: with the name of the photo if there are several photos."""
+    return folder / folder_name(PurePosixPath(asset.name).parent.name) if several_photos else folder
 
 
 def add_files(table: Table, assets: Iterable[Asset]) -> None:
@@ -166,17 +189,17 @@ def add_files(table: Table, assets: Iterable[Asset]) -> None:
             table.add_row(PurePosixPath(asset.name).name, file_size(asset.size_bytes))
 
 
-def _files(message: Message, folder: Path) -> Iterator[tuple[Asset, Path]]:
+def _files(message: Message, folder: Path, *, several_photos: bool = False) -> Iterator[tuple[Asset, Path]]:
     """Yield every asset in ``message`` with its target folder, in the order of the fields."""
     for field, value in message.ListFields():
         items: Any = value if field.is_repeated else [value]
-        for number, item in enumerate(items, 1):
+        for item in items:
             if isinstance(item, Asset) and item.id:
-                target = folder / "frames" if field.name == "frames" else folder
-                yield item, target
+                photos = photo_folder(item, folder, several_photos=several_photos)
+                yield item, folder / "frames" if field.name == "frames" else photos
             elif isinstance(item, Message):
-                several_photos = field.name == "photos" and len(items) > 1
-                yield from _files(item, folder / f"photo-{number}" if several_photos else folder)
+                several = several_photos or (field.name == "photos" and len(items) > 1)
+                yield from _files(item, folder, several_photos=several)
 
 
 def format_time(time: Timestamp) -> str:

@@ -9,7 +9,8 @@ import typer
 from rich.table import Table
 
 from orchestrator.cli import arguments
-from orchestrator.cli.session import connect, run_stage
+from orchestrator.cli.edited_masks import upload_edited_masks
+from orchestrator.cli.session import connect, read_job_file, run_stage
 from orchestrator.cli.terminal import plain_table, swatch
 from orchestrator.client.uploads import read_file
 from orchestrator.errors import InvalidInput
@@ -17,6 +18,8 @@ from orchestrator.protocol.heartwood.v1 import asset_pb2, stain_pb2
 
 REGIONS = arguments.enum_values(stain_pb2.Region)
 MASK_HELP = "Greyscale image of the photo's size. Its white areas are stained."
+MASKS_HELP = "Result folder of `heartwood segment`. Masks in it that were edited replace those of the job."
+SEGMENT_JOB_HELP = "Use the parts of this segment job. Default: the job in --masks."
 
 
 def stain(
@@ -29,6 +32,10 @@ def stain(
     coats: Annotated[float, typer.Option(help="Relative film thickness, 0.1 to 10.")] = 1.0,
     region: Annotated[str, typer.Option(help=f"Where to stain wood: {', '.join(REGIONS)}.")] = "auto",
     mask: Annotated[Path | None, arguments.optional(help=MASK_HELP, exists=True, dir_okay=False)] = None,
+    made_of: arguments.MadeOf = None,
+    parts: arguments.Parts = "",
+    masks: Annotated[Path | None, arguments.optional(help=MASKS_HELP, exists=True, file_okay=False)] = None,
+    segment_job: Annotated[str, arguments.optional(help=SEGMENT_JOB_HELP, metavar="ID")] = "",
     webp: arguments.WebP = False,
     preview: arguments.Preview = False,
     server: arguments.Server = "",
@@ -41,19 +48,27 @@ def stain(
     """
     if bool(color) == bool(stain):
         raise InvalidInput("--color", "give either --color '#RRGGBB' or --stain NAME")
-    target = {"stain": stain} if stain else {"color": color}
     options = stain_pb2.StainOptions(
-        **target,
         preserve_grain=preserve_grain,
         strength=strength,
         coats=coats,
         region=arguments.choice("--region", region, REGIONS),
         format=stain_pb2.TEXTURE_FORMAT_WEBP if webp else stain_pb2.TEXTURE_FORMAT_PNG,
+        made_of=arguments.known_materials(made_of),
+        parts=arguments.part_names(parts),
+        segment_job_id=segment_job,
     )
+    if stain:
+        options.stain = stain
+    else:
+        options.color = color
     with connect(arguments.read_settings(), server, token) as client:
         if mask is not None:
             asset = client.upload_bytes(read_file(mask), mask.name, kind=asset_pb2.ASSET_KIND_MASK)
             options.mask_asset_id = asset.id
+        if masks is not None:
+            options.segment_job_id = segment_job or read_job_file(masks)
+            options.masks.extend(upload_edited_masks(client, options.segment_job_id, masks, photos))
         run_stage(client, "stain", photos, options, out, preview=preview)
 
 
@@ -62,6 +77,6 @@ def table(result: stain_pb2.StainResult) -> Table:
     rows = plain_table("photo", "target", "reached", "ΔE₀₀", "wood")
     target = swatch(result.target_color)
     for number, photo in enumerate(result.photos, 1):
-        reached = swatch(photo.reached_color)
+        reached = swatch(photo.reached_color) if photo.reached_color else "nothing to stain"
         rows.add_row(str(number), target, reached, f"{photo.delta_e:.1f}", f"{photo.wood_share:.0%}")
     return rows

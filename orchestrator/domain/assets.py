@@ -26,7 +26,7 @@ class Asset:
     tenant: str
     group_id: str  # the upload that contains the file, or the group of the job that made it
     kind: str  # photo, mask, texture, preview, document, model, video, frame or cutout
-    name: str  # such as photo.png or photo-0/albedo.png
+    name: str  # such as chair.png or chair/albedo.png
     media_type: str
     size_bytes: int
     sha256: str

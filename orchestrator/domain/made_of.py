@@ -33,9 +33,10 @@ def resolve_made_of(field: str, made_of: Sequence[PartMaterial], parts: Collecti
         InvalidInput: a name is unknown, or two entries contradict each other.
     """
     materials: dict[str, str] = {}
+    allowed = None if parts is None else list(dict.fromkeys((*COMPONENTS, *parts)))
     for index, known in enumerate(made_of):
         path = f"{field}[{index}]"
-        part = resolve_part(f"{path}.part", known.part, parts) if known.part else ""
+        part = resolve_part(f"{path}.part", known.part, allowed) if known.part else ""
         material = material_name(known.material)
         if not material:
             raise InvalidInput(f"{path}.material", _unknown(known.material, "material", MATERIALS))
@@ -45,11 +46,11 @@ def resolve_made_of(field: str, made_of: Sequence[PartMaterial], parts: Collecti
     return tuple(PartMaterial(material, part) for part, material in materials.items())
 
 
-def resolve_part(field: str, text: str, parts: Collection[str] | None) -> str:
-    """Return the part that the text names. Raises InvalidInput if it is unknown; see ``resolve_made_of``."""
+def resolve_part(field: str, text: str, allowed: Collection[str] | None) -> str:
+    """Return the part that the text names. Raises InvalidInput unless it is ``allowed``. None allows every name."""
     name = component_name(text)
-    if not text.strip() or (parts is not None and name not in COMPONENTS and name not in parts):
-        raise InvalidInput(field, _unknown(text, "part", [*COMPONENTS, *sorted(set(parts or ()) - set(COMPONENTS))]))
+    if not text.strip() or (allowed is not None and name not in allowed):
+        raise InvalidInput(field, _unknown(text, "part", COMPONENTS if allowed is None else allowed))
     return name
 
 

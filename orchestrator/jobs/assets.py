@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-import re
 import uuid
 from collections.abc import Iterator, Mapping
 from datetime import timedelta
-from pathlib import PurePosixPath, PureWindowsPath
-from typing import Any, TypeVar
+from pathlib import PurePosixPath
+from typing import TypeVar
 
 from orchestrator.domain.assets import Asset
+from orchestrator.domain.file_names import file_name
+from orchestrator.domain.jobs import JsonValue
 from orchestrator.errors import FailedPrecondition, InvalidInput, NotFound, ResourceExhausted
 from orchestrator.jobs.dependencies import Dependencies
 from orchestrator.stages import intake
@@ -20,8 +21,6 @@ Value = TypeVar("Value")
 UPLOAD_KINDS = ("photo", "mask", "model")
 RECONSTRUCTED_MESH = "model.glb"
 """The GLB of a reconstruct job. The other meshes of its group are the same mesh in other formats."""
-MAX_NAME = 120
-"""Maximum length of a file name in characters."""
 
 
 class AssetService:
@@ -51,7 +50,7 @@ class AssetService:
         actual = hashlib.sha256(data).hexdigest()
         if sha256 and sha256.lower() != actual:
             raise InvalidInput("header.sha256", f"{sha256[:64]!r} does not match the bytes received, {actual}")
-        name = _safe_name(filename, kind)
+        name = file_name(filename, kind)
         width = height = 0
         if kind == "model":
             mesh = intake.check_mesh(data, name, "data", blender=self._settings.blender)
@@ -102,7 +101,7 @@ class AssetService:
         """Delete an asset and its cached results. Raises FailedPrecondition if an unfinished job uses it."""
         asset = self.get(tenant, asset_id)
         for job in self._records.active_jobs(tenant):
-            if asset_id in job.inputs or _uses_mask(job.options, asset_id):
+            if asset_id in job.inputs or contains_id(job.options, asset_id):
                 raise FailedPrecondition(f"job {job.id} uses this file; cancel the job first", job=job.id)
         for sha256 in self._records.delete_asset(asset):
             self._blobs.delete(tenant, sha256)
@@ -115,13 +114,10 @@ def existing(value: Value | None, kind: str, id: str) -> Value:
     return value
 
 
-def _uses_mask(options: Mapping[str, Any], asset_id: str) -> bool:
-    """Whether a job's options, or those of a stage of its pipeline, name the asset as a mask."""
-    stages = (options, *options.values())
-    return any(isinstance(stage, Mapping) and stage.get("mask_asset_id") == asset_id for stage in stages)
-
-
-def _safe_name(filename: str, kind: str) -> str:
-    """The file name without folders and special characters."""
-    name = PureWindowsPath(PurePosixPath(filename).name).name
-    return re.sub(r"[^\w .()+-]", "_", name)[:MAX_NAME].strip(" .") or kind
+def contains_id(options: JsonValue, id: str) -> bool:
+    """Whether the options of a job name the id of an asset or of another job."""
+    if isinstance(options, Mapping):
+        return any(contains_id(value, id) for value in options.values())
+    if isinstance(options, list):
+        return any(contains_id(value, id) for value in options)
+    return options == id

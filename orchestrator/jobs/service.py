@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from orchestrator.domain.assets import Asset
 from orchestrator.domain.jobs import Failure, JobChange, JobKey, JobRecord, JobRevision, JobState
 from orchestrator.errors import AlreadyExists, FailedPrecondition, InvalidInput, ResourceExhausted
-from orchestrator.jobs.assets import AssetService, existing
+from orchestrator.jobs.assets import AssetService, contains_id, existing
 from orchestrator.jobs.dependencies import Dependencies
 from orchestrator.jobs.documents import copy_fields
 from orchestrator.jobs.job import PIPELINE, Job, JobRequest, options_document
@@ -98,10 +98,16 @@ class JobService:
             self._records.change_job(job_id, (JobState.RUNNING,), cancel_requested=True)
 
     def delete(self, tenant: str, job_id: str) -> None:
-        """Delete a finished job and its files. Raises FailedPrecondition if the job has not ended."""
+        """Delete a finished job and its files.
+
+        Raises FailedPrecondition if the job has not ended, or if an unfinished job uses its masks.
+        """
         job = self.get(tenant, job_id)
         if not job.state.is_final:
             raise FailedPrecondition(f"the job is {job.state.value}; cancel it first", state=job.state.value)
+        for other in self._records.active_jobs(tenant):
+            if contains_id(other.options, job_id):
+                raise FailedPrecondition(f"job {other.id} uses the result; cancel that job first", job=other.id)
         for sha256 in self._records.delete_job(tenant, job_id):
             self.dependencies.blobs.delete(tenant, sha256)
 
@@ -122,7 +128,7 @@ class JobService:
         if request.webhook_url:
             check_webhook_url(request.webhook_url, "webhook_url")
         inputs = self._inputs(tenant, request)
-        job_input = JobInput(self.dependencies, tenant, inputs)
+        job_input = JobInput(self.dependencies, tenant, inputs, request.options)
         options = {name: STAGES[name].check(options, job_input) for name, options in request.options.items()}
         return copy_fields(
             JobRecord,

@@ -31,6 +31,7 @@ class JobInput:
     dependencies: Dependencies
     tenant: str
     assets: tuple[Asset, ...]  # the photos of the upload, or the mesh
+    options: Mapping[str, Any] = field(default_factory=dict)  # requested, of each stage, by name
 
     @property
     def sizes(self) -> list[tuple[int, int]]:
@@ -46,6 +47,7 @@ class StageRun(Generic[Options]):
     job_id: str
     inputs: tuple[str, ...]  # asset ids of the photos, or of the mesh
     versions: Mapping[str, str]  # model → version with which the job began; later promotions do not change it
+    folders: tuple[str, ...]  # of the results of each photo, by the photos' names; empty if the input is a mesh
     options: Options
     mesh: str  # asset id of the mesh to work on: made by an earlier stage, or the input of the job
     span: Span = WHOLE
@@ -76,8 +78,9 @@ class StageRun(Generic[Options]):
         """Like ``step``, on one photo."""
 
         def on_photo(step: Step) -> Result:
-            photo = step.asset(self.inputs[self.photo_index], "photo")
-            return function(PhotoStep(step, self.photo_index, photo, self.versions), *args)
+            index = self.photo_index
+            photo = step.asset(self.inputs[index], "photo")
+            return function(PhotoStep(step, index, photo, self.versions, self.folders[index]), *args)
 
         return self.step(name, on_photo, span=span)
 

@@ -194,6 +194,7 @@ class PhotoStep:
     index: int
     asset: Asset
     pinned: Mapping[str, str]  # model → version with which the job began
+    folder: str  # of the photo's results, unique in the job
 
     @property
     def max_side(self) -> int | None:
@@ -218,11 +219,19 @@ class PhotoStep:
         return min(self.step.remaining_s(), self.step.dependencies.settings.triton_timeout_s)
 
     def cached(
-        self, name: str, inputs: tuple[Any, ...], kind: type[Cached[Facts]], make: Callable[[], Cached[Facts]]
+        self,
+        name: str,
+        inputs: tuple[Any, ...],
+        kind: type[Cached[Facts]],
+        make: Callable[[], Cached[Facts]],
+        sources: Collection[str] = (),
     ) -> Cached[Facts]:
-        """Like ``Step.cached``, for a value ``name`` that depends on this photo and these ``inputs``."""
+        """Like ``Step.cached``, for a value ``name`` that depends on this photo and these ``inputs``.
+
+        ``sources`` are the SHA-256 of other files that the value depends on.
+        """
         photo = self.asset.sha256
-        return self.step.cached(digest(name, PHOTO_REVISION, photo, *inputs), [photo], kind, make)
+        return self.step.cached(digest(name, PHOTO_REVISION, photo, *inputs), [photo, *sources], kind, make)
 
     def store_images(
         self, images: Mapping[str, Image | NDArray[np.uint16] | None], format: ImageFormat, field: str
@@ -240,7 +249,7 @@ class PhotoStep:
         """Publish files as assets of ``kind`` and return their ids, by name. ``kinds`` overrides the kind of a file."""
         ids = {}
         for name, file in files.items():
-            path = f"photo-{self.index}/{name}.{file.media_type.rpartition('/')[2]}"
+            path = f"{self.folder}/{name}.{file.media_type.rpartition('/')[2]}"
             ids[name] = self.step.publish(path, file, kinds.get(name, kind), versions)
         return ids
 

@@ -12,6 +12,7 @@ import structlog
 from dbos import DBOS, DBOSConfiguredInstance
 from dbos import error as dbos_error
 
+from orchestrator.domain.file_names import folder_names
 from orchestrator.domain.jobs import JobChange, JobState
 from orchestrator.domain.segment import DetectorCost
 from orchestrator.errors import Canceled
@@ -22,7 +23,7 @@ from orchestrator.jobs.stage import StageRun, durable
 
 log = structlog.get_logger()
 
-APPLICATION_VERSION = "heartwood-jobs-4"
+APPLICATION_VERSION = "heartwood-jobs-5"
 """DBOS recovers only workflows of its own version. Increment it when steps change their order, arguments or results:
 the runner then restarts unfinished jobs of the older version from their first step."""
 
@@ -34,6 +35,7 @@ class BegunJob:
     inputs: tuple[str, ...]  # asset ids of the photos, or of the mesh
     options: Mapping[str, Any]  # options of each requested stage, by name
     versions: Mapping[str, str]  # model → version that the job uses, whatever is promoted later
+    folders: tuple[str, ...]  # of the results of each photo; empty if the input is a mesh
 
 
 @DBOS.dbos_class("JobWorkflow")
@@ -50,7 +52,8 @@ class JobWorkflow(DBOSConfiguredInstance):
         try:
             job = durable("begin", lambda: self._begin(job_id))
             plan = planned_stages(job.options)
-            run = StageRun[Any](self.dependencies, job_id, job.inputs, job.versions, options=None, mesh=job.inputs[0])
+            begun = (job.inputs, job.versions, job.folders)
+            run = StageRun[Any](self.dependencies, job_id, *begun, options=None, mesh=job.inputs[0])
             for planned in plan:
                 stage = planned.stage
                 result = stage.run(replace(run, options=planned.options, span=planned.span))
@@ -70,8 +73,11 @@ class JobWorkflow(DBOSConfiguredInstance):
         if job is None or job.state is not JobState.RUNNING:
             raise Canceled("the job was canceled before it started")
         options = options_of(job)
-        uses_models = any(not planned.stage.takes_mesh for planned in planned_stages(options))
-        return BegunJob(job.inputs, options, self.dependencies.models.versions() if uses_models else {})
+        if all(planned.stage.takes_mesh for planned in planned_stages(options)):
+            return BegunJob(job.inputs, options, versions={}, folders=())
+        names = {photo.id: photo.name for photo in records.group(job.tenant, job.upload_id, "photo")}
+        folders = folder_names([names.get(id, "") for id in job.inputs])
+        return BegunJob(job.inputs, options, self.dependencies.models.versions(), tuple(folders))
 
     def _succeed(self, job_id: str, plan: list[PlannedStage], results: Mapping[str, Any]) -> None:
         """Change RUNNING to SUCCEEDED, and write the results of the requested stages."""

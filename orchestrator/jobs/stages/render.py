@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import structlog
@@ -112,7 +112,7 @@ def check_options(options: RenderOptions, job: JobInput) -> RenderOptions:
     """Check that the texture set exists."""
     if options.texture_id:
         maps = job.dependencies.records.group(job.tenant, options.texture_id, "texture")
-        if not any(asset.name.startswith("photo-0/albedo.") for asset in maps):
+        if "albedo" not in _maps_of_first_photo(maps):
             raise NotFound("texture", options.texture_id)
     return options
 
@@ -132,11 +132,17 @@ def _texture_assets(step: Step, options: RenderOptions) -> dict[str, Asset]:
         return {}
     group = step.dependencies.records.group
     assets = [asset for kind in ("texture", "mask") for asset in group(step.job.tenant, options.texture_id, kind)]
-    by_name = {asset.name.partition(".")[0]: asset for asset in assets}
-    if not all(f"photo-0/{name}" in by_name for name in TEXTURE_MAPS):
+    maps = _maps_of_first_photo(assets)
+    if not all(name in maps for name in TEXTURE_MAPS):
         problem = f"files of the texture set {options.texture_id!r} were deleted"
         raise InvalidInput("render.texture.texture_id", f"{problem}; create it again with a stain job")
-    return {name: by_name[f"photo-0/{name}"] for name in TEXTURE_MAPS}
+    return {name: maps[name] for name in TEXTURE_MAPS}
+
+
+def _maps_of_first_photo(assets: Sequence[Asset]) -> dict[str, Asset]:
+    """The assets of a texture set that belong to its first photo, by the name of the map. ``assets`` is in order."""
+    paths = [(PurePosixPath(asset.name), asset) for asset in assets]
+    return {path.stem: asset for path, asset in paths if path.parent == paths[0][0].parent}
 
 
 RENDER = Stage("render", RenderOptions, RenderResult, weight=0.37, run=run_render, takes_mesh=True, check=check_options)

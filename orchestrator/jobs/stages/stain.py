@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from orchestrator.domain.images import Image
-from orchestrator.domain.stain import StainOptions
-from orchestrator.errors import InvalidInput
+from orchestrator.domain.made_of import combine, resolve_made_of, resolve_part
+from orchestrator.domain.material_maps import MaterialMaps
+from orchestrator.domain.segment import SegmentOptions
+from orchestrator.domain.stain import FOREGROUND_MASK, StainOptions
+from orchestrator.domain.vocabulary import COMPONENTS
+from orchestrator.errors import InvalidInput, NoWoodFound
 from orchestrator.jobs.assets import existing
 from orchestrator.jobs.stage import ANALYSIS_END, JobInput, Stage, StageRun
+from orchestrator.jobs.stages.part_masks import PartMasks, check_edits, load_segment_job, part_masks
+from orchestrator.jobs.stages.segment import SEGMENT, SegmentResult
 from orchestrator.jobs.step import Cached, PhotoResult, PhotoResults, PhotoStep
 from orchestrator.stages import intake
+from orchestrator.stages.known_materials import known_piece
 from orchestrator.stages.stain import stain as stain_stage
+from orchestrator.stages.stain.area import StainArea, area_of_parts, known_wood
 from orchestrator.stages.stain.surface import surface_maps
 
 SURFACE_MAPS = ("normal", "roughness", "ambient_occlusion", "height", "orm")
@@ -45,32 +54,53 @@ class StainResult(PhotoResults):
 
 
 def run_stain(run: StageRun[StainOptions]) -> StainResult:
-    """Analyze each photo, compute the maps that do not depend on the colour, then stain it."""
+    """Analyze each photo, compute the maps that do not depend on the colour, then stain it.
+
+    Raises NoWoodFound if the caller limits the stain, and no photo shows wood there.
+    """
     photos = []
+    options, pipeline = run.options, run.results.get(SEGMENT.name)
     for photo_run, analysis in run.analyzed_photos():
-        surface = photo_run.photo_step("surface", map_surface, analysis, run.options, span=(ANALYSIS_END, 0.7))
-        photos.append(photo_run.photo_step("stain", apply_stain, analysis, surface, run.options, span=(0.7, 1.0)))
+        inputs = (analysis, options, pipeline)
+        surface = photo_run.photo_step("surface", map_surface, *inputs, span=(ANALYSIS_END, 0.7))
+        photos.append(photo_run.photo_step("stain", apply_stain, *inputs, surface, span=(0.7, 1.0)))
+    if not any(photo.wood_share for photo in photos):
+        raise NoWoodFound(share=0.0, minimum=stain_stage.MIN_WOOD_SHARE, parts=options.parts)
     return StainResult(tuple(photos))
 
 
-def map_surface(photo: PhotoStep, analysis: str, options: StainOptions) -> Cached[None]:
+def map_surface(photo: PhotoStep, analysis: str, options: StainOptions, pipeline: SegmentResult | None) -> Cached[None]:
     """Compute and store the maps that do not depend on the colour."""
+    masks, known_parts = part_masks(photo, options, pipeline), _known_parts(options)
 
     def make() -> Cached[None]:
-        surface = surface_maps(photo.pixels(), photo.maps(analysis), progress=photo.step.progress)
+        pixels = photo.pixels()
+        maps = _known_maps(photo.maps(analysis), options, masks, masks.edited_area(_size(pixels)), _size(pixels))
+        surface = surface_maps(pixels, maps, progress=photo.step.progress)
         images = {name: getattr(surface, name) for name in SURFACE_MAPS}
         return Cached(photo.store_images(images, options.format, "stain.format"), None)
 
-    return photo.cached("surface", (analysis, options.format), Cached[None], make)
+    key = (analysis, options.format, options.made_of, masks.key(known_parts))
+    return photo.cached("surface", key, Cached[None], make, masks.sources(known_parts))
 
 
-def apply_stain(photo: PhotoStep, analysis: str, surface: Cached[None], options: StainOptions) -> StainedPhoto:
+def apply_stain(
+    photo: PhotoStep, analysis: str, options: StainOptions, pipeline: SegmentResult | None, surface: Cached[None]
+) -> StainedPhoto:
     """Stain one photo and publish all of its files."""
     mask_sha256, mask = _mask(photo, options)
+    masks, used_parts = part_masks(photo, options, pipeline), {*_known_parts(options), *options.parts}
 
     def make() -> Cached[StainedPhoto]:
-        maps = photo.maps(analysis)
-        stained = stain_stage.stain(photo.pixels(), maps, options, mask=mask, progress=photo.step.progress)
+        pixels = photo.pixels()
+        size = _size(pixels)
+        area = masks.edited_area(size)
+        maps = _known_maps(photo.maps(analysis), options, masks, area, size)
+        if options.parts and masks.segmented is not None:
+            area = replace(area, only=masks.union(options.parts, size))
+        elif options.parts:
+            area = replace(area, only=area_of_parts(pixels, maps, options.parts))
+        stained = stain_stage.stain(pixels, maps, options, mask, area, photo.step.progress)
         images = {name: getattr(stained, name) for name in STAINED_IMAGES}
         files = photo.store_images(images, options.format, "stain.format")
         height, width = stained.preview.shape[:2]
@@ -80,7 +110,9 @@ def apply_stain(photo: PhotoStep, analysis: str, surface: Cached[None], options:
         )
         return Cached(files, facts)
 
-    cached = photo.cached("stain", (analysis, options, mask_sha256), Cached[StainedPhoto], make)
+    key = (analysis, replace(options, segment_job_id="", masks=()), mask_sha256, masks.key(used_parts))
+    sources = [*masks.sources(used_parts), *filter(None, [mask_sha256])]
+    cached = photo.cached("stain", key, Cached[StainedPhoto], make, sources)
     files, versions = {**surface.files, **cached.files}, cached.facts.model_versions
     ids: dict[str, Any] = photo.publish(files, versions, "texture", preview="preview", before_after="preview")
     photo.step.add_preview(ids["before_after"])
@@ -89,15 +121,35 @@ def apply_stain(photo: PhotoStep, analysis: str, surface: Cached[None], options:
 
 
 def check_options(options: StainOptions, job: JobInput) -> StainOptions:
+    """Check the masks and the names of parts and materials; add what the caller stated to the segment job."""
+    _check_mask(options, job)
+    if options.segment_job_id:
+        segment_job = load_segment_job(job.dependencies, job.tenant, options.segment_job_id)
+        check_edits(options.masks, job, segment_job.result)
+        possible: Sequence[str] | None = segment_job.result.components
+        stated = segment_job.made_of
+        parts = [segment_job.resolve_part(f"stain.parts[{i}]", part) for i, part in enumerate(options.parts)]
+    elif options.masks:
+        raise InvalidInput("stain.masks", "set segment_job_id to the job whose masks these replace")
+    else:
+        pipeline = job.options.get(SEGMENT.name, SegmentOptions())
+        possible = pipeline.possible_parts
+        stated = resolve_made_of("segment.made_of", pipeline.made_of, possible)
+        allowed = None if possible is None else [*COMPONENTS, *possible]
+        parts = [resolve_part(f"stain.parts[{i}]", part, allowed) for i, part in enumerate(options.parts)]
+    made_of = combine(stated, resolve_made_of("stain.made_of", options.made_of, possible))
+    return replace(options, made_of=made_of, parts=tuple(dict.fromkeys(parts)))
+
+
+def _check_mask(options: StainOptions, job: JobInput) -> None:
     """Check that the uploaded mask exists and has the size of each photo."""
     if not options.mask_asset_id:
-        return options
+        return
     mask = existing(job.dependencies.records.asset(job.tenant, options.mask_asset_id), "asset", options.mask_asset_id)
     for width, height in job.sizes:
         if (mask.width, mask.height) != (width, height):
             rule = f"it must have the size of the photo, {width}×{height}"
             raise InvalidInput("stain.mask_asset_id", f"the mask is {mask.width}×{mask.height} pixels; {rule}")
-    return options
 
 
 def _mask(photo: PhotoStep, options: StainOptions) -> tuple[str, Image | None]:
@@ -108,6 +160,25 @@ def _mask(photo: PhotoStep, options: StainOptions) -> tuple[str, Image | None]:
     if asset is None:
         raise InvalidInput("stain.mask_asset_id", f"the mask {options.mask_asset_id!r} was deleted")
     return asset.sha256, intake.read_mask(photo.step.read(asset.sha256), "stain.mask_asset_id", photo.max_side)
+
+
+def _known_maps(
+    maps: MaterialMaps, options: StainOptions, masks: PartMasks, area: StainArea, size: tuple[int, int]
+) -> MaterialMaps:
+    """Return the maps with what the caller states about the piece, its parts and its materials."""
+    piece = masks.edited_mask(FOREGROUND_MASK, size)
+    if piece is not None:
+        maps = known_piece(maps, piece)
+    return known_wood(maps, options.made_of, masks.by_name(_known_parts(options), size), area)
+
+
+def _known_parts(options: StainOptions) -> list[str]:
+    return [known.part for known in options.made_of if known.part]
+
+
+def _size(pixels: Image) -> tuple[int, int]:
+    height, width = pixels.shape[:2]
+    return width, height
 
 
 STAIN = Stage("stain", StainOptions, StainResult, weight=0.12, run=run_stain, check=check_options)

@@ -18,6 +18,7 @@ from orchestrator.imaging.color import linear_from_srgb, srgb_from_linear
 from orchestrator.imaging.guided import GuidedMap
 from orchestrator.imaging.strips import Strip, for_each_strip, strips
 from orchestrator.stages.stain import film
+from orchestrator.stages.stain.area import EVERYWHERE, StainArea, full_size_mask
 from orchestrator.stages.stain.decomposition import DecomposedRows, Decomposition, fit_specular
 from orchestrator.stages.stain.wood import wood_probability
 
@@ -51,8 +52,8 @@ class StainResult:
     before_after: Image  # [h, w, 3] photo and preview side by side, at most COMPARISON_WIDTH wide
     wood_mask: Image  # [H, W] 255 is stained
     wood_share: float  # share of the photo that is stained, in [0, 1]
-    reached: str  # '#RRGGBB', the mean albedo of the stained wood, averaged in linear light
-    delta_e: float  # CIEDE2000 between the target and the mean albedo at full strength
+    reached: str  # '#RRGGBB', the mean albedo of the stained wood, averaged in linear light; '' if nothing is stained
+    delta_e: float  # CIEDE2000 between the target and the mean albedo at full strength; 0 if nothing is stained
 
 
 def stain(
@@ -60,24 +61,27 @@ def stain(
     maps: MaterialMaps,
     options: StainOptions,
     mask: Image | None = None,
+    area: StainArea = EVERYWHERE,
     progress: Progress = no_progress,
 ) -> StainResult:
     """Stain the wood in a photo.
 
-    Where the mask is 0, the preview is bit-identical to the photo. The same input gives the same bytes.
+    Where the mask is 0, the preview is bit-identical to the photo. The same input gives the same bytes. A photo that
+    shows none of the parts in ``area`` stays unchanged.
 
     Args:
         photo_srgb: [H, W, 3] uint8.
         maps: model outputs for this photo.
         options: colour and strength of the stain. The caller loads ``mask_asset_id`` and passes it as ``mask``.
         mask: [H, W] uint8, 255 where to stain. None stains the wood that the models find.
+        area: the parts to stain, and corrections of the wood.
         progress: called after each strip.
 
     Raises:
         InvalidInput: the mask does not have the size of the photo, or is black everywhere.
         NoWoodFound: less than 1 % of the photo is wood.
     """
-    wood = _find_wood(photo_srgb, maps, options, mask)
+    wood = _find_wood(photo_srgb, maps, options, mask, area)
     decomposition = Decomposition.fit(photo_srgb, maps, wood)
     histograms = _albedo_histograms(decomposition, wood)
     stain_film = film.solve(histograms, options.target, coats=options.coats, preserve_grain=options.preserve_grain)
@@ -85,7 +89,7 @@ def stain(
         film=stain_film,
         factors=[stain_film.factors(channel) for channel in range(3)],
         specular=fit_specular(maps, _at_model_resolution(wood, maps), photo_srgb),
-        blurred_mask=None if mask is None else np.asarray(cv2.blur(mask, (3, 3)), np.uint8),
+        blurred_mask=np.asarray(cv2.blur(wood, (3, 3)), np.uint8) if wood.dtype == np.uint8 else None,
         strength=options.strength,
     )
     albedo, preview = np.empty_like(photo_srgb), np.empty_like(photo_srgb)
@@ -98,9 +102,9 @@ def stain(
 
     sums = for_each_strip(stain_strip, strips(*photo_srgb.shape[:2]), progress, "staining the wood")
     weights, requested, full = zip(*sums, strict=True)
-    weight = max(sum(weights), 1e-6)
-    mean_requested = np.sum(requested, axis=0) / weight
-    mean_full = np.sum(full, axis=0) / weight
+    weight = sum(weights)
+    mean_requested = np.sum(requested, axis=0) / max(weight, 1e-6)
+    mean_full = np.sum(full, axis=0) / max(weight, 1e-6)
     target = color.lab_from_linear(color.linear_from_color(options.target))
     return StainResult(
         albedo=albedo,
@@ -108,8 +112,8 @@ def stain(
         before_after=before_after(photo_srgb, preview),
         wood_mask=wood_mask,
         wood_share=float(weight / wood_mask.size),
-        reached=color.color_from_linear(mean_requested).hex,
-        delta_e=float(color.ciede2000(color.lab_from_linear(mean_full), target)),
+        reached=color.color_from_linear(mean_requested).hex if weight else "",
+        delta_e=float(color.ciede2000(color.lab_from_linear(mean_full), target)) if weight else 0.0,
     )
 
 
@@ -183,22 +187,31 @@ def _roll_off(lit: FloatMap, photo: FloatMap) -> FloatMap:
     return np.where(lit > knee, compressed, lit)
 
 
-def _find_wood(photo_srgb: Image, maps: MaterialMaps, options: StainOptions, mask: Image | None) -> FloatMap | Image:
-    """Return the checked mask, or the [h, w] probability of wood at model resolution if there is no mask."""
+def _find_wood(
+    photo_srgb: Image, maps: MaterialMaps, options: StainOptions, mask: Image | None, area: StainArea
+) -> FloatMap | Image:
+    """Return the [H, W] mask of the wood to stain, or its [h, w] probability if neither mask nor area is given."""
     if mask is not None:
         _check_mask(mask, photo_srgb)
-        return mask
-    wood = wood_probability(maps, options.region)
-    share = float((wood >= 0.5).mean())
-    if share < MIN_WOOD_SHARE:
-        raise NoWoodFound(share=share, minimum=MIN_WOOD_SHARE)
-    return wood
+        wood: FloatMap | Image = mask
+    elif area.all_wood is not None:
+        wood = area.all_wood
+    else:
+        wood = wood_probability(maps, options.region)
+        share = float((wood >= 0.5).mean())
+        if area.wood is None and share < MIN_WOOD_SHARE:
+            raise NoWoodFound(share=share, minimum=MIN_WOOD_SHARE)
+    if area.is_everywhere:
+        return wood
+    return area.limited(area.corrected(full_size_mask(photo_srgb, wood)))
 
 
 def _albedo_histograms(decomposition: Decomposition, wood: FloatMap | Image) -> NDArray[np.float64]:
     """Return the [3, HISTOGRAM_BINS] reflectance histograms of the wood, from a sample of its rows."""
     threshold = 128 if wood.dtype == np.uint8 else 0.5
     wood_rows = np.flatnonzero((wood >= threshold).any(axis=1))
+    if not len(wood_rows):  # nothing is stained, and any histogram is as good as another
+        wood_rows = np.arange(len(wood))
     sample = wood_rows[np.linspace(0, len(wood_rows) - 1, min(len(wood_rows), SAMPLE_ROWS)).astype(np.intp)]
     rows = decomposition.read(np.unique(sample * decomposition.photo_srgb.shape[0] // wood.shape[0]))
     # The tiny weight of other pixels matters only if the full-resolution mask contains no wood.

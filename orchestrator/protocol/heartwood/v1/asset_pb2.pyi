@@ -114,7 +114,9 @@ class Asset(_message.Message):
     render_id, export_id or cutout_id.
     """
     name: _builtins.str
-    """Such as "photo.jpg" or "photo-0/albedo.png"."""
+    """Such as "chair.jpg", or "chair/albedo.png" for a result: the folder has the name of the photo, and is unique in the
+    job.
+    """
     media_type: _builtins.str
     size_bytes: _builtins.int
     sha256: _builtins.str

@@ -1,0 +1,42 @@
+"""Checks and reads the files of masks that callers edited."""
+
+from __future__ import annotations
+
+import io
+
+import cv2
+import numpy as np
+from PIL import Image as Pillow
+
+from orchestrator.domain.images import Image
+from orchestrator.errors import InvalidInput
+from orchestrator.stages import intake
+
+GREY_MODES = ("1", "L", "I;16", "I;16B", "I")
+"""Pillow's names of greyscale images without transparency."""
+
+
+def check_edited_mask(data: bytes, field: str) -> None:
+    """Raise InvalidInput, which names ``field``, if an uploaded mask has colours or transparent pixels.
+
+    Paint programs may save a grey picture as RGB or RGBA. It is accepted if its channels are equal and it is opaque.
+    """
+    rule = "save it as a greyscale image without transparency, white inside the part and black outside"
+    with Pillow.open(io.BytesIO(data)) as opened:
+        if opened.mode in GREY_MODES and "transparency" not in opened.info:
+            return
+        channels = np.asarray(opened.convert("RGBA"))
+    if (channels[..., 3] < 255).any():
+        raise InvalidInput(field, f"the mask has transparent pixels (mode {opened.mode}); {rule}")
+    if (channels[..., :2] != channels[..., 1:3]).any():
+        raise InvalidInput(field, f"the mask has colours (mode {opened.mode}); {rule}")
+
+
+def read_mask_of_size(data: bytes, field: str, size: tuple[int, int]) -> Image:
+    """Decode a mask as [H, W] uint8 of the ``size`` (width, height), which may differ from that of the file."""
+    mask = intake.read_mask(data, field)
+    if (mask.shape[1], mask.shape[0]) == size:
+        return mask
+    shrinks = mask.shape[1] > size[0]
+    resized = cv2.resize(mask, size, interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
+    return np.asarray(resized, np.uint8)
