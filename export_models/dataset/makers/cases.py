@@ -191,7 +191,7 @@ def add_stand(builder: PieceBuilder, case: Case, style: str) -> None:
         add_four_legs(builder, leg_style, (x - inset, y - inset), height, thickness)
     elif style == "bracket":
         add_four_legs(builder, "bracket", (x, y), height, 0.04)
-        skirt = board((-x + 0.02, -y + 0.004, 0.8 * height), (x - 0.02, -y + 0.02, height + 0.001))
+        skirt = board((-x + 0.02, -y + 0.004, 0.8 * height), (x - 0.02, -y + 0.019, height + 0.001))
         builder.add("leg", case.role, skirt)
     elif style == "steel":
         leg_style = builder.pick(("tube", "hairpin", "flat_steel"))

@@ -56,7 +56,7 @@ def _add_filled_frame(
     builder.add("frame", "wood", board((-half_width, y - 0.016, bottom - 0.06), (half_width, y + 0.016, bottom)))
     start, end = bottom - 0.006, high - rail + 0.006
     if not between_posts:
-        stile = board((half_width - 0.05, y - 0.017, 0), (half_width, y + 0.017, high - 0.001))
+        stile = board((half_width - 0.05, y - 0.017, 0), (half_width + 0.001, y + 0.017, high - 0.001))
         builder.add_pair("frame", "wood", stile)
     if style in ("slats", "bars"):
         count = max(4, round(width / builder.uniform(0.09, 0.2)))
