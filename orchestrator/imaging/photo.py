@@ -1,10 +1,12 @@
-"""Decodes untrusted photos and encodes images. Limits are checked on the header, before any pixel is decoded."""
+"""Decodes untrusted photos and encodes images."""
 
 from __future__ import annotations
 
 import io
+import struct
 import warnings
-from collections.abc import Iterator
+import zlib
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -12,54 +14,46 @@ import cv2
 import numpy as np
 import pillow_heif
 from numpy.typing import NDArray
-from PIL import ExifTags, ImageCms, ImageFile, ImageOps, PngImagePlugin, UnidentifiedImageError
 from PIL import Image as Pillow
+from PIL import ImageFile, UnidentifiedImageError
 
 from orchestrator.domain.images import Image, ImageFormat
 from orchestrator.errors import InvalidInput
+from orchestrator.imaging import photo_colors
+from orchestrator.imaging.photo_files import bmp, exif, isobmff, jpeg, png, tiff
+from orchestrator.imaging.photo_files.limits import MAX_BYTES, MAX_PIXELS, check_size
+from orchestrator.imaging.photo_files.photo_file import PhotoFile, PhotoFormat, damaged
+from orchestrator.imaging.photo_files.signatures import ALLOWED, identify
 
-MAX_BYTES = 50 << 20
-"""Largest photo file."""
-MAX_PIXELS = 100_000_000
-MIN_SIDE = 32
-"""Shortest side in pixels. The filters and models need at least this much context."""
-MAX_SIDE = 32_767
-"""Longest side in pixels. OpenCV's filters store coordinates in 16 bits."""
+WHITE = 255
+BLACK = 0
 WEBP_MAX_SIDE = 16_383
 """Longest side that the WebP format supports."""
 WEBP_QUALITY = 92
 """Not tuned."""
 PNG_COMPRESSION = 1
 """zlib level. It takes a tenth of the time of level 6, and the files are about a tenth larger."""
-MAX_FOCAL_LENGTH_MM = 10_000
-"""A focal length of this or more is treated as missing."""
-QUARTER_TURNS = (5, 6, 7, 8)
-"""EXIF orientations that swap width and height."""
-ALLOWED = "supported formats are JPEG, PNG, WebP and HEIC"
-JPEG = "image/jpeg"
-MEDIA_TYPES = {"JPEG": JPEG, "MPO": JPEG, "PNG": "image/png", "WEBP": "image/webp", "HEIF": "image/heic"}
-"""Media type by Pillow's name of the format."""
-SIGNATURES = {
-    "a GIF": (b"GIF8",),
-    "a PDF": (b"%PDF",),
-    "a TIFF or a raw photo": (b"II*\0", b"MM\0*"),
-    "a BMP": (b"BM",),
-    "a ZIP archive": (b"PK\x03\x04",),
-    "a program": (b"\x7fELF", b"MZ"),
-    "a GLB model": (b"glTF",),
-    "a Blender file": (b"BLENDER",),
-    "a damaged JPEG": (b"\xff\xd8",),
-    "a damaged PNG": (b"\x89PNG",),
-    "a damaged WebP": (b"RIFF",),
+READERS: dict[PhotoFormat, Callable[[bytes, str], PhotoFile]] = {
+    PhotoFormat.JPEG: jpeg.read_jpeg,
+    PhotoFormat.PNG: png.read_png,
+    PhotoFormat.AVIF: isobmff.read_avif,
+    PhotoFormat.HEIF: isobmff.read_heic,
+    PhotoFormat.TIFF: tiff.read_tiff,
+    PhotoFormat.BMP: bmp.read_bmp,
+    PhotoFormat.WEBP: lambda data, _: PhotoFile(PhotoFormat.WEBP, data),
 }
-"""First bytes of common files, for the error message when Pillow does not recognise a file."""
-DECODER_ERRORS = (OSError, ValueError, SyntaxError, EOFError, Warning, RuntimeError, MemoryError, LookupError)
+"""Separates pixels and metadata, by format."""
+DECODER_ERRORS = (
+    *(OSError, ValueError, SyntaxError, EOFError, Warning, RuntimeError, MemoryError, LookupError),
+    *(TypeError, AttributeError, ArithmeticError, AssertionError, struct.error, zlib.error),
+)
 """What Pillow's decoders raise on damaged files. These errors have no common base class."""
 
 pillow_heif.register_heif_opener()
 Pillow.MAX_IMAGE_PIXELS = MAX_PIXELS
 ImageFile.LOAD_TRUNCATED_IMAGES = False
-PngImagePlugin.MAX_TEXT_MEMORY = 4 << 20
+# Pillow warns about metadata, and about sizes that are refused here. A filter of a context would race between threads.
+warnings.filterwarnings("ignore", module=r"PIL\b")
 
 
 @dataclass(frozen=True)
@@ -81,31 +75,38 @@ def probe_photo(data: bytes, field: str = "photo") -> PhotoInfo:
         InvalidInput: the file is empty, too large, animated or in an unsupported format, or its width or height is
             out of range.
     """
-    with _opened(data, field) as picture:
-        return _check_header(picture, field)
+    file = _read_file(data, field)
+    with _opened(file, field) as picture:
+        return _info(picture, file)
 
 
-def read_photo(data: bytes, field: str = "photo", max_side: int | None = None) -> Image:
-    """Decode a photo: rotated upright, converted to sRGB, transparent pixels composited on white.
+def read_photo(data: bytes, field: str = "photo", max_side: int | None = None, backdrop: int = WHITE) -> Image:
+    """Decode a photo: the first page, rotated upright, converted to sRGB.
 
     Args:
         field: path of the field in error messages.
         max_side: shrink the photo so that its longer side has at most this many pixels.
+        backdrop: grey level on which transparent pixels are composited.
 
     Returns:
         [H, W, 3] uint8.
 
     Raises:
-        InvalidInput: see ``probe_photo``; also if the file is damaged.
+        InvalidInput: see ``probe_photo``; also if the file is damaged, or if some of its pixels are missing.
     """
-    with _opened(data, field) as picture:
-        info = _check_header(picture, field)
-        if max_side is not None and info.media_type == JPEG and picture.mode in ("L", "RGB"):
+    file = _read_file(data, field)
+    with _opened(file, field) as picture:
+        info = _info(picture, file)
+        if max_side is not None and file.format is PhotoFormat.JPEG and picture.mode in ("L", "RGB"):
             picture.draft(None, (max_side, max_side))  # decodes at the next larger power-of-two fraction
         picture.load()
-        profile = picture.info.get("icc_profile")
-        upright = ImageOps.exif_transpose(picture)
-        srgb = np.asarray(_on_white(_to_srgb(_to_eight_bit(upright), profile)))
+        if file.format is PhotoFormat.JPEG and jpeg.may_lack_rows(file, picture):
+            jpeg.check_arrived(file, field)
+        if file.format is PhotoFormat.PNG and png.may_lack_rows(file, picture):
+            png.check_arrived(file, field)
+        turn = photo_colors.UPRIGHT.get(_orientation(picture, file))
+        rgb = photo_colors.to_srgb(picture, file, backdrop)
+        srgb = np.asarray(rgb if turn is None else rgb.transpose(turn))
     if max_side is not None and max(srgb.shape[:2]) > max_side:
         scale = max_side / max(info.width, info.height)
         size = (max(1, round(info.width * scale)), max(1, round(info.height * scale)))
@@ -115,98 +116,60 @@ def read_photo(data: bytes, field: str = "photo", max_side: int | None = None) -
 
 def focal_length_35mm(data: bytes, field: str = "photo") -> float:
     """Return the 35 mm equivalent focal length in millimetres from the EXIF data, or 0 if it is missing."""
-    with _opened(data, field) as picture:
-        focal = picture.getexif().get_ifd(ExifTags.IFD.Exif).get(ExifTags.Base.FocalLengthIn35mmFilm)
-    return float(focal) if isinstance(focal, int | float) and 0 < focal < MAX_FOCAL_LENGTH_MM else 0.0
+    file = _read_file(data, field)
+    metadata = file.exif
+    if file.format in (PhotoFormat.WEBP, PhotoFormat.HEIF, PhotoFormat.AVIF):
+        try:
+            with Pillow.open(io.BytesIO(data), formats=(file.format.name,)) as picture:
+                metadata = picture.info.get("exif", b"")
+        except DECODER_ERRORS:
+            return 0.0
+    return exif.focal_length_35mm(metadata)
 
 
-@contextmanager
-def _opened(data: bytes, field: str) -> Iterator[Pillow.Image]:
-    """Open a photo. Errors of Pillow in this context become InvalidInput."""
+def _read_file(data: bytes, field: str) -> PhotoFile:
     if not data:
         raise InvalidInput(field, f"the file is empty; {ALLOWED}")
     if len(data) > MAX_BYTES:
         raise InvalidInput(field, f"{len(data)} bytes are too many; a photo may have at most {MAX_BYTES} bytes")
+    return READERS[identify(data, field)](data, field)
+
+
+@contextmanager
+def _opened(file: PhotoFile, field: str) -> Iterator[Pillow.Image]:
+    """Open a photo and check its header. Errors of Pillow in this context become InvalidInput."""
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error")
-            with Pillow.open(io.BytesIO(data), formats=("JPEG", "PNG", "WEBP", "HEIF")) as picture:
-                yield picture
+        with Pillow.open(io.BytesIO(file.pixels), formats=(file.format.name,)) as picture:
+            check_size(*picture.size, field)
+            if file.format is not PhotoFormat.HEIF and getattr(picture, "is_animated", False):
+                raise InvalidInput(field, "the image is animated; upload a single frame")
+            yield picture
     except InvalidInput:
         raise
     except (Pillow.DecompressionBombError, Pillow.DecompressionBombWarning):
         raise InvalidInput(field, f"the image has too many pixels; at most {MAX_PIXELS} are allowed") from None
     except UnidentifiedImageError:
-        raise InvalidInput(field, f"the file is {_guess_type(data)}; {ALLOWED}") from None
+        raise damaged(file.format, "its header is not readable", field) from None
     except DECODER_ERRORS as error:
-        raise InvalidInput(field, f"the file is damaged ({type(error).__name__}); upload it again") from None
+        raise damaged(file.format, f"its pixels are not readable ({type(error).__name__})", field) from None
 
 
-def _check_header(picture: Pillow.Image, field: str) -> PhotoInfo:
+def _info(picture: Pillow.Image, file: PhotoFile) -> PhotoInfo:
     width, height = picture.size
-    if width * height > MAX_PIXELS:
-        raise InvalidInput(field, f"{width}×{height} pixels are too many; at most {MAX_PIXELS} are allowed")
-    if min(width, height) < MIN_SIDE or max(width, height) > MAX_SIDE:
-        rule = f"each side must have {MIN_SIDE} to {MAX_SIDE} pixels"
-        raise InvalidInput(field, f"{width}×{height} pixels are not allowed; {rule}")
-    if picture.format not in ("MPO", "HEIF") and getattr(picture, "is_animated", False):
-        raise InvalidInput(field, "the image is animated; upload a single frame")
-    if picture.getexif().get(ExifTags.Base.Orientation, 1) in QUARTER_TURNS:
+    if _orientation(picture, file) in exif.QUARTER_TURNS:
         width, height = height, width
-    return PhotoInfo(width, height, MEDIA_TYPES[picture.format or "JPEG"])
+    return PhotoInfo(width, height, file.format.value)
 
 
-def _to_eight_bit(picture: Pillow.Image) -> Pillow.Image:
-    """Convert 16-bit, palette, 1-bit and premultiplied images to 8-bit channels."""
-    if picture.mode.startswith("I") or picture.mode == "F":  # 16-bit grey, which Pillow's own conversion would clip
-        values = np.asarray(picture).astype(np.float32)
-        return Pillow.fromarray(np.round(values / 257.0).clip(0, 255).astype(np.uint8))
-    if picture.mode in ("P", "PA", "1"):
-        return picture.convert("RGBA" if "transparency" in picture.info or picture.mode == "PA" else "RGB")
-    return picture.convert(picture.mode.upper()) if picture.mode in ("La", "RGBa") else picture
-
-
-def _to_srgb(picture: Pillow.Image, profile: bytes | None) -> Pillow.Image:
-    """Convert an 8-bit image to RGB or RGBA in sRGB. A damaged or unsuitable ICC profile is ignored."""
-    if profile:
-        try:
-            return _apply_profile(picture, profile)
-        except (ImageCms.PyCMSError, OSError, ValueError):
-            pass
-    if picture.mode in ("RGB", "RGBA"):
-        return picture
-    return picture.convert("RGBA" if picture.mode == "LA" else "RGB")
-
-
-def _apply_profile(picture: Pillow.Image, profile: bytes) -> Pillow.Image:
-    """Convert an image from its ICC profile to RGB or RGBA in sRGB."""
-    source, target = ImageCms.ImageCmsProfile(io.BytesIO(profile)), ImageCms.createProfile("sRGB")
-    has_grey_alpha = picture.mode == "LA"  # LittleCMS does not support grey with alpha
-    colors = picture.convert("L") if has_grey_alpha else picture
-    mode = "RGBA" if picture.mode == "RGBA" else "RGB"
-    converted = ImageCms.profileToProfile(colors, source, target, outputMode=mode)
-    if converted is None:
-        raise ValueError("the profile was not applied")
-    if has_grey_alpha:
-        converted.putalpha(picture.getchannel("A"))
-    return converted
-
-
-def _on_white(picture: Pillow.Image) -> Pillow.Image:
-    if picture.mode != "RGBA":
-        return picture
-    white = Pillow.new("RGBA", picture.size, (255, 255, 255, 255))
-    return Pillow.alpha_composite(white, picture).convert("RGB")
-
-
-def _guess_type(data: bytes) -> str:
-    """Describe the type of a file that Pillow does not recognise."""
-    for description, signatures in SIGNATURES.items():
-        if data.startswith(signatures):
-            return description
-    if data[:1024].lstrip().lower().startswith((b"<svg", b"<?xml")):
-        return "an SVG or XML file"
-    return "a damaged HEIC, or a video" if data[4:8] == b"ftyp" else "not an image"
+def _orientation(picture: Pillow.Image, file: PhotoFile) -> int:
+    """The EXIF orientation of the decoded pixels."""
+    if file.format is PhotoFormat.HEIF:
+        return exif.UPRIGHT  # the decoder turns the pixels
+    if file.format is PhotoFormat.AVIF:
+        return exif.orientation(picture.info.get("exif", b""), b"")  # of the container, which is authoritative
+    if file.format is PhotoFormat.WEBP:
+        return exif.orientation(picture.info.get("exif", b""), picture.info.get("xmp", b""))
+    return exif.orientation(file.exif, file.xmp)
 
 
 def encode_image(image: Image | NDArray[np.uint16], format: ImageFormat, field: str = "format") -> bytes:

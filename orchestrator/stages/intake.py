@@ -11,7 +11,15 @@ from PIL import ExifTags
 from PIL import Image as Pillow
 
 from orchestrator.domain.images import Image, ImageFormat
-from orchestrator.imaging.photo import MAX_BYTES, PhotoInfo, encode_image, focal_length_35mm, probe_photo, read_photo
+from orchestrator.imaging.photo import (
+    BLACK,
+    MAX_BYTES,
+    PhotoInfo,
+    encode_image,
+    focal_length_35mm,
+    probe_photo,
+    read_photo,
+)
 from orchestrator.mesh_files.check import MAX_BYTES as MAX_MESH_BYTES
 from orchestrator.mesh_files.check import check_mesh
 
@@ -30,8 +38,11 @@ def check_photo(data: bytes, field: str) -> PhotoInfo:
 
 
 def read_mask(data: bytes, field: str, max_side: int | None = None) -> Image:
-    """Decode an image as a [H, W] uint8 mask, the maximum of its channels. White is inside. See ``read_photo``."""
-    return np.ascontiguousarray(read_photo(data, field, max_side).max(axis=2))
+    """Decode an image as a [H, W] uint8 mask, the maximum of its channels. See ``read_photo``.
+
+    White is inside. Black and transparent pixels are outside.
+    """
+    return np.ascontiguousarray(read_photo(data, field, max_side, backdrop=BLACK).max(axis=2))
 
 
 def encode_result(image: Image | NDArray[np.uint16], format: ImageFormat, field: str = "format") -> tuple[bytes, str]:
