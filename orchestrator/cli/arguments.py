@@ -19,7 +19,7 @@ DEFAULT_OUT = Path("output")
 optional = partial(typer.Option, show_default=False)
 """An option without a default, or whose help text states the default."""
 existing_file = partial(typer.Argument, exists=True, dir_okay=False, show_default=False)
-PHOTOS_HELP = "Photos of one piece of furniture: JPEG, PNG, WebP or HEIC."
+PHOTOS_HELP = "Photos of one piece of furniture: JPEG, PNG, WebP, HEIC, AVIF, TIFF or BMP."
 MADE_OF_HELP = "Known material of the piece, such as wood, or of a part, such as leg=metal. Repeatable."
 MESH_HELP = "3D model: GLB, glTF (zip), FBX, OBJ (zip), STL, PLY or USDZ."
 

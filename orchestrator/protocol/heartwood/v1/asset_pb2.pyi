@@ -29,9 +29,9 @@ class _AssetKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_AssetKind.V
     DESCRIPTOR: _descriptor.EnumDescriptor
     ASSET_KIND_UNSPECIFIED: _AssetKind.ValueType  # 0
     ASSET_KIND_PHOTO: _AssetKind.ValueType  # 1
-    """A photo: JPEG, PNG, WebP or HEIC, at most 50 MB and 100 megapixels."""
+    """A photo: JPEG, PNG, WebP, HEIC, AVIF, TIFF or BMP, at most 50 MB and 100 megapixels."""
     ASSET_KIND_MASK: _AssetKind.ValueType  # 2
-    """A mask: a grey image, white inside."""
+    """A mask: a grey image, white inside. Black and transparent pixels are outside."""
     ASSET_KIND_TEXTURE: _AssetKind.ValueType  # 3
     """A map of a stained material: albedo, normal, roughness, ..."""
     ASSET_KIND_PREVIEW: _AssetKind.ValueType  # 4
@@ -51,9 +51,9 @@ class AssetKind(_AssetKind, metaclass=_AssetKindEnumTypeWrapper): ...
 
 ASSET_KIND_UNSPECIFIED: AssetKind.ValueType  # 0
 ASSET_KIND_PHOTO: AssetKind.ValueType  # 1
-"""A photo: JPEG, PNG, WebP or HEIC, at most 50 MB and 100 megapixels."""
+"""A photo: JPEG, PNG, WebP, HEIC, AVIF, TIFF or BMP, at most 50 MB and 100 megapixels."""
 ASSET_KIND_MASK: AssetKind.ValueType  # 2
-"""A mask: a grey image, white inside."""
+"""A mask: a grey image, white inside. Black and transparent pixels are outside."""
 ASSET_KIND_TEXTURE: AssetKind.ValueType  # 3
 """A map of a stained material: albedo, normal, roughness, ..."""
 ASSET_KIND_PREVIEW: AssetKind.ValueType  # 4
