@@ -2,8 +2,8 @@
 
 python -m export_models.train --data DIR --out DIR [--config FILE] [--seconds N] [--device auto]
 
---data is a folder that `export_models.dataset.generate` wrote. The split `train` is used for training and the split
-`validation` for the validation losses in the log. --out receives:
+--data are folders that `export_models.dataset.generate` wrote. The split `train` is used for training, and the splits
+`validation` and `catalogue-validation` for the validation losses in the log. --out receives:
 
   state.pt    the state of the run, written atomically every three minutes; the same command resumes from it
   log.jsonl   the losses, one line per 100 steps
@@ -24,8 +24,8 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader
 
-from export_models.dataset.samples import Sample
-from export_models.learning.batches import Batch, BatchStream, collate, load_samples, mirror, to_device
+from export_models.dataset.samples import read_sample
+from export_models.learning.batches import Batch, BatchStream, collate, mirror, to_device
 from export_models.learning.config import TrainingConfig, read_config
 from export_models.learning.examples import make_example
 from export_models.learning.losses import losses
@@ -39,24 +39,26 @@ LOG_STEPS = 100
 """Steps per line of the log."""
 VALIDATE_STEPS = 1000
 """Steps between validations, a multiple of LOG_STEPS."""
+VALIDATION_SPLITS = ("validation", "catalogue-validation")
+"""Splits whose losses are logged."""
 VALIDATION_IMAGES = 64
-"""Maximum number of images used for validation."""
+"""Maximum number of images of each folder and split that are used for validation."""
 VALIDATION_BATCH = 8
 
 
 @torch.no_grad()
 def validate(
-    network: FurnitureNetwork, samples: list[Sample], side: int, outputs: tuple[str, ...], device: torch.device
+    network: FurnitureNetwork, files: list[Path], side: int, outputs: tuple[str, ...], device: torch.device
 ) -> dict[str, float]:
-    """Return the mean loss of each output over ``samples``, with the same simulated photos every time.
+    """Return the mean loss of each output over the samples in ``files``, with the same simulated photos every time.
 
-    Uses full batches of VALIDATION_BATCH only. Returns no losses if there are fewer samples.
+    Uses full batches of VALIDATION_BATCH only. Returns no losses if there are fewer files.
     """
     network.eval()
     rng = np.random.default_rng(0)
     batch_losses: list[dict[str, float]] = []
-    for start in range(0, len(samples) - VALIDATION_BATCH + 1, VALIDATION_BATCH):
-        examples = [make_example(sample, side, rng) for sample in samples[start : start + VALIDATION_BATCH]]
+    for start in range(0, len(files) - VALIDATION_BATCH + 1, VALIDATION_BATCH):
+        examples = [make_example(read_sample(file), side, rng) for file in files[start : start + VALIDATION_BATCH]]
         batch = to_device(collate(examples), device)
         output_losses = losses(network(batch["image"], outputs), batch)
         batch_losses.append({name: float(loss) for name, loss in output_losses.items()})
@@ -71,7 +73,7 @@ def mean_losses(losses_of_steps: list[dict[str, float]]) -> dict[str, float]:
 
 
 def batches_from(
-    first: int, samples: list[Sample], config: TrainingConfig, workers: int, device: torch.device
+    first: int, files: list[Path], config: TrainingConfig, workers: int, device: torch.device
 ) -> Iterator[tuple[int, Batch]]:
     """Yield the batches from step ``first`` to the end of the last stage, each with its image size in pixels.
 
@@ -84,7 +86,7 @@ def batches_from(
         if first >= last:
             continue
         step = max(first, last - stage.steps)
-        stream = BatchStream(samples, stage.side, stage.batch, config.seed, step // 2, (last + 1) // 2)
+        stream = BatchStream(files, stage.side, stage.batch, config.seed, step // 2, (last + 1) // 2)
         loader = DataLoader(
             stream,
             batch_size=None,
@@ -102,7 +104,7 @@ def batches_from(
 
 def train(
     state: TrainingState,
-    data: Path,
+    folders: list[Path],
     out: Path,
     config: TrainingConfig,
     seconds: float,
@@ -111,19 +113,24 @@ def train(
 ) -> None:
     """Train until all steps are done, or for ``seconds`` if that is above 0. Writes ``state.pt`` and ``log.jsonl``."""
     cv2.setNumThreads(1)  # a forked worker may wait forever for OpenCV's threads, which do not survive the fork
-    samples = load_samples(sorted(data.glob("train-*.npz")))
-    validation = load_samples(sorted(data.glob("validation-*.npz"))[:VALIDATION_IMAGES])
-    if not samples:
+    files = [file for folder in folders for file in sorted(folder.glob("train-*.npz"))]
+    validation = [
+        file
+        for folder in folders
+        for split in VALIDATION_SPLITS
+        for file in sorted(folder.glob(f"{split}-*.npz"))[:VALIDATION_IMAGES]
+    ]
+    if not files:
         raise SystemExit(
-            f"no training images (train-*.npz) in {data}; render some with: "
-            f"python -m export_models.dataset.generate --out {data}"
+            f"no training images (train-*.npz) in {', '.join(map(str, folders))}; render some with: "
+            f"python -m export_models.dataset.generate --out {folders[0]}"
         )
-    print(f"{len(samples)} training and {len(validation)} validation images, starting at step {state.step}", flush=True)
+    print(f"{len(files)} training and {len(validation)} validation images, starting at step {state.step}", flush=True)
 
     started = saved = time.monotonic()
     earlier_seconds = state.seconds
     recent: list[dict[str, float]] = []
-    for side, batch in batches_from(state.step, samples, config, workers, device):
+    for side, batch in batches_from(state.step, files, config, workers, device):
         recent.append(state.train_step(batch, config))
         state.seconds = earlier_seconds + time.monotonic() - started
         if state.step % LOG_STEPS == 0:
@@ -170,7 +177,7 @@ def append_log(file: Path, entry: dict[str, Any]) -> None:
 def main() -> None:
     """Run the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, required=True, help="folder with rendered images")
+    parser.add_argument("--data", type=Path, required=True, nargs="+", help="folders with rendered images")
     parser.add_argument("--out", type=Path, required=True, help="folder for the state, the log and the weights")
     parser.add_argument("--config", type=Path, default=CONFIG, help="TOML file (default: configs/furniture.toml)")
     parser.add_argument("--seconds", type=float, default=0, help="stop after this time; the same command resumes")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -11,25 +10,11 @@ import torch
 from torch import Tensor
 from torch.utils.data import IterableDataset
 
-from export_models.dataset.samples import Sample, read_sample
+from export_models.dataset.samples import read_sample
 from export_models.learning.examples import Example, make_example
 
 Batch = dict[str, Tensor]
 """The fields of ``Example``, stacked to [B, …]."""
-
-
-def load_samples(files: Sequence[Path]) -> list[Sample]:
-    """Read ``files`` into memory, with floats in half precision: an image of 320² pixels takes 2.7 MB."""
-    with ThreadPoolExecutor() as pool:
-        return list(pool.map(lambda file: _to_half_precision(read_sample(file)), files))
-
-
-def _to_half_precision(sample: Sample) -> Sample:
-    arrays = {
-        name: getattr(sample, name).astype(np.float16)
-        for name in ("radiance", "albedo", "normal", "roughness", "ambient_occlusion", "depth")
-    }
-    return Sample(name=sample.name, component=sample.component, material=sample.material, meta=sample.meta, **arrays)
 
 
 def collate(examples: Sequence[Example]) -> Batch:
@@ -60,15 +45,17 @@ class BatchStream(IterableDataset[Batch]):
     """Batches ``first`` to ``last`` (exclusive) of a reproducible sequence.
 
     The same number always gives the same batch, so that training can resume. In a ``DataLoader``, the workers share the
-    batches.
+    batches. Images are read from disk when they are used (10 ms for 256² pixels), so that any number of them can be
+    used.
 
     Args:
+        files: the samples.
         side: height and width of the examples, in pixels.
         count: number of examples in a batch.
     """
 
-    def __init__(self, samples: Sequence[Sample], side: int, count: int, seed: int, first: int, last: int) -> None:
-        self.samples = samples
+    def __init__(self, files: Sequence[Path], side: int, count: int, seed: int, first: int, last: int) -> None:
+        self.files = files
         self.side = side
         self.count = count
         self.seed = seed
@@ -80,5 +67,5 @@ class BatchStream(IterableDataset[Batch]):
         start, step = (worker.id, worker.num_workers) if worker else (0, 1)
         for number in range(self.first + start, self.last, step):
             rng = np.random.default_rng([self.seed, number])
-            indices = rng.integers(len(self.samples), size=self.count)
-            yield collate([make_example(self.samples[index], self.side, rng) for index in indices])
+            indices = rng.integers(len(self.files), size=self.count)
+            yield collate([make_example(read_sample(self.files[index]), self.side, rng) for index in indices])
