@@ -103,6 +103,27 @@ BAD: dict[str, tuple[Change, str]] = {
     "many coats": (stain(color="#5A3B2E", coats=1e9), "spec.stain.coats"),
     "unknown region": (stain(color="#5A3B2E", region=9), "spec.stain.region"),
     "unknown format": (stain(color="#5A3B2E", format=9), "spec.stain.format"),
+    "unknown material": (stain(color="#5A3B2E", made_of=[{"material": "gold"}]), "spec.stain.made_of[0].material"),
+    "no material": (stain(color="#5A3B2E", made_of=[{"part": "leg"}]), "spec.stain.made_of[0].material"),
+    "material of an unknown part": (
+        stain(color="#5A3B2E", made_of=[{"material": "wood"}, {"part": "wing", "material": "wood"}]),
+        "spec.stain.made_of[1].part",
+    ),
+    "two materials": (
+        stain(color="#5A3B2E", made_of=[{"material": "wood"}, {"material": "metal"}]),
+        "spec.stain.made_of[1]",
+    ),
+    "segment of an unknown material": (
+        lambda request: request.spec.segment.MergeFrom(segment_pb2.SegmentOptions(made_of=[{"material": "gold"}])),
+        "spec.segment.made_of[0].material",
+    ),
+    "unknown part": (stain(color="#5A3B2E", parts=["top", "wing"]), "spec.stain.parts[1]"),
+    "part without a name": (stain(color="#5A3B2E", parts=[""]), "spec.stain.parts[0]"),
+    "masks of no job": (stain(color="#5A3B2E", masks=[{"part": "top-1", "mask_asset_id": "any"}]), "spec.stain.masks"),
+    "a pipeline's unknown part": (
+        pipeline(stain={"color": "#5A3B2E", "parts": ["wing"]}),
+        "spec.pipeline.stain.parts[0]",
+    ),
     "unknown quality": (spec(quality=9), "spec.quality"),
     "unknown priority": (spec(priority=9), "spec.priority"),
     "deadline in the past": (spec(deadline=Timestamp(seconds=1)), "spec.deadline"),

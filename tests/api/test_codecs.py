@@ -11,11 +11,12 @@ from orchestrator.domain.cutout import CutoutOptions
 from orchestrator.domain.dimensions import Dimensions
 from orchestrator.domain.export import ExportOptions, MeshCodec, MeshFormat, Target, TextureCodec
 from orchestrator.domain.images import ImageFormat
+from orchestrator.domain.made_of import PartMaterial
 from orchestrator.domain.reconstruct import Engine, Mode, Provider, ReconstructOptions
 from orchestrator.domain.render import Background, RenderOptions, VideoFormat
 from orchestrator.domain.segment import Box, DetectorName, Point, Prompt, SegmentOptions
 from orchestrator.domain.srgb_color import SrgbColor
-from orchestrator.domain.stain import Region, StainOptions
+from orchestrator.domain.stain import EditedMask, Region, StainOptions
 from orchestrator.errors import InvalidInput
 from orchestrator.jobs.job import PIPELINE
 from orchestrator.jobs.stages import STAGES
@@ -33,10 +34,25 @@ from orchestrator.protocol.heartwood.v1 import (
 PROMPT = Prompt("leg", Box(1.0, 2.0, 30.0, 40.0), (Point(5.0, 6.0), Point(7.0, 8.0, inside=False)), photo=1)
 OPTIONS: dict[str, Any] = {
     "segment": SegmentOptions(
-        detect_components=False, detect_wood=False, detector=DetectorName.PROMPTS, prompts=(PROMPT,)
+        detect_components=False,
+        detect_wood=False,
+        detector=DetectorName.PROMPTS,
+        prompts=(PROMPT,),
+        made_of=(PartMaterial("wood"), PartMaterial("metal", "leg")),
     ),
     "stain": StainOptions(
-        SrgbColor.parse("#123456"), "", 0.5, 0.25, 2.0, Region.PICTURE, mask_asset_id="mask", format=ImageFormat.WEBP
+        SrgbColor.parse("#123456"),
+        "",
+        0.5,
+        0.25,
+        2.0,
+        Region.PICTURE,
+        mask_asset_id="mask",
+        format=ImageFormat.WEBP,
+        made_of=(PartMaterial("wood", "top"),),
+        parts=("top", "drawer-2"),
+        segment_job_id="job",
+        masks=(EditedMask(0, "top-1", "mask"), EditedMask(1, "wood", "mask")),
     ),
     "cutout": CutoutOptions(
         format=ImageFormat.WEBP, trim=False, background=SrgbColor.parse("#123456"), shadow=False, margin=0.25

@@ -21,7 +21,7 @@ from orchestrator.jobs.stage import JobInput
 from orchestrator.jobs.stages.segment import SEGMENT, Component, SegmentedPhoto, SegmentResult
 from orchestrator.jobs.step import PhotoStep
 from orchestrator.stages.mask_files import check_edited_mask, read_mask_of_size
-from orchestrator.stages.stain.area import EditedPart, StainArea, area_of_edits
+from orchestrator.stages.stain.area import EVERYWHERE, EditedPart, StainArea, area_of_edits
 
 JOB_FIELD = "stain.segment_job_id"
 
@@ -149,12 +149,15 @@ class PartMasks:
 
     def edited_area(self, size: tuple[int, int]) -> StainArea:
         """Return the pixels that the edits add to the wood or exclude from it."""
-        masks = {} if self.segmented is None else _masks(self.segmented)
-        area = area_of_edits(
+        if self.segmented is None or not self.edited:
+            return EVERYWHERE
+        masks = _masks(self.segmented)
+        edits = (
             EditedPart(self._material(mask), self._read(masks[mask], size), self._read(id, size))
             for mask, id in self.edited.items()
             if mask != WOOD_MASK
         )
+        area = area_of_edits(edits, self.union([part.name for part in self.segmented.components], size))
         return replace(area, all_wood=self.edited_mask(WOOD_MASK, size))
 
     def edited_mask(self, mask: str, size: tuple[int, int]) -> Image | None:

@@ -22,7 +22,7 @@ EDITED_OTHER = "what the caller excluded"
 class EditedPart:
     """The mask of a part, or of the whole piece, before and after an edit."""
 
-    material: str  # of what was added; empty: unknown
+    material: str  # of the part; empty for the whole piece
     before: Image  # [H, W] uint8, 255 inside
     after: Image  # [H, W] uint8
 
@@ -55,11 +55,15 @@ class StainArea:
 EVERYWHERE = StainArea()
 
 
-def area_of_edits(edits: Iterable[EditedPart]) -> StainArea:
+def area_of_edits(edits: Iterable[EditedPart], parts: Image) -> StainArea:
     """Return the pixels that edits of masks add to wood or exclude from it.
 
-    What was added to a part has the material of the part. What was removed from a part and added to no other is not
-    wood. If two edits add the same pixel, the later one applies.
+    What was added to a part has the material of the part. If two edits add the same pixel, the later one applies. What
+    was removed from the piece, or from a part and is in no other part, is not wood.
+
+    Args:
+        edits: in the order of the request.
+        parts: [H, W] uint8 mask of all parts after the edits.
     """
     wood: Image | None = None
     not_wood: Image | None = None
@@ -67,9 +71,11 @@ def area_of_edits(edits: Iterable[EditedPart]) -> StainArea:
         if wood is None or not_wood is None:
             wood, not_wood = np.zeros_like(edit.after), np.zeros_like(edit.after)
         before, after = edit.before > 127, edit.after > 127
-        not_wood[before & ~after & (wood == 0)] = 255
-        if edit.material:
-            added = after & ~before
+        removed, added = before & ~after, after & ~before
+        if not edit.material:
+            not_wood[removed] = 255
+        else:
+            not_wood[removed & (parts <= 127)] = 255
             wood[added] = 255 if edit.material == "wood" else 0
             not_wood[added] = 0 if edit.material == "wood" else 255
     return StainArea(wood=wood, not_wood=not_wood)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
+from orchestrator.domain.made_of import PartMaterial
 from orchestrator.domain.segment import Box, DetectorName, Prompt, SegmentOptions
 from orchestrator.errors import Canceled, InvalidInput
 from orchestrator.stages.segment.segment import check_options, components_json, segment
@@ -62,3 +65,28 @@ def test_invalid_options_are_rejected_with_their_field(options: SegmentOptions, 
     with pytest.raises(InvalidInput) as caught:
         check_options(options, [(320, 240)], None)
     assert caught.value.field == field
+
+
+def test_parts_and_wood_follow_what_the_caller_states() -> None:
+    boxes = (Prompt("tray", Box(0, 100, 160, 240)),)
+    prompts = {"detector": DetectorName.PROMPTS, "prompts": boxes}
+    options = SegmentOptions(made_of=(PartMaterial("metal", "tray"),), **prompts)
+    result = segment(SCENE.photo_srgb, SCENE.maps, options, 0, None)
+    (tray,) = result.components
+    assert tray.material == "metal"
+    assert result.wood is not None
+    inside = tray.mask > 127
+    assert (result.wood[inside] > 127).mean() < 0.1  # the edge of the mask is soft
+    assert (result.wood[:, 200:] > 127)[SCENE.wood[:, 200:] > 0].mean() > 0.95
+
+
+def test_a_stated_material_of_the_piece_decides_uncertain_parts() -> None:
+    uncertain = replace(SCENE.maps, material=np.stack([SCENE.maps.wood * 0.2, 1 - SCENE.maps.wood * 0.2]))
+    plain, wooden = (
+        segment(SCENE.photo_srgb, uncertain, SegmentOptions(made_of=made_of), 0, None)
+        for made_of in ((), (PartMaterial("wood"),))
+    )
+    assert plain.components[0].material == "other"
+    assert wooden.components[0].material == "wood"
+    assert wooden.wood is not None
+    assert ((wooden.wood > 127) == (SCENE.wood > 0)).mean() > 0.98

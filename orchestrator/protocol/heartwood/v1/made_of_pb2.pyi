@@ -27,7 +27,9 @@ class PartMaterial(_message.Message):
     part: _builtins.str
     """Name of the parts, such as "leg". Empty: the whole piece. A part takes precedence over the piece."""
     material: _builtins.str
-    """Such as "wood". What is clearly of another material, such as the handles of a wooden piece, keeps it."""
+    """Such as "wood". What is clearly of another material keeps it, such as the handles and the glass of a wooden piece,
+    unless it belongs to a named part.
+    """
     def __init__(
         self,
         *,

@@ -162,8 +162,9 @@ class EditedMask(_message.Message):
     photo: _builtins.int
     """Index of the photo in the upload, from 0."""
     part: _builtins.str
-    """The `instance` of a component, such as "leg-2". What is added to its mask has the material of the component, and
-    what is removed is not stained. Or "foreground", or "wood", which is then stained exactly.
+    """The `instance` of a component, such as "leg-2". What is added to its mask has the material of the component. What
+    is removed from it, and is in no other component, is not stained. Or "foreground": what is removed is not stained.
+    Or "wood", which is then stained exactly.
     """
     mask_asset_id: _builtins.str
     """An uploaded MASK of the size of the mask that it replaces: greyscale, white inside."""
