@@ -59,6 +59,13 @@ from export_models.dataset.makers.slatted_seats import (
 from export_models.dataset.makers.sofas import build_armchair, build_sofa
 from export_models.dataset.makers.stools import build_stool
 from export_models.dataset.makers.tables import build_table
+from export_models.dataset.makers.wicker import (
+    build_basket,
+    build_rattan_armchair,
+    build_wicker_armchair,
+    build_wicker_sofa,
+    build_woven_chair,
+)
 
 Design = Callable[[PieceBuilder], None]
 """Adds all parts of one piece."""
@@ -67,14 +74,20 @@ KINDS: dict[str, dict[Design, float]] = {
     "chair": {
         build_chair: 10,
         build_folding_chair: 1,
+        build_woven_chair: 1.2,
     },
     "armchair": {
         build_armchair: 8,
         build_rocking_chair: 1,
         build_adirondack_chair: 0.8,
         build_garden_chair: 1,
+        build_wicker_armchair: 1.2,
+        build_rattan_armchair: 0.8,
     },
-    "sofa": {build_sofa: 1},
+    "sofa": {
+        build_sofa: 10,
+        build_wicker_sofa: 1,
+    },
     "table": {
         build_table: 8,
         build_picnic_table: 0.8,
@@ -126,6 +139,7 @@ KINDS: dict[str, dict[Design, float]] = {
         build_basket_stand: 1,
         build_plant_stand: 1.5,
         build_coat_stand: 1.5,
+        build_basket: 1.5,
     },
 }
 """The designs of each kind and their relative weights. A kind with one design draws among its own variants."""
