@@ -4,8 +4,11 @@ python -m export_models.evaluate --data DIR [--split test] [--version 2] [--agai
 
 Runs the ONNX files of a model repository with onnxruntime on the images of a split that
 `export_models.dataset.generate` wrote, each photographed by a simulated camera. Maps are evaluated on the piece, albedo
-and shading only where a photo determines them. The metrics are means over images, except for the mean IoU of parts and
-of materials: it counts the pixels of all images and averages over the classes that occur.
+and shading only where a photo determines them. Materials are evaluated after the decision per surface, as the stages
+use them (`orchestrator.imaging.surfaces`). The metrics are means over images, with two exceptions. The mean IoU of
+parts and of materials counts the pixels of all images and averages over the classes that occur. `whole_wood` is the
+share of the true wooden surfaces that are found as wood to at least 95 %, and `whole_other` the share of the other
+surfaces of which at most 5 % is taken for wood.
 
 With --against, a second version is evaluated too, and `evaluation.json` with the metrics of both is written next to
 each model of --version. `heartwood models deploy` requires it for a candidate whose outputs differ from those of the
@@ -26,13 +29,18 @@ from pathlib import Path
 import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
+from scipy.special import softmax
 
 from export_models.baselines.segmentation import COMPONENTS, MATERIALS
+from export_models.dataset.generate import IMAGE_SPLITS
 from export_models.dataset.photograph import photograph
 from export_models.dataset.samples import Sample, read_sample
 from export_models.export import MODELS, REPOSITORY
 from export_models.learning.examples import MIN_ALBEDO, shading_is_measurable
-from export_models.metrics import iou, lmse, mae, mean_angular_error_deg, si_rmse
+from export_models.metrics import iou, label_surfaces, lmse, mae, mean_angular_error_deg, si_rmse
+from orchestrator.domain.material_maps import MaterialMaps
+from orchestrator.imaging.refine import EDGE_LIKELIHOOD, PIECE_EDGE
+from orchestrator.imaging.surfaces import decide_by_surface
 from orchestrator.inference.letterbox import to_model_input
 
 Maps = dict[str, NDArray[np.float32]]
@@ -44,11 +52,19 @@ MIN_MEASURABLE_SHARE = 0.3
 """Share of the piece on which albedo and shading must be measurable. Otherwise these metrics leave the image out: of a
 black piece, for example, only the rim could be evaluated."""
 WOOD = MATERIALS.index("wood")
+MIN_SURFACE_SHARE = 0.003
+"""Smallest surface that counts in ``whole_wood`` and ``whole_other``, as a share of the image."""
+MIN_WHOLE = 0.95
+"""Share of a wooden surface that must be found as wood for the surface to count as found."""
+MAX_WHOLE = 0.05
+"""Share of another surface that may be taken for wood."""
 
 LOWER = "lower"
 HIGHER = "higher"
 METRICS = {
-    "segmentation": dict.fromkeys(("foreground_iou", "wood_iou", "component_miou", "material_miou"), HIGHER),
+    "segmentation": dict.fromkeys(
+        ("foreground_iou", "wood_iou", "component_miou", "material_miou", "whole_wood", "whole_other"), HIGHER
+    ),
     "intrinsic_decomposition": dict.fromkeys(
         ("albedo_si_rmse", "albedo_lmse", "shading_si_rmse", "shading_lmse"), LOWER
     ),
@@ -63,20 +79,24 @@ class Scores:
 
     Attributes:
         per_image: values of each metric that is a mean over images.
+        wooden, other: whether each true surface of wood, and of another material, was found as a whole.
         component_confusion: [C, C] number of pixels by true and predicted part.
         material_confusion: [M, M] number of pixels by true and predicted material.
     """
 
     per_image: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
+    wooden: list[bool] = field(default_factory=list)
+    other: list[bool] = field(default_factory=list)
     component_confusion: NDArray[np.int64] = field(default_factory=lambda: _empty_confusion(len(COMPONENTS)))
     material_confusion: NDArray[np.int64] = field(default_factory=lambda: _empty_confusion(len(MATERIALS)))
 
-    def add(self, sample: Sample, exposed: NDArray[np.float32], outputs: Maps) -> None:
+    def add(self, sample: Sample, exposed: NDArray[np.float32], photo: NDArray[np.uint8], outputs: Maps) -> None:
         """Add one image.
 
         Args:
             sample: the ground truth.
             exposed: [H, W, 3] linear photo before clipping and noise, from ``simulate_photo``.
+            photo: [H, W, 3] sRGB.
             outputs: the predictions. Metrics of missing outputs are left out.
         """
         maps = {name: values.transpose(1, 2, 0) for name, values in outputs.items()}
@@ -84,7 +104,7 @@ class Scores:
         if "normal" in maps:
             self._add_surface(sample, maps)
         if "component" in maps:
-            self._add_classes(sample, maps)
+            self._add_classes(sample, decide_by_surface(photo, material_maps(outputs)))
 
     def _add_intrinsics(self, sample: Sample, exposed: NDArray[np.float32], maps: Maps) -> None:
         piece = sample.foreground
@@ -105,28 +125,57 @@ class Scores:
             error = mae(maps["ambient_occlusion"][..., 0], sample.ambient_occlusion, piece)
             self.per_image["ambient_occlusion_mae"].append(error)
 
-    def _add_classes(self, sample: Sample, maps: Maps) -> None:
+    def _add_classes(self, sample: Sample, maps: MaterialMaps) -> None:
         piece = sample.foreground
-        component, material = maps["component"].argmax(-1), maps["material"].argmax(-1)
-        self.per_image["foreground_iou"].append(iou(component > 0, piece))
-        wood = piece & (sample.material == WOOD)
+        component, material = maps.component.argmax(0), maps.material.argmax(0)
+        predicted_piece = maps.foreground > PIECE_EDGE
+        self.per_image["foreground_iou"].append(iou(predicted_piece, piece))
+        wood, predicted_wood = piece & (sample.material == WOOD), predicted_piece & (maps.wood > EDGE_LIKELIHOOD)
         if wood.any():
-            self.per_image["wood_iou"].append(iou((material == WOOD) & (component > 0), wood))
+            self.per_image["wood_iou"].append(iou(predicted_wood, wood))
+        self._add_surfaces(sample, predicted_wood)
         if sample.meta["source"].get("components", True):  # otherwise the parts of the model have no labels
             count_pixels(self.component_confusion, sample.component, component)
         count_pixels(self.material_confusion, np.where(piece, sample.material, 0), material)
 
+    def _add_surfaces(self, sample: Sample, predicted_wood: NDArray[np.bool_]) -> None:
+        material = np.where(sample.foreground, sample.material, 0).astype(np.uint8)
+        surfaces = label_surfaces(sample.component, material, sample.normal).ravel()
+        area = np.bincount(surfaces)
+        found = np.bincount(surfaces, predicted_wood.ravel()) / area
+        first = np.unique(surfaces, return_index=True)[1]  # a pixel of each surface
+        is_large = (area >= MIN_SURFACE_SHARE * surfaces.size) & (sample.component.ravel()[first] > 0)
+        is_wood = material.ravel()[first] == WOOD
+        self.wooden += list(found[is_large & is_wood] >= MIN_WHOLE)
+        self.other += list(found[is_large & ~is_wood] <= MAX_WHOLE)
+
     def metrics(self) -> dict[str, float]:
-        """Return the mean of each metric over the images, and the mean IoU of parts and of materials."""
+        """Return the mean of each metric over the images or surfaces, and the mean IoU of parts and of materials."""
         means = {name: float(np.mean(values)) for name, values in self.per_image.items()}
         return means | {
             "component_miou": mean_iou(self.component_confusion),
             "material_miou": mean_iou(self.material_confusion),
+            "whole_wood": float(np.mean(self.wooden)) if self.wooden else 0.0,
+            "whole_other": float(np.mean(self.other)) if self.other else 0.0,
         }
 
 
 def _empty_confusion(classes: int) -> NDArray[np.int64]:
     return np.zeros((classes, classes), np.int64)
+
+
+def material_maps(outputs: Maps) -> MaterialMaps:
+    """Convert the outputs of all models for one image to the type that the service uses."""
+    return MaterialMaps(
+        albedo_linear=outputs["albedo"].transpose(1, 2, 0),
+        shading_linear=outputs["shading"].transpose(1, 2, 0),
+        normal=outputs["normal"].transpose(1, 2, 0),
+        **{name: outputs[name][0] for name in ("roughness", "ambient_occlusion", "depth")},
+        component=softmax(outputs["component"], axis=0),
+        material=softmax(outputs["material"], axis=0),
+        component_names=COMPONENTS,
+        material_names=MATERIALS,
+    )
 
 
 def count_pixels(confusion: NDArray[np.int64], truth: NDArray[np.uint8], prediction: NDArray[np.int64]) -> None:
@@ -161,7 +210,7 @@ def evaluate(predict: Predictor, samples: Iterable[Sample]) -> Scores:
     scores = Scores()
     for sample in samples:
         exposed, photo = simulate_photo(sample)
-        scores.add(sample, exposed, predict(photo))
+        scores.add(sample, exposed, photo, predict(photo))
     return scores
 
 
@@ -220,7 +269,7 @@ def main() -> None:
     """Run the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True, help="folder with rendered images")
-    parser.add_argument("--split", default="test", choices=("train", "validation", "test"))
+    parser.add_argument("--split", default="test", choices=IMAGE_SPLITS)
     parser.add_argument("--version", type=int, default=2, help="version to evaluate (default: 2)")
     parser.add_argument("--repository", type=Path, default=REPOSITORY, help="default: model_repository/")
     parser.add_argument("--against", type=int, help="version in --repository that --version would replace")

@@ -5,9 +5,13 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from export_models.dataset.connectivity import label_connected
 from orchestrator.domain.images import FloatMap
 
 Mask = NDArray[np.bool_]
+
+MAX_FOLD_DEG = 30.0
+"""Angle between the normals of neighbouring pixels from which they belong to different surfaces. Not tuned."""
 
 
 def si_rmse(prediction: FloatMap, truth: FloatMap, mask: Mask) -> float:
@@ -62,6 +66,25 @@ def iou(prediction: Mask, truth: Mask) -> float:
     """Return the intersection over union of two masks; 1 if both are empty."""
     union = int((prediction | truth).sum())
     return 1.0 if union == 0 else float((prediction & truth).sum() / union)
+
+
+def label_surfaces(component: NDArray[np.uint8], material: NDArray[np.uint8], normal: FloatMap) -> NDArray[np.int64]:
+    """Return the number of the surface of each pixel of the piece [H, W], from 0; the background gets numbers too.
+
+    A surface is a connected area of one part and one material without sharp folds.
+
+    Args:
+        component, material: [H, W] classes.
+        normal: [H, W, 3] unit.
+    """
+    index = np.arange(component.size).reshape(component.shape)
+    classes = component.astype(int) * 256 + material
+    links = []
+    for a, b in (((slice(None), slice(-1)), (slice(None), slice(1, None))), ((slice(-1),), (slice(1, None),))):
+        is_flat = (normal[a] * normal[b]).sum(-1) > np.cos(np.radians(MAX_FOLD_DEG))
+        is_linked = (classes[a] == classes[b]) & is_flat
+        links.append(np.stack([index[a][is_linked], index[b][is_linked]], 1))
+    return label_connected(np.concatenate(links), component.size).reshape(component.shape)
 
 
 def _scaled_square_error(prediction: FloatMap, truth: FloatMap) -> float:

@@ -74,7 +74,7 @@ def evaluate_all(samples: list[Sample], predictors: dict[str, Predictor]) -> dic
     for number, sample in enumerate(samples, start=1):
         exposed, photo = simulate_photo(sample)
         for name, predict in predictors.items():
-            scores[name].add(sample, exposed, predict(photo))
+            scores[name].add(sample, exposed, photo, predict(photo))
         if number % 20 == 0:
             print(f"[{number}/{len(samples)}]", flush=True)
     return scores
