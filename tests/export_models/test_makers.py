@@ -51,6 +51,10 @@ EDGES_PER_BLOCK = 400
 
 CASES = [(kind, design) for kind, designs in KINDS.items() for design in designs]
 DESIGN_SIZES: dict[str, tuple[tuple[float, float, float], tuple[float, float, float]]] = {
+    "build_nesting_tables": ((0.33, 0.28, 0.40), (1.0, 1.3, 0.6)),
+    "build_c_table": ((0.33, 0.22, 0.5), (0.6, 0.4, 0.7)),
+    "build_tray_table": ((0.33, 0.2, 0.4), (0.8, 0.8, 0.65)),
+    "build_kitchen_island": ((0.55, 0.4, 0.83), (1.45, 0.65, 0.95)),
     "build_adirondack_chair": ((0.5, 0.8, 0.7), (0.85, 1.2, 1.15)),
     "build_lounger": ((0.55, 1.7, 0.28), (0.8, 2.1, 1.1)),
     "build_picnic_table": ((1.15, 0.6, 0.7), (1.85, 1.75, 0.78)),

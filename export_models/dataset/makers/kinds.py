@@ -25,6 +25,7 @@ from export_models.dataset.makers.cabinets import build_cabinet
 from export_models.dataset.makers.chairs import build_chair
 from export_models.dataset.makers.desks import build_desk
 from export_models.dataset.makers.dressers import build_dresser
+from export_models.dataset.makers.islands import build_kitchen_island
 from export_models.dataset.makers.open_cases import (
     build_bin_shelf,
     build_open_nightstand,
@@ -55,6 +56,15 @@ from export_models.dataset.makers.slatted_seats import (
     build_lounger,
     build_picnic_table,
     build_rocking_chair,
+)
+from export_models.dataset.makers.small_tables import (
+    build_c_table,
+    build_drop_leaf_table,
+    build_drum_table,
+    build_nesting_tables,
+    build_storage_coffee_table,
+    build_tray_table,
+    build_tulip_table,
 )
 from export_models.dataset.makers.sofas import build_armchair, build_sofa
 from export_models.dataset.makers.stools import build_stool
@@ -91,6 +101,14 @@ KINDS: dict[str, dict[Design, float]] = {
     "table": {
         build_table: 8,
         build_picnic_table: 0.8,
+        build_nesting_tables: 1.2,
+        build_tray_table: 1.2,
+        build_c_table: 1,
+        build_drum_table: 1,
+        build_storage_coffee_table: 2,
+        build_drop_leaf_table: 0.8,
+        build_tulip_table: 1.5,
+        build_kitchen_island: 1.5,
     },
     "desk": {build_desk: 1},
     "bed": {build_bed: 1},

@@ -1,0 +1,256 @@
+"""Nesting, tray, C-shaped and drum tables, lift-top and storage coffee tables, drop-leaf and tulip tables, islands."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from export_models.dataset.makers.cases import (
+    Case,
+    add_carcass,
+    add_drawers,
+    add_shelves,
+    add_stand,
+    split_columns,
+)
+from export_models.dataset.makers.legs import add_four_legs, leaning_bar
+from export_models.dataset.makers.open_cases import CARCASS_ROLES, draw_fronts
+from export_models.dataset.makers.outlines import Floats, ellipse, fillet, rounded_rectangle
+from export_models.dataset.makers.piece import PieceBuilder
+from export_models.dataset.makers.solids import Solid, bar, board, extrude, lathe, sweep
+from export_models.dataset.makers.stands import add_pedestal
+from export_models.dataset.makers.tables import add_apron
+
+TOP_ROLES = {"wood": 5, "timber": 2, "stone": 1, "glass": 0.7, "paint": 0.5}
+METAL_FRAME_TOPS = {"timber": 4, "wood": 3, "stone": 1.5, "glass": 1}
+
+
+def _top(shape: str, width: float, depth: float, thickness: float, under: float) -> Solid:
+    """Return a top board with the underside at ``under``. Shapes: ``round``, ``rounded`` or ``rectangle``."""
+    if shape == "rectangle":
+        low, high = (-width / 2, -depth / 2, under), (width / 2, depth / 2, under + thickness)
+        return board(low, high, bevel=0.002, grain=(1, 0, 0))
+    outline = ellipse(width, depth, 64) if shape == "round" else rounded_rectangle(width, depth, 0.12 * width)
+    return extrude(outline, thickness, bevel=min(0.003, 0.2 * thickness), smooth=shape == "round").moved(z=under)
+
+
+def build_nesting_tables(builder: PieceBuilder) -> None:
+    """Build two or three tables of decreasing size, each partly under the next larger one."""
+    shape, count = builder.pick({"rectangle": 3, "rounded": 1, "round": 2}), builder.pick((2, 2, 3))
+    width, height = builder.uniform(0.45, 0.75), builder.uniform(0.45, 0.56)
+    depth = width if shape == "round" else width * builder.uniform(0.65, 0.95)
+    frame = builder.pick({"metal": 3, "wood": 3, "timber": 1})
+    role = builder.pick(METAL_FRAME_TOPS if frame == "metal" else {"wood": 4, "timber": 1})
+    t = builder.uniform(0.012, 0.02) if frame == "metal" else builder.uniform(0.024, 0.034)
+    thickness, gap = builder.uniform(0.014, 0.028), builder.uniform(0.012, 0.03)
+    side = builder.pick((-1, 1))
+    for i in range(count):
+        shrink = i * (2 * t + gap + 0.02)
+        w, d, under = width - shrink, max(depth - 0.6 * shrink, 0.22), height - thickness - i * (thickness + gap + t)
+        first = len(builder.parts)
+        builder.add("top", role, _top(shape, w, d, thickness, under))
+        share = 0.66 if shape == "round" else 0.94
+        x, y = share * w / 2 - t / 2, share * d / 2 - t / 2
+        for sx in (-1, 1):
+            builder.add("leg", frame, *(bar((sx * x, sy * y, 0), (sx * x, sy * y, under + 0.001), t) for sy in (-1, 1)))
+            rail = board((sx * x - 0.4 * t, -y, under - 0.9 * t), (sx * x + 0.4 * t, y, under + 0.0005))
+            builder.add("frame", frame, rail)
+        builder.add("frame", frame, board((-x, y - 0.4 * t, under - 0.85 * t), (x, y + 0.4 * t, under + 0.0007)))
+        _shift(builder, first, (side * 0.4 * i * t, -0.45 * i * d, 0))
+
+
+def _shift(builder: PieceBuilder, first: int, offset: tuple[float, float, float]) -> None:
+    """Move the parts from number ``first``."""
+    for part in builder.parts[first:]:
+        part.vertices[:] += np.array(offset, np.float32)
+
+
+def build_tray_table(builder: PieceBuilder) -> None:
+    """Build a side table with a tray on crossed, splayed or straight legs."""
+    width, height = builder.uniform(0.36, 0.6), builder.uniform(0.42, 0.6)
+    is_round = builder.chance(0.5)
+    depth = width if is_round else width * builder.uniform(0.65, 0.9)
+    role, frame = (
+        builder.pick({"wood": 4, "timber": 1, "metal": 1.5, "paint": 1}),
+        builder.pick(("wood", "metal", "timber")),
+    )
+    t, lip = builder.uniform(0.014, 0.026), builder.uniform(0.02, 0.06)
+    under = height - lip
+    if is_round:
+        builder.add("top", role, extrude(ellipse(width - 0.004, depth - 0.004, 56), 0.014, bevel=0.003).moved(z=under))
+        ring = np.insert(ellipse(width, depth, 56), 2, under + lip / 2, axis=1)
+        builder.add("top", role, sweep(ring, (lip, 0.01), closed=True, side=(0, 0, 1), bevel=0.003))
+    else:
+        builder.add("top", role, board((-width / 2, -depth / 2, under), (width / 2, depth / 2, under + 0.012)))
+        for sy in (-1, 1):
+            wall = board((-width / 2, sy * (depth / 2 - 0.012), under + 0.001), (width / 2, sy * depth / 2, height))
+            builder.add("top", role, wall)
+        wall = board((width / 2 - 0.011, -depth / 2, under + 0.002), (width / 2 + 0.001, depth / 2, height - 0.001))
+        builder.add_pair("top", role, wall)
+    x, y = (0.33 if is_round else 0.44) * width, (0.33 if is_round else 0.42) * depth
+    if builder.chance(0.45):  # crossed legs
+        for i, py in enumerate((-y, y)):
+            for sx in (-1, 1):
+                shift = 0.5 * t * sx * (1 if i else -1)
+                leg = leaning_bar((sx * x, py + shift, 0), (-sx * x, py + shift, under + 0.002), [t, t])
+                builder.add("leg", frame, leg)
+        for sx in (-1, 1):
+            builder.add("leg", frame, bar((sx * x, -y, 0.05), (sx * x, y, 0.05), 0.7 * t, section="round"))
+            rail_z = under - 0.4 * t
+            builder.add(
+                "frame", frame, bar((sx * x * 0.97, -y, rail_z), (sx * x * 0.97, y, rail_z), 0.7 * t, section="round")
+            )
+        return
+    spread = builder.uniform(1.0, 1.25)
+    for sx in (-1, 1):
+        for sy in (-1, 1):
+            foot = (spread * sx * x, spread * sy * y, 0.0)
+            builder.add("leg", frame, leaning_bar(foot, (sx * x, sy * y, under + 0.002), [0.8 * t, t], "round"))
+
+
+def build_c_table(builder: PieceBuilder) -> None:
+    """Build a C-shaped side table that reaches over a seat."""
+    width, depth, height = builder.uniform(0.38, 0.55), builder.uniform(0.26, 0.36), builder.uniform(0.55, 0.68)
+    frame = builder.pick({"metal": 4, "wood": 1.5, "timber": 1})
+    role = builder.pick(METAL_FRAME_TOPS if frame == "metal" else {"wood": 1})
+    t = builder.uniform(0.018, 0.028)
+    thickness = builder.uniform(0.014, 0.026)
+    x, y, top = width / 2, depth / 2, height - thickness
+    if builder.chance(0.6):
+        for sy in (-1, 1):
+            py = sy * (y - t / 2 - 0.01)
+            path = [
+                (x - 0.02, py, top - t / 2),
+                (-x + t / 2, py, top - t / 2),
+                (-x + t / 2, py, t / 2),
+                (x - 0.02, py, t / 2),
+            ]
+            builder.add("leg", frame, sweep(fillet(path, 0.004, 2), (t, t), side=(0, 1, 0), bevel=0.001))
+        for px, z in ((-x + t / 2, t / 2), (x - 0.04, t / 2), (x - 0.04, top - t / 2)):
+            cross = bar((px, -y + t, z - 0.001), (px, y - t, z - 0.001), 0.86 * t)
+            builder.add("leg", frame, cross)
+    else:
+        builder.add("leg", frame, board((-x + 0.02, -0.03, 0.01), (-x + 0.02 + t, 0.03, top + 0.001), grain=(0, 0, 1)))
+        foot = extrude(rounded_rectangle(0.9 * width, 0.9 * depth, 0.03), 0.012, bevel=0.003)
+        builder.add("leg", frame, foot.with_grain((1, 0, 0)))
+        builder.add("frame", frame, board((-x + 0.02, -0.029, top - t), (0.7 * x, 0.029, top + 0.0005)))
+    builder.add("top", role, _top(builder.pick(("rectangle", "rounded")), width, depth, thickness, top))
+
+
+def build_drum_table(builder: PieceBuilder) -> None:
+    """Build a side or coffee table of a block, a drum, a reeded cylinder, or a cube open at two sides."""
+    width, height = builder.uniform(0.34, 0.8), builder.uniform(0.36, 0.5)
+    role = builder.pick({"wood": 4, "timber": 2, "paint": 1, "stone": 0.7})
+    style = builder.pick({"reeded": 3, "drum": 2, "tube": 2, "stump": 1})
+    if style == "tube":
+        t, depth = builder.uniform(0.018, 0.03), width * builder.uniform(0.6, 1.0)
+        x, y = width / 2, depth / 2
+        builder.add_pair("leg", role, board((x - t, -y, 0), (x, y, height - t + 0.001), grain=(0, 0, 1)))
+        builder.add("top", role, board((-x, -y - 0.0005, height - t), (x, y + 0.0005, height), grain=(1, 0, 0)))
+        shelf_z = builder.uniform(0.02, 0.5 * height)
+        shelf = board((-x + t - 0.001, -y + 0.002, shelf_z), (x - t + 0.001, y - 0.002, shelf_z + t), grain=(1, 0, 0))
+        builder.add("shelf", role, shelf)
+        return
+    radius, t = width / 2, builder.uniform(0.02, 0.03)
+    if style == "stump":
+        z = np.linspace(0, 1, 12)
+        bulge = 1 + 0.08 * np.sin(z * builder.uniform(2, 6) + builder.uniform(0, 6))
+        builder.add("body", role, lathe(np.stack([z * height, radius * bulge], -1), 40))
+        return
+    body_radius = radius - builder.pick((0.004, 0.02))
+    drum = lathe([(0, body_radius - 0.004), (0.004, body_radius), (height - t + 0.001, body_radius)], 64)
+    builder.add("body", role, drum)
+    if style == "reeded":
+        count = round(2 * np.pi * body_radius / 0.028)
+        for k in range(count):
+            angle = 2 * np.pi * k / count
+            px, py = body_radius * np.cos(angle), body_radius * np.sin(angle)
+            builder.add("body", role, bar((px, py, 0.004), (px, py, height - t + 0.0005), 0.026, section="round"))
+    top_radius = radius + (0.012 if style == "reeded" else 0.0)
+    top = lathe([(0, top_radius - 0.003), (0.003, top_radius), (t - 0.003, top_radius), (t, top_radius - 0.003)], 64)
+    builder.add("top", builder.pick((role, "timber", "stone")), top.moved(z=height - t).with_grain((1, 0, 0)))
+
+
+def build_storage_coffee_table(builder: PieceBuilder) -> None:
+    """Build a coffee table whose base is a case with open bays and drawers, on short legs; its top may be lifted."""
+    width, depth, height = builder.uniform(0.9, 1.25), builder.uniform(0.5, 0.65), builder.uniform(0.38, 0.46)
+    role, t = builder.pick(CARCASS_ROLES), builder.uniform(0.018, 0.026)
+    lift = builder.pick((0.0, builder.uniform(0.05, 0.16)))
+    top = builder.uniform(0.02, 0.035)
+    case = Case(
+        (-width / 2 + 0.02, width / 2 - 0.02), (-depth / 2 + 0.01, depth / 2 - 0.01), (lift, height - top), t, role
+    )
+    add_stand(builder, case, "legs" if lift else "floor")
+    opening = add_carcass(builder, case, back=builder.chance(0.3))
+    fronts = draw_fronts(builder, case, {"slab": 3, "panel": 2})
+    columns = split_columns(builder, case, opening, [1.0] * builder.pick((1, 2, 2, 3)))
+    for i, column in enumerate(columns):
+        if builder.chance(0.35) and (len(columns) > 1 or i):
+            add_drawers(builder, fronts, case, column, [1.0])
+        elif column.z[1] - column.z[0] > 0.24 and builder.chance(0.5):
+            add_shelves(builder, case, column, 1)
+    top_role = {"paint": "timber"}.get(role, builder.pick((role, role, "wood2")))
+    raised = builder.uniform(0.1, 0.16) if builder.chance(0.3) else 0.0
+    low = height - top - 0.001 + raised
+    builder.add(
+        "top", top_role, board((-width / 2, -depth / 2 - raised, low), (width / 2, depth / 2 - raised, low + top))
+    )
+    if raised:
+        for sx in (-1, 1):
+            px = sx * (width / 2 - 0.1)
+            arm = sweep(
+                [(px, 0.12, height - top - 0.002), (px, 0.02 - raised, low + 0.002)], (0.006, 0.022), side=(1, 0, 0)
+            )
+            builder.add("hardware", "metal", arm, arm.moved(y=-0.1))
+
+
+def build_drop_leaf_table(builder: PieceBuilder) -> None:
+    """Build a narrow table with hanging leaves on legs or a gate, with one leaf perhaps raised."""
+    depth, height = builder.uniform(0.7, 0.85), builder.uniform(0.72, 0.76)
+    middle, leaf = builder.uniform(0.28, 0.5), builder.uniform(0.3, 0.42)
+    role, t = builder.pick({"wood": 3, "timber": 2, "paint": 0.7}), builder.uniform(0.018, 0.024)
+    under, leg = height - t, builder.uniform(0.045, 0.06)
+    builder.add("top", role, board((-middle / 2, -depth / 2, under), (middle / 2, depth / 2, height), grain=(0, 1, 0)))
+    raised = builder.pick((0, 0, 1, 2))
+    is_round = builder.chance(0.3)
+    for i, sx in enumerate((1, -1)):
+        flap = extrude(_leaf_outline(leaf, depth, 0.45 * leaf if is_round else 0.01), t)
+        placed = (
+            flap.moved(x=middle / 2 + 0.003, z=under)
+            if i < raised
+            else flap.rotated("y", 90).moved(x=middle / 2 + 0.002, z=height - 0.003)
+        )
+        placed = placed.with_grain((0, 1, 0))
+        builder.add("top", role, placed if sx > 0 else placed.mirrored())
+        if i < raised:
+            support = board((0.0, -0.012, under - 0.05), (middle / 2 + 0.7 * leaf, 0.012, under + 0.001))
+            builder.add("frame", role, support if sx > 0 else support.mirrored())
+    half_size = (middle / 2 - 0.03, depth / 2 - 0.05)
+    add_four_legs(builder, builder.pick(("square", "turned", "tapered")), half_size, under, leg)
+    add_apron(builder, half_size, under, builder.uniform(0.08, 0.12), leg, drawers=builder.chance(0.4))
+
+
+def _leaf_outline(width: float, depth: float, radius: float) -> Floats:
+    """Return a counter-clockwise outline [N, 2] with its straight side at x = 0 and two rounded corners."""
+    corners = np.split(rounded_rectangle(2 * width, depth, radius), 4)
+    return np.concatenate([[(0.0, -depth / 2)], corners[3], corners[0], [(0.0, depth / 2)]])
+
+
+def build_tulip_table(builder: PieceBuilder) -> None:
+    """Build a round or oval table on a pedestal of metal, wood or stone, after Saarinen's tulip (1957)."""
+    use = builder.pick({"dining": 3, "side": 2, "coffee": 1})
+    width = {
+        "dining": builder.uniform(0.8, 1.3),
+        "side": builder.uniform(0.4, 0.55),
+        "coffee": builder.uniform(0.7, 0.95),
+    }[use]
+    height = {"dining": 0.74, "side": builder.uniform(0.5, 0.58), "coffee": builder.uniform(0.36, 0.42)}[use]
+    depth = width * builder.pick((1.0, 1.0, 0.65)) if use != "side" else width
+    thickness = builder.uniform(0.018, 0.03)
+    under = height - thickness
+    outline = ellipse(width, depth, 72)
+    role = builder.pick({"wood": 3, "timber": 1, "stone": 2, "paint": 1, "glass": 0.5})
+    top = extrude(outline, thickness, bevel=min(0.01, 0.4 * thickness), smooth=True).with_grain((1, 0, 0))
+    builder.add("top", role, top.moved(z=under))
+    style = builder.pick({"tulip": 4, "disc": 2, "turned": 1, "drum": 1})
+    base = builder.pick({"paint": 3, "metal": 2, "wood": 1}) if style in ("tulip", "disc") else "wood"
+    add_pedestal(builder, under, 0.32 * depth if use == "dining" else 0.36 * depth, style=style, role=base)
