@@ -5,10 +5,12 @@ from __future__ import annotations
 from typing import Annotated
 
 import typer
+from rich.markup import escape
 from rich.table import Table
 
 from orchestrator.cli import arguments
-from orchestrator.cli.session import connect, run_stage
+from orchestrator.cli.made_of import MadeOf, known_materials
+from orchestrator.cli.session import connect, run_stage, write_job_file
 from orchestrator.cli.terminal import plain_table
 from orchestrator.errors import InvalidInput
 from orchestrator.protocol.heartwood.v1 import segment_pb2
@@ -23,7 +25,7 @@ def segment(
     out: arguments.Out = arguments.DEFAULT_OUT,
     detector: Annotated[str, typer.Option(help="local, or openai if an API key is set.")] = "local",
     box: Annotated[list[str] | None, arguments.optional(help=BOX_HELP)] = None,
-    made_of: arguments.MadeOf = None,
+    made_of: MadeOf = None,
     preview: arguments.Preview = False,
     server: arguments.Server = "",
     token: arguments.Token = "",
@@ -33,13 +35,13 @@ def segment(
     Saves a mask of each part, of the piece and of the wood, an overlay, and JSON.
     """
     prompts = [parse_box(text) for text in box or []]
-    options = segment_pb2.SegmentOptions(prompts=prompts, made_of=arguments.known_materials(made_of))
+    options = segment_pb2.SegmentOptions(prompts=prompts, made_of=known_materials(made_of))
     kind = arguments.choice("--detector", detector, DETECTORS)
     # The service selects ``prompts`` or ``local`` for an unset detector, depending on whether there are prompts.
     if kind != segment_pb2.DETECTOR_KIND_LOCAL:
         options.detector = kind
     with connect(arguments.read_settings(), server, token) as client:
-        run_stage(client, "segment", photos, options, out, preview=preview)
+        write_job_file(run_stage(client, "segment", photos, options, out, preview=preview), out)
 
 
 def table(result: segment_pb2.SegmentResult) -> Table:
@@ -50,6 +52,8 @@ def table(result: segment_pb2.SegmentResult) -> Table:
             share = component.area_px / (photo.width * photo.height)
             confidence = f"{component.confidence:.0%}"
             rows.add_row(str(number), component.instance, component.material, confidence, f"{share:.1%}")
+        for warning in photo.warnings:
+            rows.add_row(str(number), f"[yellow]{escape(warning)}")
     return rows
 
 

@@ -13,6 +13,7 @@ from orchestrator.domain.material_maps import MaterialMaps, MaterialModels
 from orchestrator.domain.model_roles import ANALYSIS_ROLES, ROLE_MODELS
 from orchestrator.domain.model_versions import MODELS as OWN_MODELS
 from orchestrator.domain.quality import Quality
+from orchestrator.imaging.surfaces import decide_by_surface
 
 MODELS = (*OWN_MODELS, *(ROLE_MODELS[role] for role in ANALYSIS_ROLES))
 """The models that contribute to the maps."""
@@ -28,9 +29,13 @@ _PROBABILITIES = ("component", "material")
 def analyze(
     photo_srgb: Image, models: MaterialModels, quality: Quality, timeout_s: float, versions: Mapping[str, str]
 ) -> bytes:
-    """Run the given versions of the models on one photo and return the packed maps; see ``unpack``."""
+    """Run the given versions of the models on one photo, and decide the material of each surface.
+
+    Returns:
+        The packed maps; see ``unpack``.
+    """
     maps = models.analyze(photo_srgb, long_side=LONG_SIDE[quality], timeout_s=timeout_s, versions=versions)
-    return pack(maps)
+    return pack(decide_by_surface(photo_srgb, maps))
 
 
 def pack(maps: MaterialMaps) -> bytes:

@@ -32,7 +32,7 @@ from orchestrator.stages.analysis import LONG_SIDE
 from orchestrator.stages.stain.decomposition import Decomposition
 from orchestrator.stages.stain.stain import stain
 from orchestrator.stages.stain.surface import surface_maps
-from orchestrator.stages.stain.wood import wood_probability
+from orchestrator.imaging.wood import wood_probability
 from tests.benchmarks.furniture.pictures import FurniturePicture, load
 from tests.benchmarks.grain_measure import EDGE, grain_kept
 from tests.benchmarks.recipe import recipe

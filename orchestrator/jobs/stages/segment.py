@@ -40,6 +40,7 @@ class SegmentedPhoto(PhotoResult):
     wood: str = ""
     overlay: str = ""
     document: str = ""
+    warnings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -72,7 +73,8 @@ def find_components(photo: PhotoStep, analysis: str, options: SegmentOptions) ->
         )
         height, width = found.foreground.shape[:2]
         versions = dict(found.model_versions)
-        return Cached(files, SegmentedPhoto(photo.asset.id, width, height, versions, components, analysis, found.cost))
+        facts = SegmentedPhoto(photo.asset.id, width, height, versions, components, analysis, found.cost)
+        return Cached(files, replace(facts, warnings=found.warnings))
 
     cached = photo.cached("segment", (analysis, options, photo.index, models.versions), Cached[SegmentedPhoto], make)
     result = replace(cached.facts, photo_asset_id=photo.asset.id)

@@ -18,11 +18,16 @@ from orchestrator.domain.material_maps import MaterialMaps
 from orchestrator.domain.model_roles import NO_PHOTO_MODELS, ROLE_MODELS, PartFinder, PhotoModels, PromptModel, Role
 from orchestrator.domain.progress import Progress, no_progress, subrange
 from orchestrator.domain.segment import Box, DetectorCost, DetectorName, OpenAISettings, SegmentOptions
+from orchestrator.domain.stain import Region
 from orchestrator.errors import InvalidInput
 from orchestrator.imaging.guided import Guide
 from orchestrator.imaging.refine import PIECE_EDGE, mask_from_likelihood, mask_from_prompt, mask_guide
+from orchestrator.imaging.wood import wood_probability
 from orchestrator.stages.known_materials import at_model_resolution, known_materials
 from orchestrator.stages.segment.overlay import LabeledMask, draw_masks
+
+NO_PIECE = "no piece of furniture was found; the whole piece must be visible and stand out from its surroundings"
+"""Warning about a photo without a piece."""
 
 
 @dataclass(frozen=True)
@@ -49,6 +54,7 @@ class SegmentResult:
     overlay: Image  # see draw_masks
     cost: DetectorCost
     model_versions: dict[str, str]
+    warnings: tuple[str, ...] = ()
 
 
 def check_options(
@@ -122,13 +128,15 @@ def segment(
     progress(0.85, "wood and overlay")
     maps = known_materials(maps, options.made_of, _masks_of_known_parts(components, maps, options))
     foreground = mask_from_likelihood(photo_srgb, maps.foreground, PIECE_EDGE, guide)
-    wood = mask_from_likelihood(photo_srgb, maps.wood, guide=guide) if options.detect_wood else None
+    wood_likelihood = wood_probability(maps, Region.AUTO)
+    wood = mask_from_likelihood(photo_srgb, wood_likelihood, guide=guide) if options.detect_wood else None
     masks = _labeled_masks(components)
     if wood is not None and _mostly_outside(wood, components):
         masks.insert(0, LabeledMask("wood", "wood", wood))
     overlay = draw_masks(photo_srgb, masks)
     versions = {ROLE_MODELS[role]: models.versions[ROLE_MODELS[role]] for role in used}
-    return SegmentResult(tuple(components), foreground, wood, overlay, cost, maps.model_versions | versions)
+    warnings = () if (foreground > 127).any() else (NO_PIECE,)
+    return SegmentResult(tuple(components), foreground, wood, overlay, cost, maps.model_versions | versions, warnings)
 
 
 def components_json(result: SegmentResult) -> dict[str, Any]:

@@ -10,7 +10,7 @@ import pytest
 from orchestrator.domain.made_of import PartMaterial
 from orchestrator.domain.segment import Box, DetectorName, Prompt, SegmentOptions
 from orchestrator.errors import Canceled, InvalidInput
-from orchestrator.stages.segment.segment import check_options, components_json, segment
+from orchestrator.stages.segment.segment import NO_PIECE, check_options, components_json, segment
 from tests.support.wooden_scene import wooden_scene
 
 SCENE = wooden_scene()
@@ -40,6 +40,15 @@ def test_components_from_prompts_have_the_name_of_the_prompt_and_the_detector() 
     assert [component.instance for component in result.components] == ["leg-1", "leg-2"]
     assert {component.detector for component in result.components} == {"prompts"}
     assert components_json(result)["components"][0]["name"] == "leg"
+
+
+def test_a_photo_without_a_piece_has_no_components_and_a_warning() -> None:
+    nothing = np.zeros_like(SCENE.maps.component)
+    nothing[SCENE.maps.component_names.index("background")] = 1.0
+    result = segment(SCENE.photo_srgb, replace(SCENE.maps, component=nothing), SegmentOptions(), 0, None)
+    assert result.components == ()
+    assert result.warnings == (NO_PIECE,)
+    assert segment(SCENE.photo_srgb, SCENE.maps, SegmentOptions(), 0, None).warnings == ()
 
 
 def test_a_canceled_job_stops_the_stage() -> None:

@@ -260,6 +260,7 @@ class SegmentedPhoto(_message.Message):
     WOOD_FIELD_NUMBER: _builtins.int
     OVERLAY_FIELD_NUMBER: _builtins.int
     DOCUMENT_FIELD_NUMBER: _builtins.int
+    WARNINGS_FIELD_NUMBER: _builtins.int
     photo_asset_id: _builtins.str
     width: _builtins.int
     height: _builtins.int
@@ -281,6 +282,10 @@ class SegmentedPhoto(_message.Message):
     def document(self) -> _asset_pb2.Asset:
         """These results as JSON."""
 
+    @_builtins.property
+    def warnings(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Such as that the photo shows no piece of furniture."""
+
     def __init__(
         self,
         *,
@@ -292,10 +297,11 @@ class SegmentedPhoto(_message.Message):
         wood: _asset_pb2.Asset | None = ...,
         overlay: _asset_pb2.Asset | None = ...,
         document: _asset_pb2.Asset | None = ...,
+        warnings: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["document", b"document", "foreground", b"foreground", "overlay", b"overlay", "wood", b"wood"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["components", b"components", "document", b"document", "foreground", b"foreground", "height", b"height", "overlay", b"overlay", "photo_asset_id", b"photo_asset_id", "width", b"width", "wood", b"wood"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["components", b"components", "document", b"document", "foreground", b"foreground", "height", b"height", "overlay", b"overlay", "photo_asset_id", b"photo_asset_id", "warnings", b"warnings", "width", b"width", "wood", b"wood"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

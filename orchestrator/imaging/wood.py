@@ -8,6 +8,7 @@ import numpy as np
 from orchestrator.domain.images import FloatMap
 from orchestrator.domain.material_maps import MaterialMaps
 from orchestrator.domain.stain import Region
+from orchestrator.imaging.refine import EDGE_LIKELIHOOD, PIECE_EDGE
 
 MIN_PIECE_SHARE = 0.02
 """A piece that covers a smaller share of the photo is treated as noise. Not tuned."""
@@ -29,23 +30,16 @@ def wood_probability(maps: MaterialMaps, region: Region) -> FloatMap:
 
 
 def _wood_of_piece(maps: MaterialMaps) -> FloatMap:
-    """Return the [h, w] probability that a pixel is wood of the piece.
-
-    By Bayes' rule, the share of wood in the piece is the prior of its pixels: uncertain pixels of a mostly wooden piece
-    are probably wood.
-    """
-    inside = maps.foreground
-    share = float((maps.wood * inside).sum() / max(inside.sum(), 1e-6))
-    not_wood = (1.0 - maps.wood) * (1.0 - share)
-    wood = maps.wood * share / np.maximum(maps.wood * share + not_wood, 1e-6)
+    """Return the [h, w] probability that a pixel is wood of the piece. Wood ends where the mask of the piece ends."""
+    inside = np.clip(maps.foreground * (EDGE_LIKELIHOOD / PIECE_EDGE), 0.0, 1.0)
     _, patches = cv2.connectedComponents((maps.wood > 0.5).astype(np.uint8))
     area = np.bincount(patches.ravel())
-    belongs_to_piece = np.bincount(patches.ravel(), inside.ravel()) > MIN_PATCH_OVERLAP * area
+    belongs_to_piece = np.bincount(patches.ravel(), maps.foreground.ravel()) > MIN_PATCH_OVERLAP * area
     border = np.ones(inside.shape, bool)
     border[1:-1, 1:-1] = False
-    belongs_to_piece[patches[border & (inside < 0.5)]] = False
+    belongs_to_piece[patches[border & (maps.foreground < 0.5)]] = False
     belongs_to_piece[0] = False  # label 0 is not wood
-    return np.asarray(wood * np.maximum(inside, belongs_to_piece[patches]), np.float32)
+    return np.asarray(np.minimum(maps.wood, np.maximum(inside, belongs_to_piece[patches])), np.float32)
 
 
 def _piece_contains_the_wood(maps: MaterialMaps) -> bool:

@@ -1,0 +1,208 @@
+"""Decides the material of each surface as a whole, so that no board is wood in part.
+
+The segmentation model classifies pixels independently. This module divides the photo into regions of one colour, part
+and orientation (Felzenszwalb and Huttenlocher 2004), and pools the evidence of the model: over each region, over the
+regions of the same part that look alike, over all regions with the same albedo, and over the whole piece. A region with
+clear evidence of its own keeps its material, such as a leather pad on a wooden seat.
+"""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass, replace
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from skimage.segmentation import felzenszwalb
+
+from orchestrator.domain.images import FloatMap, Image
+from orchestrator.domain.material_maps import MaterialMaps
+from orchestrator.imaging.color import encode_srgb
+from orchestrator.imaging.filters import shrink
+
+warnings.filterwarnings("ignore", "Got image with third dimension", RuntimeWarning)  # scikit-image expects RGB
+
+Regions = NDArray[np.intp]
+"""[h, w] index of the region of each pixel."""
+
+WORKING_SIDE = 384
+"""Longer side in pixels of the image that is divided into regions. The segmentation model looks at 256 pixels."""
+LIGHTNESS_SCALE = 0.5
+"""Weight of a unit of L* in the distance between neighbouring pixels. Light and shadow change it within a surface."""
+CHROMA_SCALE = 2.5
+"""Weight of a unit of a* or b* in that distance."""
+PART_SCALE = 15.0
+"""Weight of the Hellinger distance of the part likelihoods in that distance."""
+MATERIAL_SCALE = 10.0
+"""Weight of the Hellinger distance of the material likelihoods in that distance."""
+NORMAL_SCALE = 8.0
+"""Weight of the distance of the unit normals in that distance."""
+REGION_SCALE = 60.0
+"""Felzenszwalb's scale. Regions from 30 to 120 are as good."""
+MIN_REGION_PX = 30
+"""Smallest region. A handle has about 50 pixels at the working size."""
+SMOOTHING_PX = 0.6
+"""Standard deviation of the blur before the division, which removes noise."""
+
+EDGE_BLUR_PX = 2.0
+"""Standard deviation of the blur, at the working size, after which edges are measured."""
+EDGE_PERCENTILE = 99.9
+"""Share of the pixels, in percent, that must be flatter than ``MIN_EDGE`` for a photo to be blank. The rest is dust."""
+MIN_EDGE = 1.0
+"""Smallest slope of an edge in sRGB levels per pixel. Noise of 4 levels and a vignette of 80 levels stay below 0.6; a
+white piece on white paper reaches 5."""
+
+OWN_WEIGHT = 0.5
+"""Weight of a region's own log odds."""
+PART_WEIGHT = 2.0
+"""Weight of the log odds of the regions that have the same part and a similar albedo."""
+ALBEDO_WEIGHT = 0.5
+"""Weight of the log odds of the regions of the piece that have the same albedo."""
+PIECE_WEIGHT = 1.0
+"""Weight of the mean log odds of the piece: a surface that could be either has the material of most of the piece."""
+SIMILAR_ALBEDO = (12.0, 8.0, 8.0)
+"""Standard deviations of L*, a* and b* of similar albedos."""
+SAME_ALBEDO = (6.0, 4.0, 4.0)
+"""Standard deviations of L*, a* and b* of equal albedos."""
+MAX_LOG_ODDS = 20.0
+"""Log odds beyond which a decision is certain."""
+MIN_LIKELIHOOD = 1e-3
+"""Likelihood to which smaller ones are raised before the logarithm."""
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What the models say about the regions of one photo."""
+
+    regions: Regions  # [h, w] at the working size
+    area: NDArray[np.float64]  # [R] pixels of the piece
+    own: NDArray[np.float64]  # [R, M] mean log odds of each material
+    same_part: NDArray[np.float64]  # [R, M] mean over regions of the same part with a similar albedo
+    same_albedo: NDArray[np.float64]  # [R, M] mean over regions of the piece with the same albedo
+    whole_piece: NDArray[np.float64]  # [M] mean over the piece
+
+
+def decide_by_surface(photo_srgb: Image, maps: MaterialMaps) -> MaterialMaps:
+    """Return the maps with the material likelihoods of the piece pooled over surfaces.
+
+    Outside the piece, the likelihoods stay those of the model. A photo without any edge, such as a blank wall, contains
+    no piece, whatever the model finds in it.
+
+    Args:
+        photo_srgb: [H, W, 3] uint8.
+    """
+    if not has_edges(photo_srgb):
+        is_background = np.array([name == "background" for name in maps.component_names])
+        return replace(maps, component=np.zeros_like(maps.component) + is_background[:, None, None].astype(np.float32))
+    evidence = collect_evidence(photo_srgb, maps)
+    pooled = (
+        OWN_WEIGHT * evidence.own
+        + PART_WEIGHT * evidence.same_part
+        + ALBEDO_WEIGHT * evidence.same_albedo
+        + PIECE_WEIGHT * evidence.whole_piece
+    )
+    wood = maps.material_names.index("wood")
+    odds = np.exp(np.clip(pooled, -MAX_LOG_ODDS, MAX_LOG_ODDS))
+    likelihoods = odds / (1.0 + odds)
+    others = np.delete(np.arange(len(maps.material_names)), wood)
+    likelihoods[:, others] *= ((1.0 - likelihoods[:, wood]) / likelihoods[:, others].sum(1))[:, None]
+    height, width = maps.wood.shape
+    regions = cv2.resize(evidence.regions.astype(np.int32), (width, height), interpolation=cv2.INTER_NEAREST)
+    of_surface = likelihoods.T.astype(np.float32)[:, regions]
+    piece = maps.foreground
+    return replace(maps, material=piece * of_surface + (1 - piece) * maps.material)
+
+
+def has_edges(photo_srgb: Image) -> bool:
+    """Return whether the photo [H, W, 3] uint8 shows anything but noise and gradual changes."""
+    small = cv2.GaussianBlur(shrink(photo_srgb, WORKING_SIDE).astype(np.float32), (0, 0), EDGE_BLUR_PX)
+    slopes = [np.abs(np.diff(small, axis=axis)).max(axis=-1) for axis in (0, 1)]
+    return any(float(np.percentile(slope, EDGE_PERCENTILE)) > MIN_EDGE for slope in slopes)
+
+
+def collect_evidence(photo_srgb: Image, maps: MaterialMaps) -> Evidence:
+    """Divide the photo into regions and pool the evidence of the models, with the piece's pixels only."""
+    small = _shrink_maps(maps)
+    height, width = small.wood.shape
+    photo = np.asarray(cv2.resize(photo_srgb, (width, height), interpolation=cv2.INTER_AREA), np.uint8)
+    regions = find_regions(photo, small)
+    piece = small.foreground + MIN_LIKELIHOOD
+    area = np.asarray(np.bincount(regions.ravel(), piece.ravel()), np.float64)
+    likelihoods = np.clip(small.material, MIN_LIKELIHOOD, 1.0)
+    own = _means(np.log(likelihoods / np.maximum(1.0 - likelihoods, MIN_LIKELIHOOD)), regions, piece)
+    parts = np.sqrt(_means(small.component, regions, piece))
+    albedo = _means(_lab(encode_srgb(small.albedo_linear).astype(np.float32)).transpose(2, 0, 1), regions, piece)
+    same_part = np.asarray((parts @ parts.T) ** 4, np.float64)  # Bhattacharyya coefficient
+    return Evidence(
+        regions,
+        area,
+        own,
+        _pool(own, area, same_part * _affinity(albedo, SIMILAR_ALBEDO)),
+        _pool(own, area, _affinity(albedo, SAME_ALBEDO)),
+        area @ own / area.sum(),
+    )
+
+
+def find_regions(photo_srgb: Image, maps: MaterialMaps) -> Regions:
+    """Divide a photo into regions of one colour, part, material and orientation.
+
+    Args:
+        photo_srgb: [h, w, 3] uint8, of the size of the maps.
+    """
+    lab = cv2.bilateralFilter(_lab(photo_srgb.astype(np.float32) / 255), 5, 8.0, 3.0)
+    features = np.dstack(
+        [
+            LIGHTNESS_SCALE * lab[..., :1],
+            CHROMA_SCALE * lab[..., 1:],
+            PART_SCALE * np.sqrt(maps.component).transpose(1, 2, 0),
+            MATERIAL_SCALE * np.sqrt(maps.material).transpose(1, 2, 0),
+            NORMAL_SCALE * maps.normal,
+        ]
+    )
+    return np.asarray(felzenszwalb(features.astype(np.float64), REGION_SCALE, SMOOTHING_PX, MIN_REGION_PX), np.intp)
+
+
+def _shrink_maps(maps: MaterialMaps) -> MaterialMaps:
+    """Return the maps that the evidence needs at the working size."""
+    height, width = maps.wood.shape
+    scale = min(1.0, WORKING_SIDE / max(height, width))
+    size = (max(1, round(width * scale)), max(1, round(height * scale)))
+
+    def resized(values: FloatMap) -> FloatMap:
+        return np.asarray(cv2.resize(values, size, interpolation=cv2.INTER_AREA), np.float32)
+
+    return replace(
+        maps,
+        albedo_linear=resized(maps.albedo_linear),
+        normal=resized(maps.normal),
+        component=np.stack([resized(channel) for channel in maps.component]),
+        material=np.stack([resized(channel) for channel in maps.material]),
+    )
+
+
+def _lab(image_srgb: FloatMap) -> FloatMap:
+    """Convert sRGB [h, w, 3] in [0, 1] to CIELAB."""
+    return np.asarray(cv2.cvtColor(image_srgb, cv2.COLOR_RGB2LAB), np.float32)
+
+
+def _means(values: FloatMap, regions: Regions, weights: FloatMap) -> NDArray[np.float64]:
+    """Return the weighted mean [R, C] of each channel of ``values`` [C, h, w] in each region."""
+    index = regions.ravel()
+    total = np.bincount(index, weights.ravel())
+    sums = [np.bincount(index, (channel * weights).ravel()) for channel in values]
+    return np.asarray(np.stack(sums, 1) / total[:, None])
+
+
+def _affinity(colors: NDArray[np.float64], sigma: tuple[float, float, float]) -> NDArray[np.float64]:
+    """Return the Gaussian affinity [R, R] of colours [R, 3]."""
+    difference = (colors[:, None] - colors[None]) / np.array(sigma)
+    return np.asarray(np.exp(-0.5 * np.square(difference).sum(-1)))
+
+
+def _pool(
+    evidence: NDArray[np.float64], area: NDArray[np.float64], affinity: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Return the mean evidence [R, M] of the regions with affinity [R, R], weighted by area."""
+    weights = affinity * area
+    return np.asarray((weights @ evidence) / weights.sum(1, keepdims=True))

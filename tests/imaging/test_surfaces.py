@@ -1,0 +1,108 @@
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import pytest
+
+from orchestrator.domain.images import BoolMask, FloatMap, Image
+from orchestrator.domain.material_maps import MaterialMaps
+from orchestrator.imaging.color import linear_from_srgb
+from orchestrator.imaging.surfaces import decide_by_surface, has_edges
+
+SIZE = 160
+BROWN = (150, 100, 60)
+BLACK = (30, 28, 30)
+MATERIALS = ("other", "wood", "leather")
+
+
+def area(top: int, bottom: int, left: int, right: int) -> BoolMask:
+    mask = np.zeros((SIZE, SIZE), bool)
+    mask[top:bottom, left:right] = True
+    return mask
+
+
+BOARD = area(30, 130, 20, 140)
+
+
+def photo_of(*surfaces: tuple[BoolMask, tuple[int, int, int]]) -> Image:
+    """Return a photo of surfaces on white paper, with a gradient of light and noise."""
+    photo = np.full((SIZE, SIZE, 3), 250.0)
+    for mask, color in surfaces:
+        photo[mask] = np.array(color) * np.linspace(0.7, 1.1, SIZE)[:, None, None].repeat(SIZE, 1)[mask]
+    photo += np.random.default_rng(1).normal(0.0, 2.0, photo.shape)
+    return np.asarray(np.clip(photo, 0, 255), np.uint8)
+
+
+def maps_of(photo_srgb: Image, piece: BoolMask, wood: FloatMap, leather: FloatMap | None = None) -> MaterialMaps:
+    """Return maps with the likelihoods of wood and leather on the piece, which is one part."""
+    plain = np.ones((SIZE, SIZE), np.float32)
+    outline = piece.astype(np.float32)
+    leather = np.zeros_like(wood) if leather is None else leather
+    return MaterialMaps(
+        albedo_linear=linear_from_srgb(photo_srgb),
+        shading_linear=np.dstack([plain] * 3),
+        normal=np.dstack([0 * plain, 0 * plain, plain]),
+        roughness=plain,
+        ambient_occlusion=plain,
+        depth=plain,
+        component=np.stack([1 - outline, outline]),
+        material=np.stack([1 - wood - leather, wood, leather]).astype(np.float32),
+        component_names=("background", "body"),
+        material_names=MATERIALS,
+    )
+
+
+def test_a_board_is_wood_as_a_whole_although_the_model_misses_a_quarter_of_it() -> None:
+    photo = photo_of((BOARD, BROWN))
+    wood = np.where(BOARD, 0.9, 0.0).astype(np.float32)
+    wood[100:130, 20:120] = 0.15
+    assert (decide_by_surface(photo, maps_of(photo, BOARD, wood)).wood[BOARD] > 0.5).all()
+
+
+def test_a_cushion_is_no_wood_although_the_model_sees_wood_on_a_quarter_of_it() -> None:
+    photo = photo_of((BOARD, (120, 130, 150)))
+    wood = np.where(BOARD, 0.1, 0.0).astype(np.float32)
+    wood[100:130, 20:120] = 0.85
+    assert (decide_by_surface(photo, maps_of(photo, BOARD, wood)).wood[BOARD] < 0.5).all()
+
+
+def test_a_leather_pad_on_a_wooden_seat_keeps_its_material() -> None:
+    pad = area(55, 105, 50, 110)
+    photo = photo_of((BOARD, BROWN), (pad, BLACK))
+    wood = np.where(BOARD & ~pad, 0.9, 0.05).astype(np.float32)
+    leather = np.where(pad, 0.9, 0.0).astype(np.float32)
+    decided = decide_by_surface(photo, maps_of(photo, BOARD, wood, leather)).material.argmax(0)
+    rim = cv2.dilate(pad.astype(np.uint8), np.ones((5, 5), np.uint8)).astype(bool) & ~cv2.erode(
+        pad.astype(np.uint8), np.ones((5, 5), np.uint8)
+    ).astype(bool)
+    assert (decided[pad & ~rim] == MATERIALS.index("leather")).all()
+    assert (decided[BOARD & ~pad & ~rim] == MATERIALS.index("wood")).all()
+
+
+def test_materials_outside_the_piece_stay_those_of_the_model() -> None:
+    photo = photo_of((BOARD, BROWN))
+    maps = maps_of(photo, BOARD, np.full((SIZE, SIZE), 0.3, np.float32))
+    assert np.array_equal(decide_by_surface(photo, maps).material[:, ~BOARD], maps.material[:, ~BOARD])
+
+
+BLANK_PHOTOS = {
+    "white": np.full((300, 400), 255.0),
+    "black": np.zeros((300, 400)),
+    "gradient": np.linspace(180, 255, 400)[None].repeat(300, 0),
+    "vignette": 255 - 80 * (np.hypot(*np.mgrid[-1:1:300j, -1:1:400j]) ** 2) / 2,
+    "noise": 240 + np.random.default_rng(1).normal(0, 4, (300, 400)),
+}
+
+
+@pytest.mark.parametrize("name", BLANK_PHOTOS)
+def test_a_blank_photo_contains_no_piece(name: str) -> None:
+    photo = np.dstack([np.clip(BLANK_PHOTOS[name], 0, 255).astype(np.uint8)] * 3)
+    everything = np.ones((SIZE, SIZE), bool)
+    maps = maps_of(photo[:SIZE, :SIZE], everything, np.full((SIZE, SIZE), 0.5, np.float32))
+    assert decide_by_surface(photo, maps).foreground.max() == 0
+
+
+def test_a_white_piece_on_white_paper_has_edges() -> None:
+    photo = np.full((500, 500, 3), 255, np.uint8)
+    photo[100:400, 100:400] = 246
+    assert has_edges(photo)
