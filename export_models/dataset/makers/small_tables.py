@@ -69,10 +69,8 @@ def build_tray_table(builder: PieceBuilder) -> None:
     width, height = builder.uniform(0.36, 0.6), builder.uniform(0.42, 0.6)
     is_round = builder.chance(0.5)
     depth = width if is_round else width * builder.uniform(0.65, 0.9)
-    role, frame = (
-        builder.pick({"wood": 4, "timber": 1, "metal": 1.5, "paint": 1}),
-        builder.pick(("wood", "metal", "timber")),
-    )
+    role = builder.pick({"wood": 4, "timber": 1, "metal": 1.5, "paint": 1})
+    frame = builder.pick(("wood", "metal", "timber"))
     t, lip = builder.uniform(0.014, 0.026), builder.uniform(0.02, 0.06)
     under = height - lip
     if is_round:
@@ -93,12 +91,9 @@ def build_tray_table(builder: PieceBuilder) -> None:
                 shift = 0.5 * t * sx * (1 if i else -1)
                 leg = leaning_bar((sx * x, py + shift, 0), (-sx * x, py + shift, under + 0.002), [t, t])
                 builder.add("leg", frame, leg)
-        for sx in (-1, 1):
-            builder.add("leg", frame, bar((sx * x, -y, 0.05), (sx * x, y, 0.05), 0.7 * t, section="round"))
-            rail_z = under - 0.4 * t
-            builder.add(
-                "frame", frame, bar((sx * x * 0.97, -y, rail_z), (sx * x * 0.97, y, rail_z), 0.7 * t, section="round")
-            )
+        for z, component in ((0.05, "leg"), (under - 0.4 * t, "frame")):
+            reach = x * abs(1 - 2 * z / under)
+            builder.add_pair(component, frame, bar((reach, -y, z), (reach, y, z), 0.7 * t, section="round"))
         return
     spread = builder.uniform(1.0, 1.25)
     for sx in (-1, 1):
@@ -200,7 +195,7 @@ def build_storage_coffee_table(builder: PieceBuilder) -> None:
             arm = sweep(
                 [(px, 0.12, height - top - 0.002), (px, 0.02 - raised, low + 0.002)], (0.006, 0.022), side=(1, 0, 0)
             )
-            builder.add("hardware", "metal", arm, arm.moved(y=-0.1))
+            builder.add("hardware", "metal", arm, arm.moved(x=-0.008 * sx, y=-0.1))
 
 
 def build_drop_leaf_table(builder: PieceBuilder) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from scipy.interpolate import PchipInterpolator
 
 from export_models.dataset.makers.legs import leaning_bar, turned_profile
 from export_models.dataset.makers.outlines import fillet, spline
@@ -102,7 +103,7 @@ def add_pedestal(builder: PieceBuilder, height: float, reach: float, *, style: s
         scaled = [(z * h if z > 0.01 else z, r) for z, r in [*knots, (0.93, 0.1), (1, 0.16)]]
         knot_heights, knot_radii = np.array(scaled).T
         z = np.concatenate([[0, 0.006], np.linspace(0.012, h, 36)])
-        builder.add("leg", role, lathe(np.stack([z, np.interp(z, knot_heights, knot_radii)], -1), sides=40))
+        builder.add("leg", role, lathe(np.stack([z, PchipInterpolator(knot_heights, knot_radii)(z)], -1), sides=40))
     elif style == "disc":
         radius = builder.uniform(0.03, 0.05)
         foot = [(0, reach - 0.004), (0.004, reach), (0.014, reach), (0.02, reach - 0.012)]
