@@ -11,7 +11,6 @@ import typer
 from pydantic import ValidationError
 
 from orchestrator.errors import InvalidInput
-from orchestrator.protocol.heartwood.v1 import made_of_pb2
 from orchestrator.settings import Settings
 
 DEFAULT_OUT = Path("output")
@@ -20,7 +19,6 @@ optional = partial(typer.Option, show_default=False)
 """An option without a default, or whose help text states the default."""
 existing_file = partial(typer.Argument, exists=True, dir_okay=False, show_default=False)
 PHOTOS_HELP = "Photos of one piece of furniture: JPEG, PNG, WebP, HEIC, AVIF, TIFF or BMP."
-MADE_OF_HELP = "Known material of the piece, such as wood, or of a part, such as leg=metal. Repeatable."
 MESH_HELP = "3D model: GLB, glTF (zip), FBX, OBJ (zip), STL, PLY or USDZ."
 
 Photos = Annotated[list[Path], existing_file(help=PHOTOS_HELP, metavar="PHOTO…")]
@@ -32,8 +30,6 @@ Server = Annotated[str, optional(help="host:port of a running service. Default: 
 Token = Annotated[str, optional(help="Bearer token for --server.", envvar="HEARTWOOD_TOKEN")]
 StainName = Annotated[str, optional("--stain", help="A named stain; `heartwood stains` lists them.")]
 StainColor = Annotated[str, optional("--color", help="Mean colour of the stained wood, '#RRGGBB'.")]
-MadeOf = Annotated[list[str] | None, optional("--made-of", help=MADE_OF_HELP, metavar="[PART=]MATERIAL")]
-Parts = Annotated[str, optional("--parts", help="Stain only these parts, such as top,drawer.", metavar="PART,…")]
 WidthM = Annotated[float, optional("--width-m", help="True width of the piece in metres.")]
 HeightM = Annotated[float, optional("--height-m", help="True height of the piece in metres.")]
 DepthM = Annotated[float, optional("--depth-m", help="True depth of the piece in metres.")]
@@ -68,14 +64,3 @@ def choices(option: str, text: str, allowed: Mapping[str, Any]) -> list[Any]:
     """Return the entries of ``allowed`` that a comma-separated list names. Raises InvalidInput like ``choice``."""
     names = (name.strip().lower() for name in text.split(","))
     return [choice(option, name, allowed) for name in names if name]
-
-
-def known_materials(made_of: list[str] | None) -> list[made_of_pb2.PartMaterial]:
-    """Return the materials that ``--made-of`` states, each as MATERIAL or PART=MATERIAL."""
-    pairs = (text.rpartition("=") for text in made_of or ())
-    return [made_of_pb2.PartMaterial(part=part.strip(), material=material.strip()) for part, _, material in pairs]
-
-
-def part_names(text: str) -> list[str]:
-    """Return the names in a comma-separated list."""
-    return [name.strip() for name in text.split(",") if name.strip()]

@@ -9,7 +9,6 @@ from pathlib import Path, PurePosixPath
 from orchestrator.cli.session import photo_folder
 from orchestrator.client.client import Heartwood
 from orchestrator.client.uploads import read_file
-from orchestrator.domain.stain import FOREGROUND_MASK, WOOD_MASK
 from orchestrator.protocol.heartwood.v1.asset_pb2 import ASSET_KIND_MASK, Asset
 from orchestrator.protocol.heartwood.v1.segment_pb2 import SegmentedPhoto
 from orchestrator.protocol.heartwood.v1.stain_pb2 import EditedMask
@@ -41,6 +40,6 @@ def _masks(photo: SegmentedPhoto) -> Iterator[tuple[str, Asset]]:
     """Yield each mask of a photo with the name that ``EditedMask.part`` has for it."""
     for component in photo.components:
         yield component.instance, component.mask
-    yield FOREGROUND_MASK, photo.foreground
-    if photo.HasField("wood"):
-        yield WOOD_MASK, photo.wood
+    for name in ("foreground", "wood"):
+        if photo.HasField(name):
+            yield name, getattr(photo, name)

@@ -10,6 +10,7 @@ from rich.table import Table
 
 from orchestrator.cli import arguments, export, reconstruct, render, session
 from orchestrator.cli.arguments import choice, choices
+from orchestrator.cli.made_of import MadeOf, Parts, known_materials, part_names
 from orchestrator.cli.terminal import console, print_saved
 from orchestrator.client.client import Heartwood
 from orchestrator.errors import InvalidInput
@@ -38,8 +39,8 @@ def run(
     out: arguments.Out = arguments.DEFAULT_OUT,
     stain: arguments.StainName = "",
     color: arguments.StainColor = "",
-    made_of: arguments.MadeOf = None,
-    parts: arguments.Parts = "",
+    made_of: MadeOf = None,
+    parts: Parts = "",
     mode: reconstruct.ModeName = "auto",
     width_m: arguments.WidthM = 0.0,
     height_m: arguments.HeightM = 0.0,
@@ -64,13 +65,13 @@ def run(
     export_target = choice("--target", target, export.TARGETS)
     reconstruct_mode = choice("--mode", mode, reconstruct.MODES)
     options = pipeline_pb2.PipelineOptions(
-        segment=segment_pb2.SegmentOptions(made_of=arguments.known_materials(made_of)),
+        segment=segment_pb2.SegmentOptions(made_of=known_materials(made_of)),
         stain=stain_options(stain, color),
         reconstruct=reconstruct_pb2.ReconstructOptions(mode=reconstruct_mode, dimensions=dimensions),
         render=render_pb2.RenderOptions(frames=frames, width=width, height=height),
         export=export_pb2.ExportOptions(formats=file_formats, target=export_target, levels=1),
     )
-    options.stain.parts.extend(arguments.part_names(parts))
+    options.stain.parts.extend(part_names(parts))
     additional_stages = [choice("--also", name, ADDITIONAL_STAGES) for name in also or ()]
     for stage in ("segment", *additional_stages):
         getattr(options, stage).SetInParent()  # requests the stage with its default options
@@ -85,7 +86,8 @@ def save(client: Heartwood, job: job_pb2.Job, folder: Path) -> Iterator[Table]:
     for field, stage_result in job.pipeline.ListFields():
         stage_folder = folder / FOLDERS.get(field.name, field.name)
         session.save(client, stage_result, stage_folder)
-        session.write_job_file(job, stage_folder)
+        if field.name == "segment":
+            session.write_job_file(job, stage_folder)
         yield session.stage_table(field.name, stage_result)
 
 

@@ -31,7 +31,7 @@ START_TIMEOUT_S = 120.0
 STOP_TIMEOUT_S = 60.0
 POLL_INTERVAL_S = 0.1
 JOB_FILE = "job.json"
-"""File in a result folder with the id of the job."""
+"""File with the id of the job in the folder of a segment result."""
 
 
 @contextmanager
@@ -106,14 +106,14 @@ def _wait_until_ready(process: subprocess.Popen[bytes], settings: Settings, log:
 
 def run_stage(
     client: Heartwood, stage: str, files: Sequence[Path], options: Message, out: Path, *, preview: bool = False
-) -> None:
-    """Run one stage on files, save its result in ``out``, and print its table."""
+) -> Job:
+    """Run one stage on files, save its result in ``out``, print its table, and return the job."""
     job = run_job(client, stage, files, options, preview=preview)
     result = getattr(job, stage)
     save(client, result, out)
-    write_job_file(job, out)
     console.print(stage_table(stage, result))
     print_saved(out)
+    return job
 
 
 def run_job(client: Heartwood, command: str, files: Sequence[Path], options: Message, *, preview: bool) -> Job:
@@ -164,7 +164,7 @@ def save(client: Heartwood, result: Message, folder: Path) -> None:
 
 
 def write_job_file(job: Job, folder: Path) -> None:
-    """Write the id of a job next to its results."""
+    """Write the id of a job next to its segment result, for ``read_job_file``."""
     (folder / JOB_FILE).write_text(json.dumps({"id": job.id}) + "\n", encoding="utf-8")
 
 

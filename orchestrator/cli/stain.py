@@ -10,6 +10,7 @@ from rich.table import Table
 
 from orchestrator.cli import arguments
 from orchestrator.cli.edited_masks import upload_edited_masks
+from orchestrator.cli.made_of import MadeOf, Parts, known_materials, part_names
 from orchestrator.cli.session import connect, read_job_file, run_stage
 from orchestrator.cli.terminal import plain_table, swatch
 from orchestrator.client.uploads import read_file
@@ -32,8 +33,8 @@ def stain(
     coats: Annotated[float, typer.Option(help="Relative film thickness, 0.1 to 10.")] = 1.0,
     region: Annotated[str, typer.Option(help=f"Where to stain wood: {', '.join(REGIONS)}.")] = "auto",
     mask: Annotated[Path | None, arguments.optional(help=MASK_HELP, exists=True, dir_okay=False)] = None,
-    made_of: arguments.MadeOf = None,
-    parts: arguments.Parts = "",
+    made_of: MadeOf = None,
+    parts: Parts = "",
     masks: Annotated[Path | None, arguments.optional(help=MASKS_HELP, exists=True, file_okay=False)] = None,
     segment_job: Annotated[str, arguments.optional(help=SEGMENT_JOB_HELP, metavar="ID")] = "",
     webp: arguments.WebP = False,
@@ -54,8 +55,8 @@ def stain(
         coats=coats,
         region=arguments.choice("--region", region, REGIONS),
         format=stain_pb2.TEXTURE_FORMAT_WEBP if webp else stain_pb2.TEXTURE_FORMAT_PNG,
-        made_of=arguments.known_materials(made_of),
-        parts=arguments.part_names(parts),
+        made_of=known_materials(made_of),
+        parts=part_names(parts),
         segment_job_id=segment_job,
     )
     if stain:

@@ -24,6 +24,7 @@ from orchestrator.protocol.heartwood.v1.asset_pb2 import Asset
 from orchestrator.protocol.heartwood.v1.cutout_pb2 import CutoutOptions
 from orchestrator.protocol.heartwood.v1.export_pb2 import ExportOptions
 from orchestrator.protocol.heartwood.v1.job_pb2 import Job, JobSpec
+from orchestrator.protocol.heartwood.v1.made_of_pb2 import PartMaterial
 from orchestrator.protocol.heartwood.v1.pipeline_pb2 import PipelineOptions
 from orchestrator.protocol.heartwood.v1.reconstruct_pb2 import ReconstructOptions
 from orchestrator.protocol.heartwood.v1.render_pb2 import RenderOptions
@@ -140,6 +141,11 @@ class Heartwood:
         data = path.read_bytes()
         return self.upload_bytes(data, path.name, kind=asset_pb2.ASSET_KIND_MODEL, on_sent=on_sent).group_id
 
+    def upload_mask(self, file: str | os.PathLike[str]) -> str:
+        """Upload a greyscale mask, white inside, and return its asset id for ``StainOptions``."""
+        path = Path(file)
+        return self.upload_bytes(path.read_bytes(), path.name, kind=asset_pb2.ASSET_KIND_MASK).id
+
     def upload_bytes(
         self,
         data: bytes,
@@ -155,7 +161,8 @@ class Heartwood:
             upload_id: the upload to add the file to. Empty starts a new one, whose id is the asset's ``group_id``.
             on_sent: called with the size of each chunk in bytes after it has been sent, to show the progress.
         """
-        header = {"upload_id": upload_id, "filename": filename, "kind": kind}
+        name = filename.encode(errors="replace").decode()  # a file name in Linux may contain invalid UTF-8
+        header = {"upload_id": upload_id, "filename": name, "kind": kind}
         requests = upload_requests(asset_pb2.UploadAssetRequest, data, on_sent, **header)
         asset: Asset = self._call(self._assets.UploadAsset, requests, timeout_s=TRANSFER_TIMEOUT_S).asset
         return asset
@@ -199,9 +206,22 @@ class Heartwood:
 
     # ---- jobs
 
-    def segment(self, upload_id: str, options: SegmentOptions | None = None, **settings: Unpack[JobSettings]) -> Job:
-        """Create a job that finds the parts and the wood in the photos of an upload."""
-        return self.create_job(JobSpec(segment=options or SegmentOptions()), upload_id, **settings)
+    def segment(
+        self,
+        upload_id: str,
+        options: SegmentOptions | None = None,
+        *,
+        made_of: str | Mapping[str, str] = "",
+        **settings: Unpack[JobSettings],
+    ) -> Job:
+        """Create a job that finds the parts and the wood in the photos of an upload.
+
+        Args:
+            made_of: the known material of the piece, such as "wood", or of parts, such as {"leg": "metal"}.
+        """
+        spec = JobSpec(segment=options or SegmentOptions())
+        spec.segment.made_of.extend(_part_materials(made_of))
+        return self.create_job(spec, upload_id, **settings)
 
     def stain(
         self,
@@ -209,11 +229,20 @@ class Heartwood:
         *,
         color: str = "",
         stain: str = "",
+        made_of: str | Mapping[str, str] = "",
+        parts: Sequence[str] = (),
         options: StainOptions | None = None,
         **settings: Unpack[JobSettings],
     ) -> Job:
-        """Create a job that stains the wood to ``color`` (#RRGGBB) or with the named ``stain``."""
+        """Create a job that stains the wood to ``color`` (#RRGGBB) or with the named ``stain``.
+
+        Args:
+            made_of: see ``segment``.
+            parts: stain only these parts, such as "top". Default: all.
+        """
         spec = JobSpec(stain=options or StainOptions())
+        spec.stain.made_of.extend(_part_materials(made_of))
+        spec.stain.parts.extend(parts)
         if color:
             spec.stain.color = color
         if stain:
@@ -325,3 +354,9 @@ class Heartwood:
             raise ApiError.from_call(error) from None
         finally:
             call.cancel()
+
+
+def _part_materials(made_of: str | Mapping[str, str]) -> list[PartMaterial]:
+    """Return the message of each statement about a material. A text is the material of the whole piece."""
+    materials = {"": made_of} if isinstance(made_of, str) else made_of
+    return [PartMaterial(part=part, material=material) for part, material in materials.items() if part or material]

@@ -40,6 +40,10 @@ def test_a_photo_is_downloaded_unchanged(client: Heartwood) -> None:
     assert asset.name == "x.jpg"
 
 
+def test_a_name_with_invalid_utf8_is_accepted(client: Heartwood) -> None:
+    assert client.upload_bytes(PHOTO, b"chair \xff.jpg".decode(errors="surrogateescape")).name == "chair _.jpg"
+
+
 def test_upload_reports_the_bytes_that_were_sent(client: Heartwood, tmp_path: Path) -> None:
     photo = tmp_path / "photo.jpg"
     photo.write_bytes(PHOTO)

@@ -19,7 +19,6 @@ LEFT, TOP, RIGHT, BOTTOM = wood_box()
 MIDDLE = (LEFT + RIGHT) // 2
 INSIDE = 12
 """Distance from the edges of the board at which pixels certainly show wood."""
-WOOD = made_of_pb2.PartMaterial(material="wood")
 
 
 def picture(client: Heartwood, asset: asset_pb2.Asset) -> np.ndarray:
@@ -105,8 +104,7 @@ def test_a_part_that_the_caller_states_to_be_metal_is_not_stained(
 
 
 def test_a_stain_knows_what_the_segment_job_was_told(client: Heartwood, upload_id: str) -> None:
-    options = segment_pb2.SegmentOptions(made_of=[WOOD, made_of_pb2.PartMaterial(part="legs", material="steel")])
-    segment_job = client.wait(client.segment(upload_id, options).id)
+    segment_job = client.wait(client.segment(upload_id, made_of={"": "wood", "legs": "steel"}).id)
     told = [("", "wood"), ("leg", "metal")]
     assert [(known.part, known.material) for known in segment_job.spec.segment.made_of] == told
     own = made_of_pb2.PartMaterial(part="leg", material="oak")
@@ -121,13 +119,13 @@ def test_a_wooden_piece_is_stained_although_the_models_see_no_wood(client: Heart
     with pytest.raises(ApiError, match=r"stain\.made_of") as refused:
         stain(client, upload)
     assert refused.value.reason == "NO_WOOD_FOUND"
-    job = stain(client, upload, made_of=[WOOD])
+    job = client.wait(client.stain(upload, stain="ebony", made_of="wood").id)
     assert stained_columns(client, job)[LEFT + INSIDE : RIGHT - INSIDE].mean() > 0.9
 
 
 def test_parts_that_no_photo_shows_are_reported(client: Heartwood, upload_id: str) -> None:
     with pytest.raises(ApiError, match="no photo shows wood in the parts drawer") as refused:
-        stain(client, upload_id, parts=["drawers"])
+        client.wait(client.stain(upload_id, stain="ebony", parts=["drawers"]).id)
     assert refused.value.reason == "NO_WOOD_FOUND"
 
 

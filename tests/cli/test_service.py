@@ -9,6 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
 
@@ -17,6 +18,7 @@ from orchestrator.errors import FailedPrecondition, ToolFailed
 from orchestrator.protocol.heartwood.v1 import job_pb2
 from orchestrator.settings import DEMO_PHOTOS, Settings
 from tests.support.cli import Cli
+from tests.support.pictures import wood_photo
 from tests.support.running_service import RunningService
 
 CHAIR = DEMO_PHOTOS / "cushion_chair.jpg"
@@ -37,6 +39,29 @@ def test_segment_saves_masks_and_prints_the_parts(cli: Cli, data_dir: dict[str, 
     assert {"overlay.png", "wood.png", "foreground.png"} <= names
     listed = cli("jobs", "list", **data_dir)
     assert re.search(r"segment SUCCEEDED 100%", listed.output)
+
+
+def test_stain_uses_the_masks_that_the_user_edited(cli: Cli, data_dir: dict[str, str], tmp_path: Path) -> None:
+    photos = []
+    for name, seed in (("front", 1), ("back", 2)):
+        photos.append(tmp_path / f"{name}.png")
+        Image.fromarray(wood_photo(320, 240, seed=seed)).save(photos[-1])
+    masks = tmp_path / "masks"
+    assert cli("segment", *photos, "--out", masks, **data_dir).exit_code == 0
+    assert {path.name for path in masks.iterdir()} == {"front", "back", "job.json"}
+    wood = Image.open(masks / "back" / "wood.png").convert("RGB")  # paint programs add channels
+    wood.paste((0, 0, 0), (160, 0, 320, 240))
+    wood.save(masks / "back" / "wood.png")
+    arguments = ("stain", "--stain", "ebony", "--masks", masks, "--out", tmp_path / "out")
+    result = cli(*arguments, photos[1], **data_dir)  # only one of the photos
+    assert result.exit_code == 0, result.errors
+    stained = np.asarray(Image.open(tmp_path / "out" / "wood_mask.png"))
+    assert not stained[:, 160:].any()
+    assert (stained[60:180, 60:150] > 127).mean() > 0.95
+    Image.new("L", (160, 120)).save(masks / "front" / "foreground.png")
+    refused = cli(*arguments, photos[0], **data_dir)
+    assert refused.exit_code == 2
+    assert "the mask is 160×120 pixels; it must have the size of the mask that it replaces, 320×240" in refused.errors
 
 
 def test_cutout_saves_the_piece_with_an_alpha_channel(cli: Cli, data_dir: dict[str, str], tmp_path: Path) -> None:

@@ -7,13 +7,14 @@ from pathlib import Path
 import pytest
 
 from orchestrator.cli import cutout, export, reconstruct, render, run, segment, stain
-from orchestrator.cli.session import save
+from orchestrator.cli.session import read_job_file, save
 from orchestrator.client.client import Heartwood
 from orchestrator.protocol.heartwood.v1 import (
     asset_pb2,
     cutout_pb2,
     export_pb2,
     job_pb2,
+    made_of_pb2,
     pipeline_pb2,
     reconstruct_pb2,
     render_pb2,
@@ -95,10 +96,59 @@ def test_stain_table_compares_target_and_reached_colour() -> None:
     assert text.endswith("1 #5D432C #5C432C 0.5 40%")
 
 
-def test_files_of_several_photos_go_into_a_folder_each(downloads: list[tuple[str, Path]]) -> None:
-    photos = [stain_pb2.StainedPhoto(albedo=asset("albedo.png")), stain_pb2.StainedPhoto(albedo=asset("albedo.png"))]
-    save(Heartwood(), stain_pb2.StainResult(photos=photos, model_versions={"segmentation": "2"}), Path("out"))
-    assert [path for _, path in downloads] == [Path("out/photo-1/albedo.png"), Path("out/photo-2/albedo.png")]
+def test_stain_table_shows_that_a_photo_has_none_of_the_parts() -> None:
+    text = text_of(stain.table(stain_pb2.StainResult(target_color="#5D432C", photos=[stain_pb2.StainedPhoto()])))
+    assert text.endswith("1 #5D432C nothing to stain 0.0 0%")
+
+
+def photos_in(*folders: str) -> stain_pb2.StainResult:
+    albedos = [asset_pb2.Asset(id=folder, name=f"{folder}/albedo.png") for folder in folders]
+    return stain_pb2.StainResult(photos=[stain_pb2.StainedPhoto(albedo=albedo) for albedo in albedos])
+
+
+def test_files_of_several_photos_go_into_folders_with_the_names_of_the_photos(
+    downloads: list[tuple[str, Path]],
+) -> None:
+    save(Heartwood(), photos_in("chair front", "Rücken-2"), Path("out"))
+    assert [path for _, path in downloads] == [Path("out/chair front/albedo.png"), Path("out/Rücken-2/albedo.png")]
+
+
+def test_files_of_a_single_photo_need_no_folder(downloads: list[tuple[str, Path]]) -> None:
+    save(Heartwood(), photos_in("chair"), Path("out"))
+    assert [path for _, path in downloads] == [Path("out/albedo.png")]
+
+
+def test_results_of_earlier_versions_are_saved_by_number(downloads: list[tuple[str, Path]]) -> None:
+    save(Heartwood(), photos_in("photo-0", "photo-1"), Path("out"))
+    assert [path for _, path in downloads] == [Path("out/photo-0/albedo.png"), Path("out/photo-1/albedo.png")]
+
+
+def test_a_service_cannot_write_outside_the_result_folder(downloads: list[tuple[str, Path]]) -> None:
+    save(Heartwood(), photos_in("..", "a/../../b", "/etc"), Path("out"))
+    assert [path.parent.parent for _, path in downloads] == [Path("out")] * 3
+    assert [path.parent.name for _, path in downloads] == ["photo", "b", "etc"]
+
+
+def test_known_materials_and_parts_are_sent(submit: Submit, photo: Path) -> None:
+    known = ("--made-of", "wood", "--made-of", "leg = metal")
+    told = [made_of_pb2.PartMaterial(material="wood"), made_of_pb2.PartMaterial(part="leg", material="metal")]
+    assert list(submit("segment", photo, *known).segment.made_of) == told
+    options = submit("stain", photo, "--stain", "walnut", *known, "--parts", "top, drawer,").stain
+    assert list(options.made_of) == told
+    assert list(options.parts) == ["top", "drawer"]
+    pipeline = submit("run", photo, "--stain", "walnut", *known, "--parts", "top").pipeline
+    assert list(pipeline.segment.made_of) == told
+    assert list(pipeline.stain.parts) == ["top"]
+
+
+def test_stain_names_a_segment_job(submit: Submit, photo: Path) -> None:
+    assert submit("stain", photo, "--stain", "walnut", "--segment-job", "17").stain.segment_job_id == "17"
+
+
+def test_a_folder_without_a_segment_result_is_refused(cli: Cli, photo: Path, tmp_path: Path) -> None:
+    result = cli("stain", photo, "--stain", "walnut", "--masks", tmp_path, "--server", "127.0.0.1:1")
+    assert result.exit_code == 2
+    assert "there is no job.json with the id of a job; name a result folder of `heartwood segment`" in result.errors
 
 
 def test_cutout_defaults_are_a_trimmed_png_with_shadow(submit: Submit, photo: Path) -> None:
@@ -212,7 +262,7 @@ def test_run_rejects_an_unknown_additional_stage(cli: Cli, photo: Path) -> None:
     assert result.errors == "error --also: 'varnish' is unknown; allowed values are cutout"
 
 
-def test_run_saves_each_stage_into_its_own_folder(downloads: list[tuple[str, Path]]) -> None:
+def test_run_saves_each_stage_into_its_own_folder(downloads: list[tuple[str, Path]], tmp_path: Path) -> None:
     result = pipeline_pb2.PipelineResult(
         segment=segment_pb2.SegmentResult(photos=[segment_pb2.SegmentedPhoto(overlay=asset("overlay.png"))]),
         stain=stain_pb2.StainResult(photos=[stain_pb2.StainedPhoto(albedo=asset("albedo.png"))]),
@@ -221,13 +271,15 @@ def test_run_saves_each_stage_into_its_own_folder(downloads: list[tuple[str, Pat
         export=export_pb2.ExportResult(target=export_pb2.EXPORT_TARGET_WEB, report=asset("report.json")),
         cutout=cutout_pb2.CutoutResult(photos=[cutout_pb2.CutoutPhoto(image=asset("cutout.png"))]),
     )
-    tables = list(run.save(Heartwood(), result, Path("out")))
-    assert [str(path) for _, path in downloads] == [
-        "out/segment/overlay.png",
-        "out/stain/albedo.png",
-        "out/model/model.glb",
-        "out/turntable/turntable.gif",
-        "out/export/report.json",
-        "out/cutout/cutout.png",
+    (tmp_path / "segment").mkdir()
+    tables = list(run.save(Heartwood(), job_pb2.Job(id="17", pipeline=result), tmp_path))
+    assert [str(path.relative_to(tmp_path)) for _, path in downloads] == [
+        "segment/overlay.png",
+        "stain/albedo.png",
+        "model/model.glb",
+        "turntable/turntable.gif",
+        "export/report.json",
+        "cutout/cutout.png",
     ]
     assert len(tables) == 6
+    assert read_job_file(tmp_path / "segment") == "17"

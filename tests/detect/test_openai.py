@@ -13,6 +13,7 @@ import pytest
 from orchestrator.detect.detector import Detection
 from orchestrator.detect.openai import OpenAIDetector
 from orchestrator.domain.images import Image
+from orchestrator.domain.made_of import PartMaterial
 from orchestrator.domain.progress import no_progress
 from orchestrator.domain.segment import OpenAISettings, SegmentOptions
 from orchestrator.errors import DetectorFailed, DetectorUnavailable
@@ -77,6 +78,16 @@ def completion(content: str | None, refusal: str | None = None) -> tuple[int, di
         "choices": [{"index": 0, "finish_reason": "stop", "message": message}],
         "usage": {"prompt_tokens": 1000, "completion_tokens": 100, "total_tokens": 1100},
     }
+
+
+def test_the_endpoint_is_asked_for_the_parts_that_the_caller_names(endpoint: Endpoint) -> None:
+    endpoint.answers = [completion(json.dumps({"components": [LEG]}))]
+    made_of = (PartMaterial("wood"), PartMaterial("metal", "leg"), PartMaterial("wood", "serving_tray"))
+    options = SegmentOptions(made_of=made_of)
+    OpenAIDetector(endpoint.settings).detect(wood_photo(64, 48), wooden_scene().maps, options, 0, no_progress)
+    text = endpoint.calls[0]["messages"][0]["content"][0]["text"]
+    assert "frame, hardware, serving_tray." in text
+    assert text.count("leg") == 1
 
 
 OVERLOADED = (429, {"error": {"message": "slow down"}})
