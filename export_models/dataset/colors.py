@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from export_models.dataset.makers.piece import pick
-from orchestrator.imaging.color import decode_srgb
+from orchestrator.imaging.color import decode_srgb, encode_srgb
 
 Rgb = tuple[float, float, float]
 Generator = np.random.Generator
@@ -36,8 +36,9 @@ MIN_CREAM_VALUE = 0.82
 """Value from which a faint colour with the hue of wood is a cream. By eye."""
 
 
-def looks_like_wood(hue: float, saturation: float, value: float) -> bool:
-    """Return whether a uniform coat of this colour (HSV of sRGB) could not be told from plain wood."""
+def looks_like_wood(color: Rgb) -> bool:
+    """Return whether a uniform coat of this colour could not be told from plain wood."""
+    hue, saturation, value = colorsys.rgb_to_hsv(*encode_srgb(color))
     if not MIN_BROWN_HUE <= hue <= MAX_BROWN_HUE:
         return False
     is_vivid = saturation > MIN_VIVID_SATURATION and value > MIN_VIVID_VALUE

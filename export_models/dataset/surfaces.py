@@ -237,9 +237,11 @@ def _draw_from(palette: dict[str, float], rng: Generator) -> Rgb:
 
 def _coat_color(rng: Generator) -> Rgb:
     """Draw a colour of paint or plastic: what shops sell, or any colour that does not look like plain wood."""
-    if rng.random() >= ARBITRARY_SHARE:
-        return draw_shade(COATS, rng, spread=0.025)
+    is_arbitrary = rng.random() < ARBITRARY_SHARE
     while True:
-        color = rng.random(), rng.uniform(0.05, 0.9), rng.uniform(0.1, 0.95)
-        if not looks_like_wood(*color):
-            return from_hsv(*color)
+        if is_arbitrary:
+            color = from_hsv(rng.random(), rng.uniform(0.05, 0.9), rng.uniform(0.1, 0.95))
+        else:
+            color = draw_shade(COATS, rng, spread=0.025)
+        if not looks_like_wood(color):
+            return color

@@ -159,8 +159,8 @@ def _brown(early: Floats, late: Floats, rng: Generator) -> tuple[Floats, Floats,
 
 
 def _near_black(early: Floats, late: Floats, rng: Generator) -> tuple[Floats, Floats, float]:
-    """A black or black-brown stain that leaves little of the figure. L* is 4 to 25."""
-    value = rng.uniform(0.07, 0.26)
+    """A black or black-brown stain that leaves little of the figure. L* is at most 25."""
+    value = rng.uniform(0.06, 0.23)
     color = np.array(from_hsv(rng.uniform(0.0, 0.1), rng.uniform(0.0, 0.5), value))
     ratio = (late / early) ** rng.uniform(0.2, 0.7)
     return color, color * ratio, float(rng.uniform(0.05, 0.8))

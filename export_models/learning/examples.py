@@ -40,6 +40,10 @@ LETTERBOX_SHARE = 0.35
 by repetition of the edge."""
 MIN_ASPECT = 0.55
 """Smallest ratio of the shorter to the longer side of these examples."""
+EMPTY_SHARE = 0.02
+"""Share of the examples that show only the surroundings of the piece, so that blank photos contain no piece."""
+MIN_EMPTY_PX = 24
+"""Smallest side of such a crop."""
 RECOLORED_SHARE = 0.25
 """Share of the examples whose parts get other colours than in the rendering. A larger share would hide which colours
 shops sell in which material."""
@@ -102,9 +106,36 @@ def random_crop(full: int, side: int, rng: np.random.Generator) -> Crop:
     return Crop(top, left, height, width, rows, columns, is_shrunk=side < longer)
 
 
+def crop_beside_piece(component: NDArray[np.uint8], side: int, rng: np.random.Generator) -> Crop | None:
+    """Draw a square crop that does not show the piece, or None if there is too little space beside it.
+
+    Args:
+        component: [H, W] class of each pixel; H = W.
+        side: height and width of the photo, in pixels.
+    """
+    rows, columns = (np.flatnonzero((component > 0).any(axis=axis)) for axis in (1, 0))
+    full = len(component)
+    if not len(rows):
+        return random_crop(full, side, rng)
+    below, right = int(rows[-1]) + 1, int(columns[-1]) + 1
+    spaces = [  # top, left, height and width of the space on each side of the piece
+        (0, 0, int(rows[0]), full),
+        (below, 0, full - below, full),
+        (0, 0, full, int(columns[0])),
+        (0, right, full, full - right),
+    ]
+    top, left, height, width = max(spaces, key=lambda space: min(space[2:]))
+    if min(height, width) < MIN_EMPTY_PX:
+        return None
+    size = int(rng.integers(MIN_EMPTY_PX, min(height, width) + 1))
+    top, left = top + int(rng.integers(height - size + 1)), left + int(rng.integers(width - size + 1))
+    return Crop(top, left, size, size, side, side, is_shrunk=side < size)
+
+
 def make_example(sample: Sample, side: int, rng: np.random.Generator) -> Example:
     """Draw one training example of ``side``² pixels from a rendered image."""
-    crop = random_crop(sample.component.shape[0], side, rng)
+    crop = crop_beside_piece(sample.component, side, rng) if rng.random() < EMPTY_SHARE else None
+    crop = crop or random_crop(sample.component.shape[0], side, rng)
     radiance, albedo = crop.smooth(sample.radiance), crop.smooth(sample.albedo)
     classes = [crop.nearest(values).astype(np.uint8) for values in (sample.component, sample.material)]
     if rng.random() < RECOLORED_SHARE:

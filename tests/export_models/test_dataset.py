@@ -5,13 +5,18 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from export_models.dataset.generate import assign_cores
+from export_models.dataset.colors import looks_like_wood
+from export_models.dataset.generate import assign_cores, unpack_environments
 from export_models.dataset.photograph import photograph
+from export_models.dataset.surfaces import draw_surface
+from export_models.dataset.woods import COLORINGS
 from export_models.export import CHECKOUT
+from orchestrator.imaging.color import decode_srgb
 
 COVERED_FACES_SCRIPT = """
 import json, numpy as np
@@ -53,6 +58,31 @@ def test_jobs_share_no_core_if_there_is_one_for_each() -> None:
     assert assign_cores([0, 1, 2, 5], 2) == [[0, 1], [2, 5]]
     assert assign_cores([0, 1, 5], 3) == [[0], [1], [5]]
     assert assign_cores([4, 7], 3) == [[4], [7], [4]]
+
+
+@pytest.mark.parametrize("material", ["painted", "plastic"])
+def test_no_coat_looks_like_plain_wood(material: str) -> None:
+    rng = np.random.default_rng(2)
+    assert not any(looks_like_wood(draw_surface(material, rng, 1.0)["color"]) for _ in range(300))
+
+
+def test_near_black_wood_has_a_lightness_below_25() -> None:
+    early, late = (np.array(decode_srgb([0.55, 0.4, 0.3])) for _ in range(2))
+    for seed in range(100):
+        colors = COLORINGS["near black"](early, late, np.random.default_rng(seed))[:2]
+        assert max(float(color @ [0.2126, 0.7152, 0.0722]) for color in colors) < 0.0442  # luminance of L* 25
+
+
+def test_environments_of_the_npm_package_are_decoded(tmp_path: Path) -> None:
+    source = tmp_path / "hdri"
+    source.mkdir()
+    (source / "hall.exr.js").write_text("export default 'data:application/exr;base64,di8xAQ=='")
+    (source / "own.exr").write_bytes(b"v/1")
+    folder = unpack_environments(source, tmp_path / "out")
+    assert {file.name: file.read_bytes()[:4] for file in folder.iterdir()} == {
+        "hall.exr": b"v/1\x01",
+        "own.exr": b"v/1",
+    }
 
 
 @pytest.mark.parametrize("light", [(2.0, 1.0, 0.4), (0.7, 1.0, 1.4)])

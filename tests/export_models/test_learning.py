@@ -7,7 +7,7 @@ import torch
 
 from export_models.dataset.samples import Sample
 from export_models.learning.batches import collate, mirror, to_device
-from export_models.learning.examples import IGNORED_CLASS, make_example, recolor_parts
+from export_models.learning.examples import IGNORED_CLASS, crop_beside_piece, make_example, recolor_parts
 from export_models.learning.losses import class_loss
 
 
@@ -42,6 +42,17 @@ def tilted_board(size: int) -> Sample:
     half = np.full((size, size), 0.5, np.float32)
     albedo = np.where(piece[..., None] > 0, np.float32([0.5, 0.3, 0.2]), np.float32([0.6, 0.6, 0.6]))
     return Sample("tilted board", albedo * 2, albedo, normal, half, half, half * 4, piece, piece, {"source": {}})
+
+
+def test_a_crop_beside_the_piece_does_not_show_it() -> None:
+    component = np.zeros((96, 96), np.uint8)
+    component[30:96, 10:60] = 1
+    for seed in range(20):
+        crop = crop_beside_piece(component, 32, np.random.default_rng(seed))
+        assert crop is not None
+        assert crop.nearest(component).max() == 0
+    component[:] = 1
+    assert crop_beside_piece(component, 32, np.random.default_rng(0)) is None
 
 
 def test_a_mirrored_batch_shows_the_mirrored_scene() -> None:
