@@ -26,6 +26,11 @@ BALANCE_ERROR = 0.09
 CATALOGUE_BALANCE_ERROR = 0.03
 """The same in catalogue photos, which a person balances. Not tuned."""
 
+READ_NOISE = (-3.0, -2.0)
+"""Range of the decimal logarithm of the read noise, relative to white. Not tuned."""
+CATALOGUE_READ_NOISE = (-4.0, -2.7)
+"""The same in catalogue photos, which are taken at a low sensitivity. Not tuned."""
+
 MIN_BACKDROP_LEVEL = 0.8
 """Lowest linear value of the backdrop of a catalogue photo before clipping. Not tuned."""
 MAX_BACKDROP_LEVEL = 1.9
@@ -63,7 +68,8 @@ def photograph(
         exposed = _expose_backdrop(_white_balance(radiance, albedo, rng, CATALOGUE_BALANCE_ERROR), rng)
     else:
         exposed = _auto_expose(_white_balance(radiance, albedo, rng, BALANCE_ERROR), rng)
-    linear = _roll_off_highlights(_add_noise(_blur(exposed, rng), rng), rng)
+    read_noise = 10.0 ** rng.uniform(*(CATALOGUE_READ_NOISE if in_catalogue else READ_NOISE))
+    linear = _roll_off_highlights(_add_noise(_blur(exposed, rng), read_noise, rng), rng)
     photo_srgb = np.asarray(np.round(_apply_tone_curve(encode_srgb(linear), rng) * 255), np.uint8)
     return exposed, np.ascontiguousarray(_compress(photo_srgb, rng))
 
@@ -114,8 +120,9 @@ def _blur(linear: Floats, rng: np.random.Generator) -> Floats:
     return linear
 
 
-def _add_noise(linear: Floats, rng: np.random.Generator) -> Floats:
-    photon, read = 10.0 ** rng.uniform(-5.0, -3.0), 10.0 ** rng.uniform(-3.0, -2.0)
+def _add_noise(linear: Floats, read: float, rng: np.random.Generator) -> Floats:
+    """Add photon noise, and read noise with the standard deviation ``read``."""
+    photon = 10.0 ** rng.uniform(-5.0, -3.0)
     noise = rng.standard_normal(linear.shape, dtype=np.float32) * np.sqrt(np.maximum(linear, 0) * photon + read**2)
     return np.asarray(np.clip(linear + noise, 0.0, None))
 
