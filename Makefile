@@ -2,7 +2,9 @@
 PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
-EXTRAS := local,export,nerf,dev,postgres,bench
+EXTRAS := local,export,pull,nerf,dev,postgres,bench
+# The architecture of MoGe-2. Its other dependencies, which include a second OpenCV, are not needed.
+MOGE := dlr-moge dlr-utils3d dlr-pipeline
 OUT ?= output
 WHEEL_DIR := dist
 
@@ -26,6 +28,7 @@ $(VENV)/.done: pyproject.toml requirements.lock orchestrator/tools/node/package-
 	@command -v $(PYTHON) >/dev/null || { printf '%s\n' "$$PYTHON_MISSING" >&2; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install -q --disable-pip-version-check -c requirements.lock -e '.[$(EXTRAS)]'
+	$(BIN)/python -m pip install -q --disable-pip-version-check -c requirements.lock --no-deps $(MOGE)
 	$(BIN)/python -m orchestrator.tools.node_packages
 	touch $@
 

@@ -11,18 +11,19 @@ default the committed ones, otherwise those of --weights.
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import onnx
 import onnxsim
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from export_models import dali_preprocess
 from export_models.baselines import intrinsic_decomposition, segmentation, surface_estimation
 from export_models.networks import served_models
+from export_models.onnx_trace import trace
 from orchestrator.errors import InvalidInput
 from orchestrator.inference.profiles import apply_profile, list_profiles
 
@@ -30,12 +31,8 @@ CHECKOUT = Path(__file__).resolve().parent.parent
 REPOSITORY = CHECKOUT / "model_repository"
 PROFILES = CHECKOUT / "triton_config" / "profiles"
 WEIGHTS = Path(__file__).with_name("weights")
-OPSET = 17
 EXAMPLE_SHAPE = (2, 3, 256, 320)
 """Shape of the image with which models are traced. Batch, height and width stay dynamic."""
-
-Axes = dict[int, str]
-"""Name of each dynamic axis, by index."""
 
 
 @dataclass(frozen=True)
@@ -120,41 +117,6 @@ def export_onnx(network: nn.Module, inputs: Sequence[str], outputs: Sequence[str
     if not is_equivalent:
         raise RuntimeError(f"{file}: onnxsim changed the outputs of the graph")
     onnx.save(simplified, str(file))
-    onnx.checker.check_model(str(file), full_check=True)
-
-
-def trace(
-    network: nn.Module,
-    examples: tuple[Tensor, ...],
-    inputs: Mapping[str, Axes],
-    outputs: Mapping[str, Axes],
-    file: Path,
-) -> None:
-    """Write ``network`` as an ONNX file.
-
-    Args:
-        examples: the inputs with which the network is traced, in the order of ``inputs``.
-        inputs, outputs: dynamic axes by name. All other axes have the sizes that ``examples`` give them.
-    """
-    file.parent.mkdir(parents=True, exist_ok=True)
-    with torch.no_grad():
-        results = network.eval()(*examples)
-        torch.onnx.export(
-            network,
-            examples,
-            str(file),
-            input_names=list(inputs),
-            output_names=list(outputs),
-            dynamic_axes={**inputs, **outputs},
-            opset_version=OPSET,
-            dynamo=False,
-        )
-    model = onnx.load(str(file))
-    for output, result, axes in zip(model.graph.output, results, outputs.values(), strict=True):
-        for axis, size in enumerate(result.shape):
-            if axis not in axes:  # the exporter loses the static sizes of resized outputs
-                output.type.tensor_type.shape.dim[axis].dim_value = size
-    onnx.save(model, str(file))
     onnx.checker.check_model(str(file), full_check=True)
 
 

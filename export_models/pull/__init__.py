@@ -1,1 +1,1 @@
-"""Download larger public models and convert them for Triton: ``python -m export_models.pull list | NAME``."""
+"""Download larger public models and convert them for Triton; ``heartwood models pull`` runs it in a child process."""

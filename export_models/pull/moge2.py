@@ -9,11 +9,13 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
-from export_models.pull.repository_entry import RepositoryEntry, TensorSpec, import_architecture
+from export_models.pull.repository_entry import RepositoryEntry, TensorSpec
+from export_models.pull.torch_network import exporter, import_architecture
+from orchestrator.domain.model_roles import ROLE_MODELS, Role
 from orchestrator.errors import InvalidInput
 
 INSTALL = (
-    "pip install -e '.[pull]' && pip install --no-deps dlr-moge==2.0.0 dlr-utils3d==1.3 dlr-pipeline==1.0.0 "
+    "pip install 'heartwood[pull]' && pip install --no-deps dlr-moge==2.0.0 dlr-utils3d==1.3 dlr-pipeline==1.0.0 "
     "(their other dependencies include a second OpenCV and are not needed)"
 )
 TOKENS = 1800
@@ -30,9 +32,10 @@ SEARCH_REFINEMENTS = 3
 LIMITS = (
     "The optical axis is assumed to pass through the centre of the image: send the photo itself, with sides that are "
     "multiples of 32, rather than a photo padded to a square. Where `valid` is low, as in the sky, normal and depth "
-    "are meaningless. No stage of Heartwood uses this model by itself. It does not replace `surface_estimation`, "
-    "because it has no roughness."
+    "are meaningless. The model does not replace `surface_estimation` entirely, because it has no roughness."
 )
+MIN_DEPTH = 1e-3
+"""Smallest depth in metres. Where ``valid`` is low, the network's depth may be 0 or negative."""
 
 
 class Surface(nn.Module):
@@ -59,7 +62,8 @@ class Surface(nn.Module):
         from_opencv = torch.tensor([1.0, -1.0, -1.0]).view(1, 3, 1, 1)
         normal = outputs["normal"].permute(0, 3, 1, 2) * from_opencv
         depth = points[:, 2:] + depth_shift(points, valid).view(-1, 1, 1, 1)
-        return normal, depth * outputs["metric_scale"].view(-1, 1, 1, 1), valid
+        metres = (depth * outputs["metric_scale"].view(-1, 1, 1, 1)).clamp_min(MIN_DEPTH)
+        return normal, metres, valid
 
 
 def depth_shift(points: Tensor, valid: Tensor) -> Tensor:
@@ -129,26 +133,26 @@ def load(file: Path) -> nn.Module:
     return loaded
 
 
-def convert(file: Path) -> list[RepositoryEntry]:
-    """Convert a checkpoint to its single model."""
-    return entries(load(file))
+def convert(file: Path) -> RepositoryEntry:
+    """Convert a checkpoint of any size."""
+    return entry(load(file))
 
 
-def entries(model: Any, tokens: int = TOKENS) -> list[RepositoryEntry]:
-    """Return the model with a fixed number of tokens. Fewer tokens are faster and give coarser maps."""
+def entry(model: Any, tokens: int = TOKENS) -> RepositoryEntry:
+    """Return the entry with a fixed number of tokens. Fewer tokens are faster and give coarser maps."""
     sides = ("height", "width")
-    return [
-        RepositoryEntry(
-            name="moge2_surface",
-            network=Surface(model, tokens).eval(),
-            inputs=(TensorSpec("image", (3, -1, -1), "sRGB in [0, 1], sides multiples of 32", sides),),
-            outputs=(
-                TensorSpec("normal", (3, -1, -1), "unit, camera space: +X right, +Y up, +Z towards the camera", sides),
-                TensorSpec("depth", (1, -1, -1), "estimated depth along the optical axis, in metres", sides),
-                TensorSpec("valid", (1, -1, -1), "likelihood that normal and depth are meaningful", sides),
-            ),
-            examples=(torch.rand(2, 3, 256, 320),),
-            max_batch=MAX_BATCH,
-            limits=LIMITS,
-        )
-    ]
+    inputs = (TensorSpec("image", (3, -1, -1), "sRGB in [0, 1], sides multiples of 32", sides),)
+    outputs = (
+        TensorSpec("normal", (3, -1, -1), "unit, camera space: +X right, +Y up, +Z towards the camera", sides),
+        TensorSpec("depth", (1, -1, -1), "estimated depth along the optical axis, in metres", sides),
+        TensorSpec("valid", (1, -1, -1), "likelihood that normal and depth are meaningful", sides),
+    )
+    network = Surface(model, tokens).eval()
+    return RepositoryEntry(
+        name=ROLE_MODELS[Role.GEOMETRY],
+        inputs=inputs,
+        outputs=outputs,
+        export=exporter(network, inputs, outputs, (torch.rand(2, 3, 256, 320),)),
+        max_batch=MAX_BATCH,
+        limits=LIMITS,
+    )

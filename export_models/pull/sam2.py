@@ -1,4 +1,8 @@
-"""Converts SAM 2.1 (Ravi et al. 2024): an encoder, run once per image, and a decoder, run once per prompt."""
+"""Converts SAM 2.1 (Ravi et al. 2024): masks of the objects that points and boxes mark.
+
+Encoder and decoder become one model. A photo with all of its prompts is one request, a new version replaces both, and
+the 16 MB of image features stay on the server.
+"""
 
 from __future__ import annotations
 
@@ -9,24 +13,26 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from export_models.pull.repository_entry import RepositoryEntry, TensorSpec, import_architecture
+from export_models.pull.repository_entry import INTEGER, RepositoryEntry, TensorSpec
+from export_models.pull.torch_network import exporter, import_architecture
+from orchestrator.domain.model_roles import ROLE_MODELS, Role
 from orchestrator.errors import InvalidInput
 
-INSTALL = "pip install -e '.[pull]'"
+INSTALL = "pip install 'heartwood[pull]'"
 MEAN = (0.485, 0.456, 0.406)
 """Mean of the training images per sRGB channel (ImageNet)."""
 STD = (0.229, 0.224, 0.225)
 """Standard deviation of the training images per sRGB channel (ImageNet)."""
 MAX_BATCH = 4
 LIMITS = (
-    "Resize the longer side of the photo to the side of the square and pad the photo on the right and below. Points "
-    "are pixels of that square. Masks have a quarter of its side; upsample them to the photo with a guided filter. Run "
-    "the encoder once per photo and the decoder once per prompt. No stage of Heartwood uses these models by itself."
+    "Stretch the photo to the square, as the authors do. Points are pixels of the square. Masks have a quarter of its "
+    "side; upsample them along the edges of the photo. The three masks of a prompt show a part, an intermediate level "
+    "and the whole object; use the one of the highest quality. All prompts of a request have the same number of points."
 )
 
 
-class ImageEncoder(nn.Module):
-    """Computes the image features that the decoder needs."""
+class PromptedMasks(nn.Module):
+    """SAM 2.1 on one photo with several prompts."""
 
     mean: Tensor
     std: Tensor
@@ -37,42 +43,23 @@ class ImageEncoder(nn.Module):
         self.register_buffer("mean", torch.tensor(MEAN).view(1, 3, 1, 1))
         self.register_buffer("std", torch.tensor(STD).view(1, 3, 1, 1))
 
-    def forward(self, image: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Return the features at 1/16, 1/8 and 1/4 of the side.
+    def forward(self, image: Tensor, points: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+        """Return mask logits [B, P, 3, S / 4, S / 4] and the predicted IoU of each mask, [B, P, 3].
 
         Args:
             image: [B, 3, S, S] float32 sRGB in [0, 1]; S is the input size of the model.
-        """
-        model: Any = self.model
-        fine, middle, coarse = model.get_image_embeddings((image - self.mean) / self.std)
-        return coarse, middle, fine
-
-
-class MaskDecoder(nn.Module):
-    """Computes three masks per prompt: of the whole object, of a part, and of an intermediate level."""
-
-    def __init__(self, model: nn.Module) -> None:
-        super().__init__()
-        self.model = model
-
-    def forward(
-        self, coarse: Tensor, middle: Tensor, fine: Tensor, points: Tensor, labels: Tensor
-    ) -> tuple[Tensor, Tensor]:
-        """Return mask logits [B, 3, S / 4, S / 4] and the predicted IoU of each mask, [B, 3].
-
-        Args:
-            coarse, middle, fine: outputs of ``ImageEncoder``.
-            points: [B, N, 2] float32, x and y in pixels of the square.
-            labels: [B, N] int32; 1: on the object, 0: outside, 2 and 3: upper left and lower right corner of a box,
+            points: [B, P, N, 2] float32, x and y of each point of each prompt, in pixels of the square.
+            labels: [B, P, N] int32; 1: on the object, 0: outside, 2 and 3: upper left and lower right corner of a box,
                 -10: ignored.
         """
-        output = self.model(
-            image_embeddings=[fine, middle, coarse],
-            input_points=points[:, None],
-            input_labels=labels[:, None].long(),
+        model: Any = self.model
+        output = model(
+            image_embeddings=model.get_image_embeddings((image - self.mean) / self.std),
+            input_points=points,
+            input_labels=labels.long(),
             multimask_output=True,
         )
-        return output.pred_masks[:, 0], output.iou_scores[:, 0]
+        return output.pred_masks, output.iou_scores
 
 
 def load(file: Path, config: Any = None) -> nn.Module:
@@ -86,71 +73,61 @@ def load(file: Path, config: Any = None) -> nn.Module:
         InvalidInput: the file lacks weights, or weights have another shape than ``config`` requires.
     """
     transformers = import_architecture("transformers", INSTALL)
+    return load_pretrained(transformers.Sam2Model, config or transformers.Sam2Config(), file, "a SAM 2.1 of this size")
+
+
+def load_pretrained(network: Any, config: Any, file: Path, title: str) -> nn.Module:
+    """Load a safetensors file into a network of transformers, without network access.
+
+    Raises:
+        InvalidInput: the file is not ``title``: it lacks weights, or weights have another shape.
+    """
     with TemporaryDirectory() as folder:
-        (config or transformers.Sam2Config()).save_pretrained(folder)
+        config.save_pretrained(folder)
         (Path(folder) / "model.safetensors").symlink_to(file.resolve())
-        network, report = transformers.Sam2Model.from_pretrained(
+        loaded, report = network.from_pretrained(
             folder, local_files_only=True, output_loading_info=True, dtype=torch.float32
         )
-    if report["missing_keys"] or report["mismatched_keys"]:
-        missing = ", ".join(map(str, [*report["missing_keys"], *report["mismatched_keys"]][:3]))
-        raise InvalidInput("file", f"{file.name} is not a SAM 2.1 of this size: it lacks {missing}")
-    loaded: nn.Module = network.eval()
-    return loaded
+    missing = [*report["missing_keys"], *report["mismatched_keys"]]
+    if missing:
+        raise InvalidInput("file", f"{file.name} is not {title}: it lacks {', '.join(map(str, missing[:3]))}")
+    evaluated: nn.Module = loaded.eval()
+    return evaluated
 
 
-def convert(file: Path, config: Any = None) -> list[RepositoryEntry]:
-    """Convert a checkpoint to the encoder and the decoder."""
-    return entries(load(file, config))
+def convert(file: Path, config: Any = None) -> RepositoryEntry:
+    """Convert a checkpoint."""
+    return entry(load(file, config))
 
 
-def entries(model: Any) -> list[RepositoryEntry]:
-    """Return the encoder and the decoder of a SAM 2.1 of any size."""
+def entry(model: Any) -> RepositoryEntry:
+    """Return the entry of a SAM 2.1 of any size."""
     side = int(model.prompt_encoder.input_image_size)
-    width = int(model.hidden_dim)
-    features = (
-        TensorSpec("coarse", (width, side // 16, side // 16), "features"),
-        TensorSpec("middle", (width // 4, side // 8, side // 8), "features"),
-        TensorSpec("fine", (width // 8, side // 4, side // 4), "features"),
+    prompts = ("prompts",)
+    inputs = (
+        TensorSpec("image", (3, side, side), "sRGB in [0, 1]"),
+        TensorSpec("points", (-1, -1, 2), "x and y in pixels of the square", (*prompts, "points")),
+        TensorSpec(
+            "labels",
+            (-1, -1),
+            "1: on the object, 0: outside, 2 and 3: upper left and lower right corner of a box, -10: ignored",
+            (*prompts, "points"),
+            INTEGER,
+        ),
     )
-    image = torch.rand(2, 3, side, side)
-    encoder = ImageEncoder(model).eval()
-    with torch.no_grad():
-        encoded = encoder(image)
-    points = torch.tensor([[0.2, 0.3], [0.8, 0.7], [0.5, 0.5]]) * side
-    return [
-        RepositoryEntry(
-            name="sam2_encoder",
-            network=encoder,
-            inputs=(TensorSpec("image", (3, side, side), "sRGB in [0, 1]"),),
-            outputs=features,
-            examples=(image,),
-            max_batch=MAX_BATCH,
-            limits=LIMITS,
-        ),
-        RepositoryEntry(
-            name="sam2_decoder",
-            network=MaskDecoder(model).eval(),
-            inputs=(
-                *features,
-                TensorSpec("points", (-1, 2), "x and y in pixels of the square", ("prompts",)),
-                TensorSpec(
-                    "labels",
-                    (-1,),
-                    "1: on the object, 0: outside, 2 and 3: upper left and lower right corner of a box, -10: ignored",
-                    ("prompts",),
-                ),
-            ),
-            outputs=(
-                TensorSpec("masks", (3, side // 4, side // 4), "logits, positive on the object"),
-                TensorSpec("quality", (3,), "predicted IoU of each mask"),
-            ),
-            examples=(
-                *encoded,
-                torch.stack([points, points.flip(1)]),
-                torch.tensor([[2, 3, 1], [1, 0, -10]], dtype=torch.int32),
-            ),
-            max_batch=MAX_BATCH,
-            limits=LIMITS,
-        ),
-    ]
+    outputs = (
+        TensorSpec("masks", (-1, 3, side // 4, side // 4), "logits, positive on the object", prompts),
+        TensorSpec("quality", (-1, 3), "predicted IoU of each mask", prompts),
+    )
+    points = torch.tensor([[[0.2, 0.3], [0.8, 0.7], [0.5, 0.5]], [[0.4, 0.1], [0.6, 0.6], [0.1, 0.9]]]) * side
+    labels = torch.tensor([[2, 3, 1], [1, 0, -10]], dtype=torch.int32)
+    examples = (torch.rand(2, 3, side, side), torch.stack([points, points.flip(0)]), torch.stack([labels, labels]))
+    network = PromptedMasks(model).eval()
+    return RepositoryEntry(
+        name=ROLE_MODELS[Role.PROMPT],
+        inputs=inputs,
+        outputs=outputs,
+        export=exporter(network, inputs, outputs, examples),
+        max_batch=MAX_BATCH,
+        limits=LIMITS,
+    )

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import importlib.util
+import subprocess
+import sys
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -11,6 +14,8 @@ from rich.text import Text
 from orchestrator.cli.arguments import Server, Token, enum_values, read_settings
 from orchestrator.cli.session import connect, format_time
 from orchestrator.cli.terminal import console, plain_table, progress_bar
+from orchestrator.domain.model_roles import ROLE_MODELS
+from orchestrator.errors import FailedPrecondition
 from orchestrator.protocol.heartwood.v1 import model_pb2
 
 HELP = """List, deploy and promote versions of the served models.
@@ -23,7 +28,9 @@ the reason. The replaced version stays loaded until it is retired.
 
 [bold]heartwood models status segmentation[/] shows all versions, and why a version failed.
 
-[bold]heartwood models rollback segmentation[/] makes the previous version serve again."""
+[bold]heartwood models rollback segmentation[/] makes the previous version serve again.
+
+[bold]heartwood models pull recommended[/] downloads larger public models, which the stages then use by role."""
 
 STATES = {number: name for name, number in enum_values(model_pb2.ModelVersionState).items()}
 VERDICTS = {number: name.replace("_", " ") for name, number in enum_values(model_pb2.ModelVerdict).items()}
@@ -31,13 +38,18 @@ STATE_STYLES = {"serving": "green", "ready": "cyan", "checking": "yellow", "fail
 
 app = typer.Typer(help=HELP, no_args_is_help=True, rich_markup_mode="rich")
 
-ModelName = Annotated[
-    str, typer.Argument(help="segmentation, intrinsic_decomposition or surface_estimation.", metavar="MODEL")
-]
+MODEL_HELP = (
+    f"segmentation, intrinsic_decomposition, surface_estimation, or {', '.join(ROLE_MODELS.values())} if pulled."
+)
+ModelName = Annotated[str, typer.Argument(help=MODEL_HELP, metavar="MODEL")]
 Version = Annotated[int, typer.Argument(help="Version number.", min=1)]
 CANDIDATE_HELP = "An ONNX file, or a folder with model.onnx and optionally evaluation.json."
 VERSION_HELP = "Version number. Default: the name of the folder if it is a number, otherwise the next number."
 ACCEPT_HELP = "Accept outputs that differ from the serving version without an evaluation that shows better figures."
+PULL_HELP = "recommended, light, or single models. Without a name, all are listed."
+PULL_OUT_HELP = "Model repository to write to. Default: the setting pulled_models."
+PULL_MODULE = "export_models.pull"
+"""Converts models. It runs in a child process, because it needs torch, which the commands and the service do not."""
 SHADOW_HELP = "Share of live requests, 0 to 1, that are also sent to the candidate for comparison."
 
 
@@ -120,6 +132,39 @@ def retire(model: ModelName, version: Version, server: Server = "", token: Token
     """Unload a version that does not serve, and delete its file. Frees its memory."""
     with connect(read_settings(), server, token) as client:
         _print_model(client.models.retire(model, version))
+
+
+@app.command()
+def pull(
+    names: Annotated[list[str] | None, typer.Argument(help=PULL_HELP, show_default=False, metavar="[NAME…]")] = None,
+    list_all: Annotated[bool, typer.Option("--list", help="Describe all models. Nothing is downloaded.")] = False,
+    accept_licence: Annotated[
+        bool, typer.Option("--accept-licence", help="Confirm that you read the licences.")
+    ] = False,
+    file: Annotated[Path | None, typer.Option(help="Local copy of the checkpoint, instead of a download.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be done.")] = False,
+    out: Annotated[Path | None, typer.Option(help=PULL_OUT_HELP, show_default=False)] = None,
+) -> None:
+    """Download larger public models, and convert them for Triton. Heartwood runs without these models.
+
+    Shows the role, licence, size, memory and time of each model first. Restart the service to load the models.
+
+    [bold]heartwood models pull recommended --accept-licence[/] pulls the best model for each role.
+
+    [bold]heartwood models pull light --accept-licence[/] pulls the fastest one for each role.
+    """
+    if importlib.util.find_spec(PULL_MODULE) is None:
+        raise FailedPrecondition(
+            f"{PULL_MODULE} is not installed; install Heartwood again, from its wheel or a checkout"
+        )
+    options: list[str | Path] = ["--out", out or read_settings().pulled_repository]
+    options += ["--list"] if list_all else []
+    options += ["--accept-licence"] if accept_licence else []
+    options += ["--file", file] if file else []
+    options += ["--dry-run"] if dry_run else []
+    completed = subprocess.run([sys.executable, "-P", "-m", PULL_MODULE, *(names or []), *options], check=False)
+    if completed.returncode:
+        raise typer.Exit(completed.returncode)
 
 
 def _print_model(model: model_pb2.Model) -> None:
