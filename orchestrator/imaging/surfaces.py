@@ -9,17 +9,20 @@ clear evidence of its own keeps its material, such as a leather pad on a wooden 
 from __future__ import annotations
 
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+from scipy.spatial.distance import cdist
 from skimage.segmentation import felzenszwalb
 
 from orchestrator.domain.images import FloatMap, Image
 from orchestrator.domain.material_maps import MaterialMaps
 from orchestrator.imaging.color import encode_srgb
 from orchestrator.imaging.filters import shrink
+from orchestrator.imaging.region_proposals import join_regions
 
 warnings.filterwarnings("ignore", "Got image with third dimension", RuntimeWarning)  # scikit-image expects RGB
 
@@ -38,6 +41,8 @@ MATERIAL_SCALE = 10.0
 """Weight of the Hellinger distance of the material likelihoods in that distance."""
 NORMAL_SCALE = 8.0
 """Weight of the distance of the unit normals in that distance."""
+CLASS_FEATURES = 4
+"""Principal components of the part and material likelihoods that are compared. All of them take twice the time."""
 REGION_SCALE = 60.0
 """Felzenszwalb's scale. Regions from 30 to 120 are as good."""
 MIN_REGION_PX = 30
@@ -65,6 +70,8 @@ SIMILAR_ALBEDO = (12.0, 8.0, 8.0)
 """Standard deviations of L*, a* and b* of similar albedos."""
 SAME_ALBEDO = (6.0, 4.0, 4.0)
 """Standard deviations of L*, a* and b* of equal albedos."""
+MIN_PIECE = 0.05
+"""Likelihood of the piece from which a pixel is in its bounding box."""
 MAX_LOG_ODDS = 20.0
 """Log odds beyond which a decision is certain."""
 MIN_LIKELIHOOD = 1e-3
@@ -75,7 +82,7 @@ MIN_LIKELIHOOD = 1e-3
 class Evidence:
     """What the models say about the regions of one photo."""
 
-    regions: Regions  # [h, w] at the working size
+    regions: Regions  # [h, w] of the bounding box of the piece, at the working scale
     area: NDArray[np.float64]  # [R] pixels of the piece
     own: NDArray[np.float64]  # [R, M] mean log odds of each material
     same_part: NDArray[np.float64]  # [R, M] mean over regions of the same part with a similar albedo
@@ -83,7 +90,7 @@ class Evidence:
     whole_piece: NDArray[np.float64]  # [M] mean over the piece
 
 
-def decide_by_surface(photo_srgb: Image, maps: MaterialMaps) -> MaterialMaps:
+def decide_by_surface(photo_srgb: Image, maps: MaterialMaps, proposals: Sequence[FloatMap] = ()) -> MaterialMaps:
     """Return the maps with the material likelihoods of the piece pooled over surfaces.
 
     Outside the piece, the likelihoods stay those of the model. A photo without any edge, such as a blank wall, contains
@@ -91,11 +98,15 @@ def decide_by_surface(photo_srgb: Image, maps: MaterialMaps) -> MaterialMaps:
 
     Args:
         photo_srgb: [H, W, 3] uint8.
+        proposals: likelihoods [h, w], of the size of the maps, of regions that a promptable model found.
     """
     if not has_edges(photo_srgb):
         is_background = np.array([name == "background" for name in maps.component_names])
         return replace(maps, component=np.zeros_like(maps.component) + is_background[:, None, None].astype(np.float32))
-    evidence = collect_evidence(photo_srgb, maps)
+    rows, columns = piece_box(maps)
+    if rows.start == rows.stop:
+        return maps
+    evidence = collect_evidence(photo_srgb, maps, proposals)
     pooled = (
         OWN_WEIGHT * evidence.own
         + PART_WEIGHT * evidence.same_part
@@ -107,11 +118,18 @@ def decide_by_surface(photo_srgb: Image, maps: MaterialMaps) -> MaterialMaps:
     likelihoods = odds / (1.0 + odds)
     others = np.delete(np.arange(len(maps.material_names)), wood)
     likelihoods[:, others] *= ((1.0 - likelihoods[:, wood]) / likelihoods[:, others].sum(1))[:, None]
-    height, width = maps.wood.shape
+    piece, material = maps.foreground[rows, columns], maps.material.copy()
+    height, width = piece.shape
     regions = cv2.resize(evidence.regions.astype(np.int32), (width, height), interpolation=cv2.INTER_NEAREST)
     of_surface = likelihoods.T.astype(np.float32)[:, regions]
-    piece = maps.foreground
-    return replace(maps, material=piece * of_surface + (1 - piece) * maps.material)
+    material[:, rows, columns] += piece * (of_surface - material[:, rows, columns])
+    return replace(maps, material=material)
+
+
+def piece_box(maps: MaterialMaps) -> tuple[slice, slice]:
+    """Return the rows and columns of the bounding box of the piece, empty if there is no piece."""
+    left, top, width, height = cv2.boundingRect((maps.foreground > MIN_PIECE).astype(np.uint8))
+    return slice(top, top + height), slice(left, left + width)
 
 
 def has_edges(photo_srgb: Image) -> bool:
@@ -121,12 +139,13 @@ def has_edges(photo_srgb: Image) -> bool:
     return any(float(np.percentile(slope, EDGE_PERCENTILE)) > MIN_EDGE for slope in slopes)
 
 
-def collect_evidence(photo_srgb: Image, maps: MaterialMaps) -> Evidence:
-    """Divide the photo into regions and pool the evidence of the models, with the piece's pixels only."""
-    small = _shrink_maps(maps)
-    height, width = small.wood.shape
-    photo = np.asarray(cv2.resize(photo_srgb, (width, height), interpolation=cv2.INTER_AREA), np.uint8)
+def collect_evidence(photo_srgb: Image, maps: MaterialMaps, proposals: Sequence[FloatMap] = ()) -> Evidence:
+    """Divide the bounding box of the piece into regions, and pool the evidence of the models on the piece."""
+    photo, small = _crop_and_shrink(photo_srgb, maps)
     regions = find_regions(photo, small)
+    if proposals:
+        rows, columns = piece_box(maps)
+        regions = join_regions(regions, [proposal[rows, columns] for proposal in proposals], small.foreground)
     piece = small.foreground + MIN_LIKELIHOOD
     area = np.asarray(np.bincount(regions.ravel(), piece.ravel()), np.float64)
     likelihoods = np.clip(small.material, MIN_LIKELIHOOD, 1.0)
@@ -151,34 +170,48 @@ def find_regions(photo_srgb: Image, maps: MaterialMaps) -> Regions:
         photo_srgb: [h, w, 3] uint8, of the size of the maps.
     """
     lab = cv2.bilateralFilter(_lab(photo_srgb.astype(np.float32) / 255), 5, 8.0, 3.0)
+    classes = [PART_SCALE * np.sqrt(maps.component), MATERIAL_SCALE * np.sqrt(maps.material)]
     features = np.dstack(
         [
             LIGHTNESS_SCALE * lab[..., :1],
             CHROMA_SCALE * lab[..., 1:],
-            PART_SCALE * np.sqrt(maps.component).transpose(1, 2, 0),
-            MATERIAL_SCALE * np.sqrt(maps.material).transpose(1, 2, 0),
+            _principal_components(np.concatenate(classes).transpose(1, 2, 0)),
             NORMAL_SCALE * maps.normal,
         ]
     )
     return np.asarray(felzenszwalb(features.astype(np.float64), REGION_SCALE, SMOOTHING_PX, MIN_REGION_PX), np.intp)
 
 
-def _shrink_maps(maps: MaterialMaps) -> MaterialMaps:
-    """Return the maps that the evidence needs at the working size."""
-    height, width = maps.wood.shape
-    scale = min(1.0, WORKING_SIDE / max(height, width))
-    size = (max(1, round(width * scale)), max(1, round(height * scale)))
+def _crop_and_shrink(photo_srgb: Image, maps: MaterialMaps) -> tuple[Image, MaterialMaps]:
+    """Return the bounding box of the piece in the photo, and the maps that the evidence needs, at the working scale."""
+    rows, columns = piece_box(maps)
+    scale = min(1.0, WORKING_SIDE / max(maps.wood.shape))
+    size = tuple(max(1, round((side.stop - side.start) * scale)) for side in (columns, rows))
+    ratio = photo_srgb.shape[0] / maps.wood.shape[0], photo_srgb.shape[1] / maps.wood.shape[1]
+    photo_rows, photo_columns = (
+        slice(int(side.start * factor), max(int(side.stop * factor), int(side.start * factor) + 1))
+        for side, factor in zip((rows, columns), ratio, strict=True)
+    )
+    photo = cv2.resize(photo_srgb[photo_rows, photo_columns], size, interpolation=cv2.INTER_AREA)
 
     def resized(values: FloatMap) -> FloatMap:
-        return np.asarray(cv2.resize(values, size, interpolation=cv2.INTER_AREA), np.float32)
+        return np.asarray(cv2.resize(values[rows, columns], size, interpolation=cv2.INTER_AREA), np.float32)
 
-    return replace(
+    return np.asarray(photo, np.uint8), replace(
         maps,
         albedo_linear=resized(maps.albedo_linear),
         normal=resized(maps.normal),
         component=np.stack([resized(channel) for channel in maps.component]),
         material=np.stack([resized(channel) for channel in maps.material]),
     )
+
+
+def _principal_components(features: FloatMap) -> FloatMap:
+    """Return the first ``CLASS_FEATURES`` principal components of [h, w, C], which keep most of the distances."""
+    centred = features - features.mean((0, 1))
+    flat = centred.reshape(-1, features.shape[2])
+    _, axes = np.linalg.eigh(flat.T @ flat)  # eigenvalues ascend
+    return np.asarray(centred @ axes[:, -CLASS_FEATURES:], np.float32)
 
 
 def _lab(image_srgb: FloatMap) -> FloatMap:
@@ -196,8 +229,7 @@ def _means(values: FloatMap, regions: Regions, weights: FloatMap) -> NDArray[np.
 
 def _affinity(colors: NDArray[np.float64], sigma: tuple[float, float, float]) -> NDArray[np.float64]:
     """Return the Gaussian affinity [R, R] of colours [R, 3]."""
-    difference = (colors[:, None] - colors[None]) / np.array(sigma)
-    return np.asarray(np.exp(-0.5 * np.square(difference).sum(-1)))
+    return np.asarray(np.exp(-0.5 * cdist(colors, colors, "seuclidean", V=np.square(sigma)) ** 2))
 
 
 def _pool(
