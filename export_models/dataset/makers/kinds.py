@@ -48,6 +48,13 @@ from export_models.dataset.makers.racks import (
     build_wine_rack,
 )
 from export_models.dataset.makers.shelves import build_shelf
+from export_models.dataset.makers.slatted_beds import (
+    build_bunk_bed,
+    build_crib,
+    build_house_bed,
+    build_slatted_bed,
+    build_upholstered_bed,
+)
 from export_models.dataset.makers.slatted_seats import (
     build_adirondack_chair,
     build_folding_chair,
@@ -69,6 +76,15 @@ from export_models.dataset.makers.small_tables import (
 from export_models.dataset.makers.sofas import build_armchair, build_sofa
 from export_models.dataset.makers.stools import build_stool
 from export_models.dataset.makers.tables import build_table
+from export_models.dataset.makers.tall_cases import (
+    build_display_case,
+    build_filing_cabinet,
+    build_locker,
+    build_louvred_wardrobe,
+    build_open_wardrobe,
+    build_shoe_cabinet,
+    build_sliding_wardrobe,
+)
 from export_models.dataset.makers.wicker import (
     build_basket,
     build_rattan_armchair,
@@ -111,12 +127,26 @@ KINDS: dict[str, dict[Design, float]] = {
         build_kitchen_island: 1.5,
     },
     "desk": {build_desk: 1},
-    "bed": {build_bed: 1},
+    "bed": {
+        build_bed: 6,
+        build_slatted_bed: 2.5,
+        build_upholstered_bed: 2,
+        build_bunk_bed: 1,
+        build_crib: 1,
+        build_house_bed: 0.6,
+    },
     "cabinet": {
         build_cabinet: 8,
         build_television_bench: 3,
         build_open_sideboard: 2,
         build_open_nightstand: 2,
+        build_louvred_wardrobe: 1,
+        build_sliding_wardrobe: 1,
+        build_open_wardrobe: 1,
+        build_display_case: 1.5,
+        build_filing_cabinet: 1,
+        build_shoe_cabinet: 1,
+        build_locker: 0.6,
     },
     "shelf": {
         build_shelf: 6,
