@@ -58,14 +58,6 @@ MIN_EDGE = 1.0
 """Smallest slope of an edge in sRGB levels per pixel. Noise of 4 levels and a vignette of 80 levels stay below 0.6; a
 white piece on white paper reaches 5."""
 
-OWN_WEIGHT = 0.5
-"""Weight of a region's own log odds."""
-PART_WEIGHT = 2.0
-"""Weight of the log odds of the regions that have the same part and a similar albedo."""
-ALBEDO_WEIGHT = 0.5
-"""Weight of the log odds of the regions of the piece that have the same albedo."""
-PIECE_WEIGHT = 1.0
-"""Weight of the mean log odds of the piece: a surface that could be either has the material of most of the piece."""
 SIMILAR_ALBEDO = (12.0, 8.0, 8.0)
 """Standard deviations of L*, a* and b* of similar albedos."""
 SAME_ALBEDO = (6.0, 4.0, 4.0)
@@ -79,6 +71,21 @@ MIN_LIKELIHOOD = 1e-3
 
 
 @dataclass(frozen=True)
+class Weights:
+    """Weights of the log odds that are pooled, and a bias towards wood."""
+
+    own: float  # of the region itself
+    same_part: float  # of the regions that have the same part and a similar albedo
+    same_albedo: float  # of the regions of the piece that have the same albedo
+    whole_piece: float  # of the piece: a surface that could be either has the material of most of the piece
+    bias: float  # added to the log odds of wood
+
+
+WEIGHTS = Weights(own=0.5, same_part=2.0, same_albedo=0.5, whole_piece=1.0, bias=0.0)
+"""Tuned with ``export_models.tune_surfaces`` on the split ``catalogue-validation``."""
+
+
+@dataclass(frozen=True)
 class Evidence:
     """What the models say about the regions of one photo."""
 
@@ -88,6 +95,7 @@ class Evidence:
     same_part: NDArray[np.float64]  # [R, M] mean over regions of the same part with a similar albedo
     same_albedo: NDArray[np.float64]  # [R, M] mean over regions of the piece with the same albedo
     whole_piece: NDArray[np.float64]  # [M] mean over the piece
+    wood: int  # index of wood among the materials
 
 
 def decide_by_surface(photo_srgb: Image, maps: MaterialMaps, proposals: Sequence[FloatMap] = ()) -> MaterialMaps:
@@ -107,14 +115,8 @@ def decide_by_surface(photo_srgb: Image, maps: MaterialMaps, proposals: Sequence
     if rows.start == rows.stop:
         return maps
     evidence = collect_evidence(photo_srgb, maps, proposals)
-    pooled = (
-        OWN_WEIGHT * evidence.own
-        + PART_WEIGHT * evidence.same_part
-        + ALBEDO_WEIGHT * evidence.same_albedo
-        + PIECE_WEIGHT * evidence.whole_piece
-    )
-    wood = maps.material_names.index("wood")
-    odds = np.exp(np.clip(pooled, -MAX_LOG_ODDS, MAX_LOG_ODDS))
+    wood = evidence.wood
+    odds = np.exp(np.clip(pool(evidence, WEIGHTS), -MAX_LOG_ODDS, MAX_LOG_ODDS))
     likelihoods = odds / (1.0 + odds)
     others = np.delete(np.arange(len(maps.material_names)), wood)
     likelihoods[:, others] *= ((1.0 - likelihoods[:, wood]) / likelihoods[:, others].sum(1))[:, None]
@@ -124,6 +126,18 @@ def decide_by_surface(photo_srgb: Image, maps: MaterialMaps, proposals: Sequence
     of_surface = likelihoods.T.astype(np.float32)[:, regions]
     material[:, rows, columns] += piece * (of_surface - material[:, rows, columns])
     return replace(maps, material=material)
+
+
+def pool(evidence: Evidence, weights: Weights) -> NDArray[np.float64]:
+    """Return the pooled log odds [R, M] of each material in each region."""
+    log_odds = (
+        weights.own * evidence.own
+        + weights.same_part * evidence.same_part
+        + weights.same_albedo * evidence.same_albedo
+        + weights.whole_piece * evidence.whole_piece
+    )
+    log_odds[:, evidence.wood] += weights.bias
+    return np.asarray(log_odds, np.float64)
 
 
 def piece_box(maps: MaterialMaps) -> tuple[slice, slice]:
@@ -157,9 +171,10 @@ def collect_evidence(photo_srgb: Image, maps: MaterialMaps, proposals: Sequence[
         regions,
         area,
         own,
-        _pool(own, area, same_part * _affinity(albedo, SIMILAR_ALBEDO)),
-        _pool(own, area, _affinity(albedo, SAME_ALBEDO)),
+        _mean_of_similar(own, area, same_part * _affinity(albedo, SIMILAR_ALBEDO)),
+        _mean_of_similar(own, area, _affinity(albedo, SAME_ALBEDO)),
         area @ own / area.sum(),
+        maps.material_names.index("wood"),
     )
 
 
@@ -232,7 +247,7 @@ def _affinity(colors: NDArray[np.float64], sigma: tuple[float, float, float]) ->
     return np.asarray(np.exp(-0.5 * cdist(colors, colors, "seuclidean", V=np.square(sigma)) ** 2))
 
 
-def _pool(
+def _mean_of_similar(
     evidence: NDArray[np.float64], area: NDArray[np.float64], affinity: NDArray[np.float64]
 ) -> NDArray[np.float64]:
     """Return the mean evidence [R, M] of the regions with affinity [R, R], weighted by area."""
