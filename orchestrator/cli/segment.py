@@ -20,10 +20,15 @@ DETECTORS = {name: kind for name, kind in arguments.enum_values(segment_pb2.Dete
 BOX_HELP = "A part as NAME=LEFT,TOP,RIGHT,BOTTOM in pixels. Repeatable."
 
 
+DETECTOR_HELP = "local; openai if an API key is set; open_vocabulary if its model is pulled."
+FIND_HELP = "Name of a part for open_vocabulary to find, such as 'door handle'. Repeatable. Default: the usual parts."
+
+
 def segment(
     photos: arguments.Photos,
     out: arguments.Out = arguments.DEFAULT_OUT,
-    detector: Annotated[str, typer.Option(help="local, or openai if an API key is set.")] = "local",
+    detector: Annotated[str, typer.Option(help=DETECTOR_HELP)] = "local",
+    find: Annotated[list[str] | None, arguments.optional(help=FIND_HELP)] = None,
     box: Annotated[list[str] | None, arguments.optional(help=BOX_HELP)] = None,
     made_of: MadeOf = None,
     preview: arguments.Preview = False,
@@ -35,8 +40,10 @@ def segment(
     Saves a mask of each part, of the piece and of the wood, an overlay, and JSON.
     """
     prompts = [parse_box(text) for text in box or []]
-    options = segment_pb2.SegmentOptions(prompts=prompts, made_of=known_materials(made_of))
+    options = segment_pb2.SegmentOptions(prompts=prompts, part_names=find, made_of=known_materials(made_of))
     kind = arguments.choice("--detector", detector, DETECTORS)
+    if find and kind != segment_pb2.DETECTOR_KIND_OPEN_VOCABULARY:
+        raise InvalidInput("--find", "needs --detector open_vocabulary")
     # The service selects ``prompts`` or ``local`` for an unset detector, depending on whether there are prompts.
     if kind != segment_pb2.DETECTOR_KIND_LOCAL:
         options.detector = kind

@@ -45,7 +45,7 @@ def birefnet(seed: int = 0, batch: int = 1) -> bytes:
 
 
 def sam2_parts(side: int, blocks: tuple[int, ...] = (1, 2, 7, 2)) -> dict[str, Any]:
-    """Return the parts of a ``Sam2Config`` for images of ``side``². The default ``blocks`` are those of SAM 2.1 Tiny."""
+    """Return the parts of a ``Sam2Config`` for images of ``side``². The default ``blocks`` are those of the Tiny model."""
     return {
         "vision_config": {
             "backbone_feature_sizes": [[side // step] * 2 for step in (4, 8, 16)],
