@@ -30,8 +30,8 @@ ROLE_MODELS = {
     Role.OPEN_VOCABULARY: "owlv2",
 }
 """Role → the name in Triton of the model for it."""
-ANALYSIS_ROLES = (Role.FOREGROUND, Role.GEOMETRY)
-"""The roles whose models contribute to ``MaterialMaps``. Stages call the models of the other roles."""
+ANALYSIS_ROLES = (Role.FOREGROUND, Role.PROMPT, Role.GEOMETRY)
+"""The roles whose models contribute to ``MaterialMaps``: ``PROMPT`` with region proposals."""
 AUTO = "auto"
 """Setting of a role: the model of the role if it is ready, otherwise the fallback."""
 SMALL = "small"
@@ -60,12 +60,13 @@ class NamedBox:
 class PromptModel(Protocol):
     """Finds the objects that boxes and points mark."""
 
-    def masks(self, photo_srgb: Image, prompts: Sequence[Prompt]) -> tuple[FloatMap, ...]:
+    def masks(self, photo_srgb: Image, prompts: Sequence[Prompt], shape: tuple[int, ...]) -> tuple[FloatMap, ...]:
         """Return for each prompt the likelihood [h, w] that a pixel is on its object.
 
         Args:
             photo_srgb: [H, W, 3] uint8.
             prompts: boxes and points in pixels of the photo.
+            shape: h and w.
 
         Raises:
             ModelUnavailable, ModelFailed, DeadlineExceeded: see ``MaterialModels.analyze``.
@@ -78,7 +79,7 @@ class PromptModel(Protocol):
 
         Args:
             photo_srgb: [H, W, 3] uint8.
-            foreground: likelihood of the piece, of any size. Points are placed where it is above 0.5.
+            foreground: [h, w] likelihood of the piece. Points are placed where it is above 0.5.
 
         Raises:
             ModelUnavailable, ModelFailed, DeadlineExceeded: see ``MaterialModels.analyze``.

@@ -5,18 +5,20 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 
-from orchestrator.domain.images import Image
+from orchestrator.domain.images import FloatMap, Image
 from orchestrator.domain.material_maps import MaterialMaps, MaterialModels
-from orchestrator.domain.model_roles import ANALYSIS_ROLES, ROLE_MODELS
+from orchestrator.domain.model_roles import ANALYSIS_ROLES, ROLE_MODELS, Role
 from orchestrator.domain.model_versions import MODELS as OWN_MODELS
 from orchestrator.domain.quality import Quality
 from orchestrator.imaging.surfaces import decide_by_surface
 
 MODELS = (*OWN_MODELS, *(ROLE_MODELS[role] for role in ANALYSIS_ROLES))
 """The models that contribute to the maps."""
+PROMPT_MODEL = ROLE_MODELS[Role.PROMPT]
 LONG_SIDE = {Quality.PREVIEW: 512, Quality.FINAL: 1024}
 """Longer side of the model inputs in pixels, by quality."""
 PREVIEW_SIDE = 1024
@@ -35,7 +37,12 @@ def analyze(
         The packed maps; see ``unpack``.
     """
     maps = models.analyze(photo_srgb, long_side=LONG_SIDE[quality], timeout_s=timeout_s, versions=versions)
-    return pack(decide_by_surface(photo_srgb, maps))
+    proposals: tuple[FloatMap, ...] = ()
+    prompt_model = models.photo_models(versions, timeout_s).prompt
+    if prompt_model is not None and PROMPT_MODEL in versions:
+        proposals = prompt_model.regions(photo_srgb, maps.foreground)
+        maps = replace(maps, model_versions={**maps.model_versions, PROMPT_MODEL: versions[PROMPT_MODEL]})
+    return pack(decide_by_surface(photo_srgb, maps, proposals))
 
 
 def pack(maps: MaterialMaps) -> bytes:

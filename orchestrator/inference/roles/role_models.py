@@ -40,7 +40,7 @@ ANALYSIS: dict[
     "birefnet": (birefnet.to_inputs, birefnet.with_foreground),
     "moge2": (moge2.to_inputs, moge2.with_geometry),
 }
-"""Model of a role in ``ANALYSIS_ROLES`` → functions that make its inputs from a photo [H, W, 3], and that put its
+"""Model that contributes maps → functions that make its inputs from a photo [H, W, 3], and that put its
 outputs into the maps."""
 GOLDEN_NAMES = ("leg", "seat", "table top", "drawer", "door handle")
 """The queries of the golden inputs of ``owlv2``."""
@@ -103,18 +103,16 @@ class Sam2Prompts(PromptModel):
 
     infer: Infer
 
-    def masks(self, photo_srgb: Image, prompts: Sequence[Prompt]) -> tuple[FloatMap, ...]:
+    def masks(self, photo_srgb: Image, prompts: Sequence[Prompt], shape: tuple[int, ...]) -> tuple[FloatMap, ...]:
         """See ``PromptModel.masks``."""
-        if not prompts:
-            return ()
-        return sam2.best_masks(self.infer(sam2.to_inputs(photo_srgb, prompts)), photo_srgb.shape[:2])
+        return sam2.best_masks(self.infer(sam2.to_inputs(photo_srgb, prompts)), shape) if prompts else ()
 
     def regions(self, photo_srgb: Image, foreground: FloatMap) -> tuple[FloatMap, ...]:
         """See ``PromptModel.regions``."""
         height, width = photo_srgb.shape[:2]
         points = sam2.region_points(foreground)
         prompts = [Prompt("", points=(Point(float(x) * width, float(y) * height),)) for x, y in points]
-        return sam2.regions(self.infer(sam2.to_inputs(photo_srgb, prompts)), (height, width)) if prompts else ()
+        return sam2.regions(self.infer(sam2.to_inputs(photo_srgb, prompts)), foreground.shape) if prompts else ()
 
 
 @dataclass(frozen=True)

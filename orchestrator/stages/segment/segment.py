@@ -167,13 +167,10 @@ def _with_likelihoods(
     photo_srgb: Image, candidates: Sequence[Candidate], model: PromptModel, shape: tuple[int, ...]
 ) -> tuple[Candidate, ...]:
     """Return the candidates with the likelihoods of the prompt model, of height and width ``shape``, for prompts."""
-    prompted = [candidate for candidate in candidates if candidate.prompt is not None]
-    likelihoods = iter(model.masks(photo_srgb, [candidate.prompt for candidate in prompted if candidate.prompt]))
-    size = (shape[1], shape[0])
+    prompted = [candidate.prompt for candidate in candidates if candidate.prompt is not None]
+    likelihoods = iter(model.masks(photo_srgb, prompted, shape))
     return tuple(
-        replace(candidate, likelihood=np.asarray(cv2.resize(next(likelihoods), size), np.float32))
-        if candidate.prompt is not None
-        else candidate
+        candidate if candidate.prompt is None else replace(candidate, likelihood=next(likelihoods))
         for candidate in candidates
     )
 
