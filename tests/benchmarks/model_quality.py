@@ -201,9 +201,9 @@ def tile_row(
     return join_tiles(tiles, TILE_PX)
 
 
-def render(split: str, count: int, folder: Path) -> list[Sample]:
+def render(split: str, count: int, folder: Path, side: int = 384) -> list[Sample]:
     """Return the first ``count`` images of ``split``. Missing images are rendered into ``folder``."""
-    generate = [sys.executable, "-m", "export_models.dataset.generate", "--split", split, "--size", "384"]
+    generate = [sys.executable, "-m", "export_models.dataset.generate", "--split", split, "--size", str(side)]
     subprocess.run([*generate, "--count", str(count), "--out", str(folder)], check=True)
     return [read_sample(file) for file in sorted(folder.glob(f"{split}-*.npz"))[:count]]
 

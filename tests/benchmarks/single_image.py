@@ -31,6 +31,7 @@ from orchestrator.domain.quality import Quality
 from orchestrator.domain.reconstruct import Mode, ReconstructOptions
 from orchestrator.geometry.arrays import Floats
 from orchestrator.geometry.cameras import Camera
+from orchestrator.imaging.surfaces import decide_by_surface
 from orchestrator.stages.reconstruct.single_image.single_image import single_image
 from orchestrator.stages.reconstruct.task import ReconstructTask
 from tests.benchmarks.furniture.catalogue import read_picks
@@ -147,7 +148,8 @@ def main() -> None:
                 continue
             folder = arguments.pictures / name
             orbit = render_orbit(name, folder, [(azimuth_deg, pick["elevation_deg"])], turntable=True)
-            maps = models.analyze(np.asarray(PillowImage.open(orbit.photos[0]))) if models else None
+            photo = np.asarray(PillowImage.open(orbit.photos[0]))
+            maps = decide_by_surface(photo, models.analyze(photo)) if models else None
             start = time.monotonic()
             result = single_image(ReconstructTask(orbit.photos, orbit.masks, options, quality, folder, maps=maps))
             seconds = time.monotonic() - start

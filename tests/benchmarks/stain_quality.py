@@ -28,11 +28,12 @@ from orchestrator.domain.stain import StainOptions
 from orchestrator.domain.stain_catalogue import STAINS
 from orchestrator.imaging.color import ciede2000, lab_from_linear, linear_from_color, linear_from_srgb
 from orchestrator.imaging.refine import mask_from_map
+from orchestrator.imaging.surfaces import decide_by_surface
+from orchestrator.imaging.wood import wood_probability
 from orchestrator.stages.analysis import LONG_SIDE
 from orchestrator.stages.stain.decomposition import Decomposition
 from orchestrator.stages.stain.stain import stain
 from orchestrator.stages.stain.surface import surface_maps
-from orchestrator.imaging.wood import wood_probability
 from tests.benchmarks.furniture.pictures import FurniturePicture, load
 from tests.benchmarks.grain_measure import EDGE, grain_kept
 from tests.benchmarks.recipe import recipe
@@ -114,12 +115,14 @@ def measure_all(pictures: list[FurniturePicture], models: MaterialModels) -> Fig
     figures: Figures = defaultdict(list)
     for number, picture in enumerate(pictures, start=1):
         print(f"[{number}/{len(pictures) + 1}] {picture.name}", flush=True)
-        maps = models.analyze(picture.photo_srgb, long_side=LONG_SIDE[Quality.FINAL])
+        maps = decide_by_surface(
+            picture.photo_srgb, models.analyze(picture.photo_srgb, long_side=LONG_SIDE[Quality.FINAL])
+        )
         measure_maps(picture, maps, figures)
         measure_stains(picture.photo_srgb, maps, picture.wood.astype(np.uint8) * 255, figures)
     print(f"[{len(pictures) + 1}/{len(pictures) + 1}] coffee (photograph)", flush=True)
     coffee = data.coffee()
-    maps = models.analyze(coffee, long_side=LONG_SIDE[Quality.FINAL])
+    maps = decide_by_surface(coffee, models.analyze(coffee, long_side=LONG_SIDE[Quality.FINAL]))
     measure_stains(coffee, maps, stain(coffee, maps, StainOptions(STAINS["walnut"].color)).wood_mask, figures)
     return figures
 

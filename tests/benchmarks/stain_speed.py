@@ -34,10 +34,11 @@ import numpy as np
 from skimage import data
 
 from orchestrator.domain.images import Image
-from orchestrator.domain.material_maps import MaterialModels
+from orchestrator.domain.material_maps import MaterialMaps, MaterialModels
 from orchestrator.domain.quality import Quality
 from orchestrator.domain.stain import StainOptions
 from orchestrator.domain.stain_catalogue import STAINS
+from orchestrator.imaging.surfaces import decide_by_surface
 from orchestrator.stages.analysis import LONG_SIDE, pack, unpack
 from orchestrator.stages.stain.stain import stain
 from orchestrator.stages.stain.surface import surface_maps
@@ -101,8 +102,12 @@ def memory_of_child(folder: Path) -> dict[str, float]:
 def measure_times(models: MaterialModels) -> list[Figure]:
     """Measure times for a photo of 12 megapixels."""
     photo = photo_of(MEGAPIXELS[0])
-    maps = models.analyze(photo, long_side=LONG_SIDE[Quality.FINAL])
-    analysis = seconds(lambda: models.analyze(photo, long_side=LONG_SIDE[Quality.FINAL]))
+
+    def analyze() -> MaterialMaps:
+        return decide_by_surface(photo, models.analyze(photo, long_side=LONG_SIDE[Quality.FINAL]))
+
+    maps = analyze()
+    analysis = seconds(analyze)
     surface = seconds(lambda: surface_maps(photo, maps))
     second = seconds(lambda: stain(photo, maps, StainOptions(OAK)))
     recipe_time = seconds(lambda: recipe(photo, OAK))
