@@ -32,6 +32,7 @@ SIZES = {  # minimum and maximum width, depth and height in metres
     "dresser": ((0.38, 0.38, 0.65), (1.80, 0.62, 1.45)),
     "stool": ((0.28, 0.25, 0.37), (1.35, 0.80, 1.20)),
     "bench": ((0.65, 0.28, 0.38), (1.75, 0.80, 1.10)),
+    "mirror": ((0.35, 0.05, 1.0), (1.0, 0.6, 1.95)),
     "rack": ((0.33, 0.01, 0.10), (1.60, 0.60, 2.00)),
     "stand": ((0.22, 0.22, 0.28), (1.10, 0.70, 1.95)),
 }
@@ -60,6 +61,9 @@ DESIGN_SIZES: dict[str, tuple[tuple[float, float, float], tuple[float, float, fl
     "build_sliding_wardrobe": ((1.35, 0.55, 1.9), (2.45, 0.7, 2.3)),
     "build_shoe_cabinet": ((0.45, 0.18, 0.65), (1.2, 0.4, 1.35)),
     "build_locker": ((0.3, 0.36, 0.5), (1.25, 0.55, 1.9)),
+    "build_secretary": ((0.65, 0.55, 1.0), (1.05, 0.85, 1.45)),
+    "build_leaning_desk": ((0.65, 0.34, 1.5), (1.0, 0.75, 1.95)),
+    "build_futon": ((1.4, 0.75, 0.7), (2.1, 1.3, 1.15)),
     "build_adirondack_chair": ((0.5, 0.8, 0.7), (0.85, 1.2, 1.15)),
     "build_lounger": ((0.55, 1.7, 0.28), (0.8, 2.1, 1.1)),
     "build_picnic_table": ((1.15, 0.6, 0.7), (1.85, 1.75, 0.78)),

@@ -4,6 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from export_models.dataset.makers.accent_seats import (
+    build_accent_chair,
+    build_barrel_chair,
+    build_futon,
+    build_lounge_chair,
+    build_settee,
+)
 from export_models.dataset.makers.bar_stools import (
     build_bar_chair,
     build_metal_stool,
@@ -26,6 +33,7 @@ from export_models.dataset.makers.chairs import build_chair
 from export_models.dataset.makers.desks import build_desk
 from export_models.dataset.makers.dressers import build_dresser
 from export_models.dataset.makers.islands import build_kitchen_island
+from export_models.dataset.makers.mirrors import build_cheval_mirror, build_leaning_mirror
 from export_models.dataset.makers.open_cases import (
     build_bin_shelf,
     build_open_nightstand,
@@ -92,6 +100,13 @@ from export_models.dataset.makers.wicker import (
     build_wicker_sofa,
     build_woven_chair,
 )
+from export_models.dataset.makers.writing_desks import (
+    build_childrens_table,
+    build_cubby_desk,
+    build_frame_desk,
+    build_leaning_desk,
+    build_secretary,
+)
 
 Design = Callable[[PieceBuilder], None]
 """Adds all parts of one piece."""
@@ -109,10 +124,15 @@ KINDS: dict[str, dict[Design, float]] = {
         build_garden_chair: 1,
         build_wicker_armchair: 1.2,
         build_rattan_armchair: 0.8,
+        build_accent_chair: 1.5,
+        build_barrel_chair: 1,
+        build_lounge_chair: 2,
     },
     "sofa": {
         build_sofa: 10,
         build_wicker_sofa: 1,
+        build_settee: 2,
+        build_futon: 0.8,
     },
     "table": {
         build_table: 8,
@@ -125,8 +145,15 @@ KINDS: dict[str, dict[Design, float]] = {
         build_drop_leaf_table: 0.8,
         build_tulip_table: 1.5,
         build_kitchen_island: 1.5,
+        build_childrens_table: 0.8,
     },
-    "desk": {build_desk: 1},
+    "desk": {
+        build_desk: 5,
+        build_frame_desk: 2.5,
+        build_cubby_desk: 1.5,
+        build_secretary: 1,
+        build_leaning_desk: 1,
+    },
     "bed": {
         build_bed: 6,
         build_slatted_bed: 2.5,
@@ -188,6 +215,10 @@ KINDS: dict[str, dict[Design, float]] = {
         build_plant_stand: 1.5,
         build_coat_stand: 1.5,
         build_basket: 1.5,
+    },
+    "mirror": {
+        build_leaning_mirror: 1,
+        build_cheval_mirror: 1,
     },
 }
 """The designs of each kind and their relative weights. A kind with one design draws among its own variants."""
