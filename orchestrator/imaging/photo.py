@@ -99,8 +99,10 @@ def read_photo(data: bytes, field: str = "photo", max_side: int | None = None, b
         info = _info(picture, file)
         if max_side is not None and file.format is PhotoFormat.JPEG and picture.mode in ("L", "RGB"):
             picture.draft(None, (max_side, max_side))  # decodes at the next larger power-of-two fraction
+        if file.is_cut:
+            jpeg.check_arrived(file, field)
         picture.load()
-        if file.format is PhotoFormat.JPEG and jpeg.may_lack_rows(file, picture):
+        if file.format is PhotoFormat.JPEG and not file.is_cut and jpeg.may_lack_rows(file, picture):
             jpeg.check_arrived(file, field)
         if file.format is PhotoFormat.PNG and png.may_lack_rows(file, picture):
             png.check_arrived(file, field)
@@ -121,7 +123,7 @@ def focal_length_35mm(data: bytes, field: str = "photo") -> float:
     if file.format in (PhotoFormat.WEBP, PhotoFormat.HEIF, PhotoFormat.AVIF):
         try:
             with Pillow.open(io.BytesIO(data), formats=(file.format.name,)) as picture:
-                metadata = picture.info.get("exif", b"")
+                metadata = picture.info.get("exif") or b""
         except DECODER_ERRORS:
             return 0.0
     return exif.focal_length_35mm(metadata)
@@ -166,9 +168,9 @@ def _orientation(picture: Pillow.Image, file: PhotoFile) -> int:
     if file.format is PhotoFormat.HEIF:
         return exif.UPRIGHT  # the decoder turns the pixels
     if file.format is PhotoFormat.AVIF:
-        return exif.orientation(picture.info.get("exif", b""), b"")  # of the container, which is authoritative
+        return exif.orientation(picture.info.get("exif") or b"", b"")  # of the container, which is authoritative
     if file.format is PhotoFormat.WEBP:
-        return exif.orientation(picture.info.get("exif", b""), picture.info.get("xmp", b""))
+        return exif.orientation(picture.info.get("exif") or b"", picture.info.get("xmp") or b"")
     return exif.orientation(file.exif, file.xmp)
 
 

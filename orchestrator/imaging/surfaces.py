@@ -83,6 +83,10 @@ class Weights:
 
 WEIGHTS = Weights(own=0.5, same_part=2.0, same_albedo=0.5, whole_piece=1.0, bias=0.0)
 """Tuned with ``export_models.tune_surfaces`` on the split ``catalogue-validation``."""
+_NEAR = WEIGHTS.own + WEIGHTS.same_part + WEIGHTS.same_albedo
+NEIGHBOURHOOD = Weights(WEIGHTS.own / _NEAR, WEIGHTS.same_part / _NEAR, WEIGHTS.same_albedo / _NEAR, 0.0, 0.0)
+"""The weights without the piece as a whole, as a mean: the evidence of a surface that a statement of the caller about
+the piece changes (``stages.known_materials``)."""
 
 
 @dataclass(frozen=True)
@@ -111,21 +115,32 @@ def decide_by_surface(photo_srgb: Image, maps: MaterialMaps, proposals: Sequence
     if not has_edges(photo_srgb):
         is_background = np.array([name == "background" for name in maps.component_names])
         return replace(maps, component=np.zeros_like(maps.component) + is_background[:, None, None].astype(np.float32))
-    rows, columns = piece_box(maps)
+    rows, _ = piece_box(maps)
     if rows.start == rows.stop:
         return maps
     evidence = collect_evidence(photo_srgb, maps, proposals)
+    decided, undecided = pool(evidence, WEIGHTS), pool(evidence, NEIGHBOURHOOD)
+    return replace(
+        maps,
+        material=_on_surfaces(maps, evidence, decided),
+        surface_material=_on_surfaces(maps, evidence, undecided),
+    )
+
+
+def _on_surfaces(maps: MaterialMaps, evidence: Evidence, log_odds: NDArray[np.float64]) -> FloatMap:
+    """Return the material likelihoods [M, h, w] from the log odds [R, M] of the regions. The wood's are exact."""
     wood = evidence.wood
-    odds = np.exp(np.clip(pool(evidence, WEIGHTS), -MAX_LOG_ODDS, MAX_LOG_ODDS))
+    odds = np.exp(np.clip(log_odds, -MAX_LOG_ODDS, MAX_LOG_ODDS))
     likelihoods = odds / (1.0 + odds)
     others = np.delete(np.arange(len(maps.material_names)), wood)
     likelihoods[:, others] *= ((1.0 - likelihoods[:, wood]) / likelihoods[:, others].sum(1))[:, None]
+    rows, columns = piece_box(maps)
     piece, material = maps.foreground[rows, columns], maps.material.copy()
     height, width = piece.shape
     regions = cv2.resize(evidence.regions.astype(np.int32), (width, height), interpolation=cv2.INTER_NEAREST)
     of_surface = likelihoods.T.astype(np.float32)[:, regions]
     material[:, rows, columns] += piece * (of_surface - material[:, rows, columns])
-    return replace(maps, material=material)
+    return np.asarray(material, np.float32)
 
 
 def pool(evidence: Evidence, weights: Weights) -> NDArray[np.float64]:

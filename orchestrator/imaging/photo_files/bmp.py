@@ -10,7 +10,8 @@ FULL_HEADER_BYTES = 40
 """Size of the smallest header that has a compression method; the file header of 14 bytes precedes it."""
 HEADER_SIZE_OFFSET = 14
 RUN_LENGTHS = (1, 2)
-UNCOMPRESSED = (0, 3)
+UNSUPPORTED = (4, 5, 6, 11, 12, 13)
+"""JPEG, PNG, colour masks with alpha, and CMYK."""
 MAX_RUN_LENGTH_BYTES = 4 << 20
 """Largest file with run lengths. Pillow decodes them in Python, about 2 MB per second."""
 REMEDY = "save it as PNG or JPEG"
@@ -20,7 +21,7 @@ def read_bmp(data: bytes, field: str) -> PhotoFile:
     """Check a BMP file. Raises InvalidInput if its compression is not supported."""
     header_size = int.from_bytes(data[HEADER_SIZE_OFFSET : HEADER_SIZE_OFFSET + 4], "little")
     method = int.from_bytes(data[COMPRESSION_OFFSET : COMPRESSION_OFFSET + 4], "little")
-    if header_size >= FULL_HEADER_BYTES and method not in (*UNCOMPRESSED, *RUN_LENGTHS):
+    if header_size >= FULL_HEADER_BYTES and method in UNSUPPORTED:
         raise InvalidInput(field, f"the BMP is compressed by method {method}, which is not supported; {REMEDY}")
     if header_size >= FULL_HEADER_BYTES and method in RUN_LENGTHS and len(data) > MAX_RUN_LENGTH_BYTES:
         rule = f"with run lengths, at most {MAX_RUN_LENGTH_BYTES} bytes are allowed"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import struct
 import zlib
 from collections.abc import Iterator
@@ -11,6 +12,7 @@ import numpy as np
 from PIL import Image as Pillow
 
 from orchestrator.errors import InvalidInput
+from orchestrator.imaging.photo_files.limits import check_size
 from orchestrator.imaging.photo_files.photo_file import PhotoFile, PhotoFormat, damaged
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
@@ -33,6 +35,7 @@ XMP_KEYWORD = b"XML:com.adobe.xmp"
 EXIF_KEYWORDS = (b"Raw profile type exif", b"Raw profile type APP1")
 """Texts in which ImageMagick stores EXIF data, as hexadecimal digits after three lines."""
 EXIF_TEXT_LINES = 3
+HEXADECIMAL = re.compile(rb"(?:[0-9a-fA-F]{2})*")
 BLOCK_BYTES = 1 << 16
 """Bytes that are decompressed at a time to count them. They become at most 66 MB."""
 
@@ -63,7 +66,8 @@ def read_png(data: bytes, field: str) -> PhotoFile:
         raise damaged(PhotoFormat.PNG, f"its header has {len(header)} bytes instead of {HEADER.size}", field)
     if 1 < int.from_bytes(_body(chunks, b"acTL")[:4], "big") <= LAST_FRAME_COUNT:
         raise InvalidInput(field, "the image is animated; upload a single frame")
-    _, _, depth, color_type, *_ = HEADER.unpack(header)
+    width, height, depth, color_type, *_ = HEADER.unpack(header)
+    check_size(width, height, field)
     pixels = [SIGNATURE, _chunk(b"IHDR", header)]
     color_key: tuple[int, ...] = ()
     if color_type == PALETTE:
@@ -160,10 +164,9 @@ def _text(chunk: Chunk | None) -> bytes:
 def _text_exif(chunks: dict[bytes, Chunk]) -> bytes:
     for keyword in EXIF_KEYWORDS:
         text = _text(chunks.get(b"zTXt" + keyword) or chunks.get(b"tEXt" + keyword))
-        try:
-            return bytes.fromhex(b"".join(text.split(b"\n")[EXIF_TEXT_LINES:]).decode("ascii"))
-        except ValueError:
-            continue
+        digits = b"".join(text.split(b"\n")[EXIF_TEXT_LINES:])
+        if digits and HEXADECIMAL.fullmatch(digits):
+            return bytes.fromhex(digits.decode("ascii"))
     return b""
 
 

@@ -76,8 +76,8 @@ MAX_CHANNELS = {
 """The pixels that Pillow decodes correctly: largest number of channels by colour model and bits per channel."""
 SENSOR_DATA = (32803, 34892)
 """The colour models of raw photos: colour filter array and linear raw."""
-COMPRESSIONS = (1, 2, 3, 4, 5, 7, 8, 32773, 32946, 34925, 50000, 50001)
-"""None, CCITT, LZW, JPEG, deflate, PackBits, deflate, LZMA, Zstandard and WebP."""
+COMPRESSIONS = (1, 2, 3, 4, 5, 7, 8, 32773, 32946, 34925, 50000)
+"""None, CCITT, LZW, JPEG, deflate, PackBits, deflate, LZMA and Zstandard."""
 UNCOMPRESSED = 1
 SEPARATE_PLANES = 2
 KINDS = {2: "signed", 3: "floating-point", 5: "complex", 6: "complex"}
@@ -100,32 +100,37 @@ def read_tiff(data: bytes, field: str) -> PhotoFile:
     if is_raw(page):
         problem = "a raw photo, or a TIFF whose first page is a thumbnail"
         raise InvalidInput(field, f"the file is {problem}; export it as JPEG, or as TIFF with one page")
+    width, height = page.integer(WIDTH), page.integer(HEIGHT)
+    if width is None or height is None:
+        raise damaged(PhotoFormat.TIFF, "its width or height is missing", field)
+    check_size(width, height, field)
     depth = _check_samples(page, field)
-    _check_layout(page, field)
-    is_inverted = depth == 16 and (page.integer(PHOTOMETRIC) or 0) == WHITE_IS_ZERO  # which Pillow does not invert
-    values = {}
-    for number in sorted(page.tags.keys() & PIXEL_TAGS):
-        tag = page.tags[number]
-        values[number] = (tag.type, page.raw(number))
-        if not 0 < len(page.raw(number)) <= MAX_TAG_BYTES:
-            raise damaged(PhotoFormat.TIFF, f"the values of its tag {number} are missing", field)
-        if tag.type in LONG_TYPES:  # of BigTIFF; the positions in a photo have 32 bits
-            values[number] = (LONG, _pack(page, "I", page.integers(number, MAX_STRIPS)))
-    if is_inverted:
+    _check_strips(page, width, height, field)
+    values = _pixel_values(page, field)
+    is_inverted = depth == 16 and (page.integer(PHOTOMETRIC) or 0) == WHITE_IS_ZERO
+    if is_inverted:  # which Pillow does not invert
         values[PHOTOMETRIC] = (SHORT, _pack(page, "H", (BLACK_IS_ZERO,)))
     colors = page.integers(COLOR_MAP, MAX_COLOR_MAP)
-    if colors and max(colors) < COLOR_STEP - 1:
+    if colors and all(0 <= color < COLOR_STEP - 1 for color in colors):
         values[COLOR_MAP] = (SHORT, _pack(page, "H", tuple(color * COLOR_STEP for color in colors)))
-    pixels = _with_directory(page, values)
-    return PhotoFile(
-        PhotoFormat.TIFF,
-        pixels,
-        data,
-        page.raw(XMP),
-        page.raw(PROFILE),
-        depth=depth,
-        white_is_zero=is_inverted,
-    )
+    pixels, profile = _with_directory(page, values), page.raw(PROFILE)
+    return PhotoFile(PhotoFormat.TIFF, pixels, data, page.raw(XMP), profile, depth=depth, white_is_zero=is_inverted)
+
+
+def _pixel_values(page: TiffDirectory, field: str) -> dict[int, tuple[int, bytes]]:
+    """The types and bytes of the tags that determine the pixels. Raises InvalidInput if one is unreadable."""
+    values = {}
+    for number in page.tags.keys() & PIXEL_TAGS:
+        type, raw = page.tags[number].type, page.raw(number)
+        if not 0 < len(raw) <= MAX_TAG_BYTES:
+            raise damaged(PhotoFormat.TIFF, f"the values of its tag {number} are missing", field)
+        if type in LONG_TYPES:
+            integers = page.integers(number, MAX_STRIPS)
+            if not all(0 <= integer < 1 << 32 for integer in integers):
+                raise damaged(PhotoFormat.TIFF, f"the values of its tag {number} are too large", field)
+            type, raw = LONG, _pack(page, "I", integers)
+        values[number] = (type, raw)
+    return values
 
 
 def is_raw(page: TiffDirectory) -> bool:
@@ -159,22 +164,21 @@ def _check_samples(page: TiffDirectory, field: str) -> int:
     return depths[0]
 
 
-def _check_layout(page: TiffDirectory, field: str) -> None:
-    """Raise InvalidInput if the size of the page is not allowed, or if strips or tiles are missing."""
-    width, height = page.integer(WIDTH) or 0, page.integer(HEIGHT) or 0
-    check_size(width, height, field)
-    offsets = page.integers(STRIP_OFFSETS, MAX_STRIPS)
+def _check_strips(page: TiffDirectory, width: int, height: int, field: str) -> None:
+    """Raise InvalidInput if strips or tiles are missing, or if there are more than the page needs."""
+    kind, offsets = "strips", STRIP_OFFSETS
     columns, rows = 1, -(-height // (page.integer(ROWS_PER_STRIP) or height))
-    if not offsets:
-        offsets = page.integers(TILE_OFFSETS, MAX_STRIPS)
+    if TILE_OFFSETS in page.tags and STRIP_OFFSETS not in page.tags:
+        kind, offsets = "tiles", TILE_OFFSETS
         tile_width, tile_height = page.integer(TILE_WIDTH) or 0, page.integer(TILE_HEIGHT) or 0
         if not (0 < tile_width <= MAX_TILE_SIDE and 0 < tile_height <= MAX_TILE_SIDE):
             raise damaged(PhotoFormat.TIFF, f"its tiles have {tile_width}×{tile_height} pixels", field)
         columns, rows = -(-width // tile_width), -(-height // tile_height)
     planes = (page.integer(CHANNELS) or 1) if page.integer(PLANES) == SEPARATE_PLANES else 1
     expected = columns * rows * planes
-    if len(offsets) != expected:
-        raise damaged(PhotoFormat.TIFF, f"it has {len(offsets)} of {expected} strips or tiles", field)
+    count = len(page.integers(offsets, MAX_STRIPS))
+    if count != expected:
+        raise damaged(PhotoFormat.TIFF, f"it has {count} of {expected} {kind}", field)
 
 
 def _pack(page: TiffDirectory, code: str, values: tuple[int, ...]) -> bytes:
@@ -189,7 +193,7 @@ def _with_directory(page: TiffDirectory, values: dict[int, tuple[int, bytes]]) -
     start = len(page.data) + len(page.data) % 2
     offset = start + 2 + 12 * len(values) + 4  # of the values that do not fit into entries
     entries, outside = [], []
-    for number, (type, raw) in values.items():
+    for number, (type, raw) in sorted(values.items()):
         count = len(raw) // BYTES_PER_VALUE[type]
         inline = raw.ljust(4, b"\0")
         if len(raw) > 4:

@@ -35,6 +35,7 @@ INTEGERS = {1: "B", 3: "H", 4: "I", 6: "b", 8: "h", 9: "i", 13: "I", 16: "Q", 17
 BYTE_ORDERS = {b"II": "<", b"MM": ">"}
 CLASSIC = (b"\x2a\0", b"\0\x2a")
 """Version 42 in either byte order. Some writers use the wrong one, and every reader accepts it."""
+HEADER_BYTES = 8
 BIG = {"<": b"\x2b\0", ">": b"\0\x2b"}
 
 
@@ -99,7 +100,7 @@ def read_directory(data: bytes, offset: int | None = None) -> TiffDirectory | No
     try:
         if offset is None:
             offset = struct.unpack_from(f"{order}{word}", data, 8 if is_big else 4)[0]
-        if not 0 <= offset < len(data):
+        if not HEADER_BYTES <= offset < len(data):
             return None
         (count,) = struct.unpack_from(f"{order}{'Q' if is_big else 'H'}", data, offset)
     except struct.error:
