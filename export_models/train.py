@@ -14,6 +14,8 @@ from __future__ import annotations
 
 import argparse
 import json
+import signal
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -111,7 +113,13 @@ def train(
     workers: int,
     device: torch.device,
 ) -> None:
-    """Train until all steps are done, or for ``seconds`` if that is above 0. Writes ``state.pt`` and ``log.jsonl``."""
+    """Train until all steps are done, for ``seconds`` if that is above 0, or until SIGTERM or SIGINT.
+
+    Writes ``state.pt`` and ``log.jsonl``.
+    """
+    stop_requested = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop_requested.set())
     cv2.setNumThreads(1)  # a forked worker may wait forever for OpenCV's threads, which do not survive the fork
     files = [file for folder in folders for file in sorted(folder.glob("train-*.npz"))]
     validation = [
@@ -139,7 +147,7 @@ def train(
             if state.step % VALIDATE_STEPS == 0 and validation:
                 entry["validation"] = rounded(validate(state.average, validation, side, tuple(config.weights), device))
             append_log(out / "log.jsonl", entry)
-        is_over = seconds > 0 and time.monotonic() - started > seconds
+        is_over = stop_requested.is_set() or 0 < seconds < time.monotonic() - started
         if is_over or time.monotonic() - saved > SAVE_SECONDS:
             state.save(out / "state.pt")
             saved = time.monotonic()

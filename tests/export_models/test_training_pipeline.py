@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -106,6 +107,15 @@ def test_training_resumes_where_it_stopped(weights: Path) -> None:
     state = torch.load(weights.with_name("state.pt"), weights_only=True)
     assert state["step"] == 4
     assert all(torch.isfinite(value).all() for value in state["average"].values() if value.is_floating_point())
+
+
+def test_tuning_never_returns_weights_that_are_worse(images: Path, repository: Path) -> None:
+    arguments = ("--data", images, "--split", "train", "--repository", repository, "--rounds", 1)
+    lines = run("tune_surfaces", *arguments).splitlines()
+    pattern = r"(?:whole_wood|whole_other|wood_iou) ([\d.]+)"
+    scores = [[float(value) for value in re.findall(pattern, line)] for line in lines]
+    objectives = [min(wood, other) + iou for wood, other, iou in scores]
+    assert objectives == sorted(objectives)
 
 
 def test_evaluation_writes_finite_metrics(images: Path, repository: Path, tmp_path: Path) -> None:
