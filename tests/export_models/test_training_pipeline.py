@@ -82,11 +82,11 @@ def test_rendered_ground_truth_is_plausible(images: Path) -> None:
     assert any(sample.in_catalogue for sample in rendered)
 
 
-def test_catalogue_photos_have_a_white_backdrop(images: Path) -> None:
-    for sample in (sample for sample in samples(images) if sample.in_catalogue):
-        _, photo = simulate_photo(sample)
-        corners = photo[[0, 0, -1, -1], [0, -1, 0, -1]]
-        assert np.median(corners) > 215
+def test_most_catalogue_photos_have_a_white_backdrop(images: Path) -> None:
+    photos = [simulate_photo(sample)[1] for sample in samples(images) if sample.in_catalogue]
+    corners = np.array([photo[[0, 0, -1, -1], [0, -1, 0, -1]] for photo in photos])
+    assert np.median(corners) > 225
+    assert corners.min() > 120  # a backdrop without light of its own is grey
 
 
 def test_scene_descriptions_are_reproducible(tmp_path: Path) -> None:
