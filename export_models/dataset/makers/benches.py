@@ -165,7 +165,7 @@ def build_lidded_chest(builder: PieceBuilder) -> None:
         for sy in (-1, 1):
             post_size = max(post, 0.04)
             corner = board((x - post_size, sy * (y - post_size), 0), (x, sy * y, height if is_framed else lift + 0.002))
-            builder.add_pair("leg", frame_role, corner)
+            builder.add_pair("frame" if is_framed else "leg", frame_role, corner)
     inset = 0.012 if is_framed else 0.0
     for sy in (-1, 1):
         wall = board((-x + 0.5 * post, sy * (y - inset - t), lift), (x - 0.5 * post, sy * (y - inset), height - 0.001))

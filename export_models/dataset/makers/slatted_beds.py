@@ -45,7 +45,7 @@ def build_slatted_bed(builder: PieceBuilder) -> None:
     post = builder.uniform(0.045, 0.06)
     for sx in (-1, 1):
         for py, top in ((y + 0.02, high + 0.02), (-y - 0.02, deck + builder.pick((0.0, 0.022, 0.15)))):
-            builder.add("leg", role, bar((sx * x, py, 0), (sx * x, py, top), (post, post)))
+            builder.add("frame", role, bar((sx * x, py, 0), (sx * x, py, top), (post, post)))
     add_headboard(builder, style, 2 * x - post + 0.012, deck + 0.03, high, y + 0.02, between_posts=True)
     builder.add("leg", role, board((-0.02, -y, 0), (0.02, -y + 0.04, deck - 0.017), grain=(0, 0, 1)))
     beam = board((-0.018, -y + 0.001, deck - 0.08), (0.018, y - 0.001, deck - 0.0175), grain=(0, 1, 0))
@@ -95,7 +95,7 @@ def build_bunk_bed(builder: PieceBuilder) -> None:
     for sx in (-1, 1):
         for sy in (-1, 1):
             px, py = sx * (x + 0.024 + 0.3 * post), sy * (y + 0.024)
-            builder.add("leg", role, bar((px, py, 0), (px, py, high), post))
+            builder.add("frame", role, bar((px, py, 0), (px, py, high), post))
     for deck in decks:
         _add_side_rails(builder, role, (x, y), deck - 0.09, deck + 0.03)
         _add_deck(builder, role, (x, y), deck)
@@ -133,7 +133,7 @@ def build_crib(builder: PieceBuilder) -> None:
     foot = builder.uniform(0.15, 0.25)
     for sx in (-1, 1):
         for sy in (-1, 1):
-            builder.add("leg", role, bar((sx * y, sy * x, 0), (sx * y, sy * x, top), post))
+            builder.add("frame", role, bar((sx * y, sy * x, 0), (sx * y, sy * x, top), post))
     panelled = builder.chance(0.4)
     section = builder.pick(("round", "rectangle"))
     for z in (foot + 0.03, top - 0.028):
@@ -165,7 +165,7 @@ def build_house_bed(builder: PieceBuilder) -> None:
     eaves, ridge = builder.uniform(1.1, 1.3), builder.uniform(1.5, 1.75)
     for sy in (-1, 1):
         for sx in (-1, 1):
-            builder.add("leg", role, bar((sx * x, sy * y, 0), (sx * x, sy * y, eaves), t))
+            builder.add("frame", role, bar((sx * x, sy * y, 0), (sx * x, sy * y, eaves), t))
             builder.add(
                 "frame", role, bar((sx * x, sy * y, eaves - 0.01), (0, sy * y, ridge), (0.9 * t, (0.8 + 0.03 * sx) * t))
             )

@@ -118,7 +118,7 @@ def build_display_case(builder: PieceBuilder) -> None:
     for sx in (-1, 1):
         for sy in (-1, 1):
             builder.add(
-                "leg",
+                "frame",
                 role,
                 bar((sx * (x - t / 2), sy * (y - t / 2), 0), (sx * (x - t / 2), sy * (y - t / 2), height - 0.001), t),
             )
