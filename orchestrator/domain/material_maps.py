@@ -31,6 +31,7 @@ class MaterialMaps:
     component_names: tuple[str, ...]
     material_names: tuple[str, ...]
     model_versions: dict[str, str] = field(default_factory=dict)
+    surface_material: FloatMap | None = None  # [M, h, w] like material, without the evidence of the whole piece
 
     @property
     def wood(self) -> FloatMap:

@@ -25,7 +25,7 @@ PREVIEW_SIDE = 1024
 """Longest side of the photo that a preview job works on, in pixels."""
 
 _MAPS = ("albedo_linear", "shading_linear", "normal", "roughness", "ambient_occlusion", "depth")
-_PROBABILITIES = ("component", "material")
+_PROBABILITIES = ("component", "material", "surface_material")
 
 
 def analyze(
@@ -46,12 +46,13 @@ def analyze(
 
 
 def pack(maps: MaterialMaps) -> bytes:
-    """Pack maps into an NPZ file of about 40 bytes per pixel.
+    """Pack maps into an NPZ file of about 50 bytes per pixel.
 
     Maps are stored as float16 (relative error 2⁻¹¹) and probabilities as uint8 (absolute error 1/510).
     """
     arrays = {name: getattr(maps, name).astype(np.float16) for name in _MAPS}
-    arrays |= {name: np.round(getattr(maps, name) * 255).astype(np.uint8) for name in _PROBABILITIES}
+    present = [name for name in _PROBABILITIES if getattr(maps, name) is not None]
+    arrays |= {name: np.round(getattr(maps, name) * 255).astype(np.uint8) for name in present}
     metadata = {name: getattr(maps, name) for name in ("component_names", "material_names", "model_versions")}
     file = io.BytesIO()
     np.savez(file, about=np.frombuffer(json.dumps(metadata).encode(), np.uint8), **arrays)
@@ -63,7 +64,7 @@ def unpack(data: bytes) -> MaterialMaps:
     with np.load(io.BytesIO(data), allow_pickle=False) as file:
         metadata = json.loads(file["about"].tobytes())
         maps = {name: file[name].astype(np.float32) for name in _MAPS}
-        maps |= {name: file[name].astype(np.float32) / np.float32(255) for name in _PROBABILITIES}
+        maps |= {name: file[name].astype(np.float32) / np.float32(255) for name in _PROBABILITIES if name in file}
     for name in ("component_names", "material_names"):
         metadata[name] = tuple(metadata[name])
     return MaterialMaps(**maps, **metadata)

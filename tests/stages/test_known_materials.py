@@ -10,6 +10,7 @@ import pytest
 from orchestrator.domain.images import FloatMap
 from orchestrator.domain.made_of import PartMaterial
 from orchestrator.domain.material_maps import MaterialMaps
+from orchestrator.stages.analysis import pack, unpack
 from orchestrator.stages.known_materials import known_materials, known_piece, part_likelihood
 from tests.support.wooden_scene import wooden_scene
 
@@ -57,6 +58,16 @@ def test_nothing_changes_if_the_caller_states_nothing() -> None:
 )
 def test_a_wooden_piece_is_wood_unless_it_is_clearly_something_else(material: dict[str, float], found: str) -> None:
     assert winner(known_materials(maps_of({"body": 1.0}, material), WOOD)) == found
+
+
+def test_a_statement_replaces_what_the_models_conclude_from_the_whole_piece() -> None:
+    maps = maps_of({"body": 1.0}, {"wood": 0.001, "fabric": 0.999})
+    uncertain = maps_of({"body": 1.0}, {"wood": 0.2, "fabric": 0.8}).material
+    assert winner(known_materials(maps, WOOD)) == "fabric"
+    surfaces = replace(maps, surface_material=uncertain)
+    assert winner(surfaces) == "fabric"
+    assert winner(known_materials(surfaces, WOOD)) == "wood"
+    assert winner(known_materials(unpack(pack(surfaces)), WOOD)) == "wood"
 
 
 def test_a_statement_about_the_piece_does_not_cover_cushions_handles_and_surroundings() -> None:

@@ -17,10 +17,10 @@ from orchestrator.imaging import color
 from orchestrator.imaging.color import linear_from_srgb, srgb_from_linear
 from orchestrator.imaging.guided import GuidedMap
 from orchestrator.imaging.strips import Strip, for_each_strip, strips
+from orchestrator.imaging.wood import wood_probability
 from orchestrator.stages.stain import film
 from orchestrator.stages.stain.area import EVERYWHERE, StainArea, full_size_mask
 from orchestrator.stages.stain.decomposition import DecomposedRows, Decomposition, fit_specular
-from orchestrator.imaging.wood import wood_probability
 
 MIN_WOOD_SHARE = 0.01
 """Smallest share of the photo that must be wood. Not tuned."""

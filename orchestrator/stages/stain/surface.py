@@ -19,9 +19,9 @@ from orchestrator.imaging import guided
 from orchestrator.imaging.color import LUMINANCE_WEIGHTS, luminance
 from orchestrator.imaging.filters import to_byte, weighted_blur
 from orchestrator.imaging.strips import Strip, for_each_strip, strips
+from orchestrator.imaging.wood import wood_probability
 from orchestrator.stages.stain.decomposition import DecomposedRows, Decomposition
 from orchestrator.stages.stain.film import MIN_ALBEDO
-from orchestrator.imaging.wood import wood_probability
 
 SURFACE_EPSILON = 1e-3
 """Guide variance (3 % contrast) below which a window is flat. Normals and roughness do not follow fine grain."""
