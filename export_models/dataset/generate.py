@@ -23,7 +23,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,7 +35,8 @@ from export_models.baselines.segmentation import COMPONENTS, MATERIALS
 from export_models.dataset.furniture_package import furniture_folder
 from export_models.dataset.labelled_meshes import write_labelled_mesh
 from export_models.dataset.labels import SPLITS, LabelledMesh, read_labels
-from export_models.dataset.makers import KINDS, make_piece
+from export_models.dataset.makers import make_piece
+from export_models.dataset.makers.piece import pick
 from export_models.dataset.meshes import SceneMesh, mesh_from_labelled_file, mesh_from_piece
 from export_models.dataset.samples import read_render, write_sample
 from export_models.dataset.scenes import (
@@ -64,8 +65,25 @@ TABLETOP_OBJECTS_INTERVAL = 4
 """In every 4th training image, objects stand on the piece. Not tuned."""
 FROM_ABOVE_INTERVAL = 10
 """Every 10th training image shows a top with objects from above. Not tuned."""
-KINDS_FROM_ABOVE = ("table", "desk", "dresser")
-"""Kinds that are shown from above."""
+KIND_WEIGHTS = {
+    "chair": 3.0,
+    "armchair": 2.0,
+    "sofa": 2.0,
+    "table": 3.0,
+    "desk": 1.5,
+    "bed": 1.5,
+    "cabinet": 3.0,
+    "shelf": 2.5,
+    "dresser": 2.0,
+    "stool": 2.0,
+    "bench": 1.0,
+    "rack": 0.7,
+    "stand": 0.7,
+    "mirror": 0.5,
+}
+"""How often each kind of procedurally generated furniture is shown, as in shops. Not tuned."""
+KINDS_FROM_ABOVE = {"table": 2.0, "desk": 1.0, "dresser": 1.0}
+"""Kinds that are shown from above, with weights."""
 ALTERNATIVE_MATERIALS = {
     "wood": ("painted", "plastic"),
     "painted": ("wood", "plastic"),
@@ -121,7 +139,7 @@ def describe_image(spec: DatasetSpec, number: int, scratch: Path) -> SceneJob:
     is_from_above = is_training and (number + 1) % FROM_ABOVE_INTERVAL == 0
     is_procedural = is_training and (rng.random() < PROCEDURAL_SHARE or not spec.meshes or is_from_above)
     if is_procedural:
-        mesh, materials, source = _draw_procedural_mesh(KINDS_FROM_ABOVE if is_from_above else sorted(KINDS), rng)
+        mesh, materials, source = _draw_procedural_mesh(KINDS_FROM_ABOVE if is_from_above else KIND_WEIGHTS, rng)
     else:
         index = int(rng.integers(len(spec.meshes))) if is_training else number % len(spec.meshes)
         mesh, materials, source = _draw_third_party_mesh(spec.meshes[index], spec.package, rng, scratch)
@@ -163,8 +181,8 @@ MeshDraw = tuple[SceneMesh, dict[str, tuple[str, ...]], dict[str, Any]]
 """A mesh, the possible material classes of each role, and the source for ``Sample.meta``."""
 
 
-def _draw_procedural_mesh(kinds: Sequence[str], rng: np.random.Generator) -> MeshDraw:
-    kind, seed = str(rng.choice(kinds)), int(rng.integers(1 << 31))
+def _draw_procedural_mesh(kinds: Mapping[str, float], rng: np.random.Generator) -> MeshDraw:
+    kind, seed = pick(kinds, rng), int(rng.integers(1 << 31))
     piece = make_piece(kind, seed)
     return mesh_from_piece(piece, rng), piece.roles, {"kind": kind, "maker_seed": seed}
 

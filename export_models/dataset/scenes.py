@@ -16,7 +16,7 @@ import numpy as np
 
 from export_models.dataset.backgrounds import draw_backdrop, draw_floor, draw_wall
 from export_models.dataset.meshes import SceneMesh
-from export_models.dataset.surfaces import Surface, draw_surface
+from export_models.dataset.surfaces import Surface, draw_mirror, draw_surface
 from orchestrator.imaging.color import decode_srgb
 
 Generator = np.random.Generator
@@ -137,7 +137,8 @@ def draw_slot_surfaces(mesh: SceneMesh, choices: Mapping[str, tuple[str, ...]], 
     for role in sorted({slot.role for slot in mesh.slots}):
         weights = 0.5 ** np.arange(len(choices[role]))
         material = str(rng.choice(choices[role], p=weights / weights.sum()))
-        drawn[role] = material, draw_surface(material, rng, mesh.size_m)
+        surface = draw_mirror(rng) if role == "mirror" else draw_surface(material, rng, mesh.size_m)
+        drawn[role] = material, surface
     carcass = [role for role in CARCASS_ROLES if role in drawn]
     if carcass and rng.random() < SAME_FINISH_SHARE:
         drawn |= dict.fromkeys(carcass, drawn[carcass[0]])

@@ -134,6 +134,15 @@ def _glass(rng: Generator) -> Surface:
     }
 
 
+def draw_mirror(rng: Generator) -> Surface:
+    """Draw silvered glass, sometimes tinted."""
+    tint = from_hsv(rng.random(), rng.uniform(0.0, 0.08), rng.uniform(0.8, 0.97))
+    return speckled(tint, rng, contrast=0.0, roughness=(0.0, 0.03), grit_per_m=20) | {
+        "metallic": 1.0,
+        "roughness_spread": 0.0,
+    }
+
+
 def _plastic(rng: Generator) -> Surface:
     """Draw moulded plastic: uniform and glossy."""
     return speckled(_coat_color(rng), rng, contrast=0.02, roughness=(0.1, 0.38), grit_per_m=200)

@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 from export_models.dataset.colors import looks_like_wood
-from export_models.dataset.generate import assign_cores, unpack_environments
+from export_models.dataset.generate import KIND_WEIGHTS, assign_cores, unpack_environments
+from export_models.dataset.makers import KINDS
 from export_models.dataset.photograph import photograph
 from export_models.dataset.surfaces import draw_surface
 from export_models.dataset.woods import COLORINGS
@@ -52,6 +53,10 @@ def test_one_of_two_coincident_faces_is_kept() -> None:
 
 def test_parallel_faces_at_a_distance_are_kept() -> None:
     assert covered_faces([0.02, 0.5]) == [False] * 6
+
+
+def test_every_kind_of_furniture_is_shown() -> None:
+    assert set(KIND_WEIGHTS) == set(KINDS)
 
 
 def test_jobs_share_no_core_if_there_is_one_for_each() -> None:
