@@ -28,7 +28,7 @@ from orchestrator.protocol.heartwood.v1.made_of_pb2 import PartMaterial
 from orchestrator.protocol.heartwood.v1.pipeline_pb2 import PipelineOptions
 from orchestrator.protocol.heartwood.v1.reconstruct_pb2 import ReconstructOptions
 from orchestrator.protocol.heartwood.v1.render_pb2 import RenderOptions
-from orchestrator.protocol.heartwood.v1.segment_pb2 import SegmentOptions
+from orchestrator.protocol.heartwood.v1.segment_pb2 import DetectorKind, SegmentOptions
 from orchestrator.protocol.heartwood.v1.stain_pb2 import NamedStain, StainOptions
 
 TRANSFER_TIMEOUT_S = 600.0  # of a call that uploads or downloads a file; not tuned
@@ -212,15 +212,20 @@ class Heartwood:
         options: SegmentOptions | None = None,
         *,
         made_of: str | Mapping[str, str] = "",
+        part_names: Sequence[str] = (),
         **settings: Unpack[JobSettings],
     ) -> Job:
         """Create a job that finds the parts and the wood in the photos of an upload.
 
         Args:
             made_of: the known material of the piece, such as "wood", or of parts, such as {"leg": "metal"}.
+            part_names: find these parts, such as "door handle", with the detector ``open_vocabulary``.
         """
         spec = JobSpec(segment=options or SegmentOptions())
         spec.segment.made_of.extend(_part_materials(made_of))
+        if part_names:
+            spec.segment.detector = DetectorKind.DETECTOR_KIND_OPEN_VOCABULARY
+            spec.segment.part_names.extend(part_names)
         return self.create_job(spec, upload_id, **settings)
 
     def stain(

@@ -44,20 +44,45 @@ def birefnet(seed: int = 0, batch: int = 1) -> bytes:
     return bytes(model.SerializeToString())
 
 
-def sam2_parts(side: int, blocks: tuple[int, ...] = (1, 2, 7, 2)) -> dict[str, Any]:
-    """Return the parts of a ``Sam2Config`` for images of ``side``². The default ``blocks`` are those of the Tiny model."""
+def sam2_parts(side: int) -> dict[str, Any]:
+    """Return the parts of a ``Sam2Config`` of the Tiny model, for images of ``side``²."""
     return {
         "vision_config": {
             "backbone_feature_sizes": [[side // step] * 2 for step in (4, 8, 16)],
-            "backbone_config": {
-                "model_type": "sam2_hiera_det_model",
-                "image_size": [side, side],
-                "blocks_per_stage": list(blocks),
-                "global_attention_blocks": [5, 7, 9] if sum(blocks) > 9 else [sum(blocks[:3]) - 1],
-            },
+            "backbone_config": {"model_type": "sam2_hiera_det_model", "image_size": [side, side]},
         },
         "prompt_encoder_config": {"image_size": side},
     }
+
+
+def small_sam2_parts(side: int) -> dict[str, Any]:
+    """Return ``sam2_parts`` with few, narrow blocks, of which one has global attention as in the Tiny model."""
+    parts = sam2_parts(side)
+    widths = [24, 48, 96, 192]
+    parts["vision_config"] |= {"backbone_channel_list": widths[::-1], "fpn_hidden_size": 64}
+    parts["prompt_encoder_config"]["hidden_size"] = 64
+    parts["mask_decoder_config"] = {"hidden_size": 64, "mlp_dim": 128, "iou_head_hidden_dim": 64}
+    parts["vision_config"]["backbone_config"] |= {
+        "hidden_size": widths[0],
+        "embed_dim_per_stage": widths,
+        "blocks_per_stage": [1, 1, 2, 1],
+        "global_attention_blocks": [3],
+    }
+    return parts
+
+
+def small_owlv2_config() -> Any:
+    """Return the ``Owlv2Config`` of the base model with one narrow layer in each encoder."""
+    from export_models.pull.owlv2 import base_config
+
+    config = base_config()
+    for part, width in ((config.vision_config, 96), (config.text_config, 64)):
+        part.num_hidden_layers = 1
+        part.hidden_size = width
+        part.num_attention_heads = 2
+        part.intermediate_size = 128
+    config.projection_dim = 64
+    return config
 
 
 def write_sam2(folder: Path, parts: dict[str, Any]) -> tuple[Path, Any]:
@@ -85,12 +110,12 @@ def write_owlv2(folder: Path, config: Any) -> Path:
     return folder / "model.safetensors"
 
 
-def moge2() -> dict[str, Any]:
-    """Return the contents of a ``model.pt`` of MoGe-2 ViT-S with normals."""
+def moge2(widths: tuple[int, ...] = (384, 256, 128, 64, 32)) -> dict[str, Any]:
+    """Return the contents of a ``model.pt`` of MoGe-2 ViT-S with normals. The default widths are those of the heads."""
     from moge.model.v2 import MoGeModel
 
     torch.manual_seed(0)
-    levels = [384, 256, 128, 64, 32]
+    levels = list(widths)
     stack = {
         "dim_res_blocks": levels,
         "num_res_blocks": [0, 1, 1, 1, 0],
@@ -103,14 +128,16 @@ def moge2() -> dict[str, Any]:
         for name, channels in (("points_head", 3), ("normal_head", 3), ("mask_head", 1))
     }
     config = {
-        "encoder": {"backbone": "dinov2_vits14", "intermediate_layers": [5, 11], "dim_out": 384},
-        "neck": {**stack, "dim_in": [386, 2, 2, 2, 2], "dim_out": None},
+        "encoder": {"backbone": "dinov2_vits14", "intermediate_layers": [5, 11], "dim_out": widths[0]},
+        "neck": {**stack, "dim_in": [widths[0] + 2, 2, 2, 2, 2], "dim_out": None},
         **heads,
-        "scale_head": {"dims": [384, 384, 384, 1]},
+        "scale_head": {"dims": [widths[0], 384, 384, 1]},
         "remap_output": "exp",
         "num_tokens_range": [1200, 3600],
     }
-    return {"model_config": config, "model": MoGeModel(**config).state_dict()}
+    weights = MoGeModel(**config).state_dict()
+    weights["mask_head.output_blocks.4.bias"] += 3.0  # the network considers most pixels valid
+    return {"model_config": config, "model": weights}
 
 
 def _add_noise(network: Any, scale: float) -> None:

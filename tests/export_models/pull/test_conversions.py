@@ -84,15 +84,15 @@ def test_converted_moge2_matches_torch_at_any_size(tmp_path: Path) -> None:
     torch.save(random_checkpoints.moge2(), tmp_path / "model.pt")
     network = moge2.load(tmp_path / "model.pt")
     assert sum(weights.numel() for weights in network.parameters()) == random_checkpoints.MOGE2_PARAMETERS
-    entry = moge2.entry(network, tokens=120)
+    entry = moge2.entry(network, tokens=48)
     onnx_file, difference = exported(entry, tmp_path)
     assert difference <= 1e-4
     image = torch.rand(1, 3, 192, 128)
-    surface = moge2.Surface(network, 120)
+    surface = moge2.Surface(network, 48)
     assert max_difference(surface, entry.inputs, onnx_file, (image,)) <= 1e-4
     with torch.no_grad():
         normal, depth, valid = surface(image)
-        original = network(image, torch.tensor(120))
+        original = network(image, torch.tensor(48))
     assert (normal.shape, depth.shape, valid.shape) == ((1, 3, 192, 128), (1, 1, 192, 128), (1, 1, 192, 128))
     assert torch.allclose(normal.norm(dim=1), torch.ones(1, 192, 128), atol=1e-4)
     assert torch.allclose(normal[:, 2], -original["normal"][..., 2])
