@@ -68,7 +68,8 @@ def _color_key_mask(picture: Pillow.Image, file: PhotoFile) -> BoolMask:
     if file.depth == 16:  # Pillow keeps only the upper 8 bits
         encoded = np.frombuffer(file.pixels, np.uint8)
         colors = cv2.imdecode(encoded, cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH)[..., ::-1]
-    return np.asarray((colors == np.array(file.color_key)).all(axis=2))
+    first, second, third = (colors[..., channel] == level for channel, level in enumerate(file.color_key))
+    return np.asarray(first & second & third)
 
 
 def _apply_profile(picture: Pillow.Image, profile: object) -> Pillow.Image:

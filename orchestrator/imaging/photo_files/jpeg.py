@@ -43,6 +43,8 @@ SHORT_ZEROS = 2
 INVISIBLE_BITS = 1
 """Number of low bits of the coefficients that may be missing. On three photos at qualities 75 and 92, the loss was 0.2
 to 2.2 ΔE00 on average, less than that of the encoding. With 2 bits, edges are blurred (99th percentile up to 12)."""
+MANY_ZEROS = bytes(16)
+"""Zeros that were hardly encoded: a program wrote them in place of bytes that did not arrive."""
 GREY = range(126, 131)
 """Levels of the pixels that libjpeg-turbo writes where data are missing, 128 before its conversion of colours."""
 
@@ -94,10 +96,10 @@ def read_jpeg(data: bytes, field: str) -> PhotoFile:
 
 
 def may_lack_rows(file: PhotoFile, picture: Pillow.Image) -> bool:
-    """Whether ``check_arrived`` is necessary for a file with an end marker: it ends with zeros or in middle grey."""
+    """Whether ``check_arrived`` is necessary for a file with an end marker: its data or its pixels look filled."""
     corner = picture.getpixel((picture.width - 1, picture.height - 1))
     levels = corner if isinstance(corner, tuple) else (corner,)
-    return file.pixels.endswith(b"\0" + END) or all(level in GREY for level in levels)
+    return file.pixels.endswith(MANY_ZEROS + END) or all(level in GREY for level in levels)
 
 
 def check_arrived(file: PhotoFile, field: str) -> None:

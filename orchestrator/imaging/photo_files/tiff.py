@@ -82,8 +82,8 @@ UNCOMPRESSED = 1
 SEPARATE_PLANES = 2
 KINDS = {2: "signed", 3: "floating-point", 5: "complex", 6: "complex"}
 """Kinds of values that are not supported."""
-MAX_STRIPS = 1 << 17
-"""Maximum number of strips or tiles: strips of one row in four planes at the longest side."""
+MAX_STRIPS = 400_000
+"""Maximum number of strips or tiles: tiles of 16 × 16 pixels, the smallest, at the maximum number of pixels."""
 MAX_TILE_SIDE = 1 << 14
 MAX_COLOR_MAP = 3 << 8
 MAX_TAG_BYTES = 8 * MAX_STRIPS
@@ -97,7 +97,7 @@ def read_tiff(data: bytes, field: str) -> PhotoFile:
     page = read_directory(data)
     if page is None:
         raise damaged(PhotoFormat.TIFF, "it has no pages", field)
-    if is_raw(page):
+    if _is_raw(page):
         problem = "a raw photo, or a TIFF whose first page is a thumbnail"
         raise InvalidInput(field, f"the file is {problem}; export it as JPEG, or as TIFF with one page")
     width, height = page.integer(WIDTH), page.integer(HEIGHT)
@@ -133,7 +133,7 @@ def _pixel_values(page: TiffDirectory, field: str) -> dict[int, tuple[int, bytes
     return values
 
 
-def is_raw(page: TiffDirectory) -> bool:
+def _is_raw(page: TiffDirectory) -> bool:
     """Whether a TIFF file is a raw photo: its first page is a thumbnail, or contains sensor data."""
     is_thumbnail = bool((page.integer(SUBFILE_TYPE) or 0) & REDUCED_SIZE)
     return is_thumbnail or DNG_VERSION in page.tags or page.integer(PHOTOMETRIC) in SENSOR_DATA
@@ -176,9 +176,10 @@ def _check_strips(page: TiffDirectory, width: int, height: int, field: str) -> N
         columns, rows = -(-width // tile_width), -(-height // tile_height)
     planes = (page.integer(CHANNELS) or 1) if page.integer(PLANES) == SEPARATE_PLANES else 1
     expected = columns * rows * planes
-    count = len(page.integers(offsets, MAX_STRIPS))
-    if count != expected:
-        raise damaged(PhotoFormat.TIFF, f"it has {count} of {expected} {kind}", field)
+    if len(page.integers(offsets, MAX_STRIPS)) != expected:
+        count = page.tags[offsets].count if offsets in page.tags else 0
+        rule = f"the page has {expected}, and at most {MAX_STRIPS} are allowed"
+        raise damaged(PhotoFormat.TIFF, f"it lists {count} {kind}, but {rule}", field)
 
 
 def _pack(page: TiffDirectory, code: str, values: tuple[int, ...]) -> bytes:

@@ -185,8 +185,11 @@ REFUSED: dict[str, tuple[bytes, str]] = {
     "no size": (tiff_file([entry(262, SHORT, RGB)]), "a damaged TIFF: its width or height is missing"),
     "pixels past the end": (tiff_photo(QUARTERS, RGB, entry(273, LONG, 9_999_999)), "a damaged TIFF"),
     "cut": (tiff_photo(QUARTERS, RGB)[:-100], "a damaged TIFF"),
-    "no strips": (tiff_photo(QUARTERS, RGB, (273, 99, 1, bytes(4))), "it has 0 of 1 strips"),
-    "fewer strips than rows": (tiff_photo(QUARTERS, RGB, entry(278, SHORT, 10)), "it has 1 of 10 strips"),
+    "no strips": (tiff_photo(QUARTERS, RGB, (273, 99, 1, bytes(4))), "it lists 0 strips, but the page has 1"),
+    "fewer strips than rows": (
+        tiff_photo(QUARTERS, RGB, entry(278, SHORT, 10)),
+        "it lists 1 strips, but the page has 10",
+    ),
     "strips past the end": (
         tiff_photo(QUARTERS, RGB, entry(278, SHORT, 1), (273, LONG, 96, struct.pack("<I", 9_999_999))),
         "strips",
