@@ -70,6 +70,13 @@ def test_doctor_finds_everything_required_without_a_checkout(installed: Path, tm
     assert "intrinsic_decomposition, material_pipeline, segmentation, surface_estimation" in output
 
 
+def test_larger_models_can_be_listed_and_pulled_without_a_checkout(installed: Path, tmp_path: Path) -> None:
+    output = run(installed, tmp_path, "heartwood", "models", "pull", "birefnet", "--dry-run")
+    assert f"would write a version of {tmp_path / 'data' / 'models' / 'birefnet'}" in output
+    code = "import export_models.pull.birefnet as converter; print(converter.__file__)"
+    assert Path(run(installed, tmp_path, "python", "-c", code).strip()).is_relative_to(installed.parent)
+
+
 def test_segment_runs_in_an_empty_folder(installed: Path, tmp_path: Path) -> None:
     shutil.copyfile(PHOTO, tmp_path / "photo.jpg")
     output = run(installed, tmp_path, "heartwood", "segment", "photo.jpg", timeout_s=SEGMENT_TIMEOUT_S)

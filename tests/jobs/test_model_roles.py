@@ -1,8 +1,8 @@
 """Larger models, from the download to finished jobs on a real Triton: by role, with fallback, and replaceable.
 
-The checkpoints have random weights. The inputs and outputs have their true sizes. SAM 2.1 has few blocks, OWLv2 has one
-narrow layer, and MoGe-2 has narrow heads, so that the tests take seconds; ``tests.benchmarks.role_models`` runs the full
-sizes. BiRefNet is a small network with the tensors of the published file.
+The checkpoints have random weights. The inputs and outputs have their true sizes. SAM 2.1 has few narrow blocks, OWLv2
+has one narrow layer, and MoGe-2 has narrow heads, so that the tests take seconds; ``tests.benchmarks.role_models`` runs
+the full sizes. BiRefNet is a small network with the tensors of the published file.
 """
 
 from __future__ import annotations

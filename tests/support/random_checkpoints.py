@@ -131,7 +131,7 @@ def moge2(widths: tuple[int, ...] = (384, 256, 128, 64, 32)) -> dict[str, Any]:
         "encoder": {"backbone": "dinov2_vits14", "intermediate_layers": [5, 11], "dim_out": widths[0]},
         "neck": {**stack, "dim_in": [widths[0] + 2, 2, 2, 2, 2], "dim_out": None},
         **heads,
-        "scale_head": {"dims": [widths[0], 384, 384, 1]},
+        "scale_head": {"dims": [384, 384, 384, 1]},
         "remap_output": "exp",
         "num_tokens_range": [1200, 3600],
     }
