@@ -11,17 +11,24 @@ import pytest
 import tritonclient.grpc as grpcclient
 from tritonclient.utils import InferenceServerException
 
-from orchestrator.errors import ToolFailed
+from orchestrator.errors import CandidateRefused, ToolFailed
 from orchestrator.inference.launch import SHARED_MEMORY, TritonServer
+from orchestrator.inference.triton_client import TritonClient
 from orchestrator.settings import Settings
 from tests.support.running_service import wait_for
 
 SETTINGS = Settings()
 
 
-def small_server(workdir: Path) -> TritonServer:
+def small_server(workdir: Path, optional_repository: Path | None = None) -> TritonServer:
     """A server that loads only the preprocessing model."""
-    return TritonServer(SETTINGS.model_repository, SETTINGS.triton_backends, workdir, models=["image_preprocess"])
+    return TritonServer(
+        SETTINGS.model_repository,
+        SETTINGS.triton_backends,
+        workdir,
+        models=["image_preprocess"],
+        optional_repository=optional_repository,
+    )
 
 
 def is_ready(triton: TritonServer) -> bool:
@@ -57,6 +64,22 @@ def test_start_removes_what_a_killed_heartwood_left(tmp_path: Path) -> None:
     with small_server(tmp_path):
         assert not folder.exists()
         assert not region.exists()
+
+
+def test_a_broken_optional_model_does_not_prevent_the_start_and_is_refused_with_the_reason(tmp_path: Path) -> None:
+    broken = tmp_path / "optional" / "sam2"
+    (broken / "1").mkdir(parents=True)
+    (broken / "1" / "model.onnx").write_bytes(b"half of the weights")
+    (broken / "config.pbtxt").write_text('name: "sam2"\nbackend: "onnxruntime"\nmax_batch_size: 1\n')
+    with small_server(tmp_path / "triton", tmp_path / "optional") as triton:
+        assert is_ready(triton)
+        client = TritonClient(triton.url)
+        assert client.in_repository("sam2")
+        assert not client.in_repository("owlv2")
+        with pytest.raises(CandidateRefused, match="Triton cannot load the model"):
+            client.load_from_repository("sam2")
+        client.close()
+        assert is_ready(triton)
 
 
 def test_two_servers_run_at_the_same_time(tmp_path: Path) -> None:

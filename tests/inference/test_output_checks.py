@@ -79,3 +79,17 @@ def test_difference_ignores_the_scale_of_depth_and_the_offset_of_logits() -> Non
     outputs = valid_outputs()
     assert difference("depth", outputs["depth"] * 3, outputs["depth"]) < 1e-5
     assert difference("material", outputs["material"] + 5, outputs["material"]) < 1e-5
+
+
+def test_the_number_of_prompts_determines_the_shape_of_the_outputs_of_a_prompted_model() -> None:
+    signature = Signature(
+        (TensorSpec("image", "TYPE_FP32", (3, 64, 64)), TensorSpec("points", "TYPE_FP32", (-1, -1, 2))),
+        (TensorSpec("masks", "TYPE_FP32", (-1, 3, 16, 16)), TensorSpec("quality", "TYPE_FP32", (-1, 3))),
+    )
+    inputs = {"image": np.zeros((1, 3, 64, 64), np.float32), "points": np.zeros((1, 5, 7, 2), np.float32)}
+    outputs = {"masks": np.zeros((1, 5, 3, 16, 16), np.float32), "quality": np.zeros((1, 5, 3), np.float32)}
+    check_outputs(outputs, signature, inputs)
+    with pytest.raises(CandidateRefused, match=r"quality has the shape \(1, 4, 3\); expected is \(1, 5, 3\)"):
+        check_outputs(outputs | {"quality": outputs["quality"][:, :4]}, signature, inputs)
+    with pytest.raises(CandidateRefused, match=r"quality has values from 0 to 1\.5"):
+        check_outputs(outputs | {"quality": outputs["quality"] + np.linspace(0, 1.5, 3)}, signature, inputs)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ from google.protobuf import text_format
 from tritonclient.grpc import model_config_pb2
 
 from orchestrator.errors import InvalidInput
-from orchestrator.inference.profiles import Tuning, tune_profile
+from orchestrator.inference.profiles import MAX_INSTANCES, Tuning, apply_profile, tune_profile
 from orchestrator.settings import Settings
 
 CPU_PROFILE = Settings().triton_profiles / "cpu"
@@ -42,3 +43,38 @@ def test_tuning_of_an_unknown_profile_is_rejected(tmp_path: Path) -> None:
 
 def test_no_tuning_returns_the_profile_itself(tmp_path: Path) -> None:
     assert tune_profile(CPU_PROFILE, Tuning(), tmp_path / "unused") == CPU_PROFILE
+
+
+def write_model(repository: Path, name: str, parameters: str = "") -> None:
+    folder = repository / name
+    (folder / "1").mkdir(parents=True)
+    (folder / "1" / "model.onnx").write_bytes(b"weights")
+    (folder / "config.pbtxt").write_text(f'name: "{name}"\nbackend: "onnxruntime"\n{parameters}')
+
+
+def adapted_config(folder: Path) -> model_config_pb2.ModelConfig:
+    return text_format.Parse((folder / "config.pbtxt").read_text(), model_config_pb2.ModelConfig())
+
+
+def test_a_model_that_needs_much_memory_gets_few_instances_that_share_the_cores(tmp_path: Path) -> None:
+    limit = f'parameters {{ key: "{MAX_INSTANCES}" value {{ string_value: "1" }} }}'
+    write_model(tmp_path / "models", "large", limit)
+    write_model(tmp_path / "models", "small")
+    for profile in ("cpu", "gpu"):
+        adapted = apply_profile(tmp_path / "models", Settings().triton_profiles / profile, tmp_path / profile)
+        assert [group.count for group in adapted_config(adapted / "large").instance_group] == [1]
+    cores = os.cpu_count() or 1
+    parameters = adapted_config(tmp_path / "cpu" / "large").parameters
+    assert parameters["intra_op_thread_count"].string_value == str(cores)
+    assert adapted_config(tmp_path / "cpu" / "small").instance_group[0].count == min(cores, 4)
+
+
+def test_a_linked_copy_shares_the_weights_and_leaves_the_configs_unchanged(tmp_path: Path) -> None:
+    write_model(tmp_path / "models", "small")
+    before = (tmp_path / "models" / "small" / "config.pbtxt").read_text()
+    adapted = apply_profile(tmp_path / "models", CPU_PROFILE, tmp_path / "adapted", link=True)
+    weights = adapted / "small" / "1" / "model.onnx"
+    assert weights.is_symlink()
+    assert weights.read_bytes() == b"weights"
+    assert (tmp_path / "models" / "small" / "config.pbtxt").read_text() == before
+    assert adapted_config(adapted / "small").instance_group

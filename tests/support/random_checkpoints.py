@@ -17,8 +17,8 @@ from onnx import TensorProto, helper, numpy_helper
 BIREFNET_SIDE = 1024
 MOGE2_PARAMETERS = 35_103_656
 """Number of parameters of the published ViT-S with normals, as stated by public sources that pin it."""
-OWLV2_BYTES = 619_918_824
-"""Size of the published base model."""
+MASK_GAIN = 1000.0
+"""Factor of the last weights of SAM's masks. Logits then have a standard deviation of 2; without it, 0.002."""
 
 
 def birefnet(seed: int = 0, batch: int = 1) -> bytes:
@@ -95,6 +95,10 @@ def write_sam2(folder: Path, parts: dict[str, Any]) -> tuple[Path, Any]:
     torch.manual_seed(0)
     network = transformers.Sam2VideoModel(transformers.Sam2VideoConfig(**parts))
     _add_noise(network, 0.02)
+    with torch.no_grad():
+        for network_of_masks in network.mask_decoder.output_hypernetworks_mlps:  # makes masks with clear edges
+            network_of_masks.proj_out.weight.mul_(MASK_GAIN)
+            network_of_masks.proj_out.bias.mul_(MASK_GAIN)
     network.save_pretrained(folder)
     return folder / "model.safetensors", transformers.Sam2Config(**parts)
 
