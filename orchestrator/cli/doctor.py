@@ -119,7 +119,8 @@ def _triton(settings: Settings) -> Iterator[Check]:
 def _models(settings: Settings, address: str) -> Check:
     """Check the models of the running service, or of the model repository if none runs."""
     if not address:
-        names = sorted(path.parent.name for path in settings.model_repository.glob("*/config.pbtxt"))
+        folders = (settings.model_repository, settings.pulled_repository)
+        names = sorted(path.parent.name for folder in folders for path in folder.glob("*/config.pbtxt"))
         finding = ", ".join(names) or f"none in {settings.model_repository}"
         return Check("models", bool(names), finding, "set HEARTWOOD_MODEL_REPOSITORY to a model repository")
     try:

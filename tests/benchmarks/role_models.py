@@ -28,6 +28,15 @@ from tests.benchmarks.report import Figure, report
 
 THREADS = 2
 PHOTO_SIDE = 1024
+UNITS = {
+    "conversion": "s",
+    "memory of the conversion": "GB",
+    "difference from PyTorch": "",
+    "time": "s",
+    "memory": "GB",
+    "file": "MB",
+}
+"""Figure → unit."""
 
 
 def sam2_entry() -> RepositoryEntry:
@@ -66,7 +75,7 @@ def convert(model: str, file: Path) -> dict[str, float]:
     started = time.monotonic()
     difference = ENTRIES[model]().export(file)
     seconds = time.monotonic() - started
-    return {"conversion s": seconds, "conversion GB": _peak_gb(), "difference": difference}
+    return {"conversion": seconds, "memory of the conversion": _peak_gb(), "difference from PyTorch": difference}
 
 
 def run(model: str, file: Path, rounds: int) -> dict[str, float]:
@@ -82,7 +91,7 @@ def run(model: str, file: Path, rounds: int) -> dict[str, float]:
         started = time.process_time()
         session.run(None, inputs)
         seconds.append((time.process_time() - started) / THREADS)
-    return {"s": float(np.median(seconds)), "GB": _peak_gb(), "file MB": file.stat().st_size / 1e6}
+    return {"time": float(np.median(seconds)), "memory": _peak_gb(), "file": file.stat().st_size / 1e6}
 
 
 def _peak_gb() -> float:
@@ -116,9 +125,7 @@ def main() -> None:
                 command = [sys.executable, "-m", "tests.benchmarks.role_models", *map(str, arguments)]
                 child = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
                 figures = json.loads(child.stdout.splitlines()[-1])
-                measured += [
-                    Figure(f"{model} {name}", value, name.rpartition(" ")[2]) for name, value in figures.items()
-                ]
+                measured += [Figure(f"{model} {name}", value, UNITS[name]) for name, value in figures.items()]
     report("role_models", measured, options.json)
 
 

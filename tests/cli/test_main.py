@@ -107,7 +107,7 @@ def test_missing_photo_is_reported_before_a_service_starts(cli: Cli, tmp_path: P
 def test_invalid_option_value_is_reported_in_one_line(cli: Cli, photo: Path) -> None:
     result = cli("segment", photo, "--detector", "magic")
     assert result.exit_code == 2
-    assert result.errors == "error --detector: 'magic' is unknown; allowed values are local, openai"
+    assert result.errors == "error --detector: 'magic' is unknown; allowed values are local, openai, open_vocabulary"
 
 
 def test_invalid_setting_is_reported_with_its_name(cli: Cli) -> None:
