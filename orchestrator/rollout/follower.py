@@ -33,6 +33,8 @@ HEARTBEAT_TIMEOUT = timedelta(minutes=10)
 """A candidate is orphaned after this long without a heartbeat. Twice the timeout for loading a model."""
 RETRY_LOAD_AFTER_S = 10.0
 """Delay before another attempt to load a version that could not be loaded. Not tuned."""
+RETRY_BROKEN_AFTER_S = 300.0
+"""Delay before another attempt to load a role's model that Triton refused, which takes seconds each time. Not tuned."""
 
 
 class Follower:
@@ -102,7 +104,10 @@ class Follower:
             if triton.in_repository(model):
                 triton.load_from_repository(model)
                 log.info("role_model_loaded", model=model)
+        except ModelUnavailable:
+            return
         except HeartwoodError as error:
+            self._retry_times[model] = time.monotonic() + RETRY_BROKEN_AFTER_S
             log.error("role_model_not_loaded", model=model, reason=error.message)
 
     def _ensure_loaded(self, version: ModelVersion) -> None:
