@@ -124,7 +124,7 @@ def focal_length_35mm(data: bytes, field: str = "photo") -> float:
         try:
             with Pillow.open(io.BytesIO(data), formats=(file.format.name,)) as picture:
                 metadata = picture.info.get("exif") or b""
-        except DECODER_ERRORS:
+        except (*DECODER_ERRORS, Pillow.DecompressionBombError):
             return 0.0
     return exif.focal_length_35mm(metadata)
 
