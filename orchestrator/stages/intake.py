@@ -13,13 +13,13 @@ from PIL import Image as Pillow
 from orchestrator.domain.images import Image, ImageFormat
 from orchestrator.imaging.photo import (
     BLACK,
-    MAX_BYTES,
     PhotoInfo,
     encode_image,
     focal_length_35mm,
     probe_photo,
     read_photo,
 )
+from orchestrator.imaging.photo_files.limits import MAX_BYTES
 from orchestrator.mesh_files.check import MAX_BYTES as MAX_MESH_BYTES
 from orchestrator.mesh_files.check import check_mesh
 
