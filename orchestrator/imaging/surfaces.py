@@ -83,7 +83,7 @@ class Weights:
 
 WEIGHTS = Weights(own=0.5, same_part=2.0, same_albedo=0.5, whole_piece=1.0, bias=2.0)
 """The bias makes a surface wood from a mean log odds of -0.5, because the present network underestimates wood. On 72
-images of the split ``catalogue-validation``, it raises ``whole_wood`` from 0.555 to 0.608 and the IoU of wood from 0.564
+images of ``catalogue-validation``, it raises ``whole_wood`` from 0.555 to 0.608 and the IoU of wood from 0.564
 to 0.586, and lowers ``whole_other`` from 0.882 to 0.854. ``export_models.tune_surfaces`` measures other weights."""
 _NEAR = WEIGHTS.own + WEIGHTS.same_part + WEIGHTS.same_albedo
 NEIGHBOURHOOD = Weights(WEIGHTS.own / _NEAR, WEIGHTS.same_part / _NEAR, WEIGHTS.same_albedo / _NEAR, 0.0, 0.0)

@@ -7,6 +7,7 @@ that was interrupted in its last step, and a queued segment job.
 from __future__ import annotations
 
 import hashlib
+import json
 import sqlite3
 import zipfile
 from collections.abc import Iterator
@@ -38,6 +39,7 @@ def upgraded(tmp_path_factory: pytest.TempPathFactory, triton_url: str) -> Itera
     with zipfile.ZipFile(DATA) as archive:
         archive.extractall(data_dir)
     move_times_to_now(data_dir)
+    state_material_of_interrupted_stain(data_dir)
     service = RunningService(data_dir, triton_url, workers=1)
     yield service
     assert service.stop() == 0
@@ -66,6 +68,16 @@ def move_times_to_now(data_dir: Path) -> None:
     with closing(sqlite3.connect(data_dir / "jobs.sqlite")) as database, database:
         shifted = f"workflow_deadline_epoch_ms + {age_s * 1000}"
         database.execute(f"UPDATE workflow_status SET workflow_deadline_epoch_ms = {shifted}")  # noqa: S608
+
+
+def state_material_of_interrupted_stain(data_dir: Path) -> None:
+    """State that the piece is wooden: the photos show a board in the air, in which today's models find no wood."""
+    with closing(sqlite3.connect(data_dir / "heartwood.sqlite")) as database, database:
+        wood = json.dumps([{"material": "wood", "part": ""}])
+        database.execute(
+            "UPDATE jobs SET options = json_set(options, '$.made_of', json(?)) WHERE kind = 'stain' AND state = 'RUNNING'",
+            (wood,),
+        )
 
 
 def segment_files(result: segment_pb2.SegmentResult) -> list[asset_pb2.Asset]:
