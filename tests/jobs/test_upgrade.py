@@ -75,7 +75,8 @@ def state_material_of_interrupted_stain(data_dir: Path) -> None:
     with closing(sqlite3.connect(data_dir / "heartwood.sqlite")) as database, database:
         wood = json.dumps([{"material": "wood", "part": ""}])
         database.execute(
-            "UPDATE jobs SET options = json_set(options, '$.made_of', json(?)) WHERE kind = 'stain' AND state = 'RUNNING'",
+            "UPDATE jobs SET options = json_set(options, '$.made_of', json(?)) "
+            "WHERE kind = 'stain' AND state = 'RUNNING'",
             (wood,),
         )
 
