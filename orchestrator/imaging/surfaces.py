@@ -166,7 +166,7 @@ def piece_box(maps: MaterialMaps) -> tuple[slice, slice]:
 def has_edges(photo_srgb: Image) -> bool:
     """Return whether the photo [H, W, 3] uint8 shows anything but noise and gradual changes."""
     small = cv2.GaussianBlur(shrink(photo_srgb, WORKING_SIDE).astype(np.float32), (0, 0), EDGE_BLUR_PX)
-    slopes = [np.abs(np.diff(small, axis=axis)).max(axis=-1) for axis in (0, 1)]
+    slopes = [np.abs(np.diff(small, axis=axis)).max(axis=-1) for axis in (0, 1) if small.shape[axis] > 1]
     return any(float(np.percentile(slope, EDGE_PERCENTILE)) > MIN_EDGE for slope in slopes)
 
 

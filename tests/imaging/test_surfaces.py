@@ -102,6 +102,27 @@ def test_a_blank_photo_contains_no_piece(name: str) -> None:
     assert decide_by_surface(photo, maps).foreground.max() == 0
 
 
+@pytest.mark.parametrize("size", [(64, 16_400), (16_400, 64), (40, 1)])
+def test_a_photo_may_be_a_narrow_strip(size: tuple[int, int]) -> None:
+    photo = np.random.default_rng(1).integers(0, 255, (*size, 3), dtype=np.uint8)
+    scale = min(1.0, 1024 / max(size))
+    height, width = (max(1, round(side * scale)) for side in size)
+    plain = np.ones((height, width), np.float32)
+    strip = MaterialMaps(
+        albedo_linear=np.dstack([0.5 * plain] * 3),
+        shading_linear=np.dstack([plain] * 3),
+        normal=np.dstack([0 * plain, 0 * plain, plain]),
+        roughness=plain,
+        ambient_occlusion=plain,
+        depth=plain,
+        component=np.stack([0 * plain, plain]),
+        material=np.stack([0.2 * plain, 0.5 * plain, 0.3 * plain]),
+        component_names=("background", "body"),
+        material_names=MATERIALS,
+    )
+    assert decide_by_surface(photo, strip).material.shape == (len(MATERIALS), height, width)
+
+
 def test_a_white_piece_on_white_paper_has_edges() -> None:
     photo = np.full((500, 500, 3), 255, np.uint8)
     photo[100:400, 100:400] = 246
