@@ -29,10 +29,9 @@ from pathlib import Path
 import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
-from scipy.special import softmax
 
 from export_models.baselines.segmentation import COMPONENTS, MATERIALS
-from export_models.dataset.generate import IMAGE_SPLITS
+from export_models.dataset.labels import IMAGE_SPLITS
 from export_models.dataset.photograph import photograph
 from export_models.dataset.samples import Sample, read_sample
 from export_models.export import MODELS, REPOSITORY
@@ -42,6 +41,7 @@ from orchestrator.domain.material_maps import MaterialMaps
 from orchestrator.imaging.refine import EDGE_LIKELIHOOD, PIECE_EDGE
 from orchestrator.imaging.surfaces import decide_by_surface
 from orchestrator.inference.letterbox import to_model_input
+from orchestrator.inference.outputs import material_maps
 
 Maps = dict[str, NDArray[np.float32]]
 """The outputs of all models for one image, [C, H, W] each, by name."""
@@ -104,7 +104,7 @@ class Scores:
         if "normal" in maps:
             self._add_surface(sample, maps)
         if "component" in maps:
-            self._add_classes(sample, decide_by_surface(photo, material_maps(outputs)))
+            self._add_classes(sample, decide_by_surface(photo, service_maps(outputs)))
 
     def _add_intrinsics(self, sample: Sample, exposed: NDArray[np.float32], maps: Maps) -> None:
         piece = sample.foreground
@@ -139,15 +139,12 @@ class Scores:
         count_pixels(self.material_confusion, np.where(piece, sample.material, 0), material)
 
     def _add_surfaces(self, sample: Sample, predicted_wood: NDArray[np.bool_]) -> None:
-        material = np.where(sample.foreground, sample.material, 0).astype(np.uint8)
-        surfaces = label_surfaces(sample.component, material, sample.normal).ravel()
-        area = np.bincount(surfaces)
-        found = np.bincount(surfaces, predicted_wood.ravel()) / area
-        first = np.unique(surfaces, return_index=True)[1]  # a pixel of each surface
-        is_large = (area >= MIN_SURFACE_SHARE * surfaces.size) & (sample.component.ravel()[first] > 0)
-        is_wood = material.ravel()[first] == WOOD
-        self.wooden += list(found[is_large & is_wood] >= MIN_WHOLE)
-        self.other += list(found[is_large & ~is_wood] <= MAX_WHOLE)
+        surfaces, is_wood = label_large_surfaces(sample)
+        on_surface = surfaces >= 0
+        area = np.bincount(surfaces[on_surface], minlength=len(is_wood))
+        found = np.bincount(surfaces[on_surface], predicted_wood[on_surface], minlength=len(is_wood)) / area
+        self.wooden += list(found[is_wood] >= MIN_WHOLE)
+        self.other += list(found[~is_wood] <= MAX_WHOLE)
 
     def metrics(self) -> dict[str, float]:
         """Return the mean of each metric over the images or surfaces, and the mean IoU of parts and of materials."""
@@ -164,18 +161,24 @@ def _empty_confusion(classes: int) -> NDArray[np.int64]:
     return np.zeros((classes, classes), np.int64)
 
 
-def material_maps(outputs: Maps) -> MaterialMaps:
+def service_maps(outputs: Maps) -> MaterialMaps:
     """Convert the outputs of all models for one image to the type that the service uses."""
-    return MaterialMaps(
-        albedo_linear=outputs["albedo"].transpose(1, 2, 0),
-        shading_linear=outputs["shading"].transpose(1, 2, 0),
-        normal=outputs["normal"].transpose(1, 2, 0),
-        **{name: outputs[name][0] for name in ("roughness", "ambient_occlusion", "depth")},
-        component=softmax(outputs["component"], axis=0),
-        material=softmax(outputs["material"], axis=0),
-        component_names=COMPONENTS,
-        material_names=MATERIALS,
-    )
+    return material_maps(outputs, COMPONENTS, MATERIALS, {})
+
+
+def label_large_surfaces(sample: Sample) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+    """Number the true surfaces of the piece that cover at least MIN_SURFACE_SHARE of the image.
+
+    Returns:
+        [H, W] number of the surface of each pixel, -1 elsewhere; [S] whether each surface is wood.
+    """
+    material = np.where(sample.foreground, sample.material, 0).astype(np.uint8)
+    surfaces = label_surfaces(sample.component, material, sample.normal)
+    area = np.bincount(surfaces.ravel())
+    first = np.unique(surfaces, return_index=True)[1]  # a pixel of each surface
+    is_large = (area >= MIN_SURFACE_SHARE * material.size) & sample.foreground.ravel()[first]
+    number = np.where(is_large, np.cumsum(is_large) - 1, -1)
+    return number[surfaces], material.ravel()[first[is_large]] == WOOD
 
 
 def count_pixels(confusion: NDArray[np.int64], truth: NDArray[np.uint8], prediction: NDArray[np.int64]) -> None:
@@ -265,19 +268,30 @@ def write_evaluations(
     return files
 
 
-def main() -> None:
-    """Run the command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+def add_image_arguments(parser: argparse.ArgumentParser, split: str) -> None:
+    """Add the arguments that select rendered images, and the models to run on them. ``split`` is the default."""
     parser.add_argument("--data", type=Path, required=True, help="folder with rendered images")
-    parser.add_argument("--split", default="test", choices=IMAGE_SPLITS)
+    parser.add_argument("--split", default=split, choices=IMAGE_SPLITS, help=f"default: {split}")
     parser.add_argument("--version", type=int, default=2, help="version to evaluate (default: 2)")
     parser.add_argument("--repository", type=Path, default=REPOSITORY, help="default: model_repository/")
-    parser.add_argument("--against", type=int, help="version in --repository that --version would replace")
-    parser.add_argument("--json", type=Path, help="file for the metrics of --version")
-    options = parser.parse_args()
+
+
+def image_files(parser: argparse.ArgumentParser, options: argparse.Namespace) -> list[Path]:
+    """Return the selected images. Exits with a message if there are none."""
     files = sorted(options.data.glob(f"{options.split}-*.npz"))
     if not files:
         parser.error(f"no images of the split {options.split!r} ({options.split}-*.npz) in {options.data}")
+    return files
+
+
+def main() -> None:
+    """Run the command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    add_image_arguments(parser, "test")
+    parser.add_argument("--against", type=int, help="version in --repository that --version would replace")
+    parser.add_argument("--json", type=Path, help="file for the metrics of --version")
+    options = parser.parse_args()
+    files = image_files(parser, options)
     versions = [version for version in (options.version, options.against) if version is not None]
     results = [
         evaluate(onnx_predictor(version, options.repository), (read_sample(file) for file in files)).metrics()

@@ -1,6 +1,6 @@
 """Tune the weights by which evidence is pooled over surfaces (`orchestrator.imaging.surfaces`).
 
-python -m export_models.tune_surfaces --data DIR [--split catalogue-validation] [--version 2] [--rounds 3]
+python -m export_models.tune_surfaces --data DIR [--split catalogue-validation] [--version 2] [--rounds 12]
 
 Changes one weight at a time, on rendered images that neither training nor the test uses, and prints the best weights
 with their figures. Copy them to `WEIGHTS` in `orchestrator.imaging.surfaces`. The objective is the smaller of
@@ -12,28 +12,25 @@ from __future__ import annotations
 import argparse
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
-from pathlib import Path
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from export_models.dataset.generate import IMAGE_SPLITS
 from export_models.dataset.samples import Sample, read_sample
 from export_models.evaluate import (
     MAX_WHOLE,
-    MIN_SURFACE_SHARE,
     MIN_WHOLE,
     WOOD,
     Predictor,
-    material_maps,
+    add_image_arguments,
+    image_files,
+    label_large_surfaces,
     onnx_predictor,
+    service_maps,
     simulate_photo,
 )
-from export_models.export import REPOSITORY
-from export_models.metrics import label_surfaces
 from orchestrator.imaging.refine import PIECE_EDGE
-from orchestrator.imaging.surfaces import WEIGHTS, Evidence, Weights, collect_evidence, piece_box, pool
+from orchestrator.imaging.surfaces import WEIGHTS, Evidence, Weights, collect_evidence, pool
 
 FACTORS = (0.0, 0.25, 0.5, 0.75, 1.33, 2.0, 4.0)
 """Factors by which each weight is multiplied in turn."""
@@ -46,8 +43,8 @@ class Case:
     """One image. Pixels outside the predicted piece are not wood."""
 
     evidence: Evidence
-    wood: NDArray[np.float64]  # [R] pixels of true wood in each region
-    other: NDArray[np.float64]  # [R] other pixels in each region
+    wood: NDArray[np.int64]  # [R] pixels of true wood in each region
+    other: NDArray[np.int64]  # [R] other pixels in each region
     missed: int  # pixels of true wood outside the predicted piece
     surfaces: NDArray[np.float64]  # [S, R] share of each large true surface that lies in each region
     is_wood: NDArray[np.bool_]  # [S]
@@ -56,29 +53,25 @@ class Case:
 def make_case(sample: Sample, predict: Predictor) -> Case:
     """Collect the evidence and the ground truth of one image."""
     _, photo = simulate_photo(sample)
-    maps = material_maps(predict(photo))
+    maps = service_maps(predict(photo))
     evidence = collect_evidence(photo, maps)
-    rows, columns = piece_box(maps)
-    regions = np.full(maps.wood.shape, -1, np.int32)
-    size = (columns.stop - columns.start, rows.stop - rows.start)
-    regions[rows, columns] = cv2.resize(evidence.regions.astype(np.int32), size, interpolation=cv2.INTER_NEAREST)
+    regions = np.full(maps.wood.shape, -1)
+    regions[evidence.box] = evidence.regions
     regions[maps.foreground <= PIECE_EDGE] = -1
-    count = len(evidence.area)
-    truth = sample.foreground & (sample.material == WOOD)
-    material = np.where(sample.foreground, sample.material, 0).astype(np.uint8)
-    labels = label_surfaces(sample.component, material, sample.normal)
-    area = np.bincount(labels.ravel())
-    large = [label for label in np.unique(labels[sample.foreground]) if area[label] >= MIN_SURFACE_SHARE * labels.size]
-    inside = regions >= 0
+    count = len(evidence.own)
+    truth, inside = sample.foreground & (sample.material == WOOD), regions >= 0
+    surfaces, is_wood = label_large_surfaces(sample)
+    shares = [
+        np.bincount(regions[inside & (surfaces == surface)], minlength=count) / (surfaces == surface).sum()
+        for surface in range(len(is_wood))
+    ]
     return Case(
         evidence,
-        np.bincount(regions[inside & truth], minlength=count).astype(np.float64),
-        np.bincount(regions[inside & ~truth], minlength=count).astype(np.float64),
-        int((truth & ~inside).sum()),
-        np.array(
-            [np.bincount(regions[inside & (labels == label)], minlength=count) / area[label] for label in large]
-        ).reshape(-1, count),
-        np.array([bool(truth[labels == label].any()) for label in large], bool),
+        wood=np.bincount(regions[inside & truth], minlength=count),
+        other=np.bincount(regions[inside & ~truth], minlength=count),
+        missed=int((truth & ~inside).sum()),
+        surfaces=np.array(shares).reshape(-1, count),
+        is_wood=is_wood,
     )
 
 
@@ -134,15 +127,10 @@ def describe(weights: Weights, values: dict[str, float]) -> str:
 def main() -> None:
     """Run the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, required=True, help="folder with rendered images")
-    parser.add_argument("--split", default="catalogue-validation", choices=IMAGE_SPLITS)
-    parser.add_argument("--version", type=int, default=2, help="version of the models (default: 2)")
-    parser.add_argument("--repository", type=Path, default=REPOSITORY, help="default: model_repository/")
+    add_image_arguments(parser, "catalogue-validation")
     parser.add_argument("--rounds", type=int, default=12, help="maximum number of changes (default: 12)")
     options = parser.parse_args()
-    files = sorted(options.data.glob(f"{options.split}-*.npz"))
-    if not files:
-        parser.error(f"no images of the split {options.split!r} ({options.split}-*.npz) in {options.data}")
+    files = image_files(parser, options)
     predict = onnx_predictor(options.version, options.repository)
     cases = [make_case(read_sample(file), predict) for file in files]
     print(describe(WEIGHTS, figures(cases, WEIGHTS)), flush=True)

@@ -34,7 +34,7 @@ import numpy as np
 from export_models.baselines.segmentation import COMPONENTS, MATERIALS
 from export_models.dataset.furniture_package import furniture_folder
 from export_models.dataset.labelled_meshes import write_labelled_mesh
-from export_models.dataset.labels import SPLITS, LabelledMesh, read_labels
+from export_models.dataset.labels import CATALOGUE_SPLITS, IMAGE_SPLITS, LabelledMesh, read_labels
 from export_models.dataset.makers import make_piece
 from export_models.dataset.makers.piece import pick
 from export_models.dataset.meshes import SceneMesh, mesh_from_labelled_file, mesh_from_piece
@@ -57,10 +57,6 @@ CLOSE_UP_INTERVAL = 8
 CATALOGUE_SHARE = 0.5
 """Share of the training images in the style of a shop's catalogue; the others show homes and photo studios. Not
 tuned."""
-IMAGE_SPLITS = {**{split: split for split in SPLITS}, "catalogue": "test", "catalogue-validation": "validation"}
-"""The split of the third-party meshes that the images of each split show."""
-CATALOGUE_SPLITS = ("catalogue", "catalogue-validation")
-"""Splits whose images all have the style of a catalogue."""
 TABLETOP_OBJECTS_INTERVAL = 4
 """In every 4th training image, objects stand on the piece. Not tuned."""
 FROM_ABOVE_INTERVAL = 10

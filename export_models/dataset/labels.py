@@ -28,6 +28,10 @@ KINDS = (
     "chair", "armchair", "sofa", "table", "desk", "bed", "cabinet", "shelf", "dresser", "stool", "other",
 )  # fmt: skip
 SPLITS = ("train", "validation", "test")
+CATALOGUE_SPLITS = {"catalogue": "test", "catalogue-validation": "validation"}
+"""Splits of images in the style of a catalogue, and the split of meshes that each shows."""
+IMAGE_SPLITS = {split: split for split in SPLITS} | CATALOGUE_SPLITS
+"""All splits of images, and the split of meshes that each shows."""
 ARCHIVE_LICENSES = {
     "BlendSwap-CC-0": ("CC0-1.0", "CC-BY-3.0"),
     "BlendSwap-CC-BY": ("CC-BY-3.0",),

@@ -82,9 +82,9 @@ class Weights:
 
 
 WEIGHTS = Weights(own=0.5, same_part=2.0, same_albedo=0.5, whole_piece=1.0, bias=2.0)
-"""The bias makes a surface wood from a mean log odds of -0.5, because the present network underestimates wood. On 72
-images of ``catalogue-validation``, it raises ``whole_wood`` from 0.555 to 0.608 and the IoU of wood from 0.564
-to 0.586, and lowers ``whole_other`` from 0.882 to 0.854. ``export_models.tune_surfaces`` measures other weights."""
+"""With this bias, a surface is wood from mean log odds of -0.5, because the present network underestimates wood. On 72
+images of ``catalogue-validation``, the bias raises ``whole_wood`` from 0.555 to 0.608 and the IoU of wood from 0.564 to
+0.586, and lowers ``whole_other`` from 0.882 to 0.854. ``export_models.tune_surfaces`` measures other weights."""
 _NEAR = WEIGHTS.own + WEIGHTS.same_part + WEIGHTS.same_albedo
 NEIGHBOURHOOD = Weights(WEIGHTS.own / _NEAR, WEIGHTS.same_part / _NEAR, WEIGHTS.same_albedo / _NEAR, 0.0, 0.0)
 """The weights without the piece as a whole, as a mean: the evidence of a surface that a statement of the caller about
@@ -93,10 +93,10 @@ the piece changes (``stages.known_materials``)."""
 
 @dataclass(frozen=True)
 class Evidence:
-    """What the models say about the regions of one photo."""
+    """The likelihoods of the models, as log odds of the regions of one photo."""
 
-    regions: Regions  # [h, w] of the bounding box of the piece, at the working scale
-    area: NDArray[np.float64]  # [R] pixels of the piece
+    box: tuple[slice, slice]  # rows and columns of the bounding box of the piece, in pixels of the maps
+    regions: Regions  # of the box, in pixels of the maps
     own: NDArray[np.float64]  # [R, M] mean log odds of each material
     same_part: NDArray[np.float64]  # [R, M] mean over regions of the same part with a similar albedo
     same_albedo: NDArray[np.float64]  # [R, M] mean over regions of the piece with the same albedo
@@ -114,13 +114,14 @@ def decide_by_surface(photo_srgb: Image, maps: MaterialMaps, proposals: Sequence
         photo_srgb: [H, W, 3] uint8.
         proposals: likelihoods [h, w], of the size of the maps, of regions that a promptable model found.
     """
-    if not has_edges(photo_srgb):
+    height, width = maps.wood.shape
+    photo = np.asarray(cv2.resize(photo_srgb, (width, height), interpolation=cv2.INTER_AREA), np.uint8)
+    if not has_edges(photo):
         is_background = np.array([name == "background" for name in maps.component_names])
         return replace(maps, component=np.zeros_like(maps.component) + is_background[:, None, None].astype(np.float32))
-    rows, _ = piece_box(maps)
-    if rows.start == rows.stop:
+    if (maps.foreground <= MIN_PIECE).all():
         return maps
-    evidence = collect_evidence(photo_srgb, maps, proposals)
+    evidence = collect_evidence(photo, maps, proposals)
     decided, undecided = pool(evidence, WEIGHTS), pool(evidence, NEIGHBOURHOOD)
     return replace(
         maps,
@@ -136,12 +137,10 @@ def _on_surfaces(maps: MaterialMaps, evidence: Evidence, log_odds: NDArray[np.fl
     likelihoods = odds / (1.0 + odds)
     others = np.delete(np.arange(len(maps.material_names)), wood)
     likelihoods[:, others] *= ((1.0 - likelihoods[:, wood]) / likelihoods[:, others].sum(1))[:, None]
-    rows, columns = piece_box(maps)
-    piece, material = maps.foreground[rows, columns], maps.material.copy()
-    height, width = piece.shape
-    regions = cv2.resize(evidence.regions.astype(np.int32), (width, height), interpolation=cv2.INTER_NEAREST)
-    of_surface = likelihoods.T.astype(np.float32)[:, regions]
-    material[:, rows, columns] += piece * (of_surface - material[:, rows, columns])
+    rows, columns = evidence.box
+    material = maps.material.copy()
+    of_surface = likelihoods.T.astype(np.float32)[:, evidence.regions]
+    material[:, rows, columns] += maps.foreground[rows, columns] * (of_surface - material[:, rows, columns])
     return np.asarray(material, np.float32)
 
 
@@ -157,12 +156,6 @@ def pool(evidence: Evidence, weights: Weights) -> NDArray[np.float64]:
     return np.asarray(log_odds, np.float64)
 
 
-def piece_box(maps: MaterialMaps) -> tuple[slice, slice]:
-    """Return the rows and columns of the bounding box of the piece, empty if there is no piece."""
-    left, top, width, height = cv2.boundingRect((maps.foreground > MIN_PIECE).astype(np.uint8))
-    return slice(top, top + height), slice(left, left + width)
-
-
 def has_edges(photo_srgb: Image) -> bool:
     """Return whether the photo [H, W, 3] uint8 shows anything but noise and gradual changes."""
     small = cv2.GaussianBlur(shrink(photo_srgb, WORKING_SIDE).astype(np.float32), (0, 0), EDGE_BLUR_PX)
@@ -171,11 +164,18 @@ def has_edges(photo_srgb: Image) -> bool:
 
 
 def collect_evidence(photo_srgb: Image, maps: MaterialMaps, proposals: Sequence[FloatMap] = ()) -> Evidence:
-    """Divide the bounding box of the piece into regions, and pool the evidence of the models on the piece."""
-    photo, small = _crop_and_shrink(photo_srgb, maps)
+    """Divide the bounding box of the piece into regions, and average the log odds of the models on the piece.
+
+    Args:
+        photo_srgb: [h, w, 3] uint8, of the size of the maps.
+        maps: outputs of the models, with a piece.
+        proposals: see ``decide_by_surface``.
+    """
+    left, top, width, height = cv2.boundingRect((maps.foreground > MIN_PIECE).astype(np.uint8))
+    rows, columns = slice(top, top + height), slice(left, left + width)
+    photo, small = _crop_and_shrink(photo_srgb, maps, rows, columns)
     regions = find_regions(photo, small)
     if proposals:
-        rows, columns = piece_box(maps)
         regions = join_regions(regions, [proposal[rows, columns] for proposal in proposals], small.foreground)
     piece = small.foreground + MIN_LIKELIHOOD
     area = np.asarray(np.bincount(regions.ravel(), piece.ravel()), np.float64)
@@ -184,14 +184,15 @@ def collect_evidence(photo_srgb: Image, maps: MaterialMaps, proposals: Sequence[
     parts = np.sqrt(_means(small.component, regions, piece))
     albedo = _means(_lab(encode_srgb(small.albedo_linear).astype(np.float32)).transpose(2, 0, 1), regions, piece)
     same_part = np.asarray((parts @ parts.T) ** 4, np.float64)  # Bhattacharyya coefficient
+    upsampled = cv2.resize(regions.astype(np.int32), (width, height), interpolation=cv2.INTER_NEAREST)
     return Evidence(
-        regions,
-        area,
-        own,
-        _mean_of_similar(own, area, same_part * _affinity(albedo, SIMILAR_ALBEDO)),
-        _mean_of_similar(own, area, _affinity(albedo, SAME_ALBEDO)),
-        area @ own / area.sum(),
-        maps.material_names.index("wood"),
+        box=(rows, columns),
+        regions=np.asarray(upsampled, np.intp),
+        own=own,
+        same_part=_mean_of_similar(own, area, same_part * _affinity(albedo, SIMILAR_ALBEDO)),
+        same_albedo=_mean_of_similar(own, area, _affinity(albedo, SAME_ALBEDO)),
+        whole_piece=area @ own / area.sum(),
+        wood=maps.material_names.index("wood"),
     )
 
 
@@ -214,17 +215,11 @@ def find_regions(photo_srgb: Image, maps: MaterialMaps) -> Regions:
     return np.asarray(felzenszwalb(features.astype(np.float64), REGION_SCALE, SMOOTHING_PX, MIN_REGION_PX), np.intp)
 
 
-def _crop_and_shrink(photo_srgb: Image, maps: MaterialMaps) -> tuple[Image, MaterialMaps]:
-    """Return the bounding box of the piece in the photo, and the maps that the evidence needs, at the working scale."""
-    rows, columns = piece_box(maps)
+def _crop_and_shrink(photo_srgb: Image, maps: MaterialMaps, rows: slice, columns: slice) -> tuple[Image, MaterialMaps]:
+    """Return the box of the photo, and of the maps that the evidence needs, at the working scale."""
     scale = min(1.0, WORKING_SIDE / max(maps.wood.shape))
     size = tuple(max(1, round((side.stop - side.start) * scale)) for side in (columns, rows))
-    ratio = photo_srgb.shape[0] / maps.wood.shape[0], photo_srgb.shape[1] / maps.wood.shape[1]
-    photo_rows, photo_columns = (
-        slice(int(side.start * factor), max(int(side.stop * factor), int(side.start * factor) + 1))
-        for side, factor in zip((rows, columns), ratio, strict=True)
-    )
-    photo = cv2.resize(photo_srgb[photo_rows, photo_columns], size, interpolation=cv2.INTER_AREA)
+    photo = cv2.resize(photo_srgb[rows, columns], size, interpolation=cv2.INTER_AREA)
 
     def resized(values: FloatMap) -> FloatMap:
         return np.asarray(cv2.resize(values[rows, columns], size, interpolation=cv2.INTER_AREA), np.float32)

@@ -16,7 +16,6 @@ from functools import cached_property
 import cv2
 import numpy as np
 import tritonclient.grpc as triton
-from scipy.special import softmax
 
 from orchestrator.domain.images import FloatMap, Image
 from orchestrator.domain.material_maps import MaterialMaps
@@ -25,6 +24,7 @@ from orchestrator.domain.model_versions import MODELS, PREPROCESS
 from orchestrator.errors import ModelFailed, ModelUnavailable
 from orchestrator.imaging.filters import shrink
 from orchestrator.inference.letterbox import BUCKETS, pad_to_square
+from orchestrator.inference.outputs import material_maps
 from orchestrator.inference.roles import role_models
 from orchestrator.inference.triton_client import InferenceResult, Tensors, TritonClient, heartwood_errors
 
@@ -162,17 +162,8 @@ class TritonModels:
         }
         outputs = self._infer_all(pad_to_square(small, bucket), versions, deadline)
         values = _checked_and_cropped(outputs, bucket, height, width)
-        maps = MaterialMaps(
-            albedo_linear=values["albedo"].transpose(1, 2, 0),
-            shading_linear=values["shading"].transpose(1, 2, 0),
-            normal=values["normal"].transpose(1, 2, 0),
-            **{name: values[name][0] for name in ("roughness", "ambient_occlusion", "depth")},
-            component=softmax(values["component"], axis=0),
-            material=softmax(values["material"], axis=0),
-            component_names=component_names,
-            material_names=material_names,
-            model_versions={model: versions[model] for model in (*MODELS, *roles)},
-        )
+        used = {model: versions[model] for model in (*MODELS, *roles)}
+        maps = material_maps(values, component_names, material_names, used)
         for request, merge in roles.values():
             maps = merge(maps, request.outputs())
         return maps

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from export_models.dataset.samples import Sample
-from export_models.evaluate import WOOD, Predictor, material_maps, onnx_predictor, simulate_photo
+from export_models.evaluate import WOOD, Predictor, onnx_predictor, service_maps, simulate_photo
 from export_models.metrics import iou
 from orchestrator.domain.stain import Region, StainOptions
 from orchestrator.domain.stain_catalogue import STAINS
@@ -57,7 +57,7 @@ class StainedPiece:
 def stain_piece(sample: Sample, predict: Predictor) -> StainedPiece:
     """Stain one piece in each of COLORS."""
     _, photo = simulate_photo(sample)
-    maps = decide_by_surface(photo, material_maps(predict(photo)))
+    maps = decide_by_surface(photo, service_maps(predict(photo)))
     piece, wood = sample.foreground, sample.foreground & (sample.material == WOOD)
     found = mask_from_likelihood(photo, wood_probability(maps, Region.AUTO)) > 127
     outline = mask_from_likelihood(photo, maps.foreground, PIECE_EDGE) > 127

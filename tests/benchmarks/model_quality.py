@@ -30,7 +30,7 @@ from skimage import data
 from export_models.baselines.segmentation import COMPONENTS, MATERIALS
 from export_models.dataset.contact_sheet import class_colors, join_tiles
 from export_models.dataset.samples import Sample, read_sample
-from export_models.evaluate import Maps, Predictor, Scores, material_maps, onnx_predictor, simulate_photo
+from export_models.evaluate import Maps, Predictor, Scores, onnx_predictor, service_maps, simulate_photo
 from export_models.export import MODELS, export
 from orchestrator.domain.srgb_color import SrgbColor
 from orchestrator.domain.stain import Region
@@ -120,7 +120,7 @@ def photograph_figures(predict: Predictor, label: str, bounds: tuple[str, str]) 
     photo: NDArray[np.uint8] = data.coffee()
     height, width = (side // 32 * 32 for side in photo.shape[:2])
     cropped = np.ascontiguousarray(photo[:height, :width])
-    maps = decide_by_surface(cropped, material_maps(predict(cropped)))
+    maps = decide_by_surface(cropped, service_maps(predict(cropped)))
     wood = wood_probability(maps, Region.AUTO) > EDGE_LIKELIHOOD
 
     def wood_share(positions: dict[str, tuple[int, int]]) -> float:
