@@ -70,8 +70,7 @@ def draw_shade(palette: Mapping[str, float], rng: Generator, spread: float = 0.0
         palette: sRGB colours and their weights.
         spread: standard deviation of the variation of each HSV component, in HSV units; the hue varies by a third.
     """
-    red, green, blue = (int(pick(palette, rng)[start : start + 2], 16) / 255 for start in (1, 3, 5))
-    hue, saturation, value = colorsys.rgb_to_hsv(red, green, blue)
+    hue, saturation, value = colorsys.rgb_to_hsv(*_srgb(pick(palette, rng)))
     return from_hsv(
         (hue + rng.normal(0.0, spread / 3)) % 1.0,
         float(np.clip(saturation * (1 + rng.normal(0.0, 2 * spread)), 0.0, 1.0)),
@@ -86,7 +85,13 @@ def from_hsv(hue: float, saturation: float, value: float) -> Rgb:
 
 def linear(color_hex: str) -> Rgb:
     """Return the linear RGB of ``#RRGGBB``."""
-    return clip_albedo(decode_srgb([int(color_hex[start : start + 2], 16) / 255 for start in (1, 3, 5)]))
+    return clip_albedo(decode_srgb(_srgb(color_hex)))
+
+
+def _srgb(color_hex: str) -> Rgb:
+    """Return the sRGB components in [0, 1] of ``#RRGGBB``."""
+    red, green, blue = (int(color_hex[start : start + 2], 16) / 255 for start in (1, 3, 5))
+    return red, green, blue
 
 
 def clip_albedo(color: Any) -> Rgb:

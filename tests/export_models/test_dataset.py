@@ -10,14 +10,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from export_models.dataset.colors import looks_like_wood
+from export_models.dataset.colors import draw_shade, linear, looks_like_wood
 from export_models.dataset.generate import KIND_WEIGHTS, assign_cores, unpack_environments
 from export_models.dataset.makers import KINDS
 from export_models.dataset.photograph import photograph
 from export_models.dataset.surfaces import draw_surface
 from export_models.dataset.woods import COLORINGS
 from export_models.export import CHECKOUT
-from orchestrator.imaging.color import decode_srgb
+from orchestrator.imaging.color import decode_srgb, encode_srgb
 
 COVERED_FACES_SCRIPT = """
 import json, numpy as np
@@ -69,6 +69,15 @@ def test_jobs_share_no_core_if_there_is_one_for_each() -> None:
 def test_no_coat_looks_like_plain_wood(material: str) -> None:
     rng = np.random.default_rng(2)
     assert not any(looks_like_wood(draw_surface(material, rng, 1.0)["color"]) for _ in range(300))
+
+
+def test_a_shade_is_close_to_a_color_of_its_palette() -> None:
+    palette = {"#C2272D": 1.0, "#4B6B6A": 1.0, "#F5CE3E": 1.0}
+    colors = np.array([linear(color) for color in palette])
+    rng = np.random.default_rng(4)
+    for _ in range(200):
+        distances = np.abs(encode_srgb(draw_shade(palette, rng, spread=0.01)) - encode_srgb(colors)).max(axis=1)
+        assert distances.min() < 0.1
 
 
 def test_near_black_wood_has_a_lightness_below_25() -> None:
