@@ -42,7 +42,7 @@ MIN_CAST_ALBEDO = 0.05
 
 def expose(radiance: Floats) -> Floats:
     """Scale linear light [H, W, 3] to [0, 1] so that bright areas are just below white."""
-    gain = WHITE_LEVEL / max(float(np.percentile(max_channel(radiance), WHITE_PERCENTILE)), 1e-6)
+    gain = WHITE_LEVEL / _brightness(radiance, WHITE_PERCENTILE)
     return np.asarray(np.clip(radiance * gain, 0.0, 1.0), np.float32)
 
 
@@ -64,10 +64,8 @@ def photograph(
         The white-balanced and exposed light [H, W, 3] float32, linear, before blur, noise and clipping; and the photo
         [H, W, 3] uint8 in sRGB.
     """
-    if in_catalogue:
-        exposed = _expose_backdrop(_white_balance(radiance, albedo, rng, CATALOGUE_BALANCE_ERROR), rng)
-    else:
-        exposed = _auto_expose(_white_balance(radiance, albedo, rng, BALANCE_ERROR), rng)
+    balanced = _white_balance(radiance, albedo, rng, CATALOGUE_BALANCE_ERROR if in_catalogue else BALANCE_ERROR)
+    exposed = _expose_backdrop(balanced, rng) if in_catalogue else _auto_expose(balanced, rng)
     read_noise = 10.0 ** rng.uniform(*(CATALOGUE_READ_NOISE if in_catalogue else READ_NOISE))
     linear = _roll_off_highlights(_add_noise(_blur(exposed, rng), read_noise, rng), rng)
     photo_srgb = np.asarray(np.round(_apply_tone_curve(encode_srgb(linear), rng) * 255), np.uint8)
@@ -102,16 +100,20 @@ def _white_balance(radiance: Floats, albedo: Floats, rng: np.random.Generator, s
 
 
 def _auto_expose(radiance: Floats, rng: np.random.Generator) -> Floats:
-    gain = WHITE_LEVEL / max(float(np.percentile(max_channel(radiance), rng.uniform(90, 99.5))), 1e-6)
+    gain = WHITE_LEVEL / _brightness(radiance, rng.uniform(90, 99.5))
     gain *= 2.0 ** rng.normal(0.0, 0.35)
     return np.asarray(radiance * gain, np.float32)
 
 
 def _expose_backdrop(radiance: Floats, rng: np.random.Generator) -> Floats:
     """Expose so that the backdrop, the largest bright area, is between light grey and twice the clipping level."""
-    backdrop = float(np.percentile(max_channel(radiance), WHITE_PERCENTILE))
     level = float(np.exp(rng.uniform(np.log(MIN_BACKDROP_LEVEL), np.log(MAX_BACKDROP_LEVEL))))
-    return np.asarray(radiance * (level / max(backdrop, 1e-6)), np.float32)
+    return np.asarray(radiance * (level / _brightness(radiance, WHITE_PERCENTILE)), np.float32)
+
+
+def _brightness(radiance: Floats, percentile: float) -> float:
+    """Return the percentile of the brightest channel, which is above 0."""
+    return max(float(np.percentile(max_channel(radiance), percentile)), 1e-6)
 
 
 def _blur(linear: Floats, rng: np.random.Generator) -> Floats:

@@ -148,18 +148,19 @@ def draw_slot_surfaces(mesh: SceneMesh, choices: Mapping[str, tuple[str, ...]], 
 
 
 def draw_catalogue_scene(mesh: SceneMesh, rng: Generator) -> Scene:
-    """Draw a picture as in a shop's catalogue: the piece fills most of it, on seamless white, in soft and bright light.
+    """Draw a catalogue photo of ``mesh``: the piece fills most of the image, on seamless white, in soft, bright light.
 
-    The backdrop has a light of its own, so that it is white, and shadows are soft or missing.
+    The backdrop has light of its own. It is therefore white, and shadows on it are faint or missing.
     """
     size = max(mesh.size_m, 0.5)
     camera = _draw_catalogue_camera(rng)
     lights = _draw_catalogue_lights(camera["azimuth_deg"], size, rng)
-    paper = draw_surface("painted", rng, size) | {"color": (0.9, 0.9, 0.9), "contrast": 0.0, "wear": 0.0}
-    shadow = rng.random()
-    glow_share = 1.0 if shadow < 0.4 else float(rng.uniform(0.5, 0.97)) if shadow < 0.85 else float(rng.uniform(0, 0.5))
-    backdrop = paper | {"glow": _white_radiance(lights) * float(rng.uniform(0.75, 1.5)), "glow_share": glow_share}
     room = _draw_studio(camera["azimuth_deg"], size, rng)
+    backdrop = room["floor"] | {
+        "color": (0.9, 0.9, 0.9),
+        "glow": _white_radiance(lights) * float(rng.uniform(0.75, 1.5)),
+        "glow_share": _draw_glow_share(rng),
+    }
     return {
         "camera": camera,
         "room": {**room, "floor": backdrop, "wall": backdrop, "wall_gap_m": size * float(rng.uniform(0.8, 2.0))},
@@ -229,6 +230,14 @@ def _draw_camera(azimuth: float, rng: Generator) -> Camera:
         "upon": 0.0,
         "shift": [float(rng.normal(0.0, 0.05)), float(rng.normal(0.0, 0.04))],
     }
+
+
+def _draw_glow_share(rng: Generator) -> float:
+    """Draw the strength of the backdrop's own light: 1 hides all shadows, 0 leaves them as dark as on paper."""
+    kind = rng.random()
+    if kind < 0.4:
+        return 1.0
+    return float(rng.uniform(0.5, 0.97) if kind < 0.85 else rng.uniform(0, 0.5))
 
 
 def _draw_catalogue_camera(rng: Generator) -> Camera:
