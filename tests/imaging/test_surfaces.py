@@ -8,6 +8,7 @@ from orchestrator.domain.images import BoolMask, FloatMap, Image
 from orchestrator.domain.material_maps import MaterialMaps
 from orchestrator.imaging.color import linear_from_srgb
 from orchestrator.imaging.surfaces import decide_by_surface, has_edges
+from tests.support.material_maps import flat_maps
 
 SIZE = 160
 BROWN = (150, 100, 60)
@@ -35,20 +36,12 @@ def photo_of(*surfaces: tuple[BoolMask, tuple[int, int, int]]) -> Image:
 
 def maps_of(photo_srgb: Image, piece: BoolMask, wood: FloatMap, leather: FloatMap | None = None) -> MaterialMaps:
     """Return maps with the likelihoods of wood and leather on the piece, which is one part."""
-    plain = np.ones((SIZE, SIZE), np.float32)
     outline = piece.astype(np.float32)
     leather = np.zeros_like(wood) if leather is None else leather
-    return MaterialMaps(
+    return flat_maps(
+        {"background": 1 - outline, "body": outline},
+        {"other": 1 - wood - leather, "wood": wood, "leather": leather},
         albedo_linear=linear_from_srgb(photo_srgb),
-        shading_linear=np.dstack([plain] * 3),
-        normal=np.dstack([0 * plain, 0 * plain, plain]),
-        roughness=plain,
-        ambient_occlusion=plain,
-        depth=plain,
-        component=np.stack([1 - outline, outline]),
-        material=np.stack([1 - wood - leather, wood, leather]).astype(np.float32),
-        component_names=("background", "body"),
-        material_names=MATERIALS,
     )
 
 
@@ -107,18 +100,11 @@ def test_a_photo_may_be_a_narrow_strip(size: tuple[int, int]) -> None:
     photo = np.random.default_rng(1).integers(0, 255, (*size, 3), dtype=np.uint8)
     scale = min(1.0, 1024 / max(size))
     height, width = (max(1, round(side * scale)) for side in size)
-    plain = np.ones((height, width), np.float32)
-    strip = MaterialMaps(
-        albedo_linear=np.dstack([0.5 * plain] * 3),
-        shading_linear=np.dstack([plain] * 3),
-        normal=np.dstack([0 * plain, 0 * plain, plain]),
-        roughness=plain,
-        ambient_occlusion=plain,
-        depth=plain,
-        component=np.stack([0 * plain, plain]),
-        material=np.stack([0.2 * plain, 0.5 * plain, 0.3 * plain]),
-        component_names=("background", "body"),
-        material_names=MATERIALS,
+    ones = np.ones((height, width), np.float32)
+    strip = flat_maps(
+        {"background": 0 * ones, "body": ones},
+        {"other": 0.2 * ones, "wood": 0.5 * ones, "leather": 0.3 * ones},
+        albedo_linear=np.dstack([0.5 * ones] * 3),
     )
     assert decide_by_surface(photo, strip).material.shape == (len(MATERIALS), height, width)
 

@@ -7,24 +7,13 @@ from orchestrator.domain.images import FloatMap
 from orchestrator.domain.material_maps import MaterialMaps
 from orchestrator.domain.stain import Region
 from orchestrator.imaging.wood import wood_probability
+from tests.support.material_maps import flat_maps
 
 HEIGHT, WIDTH = 60, 100
 
 
 def maps(foreground: FloatMap, wood: FloatMap) -> MaterialMaps:
-    plain = np.ones((HEIGHT, WIDTH), np.float32)
-    return MaterialMaps(
-        albedo_linear=np.dstack([plain] * 3),
-        shading_linear=np.dstack([plain] * 3),
-        normal=np.dstack([plain] * 3),
-        roughness=plain,
-        ambient_occlusion=plain,
-        depth=plain,
-        component=np.stack([1 - foreground, foreground]),
-        material=np.stack([wood, 1 - wood]),
-        component_names=("background", "body"),
-        material_names=("wood", "other"),
-    )
+    return flat_maps({"background": 1 - foreground, "body": foreground}, {"wood": wood, "other": 1 - wood})
 
 
 @pytest.fixture

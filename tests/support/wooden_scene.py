@@ -10,6 +10,7 @@ import numpy as np
 from orchestrator.domain.images import FloatMap, Image
 from orchestrator.domain.material_maps import MaterialMaps
 from orchestrator.imaging.color import srgb_from_linear
+from tests.support.material_maps import flat_maps
 
 
 @dataclass(frozen=True)
@@ -49,19 +50,11 @@ def wooden_scene(
     low_albedo = cv2.resize(albedo, small, interpolation=cv2.INTER_AREA)
     low_shading = np.repeat(cv2.resize(shading, small, interpolation=cv2.INTER_AREA)[..., None], 3, axis=2)
     low_wood = cv2.resize(wood, small, interpolation=cv2.INTER_AREA).astype(np.float32) / 255
-    flat = np.zeros((*low_wood.shape, 3), np.float32)
-    flat[..., 2] = 1
-    ones = np.ones_like(low_wood)
-    maps = MaterialMaps(
+    maps = flat_maps(
+        {"background": 1 - low_wood, "tabletop": low_wood},
+        {"wood": low_wood, "other": 1 - low_wood},
         albedo_linear=low_albedo,
         shading_linear=low_shading,
-        normal=flat,
-        roughness=0.5 * ones,
-        ambient_occlusion=ones,
-        depth=ones,
-        component=np.stack([1 - low_wood, low_wood]),
-        material=np.stack([low_wood, 1 - low_wood]),
-        component_names=("background", "tabletop"),
-        material_names=("wood", "other"),
+        roughness=np.full_like(low_wood, 0.5),
     )
     return WoodenScene(photo, albedo, wood, maps)
