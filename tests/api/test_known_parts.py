@@ -67,6 +67,18 @@ def test_a_stain_uses_the_edited_mask_of_a_part(client: Heartwood, upload_id: st
     assert list(job.spec.stain.masks) == [edit]
 
 
+def test_the_same_edit_of_another_job_has_its_own_result(
+    client: Heartwood, upload_id: str, segmented: Job, half: str
+) -> None:
+    edit = stain_pb2.EditedMask(part="plank-1", mask_asset_id=half)
+    both = stain(client, upload_id, segment_job_id=segmented.id, masks=[edit])
+    plank = segment_pb2.SegmentOptions(prompts=segmented.spec.segment.prompts[:1])
+    only_plank = client.wait(client.segment(upload_id, plank).id)
+    alone = stain(client, upload_id, segment_job_id=only_plank.id, masks=[edit])
+    assert stained_columns(client, both)[LEFT + INSIDE : RIGHT - INSIDE].all()  # the right half is still in the top
+    assert not stained_columns(client, alone)[MIDDLE + 2 :].any()
+
+
 def test_a_part_of_the_job_is_stained_where_its_mask_is(client: Heartwood, upload_id: str, segmented: Job) -> None:
     by_name = stain(client, upload_id, segment_job_id=segmented.id, parts=["Tabletop"])
     assert by_name.spec.stain.parts == ["top"]

@@ -64,8 +64,8 @@ def load_segment_job(dependencies: Dependencies, tenant: str, job_id: str) -> Se
 
 def segmented_photo(dependencies: Dependencies, result: SegmentResult, photo: Asset, index: int) -> SegmentedPhoto:
     """Return the result for a photo: for the same file, or for one with the same content. Raises InvalidInput."""
-    same_index_first = sorted(range(len(result.photos)), key=lambda other: other != index)
-    for candidate in map(result.photos.__getitem__, same_index_first):
+    for other in sorted(range(len(result.photos)), key=lambda other: other != index):  # the same index first
+        candidate = result.photos[other]
         original = dependencies.records.asset(photo.tenant, candidate.photo_asset_id)
         if candidate.photo_asset_id == photo.id or (original is not None and original.sha256 == photo.sha256):
             return candidate
@@ -125,17 +125,15 @@ class PartMasks:
     edited: Mapping[str, str]  # asset id of the edited mask, by the name of the mask
     made_of: MadeOf  # takes precedence over the materials of the segment job
 
-    def key(self, names: Collection[str]) -> list[tuple[str, ...]]:
-        """Return what the edits, and the masks of the parts with these ``names``, depend on, for cache keys."""
-        kind = "models" if self.segmented is None else "job"
-        used = [(part.name, part.instance, self._sha256(self._current(part))) for part in self._parts(names)]
-        edits = [(mask, self._material(mask), self._sha256(id)) for mask, id in self.edited.items()]
-        return [(kind,), *used, *edits]
+    def used(self, names: Collection[str]) -> list[tuple[str, str, str]]:
+        """Return name, material and SHA-256 of each mask on which a result for the parts with these ``names`` depends.
 
-    def sources(self, names: Collection[str]) -> list[str]:
-        """Return the SHA-256 of the masks that ``key`` names."""
-        ids = [*(self._current(part) for part in self._parts(names)), *self.edited.values()]
-        return [self._sha256(id) for id in ids]
+        An edit depends on all masks of the photo: a pixel that was removed from one part may be in another one.
+        """
+        masks = [(part.instance, part.mask) for part in self._parts(names)]
+        if self.segmented is not None and self.edited:
+            masks = [*_masks(self.segmented).items(), *self.edited.items()]
+        return [(mask, self._material(mask), self._sha256(id)) for mask, id in masks]
 
     def union(self, names: Collection[str], size: tuple[int, int]) -> Image:
         """Return the [H, W] uint8 mask of all parts with these names or instances; black if the photo shows none."""

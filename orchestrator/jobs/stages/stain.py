@@ -80,8 +80,9 @@ def map_surface(photo: PhotoStep, analysis: str, options: StainOptions, pipeline
         images = {name: getattr(surface, name) for name in SURFACE_MAPS}
         return Cached(photo.store_images(images, options.format, "stain.format"), None)
 
-    key = (analysis, options.format, options.made_of, masks.key(known_parts))
-    return photo.cached("surface", key, Cached[None], make, masks.sources(known_parts))
+    used = masks.used(known_parts)
+    key = (analysis, options.format, options.made_of, used)
+    return photo.cached("surface", key, Cached[None], make, [sha256 for _, _, sha256 in used])
 
 
 def apply_stain(
@@ -89,7 +90,7 @@ def apply_stain(
 ) -> StainedPhoto:
     """Stain one photo and publish all of its files."""
     mask_sha256, mask = _mask(photo, options)
-    masks, used_parts = part_masks(photo, options, pipeline), {*_known_parts(options), *options.parts}
+    masks = part_masks(photo, options, pipeline)
 
     def make() -> Cached[StainedPhoto]:
         pixels = photo.pixels()
@@ -110,8 +111,10 @@ def apply_stain(
         )
         return Cached(files, facts)
 
-    key = (analysis, replace(options, segment_job_id="", masks=()), mask_sha256, masks.key(used_parts))
-    sources = [*masks.sources(used_parts), *filter(None, [mask_sha256])]
+    used = masks.used([*_known_parts(options), *options.parts])
+    found_by_models = masks.segmented is None
+    key = (analysis, replace(options, segment_job_id="", masks=()), mask_sha256, found_by_models, used)
+    sources = [*filter(None, [mask_sha256]), *(sha256 for _, _, sha256 in used)]
     cached = photo.cached("stain", key, Cached[StainedPhoto], make, sources)
     files, versions = {**surface.files, **cached.files}, cached.facts.model_versions
     ids: dict[str, Any] = photo.publish(files, versions, "texture", preview="preview", before_after="preview")
