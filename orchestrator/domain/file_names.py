@@ -36,7 +36,8 @@ def folder_names(names: Sequence[str], default: str = "photo") -> list[str]:
         folder, number = stem, 1
         while folder.casefold() in used:
             number += 1
-            folder = f"{stem}-{number}"
+            suffix = f"-{number}"
+            folder = _cut(stem, MAX_FOLDER_BYTES - len(suffix)) + suffix
         used.add(folder.casefold())
         folders.append(folder)
     return folders
@@ -48,8 +49,13 @@ def folder_name(text: str, default: str = "photo") -> str:
     The name of a folder without dots never equals that of a file with a suffix, ``.`` or ``..``.
     """
     name = _with_safe_characters(text, PUNCTUATION)
-    name = name.encode()[:MAX_FOLDER_BYTES].decode(errors="ignore").strip(" _")
+    name = _cut(name, MAX_FOLDER_BYTES).strip(" _")
     return f"{name}_" if RESERVED.fullmatch(name) else name or default
+
+
+def _cut(text: str, max_bytes: int) -> str:
+    """Return the text without the characters that exceed ``max_bytes`` bytes in UTF-8."""
+    return text.encode()[:max_bytes].decode(errors="ignore")
 
 
 def _with_safe_characters(text: str, punctuation: str) -> str:
