@@ -55,9 +55,12 @@ def test_stain_uses_the_masks_that_the_user_edited(cli: Cli, data_dir: dict[str,
     arguments = ("stain", "--stain", "ebony", "--masks", masks, "--out", tmp_path / "out")
     result = cli(*arguments, photos[1], **data_dir)  # only one of the photos
     assert result.exit_code == 0, result.errors
+    assert f"edited {masks / 'back' / 'wood.png'}" in result.output.replace("\n", "")
     stained = np.asarray(Image.open(tmp_path / "out" / "wood_mask.png"))
     assert not stained[:, 160:].any()
     assert (stained[60:180, 60:150] > 127).mean() > 0.95
+    unedited = cli(*arguments, photos[0], **data_dir)
+    assert f"no mask of these photos in {masks} was edited" in unedited.output.replace("\n", "")
     Image.new("L", (160, 120)).save(masks / "front" / "foreground.png")
     refused = cli(*arguments, photos[0], **data_dir)
     assert refused.exit_code == 2
