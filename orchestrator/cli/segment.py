@@ -18,8 +18,6 @@ from orchestrator.protocol.heartwood.v1 import segment_pb2
 DETECTORS = {name: kind for name, kind in arguments.enum_values(segment_pb2.DetectorKind).items() if name != "prompts"}
 """The detectors that a user selects by name. ``--box`` selects the remaining one, ``prompts``."""
 BOX_HELP = "A part as NAME=LEFT,TOP,RIGHT,BOTTOM in pixels. Repeatable."
-
-
 DETECTOR_HELP = "local; openai if an API key is set; open_vocabulary if its model is pulled."
 FIND_HELP = "Name of a part for open_vocabulary to find, such as 'door handle'. Repeatable. Default: the usual parts."
 

@@ -195,8 +195,8 @@ def _files(message: Message, folder: Path, *, several_photos: bool = False) -> I
         items: Any = value if field.is_repeated else [value]
         for item in items:
             if isinstance(item, Asset) and item.id:
-                photos = photo_folder(item, folder, several_photos=several_photos)
-                yield item, folder / "frames" if field.name == "frames" else photos
+                of_photo = photo_folder(item, folder, several_photos=several_photos)
+                yield item, folder / "frames" if field.name == "frames" else of_photo
             elif isinstance(item, Message):
                 several = several_photos or (field.name == "photos" and len(items) > 1)
                 yield from _files(item, folder, several_photos=several)

@@ -239,6 +239,4 @@ def _mostly_outside(wood: Image, components: Sequence[ComponentMask]) -> bool:
 
 def _material(mask: Image, maps: MaterialMaps) -> str:
     """Return the material with the highest total probability inside a mask."""
-    height, width = maps.wood.shape
-    weight = cv2.resize(mask, (width, height), interpolation=cv2.INTER_AREA).astype(np.float32)
-    return maps.material_names[int((maps.material * weight).sum(axis=(1, 2)).argmax())]
+    return maps.material_names[int((maps.material * at_model_resolution(mask, maps)).sum(axis=(1, 2)).argmax())]

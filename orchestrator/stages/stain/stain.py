@@ -18,6 +18,7 @@ from orchestrator.imaging.color import linear_from_srgb, srgb_from_linear
 from orchestrator.imaging.guided import GuidedMap
 from orchestrator.imaging.strips import Strip, for_each_strip, strips
 from orchestrator.imaging.wood import wood_probability
+from orchestrator.stages.known_materials import at_model_resolution
 from orchestrator.stages.stain import film
 from orchestrator.stages.stain.area import EVERYWHERE, StainArea, full_size_mask
 from orchestrator.stages.stain.decomposition import DecomposedRows, Decomposition, fit_specular
@@ -223,9 +224,7 @@ def _at_model_resolution(wood: FloatMap | Image, maps: MaterialMaps) -> FloatMap
     """Return the wood in [0, 1] at model resolution."""
     if wood.dtype != np.uint8:
         return np.asarray(wood, np.float32)
-    height, width = maps.wood.shape
-    small = cv2.resize(wood, (width, height), interpolation=cv2.INTER_AREA)
-    return small.astype(np.float32) * np.float32(1 / 255)
+    return at_model_resolution(np.asarray(wood, np.uint8), maps)
 
 
 def _check_mask(mask: Image, photo_srgb: Image) -> None:
