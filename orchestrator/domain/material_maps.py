@@ -31,7 +31,9 @@ class MaterialMaps:
     component_names: tuple[str, ...]
     material_names: tuple[str, ...]
     model_versions: dict[str, str] = field(default_factory=dict)
-    surface_material: FloatMap | None = None  # [M, h, w] like material, without the evidence of the whole piece
+    surface_material: FloatMap | None = None
+    """[M, h, w] like ``material``, but without the evidence of the whole piece, for ``stages.known_materials``. None
+    before ``decide_by_surface``, and for a photo without a piece: then ``material`` applies."""
 
     @property
     def wood(self) -> FloatMap:

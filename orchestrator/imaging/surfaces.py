@@ -87,8 +87,8 @@ images of ``catalogue-validation``, the bias raises ``whole_wood`` from 0.555 to
 0.586, and lowers ``whole_other`` from 0.882 to 0.854. ``export_models.tune_surfaces`` measures other weights."""
 _NEAR = WEIGHTS.own + WEIGHTS.same_part + WEIGHTS.same_albedo
 NEIGHBOURHOOD = Weights(WEIGHTS.own / _NEAR, WEIGHTS.same_part / _NEAR, WEIGHTS.same_albedo / _NEAR, 0.0, 0.0)
-"""The weights without the piece as a whole, as a mean: the evidence of a surface that a statement of the caller about
-the piece changes (``stages.known_materials``)."""
+"""The weights without the whole piece and the bias, scaled to a sum of 1, for ``MaterialMaps.surface_material``. A
+statement of the caller about the piece replaces what the models conclude from the piece."""
 
 
 @dataclass(frozen=True)

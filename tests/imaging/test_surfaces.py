@@ -78,6 +78,16 @@ def test_materials_outside_the_piece_stay_those_of_the_model() -> None:
     assert np.array_equal(decide_by_surface(photo, maps).material[:, ~BOARD], maps.material[:, ~BOARD])
 
 
+def test_the_evidence_of_a_surface_excludes_the_rest_of_the_piece() -> None:
+    pad = area(55, 105, 50, 110)
+    photo = photo_of((BOARD, BROWN), (pad, BLACK))
+    wood = np.where(BOARD & ~pad, 0.9, np.where(pad, 0.4, 0.0)).astype(np.float32)
+    decided = decide_by_surface(photo, maps_of(photo, BOARD, wood))
+    assert decided.wood[80, 80] > 0.5  # the rest of the piece is wood
+    assert decided.surface_material is not None
+    assert decided.surface_material[MATERIALS.index("wood"), 80, 80] < 0.5
+
+
 BLANK_PHOTOS = {
     "white": np.full((300, 400), 255.0),
     "black": np.zeros((300, 400)),
