@@ -101,7 +101,7 @@ class StainOptions(_message.Message):
     """
     @_builtins.property
     def made_of(self) -> _containers.RepeatedCompositeFieldContainer[_made_of_pb2.PartMaterial]:
-        """What the caller knows about the materials. With segment_job_id, what that job was told applies too."""
+        """What the caller knows about the materials. With segment_job_id, the statements of that job apply, too."""
 
     @_builtins.property
     def parts(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
