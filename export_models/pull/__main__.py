@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 
 from export_models.pull.checkpoints import CHECKPOINTS, SETS, Checkpoint, Cost
-from export_models.pull.download import TIMEOUT_SECONDS, check, fetch, part_of, require_space
+from export_models.pull.download import check, fetch, part_of, require_space
 from export_models.pull.repository_entry import write_version
 from orchestrator.errors import FailedPrecondition, HeartwoodError, InvalidInput
 
@@ -25,7 +25,8 @@ CACHE = Path.home() / ".cache" / "heartwood" / "checkpoints"
 OUT = Path("~/.local/share/heartwood/models")
 """The default of the setting ``pulled_models``; ``heartwood models pull`` passes the setting."""
 CONVERSION_FACTOR = 2
-"""Free space that a conversion needs, relative to the size of the checkpoint: the ONNX file, while it is rewritten."""
+"""Free space that a conversion needs, as a multiple of the checkpoint's size: the ONNX file exists twice while it is
+rewritten."""
 
 console = Console(stderr=True)
 
@@ -96,18 +97,12 @@ def pull(
         with Progress(TextColumn("{task.description}"), BarColumn(), *columns, console=console) as bar:
             task = bar.add_task(f"downloading {checkpoint.name}", total=checkpoint.pins.size)
             target = cached_file(checkpoint, cache)
-            file = fetch(
-                checkpoint.url,
-                target,
-                checkpoint.pins,
-                client or httpx2.Client(timeout=TIMEOUT_SECONDS),
-                lambda size: bar.update(task, completed=size),
-            )
+            file = fetch(checkpoint.url, target, checkpoint.pins, client, lambda size: bar.update(task, completed=size))
     else:
         check(file, checkpoint.pins)
-    console.print(f"converting and checking {checkpoint.name}: this takes up to some minutes")
-    entry, tools = checkpoint.convert(file)
-    return write_version(entry, out, checkpoint.provenance(tools))
+    console.print(f"converting and checking {checkpoint.name}: this can take several minutes")
+    entry = checkpoint.convert(file)
+    return write_version(entry, out, checkpoint.provenance(entry.tools))
 
 
 def plan(checkpoint: Checkpoint, out: Path, cache: Path) -> str:

@@ -27,7 +27,6 @@ MEAN = (0.485, 0.456, 0.406)
 """Mean of the training images per sRGB channel (ImageNet), as in rembg."""
 STD = (0.229, 0.224, 0.225)
 """Standard deviation of the training images per sRGB channel (ImageNet), as in rembg."""
-MAX_BATCH = 4
 PREFIX = "heartwood_"
 """Start of the names that the adaptation adds to the graph."""
 LIMITS = (
@@ -43,14 +42,9 @@ def convert(file: Path) -> RepositoryEntry:
         inputs=(TensorSpec("image", (3, SIDE, SIDE), "sRGB in [0, 1]"),),
         outputs=(TensorSpec("foreground", (1, SIDE, SIDE), "likelihood of the foreground, in [0, 1]"),),
         export=lambda target: export(file, target),
-        max_batch=MAX_BATCH,
         limits=LIMITS,
+        tools={"onnx": metadata.version("onnx")},
     )
-
-
-def tool_versions() -> dict[str, str]:
-    """Return the version of the package that adapts the graph."""
-    return {"onnx": metadata.version("onnx")}
 
 
 def export(file: Path, target: Path) -> float:

@@ -6,15 +6,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from export_models.pull import install_commands
 from export_models.pull.download import Pins
 from export_models.pull.repository_entry import Provenance, RepositoryEntry
 from orchestrator.domain.model_roles import ROLE_MODELS, Role
 
 _HUB = "https://huggingface.co"
 _REMBG = "https://github.com/danielgatis/rembg/releases/download/v0.0.0"
-
-Conversion = tuple[RepositoryEntry, dict[str, str]]
-"""The entry, and the versions of the tools that make it."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +45,7 @@ class Checkpoint:
     cpu: Cost
     gpu: Cost
     install: str
-    convert: Callable[[Path], Conversion]
+    convert: Callable[[Path], RepositoryEntry]
 
     @property
     def model(self) -> str:
@@ -57,48 +55,42 @@ class Checkpoint:
     def provenance(self, tools: dict[str, str]) -> Provenance:
         """Return the provenance of a model that ``tools`` make from the file."""
         return Provenance(
-            self.name,
-            self.title,
-            self.authors,
-            self.url,
-            self.pins.size,
-            self.pins.sha256,
-            self.licence,
-            self.licence_url,
-            tools,
+            checkpoint=self.name,
+            title=self.title,
+            authors=self.authors,
+            url=self.url,
+            size=self.pins.size,
+            sha256=self.pins.sha256,
+            licence=self.licence,
+            licence_url=self.licence_url,
+            tools=tools,
         )
 
 
-def _birefnet(file: Path) -> Conversion:
+def _birefnet(file: Path) -> RepositoryEntry:
     from export_models.pull import birefnet
 
-    return birefnet.convert(file), birefnet.tool_versions()
+    return birefnet.convert(file)
 
 
-def _sam2(file: Path) -> Conversion:
-    from export_models.pull import sam2, torch_network
+def _sam2(file: Path) -> RepositoryEntry:
+    from export_models.pull import sam2
 
-    return sam2.convert(file), torch_network.tool_versions()
-
-
-def _moge2(file: Path) -> Conversion:
-    from export_models.pull import moge2, torch_network
-
-    return moge2.convert(file), torch_network.tool_versions()
+    return sam2.convert(file)
 
 
-def _owlv2(file: Path) -> Conversion:
-    from export_models.pull import owlv2, torch_network
+def _moge2(file: Path) -> RepositoryEntry:
+    from export_models.pull import moge2
 
-    return owlv2.convert(file), torch_network.tool_versions()
+    return moge2.convert(file)
 
 
-_LOCAL = "pip install 'heartwood[local]'"
-_PULL = "pip install 'heartwood[pull]'"
-_MOGE = (
-    f"{_PULL} && pip install --no-deps dlr-moge==2.0.0 dlr-utils3d==1.3 dlr-pipeline==1.0.0 (their other dependencies "
-    "include a second OpenCV and are not needed)"
-)
+def _owlv2(file: Path) -> RepositoryEntry:
+    from export_models.pull import owlv2
+
+    return owlv2.convert(file)
+
+
 _CPU = "measured: onnxruntime 1.32, random weights, two threads of an AMD EPYC, a photo of 1024 pixels"
 _CPU_BIREFNET = "estimate: from the authors' number of operations and from public reports of the memory; not run"
 _GPU = "estimate: not run on a GPU; from the number of parameters and operations"
@@ -126,7 +118,7 @@ CHECKPOINTS = {
             licence_url="https://github.com/ZhengPeng7/BiRefNet/blob/main/LICENSE",
             cpu=Cost(30.0, 7.0, _CPU_BIREFNET),
             gpu=Cost(0.17, 5.5, _GPU_BIREFNET),
-            install=_LOCAL,
+            install=install_commands.LOCAL,
             convert=_birefnet,
         ),
         Checkpoint(
@@ -144,7 +136,7 @@ CHECKPOINTS = {
             licence_url="https://github.com/ZhengPeng7/BiRefNet/blob/main/LICENSE",
             cpu=Cost(15.0, 7.0, _CPU_BIREFNET),
             gpu=Cost(0.1, 4.0, _GPU_BIREFNET),
-            install=_LOCAL,
+            install=install_commands.LOCAL,
             convert=_birefnet,
         ),
         Checkpoint(
@@ -158,7 +150,7 @@ CHECKPOINTS = {
             licence_url="https://github.com/facebookresearch/sam2/blob/main/LICENSE",
             cpu=Cost(2.3, 1.7, _CPU),
             gpu=Cost(0.05, 2.0, _GPU),
-            install=_PULL,
+            install=install_commands.PULL,
             convert=_sam2,
         ),
         Checkpoint(
@@ -172,7 +164,7 @@ CHECKPOINTS = {
             licence_url="https://github.com/microsoft/MoGe/blob/main/LICENSE",
             cpu=Cost(10.7, 3.3, _CPU),
             gpu=Cost(0.15, 4.0, _GPU),
-            install=_MOGE,
+            install=install_commands.MOGE,
             convert=_moge2,
         ),
         Checkpoint(
@@ -186,7 +178,7 @@ CHECKPOINTS = {
             licence_url="https://github.com/microsoft/MoGe/blob/main/LICENSE",
             cpu=Cost(3.1, 1.7, _CPU),
             gpu=Cost(0.05, 2.0, _GPU),
-            install=_MOGE,
+            install=install_commands.MOGE,
             convert=_moge2,
         ),
         Checkpoint(
@@ -203,7 +195,7 @@ CHECKPOINTS = {
             licence_url=f"{_HUB}/google/owlv2-base-patch16-ensemble",
             cpu=Cost(6.5, 3.6, _CPU),
             gpu=Cost(0.08, 4.0, _GPU),
-            install=_PULL,
+            install=install_commands.PULL,
             convert=_owlv2,
         ),
     )

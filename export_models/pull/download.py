@@ -23,7 +23,7 @@ Report = Callable[[int], None]
 
 @dataclass(frozen=True)
 class Pins:
-    """What a file must be.
+    """The expected size and hashes of a file.
 
     Attributes:
         size: in bytes.
@@ -73,10 +73,11 @@ def check(file: Path, pins: Pins) -> Path:
     if not file.is_file():
         raise InvalidInput("file", f"{file} is not a file")
     digest = _Digest(pins)
-    digest.size = file.stat().st_size
-    if digest.size == pins.size:
-        digest.size = 0
+    size = file.stat().st_size
+    if size == pins.size:
         _read(file, digest)
+    else:
+        digest.size = size  # suffices to reject the file
     if problem := digest.problem():
         raise InvalidInput("file", f"{file.name} {problem}")
     return file

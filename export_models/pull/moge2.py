@@ -9,18 +9,14 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
+from export_models.pull import install_commands
 from export_models.pull.repository_entry import RepositoryEntry, TensorSpec
-from export_models.pull.torch_network import exporter, import_architecture
-from orchestrator.domain.model_roles import ROLE_MODELS, Role
+from export_models.pull.torch_network import import_architecture, network_entry
+from orchestrator.domain.model_roles import Role
 from orchestrator.errors import InvalidInput
 
-INSTALL = (
-    "pip install 'heartwood[pull]' && pip install --no-deps dlr-moge==2.0.0 dlr-utils3d==1.3 dlr-pipeline==1.0.0 "
-    "(their other dependencies include a second OpenCV and are not needed)"
-)
 TOKENS = 1800
 """Number of image patches. The authors recommend 1200 to 2500."""
-MAX_BATCH = 4
 SHIFT_GRID = 64
 """Side of the grid of points from which the depth shift is computed; the authors use the same."""
 SEARCH_OCTAVES = 8
@@ -120,7 +116,7 @@ def load(file: Path) -> nn.Module:
         FailedPrecondition: the architecture is not installed.
         InvalidInput: the file lacks weights or the normal head.
     """
-    moge = import_architecture("moge.model.v2", INSTALL)
+    moge = import_architecture("moge.model.v2", install_commands.MOGE)
     stored = torch.load(file, map_location="cpu", weights_only=True)
     model = moge.MoGeModel(**stored["model_config"])
     missing = model.load_state_dict(stored["model"], strict=False).missing_keys
@@ -147,12 +143,5 @@ def entry(model: Any, tokens: int = TOKENS) -> RepositoryEntry:
         TensorSpec("depth", (1, -1, -1), "estimated depth along the optical axis, in metres", sides),
         TensorSpec("valid", (1, -1, -1), "likelihood that normal and depth are meaningful", sides),
     )
-    network = Surface(model, tokens).eval()
-    return RepositoryEntry(
-        name=ROLE_MODELS[Role.GEOMETRY],
-        inputs=inputs,
-        outputs=outputs,
-        export=exporter(network, inputs, outputs, (torch.rand(2, 3, 256, 320),)),
-        max_batch=MAX_BATCH,
-        limits=LIMITS,
-    )
+    examples = (torch.rand(2, 3, 256, 320),)
+    return network_entry(Role.GEOMETRY, Surface(model, tokens), inputs, outputs, examples, LIMITS)

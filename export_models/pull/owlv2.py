@@ -8,17 +8,17 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from export_models.pull import install_commands
+from export_models.pull.pretrained import load_pretrained
 from export_models.pull.repository_entry import INTEGER, RepositoryEntry, TensorSpec
-from export_models.pull.sam2 import INSTALL, load_pretrained
-from export_models.pull.torch_network import exporter, import_architecture
-from orchestrator.domain.model_roles import ROLE_MODELS, Role
+from export_models.pull.torch_network import Normalization, import_architecture, network_entry
+from orchestrator.domain.model_roles import Role
 from orchestrator.inference.roles.owlv2 import SIDE, TOKENS, tokenize
 
 MEAN = (0.48145466, 0.4578275, 0.40821073)
 """Mean of the training images per sRGB channel (CLIP)."""
 STD = (0.26862954, 0.26130258, 0.27577711)
 """Standard deviation of the training images per sRGB channel (CLIP)."""
-MAX_BATCH = 4
 LIMITS = (
     "Pad the photo on the right and at the bottom to a square, with 0.5. Queries are the tokens of CLIP, such as those "
     "of 'a photo of a leg', padded with 0. A query of zeros gives scores of 0. Boxes are not unique: remove those that "
@@ -29,14 +29,10 @@ LIMITS = (
 class NamedBoxes(nn.Module):
     """OWLv2 on one photo with several queries."""
 
-    mean: Tensor
-    std: Tensor
-
     def __init__(self, model: nn.Module) -> None:
         super().__init__()
         self.model = model
-        self.register_buffer("mean", torch.tensor(MEAN).view(1, 3, 1, 1))
-        self.register_buffer("std", torch.tensor(STD).view(1, 3, 1, 1))
+        self.normalize = Normalization(MEAN, STD)
 
     def forward(self, image: Tensor, tokens: Tensor) -> tuple[Tensor, Tensor]:
         """Return the score [B, N, Q] of each of N boxes for each query, and the boxes [B, N, 4].
@@ -53,7 +49,7 @@ class NamedBoxes(nn.Module):
         attended = (ids > 0).long()
         # An empty query attends to its first token: attention over no token has no value.
         attended = torch.cat([torch.ones_like(attended[:, :1]), attended[:, 1:]], dim=1)
-        output = model(input_ids=ids, pixel_values=(image - self.mean) / self.std, attention_mask=attended)
+        output = model(input_ids=ids, pixel_values=self.normalize(image), attention_mask=attended)
         return output.logits.sigmoid(), output.pred_boxes
 
 
@@ -67,7 +63,7 @@ def load(file: Path, config: Any = None) -> nn.Module:
         FailedPrecondition: transformers is not installed.
         InvalidInput: the file lacks weights, or weights have another shape than ``config`` requires.
     """
-    transformers = import_architecture("transformers", INSTALL)
+    transformers = import_architecture("transformers", install_commands.PULL)
     return load_pretrained(
         transformers.Owlv2ForObjectDetection, config or base_config(), file, "an OWLv2 base with patches of 16 pixels"
     )
@@ -75,7 +71,7 @@ def load(file: Path, config: Any = None) -> nn.Module:
 
 def base_config() -> Any:
     """Return the ``Owlv2Config`` of the base model with patches of 16 pixels."""
-    config = import_architecture("transformers", INSTALL).Owlv2Config()
+    config = import_architecture("transformers", install_commands.PULL).Owlv2Config()
     config.vision_config.image_size = SIDE
     config.vision_config.patch_size = 16
     return config
@@ -101,12 +97,4 @@ def entry(model: Any) -> RepositoryEntry:
     )
     tokens = torch.from_numpy(tokenize(["leg", "door handle"]))
     examples = (torch.rand(2, 3, side, side), torch.stack([tokens, tokens.flip(0)]))
-    network = NamedBoxes(model).eval()
-    return RepositoryEntry(
-        name=ROLE_MODELS[Role.OPEN_VOCABULARY],
-        inputs=inputs,
-        outputs=outputs,
-        export=exporter(network, inputs, outputs, examples),
-        max_batch=MAX_BATCH,
-        limits=LIMITS,
-    )
+    return network_entry(Role.OPEN_VOCABULARY, NamedBoxes(model), inputs, outputs, examples, LIMITS)

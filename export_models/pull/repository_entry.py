@@ -24,6 +24,8 @@ TOLERANCE = 5e-3
 """Largest allowed difference between the source and the ONNX file, relative to the largest value of an output. With
 random weights at full size, it is 1.3e-3 for OWLv2 and at most 4e-5 for SAM and MoGe. A constant of the trace that
 should be dynamic changes the outputs by far more."""
+MAX_BATCH = 4
+"""Maximum batch size of every model. Not tuned."""
 PROVENANCE_FILE = "provenance.json"
 FLOAT = "TYPE_FP32"
 INTEGER = "TYPE_INT32"
@@ -59,14 +61,15 @@ class RepositoryEntry:
         export: writes the ONNX file, and returns by how much its outputs differ from those of the source; see
             TOLERANCE. It compares batches of two, because Triton batches requests.
         limits: paragraph of the model card on use and limits.
+        tools: versions of the packages that make the ONNX file, by name.
     """
 
     name: str
     inputs: tuple[TensorSpec, ...]
     outputs: tuple[TensorSpec, ...]
     export: Callable[[Path], float]
-    max_batch: int
     limits: str
+    tools: dict[str, str]
 
     @property
     def signature(self) -> Signature:
@@ -83,7 +86,7 @@ class Provenance:
     """Where a version comes from, and how it was made.
 
     Attributes:
-        tools: versions of the packages that made the ONNX file, by name.
+        tools: see ``RepositoryEntry``.
         difference: result of ``RepositoryEntry.export``.
         onnx_sha256: hash of the ONNX file.
     """
@@ -191,7 +194,7 @@ def triton_config(entry: RepositoryEntry) -> str:
         return ",\n".join(lines)
 
     return (
-        f'name: "{entry.name}"\nbackend: "onnxruntime"\nmax_batch_size: {entry.max_batch}\n'
+        f'name: "{entry.name}"\nbackend: "onnxruntime"\nmax_batch_size: {MAX_BATCH}\n'
         f"input [\n{tensors(entry.inputs)}\n]\noutput [\n{tensors(entry.outputs)}\n]\n"
         "dynamic_batching { max_queue_delay_microseconds: 2000 }\n"
         "version_policy { latest { num_versions: 2 } }\n"

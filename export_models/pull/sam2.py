@@ -7,23 +7,21 @@ the 16 MB of image features stay on the server.
 from __future__ import annotations
 
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from export_models.pull import install_commands
+from export_models.pull.pretrained import load_pretrained
 from export_models.pull.repository_entry import INTEGER, RepositoryEntry, TensorSpec
-from export_models.pull.torch_network import exporter, import_architecture
-from orchestrator.domain.model_roles import ROLE_MODELS, Role
-from orchestrator.errors import InvalidInput
+from export_models.pull.torch_network import Normalization, import_architecture, network_entry
+from orchestrator.domain.model_roles import Role
 
-INSTALL = "pip install 'heartwood[pull]'"
 MEAN = (0.485, 0.456, 0.406)
 """Mean of the training images per sRGB channel (ImageNet)."""
 STD = (0.229, 0.224, 0.225)
 """Standard deviation of the training images per sRGB channel (ImageNet)."""
-MAX_BATCH = 4
 LIMITS = (
     "Stretch the photo to the square, as the authors do. Points are pixels of the square. Masks have a quarter of its "
     "side; upsample them along the edges of the photo. The three masks of a prompt show a part, an intermediate level "
@@ -34,14 +32,10 @@ LIMITS = (
 class PromptedMasks(nn.Module):
     """SAM 2.1 on one photo with several prompts."""
 
-    mean: Tensor
-    std: Tensor
-
     def __init__(self, model: nn.Module) -> None:
         super().__init__()
         self.model = model
-        self.register_buffer("mean", torch.tensor(MEAN).view(1, 3, 1, 1))
-        self.register_buffer("std", torch.tensor(STD).view(1, 3, 1, 1))
+        self.normalize = Normalization(MEAN, STD)
 
     def forward(self, image: Tensor, points: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
         """Return mask logits [B, P, 3, S / 4, S / 4] and the predicted IoU of each mask, [B, P, 3].
@@ -54,7 +48,7 @@ class PromptedMasks(nn.Module):
         """
         model: Any = self.model
         output = model(
-            image_embeddings=model.get_image_embeddings((image - self.mean) / self.std),
+            image_embeddings=model.get_image_embeddings(self.normalize(image)),
             input_points=points,
             input_labels=labels.long(),
             multimask_output=True,
@@ -72,27 +66,8 @@ def load(file: Path, config: Any = None) -> nn.Module:
         FailedPrecondition: transformers is not installed.
         InvalidInput: the file lacks weights, or weights have another shape than ``config`` requires.
     """
-    transformers = import_architecture("transformers", INSTALL)
+    transformers = import_architecture("transformers", install_commands.PULL)
     return load_pretrained(transformers.Sam2Model, config or transformers.Sam2Config(), file, "a SAM 2.1 of this size")
-
-
-def load_pretrained(network: Any, config: Any, file: Path, title: str) -> nn.Module:
-    """Load a safetensors file into a network of transformers, without network access.
-
-    Raises:
-        InvalidInput: the file is not ``title``: it lacks weights, or weights have another shape.
-    """
-    with TemporaryDirectory() as folder:
-        config.save_pretrained(folder)
-        (Path(folder) / "model.safetensors").symlink_to(file.resolve())
-        loaded, report = network.from_pretrained(
-            folder, local_files_only=True, output_loading_info=True, dtype=torch.float32
-        )
-    missing = [*report["missing_keys"], *report["mismatched_keys"]]
-    if missing:
-        raise InvalidInput("file", f"{file.name} is not {title}: it lacks {', '.join(map(str, missing[:3]))}")
-    evaluated: nn.Module = loaded.eval()
-    return evaluated
 
 
 def convert(file: Path, config: Any = None) -> RepositoryEntry:
@@ -122,12 +97,4 @@ def entry(model: Any) -> RepositoryEntry:
     points = torch.tensor([[[0.2, 0.3], [0.8, 0.7], [0.5, 0.5]], [[0.4, 0.1], [0.6, 0.6], [0.1, 0.9]]]) * side
     labels = torch.tensor([[2, 3, 1], [1, 0, -10]], dtype=torch.int32)
     examples = (torch.rand(2, 3, side, side), torch.stack([points, points.flip(0)]), torch.stack([labels, labels]))
-    network = PromptedMasks(model).eval()
-    return RepositoryEntry(
-        name=ROLE_MODELS[Role.PROMPT],
-        inputs=inputs,
-        outputs=outputs,
-        export=exporter(network, inputs, outputs, examples),
-        max_batch=MAX_BATCH,
-        limits=LIMITS,
-    )
+    return network_entry(Role.PROMPT, PromptedMasks(model), inputs, outputs, examples, LIMITS)

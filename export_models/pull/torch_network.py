@@ -1,4 +1,4 @@
-"""Exports a torch network as the ONNX file of a repository entry."""
+"""Makes the repository entry of a torch network."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ import torch
 from torch import Tensor, nn
 
 from export_models.onnx_trace import trace
-from export_models.pull.repository_entry import TensorSpec
+from export_models.pull.repository_entry import RepositoryEntry, TensorSpec
+from orchestrator.domain.model_roles import ROLE_MODELS, Role
 from orchestrator.errors import FailedPrecondition
 
 TOOLS = ("torch", "onnx", "transformers", "dlr-moge")
@@ -37,6 +38,35 @@ def tool_versions() -> dict[str, str]:
     """Return the versions of the installed TOOLS."""
     installed = {tool for tool in TOOLS if any(metadata.distributions(name=tool))}
     return {tool: metadata.version(tool) for tool in sorted(installed)}
+
+
+class Normalization(nn.Module):
+    """Subtracts the mean of each channel, and divides by its standard deviation."""
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, mean: Sequence[float], std: Sequence[float]) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.tensor(mean).view(1, -1, 1, 1))
+        self.register_buffer("std", torch.tensor(std).view(1, -1, 1, 1))
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Normalise [B, C, H, W]."""
+        return (image - self.mean) / self.std
+
+
+def network_entry(
+    role: Role,
+    network: nn.Module,
+    inputs: tuple[TensorSpec, ...],
+    outputs: tuple[TensorSpec, ...],
+    examples: tuple[Tensor, ...],
+    limits: str,
+) -> RepositoryEntry:
+    """Return the entry of a network for a role; see ``exporter`` and ``RepositoryEntry``."""
+    export = exporter(network.eval(), inputs, outputs, examples)
+    return RepositoryEntry(ROLE_MODELS[role], inputs, outputs, export, limits, tool_versions())
 
 
 def exporter(

@@ -25,7 +25,7 @@ from PIL import Image as PillowImage
 
 from export_models.pull import birefnet, moge2, owlv2, sam2
 from export_models.pull.__main__ import pull
-from export_models.pull.checkpoints import CHECKPOINTS, Checkpoint, Conversion
+from export_models.pull.checkpoints import CHECKPOINTS, Checkpoint
 from export_models.pull.download import Pins
 from export_models.pull.repository_entry import RepositoryEntry
 from orchestrator.client.client import Heartwood
@@ -50,16 +50,12 @@ MOGE_TOKENS = 30
 SECOND_SEED = 7
 
 
-def conversion(convert: Callable[[Path], RepositoryEntry]) -> Callable[[Path], Conversion]:
-    return lambda file: (convert(file), {"torch": torch.__version__})
-
-
 def checkpoint(server: FileServer, name: str, data: bytes, convert: Callable[[Path], RepositoryEntry]) -> Checkpoint:
     """Return the checkpoint of this name, with the contents ``data`` on the server."""
     path = f"/{hashlib.sha256(data).hexdigest()}/{name}"
     server.files[path] = data
     pins = Pins(len(data), hashlib.sha256(data).hexdigest())
-    return replace(CHECKPOINTS[name], url=server.url(path), pins=pins, convert=conversion(convert))
+    return replace(CHECKPOINTS[name], url=server.url(path), pins=pins, convert=convert)
 
 
 def make_checkpoints(server: FileServer, folder: Path) -> list[Checkpoint]:

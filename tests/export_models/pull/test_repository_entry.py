@@ -45,7 +45,7 @@ def scaled_entry(factor: float = 2.0, examples: torch.Tensor | None = None, outp
     image, scaled = (TensorSpec(name, (3, -1, -1), "numbers", ("height", "width")) for name in ("image", output))
     batch = torch.rand(2, 3, 32, 64) if examples is None else examples
     export = exporter(Scaled(factor), (image,), (scaled,), (batch,))
-    return RepositoryEntry("scaled", (image,), (scaled,), export, 4, "It only scales.")
+    return RepositoryEntry("scaled", (image,), (scaled,), export, "It only scales.", PROVENANCE.tools)
 
 
 def test_a_version_has_a_config_with_dynamic_batching_a_provenance_and_a_card(tmp_path: Path) -> None:
