@@ -1,4 +1,4 @@
-"""Pads photos to one of a few square sizes, so that Triton can batch requests for different photos."""
+"""Brings photos to one of a few sizes, so that Triton can batch requests for different photos."""
 
 from __future__ import annotations
 
@@ -18,6 +18,12 @@ def pad_to_square(photo: NDArray[Any], side: int) -> NDArray[Any]:
     """Pad [h, w] or [h, w, C] of any dtype on the right and at the bottom to ``side`` by repeating the edge pixels."""
     height, width = photo.shape[:2]
     return np.asarray(cv2.copyMakeBorder(photo, 0, side - height, 0, side - width, cv2.BORDER_REPLICATE))
+
+
+def stretch_to_square(photo_srgb: Image, side: int) -> Image:
+    """Stretch [H, W, 3] uint8 to [side, side, 3]."""
+    method = cv2.INTER_AREA if min(photo_srgb.shape[:2]) > side else cv2.INTER_LINEAR
+    return np.asarray(cv2.resize(photo_srgb, (side, side), interpolation=method), np.uint8)
 
 
 def to_model_input(photo_srgb: Image) -> FloatMap:

@@ -10,7 +10,7 @@ import numpy as np
 
 from orchestrator.domain.images import FloatMap, Image
 from orchestrator.domain.material_maps import MaterialMaps
-from orchestrator.inference.letterbox import to_model_input
+from orchestrator.inference.letterbox import stretch_to_square, to_model_input
 from orchestrator.inference.triton_client import Tensors
 
 SIDE = 1024
@@ -22,13 +22,7 @@ their proportions. Far below the precision of the stored maps."""
 
 def to_inputs(photo_srgb: Image) -> Tensors:
     """Return the inputs for one photo, [H, W, 3] uint8."""
-    return {"image": stretched(photo_srgb, SIDE)}
-
-
-def stretched(photo_srgb: Image, side: int) -> FloatMap:
-    """Return the photo as [1, 3, side, side] float32 in [0, 1], stretched to a square."""
-    method = cv2.INTER_AREA if min(photo_srgb.shape[:2]) > side else cv2.INTER_LINEAR
-    return to_model_input(np.asarray(cv2.resize(photo_srgb, (side, side), interpolation=method), np.uint8))
+    return {"image": to_model_input(stretch_to_square(photo_srgb, SIDE))}
 
 
 def with_foreground(maps: MaterialMaps, outputs: Mapping[str, FloatMap]) -> MaterialMaps:

@@ -10,7 +10,7 @@ from scipy.special import expit
 
 from orchestrator.domain.images import BoolMask, FloatMap, Image
 from orchestrator.domain.segment import Prompt
-from orchestrator.inference.roles.birefnet import stretched
+from orchestrator.inference.letterbox import stretch_to_square, to_model_input
 from orchestrator.inference.triton_client import Tensors
 
 SIDE = 1024
@@ -45,7 +45,7 @@ def to_inputs(photo_srgb: Image, prompts: Sequence[Prompt]) -> Tensors:
     padded = np.array([row + [(0.0, 0.0, IGNORED)] * (longest - len(row)) for row in rows], np.float32)
     points = padded[..., :2] * np.array([SIDE / width, SIDE / height], np.float32)
     return {
-        "image": stretched(photo_srgb, SIDE),
+        "image": to_model_input(stretch_to_square(photo_srgb, SIDE)),
         "points": points[None],
         "labels": padded[None, ..., 2].astype(np.int32),
     }
@@ -67,11 +67,7 @@ def best_masks(outputs: Mapping[str, FloatMap], shape: tuple[int, ...]) -> tuple
         outputs: ``masks`` [1, P, 3, S / 4, S / 4] logits; ``quality`` [1, P, 3] predicted IoU.
     """
     best = outputs["quality"][0].argmax(axis=1)
-    chosen = (masks[level] for masks, level in zip(outputs["masks"][0], best, strict=True))
-    size = (shape[1], shape[0])
-    return tuple(
-        np.asarray(expit(cv2.resize(logits, size, interpolation=cv2.INTER_LINEAR)), np.float32) for logits in chosen
-    )
+    return tuple(_likelihood(masks[level], shape) for masks, level in zip(outputs["masks"][0], best, strict=True))
 
 
 def region_points(foreground: FloatMap) -> FloatMap:
@@ -99,24 +95,24 @@ def regions(outputs: Mapping[str, FloatMap], shape: tuple[int, ...]) -> tuple[Fl
     Args:
         outputs: see ``best_masks``.
     """
-    masks, quality = outputs["masks"][0], outputs["quality"][0]
+    masks, quality = outputs["masks"][0], outputs["quality"][0].ravel()
     logits = masks.reshape(-1, *masks.shape[2:])
-    order = np.argsort(-quality.ravel(), kind="stable")
-    good = [int(index) for index in order if quality.ravel()[index] >= MIN_REGION_QUALITY]
-    kept: list[int] = []
-    kept_masks: list[BoolMask] = []
-    for index in good:
-        mask = logits[index] > 0
-        is_new = mask.any() and all(_overlap(mask, other) < MAX_REGION_OVERLAP for other in kept_masks)
-        if is_new and _stability(logits[index]) >= MIN_STABILITY:
-            kept.append(index)
-            kept_masks.append(mask)
-    largest_first = sorted(zip(kept, kept_masks, strict=True), key=lambda item: -int(item[1].sum()))
-    size = (shape[1], shape[0])
-    return tuple(
-        np.asarray(expit(cv2.resize(logits[index], size, interpolation=cv2.INTER_LINEAR)), np.float32)
-        for index, _ in largest_first
-    )
+    best_first = np.argsort(-quality, kind="stable")
+    kept: list[tuple[FloatMap, BoolMask]] = []  # logits and mask of each region
+    for index in best_first[quality[best_first] >= MIN_REGION_QUALITY]:
+        region = logits[index]
+        mask = region > 0
+        is_new = mask.any() and all(_overlap(mask, other) < MAX_REGION_OVERLAP for _, other in kept)
+        if is_new and _stability(region) >= MIN_STABILITY:
+            kept.append((region, mask))
+    kept.sort(key=lambda item: -int(item[1].sum()))
+    return tuple(_likelihood(region, shape) for region, _ in kept)
+
+
+def _likelihood(logits: FloatMap, shape: tuple[int, ...]) -> FloatMap:
+    """Return the likelihood of a mask, of height and width ``shape``, from its logits."""
+    resized = cv2.resize(logits, (shape[1], shape[0]), interpolation=cv2.INTER_LINEAR)
+    return np.asarray(expit(resized), np.float32)
 
 
 def _overlap(first: BoolMask, second: BoolMask) -> float:
