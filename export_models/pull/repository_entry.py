@@ -18,7 +18,7 @@ from orchestrator.inference.output_checks import check_outputs
 from orchestrator.inference.profiles import MAX_INSTANCES
 from orchestrator.inference.triton_client import MODEL_FILE, Signature
 from orchestrator.inference.triton_client import TensorSpec as SignatureTensor
-from orchestrator.rollout.candidate import GOLDEN_SIDES, PHOTOS, golden_input
+from orchestrator.rollout.candidate import PHOTOS, ROLE_MODEL_SIDE, golden_input
 
 TOLERANCE = 5e-3
 """Largest allowed difference between the source and the ONNX file, relative to the largest value of an output. With
@@ -174,7 +174,7 @@ def check_golden_inputs(entry: RepositoryEntry, file: Path) -> None:
     session = onnxruntime.InferenceSession(str(file), providers=["CPUExecutionProvider"])
     names = [tensor.name for tensor in entry.outputs]
     for photo in PHOTOS:
-        inputs = golden_input(entry.name, photo, GOLDEN_SIDES[-1])
+        inputs = golden_input(entry.name, photo, ROLE_MODEL_SIDE)
         outputs: dict[str, Any] = dict(zip(names, session.run(names, dict(inputs)), strict=True))
         try:
             check_outputs(outputs, entry.signature, inputs)

@@ -34,8 +34,9 @@ from orchestrator.settings import DEMO_PHOTOS
 
 PHOTOS = tuple(sorted(DEMO_PHOTOS.glob("*.jpg")))
 GOLDEN_SIDES = (256, 512)
-"""The golden inputs are all ``PHOTOS``, three path-traced images, as squares of these sides in pixels. For the model of
-a role, they are its inputs for the photos at the last of these sizes."""
+"""The golden inputs are all ``PHOTOS``, three path-traced images, as squares of these sides in pixels."""
+ROLE_MODEL_SIDE = 512
+"""Longer side in pixels of the ``PHOTOS`` from which the golden inputs of a role's model are made."""
 TIMED_REQUESTS = {512: 3, 768: 1, 1024: 1}
 """Side in pixels → number of timed requests per version, after one warm-up request. So few requests show only large
 differences in speed; they do not replace a benchmark."""
@@ -166,7 +167,7 @@ def warm_up(comparison: Comparison, progress: Progress) -> tuple[Latency, ...]:
     latencies = []
     versions = (comparison.infer_candidate, comparison.infer_serving)
     model = comparison.candidate.model
-    timed = {GOLDEN_SIDES[-1]: 1} if model in GOLDEN_INPUTS else TIMED_REQUESTS
+    timed = {ROLE_MODEL_SIDE: 1} if model in GOLDEN_INPUTS else TIMED_REQUESTS
     for index, (side, count) in enumerate(timed.items()):
         inputs = golden_input(model, PHOTOS[index % len(PHOTOS)], side)
         height, width = inputs["image"].shape[2:]
@@ -182,7 +183,7 @@ def compare_on_golden_inputs(comparison: Comparison, progress: Progress) -> dict
     """Return the mean difference of every output over the golden inputs."""
     differences: dict[str, list[float]] = defaultdict(list)
     model = comparison.candidate.model
-    sides = GOLDEN_SIDES[-1:] if model in GOLDEN_INPUTS else GOLDEN_SIDES
+    sides = (ROLE_MODEL_SIDE,) if model in GOLDEN_INPUTS else GOLDEN_SIDES
     golden = [(photo, side) for side in sides for photo in PHOTOS]
     for index, (photo, side) in enumerate(golden):
         name, inputs = f"{photo.stem} at {side}", golden_input(model, photo, side)
