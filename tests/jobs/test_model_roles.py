@@ -110,15 +110,9 @@ def shop(pulled: Pulled) -> Iterator[Heartwood]:
 
 @pytest.fixture(scope="module")
 def models(pulled: Pulled) -> Iterator[TritonModels]:
-    opened = TritonModels(triton_url(pulled.service))
+    opened = TritonModels(pulled.service.own_triton_url)
     yield opened
     opened.close()
-
-
-def triton_url(service: RunningService) -> str:
-    return next(
-        line.rpartition(" ")[2] for line in service.log.read_text().splitlines() if "serves the models on" in line
-    )
 
 
 def run(shop: Heartwood, photo: Image, **options: Any) -> segment_pb2.SegmentResult:
@@ -175,7 +169,7 @@ def test_outline_and_geometry_come_from_the_pulled_models(models: TritonModels) 
 
 
 def test_setting_small_uses_the_fallback(pulled: Pulled, models: TritonModels) -> None:
-    small = TritonModels(triton_url(pulled.service), choices=dict.fromkeys(Role, SMALL))
+    small = TritonModels(pulled.service.own_triton_url, choices=dict.fromkeys(Role, SMALL))
     assert set(small.versions()) == set(MODELS)
     fallback, geometry = small.analyze(PHOTO), models.analyze(PHOTO)
     small.close()

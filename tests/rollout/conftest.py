@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import re
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -37,11 +36,6 @@ def operator(service: RunningService) -> Iterator[Heartwood]:
         yield client
 
 
-def triton_url(service: RunningService) -> str:
-    """Return the address of the service's Triton, which the service logs when it starts."""
-    return re.findall(r"serves the models on (\S+)", service.log.read_text())[-1]
-
-
 @dataclass
 class Traffic:
     """The outcomes of live requests through another process of the service."""
@@ -61,7 +55,7 @@ class Replica:
     def __init__(self, service: RunningService) -> None:
         self.records = Records.open("", service.data_dir / "heartwood.sqlite")
         self.model_records = ModelRecords(self.records.engine)
-        self.models = TritonModels(triton_url(service))
+        self.models = TritonModels(service.own_triton_url)
         blobs = Blobs.open("", {}, service.data_dir / "blobs")
         self.follower = Follower(self.model_records, blobs, self.models, "replica")
 

@@ -58,7 +58,7 @@ def sam2_parts(side: int) -> dict[str, Any]:
 def small_sam2_parts(side: int) -> dict[str, Any]:
     """Return ``sam2_parts`` with few, narrow blocks, of which one has global attention as in the Tiny model."""
     parts = sam2_parts(side)
-    widths = [24, 48, 96, 192]
+    widths = [8, 16, 32, 64]
     parts["vision_config"] |= {"backbone_channel_list": widths[::-1], "fpn_hidden_size": 64}
     parts["prompt_encoder_config"]["hidden_size"] = 64
     parts["mask_decoder_config"] = {"hidden_size": 64, "mlp_dim": 128, "iou_head_hidden_dim": 64}

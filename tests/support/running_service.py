@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -75,6 +76,11 @@ class RunningService:
         except subprocess.TimeoutExpired:
             self.kill()
             raise
+
+    @property
+    def own_triton_url(self) -> str:
+        """gRPC host:port of the service's own Triton, which the service prints when it starts."""
+        return re.findall(r"serves the models on (\S+)", self.log.read_text())[-1]
 
     def events(self, name: str) -> list[dict[str, Any]]:
         """Return the log events with this name."""
