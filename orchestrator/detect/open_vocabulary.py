@@ -16,7 +16,7 @@ from orchestrator.errors import InvalidInput
 MAX_PART_NAMES = 32
 """Maximum number of names in a request."""
 NOT_SEARCHED = ("body", "hardware")
-"""Components that are no words for something visible. ``handle`` replaces ``hardware``."""
+"""Components whose names describe no particular shape. DEFAULT_NAMES contains ``handle`` instead of ``hardware``."""
 DEFAULT_NAMES = (*(name for name in COMPONENTS if name not in NOT_SEARCHED), "handle")
 """Names to search for if the caller gives none."""
 

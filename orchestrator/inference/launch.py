@@ -65,7 +65,7 @@ class TritonServer:
         profile: a folder of ``triton_config/profiles``, which is applied to a copy of the repository.
         models: the models to load; empty means all.
         optional_repository: a second model repository, which may not exist. Its models are not loaded at the start, so
-            that a broken one cannot prevent it. Load them with Triton's load API.
+            that a broken one cannot prevent the start. Load them with Triton's load API.
     """
 
     def __init__(

@@ -47,8 +47,8 @@ def _violation(name: str, values: FloatMap) -> str:
 def check_outputs(outputs: Mapping[str, FloatMap], signature: Signature, inputs: Tensors) -> None:
     """Raise CandidateRefused unless all outputs for the inputs exist, have the right shape and valid values.
 
-    A dynamic size of an output is that of the same input axes: height and width of ``image``, otherwise the number of
-    prompts or queries, the first axis of the other inputs.
+    The dynamic sizes of an output are the height and width of ``image`` if the model has no other input. Otherwise the
+    dynamic size is the number of prompts or queries, which is the first axis of the other inputs.
     """
     image_size = inputs["image"].shape[2:]
     counts = [values.shape[1] for name, values in inputs.items() if name != "image"]

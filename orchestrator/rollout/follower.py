@@ -1,7 +1,7 @@
 """Keeps the models of one process in sync with the database: loads READY versions and applies promotions.
 
-It also loads the optional models of the roles. Triton does not load them when it starts, so that a broken one cannot
-prevent that.
+It also loads the optional models of the roles. Triton does not load them when it starts, because a broken one would
+prevent the start.
 
 It polls the database, because Triton loses deployed versions when it restarts, and an operator may promote a version
 through another process of the service. Versions that Triton does not have are loaded from the blob store.
