@@ -43,6 +43,16 @@ READERS: dict[PhotoFormat, Callable[[bytes, str], PhotoFile]] = {
     PhotoFormat.WEBP: lambda data, _: PhotoFile(PhotoFormat.WEBP, data),
 }
 """Separates pixels and metadata, by format."""
+TURNS = {
+    2: Pillow.Transpose.FLIP_LEFT_RIGHT,
+    3: Pillow.Transpose.ROTATE_180,
+    4: Pillow.Transpose.FLIP_TOP_BOTTOM,
+    5: Pillow.Transpose.TRANSPOSE,
+    6: Pillow.Transpose.ROTATE_270,
+    7: Pillow.Transpose.TRANSVERSE,
+    8: Pillow.Transpose.ROTATE_90,
+}
+"""The transformation that turns a photo upright, by EXIF orientation."""
 DECODER_ERRORS = (
     *(OSError, ValueError, SyntaxError, EOFError, Warning, RuntimeError, MemoryError, LookupError),
     *(TypeError, AttributeError, ArithmeticError, AssertionError, struct.error, zlib.error),
@@ -99,14 +109,12 @@ def read_photo(data: bytes, field: str = "photo", max_side: int | None = None, b
         info = _info(picture, file)
         if max_side is not None and file.format is PhotoFormat.JPEG and picture.mode in ("L", "RGB"):
             picture.draft(None, (max_side, max_side))  # decodes at the next larger power-of-two fraction
-        if file.is_cut:
-            jpeg.check_arrived(file, field)
         picture.load()
-        if file.format is PhotoFormat.JPEG and not file.is_cut and jpeg.may_lack_rows(file, picture):
-            jpeg.check_arrived(file, field)
-        if file.format is PhotoFormat.PNG and png.may_lack_rows(file, picture):
-            png.check_arrived(file, field)
-        turn = photo_colors.UPRIGHT.get(_orientation(picture, file))
+        if file.format is PhotoFormat.JPEG:
+            jpeg.check_arrived(file, picture, field)
+        if file.format is PhotoFormat.PNG:
+            png.check_arrived(file, picture, field)
+        turn = TURNS.get(_orientation(picture, file))
         rgb = photo_colors.to_srgb(picture, file, backdrop)
         srgb = np.asarray(rgb if turn is None else rgb.transpose(turn))
     if max_side is not None and max(srgb.shape[:2]) > max_side:

@@ -14,16 +14,6 @@ from orchestrator.imaging.photo_files.photo_file import PhotoFile, PhotoFormat
 
 PROFILE_ERRORS = (ImageCms.PyCMSError, OSError, ValueError, TypeError)
 """What Pillow raises on a damaged or unsuitable profile."""
-UPRIGHT = {
-    2: Pillow.Transpose.FLIP_LEFT_RIGHT,
-    3: Pillow.Transpose.ROTATE_180,
-    4: Pillow.Transpose.FLIP_TOP_BOTTOM,
-    5: Pillow.Transpose.TRANSPOSE,
-    6: Pillow.Transpose.ROTATE_270,
-    7: Pillow.Transpose.TRANSVERSE,
-    8: Pillow.Transpose.ROTATE_90,
-}
-"""The transformation that turns a photo upright, by EXIF orientation."""
 
 
 def to_srgb(picture: Pillow.Image, file: PhotoFile, backdrop: int) -> Pillow.Image:

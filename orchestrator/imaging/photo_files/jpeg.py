@@ -95,18 +95,16 @@ def read_jpeg(data: bytes, field: str) -> PhotoFile:
     return PhotoFile(PhotoFormat.JPEG, b"".join(kept), b"".join(exif), xmp, is_cut=not has_end)
 
 
-def may_lack_rows(file: PhotoFile, picture: Pillow.Image) -> bool:
-    """Whether ``check_arrived`` is necessary for a file with an end marker: its data or its pixels look filled."""
-    corner = picture.getpixel((picture.width - 1, picture.height - 1))
-    levels = corner if isinstance(corner, tuple) else (corner,)
-    return file.pixels.endswith(MANY_ZEROS + END) or all(level in GREY for level in levels)
-
-
-def check_arrived(file: PhotoFile, field: str) -> None:
+def check_arrived(file: PhotoFile, picture: Pillow.Image, field: str) -> None:
     """Raise InvalidInput if rows of a JPEG file are missing, or only a coarse version of the photo arrived.
 
     The last scan is complete if its pixels do not depend on the bytes that follow it.
+
+    Args:
+        picture: the decoded file.
     """
+    if not file.is_cut and not _looks_filled(file, picture):
+        return
     segments = [segment for segment in _segments(file.pixels) if segment.code in {*FRAME_CODES, SCAN_CODE}]
     scans = [_read_scan(segment) for segment in segments if segment.code == SCAN_CODE]
     if not scans:
@@ -119,6 +117,13 @@ def check_arrived(file: PhotoFile, field: str) -> None:
         raise damaged(PhotoFormat.JPEG, f"it ends early, and its rows are missing from row {row} on", field)
     if file.is_cut and (row is not None or not _is_sharp(components, scans)):
         raise damaged(PhotoFormat.JPEG, "it ends early, and only a coarse version of the photo arrived", field)
+
+
+def _looks_filled(file: PhotoFile, picture: Pillow.Image) -> bool:
+    """Whether a file with an end marker may lack rows: its data end with zeros, or its last pixel is grey."""
+    corner = picture.getpixel((picture.width - 1, picture.height - 1))
+    levels = corner if isinstance(corner, tuple) else (corner,)
+    return file.pixels.endswith(MANY_ZEROS + END) or all(level in GREY for level in levels)
 
 
 def _is_sharp(components: bytes, scans: list[Scan]) -> bool:

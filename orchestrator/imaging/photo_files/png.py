@@ -81,18 +81,18 @@ def read_png(data: bytes, field: str) -> PhotoFile:
     exif = _body(chunks, b"eXIf") or _text_exif(chunks)
     xmp = _text(chunks.get(b"iTXt" + XMP_KEYWORD))
     profile = _decompress(_body(chunks, b"iCCP").partition(b"\0")[2][1:])  # after the name and the compression method
-    return PhotoFile(PhotoFormat.PNG, b"".join(pixels), exif, xmp, profile or b"", color_key=color_key, depth=depth)
+    return PhotoFile(PhotoFormat.PNG, b"".join(pixels), exif, xmp, profile, color_key=color_key, depth=depth)
 
 
-def may_lack_rows(file: PhotoFile, picture: Pillow.Image) -> bool:
-    """Whether ``check_arrived`` is necessary: the file is interlaced, or the last row of the decoded file is zero."""
-    *_, interlacing = HEADER.unpack_from(file.pixels, len(SIGNATURE) + 8)
-    return bool(interlacing) or not np.asarray(picture.crop((0, picture.height - 1, *picture.size))).any()
+def check_arrived(file: PhotoFile, picture: Pillow.Image, field: str) -> None:
+    """Raise InvalidInput if the compressed data of a PNG file end before the last row.
 
-
-def check_arrived(file: PhotoFile, field: str) -> None:
-    """Raise InvalidInput if the compressed data of a PNG file end before the last row."""
+    Args:
+        picture: the decoded file. Missing rows are zero, unless the file is interlaced.
+    """
     width, height, depth, color_type, _, _, interlacing = HEADER.unpack_from(file.pixels, len(SIGNATURE) + 8)
+    if not interlacing and np.asarray(picture.crop((0, height - 1, width, height))).any():
+        return
     expected = 0
     for left, top, column_step, row_step in ADAM7 if interlacing else ((0, 0, 1, 1),):
         columns, rows = -(-(width - left) // column_step), -(-(height - top) // row_step)
