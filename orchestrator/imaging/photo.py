@@ -62,7 +62,7 @@ DECODER_ERRORS = (
 pillow_heif.register_heif_opener()
 Pillow.MAX_IMAGE_PIXELS = MAX_PIXELS
 ImageFile.LOAD_TRUNCATED_IMAGES = False
-# Pillow warns about metadata, and about sizes that are refused here. A filter of a context would race between threads.
+# Pillow warns about metadata, and about sizes that are refused here. ``warnings.catch_warnings`` is not thread-safe.
 warnings.filterwarnings("ignore", module=r"PIL\b")
 
 
@@ -124,6 +124,21 @@ def read_photo(data: bytes, field: str = "photo", max_side: int | None = None, b
     return np.ascontiguousarray(srgb, dtype=np.uint8)
 
 
+def read_channels(data: bytes, field: str = "photo") -> tuple[Image, str]:
+    """Decode the channels of a photo as they are stored: not rotated and without conversion to sRGB.
+
+    Returns:
+        [H, W, 4] uint8 RGBA, and Pillow's name of the mode of the file.
+
+    Raises:
+        InvalidInput: see ``read_photo``.
+    """
+    file = _read_file(data, field)
+    with _opened(file, field) as picture:
+        picture.load()
+        return np.asarray(photo_colors.to_eight_bit(picture, file).convert("RGBA")), picture.mode
+
+
 def focal_length_35mm(data: bytes, field: str = "photo") -> float:
     """Return the 35 mm equivalent focal length in millimetres from the EXIF data, or 0 if it is missing."""
     file = _read_file(data, field)
@@ -154,9 +169,7 @@ def _opened(file: PhotoFile, field: str) -> Iterator[Pillow.Image]:
             if file.format is not PhotoFormat.HEIF and getattr(picture, "is_animated", False):
                 raise InvalidInput(field, "the image is animated; upload a single frame")
             yield picture
-    except InvalidInput:
-        raise
-    except (Pillow.DecompressionBombError, Pillow.DecompressionBombWarning):
+    except Pillow.DecompressionBombError:
         raise InvalidInput(field, f"the image has too many pixels; at most {MAX_PIXELS} are allowed") from None
     except UnidentifiedImageError:
         raise damaged(file.format, "its header is not readable", field) from None
@@ -176,7 +189,8 @@ def _orientation(picture: Pillow.Image, file: PhotoFile) -> int:
     if file.format is PhotoFormat.HEIF:
         return exif.UPRIGHT  # the decoder turns the pixels
     if file.format is PhotoFormat.AVIF:
-        return exif.orientation(picture.info.get("exif") or b"", b"")  # of the container, which is authoritative
+        # Pillow copies the orientation of the container, which is authoritative, to the EXIF data.
+        return exif.orientation(picture.info.get("exif") or b"", b"")
     if file.format is PhotoFormat.WEBP:
         return exif.orientation(picture.info.get("exif") or b"", picture.info.get("xmp") or b"")
     return exif.orientation(file.exif, file.xmp)

@@ -22,17 +22,22 @@ def to_srgb(picture: Pillow.Image, file: PhotoFile, backdrop: int) -> Pillow.Ima
     Args:
         backdrop: grey level on which transparent pixels are composited.
     """
+    profile = file.profile or picture.info.get("icc_profile")
+    return _composite(_apply_profile(to_eight_bit(picture, file), profile), backdrop)
+
+
+def to_eight_bit(picture: Pillow.Image, file: PhotoFile) -> Pillow.Image:
+    """Convert the decoded ``picture`` of ``file`` to mode L, LA, RGB, RGBA or CMYK, without its ICC profile."""
     transparent = _color_key_mask(picture, file) if file.color_key else None
-    colors = _to_eight_bit(picture, file)
+    colors = _convert_mode(picture, file)
     if transparent is not None:
         colors.putalpha(Pillow.fromarray(np.where(transparent, 0, 255).astype(np.uint8)))
     if file.format is PhotoFormat.BMP and colors.mode == "RGBA" and not colors.getchannel("A").getbbox():
         colors = colors.convert("RGB")  # some writers leave the fourth byte of opaque pixels zero
-    profile = file.profile or picture.info.get("icc_profile")
-    return _composite(_apply_profile(colors, profile), backdrop)
+    return colors
 
 
-def _to_eight_bit(picture: Pillow.Image, file: PhotoFile) -> Pillow.Image:
+def _convert_mode(picture: Pillow.Image, file: PhotoFile) -> Pillow.Image:
     """Convert 16-bit, palette, 1-bit, premultiplied and other images to L, LA, RGB, RGBA or CMYK."""
     mode = picture.mode
     if mode.startswith("I;16"):  # which Pillow's own conversion would clip

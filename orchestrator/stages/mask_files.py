@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-import io
-
 import cv2
 import numpy as np
-from PIL import Image as Pillow
 
 from orchestrator.domain.images import Image
 from orchestrator.errors import InvalidInput
+from orchestrator.imaging.photo import read_channels
 from orchestrator.stages import intake
-
-GREY_MODES = ("1", "L", "I;16", "I;16B", "I")
-"""Pillow's names of greyscale images without transparency."""
 
 
 def check_edited_mask(data: bytes, field: str) -> None:
@@ -22,14 +17,11 @@ def check_edited_mask(data: bytes, field: str) -> None:
     Paint programs may save a grey picture as RGB or RGBA. It is accepted if its channels are equal and it is opaque.
     """
     rule = "save it as a greyscale image without transparency, white inside the part and black outside"
-    with Pillow.open(io.BytesIO(data)) as opened:
-        if opened.mode in GREY_MODES and "transparency" not in opened.info:
-            return
-        channels = np.asarray(opened.convert("RGBA"))
+    channels, mode = read_channels(data, field)
     if (channels[..., 3] < 255).any():
-        raise InvalidInput(field, f"the mask has transparent pixels (mode {opened.mode}); {rule}")
+        raise InvalidInput(field, f"the mask has transparent pixels (mode {mode}); {rule}")
     if (channels[..., :2] != channels[..., 1:3]).any():
-        raise InvalidInput(field, f"the mask has colours (mode {opened.mode}); {rule}")
+        raise InvalidInput(field, f"the mask has colours (mode {mode}); {rule}")
 
 
 def read_mask_of_size(data: bytes, field: str, size: tuple[int, int]) -> Image:
