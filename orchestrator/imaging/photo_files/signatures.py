@@ -85,14 +85,18 @@ def identify(data: bytes, field: str) -> PhotoFormat:
     if data.startswith(b"RIFF") and data[8:12] == b"WEBP":
         return PhotoFormat.WEBP
     for signature, format in SIGNATURES.items():
-        if data.startswith(signature) and data[CR2_OFFSET : CR2_OFFSET + 2] != CR2_MARK:
+        if data.startswith(signature) and not _is_cr2(data):
             return format
     other = _identify_other(data, found)
     raise InvalidInput(field, f"the file is {other.name}; {other.remedy}; {ALLOWED}")
 
 
+def _is_cr2(data: bytes) -> bool:
+    return data.startswith((b"II", b"MM")) and data[CR2_OFFSET : CR2_OFFSET + len(CR2_MARK)] == CR2_MARK
+
+
 def _identify_other(data: bytes, found: frozenset[bytes]) -> OtherFile:
-    if CR3_BRAND in found or (data.startswith((b"II", b"MM")) and data[CR2_OFFSET : CR2_OFFSET + 2] == CR2_MARK):
+    if CR3_BRAND in found or _is_cr2(data):
         return RAW
     if found or (data.startswith(b"RIFF") and data[8:11] == b"AVI"):
         return VIDEO

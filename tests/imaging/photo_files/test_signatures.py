@@ -5,10 +5,14 @@ from __future__ import annotations
 import struct
 
 import pytest
+from PIL import Image as Pillow
 
 from orchestrator.errors import InvalidInput
 from orchestrator.imaging.photo import probe_photo
-from orchestrator.imaging.photo_files.signatures import ALLOWED
+from orchestrator.imaging.photo_files.photo_file import PhotoFormat
+from orchestrator.imaging.photo_files.signatures import ALLOWED, identify
+from tests.support.bad_photos import QUARTERS, save
+from tests.support.photo_bytes import jpeg_segment, with_segments
 
 
 def media(*brands: bytes) -> bytes:
@@ -55,6 +59,11 @@ def test_other_files_are_refused_by_name_with_the_remedy(head: bytes) -> None:
     assert refused.value.field == "data"
     assert refused.value.description.startswith(f"the file is {FILES[head]}")
     assert refused.value.description.endswith(ALLOWED)
+
+
+def test_the_mark_of_a_raw_photo_counts_in_tiff_files_only() -> None:
+    data = save(Pillow.fromarray(QUARTERS), "JPEG")
+    assert identify(with_segments(data, jpeg_segment(0xFE, b"ASCR")), "data") is PhotoFormat.JPEG
 
 
 @pytest.mark.parametrize(
