@@ -9,6 +9,7 @@ COMPRESSION_OFFSET = 30
 FULL_HEADER_BYTES = 40
 """Size of the smallest header that has a compression method; the file header of 14 bytes precedes it."""
 HEADER_SIZE_OFFSET = 14
+UNCOMPRESSED = 0
 RUN_LENGTHS = (1, 2)
 UNSUPPORTED = (4, 5, 6, 11, 12, 13)
 """JPEG, PNG, colour masks with alpha, and CMYK."""
@@ -20,10 +21,11 @@ REMEDY = "save it as PNG or JPEG"
 def read_bmp(data: bytes, field: str) -> PhotoFile:
     """Check a BMP file. Raises InvalidInput if its compression is not supported."""
     header_size = int.from_bytes(data[HEADER_SIZE_OFFSET : HEADER_SIZE_OFFSET + 4], "little")
-    method = int.from_bytes(data[COMPRESSION_OFFSET : COMPRESSION_OFFSET + 4], "little")
-    if header_size >= FULL_HEADER_BYTES and method in UNSUPPORTED:
+    has_method = header_size >= FULL_HEADER_BYTES
+    method = int.from_bytes(data[COMPRESSION_OFFSET : COMPRESSION_OFFSET + 4], "little") if has_method else UNCOMPRESSED
+    if method in UNSUPPORTED:
         raise InvalidInput(field, f"the BMP is compressed by method {method}, which is not supported; {REMEDY}")
-    if header_size >= FULL_HEADER_BYTES and method in RUN_LENGTHS and len(data) > MAX_RUN_LENGTH_BYTES:
+    if method in RUN_LENGTHS and len(data) > MAX_RUN_LENGTH_BYTES:
         rule = f"with run lengths, at most {MAX_RUN_LENGTH_BYTES} bytes are allowed"
         raise InvalidInput(field, f"the BMP has {len(data)} bytes; {rule}; {REMEDY}")
     return PhotoFile(PhotoFormat.BMP, data)
