@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import hashlib
-import io
 from collections.abc import Iterator
 from pathlib import Path
 
 import grpc
-import pillow_heif
 import pytest
 from PIL import Image
 
 from orchestrator.client.client import ApiError, Heartwood
 from orchestrator.protocol.heartwood.v1 import asset_pb2
+from tests.support.bad_photos import save
 from tests.support.photo_bytes import SHORT, entry, exif, jpeg_segment, with_segments
 from tests.support.pictures import jpeg, wood_photo
-
-pillow_heif.register_heif_opener()
 
 Request = asset_pb2.UploadAssetRequest
 PHOTO = jpeg(wood_photo(200, 150, seed=20))
@@ -62,16 +59,14 @@ def test_a_name_with_invalid_utf8_is_accepted(client: Heartwood) -> None:
     ],
 )
 def test_a_photo_of_every_format_is_accepted(client: Heartwood, format: str, media_type: str) -> None:
-    file = io.BytesIO()
-    Image.fromarray(wood_photo(200, 150, seed=20)).save(file, format)
-    asset = client.upload_bytes(file.getvalue(), f"photo.{format.lower()}")
+    data = save(Image.fromarray(wood_photo(200, 150, seed=20)), format)
+    asset = client.upload_bytes(data, f"photo.{format.lower()}")
     assert (asset.width, asset.height, asset.media_type) == (200, 150, media_type)
 
 
 def test_a_photo_with_broken_exif_data_and_without_end_marker_is_accepted(client: Heartwood) -> None:
-    block = exif(
-        (0x010F, 2, 4000, b"\xff\xff\0\0"), entry(0x0112, SHORT, 6)
-    )  # a value past the end, and a quarter turn
+    past_the_end, quarter_turn = (0x010F, 2, 4000, b"\xff\xff\0\0"), entry(0x0112, SHORT, 6)
+    block = exif(past_the_end, quarter_turn)
     data = with_segments(PHOTO.removesuffix(b"\xff\xd9"), jpeg_segment(0xE1, block))
     asset = client.upload_bytes(data, "photo.jpg")
     assert (asset.width, asset.height, asset.media_type) == (150, 200, "image/jpeg")

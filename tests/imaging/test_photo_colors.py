@@ -8,7 +8,7 @@ from PIL import Image as Pillow
 from PIL import ImageCms
 
 from orchestrator.imaging.photo import read_photo
-from tests.support.bad_photos import QUARTERS, save
+from tests.support.bad_photos import QUARTERS, inner_difference, save
 from tests.support.photo_bytes import entry, tiff_photo
 
 SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
@@ -22,12 +22,6 @@ OPTIONS: dict[str, dict[str, object]] = {
     "HEIF": {"quality": 95, "chroma": 444},
     "TIFF": {"compression": "tiff_lzw"},
 }
-
-
-def inner_difference(srgb: np.ndarray, expected: np.ndarray) -> int:
-    """The largest difference away from the edges of the quarters."""
-    inner = np.r_[4:44, 52:92][:, None], np.r_[4:60, 68:124][None]
-    return int(np.abs(srgb[inner].astype(int) - expected[inner]).max())
 
 
 @pytest.mark.parametrize("format", OPTIONS)

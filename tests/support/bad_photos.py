@@ -12,6 +12,7 @@ import pillow_heif
 from PIL import Image as Pillow
 from PIL import ImageCms, PngImagePlugin
 
+from tests.support.photo_bytes import png_chunk
 from tests.support.pictures import jpeg, wood_photo
 
 pillow_heif.register_heif_opener()
@@ -38,16 +39,12 @@ def save(picture: Pillow.Image, format: str, **options: object) -> bytes:
     return file.getvalue()
 
 
-def png_chunk(kind: bytes, body: bytes) -> bytes:
-    return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
-
-
 def png_header(width: int, height: int, *chunks: bytes) -> bytes:
     head = png_chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0))
     return b"\x89PNG\r\n\x1a\n" + head + b"".join(chunks) + png_chunk(b"IEND", b"")
 
 
-def rotated(orientation: int) -> bytes:
+def turned(orientation: int) -> Pillow.Image:
     """QUARTERS, stored such that the EXIF orientation restores it."""
     inverse = {
         1: None,
@@ -60,10 +57,20 @@ def rotated(orientation: int) -> bytes:
         8: Pillow.Transpose.ROTATE_270,
     }[orientation]
     picture = Pillow.fromarray(QUARTERS)
-    picture = picture.transpose(inverse) if inverse is not None else picture
+    return picture if inverse is None else picture.transpose(inverse)
+
+
+def rotated(orientation: int) -> bytes:
+    """QUARTERS as JPEG, with an EXIF orientation."""
     exif = Pillow.Exif()
     exif[0x0112] = orientation
-    return save(picture, "JPEG", quality=95, exif=exif)
+    return save(turned(orientation), "JPEG", quality=95, exif=exif)
+
+
+def inner_difference(srgb: np.ndarray, expected: np.ndarray) -> int:
+    """The largest difference away from the edges of the quarters, where chroma subsampling mixes their colours."""
+    inner = np.r_[4:44, 52:92][:, None], np.r_[4:60, 68:124][None]
+    return int(np.abs(srgb[inner].astype(int) - expected[inner].astype(int)).max())
 
 
 def _corpus() -> dict[str, Case]:

@@ -20,7 +20,7 @@ def brands(data: bytes) -> frozenset[bytes]:
     if data[4:8] != b"ftyp":
         return frozenset()
     box = data[8 : min(int.from_bytes(data[:4], "big"), MAX_BRAND_BYTES)]
-    return frozenset(box[at : at + 4] for at in range(0, len(box), 4) if at != 4)  # after the major brand, a version
+    return frozenset(box[at : at + 4] for at in range(0, len(box), 4) if at != 4)  # a version follows the major brand
 
 
 def check_sizes(data: bytes, field: str) -> None:

@@ -11,20 +11,9 @@ from PIL import Image as Pillow
 
 from orchestrator.errors import InvalidInput
 from orchestrator.imaging.photo import focal_length_35mm, probe_photo, read_photo
-from tests.support.bad_photos import QUARTERS, save
+from tests.support.bad_photos import QUARTERS, inner_difference, save, turned
 
 PLAIN = Pillow.fromarray(QUARTERS)
-INVERSE = {
-    1: None,
-    2: Pillow.Transpose.FLIP_LEFT_RIGHT,
-    3: Pillow.Transpose.ROTATE_180,
-    4: Pillow.Transpose.FLIP_TOP_BOTTOM,
-    5: Pillow.Transpose.TRANSPOSE,
-    6: Pillow.Transpose.ROTATE_90,
-    7: Pillow.Transpose.TRANSVERSE,
-    8: Pillow.Transpose.ROTATE_270,
-}
-"""What stores QUARTERS for an orientation."""
 OPTIONS: dict[str, dict[str, object]] = {
     "AVIF": {"quality": 95, "subsampling": "4:4:4"},
     "HEIF": {"quality": 95, "chroma": 444},
@@ -46,16 +35,13 @@ def exif(orientation: int) -> bytes:
 
 def assert_upright(srgb: np.ndarray) -> None:
     assert srgb.shape == QUARTERS.shape
-    inner = np.r_[4:44, 52:92][:, None], np.r_[4:60, 68:124][None]
-    assert np.abs(srgb[inner].astype(int) - QUARTERS[inner]).max() <= 12
+    assert inner_difference(srgb, QUARTERS) <= 12
 
 
 @pytest.mark.parametrize("format", OPTIONS)
 @pytest.mark.parametrize("orientation", range(1, 9))
 def test_the_orientation_of_the_container_is_applied_once(format: str, orientation: int) -> None:
-    turn = INVERSE[orientation]
-    stored = PLAIN if turn is None else PLAIN.transpose(turn)
-    data = encoded(stored, format, exif=exif(orientation))
+    data = encoded(turned(orientation), format, exif=exif(orientation))
     assert_upright(read_photo(data))
     info = probe_photo(data)
     assert (info.width, info.height, info.media_type) == (128, 96, MEDIA_TYPES[format])
@@ -63,7 +49,7 @@ def test_the_orientation_of_the_container_is_applied_once(format: str, orientati
 
 @pytest.mark.parametrize("garbage", [b"XXXX", b"II*\0", b"\0\0\0\0"])
 def test_an_avif_with_broken_exif_data_keeps_the_orientation_of_its_container(garbage: bytes) -> None:
-    data = encoded(PLAIN.transpose(Pillow.Transpose.ROTATE_90), "AVIF", exif=exif(6))
+    data = encoded(turned(6), "AVIF", exif=exif(6))
     broken = data.replace(b"MM\0*", garbage)
     assert broken != data
     assert_upright(read_photo(broken))
@@ -78,8 +64,7 @@ def test_transparent_pixels_become_white(format: str, premultiplied: bool) -> No
     options = {"alpha_premultiplied": premultiplied} if format == "AVIF" else {}
     srgb = read_photo(encoded(half, format, **options))
     expected = np.round(QUARTERS * (128 / 255) + 127).astype(int)
-    inner = np.r_[4:44, 52:92][:, None], np.r_[4:60, 68:124][None]
-    assert np.abs(srgb[inner] - expected[inner]).max() <= 12
+    assert inner_difference(srgb, expected) <= 12
 
 
 def test_an_avif_with_the_brand_of_all_image_files_is_decoded() -> None:
