@@ -32,6 +32,8 @@ PIECE_WEIGHT = 4.0
 quarter of an image or less."""
 MAX_CLASS_WEIGHT = 12.0
 """Largest weight of a rare class."""
+POOLED_WEIGHT = 0.5
+"""Factor of the error per surface, next to the class loss of the materials."""
 DISTANCE_WEIGHT = 0.5
 """Weight of the distance between unit vectors in the loss of normals, next to 1 − cosine."""
 SURFACE_WEIGHT = 4
@@ -68,8 +70,27 @@ def component_loss(prediction: Tensor, batch: Batch) -> Tensor:
 
 
 def material_loss(prediction: Tensor, batch: Batch) -> Tensor:
-    """Class loss over the materials."""
-    return class_loss(prediction, batch["material"])
+    """Class loss over the materials, plus the error per surface."""
+    return class_loss(prediction, batch["material"]) + POOLED_WEIGHT * pooled_material_loss(prediction, batch)
+
+
+def pooled_material_loss(prediction: Tensor, batch: Batch) -> Tensor:
+    """Cross entropy of the material of each surface, from the mean log likelihood over the surface.
+
+    The decision per surface (``orchestrator.imaging.surfaces``) pools the log likelihoods in the same way. A surface
+    consists of all pixels of one part and one material in one image. Its weight is the square root of its area, so that
+    small parts are not ignored.
+    """
+    class_count = prediction.shape[1]
+    valid = (batch["foreground"][:, 0] > 0) & (batch["material"] != IGNORED_CLASS)
+    image = torch.arange(len(prediction), device=prediction.device)[:, None, None]
+    key = (image * (IGNORED_CLASS + 1) + batch["component"]) * class_count + batch["material"]
+    keys, surface, area = torch.unique(key[valid], return_inverse=True, return_counts=True)
+    log_likelihood = F.log_softmax(prediction, 1).movedim(1, -1)[valid]
+    total = prediction.new_zeros(len(keys), class_count).index_add(0, surface, log_likelihood)
+    entropy = F.cross_entropy(total / area[:, None], keys % class_count, reduction="none")
+    weight = area.to(prediction.dtype).sqrt()
+    return (weight * entropy).sum() / weight.sum().clamp_min(1.0)
 
 
 def class_loss(prediction: Tensor, target: Tensor) -> Tensor:

@@ -8,7 +8,7 @@ import torch
 from export_models.dataset.samples import Sample
 from export_models.learning.batches import collate, mirror, to_device
 from export_models.learning.examples import IGNORED_CLASS, crop_beside_piece, make_example, recolor_parts
-from export_models.learning.losses import class_loss
+from export_models.learning.losses import class_loss, pooled_material_loss
 
 
 def test_class_loss_is_near_zero_for_the_ground_truth_and_skips_ignored_pixels() -> None:
@@ -21,6 +21,36 @@ def test_class_loss_is_near_zero_for_the_ground_truth_and_skips_ignored_pixels()
     half_wrong[:, :, :8] = -half_wrong[:, :, :8]
     assert float(class_loss(half_wrong, half_ignored)) < 0.01
     assert float(class_loss(half_wrong, target)) > 1.0
+
+
+def material_batch() -> dict[str, torch.Tensor]:
+    """Two surfaces of one image: part 1 of material 2 on the left, part 3 of material 1 on the right, 4 columns wide;
+    above them the background."""
+    columns = (torch.arange(16) < 12).expand(1, 16, 16)
+    material, component = torch.where(columns, 2, 1), torch.where(columns, 1, 3)
+    foreground = (torch.arange(16) >= 4).float()[None, None, :, None].expand(1, 1, 16, 16)
+    return {"material": material, "component": component, "foreground": foreground}
+
+
+def test_the_loss_per_surface_judges_the_mean_over_each_surface() -> None:
+    batch = material_batch()
+    correct = 10.0 * torch.nn.functional.one_hot(batch["material"], 5).permute(0, 3, 1, 2).float()
+    assert float(pooled_material_loss(correct, batch)) < 0.01
+    spotted = correct.clone()
+    spotted[:, :, ::4] = spotted[:, :, ::4].roll(1, 1)  # a quarter of the rows is wrong, the mean is not
+    assert float(pooled_material_loss(spotted, batch)) < 0.05
+    small_wrong = correct.clone()
+    small_wrong[..., 12:] = small_wrong[..., 12:].roll(1, 1)  # a quarter of the area, with weight 1 / (1 + sqrt 3)
+    assert 10 / (1 + 3**0.5) * 0.99 < float(pooled_material_loss(small_wrong, batch)) < 10 / (1 + 3**0.5) * 1.01
+
+
+def test_the_loss_per_surface_ignores_background_and_padding() -> None:
+    batch = material_batch()
+    correct = 10.0 * torch.nn.functional.one_hot(batch["material"], 5).permute(0, 3, 1, 2).float()
+    correct[:, :, :4] = 0.0
+    assert float(pooled_material_loss(correct, batch)) < 0.01
+    nothing = batch | {"foreground": torch.zeros(1, 1, 16, 16)}
+    assert float(pooled_material_loss(correct, nothing)) == 0.0
 
 
 def test_recolored_parts_keep_their_light() -> None:
