@@ -90,7 +90,8 @@ def pooled_material_loss(prediction: Tensor, batch: Batch) -> Tensor:
     total = prediction.new_zeros(len(keys), class_count).index_add(0, surface, log_likelihood)
     entropy = F.cross_entropy(total / area[:, None], keys % class_count, reduction="none")
     weight = area.to(prediction.dtype).sqrt()
-    return (weight * entropy).sum() / weight.sum().clamp_min(1.0)
+    mean: Tensor = (weight * entropy).sum() / weight.sum().clamp_min(1.0)
+    return mean
 
 
 def class_loss(prediction: Tensor, target: Tensor) -> Tensor:
