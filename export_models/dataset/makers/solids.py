@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -127,7 +128,7 @@ def sweep(
             side = (0.0, 0.0, 1.0) if np.abs(tangent[:, 0]).max() > 0.8 else (1.0, 0.0, 0.0)
         direction = np.asarray(side, np.float64)
         across = normalized(direction - (tangent @ direction)[:, None] * tangent)
-    up = np.cross(tangent, across)
+    up = _cross(tangent, across)
     outline = _section_outline(section, half_size, bevel, sides)
     rings = points[:, None] + outline[..., :1] * across[:, None] + outline[..., 1:] * up[:, None]
     grain = points[-1] - points[0] if not closed else np.eye(3)[int(np.argmax(np.ptp(points, axis=0)))]
@@ -205,22 +206,34 @@ def loft(
         cap: [T, 3] triangulation of a ring. Default: a fan about the ring's centre.
     """
     count, around = rings.shape[:2]
+    has_fans = not closed and cap is None
+    vertices, triangles = rings.reshape(-1, 3), _loft_triangles(count, around, closed, has_fans)
+    if has_fans:
+        vertices = np.concatenate([vertices, rings[[0, -1]].mean(1)])
+    elif cap is not None:
+        triangles = np.concatenate([triangles, cap[:, ::-1], cap + (count - 1) * around]).astype(np.int32)
+    return Solid(vertices, triangles, grain, smooth)
+
+
+@lru_cache(maxsize=256)
+def _loft_triangles(count: int, around: int, closed: bool, has_fans: bool) -> Triangles:
+    """Return the triangles [T, 3] that connect ``count`` rings of ``around`` vertices.
+
+    Args:
+        closed: whether the last ring connects to the first.
+        has_fans: whether a fan closes each end. The centres of the fans are the two vertices after those of the rings.
+    """
     index = np.arange(count * around).reshape(count, around)
     if closed:
         index = np.concatenate([index, index[:1]])
     a, b = index[:-1], np.roll(index[:-1], -1, 1)
     c, d = np.roll(index[1:], -1, 1), index[1:]
-    triangles = [np.stack([a, b, c], -1).reshape(-1, 3), np.stack([a, c, d], -1).reshape(-1, 3)]
-    vertices = [rings.reshape(-1, 3)]
-    if not closed and cap is not None:
-        triangles += [cap[:, ::-1], cap + (count - 1) * around]
-    elif not closed:
-        first, last = index[0], index[-1]
-        vertices += [rings[0].mean(0, keepdims=True), rings[-1].mean(0, keepdims=True)]
-        centre = np.full(around, count * around)
+    triangles: list[NDArray[np.int64]] = [np.stack(corners, -1).reshape(-1, 3) for corners in ((a, b, c), (a, c, d))]
+    if has_fans:
+        first, last, centre = index[0], index[-1], np.full(around, count * around)
         triangles.append(np.stack([np.roll(first, -1), first, centre], -1))
         triangles.append(np.stack([last, np.roll(last, -1), centre + 1], -1))
-    return Solid(np.concatenate(vertices), np.concatenate(triangles).astype(np.int32), grain, smooth)
+    return np.concatenate(triangles).astype(np.int32)
 
 
 def _tangents(points: Floats, closed: bool) -> Floats:
@@ -229,6 +242,11 @@ def _tangents(points: Floats, closed: bool) -> Floats:
         return normalized(np.roll(points, -1, 0) - np.roll(points, 1, 0))
     steps = normalized(np.diff(points, axis=0))
     return normalized(np.concatenate([steps[:1], steps[:-1] + steps[1:], steps[-1:]]))
+
+
+def _cross(a: Floats, b: Floats) -> Floats:
+    """Return the cross product [N, 3]. ``np.cross`` takes several times longer for few vectors."""
+    return np.asarray(a[:, [1, 2, 0]] * b[:, [2, 0, 1]] - a[:, [2, 0, 1]] * b[:, [1, 2, 0]])
 
 
 def _bevel_ends(points: Floats, half_size: Floats, bevel: float) -> tuple[Floats, Floats]:
