@@ -1,26 +1,31 @@
-"""Procedurally generated furniture: plausible sizes, sound meshes, parts that touch, and reproducibility."""
+"""Procedurally generated furniture: plausible sizes, sound meshes, parts that touch, and reproducibility.
+
+Each test checks the pieces of one kind and lists the broken ones by design and seed.
+"""
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
-from functools import cache
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cache, cached_property
 from typing import NamedTuple
 
 import numpy as np
 import pytest
-import trimesh
-from numpy.typing import NDArray
-from scipy.spatial import cKDTree
 
-from export_models.baselines.segmentation import COMPONENTS, MATERIALS
-from export_models.dataset.makers import KINDS, Design, Part, Piece, make_piece
+from export_models.dataset.makers import KINDS, Design, Piece, make_piece
+from orchestrator.domain.vocabulary import COMPONENTS, MATERIALS
+from tests.support.contacts import MAX_GAP, Floats, Integers, surfaces_of, unconnected
 
-SEEDS = range(20)
-"""Seeds of a kind's first design, which has many variants. Other designs vary less: see ``seeds``."""
-MAX_GAP = 0.005
-"""Two parts touch if they are at most this many metres apart, as a drawer in its opening or a pin in its hole."""
-SIZES = {  # minimum and maximum width, depth and height in metres
+Size = tuple[float, float, float]
+
+SEEDS = range(4)
+SEEDS_OF_MANY_VARIANTS = range(20)
+"""Seeds of the designs ``MANY_VARIANTS``."""
+MANY_VARIANTS = {*(f"build_{kind}" for kind in KINDS), "build_plain_bench"}
+"""Designs whose variants differ more than their dimensions do."""
+SIZES: dict[str, tuple[Size, Size]] = {
     "chair": ((0.38, 0.40, 0.70), (0.75, 0.85, 1.35)),
     "armchair": ((0.50, 0.45, 0.65), (1.25, 1.10, 1.25)),
     "sofa": ((1.05, 0.65, 0.38), (3.40, 1.90, 1.10)),
@@ -36,22 +41,8 @@ SIZES = {  # minimum and maximum width, depth and height in metres
     "rack": ((0.33, 0.01, 0.10), (1.60, 0.60, 2.00)),
     "stand": ((0.22, 0.22, 0.28), (1.10, 0.70, 1.95)),
 }
-SEAT_HEIGHTS = {"chair": (0.40, 0.50), "armchair": (0.36, 0.52), "sofa": (0.36, 0.54)}
-LOW_SEATS = ("build_adirondack_chair",)
-LOW_SEAT = (0.25, 0.42)
-MIN_TRIANGLE_M2 = 1e-12
-"""Smaller triangles are degenerate."""
-MAX_COPLANAR_M = 0.004
-"""Visible faces in one plane overlap by at most this many metres. They would render as black patches."""
-COPLANAR_M = 2e-5
-"""Faces that are closer together are in one plane."""
-DOWNWARDS = 5
-"""The side of a ``FlatFace`` that looks down."""
-EDGES_PER_BLOCK = 400
-"""Edges that ``edge_meets_face`` compares with all faces at once, which limits its memory."""
-
-CASES = [(kind, design) for kind, designs in KINDS.items() for design in designs]
-DESIGN_SIZES: dict[str, tuple[tuple[float, float, float], tuple[float, float, float]]] = {
+"""Minimum and maximum width, depth and height of each kind in metres."""
+DESIGN_SIZES: dict[str, tuple[Size, Size]] = {
     "build_nesting_tables": ((0.33, 0.28, 0.40), (1.0, 1.3, 0.6)),
     "build_c_table": ((0.33, 0.22, 0.5), (0.6, 0.4, 0.7)),
     "build_tray_table": ((0.33, 0.2, 0.4), (0.8, 0.8, 0.65)),
@@ -73,256 +64,279 @@ DESIGN_SIZES: dict[str, tuple[tuple[float, float, float], tuple[float, float, fl
     "build_corner_shelf": ((0.28, 0.28, 0.75), (0.5, 0.5, 1.8)),
 }
 """Sizes of designs that differ from the other designs of their kind."""
-every_design = pytest.mark.parametrize(
-    ("kind", "design"), CASES, ids=[f"{kind}-{design.__name__.removeprefix('build_')}" for kind, design in CASES]
-)
-Points = NDArray[np.float64]
+SEAT_HEIGHTS = {"chair": (0.40, 0.50), "armchair": (0.36, 0.52), "sofa": (0.36, 0.54)}
+"""Minimum and maximum height of the seat in metres."""
+DESIGN_SEAT_HEIGHTS = {"build_adirondack_chair": (0.25, 0.42)}
+"""Seat heights of designs that differ from the other designs of their kind."""
+MAX_SHELL_SEAT_M = 0.3
+"""Seats that are taller than this include their back: the seat of a moulded shell is near its bottom."""
+MAX_PART_M = 3.0
+"""Maximum width, depth and height of a part."""
+MIN_TRIANGLE_M2 = 1e-12
+"""Smaller triangles are degenerate."""
+MAX_COPLANAR_M = 0.004
+"""Visible faces in one plane overlap by at most this many metres. They would render as black patches."""
+COPLANAR_M = 2e-5
+"""Faces that are closer together are in one plane."""
+DOWNWARDS = 5
+"""The ``FlatFaces.side`` that faces down."""
 
 
-def seeds(kind: str, design: Design) -> range:
-    """Return the seeds of the pieces that are tested."""
-    return SEEDS if design is next(iter(KINDS[kind])) else range(4)
+@dataclass(frozen=True)
+class Sample:
+    """One piece, with all its parts in one mesh."""
+
+    design: Design
+    seed: int
+    piece: Piece
+
+    def __str__(self) -> str:
+        return f"{self.design.__name__} seed {self.seed}"
+
+    @cached_property
+    def vertices(self) -> Floats:
+        """[V, 3]."""
+        return np.concatenate([part.vertices for part in self.piece.parts]).astype(np.float64)
+
+    @cached_property
+    def first_vertex(self) -> Integers:
+        """[P] index in ``vertices`` of each part's first vertex."""
+        return np.cumsum([0, *(len(part.vertices) for part in self.piece.parts[:-1])])
+
+    @cached_property
+    def triangles(self) -> Integers:
+        """[T, 3] indices in ``vertices``."""
+        parts = zip(self.piece.parts, self.first_vertex, strict=True)
+        return np.concatenate([part.triangles + first for part, first in parts])
+
+    @cached_property
+    def part_of_triangle(self) -> Integers:
+        """[T] index of each triangle's part."""
+        return np.repeat(np.arange(len(self.piece.parts)), [len(part.triangles) for part in self.piece.parts])
+
+    @cached_property
+    def corners(self) -> Floats:
+        """[T, 3, 3] corners of each triangle."""
+        return self.vertices[self.triangles]
+
+    @cached_property
+    def area_vectors(self) -> Floats:
+        """[T, 3] outward normal of each triangle, as long as its area."""
+        a, b, c = self.corners.transpose(1, 0, 2)
+        return np.asarray(np.cross(b - a, c - a) / 2)
+
+    @cached_property
+    def low(self) -> Floats:
+        """[P, 3] lowest coordinates of each part."""
+        return np.minimum.reduceat(self.vertices, self.first_vertex)
+
+    @cached_property
+    def high(self) -> Floats:
+        """[P, 3] highest coordinates of each part."""
+        return np.maximum.reduceat(self.vertices, self.first_vertex)
+
+    def describe(self, parts: Iterable[int]) -> list[str]:
+        """Return component, role and centre of the parts with these indices."""
+        return [
+            f"{self.piece.parts[i].component} of {self.piece.parts[i].role} at {self.vertices_of(i).mean(0).round(2)}"
+            for i in sorted(set(parts))
+        ]
+
+    def vertices_of(self, part: int) -> Floats:
+        """[N, 3] vertices of one part."""
+        first = self.first_vertex[part]
+        return self.vertices[first : first + len(self.piece.parts[part].vertices)]
+
+
+@pytest.fixture(scope="module", params=KINDS)
+def samples(request: pytest.FixtureRequest) -> list[Sample]:
+    """Several pieces of each design of one kind."""
+    kind: str = request.param
+    return [
+        Sample(design, seed, make_piece(kind, seed, design))
+        for design in KINDS[kind]
+        for seed in (SEEDS_OF_MANY_VARIANTS if design.__name__ in MANY_VARIANTS else SEEDS)
+    ]
+
+
+def test_pieces_stand_on_the_floor(samples: list[Sample]) -> None:
+    lowest = {str(sample): sample.low[:, 2].min() for sample in samples}
+    broken = {name: z for name, z in lowest.items() if abs(z) >= 1e-3}
+    assert not broken, broken
+
+
+def test_pieces_have_plausible_sizes(samples: list[Sample]) -> None:
+    broken = {}
+    for sample in samples:
+        minimum, maximum = DESIGN_SIZES.get(sample.design.__name__, SIZES[sample.piece.kind])
+        size = np.ptp(sample.vertices, axis=0)
+        if (size < minimum).any() or (size > maximum).any():
+            broken[str(sample)] = size
+    assert not broken, broken
+
+
+@pytest.mark.parametrize("samples", SEAT_HEIGHTS, indirect=True)
+def test_seats_have_plausible_heights(samples: list[Sample]) -> None:
+    broken = {}
+    for sample in samples:
+        low, high = DESIGN_SEAT_HEIGHTS.get(sample.design.__name__, SEAT_HEIGHTS[sample.piece.kind])
+        heights = [part.vertices[:, 2] for part in sample.piece.parts if part.component in ("seat", "cushion")]
+        tops = [np.percentile(z, 95 if np.ptp(z) < MAX_SHELL_SEAT_M else 20) for z in heights]
+        if not any(low <= top <= high for top in tops):
+            broken[str(sample)] = tops
+    assert not broken, broken
+
+
+def test_arrays_are_valid(samples: list[Sample]) -> None:
+    for sample in samples:
+        for part in sample.piece.parts:
+            where = (str(sample), part.component, part.role)
+            assert part.vertices.dtype == np.float32, where
+            assert part.triangles.dtype == np.int32, where
+            assert np.isfinite(part.vertices).all(), where
+            assert part.triangles.min() >= 0, where
+            assert part.triangles.max() < len(part.vertices), where
+        assert (sample.high - sample.low).max() < MAX_PART_M, str(sample)
+        grain = np.stack([part.grain for part in sample.piece.parts])
+        assert np.linalg.norm(grain, axis=1) == pytest.approx(1.0, abs=1e-5), str(sample)
+
+
+def test_parts_are_watertight_and_face_outwards(samples: list[Sample]) -> None:
+    found = {str(sample): sample.describe([*open_parts(sample), *inverted_parts(sample)]) for sample in samples}
+    broken = {name: parts for name, parts in found.items() if parts}
+    assert not broken, broken
+
+
+def open_parts(sample: Sample) -> list[int]:
+    """Return the parts that are not watertight."""
+    return [i for i, part in enumerate(sample.piece.parts) if not is_watertight(part.triangles.tobytes())]
 
 
 @cache
-def pieces(kind: str, design: Design) -> tuple[Piece, ...]:
-    """Return the piece of each seed."""
-    return tuple(make_piece(kind, seed, design) for seed in seeds(kind, design))
+def is_watertight(triangles: bytes) -> bool:
+    """Whether each edge joins two triangles in opposite directions. Many parts have the same triangles."""
+    start, end = np.frombuffer(triangles, np.int32).reshape(-1, 3)[:, [0, 1, 1, 2, 2, 0]].reshape(-1, 2).T
+    edges, reversed_edges = (np.sort(a.astype(np.int64) << 32 | b) for a, b in ((start, end), (end, start)))
+    return np.array_equal(edges, reversed_edges) and bool((np.diff(edges) > 0).all())
 
 
-def vertices_of(piece: Piece) -> Points:
-    """[V, 3]."""
-    return np.concatenate([part.vertices for part in piece.parts]).astype(np.float64)
+def inverted_parts(sample: Sample) -> Integers:
+    """Return the parts whose triangles enclose no positive volume."""
+    from_middle = sample.corners[:, 0] - ((sample.low + sample.high) / 2)[sample.part_of_triangle]
+    volume = np.bincount(sample.part_of_triangle, (from_middle * sample.area_vectors).sum(1))
+    return np.flatnonzero(volume <= 0)
 
 
-def corners_of(part: Part) -> Points:
-    """[T, 3, 3] corners of each triangle."""
-    return np.asarray(part.vertices[part.triangles], np.float64)
+def test_parts_have_no_degenerate_triangles(samples: list[Sample]) -> None:
+    broken = {}
+    for sample in samples:
+        area = np.linalg.norm(sample.area_vectors, axis=1)
+        if area.min() <= MIN_TRIANGLE_M2:
+            broken[str(sample)] = sample.describe(sample.part_of_triangle[area <= MIN_TRIANGLE_M2])
+    assert not broken, broken
 
 
-def touch(a: Part, b: Part) -> bool:
-    """Whether two parts intersect or come within MAX_GAP of each other, or one is inside the other."""
-    low = np.maximum(a.vertices.min(0), b.vertices.min(0)) - MAX_GAP
-    high = np.minimum(a.vertices.max(0), b.vertices.max(0)) + MAX_GAP
-    if (low > high).any():
-        return False
-    samples = [surface_samples(part, low, high) for part in (a, b)]
-    if len(samples[0]) and len(samples[1]):
-        distance, _ = cKDTree(samples[0]).query(samples[1], distance_upper_bound=2 * MAX_GAP)
-        if distance.min() < MAX_GAP:
-            return True
-    return edge_meets_face(a, b, low, high) or edge_meets_face(b, a, low, high) or is_inside(a, b) or is_inside(b, a)
+def test_no_two_visible_faces_lie_in_the_same_plane(samples: list[Sample]) -> None:
+    broken = {}
+    for sample in samples:
+        faces = flat_faces(sample)
+        visible = [pair for pair in coplanar_pairs(faces) if not is_hidden(sample, faces, *pair)]
+        if visible:
+            broken[str(sample)] = [sample.describe(faces.part[list(pair)]) for pair in visible]
+    assert not broken, broken
 
 
-def surface_samples(part: Part, low: Points, high: Points) -> Points:
-    """Return the corners, centroids and edge midpoints [N, 3] of the part's triangles that are inside a box."""
-    faces = corners_of(part)
-    midpoints = (faces + np.roll(faces, 1, 1)).reshape(-1, 3) / 2
-    samples = np.concatenate([faces.reshape(-1, 3), faces.mean(1), midpoints])
-    return np.asarray(samples[((samples >= low) & (samples <= high)).all(1)])
+class FlatFaces(NamedTuple):
+    """The faces of flat-shaded parts that are perpendicular to an axis."""
+
+    part: Integers  # [F]
+    side: Integers  # [F] axis of the normal, plus 3 if it points in the negative direction
+    position: Floats  # [F] along the axis
+    low: Floats  # [F, 3]
+    high: Floats  # [F, 3]
 
 
-def is_inside(a: Part, b: Part) -> bool:
-    """Whether the first vertex of ``a`` is inside ``b``.
-
-    The solid angles of the faces of ``b`` (Van Oosterom & Strackee 1983) add up to 4 pi inside and to 0 outside.
-    """
-    p, q, r = (corners_of(b) - a.vertices[0]).transpose(1, 0, 2)
-    lengths = [np.linalg.norm(side, axis=1) for side in (p, q, r)]
-    numerator = (p * np.cross(q, r)).sum(1)
-    denominator = np.prod(lengths, axis=0) + sum(
-        (u * v).sum(1) * length for u, v, length in ((p, q, lengths[2]), (q, r, lengths[0]), (r, p, lengths[1]))
-    )
-    return bool(abs(np.arctan2(numerator, denominator).sum()) > np.pi)
-
-
-def edge_meets_face(a: Part, b: Part, low: Points, high: Points) -> bool:
-    """Whether an edge of ``a`` passes through a face of ``b``, or a vertex of ``a`` is within MAX_GAP of one.
-
-    Only faces that overlap the box from ``low`` to ``high`` are compared.
-    """
-    faces, others = corners_of(b), corners_of(a)
-    faces = faces[((faces.max(1) >= low) & (faces.min(1) <= high)).all(1)]
-    others = others[((others.max(1) >= low) & (others.min(1) <= high)).all(1)]
-    if not len(faces) or not len(others):
-        return False
-    starts, ends = others.reshape(-1, 3), np.roll(others, -1, 1).reshape(-1, 3)
-    normal = np.cross(faces[:, 1] - faces[:, 0], faces[:, 2] - faces[:, 0])
-    normal /= np.maximum(np.linalg.norm(normal, axis=1, keepdims=True), 1e-12)
-    for first in range(0, len(starts), EDGES_PER_BLOCK):
-        block = slice(first, first + EDGES_PER_BLOCK)
-        heights = [points[block] @ normal.T - (faces[:, 0] * normal).sum(1) for points in (starts, ends)]
-        near_plane = (heights[0] * heights[1] <= 0) | (np.abs(heights[0]) < MAX_GAP)
-        edge, face = np.nonzero(near_plane)
-        h0, h1 = heights[0][edge, face], heights[1][edge, face]
-        share = np.where(h0 * h1 <= 0, h0 / np.where(h0 == h1, 1.0, h0 - h1), 0.0)
-        candidates = starts[block][edge] + share[:, None] * (ends[block] - starts[block])[edge]
-        closest = trimesh.triangles.closest_point(faces[face], candidates)
-        if len(candidates) and (np.linalg.norm(closest - candidates, axis=1) < MAX_GAP).any():
-            return True
-    return False
+def flat_faces(sample: Sample) -> FlatFaces:
+    """Return the extent of each part's triangles on each side, if they are in one plane."""
+    is_flat = np.array([not part.smooth for part in sample.piece.parts])[sample.part_of_triangle]
+    axis = np.abs(sample.area_vectors).argmax(1)
+    along = sample.area_vectors[np.arange(len(axis)), axis]
+    area = np.linalg.norm(sample.area_vectors, axis=1)
+    chosen = np.flatnonzero(is_flat & (np.abs(along) > 0.999 * area + 1e-9))
+    face = 6 * sample.part_of_triangle[chosen] + axis[chosen] + 3 * (along[chosen] < 0)
+    order = face.argsort(kind="stable")
+    numbers, first = np.unique(face[order], return_index=True)
+    corners = sample.corners[chosen[order]]
+    low, high = np.minimum.reduceat(corners.min(1), first), np.maximum.reduceat(corners.max(1), first)
+    part, side = np.divmod(numbers, 6)
+    start, end = low[np.arange(len(side)), side % 3], high[np.arange(len(side)), side % 3]
+    faces = FlatFaces(part, side, (start + end) / 2, low, high)
+    return FlatFaces(*(values[end - start < 1e-5] for values in faces))
 
 
-class FlatFace(NamedTuple):
-    """The extent of a part's triangles in one plane perpendicular to an axis."""
-
-    part: Part
-    side: int  # axis, plus 3 if the face looks in the negative direction
-    position: float  # along the axis
-    low: Points  # [2] along the other axes
-    high: Points
-
-
-def flat_faces(part: Part) -> list[FlatFace]:
-    """Return the faces of a flat-shaded part that are perpendicular to an axis."""
-    if part.smooth:
-        return []
-    corners = corners_of(part)
-    area = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]) / 2
-    faces = []
-    for side in range(6):
-        axis = side % 3
-        facing = area[:, axis] * (1 if side < 3 else -1) > 0.999 * np.linalg.norm(area, axis=1) + 1e-9
-        if facing.any() and np.ptp(corners[facing][..., axis]) < 1e-5:
-            others = np.delete(corners[facing].reshape(-1, 3), axis, axis=1)
-            position = float(corners[facing][..., axis].mean())
-            faces.append(FlatFace(part, side, position, others.min(0), others.max(0)))
-    return faces
+def coplanar_pairs(faces: FlatFaces) -> Integers:
+    """Return the pairs [N, 2] of faces on the same side that overlap in one plane above the floor."""
+    is_above_floor = (faces.side != DOWNWARDS) | (faces.position > 1e-3)
+    in_one_plane = np.abs(faces.position[:, None] - faces.position) <= COPLANAR_M
+    in_one_plane &= (faces.side[:, None] == faces.side) & is_above_floor
+    i, j = np.nonzero(np.triu(in_one_plane, 1))
+    overlap = np.minimum(faces.high[i], faces.high[j]) - np.maximum(faces.low[i], faces.low[j])
+    overlap[np.arange(len(i)), faces.side[i] % 3] = np.inf
+    return np.asarray(np.stack([i, j], -1)[(overlap > MAX_COPLANAR_M).all(1)])
 
 
-def coplanar_pairs(faces: list[FlatFace]) -> Iterator[tuple[FlatFace, FlatFace]]:
-    """Yield the pairs of faces that look in the same direction and overlap in one plane."""
-    faces = sorted(faces, key=lambda face: (face.side, face.position))
-    for i, a in enumerate(faces):
-        for b in faces[i + 1 :]:
-            if b.side != a.side or b.position - a.position > COPLANAR_M:
-                break
-            if (np.minimum(a.high, b.high) - np.maximum(a.low, b.low)).min() > MAX_COPLANAR_M:
-                yield a, b
-
-
-def is_hidden(piece: Piece, a: FlatFace, b: FlatFace) -> bool:
+def is_hidden(sample: Sample, faces: FlatFaces, i: int, j: int) -> bool:
     """Whether the bounding boxes of other parts cover the overlap of two coplanar faces."""
-    low, high = np.maximum(a.low, b.low), np.minimum(a.high, b.high)
-    shares = np.stack(np.meshgrid(*[(np.arange(4) + 0.5) / 4] * 2), -1).reshape(-1, 2)
-    outside = a.position + (1 if a.side < 3 else -1) * 0.0006
-    points = np.insert(low + shares * (high - low), a.side % 3, outside, axis=1)
-    others = [part.vertices for part in piece.parts if part is not a.part and part is not b.part]
-    covered = [((points >= box.min(0)) & (points <= box.max(0))).all(1) for box in others]
-    return bool(np.any(covered, axis=0).all())
+    low, high = np.maximum(faces.low[i], faces.low[j]), np.minimum(faces.high[i], faces.high[j])
+    axis, sign = faces.side[i] % 3, 1 if faces.side[i] < 3 else -1
+    shares = np.insert(np.stack(np.meshgrid(*[(np.arange(4) + 0.5) / 4] * 2), -1).reshape(-1, 2), axis, 0.0, axis=1)
+    points = low + shares * (high - low)
+    points[:, axis] = faces.position[i] + 0.0006 * sign
+    others = np.setdiff1d(np.arange(len(sample.piece.parts)), faces.part[[i, j]])
+    covered = (points[:, None] >= sample.low[others]) & (points[:, None] <= sample.high[others])
+    return bool(covered.all(2).any(1).all())
 
 
-@every_design
-def test_pieces_stand_on_the_floor(kind: str, design: Design) -> None:
-    for piece in pieces(kind, design):
-        assert abs(vertices_of(piece)[:, 2].min()) < 1e-3
+def test_labels_and_materials_are_known(samples: list[Sample]) -> None:
+    for sample in samples:
+        piece = sample.piece
+        assert {part.component for part in piece.parts} <= set(COMPONENTS), str(sample)
+        assert {part.role for part in piece.parts} == set(piece.roles), str(sample)
+        for role, classes in piece.roles.items():
+            assert classes, (str(sample), role)
+            assert set(classes) <= set(MATERIALS), (str(sample), role)
 
 
-@every_design
-def test_pieces_have_plausible_sizes(kind: str, design: Design) -> None:
-    minimum, maximum = DESIGN_SIZES.get(design.__name__, SIZES[kind])
-    for seed, piece in zip(seeds(kind, design), pieces(kind, design), strict=True):
-        size = np.ptp(vertices_of(piece), axis=0)
-        assert (size >= minimum).all(), (seed, size)
-        assert (size <= maximum).all(), (seed, size)
+def test_every_part_is_connected_to_the_floor(samples: list[Sample]) -> None:
+    found = {str(sample): sample.describe(loose_parts(sample)) for sample in samples}
+    broken = {name: parts for name, parts in found.items() if parts}
+    assert not broken, broken
 
 
-@pytest.mark.parametrize(("kind", "design"), [case for case in CASES if case[0] in SEAT_HEIGHTS])
-def test_seats_have_plausible_heights(kind: str, design: Design) -> None:
-    low, high = LOW_SEAT if design.__name__ in LOW_SEATS else SEAT_HEIGHTS[kind]
-    for seed, piece in zip(seeds(kind, design), pieces(kind, design), strict=True):
-        heights = [part.vertices[:, 2] for part in piece.parts if part.component in ("seat", "cushion")]
-        # Moulded shells are taller than 0.3 m; their seat is near the bottom.
-        tops = [np.percentile(z, 95) if np.ptp(z) < 0.3 else np.percentile(z, 20) for z in heights]
-        assert any(low <= top <= high for top in tops), (seed, tops)
+def loose_parts(sample: Sample) -> list[int]:
+    """Return the parts that do not touch the floor, directly or through other parts."""
+    surfaces = surfaces_of(sample.vertices, sample.triangles, sample.part_of_triangle)
+    return unconnected(surfaces, roots=np.flatnonzero(sample.low[:, 2] < MAX_GAP))
 
 
-@every_design
-def test_arrays_are_valid(kind: str, design: Design) -> None:
-    for seed, piece in zip(seeds(kind, design), pieces(kind, design), strict=True):
-        for part in piece.parts:
-            assert part.vertices.dtype == np.float32
-            assert part.triangles.dtype == np.int32
-            assert np.isfinite(part.vertices).all()
-            assert part.triangles.min() >= 0
-            assert part.triangles.max() < len(part.vertices)
-            assert np.ptp(part.vertices, axis=0).max() < 3.0, (seed, part.component)
-            assert np.linalg.norm(part.grain) == pytest.approx(1.0, abs=1e-5)
+def test_pieces_have_at_most_40000_triangles(samples: list[Sample]) -> None:
+    broken = {str(sample): len(sample.triangles) for sample in samples if len(sample.triangles) > 40_000}
+    assert not broken, broken
 
 
-@every_design
-def test_parts_are_watertight_and_face_outwards(kind: str, design: Design) -> None:
-    for seed, piece in zip(seeds(kind, design), pieces(kind, design), strict=True):
-        for part in piece.parts:
-            edges = part.triangles[:, [0, 1, 1, 2, 2, 0]].reshape(-1, 2)
-            forward = edges[:, 0].astype(np.int64) * len(part.vertices) + edges[:, 1]
-            backward = edges[:, 1].astype(np.int64) * len(part.vertices) + edges[:, 0]
-            assert np.array_equal(np.sort(forward), np.sort(backward)), (seed, part.component)
-            assert len(np.unique(forward)) == len(forward), (seed, part.component)
-            a, b, c = corners_of(part).transpose(1, 0, 2) - part.vertices.mean(0)
-            volume = (a * np.cross(b, c)).sum() / 6
-            assert volume > 0, (seed, part.component, part.role)
+def test_the_same_seed_makes_the_same_piece(samples: list[Sample]) -> None:
+    for sample in samples:
+        if sample.seed != SEEDS[0]:
+            continue
+        again = make_piece(sample.piece.kind, sample.seed, sample.design)
+        assert len(again.parts) == len(sample.piece.parts), str(sample)
+        for a, b in zip(sample.piece.parts, again.parts, strict=True):
+            assert (a.component, a.role, a.smooth) == (b.component, b.role, b.smooth), str(sample)
+            assert np.array_equal(a.vertices, b.vertices), str(sample)
+            assert np.array_equal(a.triangles, b.triangles), str(sample)
 
 
-@every_design
-def test_parts_have_no_degenerate_triangles(kind: str, design: Design) -> None:
-    for seed, piece in zip(seeds(kind, design), pieces(kind, design), strict=True):
-        for part in piece.parts:
-            a, b, c = corners_of(part).transpose(1, 0, 2)
-            area = np.linalg.norm(np.cross(b - a, c - a), axis=1) / 2
-            assert area.min() > MIN_TRIANGLE_M2, (seed, part.component, part.role)
-
-
-@every_design
-def test_no_two_visible_faces_lie_in_the_same_plane(kind: str, design: Design) -> None:
-    for seed, piece in zip(seeds(kind, design), pieces(kind, design), strict=True):
-        faces = [face for part in piece.parts for face in flat_faces(part)]
-        above_floor = [face for face in faces if face.side != DOWNWARDS or face.position > 1e-3]
-        for a, b in coplanar_pairs(above_floor):
-            assert is_hidden(piece, a, b), (seed, a, b)
-
-
-@every_design
-def test_labels_and_materials_are_known(kind: str, design: Design) -> None:
-    for piece in pieces(kind, design):
-        assert piece.kind == kind
-        assert {part.component for part in piece.parts} <= set(COMPONENTS) - {"background"}
-        assert {part.role for part in piece.parts} == set(piece.roles)
-        for classes in piece.roles.values():
-            assert classes
-            assert set(classes) <= set(MATERIALS)
-
-
-@every_design
-def test_every_part_is_connected_to_the_floor(kind: str, design: Design) -> None:
-    for seed, piece in zip(seeds(kind, design), pieces(kind, design), strict=True):
-        newly_connected = [part for part in piece.parts if part.vertices[:, 2].min() < MAX_GAP]
-        unconnected = [part for part in piece.parts if part.vertices[:, 2].min() >= MAX_GAP]
-        while newly_connected and unconnected:
-            touching = [part for part in unconnected if any(touch(part, other) for other in newly_connected)]
-            unconnected = [part for part in unconnected if not any(part is other for other in touching)]
-            newly_connected = touching
-        summary = [(part.component, part.role, part.vertices.mean(0).round(2).tolist()) for part in unconnected]
-        assert not unconnected, (seed, summary)
-
-
-@every_design
-def test_pieces_have_at_most_40000_triangles(kind: str, design: Design) -> None:
-    for seed, piece in zip(seeds(kind, design), pieces(kind, design), strict=True):
-        assert sum(len(part.triangles) for part in piece.parts) <= 40_000, seed
-
-
-@every_design
-def test_the_same_seed_makes_the_same_piece(kind: str, design: Design) -> None:
-    first, again = make_piece(kind, 7, design), make_piece(kind, 7, design)
-    assert len(first.parts) == len(again.parts)
-    for a, b in zip(first.parts, again.parts, strict=True):
-        assert (a.component, a.role, a.smooth) == (b.component, b.role, b.smooth)
-        assert np.array_equal(a.vertices, b.vertices)
-        assert np.array_equal(a.triangles, b.triangles)
-
-
-@every_design
-def test_no_two_seeds_make_the_same_piece(kind: str, design: Design) -> None:
-    for a, b in itertools.combinations([vertices_of(piece) for piece in pieces(kind, design)], 2):
-        assert a.shape != b.shape or not np.allclose(a, b)
+def test_no_two_seeds_make_the_same_piece(samples: list[Sample]) -> None:
+    for a, b in itertools.combinations(samples, 2):
+        if a.design is b.design and a.vertices.shape == b.vertices.shape:
+            assert not np.allclose(a.vertices, b.vertices), (str(a), b.seed)
