@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from export_models.dataset.makers.legs import turned_profile
-from export_models.dataset.makers.outlines import Floats, spline
+from export_models.dataset.makers.outlines import Floats, evenly_spaced, spline
 from export_models.dataset.makers.piece import PieceBuilder
 from export_models.dataset.makers.solids import Solid, board, extrude, lathe, sheet, sweep
 from export_models.dataset.makers.upholstery import pad, tuft_grid, upright
@@ -155,7 +155,7 @@ def _add_wide_crest(back: _PostBack) -> None:
 def _add_slats(back: _PostBack, low: float, high: float) -> None:
     count = int(back.builder.rng.integers(3, 9))
     slat_width = back.width / count * back.builder.uniform(0.35, 0.75)
-    for x in (np.arange(count) - (count - 1) / 2) * back.width / count:
+    for x in evenly_spaced(count, back.width):
         back.add_back(board((x - slat_width / 2, -0.006, low), (x + slat_width / 2, 0.006, high)))
 
 
@@ -164,7 +164,7 @@ def _add_spindles(back: _PostBack, low: float, high: float) -> None:
     count, radius = int(builder.rng.integers(4, 9)), builder.uniform(0.006, 0.011)
     straight = np.array([(0, radius), (high - low, radius)])
     profile = turned_profile(builder, high - low, radius) if builder.chance(0.5) else straight
-    for x in (np.arange(count) - (count - 1) / 2) * back.width / count:
+    for x in evenly_spaced(count, back.width):
         back.add_back(lathe(profile, 10).moved(float(x), 0.0, low))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from export_models.dataset.makers.outlines import evenly_spaced
 from export_models.dataset.makers.piece import PieceBuilder
 from export_models.dataset.makers.solids import Solid, sheet
 from export_models.dataset.makers.upholstery import pad, pillow, piping, tuft_grid, wrinkles
@@ -36,8 +37,7 @@ def add_bedding(builder: PieceBuilder, width: float, top: float, mattress: float
     duvet_role = builder.pick({"linen": 3, "soft2": 1})
     pillow_width = min(width / count - 0.04, builder.uniform(0.62, 0.8))
     tilt_deg = builder.pick((0.0, builder.uniform(8, 55)))
-    for i in range(count):
-        x = (i - (count - 1) / 2) * width / count
+    for x in evenly_spaced(count, width):
         soft = pillow(pillow_width, builder.uniform(0.42, 0.5), builder.uniform(0.13, 0.19), builder.rng)
         builder.add("cushion", "linen", _laid_down(soft, tilt_deg, x, MATTRESS_LENGTH / 2 - 0.27, top))
         if builder.chance(0.4):

@@ -5,15 +5,13 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from export_models.dataset.makers.backs import add_upholstered_back, reclined
 from export_models.dataset.makers.bedding import MATTRESS_LENGTH, add_bedding, add_mattress
 from export_models.dataset.makers.fronts import FrontStyle, add_drawer_front
 from export_models.dataset.makers.handles import Handles
 from export_models.dataset.makers.headboards import HEADBOARD_STYLES, add_headboard
 from export_models.dataset.makers.legs import add_four_legs
-from export_models.dataset.makers.outlines import fillet
+from export_models.dataset.makers.outlines import evenly_spaced, fillet
 from export_models.dataset.makers.piece import PieceBuilder
 from export_models.dataset.makers.solids import Solid, bar, board, lathe, sweep
 from export_models.dataset.makers.upholstery import pad
@@ -162,12 +160,12 @@ def _build_tubes(builder: PieceBuilder, x: float, y: float, deck: float) -> floa
     radius = builder.pick((0.02, 0.12, 0.3))
     for py, high in ((tube_y, head), (-y - t / 2, foot)):
         corners = [(tube_x, py, 0), (tube_x, py, high), (-x - t / 2, py, high), (-x - t / 2, py, 0)]
-        builder.add("frame", "metal", sweep(fillet(corners, radius, 9), (t, t), section="round"))
+        builder.add("frame", "metal", sweep(fillet(corners, radius, 9), t, section="round"))
         cross_z = high - builder.uniform(0.12, 0.2)
         for z in (deck, cross_z):
             builder.add("frame", "metal", bar((-x - t / 2, py, z), (tube_x, py, z), 0.7 * t, section="round"))
         count = max(4, round(2 * x / builder.uniform(0.1, 0.16)))
         top = high - 0.002 if radius < 0.1 else cross_z
-        for bar_x in (np.arange(count) - (count - 1) / 2) * 2 * x / count:
+        for bar_x in evenly_spaced(count, 2 * x):
             builder.add("back", "metal", bar((bar_x, py, deck), (bar_x, py, top), 0.4 * t, section="round"))
     return foot

@@ -9,6 +9,7 @@ from export_models.dataset.makers.cases import (
     add_carcass,
     add_cornice,
     add_doors,
+    add_drawer_row,
     add_drawers,
     add_shelves,
     add_sliding_doors,
@@ -65,7 +66,7 @@ def _draw_case(builder: PieceBuilder, use: str, lift: float) -> Case:
         "buffet": (builder.uniform(0.9, 1.5), builder.uniform(0.78, 0.92), builder.uniform(0.42, 0.5)),
     }[use]
     thickness = builder.pick((0.016, 0.019, 0.022, 0.028))
-    return Case((-width / 2, width / 2), (-depth / 2, depth / 2), (lift, height), thickness)
+    return Case.centred(width, depth, (lift, height), thickness)
 
 
 def _fill_sideboard(builder: PieceBuilder, fronts: FrontStyle, case: Case, opening: Opening) -> None:
@@ -107,9 +108,7 @@ def _fill_wardrobe(builder: PieceBuilder, fronts: FrontStyle, case: Case, openin
     """Add tall doors or sliding doors, sometimes above drawers."""
     if builder.chance(0.3):
         lower, opening = split_rows(builder, case, opening, [1.0, builder.uniform(3.0, 5.0)])
-        column_count = 1 if lower.x[1] - lower.x[0] < 1.1 else 2
-        for column in split_columns(builder, case, lower, [1.0] * column_count):
-            add_drawers(builder, fronts, case, column, [1.0])
+        add_drawer_row(builder, fronts, case, lower, 1 if lower.x[1] - lower.x[0] < 1.1 else 2)
     if builder.chance(0.15):
         add_sliding_doors(builder, fronts, case, opening)
         return
@@ -150,8 +149,7 @@ def _fill_cupboard(builder: PieceBuilder, fronts: FrontStyle, case: Case, openin
             add_drawers(builder, fronts, case, row, [1.0])
     elif filling == "mixed":
         lower, upper = split_rows(builder, case, opening, [builder.uniform(2.5, 4.0), 1.0])
-        for column in split_columns(builder, case, upper, [1.0] * int(builder.rng.integers(1, 4))):
-            add_drawers(builder, fronts, case, column, [1.0])
+        add_drawer_row(builder, fronts, case, upper, int(builder.rng.integers(1, 4)))
         add_doors(builder, fronts, case, lower)
     else:
         add_doors(builder, fronts, case, opening)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -16,6 +17,16 @@ from export_models.dataset.makers.stands import add_plinth, add_sled
 STAND_STYLES = {"legs": 4, "plinth": 2, "floor": 2, "bracket": 1, "steel": 1.5, "sled": 1}
 LOW_LEG_STYLES = {"block": 1, "cone": 3, "bun": 1, "splayed": 2, "tapered": 2, "turned": 1}
 HIGH_LEG_STYLES = {"tapered": 2, "splayed": 2, "square": 1, "turned": 1, "cabriole": 1}
+LOW_STANDS = {"legs": 5, "plinth": 1, "floor": 1, "steel": 1, "sled": 0.5}
+"""The usual stands of low cases, see ``add_stand``."""
+CARCASS_ROLES = {"wood": 4, "paint": 2, "timber": 1.5, "panel": 0.5}
+FRONT_ROLES = {
+    "wood": ("wood", "wood2"),
+    "paint": ("paint", "timber"),
+    "timber": ("timber", "paint"),
+    "panel": ("wood",),
+}
+"""The roles that fronts may have on a carcass of each role."""
 
 
 @dataclass(frozen=True)
@@ -28,6 +39,11 @@ class Case:
     thickness: float  # of the boards
     role: str = "wood"
 
+    @staticmethod
+    def centred(width: float, depth: float, z: Span, thickness: float, role: str = "wood") -> Case:
+        """Return a case about x = y = 0."""
+        return Case((-width / 2, width / 2), (-depth / 2, depth / 2), z, thickness, role)
+
 
 @dataclass(frozen=True)
 class Opening:
@@ -35,6 +51,27 @@ class Opening:
 
     x: Span
     z: Span
+
+
+def draw_case(
+    builder: PieceBuilder, width: float, depth: float, height: float, *, stands: Mapping[str, float] = LOW_STANDS
+) -> Case:
+    """Draw the stand and the material of a case of this height, and add the stand."""
+    style = builder.pick(stands)
+    lift = draw_stand_height(builder, style, (0.06, 0.18))
+    role = builder.pick(CARCASS_ROLES)
+    case = Case.centred(width, depth, (lift, height), builder.pick((0.016, 0.019, 0.022, 0.03)), role)
+    add_stand(builder, case, style)
+    return case
+
+
+def draw_fronts(builder: PieceBuilder, case: Case, doors: dict[str, float]) -> FrontStyle:
+    """Draw the design of a case's fronts in a material that suits the carcass.
+
+    Args:
+        doors: door styles and their weights.
+    """
+    return FrontStyle.random(builder, doors, roles=FRONT_ROLES[case.role])
 
 
 def add_carcass(builder: PieceBuilder, case: Case, *, back: bool = True) -> Opening:
@@ -121,6 +158,12 @@ def add_drawers(builder: PieceBuilder, fronts: FrontStyle, case: Case, opening: 
         start = end + fronts.gap
 
 
+def add_drawer_row(builder: PieceBuilder, fronts: FrontStyle, case: Case, opening: Opening, count: int) -> None:
+    """Divide an opening by boards into ``count`` columns with one drawer each."""
+    for column in split_columns(builder, case, opening, [1.0] * count):
+        add_drawers(builder, fronts, case, column, [1.0])
+
+
 def add_doors(
     builder: PieceBuilder, fronts: FrontStyle, case: Case, opening: Opening, *, style: str | None = None
 ) -> None:
@@ -180,10 +223,8 @@ def add_cornice(builder: PieceBuilder, case: Case) -> None:
 
 
 def add_stand(builder: PieceBuilder, case: Case, style: str) -> None:
-    """Add one of ``STAND_STYLES`` under a case. For ``floor`` the case must stand at z = 0."""
-    height, x, y = case.z[0], case.x[1], (case.y[1] - case.y[0]) / 2
-    middle = (case.y[0] + case.y[1]) / 2
-    first = len(builder.parts)
+    """Add one of ``STAND_STYLES`` under a case about x = y = 0. For ``floor`` the case must stand at z = 0."""
+    height, x, y = case.z[0], case.x[1], case.y[1]
     inset = builder.uniform(0.0, 0.05)
     if style == "legs":
         leg_style = builder.pick(LOW_LEG_STYLES if height < 0.2 else HIGH_LEG_STYLES)
@@ -204,8 +245,6 @@ def add_stand(builder: PieceBuilder, case: Case, style: str) -> None:
             builder.add("leg", role, bar(start, end, 0.022))
     elif style == "plinth":
         add_plinth(builder, (x, y), height, builder.uniform(0.005, 0.05))
-    shift = np.array([0, middle, 0], np.float32)
-    builder.parts[first:] = [replace(part, vertices=part.vertices + shift) for part in builder.parts[first:]]
 
 
 def draw_stand_height(builder: PieceBuilder, style: str, legs: Span = (0.1, 0.2)) -> float:

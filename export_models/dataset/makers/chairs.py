@@ -12,7 +12,7 @@ from export_models.dataset.makers.moulded_chairs import (
     build_parsons_chair,
     build_shell_chair,
 )
-from export_models.dataset.makers.outlines import ellipse, rounded_rectangle, spline
+from export_models.dataset.makers.outlines import at_height, ellipse, rounded_rectangle, spline
 from export_models.dataset.makers.piece import PieceBuilder
 from export_models.dataset.makers.solids import bar, board, extrude, sweep
 from export_models.dataset.makers.stands import add_stretchers
@@ -175,7 +175,7 @@ def _add_windsor_back(builder: PieceBuilder, half_width: float, height: float, y
         angle = np.linspace(-np.pi / 2, np.pi / 2, 33)
         z = height * np.clip(np.cos(angle), 0, 1) ** 0.5
         path = np.stack([np.sin(angle) * half_width, 0.035 * np.cos(angle), z], -1)
-        builder.add("frame", "wood", place(sweep(path, (0.022, 0.022), section="round", side=(0, 1, 0))))
+        builder.add("frame", "wood", place(sweep(path, 0.022, section="round", side=(0, 1, 0))))
     else:
         width = 2 * half_width * fan + 0.05
         crest = rail(width, height, height + builder.uniform(0.05, 0.09), 0.022, 0.035, builder.pick((0.0, 0.02)))
@@ -203,12 +203,12 @@ def build_bentwood_chair(builder: PieceBuilder, width: float, depth: float, seat
         rear = leaning_bar((sx * x, y + 0.09, 0), (sx * x, y, seat - 0.02), [0.75 * t, t], "round")
         builder.add("leg", "wood", front, rear)
     radius = 2**0.5 * (0.33 * size + 0.45 * (0.03 * size + 0.03))
-    circle = np.insert(ellipse(2 * radius, 2 * radius, 40), 2, seat * 0.55, axis=1)
-    builder.add("leg", "wood", sweep(circle, (0.02, 0.02), section="round", closed=True, side=(0, 0, 1)))
+    circle = at_height(ellipse(2 * radius, 2 * radius, 40), seat * 0.55)
+    builder.add("leg", "wood", sweep(circle, 0.02, section="round", closed=True, side=(0, 0, 1)))
     place = reclined(builder.uniform(8, 12), y, seat - 0.025)
     for scale, component in ((1.0, "frame"), (builder.uniform(0.5, 0.68), "back")):
         angle = np.linspace(-np.pi / 2, np.pi / 2, 33)
         z = np.clip(np.cos(angle), 0, 1) ** 0.55 * back * (0.35 + 0.65 * scale)
         path = np.stack([np.sin(angle) * x * scale, 0.05 * z / back + (1 - scale) * 0.03, z], -1)
-        hoop = sweep(path, (scale * t, scale * t), section="round", side=(0, 1, 0))
+        hoop = sweep(path, scale * t, section="round", side=(0, 1, 0))
         builder.add(component, "wood", place(hoop))

@@ -6,6 +6,7 @@ from export_models.dataset.makers.cases import (
     Case,
     add_carcass,
     add_doors,
+    add_drawer_row,
     add_drawers,
     add_shelves,
     split_columns,
@@ -158,8 +159,7 @@ def _add_hanging_drawers(builder: PieceBuilder, half_size: tuple[float, float], 
     height: Span = (under - builder.uniform(0.1, 0.14), under + 0.001)
     case = Case((middle - width / 2, middle + width / 2), (-y + 0.05, y - 0.12), height, 0.014)
     opening = add_carcass(builder, case)
-    for column in split_columns(builder, case, opening, [1.0] * (1 if width < 0.7 else 2)):
-        add_drawers(builder, fronts, case, column, [1.0])
+    add_drawer_row(builder, fronts, case, opening, 1 if width < 0.7 else 2)
 
 
 def _add_lift_base(builder: PieceBuilder, x: float, y: float, under: float) -> None:
@@ -174,8 +174,8 @@ def _add_lift_base(builder: PieceBuilder, x: float, y: float, under: float) -> N
             glide = lathe([(0, 0.018), (0.004, 0.022), (0.012, 0.022)], 16).moved(px, share * y)
             builder.add("hardware", "rubber", glide)
         middle = 0.55 * under
-        outer = bar((px, 0, 0.03), (px, 0, middle), (width, width), section)
-        inner = bar((px, 0, middle - 0.01), (px, 0, under - 0.025), (0.8 * width, 0.8 * width), section)
+        outer = bar((px, 0, 0.03), (px, 0, middle), width, section)
+        inner = bar((px, 0, middle - 0.01), (px, 0, under - 0.025), 0.8 * width, section)
         builder.add("leg", "metal", outer, inner)
         bracket = board((px - 0.03, -0.85 * y, under - 0.03), (px + 0.03, 0.85 * y, under + 0.001), bevel=0.003)
         builder.add("frame", "metal", bracket)

@@ -10,6 +10,7 @@ from export_models.dataset.makers.cases import (
     Opening,
     add_carcass,
     add_doors,
+    add_drawer_row,
     add_drawers,
     add_stand,
     add_top_board,
@@ -36,7 +37,7 @@ def build_dresser(builder: PieceBuilder) -> None:
     stand_style = builder.pick(STAND_STYLES)
     lift = draw_stand_height(builder, stand_style)
     thickness = builder.pick((0.018, 0.022, 0.03))
-    case = Case((-width / 2, width / 2), (-depth / 2, depth / 2), (lift, height - thickness), thickness)
+    case = Case.centred(width, depth, (lift, height - thickness), thickness)
     opening = add_carcass(builder, case)
     add_top_board(builder, case, overhang=builder.pick((0.0, 0.01, 0.022)), thickness=thickness)
     add_stand(builder, case, stand_style)
@@ -51,8 +52,7 @@ def build_dresser(builder: PieceBuilder) -> None:
     elif shape == "chest" and builder.chance(0.5):
         lower, upper = split_rows(builder, case, opening, [sum(shares[:-1]), shares[-1]])
         add_drawers(builder, fronts, case, lower, shares[:-1])
-        for column in split_columns(builder, case, upper, [1.0] * int(builder.rng.integers(2, 4))):
-            add_drawers(builder, fronts, case, column, [1.0])
+        add_drawer_row(builder, fronts, case, upper, int(builder.rng.integers(2, 4)))
     else:
         add_drawers(builder, fronts, case, opening, shares)
 

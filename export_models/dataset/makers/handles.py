@@ -97,7 +97,7 @@ def _ring(scale: float) -> list[Solid]:
     angle = np.arange(26) * 2 * np.pi / 26
     radius = 0.024 * scale
     circle = np.stack([radius * np.cos(angle), np.full(26, -0.01), radius * np.sin(angle) - radius], -1)
-    return [plate, sweep(circle, (0.005, 0.005), section="round", closed=True, sides=8)]
+    return [plate, sweep(circle, 0.005, section="round", closed=True, sides=8)]
 
 
 def _edge_pull(length: float) -> list[Solid]:

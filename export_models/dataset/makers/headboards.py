@@ -7,6 +7,7 @@ import itertools
 import numpy as np
 
 from export_models.dataset.makers.backs import add_upholstered_back, reclined
+from export_models.dataset.makers.outlines import evenly_spaced
 from export_models.dataset.makers.piece import PieceBuilder
 from export_models.dataset.makers.solids import bar, board, extrude
 
@@ -61,7 +62,7 @@ def _add_filled_frame(
     if style in ("slats", "bars"):
         count = max(4, round(width / builder.uniform(0.09, 0.2)))
         slat_width = width / count * builder.uniform(0.25, 0.75) if style == "slats" else 0.018
-        for x in (np.arange(count) - (count - 1) / 2) * width / count:
+        for x in evenly_spaced(count, width):
             if style == "slats":
                 slat = board((x - slat_width / 2, y - 0.008, start), (x + slat_width / 2, y + 0.008, end))
             else:

@@ -1,4 +1,4 @@
-"""Legs of many styles, turned profiles and leaning bars."""
+"""Legs of many styles, posts, turned profiles and leaning bars."""
 
 from __future__ import annotations
 
@@ -47,6 +47,49 @@ def add_four_legs(
             x, y = sx * (half_size[0] - thickness / 2), sy * (half_size[1] - thickness / 2)
             for component, role, solid in leg_parts(sx, sy):
                 builder.add(component, role, solid.moved(x, y))
+
+
+def add_posts(
+    builder: PieceBuilder,
+    component: str,
+    role: str,
+    half_size: tuple[float, float],
+    z: tuple[float, float],
+    thickness: float,
+) -> None:
+    """Add four upright square bars.
+
+    Args:
+        half_size: distance in x and y from the centre to the axes of the bars.
+        z: heights of the lower and the upper ends.
+    """
+    x, y = half_size
+    for sy in (-1, 1):
+        builder.add_pair(component, role, bar((x, sy * y, z[0]), (x, sy * y, z[1]), thickness))
+
+
+def add_splayed_legs(
+    builder: PieceBuilder,
+    role: str,
+    feet: tuple[float, float],
+    tops: tuple[float, float],
+    height: float,
+    sizes: list[float],
+    section: str = "rectangle",
+) -> None:
+    """Add four straight legs that lean towards the centre.
+
+    Args:
+        feet: distance in x and y from the centre to the axes of the legs on the floor.
+        tops: the same distances at ``height``.
+        height: height of the tops.
+        sizes: thicknesses at equal distances from the foot to the top.
+        section: see ``sweep``.
+    """
+    for sx in (-1, 1):
+        for sy in (-1, 1):
+            foot, top = (sx * feet[0], sy * feet[1], 0.0), (sx * tops[0], sy * tops[1], height)
+            builder.add("leg", role, leaning_bar(foot, top, sizes, section))
 
 
 def leg_factory(builder: PieceBuilder, style: str, height: float, thickness: float) -> LegFactory:
@@ -227,7 +270,7 @@ def _hairpin_leg(h: float, rod: float, spread: float, has_third_rod: bool, sx: i
     tops = [np.array([-sx * spread, sy * 0.01, h]), np.array([sx * 0.01, -sy * spread, h])]
     path = fillet([tops[0], foot, tops[1]], 0.02, steps=6)
     path[:, 2] -= (path[:, 2].min() - rod / 2) * np.clip(1 - path[:, 2] / h, 0, 1)
-    rods = [sweep(path, (rod, rod), section="round", sides=10).clamped_to_floor()]
+    rods = [sweep(path, rod, section="round", sides=10).clamped_to_floor()]
     if has_third_rod:
         start, end = (0.03 * sx, 0.03 * sy, rod / 2 + 0.006), (-sx * spread, -sy * spread, h)
         rods.append(bar(start, end, rod, "round"))

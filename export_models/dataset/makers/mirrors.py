@@ -7,7 +7,7 @@ import numpy as np
 from export_models.dataset.makers.backs import Placement, reclined
 from export_models.dataset.makers.outlines import Floats, ellipse
 from export_models.dataset.makers.piece import PieceBuilder
-from export_models.dataset.makers.solids import bar, board, extrude, lathe, sweep
+from export_models.dataset.makers.solids import Solid, bar, board, extrude, lathe, sweep
 
 FRAME_ROLES = {"wood": 5, "timber": 2, "metal": 1.5, "paint": 1, "wicker": 0.5}
 
@@ -15,25 +15,23 @@ FRAME_ROLES = {"wood": 5, "timber": 2, "metal": 1.5, "paint": 1, "wicker": 0.5}
 def build_leaning_mirror(builder: PieceBuilder) -> None:
     """Build a tall framed mirror that leans against a wall."""
     width, height = builder.uniform(0.4, 0.9), builder.uniform(1.3, 1.85)
-    lean_deg = builder.uniform(3, 8)
-    place = reclined(lean_deg, 0.0, 0.02)
+    place = reclined(builder.uniform(3, 8), 0.0, 0.02)
     shape = builder.pick({"rectangle": 4, "arch": 2, "oval": 1})
-    lowest = len(builder.parts)
     _add_framed_mirror(builder, shape, width, height, place)
-    low = min(float(part.vertices[:, 2].min()) for part in builder.parts[lowest:])
-    for part in builder.parts[lowest:]:
-        part.vertices[:, 2] -= np.float32(low)
+    builder.move(0.0, 0.0, -min(float(part.vertices[:, 2].min()) for part in builder.parts))
 
 
 def build_cheval_mirror(builder: PieceBuilder) -> None:
-    """Build a framed mirror that tilts between two posts on feet."""
+    """Build a framed mirror that tilts about knobs at two posts on feet."""
     width, height = builder.uniform(0.36, 0.55), builder.uniform(1.1, 1.4)
     tilt_deg, t, lift = builder.uniform(-2, 9), builder.uniform(0.026, 0.038), builder.uniform(0.2, 0.28)
     role, pivot = builder.pick({"wood": 4, "timber": 1, "metal": 1}), lift + 0.55 * height
-    lean = reclined(tilt_deg, 0.0, pivot)
-    _add_framed_mirror(
-        builder, builder.pick(("rectangle", "arch", "oval")), width, height, lambda s: lean(s.moved(z=-0.55 * height))
-    )
+    tilt = reclined(tilt_deg, 0.0, pivot)
+
+    def place(solid: Solid) -> Solid:
+        return tilt(solid.moved(z=-0.55 * height))
+
+    _add_framed_mirror(builder, builder.pick(("rectangle", "arch", "oval")), width, height, place)
     x, depth = width / 2 + 0.6 * t + 0.006, builder.uniform(0.4, 0.5)
     top = pivot + builder.uniform(0.04, 0.3)
     builder.add_pair("leg", role, bar((x, 0, 0.04), (x, 0, top), t))
@@ -44,7 +42,12 @@ def build_cheval_mirror(builder: PieceBuilder) -> None:
 
 
 def _add_framed_mirror(builder: PieceBuilder, shape: str, width: float, height: float, place: Placement) -> None:
-    """Add a pane, its backing and its frame, upright from z = 0 before they are placed."""
+    """Add a pane, its backing and its frame.
+
+    Args:
+        shape: ``rectangle``, ``arch`` or ``oval``.
+        place: moves each part from the upright mirror on z = 0 to its place.
+    """
     frame, depth = builder.uniform(0.018, 0.08), builder.uniform(0.02, 0.034)
     role = builder.pick(FRAME_ROLES)
     outline = _outline(shape, width - 0.8 * frame, height - 0.8 * frame, height / 2)
@@ -59,8 +62,8 @@ def _add_framed_mirror(builder: PieceBuilder, shape: str, width: float, height: 
             builder.add("frame", role, place(board(low, high, grain=(1, 0, 0))))
         return
     middle = _outline(shape, width - frame, height - frame, height / 2)
-    ring = np.insert(middle, 1, 0.0, axis=1)
-    moulding = sweep(ring, (depth, frame), closed=True, side=(0, 1, 0), bevel=0.004)
+    path = np.insert(middle, 1, 0.0, axis=1)
+    moulding = sweep(path, (depth, frame), closed=True, side=(0, 1, 0), bevel=0.004)
     builder.add("frame", role, place(moulding))
 
 

@@ -99,7 +99,7 @@ def _add_tube_arms(builder: PieceBuilder, x: float, depth: float, seat: float) -
         (x + 0.012, -depth / 2 + 0.03, z),
         (x + 0.004, depth / 2 + 0.075, z),
     ]
-    builder.add_pair("arm", "metal", sweep(fillet(path, 0.06, 7), (t, t), section="round"))
+    builder.add_pair("arm", "metal", sweep(fillet(path, 0.06, 7), t, section="round"))
     rest = board((x - 0.012, -depth / 2 + 0.09, z + 0.004), (x + 0.034, depth / 2 + 0.01, z + 0.026), bevel=0.006)
     builder.add_pair("arm", builder.pick(("wood", "rubber")), rest)
 

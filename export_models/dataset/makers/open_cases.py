@@ -1,86 +1,30 @@
-"""Low cases with open compartments: television benches, sideboards, nightstands, cubes with bins."""
+"""Cases with open compartments: television benches, sideboards, nightstands, shelves with bins."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
+from export_models.dataset.makers.bins import add_bins
 from export_models.dataset.makers.cases import (
+    CARCASS_ROLES,
     Case,
     Opening,
     add_carcass,
     add_doors,
+    add_drawer_row,
     add_drawers,
     add_shelves,
-    add_stand,
     add_top_board,
-    draw_stand_height,
+    draw_case,
+    draw_fronts,
     split_columns,
     split_rows,
 )
-from export_models.dataset.makers.fronts import FrontStyle, Span
 from export_models.dataset.makers.legs import add_four_legs
 from export_models.dataset.makers.piece import PieceBuilder
-from export_models.dataset.makers.solids import board, lathe
-
-CARCASS_ROLES = {"wood": 4, "paint": 2, "timber": 1.5, "panel": 0.5}
-FRONT_ROLES = {
-    "wood": ("wood", "wood2"),
-    "paint": ("paint", "timber"),
-    "timber": ("timber", "paint"),
-    "panel": ("wood",),
-}
-"""The roles that fronts may have on each carcass."""
-STANDS = {"legs": 5, "plinth": 1, "floor": 1, "steel": 1, "sled": 0.5}
-
-
-def draw_case(
-    builder: PieceBuilder, width: float, depth: float, height: float, *, stands: Mapping[str, float] = STANDS
-) -> Case:
-    """Draw the material and the stand of a case, and add the stand."""
-    style = builder.pick(stands)
-    lift = draw_stand_height(builder, style, (0.06, 0.18))
-    role = builder.pick(CARCASS_ROLES)
-    thickness = builder.pick((0.016, 0.019, 0.022, 0.03))
-    case = Case((-width / 2, width / 2), (-depth / 2, depth / 2), (lift, height), thickness, role)
-    add_stand(builder, case, style)
-    return case
-
-
-def draw_fronts(builder: PieceBuilder, case: Case, doors: dict[str, float]) -> FrontStyle:
-    """Draw the fronts of a case, in one of the materials that suit it."""
-    return FrontStyle.random(builder, doors, roles=FRONT_ROLES[case.role])
-
-
-def add_bin(builder: PieceBuilder, role: str, x: Span, y: Span, z: Span) -> None:
-    """Add an open box with a leather loop or a wooden grip, as a basket in a compartment."""
-    t = 0.006
-    for px in (x[0], x[1] - t):
-        builder.add("drawer", role, board((px, y[0], z[0]), (px + t, y[1], z[1]), bevel=0.002, grain=(0, 1, 0)))
-    for py in (y[0], y[1] - t):
-        wall = board((x[0] + t - 0.001, py, z[0]), (x[1] - t + 0.001, py + t, z[1]), bevel=0.002, grain=(1, 0, 0))
-        builder.add("drawer", role, wall)
-    bottom = board((x[0] + 0.001, y[0] + 0.001, z[0] + 0.001), (x[1] - 0.001, y[1] - 0.001, z[0] + t), bevel=0.001)
-    builder.add("drawer", role, bottom)
-    middle, grip_z = (x[0] + x[1]) / 2, z[1] - 0.3 * (z[1] - z[0])
-    grip = board(
-        (middle - 0.04, y[0] - 0.006, grip_z - 0.01), (middle + 0.04, y[0] + 0.001, grip_z + 0.01), bevel=0.002
-    )
-    builder.add("hardware", "fitting", grip)
-
-
-def add_bins(builder: PieceBuilder, role: str, case: Case, opening: Opening) -> None:
-    """Add one or two bins that nearly fill a compartment."""
-    width, height = opening.x[1] - opening.x[0], opening.z[1] - opening.z[0]
-    count = max(1, round(width / 0.36))
-    top = opening.z[0] + height * builder.uniform(0.65, 0.92)
-    y = case.y[0] + builder.uniform(0.004, 0.02), case.y[1] - 0.02
-    for i in range(count):
-        x = opening.x[0] + width * i / count + 0.008, opening.x[0] + width * (i + 1) / count - 0.008
-        add_bin(builder, role, x, y, (opening.z[0], top))
+from export_models.dataset.makers.solids import lathe
 
 
 def build_television_bench(builder: PieceBuilder) -> None:
-    """Build a low bench with open bays, often beside doors or above drawers."""
+    """Build a low case with open bays, often beside doors or above drawers."""
     width, height = builder.uniform(1.0, 1.95), builder.uniform(0.38, 0.6)
     case = draw_case(builder, width, builder.uniform(0.34, 0.46), height)
     fronts = draw_fronts(builder, case, {"slab": 4, "panel": 2, "reeded": 1, "louvre": 1, "cane": 1})
@@ -127,8 +71,7 @@ def build_open_sideboard(builder: PieceBuilder) -> None:
     elif fronted == "bottom":
         drawers, opening = split_rows(builder, case, opening, [1.0, builder.uniform(1.0, 2.0)])
     if fronted in ("top", "bottom"):
-        for column in split_columns(builder, case, drawers, [1.0] * columns):
-            add_drawers(builder, fronts, case, column, [1.0])
+        add_drawer_row(builder, fronts, case, drawers, columns)
     bin_role = builder.pick({"none": 4, "wicker": 1, "soft2": 1})
     for i, column in enumerate(split_columns(builder, case, opening, [1.0] * columns)):
         if fronted == "ends" and i in (0, columns - 1):
@@ -141,12 +84,11 @@ def build_open_sideboard(builder: PieceBuilder) -> None:
 
 
 def build_open_nightstand(builder: PieceBuilder) -> None:
-    """Build a nightstand with an open compartment on short or long legs."""
+    """Build a nightstand with an open compartment and perhaps a drawer, on short or long legs."""
     width, depth, height = builder.uniform(0.36, 0.54), builder.uniform(0.32, 0.42), builder.uniform(0.44, 0.64)
     role = builder.pick(CARCASS_ROLES)
     lift = builder.uniform(0.06, 0.2) if builder.chance(0.6) else height - builder.uniform(0.2, 0.28)
-    thickness = builder.pick((0.016, 0.02, 0.028))
-    case = Case((-width / 2, width / 2), (-depth / 2, depth / 2), (lift, height), thickness, role)
+    case = Case.centred(width, depth, (lift, height), builder.pick((0.016, 0.02, 0.028)), role)
     styles = {"cone": 3, "splayed": 2, "tapered": 3, "square": 1, "tube": 1, "hairpin": 1}
     style = builder.pick(styles if lift > 0.12 else {"cone": 3, "tapered": 2, "block": 2, "bun": 1, "tube": 1})
     inset = builder.pick((0.0, 0.02, 0.035))
@@ -168,7 +110,7 @@ def build_open_nightstand(builder: PieceBuilder) -> None:
 
 
 def build_bin_shelf(builder: PieceBuilder) -> None:
-    """Build a grid of compartments with baskets or fabric bins in many of them."""
+    """Build a grid of compartments, some of them with bins."""
     columns, rows, size = builder.pick((2, 2, 3, 3, 4)), builder.pick((1, 2, 2, 3, 4)), builder.uniform(0.3, 0.38)
     stands = {"floor": 3, "plinth": 1, "legs": 2}
     case = draw_case(builder, columns * size, builder.uniform(0.3, 0.4), rows * size + 0.1, stands=stands)

@@ -1,4 +1,4 @@
-"""Flat outlines and paths: rounded rectangles, ellipses, fillets, splines; their insets and triangulations."""
+"""Flat outlines, paths and positions: rounded rectangles, ellipses, fillets, splines; insets and triangulations."""
 
 from __future__ import annotations
 
@@ -59,6 +59,16 @@ def fillet(points: ArrayLike, radius: float, steps: int = 5, closed: bool = Fals
         s = np.linspace(0, 1, steps + 1)[:, None]
         pieces.append((1 - s) ** 2 * start + 2 * s * (1 - s) * corner + s**2 * end)
     return np.concatenate(pieces)
+
+
+def at_height(path: Floats, z: float | Floats) -> Floats:
+    """Return the points [N, 3] above a flat path [N, 2] at one height or at a height [N] for each point."""
+    return np.insert(path, 2, z, axis=1)
+
+
+def evenly_spaced(count: int, span: float) -> Floats:
+    """Return the centres [count] of the equal parts of a length ``span`` about 0."""
+    return np.asarray((np.arange(count) - (count - 1) / 2) * span / count)
 
 
 def inset(outline: Floats, distance: float) -> Floats:

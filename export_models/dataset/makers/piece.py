@@ -22,7 +22,7 @@ definitions:
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 import numpy as np
@@ -114,6 +114,12 @@ class PieceBuilder:
         """Add each solid and its mirror image at x = 0."""
         for solid in solids:
             self.add(component, role, solid, solid.mirrored())
+
+    def move(self, x: float, y: float, z: float, *, first: int = 0) -> None:
+        """Move the parts from number ``first`` on by x, y, z metres."""
+        offset = np.array([x, y, z])
+        moved = [replace(part, vertices=(part.vertices + offset).astype(np.float32)) for part in self.parts[first:]]
+        self.parts[first:] = moved
 
     def uniform(self, low: float, high: float) -> float:
         """Draw a number from [low, high)."""

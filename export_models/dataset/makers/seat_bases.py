@@ -81,9 +81,9 @@ def add_cantilever(builder: PieceBuilder, width: float, depth: float, seat: floa
     z, radius = seat - t / 2, builder.uniform(0.05, 0.09)
     right = [(x, y, z), (x, -y - 0.02, z), (x, -y + 0.03, t / 2), (x, y + 0.02, t / 2)]
     left = [(-px, py, pz) for px, py, pz in reversed(right)]
-    builder.add("leg", "metal", sweep(fillet([*right, *left], radius, 7), (t, t), section="round"))
+    builder.add("leg", "metal", sweep(fillet([*right, *left], radius, 7), t, section="round"))
     upright = fillet([(x, y - 0.03, z), (x, y + 0.03, z), (x, y + 0.03 + 0.2 * back, seat + back)], 0.06, 7)
-    builder.add_pair("frame", "metal", sweep(upright, (t, t), section="round"))
+    builder.add_pair("frame", "metal", sweep(upright, t, section="round"))
 
 
 def _add_wire_base(builder: PieceBuilder, x: float, y: float, height: float) -> None:
@@ -108,7 +108,7 @@ def _add_sled_base(builder: PieceBuilder, x: float, y: float, height: float) -> 
             (sx * foot_x, y * 1.15, t / 2),
             (sx * 0.5 * x, y * 0.7, height),
         ]
-        builder.add("leg", "metal", sweep(fillet(path, 0.05, 6), (t, t), section="round"))
+        builder.add("leg", "metal", sweep(fillet(path, 0.05, 6), t, section="round"))
     _add_under_frame(builder, 0.6 * x, 0.72 * y, height, t)
 
 
@@ -116,5 +116,5 @@ def _add_under_frame(builder: PieceBuilder, x: float, y: float, height: float, t
     """Add the ring and the crossbar under the seat, to which the legs are welded."""
     z = height - t / 2 + 0.002
     path = fillet([(-x, -y, z), (x, -y, z), (x, y, z), (-x, y, z)], 0.03, 4, closed=True)
-    builder.add("frame", "metal", sweep(path, (t, t), section="round", closed=True, sides=10))
+    builder.add("frame", "metal", sweep(path, t, section="round", closed=True, sides=10))
     builder.add("frame", "metal", bar((-x, 0, z), (x, 0, z), t, section="round"))

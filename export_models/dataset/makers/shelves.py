@@ -42,7 +42,7 @@ def _draw_case(builder: PieceBuilder, width: float, depth: float, height: float)
     style = builder.pick({"floor": 4, "plinth": 2, "legs": 2, "sled": 0.5})
     lift = draw_stand_height(builder, style, (0.08, 0.16))
     thickness = builder.pick((0.018, 0.022, 0.028, 0.036))
-    case = Case((-width / 2, width / 2), (-depth / 2, depth / 2), (lift, height), thickness)
+    case = Case.centred(width, depth, (lift, height), thickness)
     add_stand(builder, case, style)
     return case
 
@@ -111,7 +111,7 @@ def _build_posts(builder: PieceBuilder) -> None:
     for z in levels:
         if role == "metal" and in_rails:
             for py in (-y, y):
-                builder.add("frame", role, bar((-x, py, z - 0.006), (x, py, z - 0.006), (0.7 * t, 0.7 * t)))
+                builder.add("frame", role, bar((-x, py, z - 0.006), (x, py, z - 0.006), 0.7 * t))
             low, high = (-x + t * 0.3, -y + t * 0.2, z), (x - t * 0.3, y - t * 0.2, z + thickness)
         else:
             low, high = (-x + t * 0.4, -y - t * 0.3, z), (x - t * 0.4, y + t * 0.3, z + thickness)

@@ -45,7 +45,7 @@ def build_slatted_bed(builder: PieceBuilder) -> None:
     post = builder.uniform(0.045, 0.06)
     for sx in (-1, 1):
         for py, top in ((y + 0.02, high + 0.02), (-y - 0.02, deck + builder.pick((0.0, 0.022, 0.15)))):
-            builder.add("frame", role, bar((sx * x, py, 0), (sx * x, py, top), (post, post)))
+            builder.add("frame", role, bar((sx * x, py, 0), (sx * x, py, top), post))
     add_headboard(builder, style, 2 * x - post + 0.012, deck + 0.03, high, y + 0.02, between_posts=True)
     builder.add("leg", role, board((-0.02, -y, 0), (0.02, -y + 0.04, deck - 0.017), grain=(0, 0, 1)))
     beam = board((-0.018, -y + 0.001, deck - 0.08), (0.018, y - 0.001, deck - 0.0175), grain=(0, 1, 0))

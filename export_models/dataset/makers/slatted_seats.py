@@ -8,7 +8,7 @@ from export_models.dataset.makers.backs import reclined
 from export_models.dataset.makers.benches import add_slats
 from export_models.dataset.makers.chairs import build_post_chair, build_windsor_chair
 from export_models.dataset.makers.legs import leaning_bar
-from export_models.dataset.makers.piece import Part, PieceBuilder
+from export_models.dataset.makers.piece import PieceBuilder
 from export_models.dataset.makers.solids import Solid, bar, board, extrude, sweep
 from export_models.dataset.makers.upholstery import pad
 
@@ -70,7 +70,7 @@ def _add_rockers(builder: PieceBuilder, x: float, front: float, rear: float, rol
     y = np.linspace(-reach - 0.02, reach + 0.04, 21)
     z = radius - np.sqrt(radius**2 - y**2) + t / 2
     lift = radius - np.sqrt(radius**2 - max(-front, rear) ** 2) + 0.5 * t
-    builder.parts[:] = [_moved_up(part, lift) for part in builder.parts]
+    builder.move(0.0, 0.0, lift)
     path = np.stack([np.full(21, x), y, z], -1)
     runner = sweep(path, (0.026, t), side=(1, 0, 0), bevel=0.004).clamped_to_floor()
     builder.add_pair("leg", role, runner)
@@ -79,13 +79,6 @@ def _add_rockers(builder: PieceBuilder, x: float, front: float, rear: float, rol
         if lift > gap_top - 0.004:
             stub = board((x - 0.014, foot - 0.014, gap_top - 0.016), (x + 0.014, foot + 0.014, lift + 0.01))
             builder.add_pair("leg", role, stub)
-
-
-def _moved_up(part: Part, z: float) -> Part:
-    solid = Solid(part.vertices.astype(np.float64), part.triangles, part.grain.astype(np.float64), part.smooth)
-    lifted = PieceBuilder(np.random.default_rng(0))
-    lifted.add(part.component, part.role, solid.moved(z=z))
-    return lifted.parts[0]
 
 
 def build_rocking_chair(builder: PieceBuilder) -> None:

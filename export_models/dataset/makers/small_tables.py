@@ -5,15 +5,16 @@ from __future__ import annotations
 import numpy as np
 
 from export_models.dataset.makers.cases import (
+    CARCASS_ROLES,
     Case,
     add_carcass,
     add_drawers,
     add_shelves,
     add_stand,
+    draw_fronts,
     split_columns,
 )
 from export_models.dataset.makers.legs import add_four_legs, leaning_bar
-from export_models.dataset.makers.open_cases import CARCASS_ROLES, draw_fronts
 from export_models.dataset.makers.outlines import Floats, ellipse, fillet, rounded_rectangle
 from export_models.dataset.makers.piece import PieceBuilder
 from export_models.dataset.makers.solids import Solid, bar, board, extrude, lathe, sweep
@@ -55,13 +56,9 @@ def build_nesting_tables(builder: PieceBuilder) -> None:
             rail = board((sx * x - 0.4 * t, -y, under - 0.9 * t), (sx * x + 0.4 * t, y, under + 0.0005))
             builder.add("frame", frame, rail)
         builder.add("frame", frame, board((-x, y - 0.4 * t, under - 0.85 * t), (x, y + 0.4 * t, under + 0.0007)))
-        _shift(builder, first, (side * 0.4 * i * t, -0.45 * i * d, 0))
-
-
-def _shift(builder: PieceBuilder, first: int, offset: tuple[float, float, float]) -> None:
-    """Move the parts from number ``first``."""
-    for part in builder.parts[first:]:
-        part.vertices[:] += np.array(offset, np.float32)
+        # Rounding to float32 keeps the vertices of each seed the same to the last bit.
+        x_offset, y_offset = np.array([side * 0.4 * i * t, -0.45 * i * d], np.float32)
+        builder.move(x_offset, y_offset, 0.0, first=first)
 
 
 def build_tray_table(builder: PieceBuilder) -> None:
@@ -119,7 +116,7 @@ def build_c_table(builder: PieceBuilder) -> None:
                 (-x + t / 2, py, t / 2),
                 (x - 0.02, py, t / 2),
             ]
-            builder.add("leg", frame, sweep(fillet(path, 0.004, 2), (t, t), side=(0, 1, 0), bevel=0.001))
+            builder.add("leg", frame, sweep(fillet(path, 0.004, 2), t, side=(0, 1, 0), bevel=0.001))
         for px, z in ((-x + t / 2, t / 2), (x - 0.04, t / 2), (x - 0.04, top - t / 2)):
             cross = bar((px, -y + t, z - 0.001), (px, y - t, z - 0.001), 0.86 * t)
             builder.add("leg", frame, cross)

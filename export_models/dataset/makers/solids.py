@@ -109,7 +109,8 @@ def sweep(
 
     Args:
         path: [N, 3] metres.
-        sizes: (width, depth) of the section, or [N, 2] for each point of the path. The width lies along ``side``.
+        sizes: thickness or (width, depth) of the section, or [N, 2] (width, depth) for each point of the path. The
+            width lies along ``side``.
         section: ``rectangle`` with corners bevelled by ``bevel``, ``round``, or ``squircle``.
         side: direction of the section's width. Default: x, or z if the path runs along x; for a round section, any
             direction that does not twist about the path.

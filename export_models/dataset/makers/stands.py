@@ -1,4 +1,4 @@
-"""Supports other than single legs: stretchers, plinths, sleds, trestles and pedestals."""
+"""Supports other than single legs: stretchers, plinths, sleds, trestles, pedestals and casters."""
 
 from __future__ import annotations
 
@@ -8,7 +8,10 @@ from scipy.interpolate import PchipInterpolator
 from export_models.dataset.makers.legs import leaning_bar, turned_profile
 from export_models.dataset.makers.outlines import fillet, spline
 from export_models.dataset.makers.piece import PieceBuilder
-from export_models.dataset.makers.solids import board, extrude, lathe, sweep
+from export_models.dataset.makers.solids import bar, board, extrude, lathe, sweep
+
+CASTER_HEIGHT = 0.06
+"""Height in metres of the casters of ``add_casters``."""
 
 
 def add_stretchers(
@@ -62,6 +65,15 @@ def add_sled(
     for sx in (-1, 1):
         path = np.insert(loop, 0, sx * x, axis=1)
         builder.add("leg", role, sweep(path, (width, depth), section=shape, side=(1, 0, 0), bevel=0.001))
+
+
+def add_casters(builder: PieceBuilder, x: float, y: float) -> None:
+    """Add a caster at each of the four corners (±x, ±y)."""
+    wheel = lathe([(-0.009, 0.018), (-0.006, 0.022), (0.006, 0.022), (0.009, 0.018)], 18).rotated("y", 90)
+    stem = bar((0, 0, 0.03), (0, 0, CASTER_HEIGHT + 0.002), 0.012, section="round")
+    for sy in (-1, 1):
+        builder.add_pair("hardware", "rubber", wheel.moved(x, sy * y, 0.022))
+        builder.add_pair("hardware", "metal", stem.moved(x, sy * y))
 
 
 def add_trestle(builder: PieceBuilder, half_size: tuple[float, float], height: float) -> None:

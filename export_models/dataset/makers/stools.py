@@ -7,7 +7,7 @@ import numpy as np
 from export_models.dataset.makers.backs import rail, reclined
 from export_models.dataset.makers.chairs import add_framed_seat, add_rails
 from export_models.dataset.makers.legs import add_four_legs, leaning_bar
-from export_models.dataset.makers.outlines import ellipse
+from export_models.dataset.makers.outlines import at_height, ellipse
 from export_models.dataset.makers.piece import PieceBuilder
 from export_models.dataset.makers.seat_bases import add_star_base
 from export_models.dataset.makers.solids import bar, board, extrude, lathe, sheet, sweep
@@ -76,8 +76,8 @@ def _build_raked(builder: PieceBuilder) -> None:
         joints.append(start + (end - start) * ring_height / seat)
     if seat > 0.55 and builder.chance(0.6) and count == 4:
         radius = float(np.linalg.norm(joints[0][:2]))
-        circle = np.insert(ellipse(2 * radius, 2 * radius, 40), 2, ring_height, axis=1)
-        builder.add("leg", "metal", sweep(circle, (0.014, 0.014), section="round", closed=True))
+        circle = at_height(ellipse(2 * radius, 2 * radius, 40), ring_height)
+        builder.add("leg", "metal", sweep(circle, 0.014, section="round", closed=True))
     elif seat > 0.55 or builder.chance(0.4):
         for k in range(count):
             rise = 0.05 * (k % 2)
@@ -121,8 +121,8 @@ def _build_pedestal(builder: PieceBuilder) -> None:
         add_pedestal(builder, under, builder.uniform(0.18, 0.22), style=style, role=role)
     if seat > 0.6 and style == "disc":
         z, radius = seat * 0.35, 0.15
-        foot_ring = np.insert(ellipse(2 * radius, 2 * radius, 36), 2, z, axis=1)
-        builder.add("leg", "metal", sweep(foot_ring, (0.018, 0.018), section="round", closed=True))
+        foot_ring = at_height(ellipse(2 * radius, 2 * radius, 36), z)
+        builder.add("leg", "metal", sweep(foot_ring, 0.018, section="round", closed=True))
         builder.add("leg", "metal", bar((-radius, 0, z), (radius, 0, z), 0.014, section="round"))
     _add_round_seat(builder, size, under, seat)
 

@@ -12,6 +12,7 @@ import numpy as np
 from export_models.dataset.makers.fronts import add_drawer_front
 from export_models.dataset.makers.handles import Handles
 from export_models.dataset.makers.legs import METAL_STYLES, WOODEN_STYLES, add_four_legs
+from export_models.dataset.makers.outlines import evenly_spaced
 from export_models.dataset.makers.piece import PieceBuilder
 from export_models.dataset.makers.solids import board
 from export_models.dataset.makers.stands import add_pedestal, add_plinth, add_sled, add_stretchers, add_trestle
@@ -201,8 +202,7 @@ def add_apron(
     inner_width = 2 * x - leg
     builder.add("frame", role, board((-x, face + 0.012, under - height), (x, face + 0.03, under + 0.001)))
     width = min(inner_width / count, 0.75)
-    for i in range(count):
-        middle = (i - (count - 1) / 2) * inner_width / count
+    for middle in evenly_spaced(count, inner_width):
         span = (middle - width / 2 + 0.012, middle + width / 2 - 0.012)
         add_drawer_front(builder, span, (under - height + 0.012, under - 0.012), face, 0.014, handles)
 
@@ -222,6 +222,6 @@ def _add_low_shelf(builder: PieceBuilder, half_size: tuple[float, float], height
         builder.add("leg", "wood", board((-x, sy * y - 0.012, height - 0.03), (x, sy * y + 0.012, height)))
     builder.add_pair("leg", "wood", board((x - 0.012, -y, height - 0.03), (x + 0.012, y, height)))
     count = max(5, int(2 * x / 0.06))
-    for slat_x in (np.arange(count) - (count - 1) / 2) * 2 * x / count:
+    for slat_x in evenly_spaced(count, 2 * x):
         slat = board((slat_x - 0.018, -y, height - 0.006), (slat_x + 0.018, y, height + 0.006))
         builder.add("shelf", "wood", slat)

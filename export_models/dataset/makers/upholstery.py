@@ -82,7 +82,7 @@ def piping(size: Point, radius: float, height: float, thickness: float = 0.008, 
     bulge = 0.2 * crown * max(0.0, 1 - (2 * height / size[2]) ** 2)
     outline = rounded_rectangle(size[0] + bulge, size[1] + bulge, radius, steps=5)
     path = np.concatenate([outline, np.full((len(outline), 1), height)], 1)
-    return sweep(path, (thickness, thickness), section="round", sides=6, closed=True, side=(0.0, 0.0, 1.0))
+    return sweep(path, thickness, section="round", sides=6, closed=True, side=(0.0, 0.0, 1.0))
 
 
 def pillow(width: float, depth: float, height: float, rng: np.random.Generator, cells: int = 12) -> Solid:

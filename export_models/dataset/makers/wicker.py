@@ -41,15 +41,15 @@ def build_wicker_armchair(builder: PieceBuilder) -> None:
             builder.add("back", "wicker", *weavers)
     builder.add("back", "wicker", *stakes(path, low, tops - 0.002, 0.008))
     rim = np.insert(path, 2, tops, axis=1)
-    builder.add("frame", role, sweep(rim, (pole, pole), section="round", sides=10))
+    builder.add("frame", role, sweep(rim, pole, section="round", sides=10))
     ring = np.insert(path, 2, seat - 0.03, axis=1)
-    builder.add("frame", role, sweep(ring, (0.8 * pole, 0.8 * pole), section="round", sides=8))
+    builder.add("frame", role, sweep(ring, 0.8 * pole, section="round", sides=8))
     front_rail = bar((-x, -y, seat - 0.03), (x, -y, seat - 0.03), pole, section="round")
     builder.add("frame", role, front_rail)
     builder.add("seat", "wicker", extrude(path, 0.016, bevel=0.004).moved(z=seat - 0.034))
     if closed_base:
         base = np.insert(path, 2, low, axis=1)
-        builder.add("frame", role, sweep(base, (pole, pole), section="round", sides=8))
+        builder.add("frame", role, sweep(base, pole, section="round", sides=8))
         columns = 4 * round(2 * x / 0.12) + 1
         front = np.stack([np.linspace(-x, x, columns), np.full(columns, -y)], -1)
         builder.add(
@@ -86,7 +86,7 @@ def build_rattan_armchair(builder: PieceBuilder) -> None:
         ]
         loop.append((x, y - shrink, 0.0 if k == 0 else seat - 0.04))
         builder.add_pair(
-            "leg" if k == 0 else "arm", role, sweep(fillet(loop, 0.16, 8), (pole, pole), section="round", sides=10)
+            "leg" if k == 0 else "arm", role, sweep(fillet(loop, 0.16, 8), pole, section="round", sides=10)
         )
     ring = [
         (-x, -y + 0.02, seat - 0.04),
@@ -94,15 +94,13 @@ def build_rattan_armchair(builder: PieceBuilder) -> None:
         (x, y - 0.02, seat - 0.04),
         (-x, y - 0.02, seat - 0.04),
     ]
-    builder.add(
-        "frame", role, sweep(fillet(ring, 0.01, 2, closed=True), (pole, pole), section="round", closed=True, sides=10)
-    )
+    builder.add("frame", role, sweep(fillet(ring, 0.01, 2, closed=True), pole, section="round", closed=True, sides=10))
     for py in np.linspace(-y + 0.05, y - 0.05, 9):
         builder.add("seat", role, bar((-x, py, seat - 0.03), (x, py, seat - 0.03), 0.014, section="round"))
     place = reclined(builder.uniform(18, 26), y - 0.2, seat - 0.05)
     height = builder.uniform(0.48, 0.6)
     hoop = [(-x + pole, 0, 0), (-x + pole, 0, height), (x - pole, 0, height), (x - pole, 0, 0)]
-    builder.add("frame", role, place(sweep(fillet(hoop, 0.14, 8), (pole, pole), section="round", sides=10)))
+    builder.add("frame", role, place(sweep(fillet(hoop, 0.14, 8), pole, section="round", sides=10)))
     count = int(builder.rng.integers(6, 12))
     for px in np.linspace(-x + 2 * pole, x - 2 * pole, count):
         top = height - (0.06 if abs(px) > x - 0.14 else 0.004)
@@ -154,25 +152,23 @@ def build_woven_chair(builder: PieceBuilder) -> None:
             "leg", role, leaning_bar((sx * (x + 0.02), -y - 0.02, 0), (sx * x, -y, seat), [0.8 * t, t], section)
         )
         builder.add("leg", role, leaning_bar((sx * (x + 0.02), y + 0.05, 0), (sx * x, y, seat), [0.8 * t, t], section))
-        rail = bar((sx * x, -y, seat - 0.02), (sx * x, y, seat - 0.02), (0.8 * t, 0.8 * t), section)
+        rail = bar((sx * x, -y, seat - 0.02), (sx * x, y, seat - 0.02), 0.8 * t, section)
         builder.add("frame", role, rail)
-        builder.add(
-            "frame", role, bar((-x, sx * y, seat - 0.0195), (x, sx * y, seat - 0.0195), (0.8 * t, 0.8 * t), section)
-        )
+        builder.add("frame", role, bar((-x, sx * y, seat - 0.0195), (x, sx * y, seat - 0.0195), 0.8 * t, section))
     pitch = builder.uniform(0.01, 0.02)
     builder.add("seat", "wicker", *(solid.moved(z=seat - 0.008) for solid in woven_panel(2 * x, 2 * y, pitch, 0.008)))
     place = reclined(builder.uniform(8, 14), y, seat - 0.01)
     low = builder.uniform(0.08, 0.16)
     hoop = [(-x, 0, 0), (-x, 0, back), (x, 0, back), (x, 0, 0)]
     hoop_path = fillet(hoop, builder.pick((0.01, 0.08)), 6)
-    builder.add("frame", role, place(sweep(hoop_path, (t, t), section="round", sides=10)))
+    builder.add("frame", role, place(sweep(hoop_path, t, section="round", sides=10)))
     builder.add("frame", role, place(bar((-x, 0, low), (x, 0, low), 0.7 * t, section="round")))
     panel = woven_panel(2 * x, back - low - 0.01, pitch, 0.007)
     builder.add("back", "wicker", *(place(upright(solid).moved(z=(back + low) / 2)) for solid in panel))
     if builder.chance(0.4):
         z = seat + 0.2
         loop = [(x, -y, seat - 0.01), (x + 0.02, -y - 0.01, z), (x + 0.02, y + 0.05, z)]
-        builder.add_pair("arm", role, sweep(fillet(loop, 0.05, 6), (0.9 * t, 0.9 * t), section="round", sides=10))
+        builder.add_pair("arm", role, sweep(fillet(loop, 0.05, 6), 0.9 * t, section="round", sides=10))
 
 
 def build_basket(builder: PieceBuilder) -> None:
@@ -194,7 +190,7 @@ def build_basket(builder: PieceBuilder) -> None:
     bottom = extrude(outline * (taper * 0.99), 0.012, bevel=0.003)
     builder.add("body", "wicker", bottom.moved(z=lift))
     rim = np.insert(path, 2, lift + height, axis=1)
-    builder.add("frame", "wicker", sweep(rim, (0.02, 0.02), section="round", closed=True, side=(0, 0, 1), sides=8))
+    builder.add("frame", "wicker", sweep(rim, 0.02, section="round", closed=True, side=(0, 0, 1), sides=8))
     if lift:
         reach = 0.5 * min(width, depth) * taper * 0.72
         role = builder.pick(("timber", "wood", "metal"))
@@ -207,7 +203,7 @@ def build_basket(builder: PieceBuilder) -> None:
         for sx in (-1, 1):
             loop = [(sx * width / 2, -0.07, lift + height), (sx * (width / 2 + 0.01), -0.05, lift + height + 0.07)]
             loop += [(px, -py, pz) for px, py, pz in reversed(loop)]
-            handle = sweep(fillet(loop, 0.05, 6), (0.016, 0.016), section="round", sides=8)
+            handle = sweep(fillet(loop, 0.05, 6), 0.016, section="round", sides=8)
             builder.add("hardware", role, handle)
     elif builder.chance(0.3):
         lid = extrude(outline * 1.02, 0.02, bevel=0.006)

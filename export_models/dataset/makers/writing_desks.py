@@ -9,11 +9,11 @@ from export_models.dataset.makers.cases import (
     add_carcass,
     add_drawers,
     add_shelves,
+    draw_fronts,
     split_columns,
     split_rows,
 )
 from export_models.dataset.makers.legs import add_four_legs, leaning_bar
-from export_models.dataset.makers.open_cases import draw_fronts
 from export_models.dataset.makers.outlines import ellipse, rounded_rectangle
 from export_models.dataset.makers.piece import PieceBuilder
 from export_models.dataset.makers.solids import bar, board, extrude, lathe
@@ -36,10 +36,8 @@ def build_frame_desk(builder: PieceBuilder) -> None:
             "leg", role, bar((sx * x, y + (t if has_rack else 0), 0), (sx * x, y + (t if has_rack else 0), rise), t)
         )
         for z in (0.12, under - 0.5 * t):
-            builder.add(
-                "frame", role, bar((sx * x, -y, z), (sx * x, y + (t if has_rack else 0), z), (0.8 * t, 0.8 * t))
-            )
-    builder.add("frame", role, bar((-x, y, under - 0.5 * t), (x, y, under - 0.5 * t), (0.78 * t, 0.78 * t)))
+            builder.add("frame", role, bar((sx * x, -y, z), (sx * x, y + (t if has_rack else 0), z), 0.8 * t))
+    builder.add("frame", role, bar((-x, y, under - 0.5 * t), (x, y, under - 0.5 * t), 0.78 * t))
     if has_rack:
         for z in np.linspace(height + 0.22, rise - 0.02, builder.pick((1, 2)))[::-1]:
             shelf = board(
