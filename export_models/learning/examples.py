@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from export_models.baselines.segmentation import MATERIALS
-from export_models.dataset.colors import MAX_ALBEDO
 from export_models.dataset.photograph import max_channel, min_channel, photograph
 from export_models.dataset.samples import Sample
+from export_models.learning.recoloring import recolor_parts, refinish
 from orchestrator.inference.letterbox import pad_to_square
 
 IGNORED_CLASS = 255
@@ -44,13 +44,11 @@ EMPTY_SHARE = 0.02
 """Share of the examples that show only the surroundings of the piece, so that blank photos contain no piece."""
 MIN_EMPTY_PX = 24
 """Smallest side of such a crop."""
-RECOLORED_SHARE = 0.25
-"""Share of the examples whose parts get other colours than in the rendering. A larger share would hide which colours
-shops sell in which material."""
-LIGHTNESS_SPREAD = 0.35
-"""Standard deviation of the log gain that a recoloured part gets in all channels."""
-HUE_SPREAD = 0.1
-"""Standard deviation of the additional log gain that a recoloured part gets in each channel."""
+RECOLORED_SHARE = 0.2
+"""Share of the examples whose parts get arbitrary other colours. A larger share would hide which colours shops sell in
+which material."""
+REFINISHED_SHARE = 0.5
+"""Share of the examples whose materials get other colours in which shops sell them."""
 
 
 @dataclass(frozen=True)
@@ -138,9 +136,12 @@ def make_example(sample: Sample, side: int, rng: np.random.Generator) -> Example
     crop = crop or random_crop(sample.component.shape[0], side, rng)
     radiance, albedo = crop.smooth(sample.radiance), crop.smooth(sample.albedo)
     classes = [crop.nearest(values).astype(np.uint8) for values in (sample.component, sample.material)]
-    if rng.random() < RECOLORED_SHARE:
+    coloring = rng.random()
+    if coloring < RECOLORED_SHARE:
         part = classes[0].astype(int) * len(MATERIALS) + classes[1]
         radiance, albedo = recolor_parts(radiance, albedo, part, rng)
+    elif coloring < RECOLORED_SHARE + REFINISHED_SHARE:
+        radiance, albedo, classes[1] = refinish(radiance, albedo, classes[1], classes[0] > 0, rng)
     exposed, photo = photograph(radiance, albedo, rng, in_catalogue=sample.in_catalogue)
 
     exposed, photo, albedo = (pad_to_square(values, side) for values in (exposed, photo, albedo))
@@ -170,25 +171,6 @@ def make_example(sample: Sample, side: int, rng: np.random.Generator) -> Example
         foreground=foreground[None],
         material=np.where(in_photo, material, np.uint8(IGNORED_CLASS)),
     )
-
-
-def recolor_parts(
-    radiance: NDArray[np.float32], albedo: NDArray[np.float32], part: NDArray[np.int_], rng: np.random.Generator
-) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Change the lightness and slightly the hue of each part, under the same light.
-
-    Args:
-        radiance, albedo: [H, W, 3] linear.
-        part: [H, W] index of the part at each pixel, ≥ 0.
-
-    Returns:
-        The new radiance and albedo. The albedo is at most MAX_ALBEDO.
-    """
-    count = int(part.max()) + 1
-    lightness = rng.normal(0.0, LIGHTNESS_SPREAD, (count, 1))
-    gains = np.exp(lightness + rng.normal(0.0, HUE_SPREAD, (count, 3)))
-    gain = np.minimum(gains[part], MAX_ALBEDO / np.maximum(max_channel(albedo), MIN_ALBEDO)[..., None])
-    return np.asarray(radiance * gain, np.float32), np.asarray(albedo * gain, np.float32)
 
 
 def shading_is_measurable(

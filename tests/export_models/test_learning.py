@@ -5,10 +5,13 @@ from __future__ import annotations
 import numpy as np
 import torch
 
+from export_models.baselines.segmentation import MATERIALS
+from export_models.dataset.colors import MAX_ALBEDO
 from export_models.dataset.samples import Sample
 from export_models.learning.batches import collate, mirror, to_device
-from export_models.learning.examples import IGNORED_CLASS, crop_beside_piece, make_example, recolor_parts
+from export_models.learning.examples import IGNORED_CLASS, crop_beside_piece, make_example
 from export_models.learning.losses import class_loss, pooled_material_loss
+from export_models.learning.recoloring import recolor_parts, refinish
 
 
 def test_class_loss_is_near_zero_for_the_ground_truth_and_skips_ignored_pixels() -> None:
@@ -62,6 +65,63 @@ def test_recolored_parts_keep_their_light() -> None:
     assert np.allclose(radiance / recolored, light, rtol=1e-4)
     assert recolored.max() <= 0.95 + 1e-6
     assert all(np.abs(recolored[part == number] / albedo[part == number] - 1).mean() > 0.02 for number in range(4))
+
+
+def board(colors: np.ndarray, light: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the radiance and albedo of a matt board of these colours [3] or [H, W, 3] under a light [H, W, 1]."""
+    albedo = np.broadcast_to(colors, (*light.shape[:2], 3)).astype(np.float32)
+    return (albedo + 0.04) * light.astype(np.float32), albedo  # 4 % is reflected whatever the colour is
+
+
+def test_refinished_wood_keeps_its_light_and_its_figure() -> None:
+    light = np.linspace(0.3, 1.2, 32)[:, None, None].repeat(32, 1)
+    figure = np.where(np.arange(32) % 8 < 4, 1.2, 0.8)[None, :, None]
+    radiance, albedo = board(np.array([0.3, 0.2, 0.1]) * figure, light)
+    wood = np.full((32, 32), MATERIALS.index("wood"), np.uint8)
+    colors = []
+    for seed in range(12):
+        new_radiance, new_albedo, material = refinish(
+            radiance, albedo, wood, np.ones((32, 32), bool), np.random.default_rng(seed)
+        )
+        assert np.allclose(new_radiance, (new_albedo + 0.04) * light, rtol=1e-4)
+        contrast = new_albedo[0, 0] / new_albedo[0, 4]
+        if (material == MATERIALS.index("painted")).all():
+            assert (contrast < 1.05).all()  # an opaque coat
+        else:
+            assert (material == wood).all()
+            assert ((contrast > 1.05) | (new_albedo[0, 0] >= MAX_ALBEDO)).all()
+        colors.append(new_albedo.mean((0, 1)))
+    assert np.ptp(np.mean(colors, 1)) > 0.3  # from dark to light finishes
+
+
+def test_refinishing_leaves_metal_and_the_surroundings_unchanged() -> None:
+    light = np.ones((24, 24, 1))
+    radiance, albedo = board(np.array([0.1, 0.1, 0.1]), light)
+    material = np.full((24, 24), MATERIALS.index("painted"), np.uint8)
+    material[:, :8] = MATERIALS.index("metal")
+    on_piece = np.ones((24, 24), bool)
+    on_piece[:, 16:] = False
+    new_radiance, new_albedo, new_material = refinish(radiance, albedo, material, on_piece, np.random.default_rng(2))
+    for columns in (slice(0, 8), slice(16, 24)):
+        assert (new_radiance[:, columns] == radiance[:, columns]).all()
+        assert (new_albedo[:, columns] == albedo[:, columns]).all()
+    assert (new_albedo[:, 8:16] != albedo[:, 8:16]).all()
+    assert (new_material == material).all()
+
+
+def test_a_light_coat_on_a_dark_piece_has_no_bright_outline() -> None:
+    light = np.ones((32, 32, 1))
+    colors = np.full((32, 32, 3), 0.9)
+    colors[8:24, 8:24] = 0.02
+    colors[8, 8:24] = 0.5  # pixels that show the white background in part
+    radiance, albedo = board(colors, light)
+    material = np.full((32, 32), MATERIALS.index("painted"), np.uint8)
+    on_piece = np.zeros((32, 32), bool)
+    on_piece[8:24, 8:24] = True
+    for seed in range(12):
+        new_radiance, _, _ = refinish(radiance, albedo, material, on_piece, np.random.default_rng(seed))
+        inside = new_radiance[12, 12]
+        assert (new_radiance[8, 12:20] <= np.maximum(inside, radiance[0, 0]) + 1e-6).all()
 
 
 def tilted_board(size: int) -> Sample:
