@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
 from export_models.dataset.makers.backs import FILLING_STYLES, add_post_back, rail, reclined
@@ -18,25 +20,27 @@ from export_models.dataset.makers.solids import bar, board, extrude, sweep
 from export_models.dataset.makers.stands import add_stretchers
 from export_models.dataset.makers.upholstery import pad, piping
 
-DESIGNS = {"post": 8, "windsor": 2, "shell": 3, "parsons": 2, "cantilever": 1, "bentwood": 1, "office": 1}
 SEAT_STYLES = {"board": 3, "pad": 3, "inset": 2, "cane": 1}
 SEAT_THICKNESSES = {"board": 0.02, "pad": 0.05, "inset": 0.015, "cane": 0.012}
 """Height in metres of each seat style above the rails."""
+ChairDesign = Callable[[PieceBuilder, float, float, float, float], None]
+"""Adds all parts of a chair of this width and depth, height of the seat, and height of the back above the seat."""
 
 
 def build_chair(builder: PieceBuilder) -> None:
     """Build a dining or office chair; some have light arms."""
     width, depth = builder.uniform(0.40, 0.50), builder.uniform(0.39, 0.46)
     seat, back = builder.uniform(0.43, 0.475), builder.uniform(0.36, 0.55)
-    build = {
-        "post": build_post_chair,
-        "windsor": build_windsor_chair,
-        "shell": build_shell_chair,
-        "parsons": build_parsons_chair,
-        "cantilever": build_cantilever_chair,
-        "bentwood": build_bentwood_chair,
-        "office": build_office_chair,
-    }[builder.pick(DESIGNS)]
+    designs: dict[ChairDesign, float] = {
+        build_post_chair: 8,
+        build_windsor_chair: 2,
+        build_shell_chair: 3,
+        build_parsons_chair: 2,
+        build_cantilever_chair: 1,
+        build_bentwood_chair: 1,
+        build_office_chair: 1,
+    }
+    build = builder.pick(designs)
     build(builder, width, depth, seat, back)
 
 

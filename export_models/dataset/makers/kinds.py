@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from export_models.dataset.makers.accent_seats import (
     build_accent_chair,
     build_barrel_chair,
@@ -40,7 +38,7 @@ from export_models.dataset.makers.open_cases import (
     build_open_sideboard,
     build_television_bench,
 )
-from export_models.dataset.makers.piece import PieceBuilder
+from export_models.dataset.makers.piece import Design
 from export_models.dataset.makers.racks import (
     build_bar_cart,
     build_basket_stand,
@@ -107,9 +105,6 @@ from export_models.dataset.makers.writing_desks import (
     build_leaning_desk,
     build_secretary,
 )
-
-Design = Callable[[PieceBuilder], None]
-"""Adds all parts of one piece."""
 
 KINDS: dict[str, dict[Design, float]] = {
     "chair": {
@@ -221,4 +216,4 @@ KINDS: dict[str, dict[Design, float]] = {
         build_cheval_mirror: 1,
     },
 }
-"""The designs of each kind and their relative weights. A kind with one design draws among its own variants."""
+"""The designs of each kind and their relative weights."""

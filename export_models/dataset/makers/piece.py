@@ -21,7 +21,7 @@ definitions:
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
@@ -137,3 +137,7 @@ class PieceBuilder:
         """Return the piece that consists of the parts added so far."""
         roles = sorted({part.role for part in self.parts})
         return Piece(kind, tuple(self.parts), {role: ROLE_MATERIALS[role] for role in roles})
+
+
+Design = Callable[[PieceBuilder], None]
+"""Adds all parts of one piece."""

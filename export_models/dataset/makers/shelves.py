@@ -19,21 +19,20 @@ from export_models.dataset.makers.cases import (
 )
 from export_models.dataset.makers.fronts import FrontStyle
 from export_models.dataset.makers.legs import leaning_bar
-from export_models.dataset.makers.piece import PieceBuilder
+from export_models.dataset.makers.piece import Design, PieceBuilder
 from export_models.dataset.makers.solids import bar, board
-
-DESIGNS = {"bookcase": 4, "cubes": 2, "posts": 3, "ladder": 1.5, "staggered": 1.5}
 
 
 def build_shelf(builder: PieceBuilder) -> None:
     """Build a piece of open shelves."""
-    build = {
-        "bookcase": _build_bookcase,
-        "cubes": _build_cubes,
-        "posts": _build_posts,
-        "ladder": _build_ladder,
-        "staggered": _build_staggered,
-    }[builder.pick(DESIGNS)]
+    designs: dict[Design, float] = {
+        _build_bookcase: 4,
+        _build_cubes: 2,
+        _build_posts: 3,
+        _build_ladder: 1.5,
+        _build_staggered: 1.5,
+    }
+    build = builder.pick(designs)
     build(builder)
 
 

@@ -18,25 +18,25 @@ from export_models.dataset.makers.lounge import (
     rounded_back,
 )
 from export_models.dataset.makers.outlines import Floats, ellipse
-from export_models.dataset.makers.piece import PieceBuilder
+from export_models.dataset.makers.piece import Design, PieceBuilder
 from export_models.dataset.makers.seat_bases import add_seat_base
 from export_models.dataset.makers.solids import board, extrude
 from export_models.dataset.makers.upholstery import pad, piping
 
-ARMCHAIR_DESIGNS = {"club": 4, "wooden": 3, "wing": 1.5, "tub": 1.5, "shell": 1.5, "carver": 1.5}
 SOFA_DESIGNS = {"classic": 5, "tight": 2, "wooden": 2, "chesterfield": 1.2, "chaise": 1.8, "daybed": 0.8}
 
 
 def build_armchair(builder: PieceBuilder) -> None:
     """Build a seat with arms for one person."""
-    build = {
-        "club": _build_club,
-        "wooden": _build_wooden,
-        "wing": _build_wing,
-        "tub": _build_tub,
-        "shell": _build_shell,
-        "carver": _build_carver,
-    }[builder.pick(ARMCHAIR_DESIGNS)]
+    designs: dict[Design, float] = {
+        _build_club: 4,
+        _build_wooden: 3,
+        _build_wing: 1.5,
+        _build_tub: 1.5,
+        _build_shell: 1.5,
+        _build_carver: 1.5,
+    }
+    build = builder.pick(designs)
     build(builder)
 
 

@@ -15,7 +15,7 @@ Triangles = NDArray[np.int32]
 Point = Sequence[float]
 
 BEVEL = 0.002
-"""Default bevel of edges in metres. Sharp edges would never catch a highlight."""
+"""Default bevel of edges in metres. Sharp edges show no highlights."""
 
 PLANES = {
     "xy": np.eye(3),

@@ -8,13 +8,12 @@ from export_models.dataset.makers.backs import rail, reclined
 from export_models.dataset.makers.chairs import add_framed_seat, add_rails
 from export_models.dataset.makers.legs import add_four_legs, leaning_bar
 from export_models.dataset.makers.outlines import at_height, ellipse
-from export_models.dataset.makers.piece import PieceBuilder
+from export_models.dataset.makers.piece import Design, PieceBuilder
 from export_models.dataset.makers.seat_bases import add_star_base
 from export_models.dataset.makers.solids import bar, board, extrude, lathe, sheet, sweep
 from export_models.dataset.makers.stands import add_pedestal, add_stretchers
 from export_models.dataset.makers.upholstery import pad, piping, tuft_grid
 
-DESIGNS = {"raked": 4, "framed": 3, "pedestal": 2, "pouf": 1.5, "panel": 1, "tractor": 1}
 SEAT_STYLES = {"board": 2, "pad": 2, "inset": 1, "cane": 1}
 SEAT_THICKNESSES = {"board": 0.022, "pad": 0.05, "inset": 0.015, "cane": 0.012}
 """Height in metres of each seat style above the rails."""
@@ -22,14 +21,15 @@ SEAT_THICKNESSES = {"board": 0.022, "pad": 0.05, "inset": 0.015, "cane": 0.012}
 
 def build_stool(builder: PieceBuilder) -> None:
     """Build a seat without arms. Only some bar stools have a back."""
-    build = {
-        "raked": _build_raked,
-        "framed": _build_framed,
-        "pedestal": _build_pedestal,
-        "pouf": _build_pouf,
-        "panel": _build_panel,
-        "tractor": _build_tractor,
-    }[builder.pick(DESIGNS)]
+    designs: dict[Design, float] = {
+        _build_raked: 4,
+        _build_framed: 3,
+        _build_pedestal: 2,
+        _build_pouf: 1.5,
+        _build_panel: 1,
+        _build_tractor: 1,
+    }
+    build = builder.pick(designs)
     build(builder)
 
 
@@ -42,9 +42,9 @@ def _draw_seat_height(builder: PieceBuilder) -> float:
 
 def _add_round_seat(builder: PieceBuilder, size: float, under: float, seat: float) -> None:
     """Add a round or superelliptical wooden seat, or an upholstered round one, between two heights."""
-    kind = builder.pick({"wood": 2, "soft": 1.5, "square": 1})
+    style = builder.pick({"wood": 2, "soft": 1.5, "square": 1})
     thickness = seat - under
-    if kind == "soft":
+    if style == "soft":
         base = lathe(
             [(0, size / 2 - 0.02), (0.003, size / 2 - 0.015), (0.016, size / 2 - 0.015), (0.018, size / 2 - 0.02)], 36
         )
@@ -54,8 +54,8 @@ def _add_round_seat(builder: PieceBuilder, size: float, under: float, seat: floa
         profile = np.stack([0.016 + z * (thickness + 0.01), radius * size / 2], -1)
         builder.add("cushion", "soft", lathe(profile, 36).moved(z=under))
         return
-    outline = ellipse(size, size, 44, power=2.0 if kind == "wood" else builder.uniform(4, 9))
-    builder.add("seat", "wood", extrude(outline, thickness, bevel=0.006, smooth=kind == "wood").moved(z=under))
+    outline = ellipse(size, size, 44, power=2.0 if style == "wood" else builder.uniform(4, 9))
+    builder.add("seat", "wood", extrude(outline, thickness, bevel=0.006, smooth=style == "wood").moved(z=under))
 
 
 def _build_raked(builder: PieceBuilder) -> None:
