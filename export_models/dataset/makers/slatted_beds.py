@@ -1,4 +1,7 @@
-"""Bedsteads with visible slats, upholstered beds on small legs, bunk and loft beds, cribs, children's house beds."""
+"""Bedsteads with visible slats, upholstered beds on small legs, bunk and loft beds, cribs, children's house beds.
+
+``deck`` is the height at which the mattress lies.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,7 @@ from export_models.dataset.makers.backs import add_upholstered_back, reclined
 from export_models.dataset.makers.bedding import MATTRESS_LENGTH, add_bedding, add_mattress
 from export_models.dataset.makers.headboards import add_headboard
 from export_models.dataset.makers.legs import add_four_legs
+from export_models.dataset.makers.outlines import evenly_spaced
 from export_models.dataset.makers.piece import PieceBuilder
 from export_models.dataset.makers.solids import bar, board
 from export_models.dataset.makers.upholstery import pad
@@ -20,7 +24,7 @@ def _add_deck(builder: PieceBuilder, role: str, half_size: tuple[float, float], 
     x, y = half_size
     builder.add_pair("frame", role, board((x - 0.03, -y, deck - 0.045), (x + 0.002, y, deck - 0.016)))
     count = max(8, round(2 * y / builder.uniform(0.11, 0.16)))
-    for slat_y in (np.arange(count) - (count - 1) / 2) * 2 * y / count:
+    for slat_y in evenly_spaced(count, 2 * y):
         slat = board((-x + 0.004, slat_y - 0.034, deck - 0.018), (x - 0.004, slat_y + 0.034, deck), grain=(1, 0, 0))
         builder.add("frame", "timber", slat)
 
@@ -35,7 +39,7 @@ def _add_side_rails(builder: PieceBuilder, role: str, half_size: tuple[float, fl
 
 
 def build_slatted_bed(builder: PieceBuilder) -> None:
-    """Build a bedstead whose slats show, because it has no mattress or a narrow one, with a slatted headboard."""
+    """Build a bedstead with posts, a headboard and mostly without a mattress, so that its slats show."""
     width, deck, role = builder.pick({0.9: 2, 1.4: 2, 1.6: 2}), builder.uniform(0.26, 0.36), builder.pick(ROLES)
     x, y = width / 2, MATTRESS_LENGTH / 2
     _add_side_rails(builder, role, (x, y), deck - builder.uniform(0.08, 0.14), deck + 0.02)
@@ -68,9 +72,8 @@ def build_upholstered_bed(builder: PieceBuilder) -> None:
     end = pad((2 * (x - t) + 0.01, t, rail - 0.002), radius=0.02, crown=0.004)
     builder.add("body", "soft", end.moved(y=-y + t / 2, z=z))
     deck = foot + rail - builder.uniform(0.05, 0.1)
-    builder.add(
-        "frame", "wood", board((-x + t - 0.01, -y + t - 0.01, deck - 0.03), (x - t + 0.01, y, deck), grain=(1, 0, 0))
-    )
+    base = board((-x + t - 0.01, -y + t - 0.01, deck - 0.03), (x - t + 0.01, y, deck), grain=(1, 0, 0))
+    builder.add("frame", "wood", base)
     low, thickness = builder.pick((0.02, foot)), builder.uniform(0.07, 0.12)
     place = reclined(builder.pick((0.0, 3.0)), y - 0.02, low)
     head_width = 2 * x + builder.pick((0.0, 0.04, 0.2))
@@ -101,6 +104,21 @@ def build_bunk_bed(builder: PieceBuilder) -> None:
         _add_deck(builder, role, (x, y), deck)
         if builder.chance(0.75):
             add_mattress(builder, width, deck, builder.uniform(0.12, 0.16))
+    _add_guard_rails(builder, role, (x, y), upper, high)
+    _add_bunk_ladder(builder, role, (x, y), upper, high)
+
+
+def _add_guard_rails(
+    builder: PieceBuilder, role: str, half_size: tuple[float, float], upper: float, high: float
+) -> None:
+    """Add rails around the upper deck, which leave a gap for the ladder, and slats at some of the ends.
+
+    Args:
+        half_size: half the width and half the length of the mattress.
+        upper: height of the upper deck.
+        high: height of the posts.
+    """
+    x, y = half_size
     for z in (upper + 0.17, high - 0.05):
         for sx in (-1, 1):
             start = -y if sx < 0 else -y + 0.5
@@ -109,50 +127,59 @@ def build_bunk_bed(builder: PieceBuilder) -> None:
         for sy in (-1, 1):
             rail = board((-x - 0.03, sy * (y + 0.003), z - 0.029), (x + 0.03, sy * (y + 0.025), z + 0.029))
             builder.add("frame", role, rail)
-    guard = board((x + 0.005, -y + 0.503, upper + 0.02), (x + 0.025, -y + 0.54, high - 0.03), grain=(0, 0, 1))
-    builder.add("frame", role, guard)
+    upright = board((x + 0.005, -y + 0.503, upper + 0.02), (x + 0.025, -y + 0.54, high - 0.03), grain=(0, 0, 1))
+    builder.add("frame", role, upright)
     for sy in (-1, 1):
         for z in np.linspace(0.45, upper - 0.2, 3) if builder.chance(0.5) else ():
             slat = board((-x - 0.03, sy * (y + 0.006), z - 0.035), (x + 0.03, sy * (y + 0.022), z + 0.035))
             builder.add("back", role, slat)
-    ladder_y = (-y + 0.1, -y + 0.44)
-    for py in ladder_y:
-        builder.add(
-            "frame", role, board((x + 0.027, py - 0.016, 0), (x + 0.062, py + 0.016, high - 0.1), grain=(0, 0, 1))
-        )
+
+
+def _add_bunk_ladder(
+    builder: PieceBuilder, role: str, half_size: tuple[float, float], upper: float, high: float
+) -> None:
+    """Add a ladder at the foot end of the right side. The arguments are those of ``_add_guard_rails``."""
+    x, y = half_size
+    start, end = -y + 0.1, -y + 0.44
+    for py in (start, end):
+        upright = board((x + 0.027, py - 0.016, 0), (x + 0.062, py + 0.016, high - 0.1), grain=(0, 0, 1))
+        builder.add("frame", role, upright)
     for z in np.arange(0.25, upper, 0.26):
-        rung = board((x + 0.03, ladder_y[0], z - 0.013), (x + 0.058, ladder_y[1], z + 0.013))
+        rung = board((x + 0.03, start, z - 0.013), (x + 0.058, end, z + 0.013))
         builder.add("frame", role, rung)
 
 
 def build_crib(builder: PieceBuilder) -> None:
-    """Build a baby's cot with spindles, a mattress, and sometimes casters' plain feet or a drawer."""
-    width, length, role = 0.6, 1.2, builder.pick(ROLES)
-    x, y, top = width / 2 + 0.03, length / 2 + 0.03, builder.uniform(0.82, 0.95)
+    """Build a baby's cot with spindles at its sides, spindles or panels at its ends, and often a mattress.
+
+    Its length lies along x.
+    """
+    length, width, role = 1.2, 0.6, builder.pick(ROLES)
+    x, y, top = length / 2 + 0.03, width / 2 + 0.03, builder.uniform(0.82, 0.95)
     post, deck = builder.uniform(0.035, 0.05), builder.uniform(0.3, 0.5)
     foot = builder.uniform(0.15, 0.25)
     for sx in (-1, 1):
         for sy in (-1, 1):
-            builder.add("frame", role, bar((sx * y, sy * x, 0), (sx * y, sy * x, top), post))
+            builder.add("frame", role, bar((sx * x, sy * y, 0), (sx * x, sy * y, top), post))
     panelled = builder.chance(0.4)
     section = builder.pick(("round", "rectangle"))
     for z in (foot + 0.03, top - 0.028):
         for sy in (-1, 1):
-            builder.add("frame", role, board((-y, sy * x - 0.012, z - 0.025), (y, sy * x + 0.012, z + 0.025)))
-        builder.add_pair("frame", role, board((y - 0.011, -x, z - 0.024), (y + 0.011, x, z + 0.024)))
-    bars = [(px, sy * x) for sy in (-1, 1) for px in np.linspace(-y, y, 17)[1:-1]]
+            builder.add("frame", role, board((-x, sy * y - 0.012, z - 0.025), (x, sy * y + 0.012, z + 0.025)))
+        builder.add_pair("frame", role, board((x - 0.011, -y, z - 0.024), (x + 0.011, y, z + 0.024)))
+    bars = [(px, sy * y) for sy in (-1, 1) for px in np.linspace(-x, x, 17)[1:-1]]
     if not panelled:
-        bars += [(sx * y, py) for sx in (-1, 1) for py in np.linspace(-x, x, 9)[1:-1]]
+        bars += [(sx * x, py) for sx in (-1, 1) for py in np.linspace(-y, y, 9)[1:-1]]
     for px, py in bars:
         spindle = bar((px, py, foot + 0.04), (px, py, top - 0.04), 0.016, section=section)
         builder.add("back", role, spindle)
     if panelled:
-        panel = board((y - 0.007, -x, foot + 0.04), (y + 0.007, x, top - 0.04), grain=(0, 0, 1))
+        panel = board((x - 0.007, -y, foot + 0.04), (x + 0.007, y, top - 0.04), grain=(0, 0, 1))
         builder.add_pair("back", builder.pick((role, "timber")), panel)
-    base = board((-y + 0.01, -x + 0.01, deck - 0.02), (y - 0.01, x - 0.01, deck), grain=(1, 0, 0))
+    base = board((-x + 0.01, -y + 0.01, deck - 0.02), (x - 0.01, y - 0.01, deck), grain=(1, 0, 0))
     builder.add("frame", role, base)
     for sy in (-1, 1):
-        builder.add("frame", role, board((-y, sy * x - 0.009, deck - 0.04), (y, sy * x + 0.009, deck - 0.001)))
+        builder.add("frame", role, board((-x, sy * y - 0.009, deck - 0.04), (x, sy * y + 0.009, deck - 0.001)))
     if builder.chance(0.8):
         mattress = pad((length + 0.01, width + 0.01, 0.1), radius=0.03, crown=0.006)
         builder.add("cushion", "linen", mattress.moved(z=deck + 0.049))
@@ -165,10 +192,10 @@ def build_house_bed(builder: PieceBuilder) -> None:
     eaves, ridge = builder.uniform(1.1, 1.3), builder.uniform(1.5, 1.75)
     for sy in (-1, 1):
         for sx in (-1, 1):
-            builder.add("frame", role, bar((sx * x, sy * y, 0), (sx * x, sy * y, eaves), t))
-            builder.add(
-                "frame", role, bar((sx * x, sy * y, eaves - 0.01), (0, sy * y, ridge), (0.9 * t, (0.8 + 0.03 * sx) * t))
-            )
+            post = bar((sx * x, sy * y, 0), (sx * x, sy * y, eaves), t)
+            # The rafters differ in depth, so that their faces do not lie in one plane where they cross.
+            rafter = bar((sx * x, sy * y, eaves - 0.01), (0, sy * y, ridge), (0.9 * t, (0.8 + 0.03 * sx) * t))
+            builder.add("frame", role, post, rafter)
         builder.add("frame", role, bar((-x, sy * y, deck + 0.02), (x, sy * y, deck + 0.02), (0.1, 0.8 * t)))
     for px, z in ((-x, eaves - t), (x, eaves - t), (0.0, ridge - 0.02)):
         builder.add("frame", role, bar((px, -y, z), (px, y, z), 0.85 * t))

@@ -7,6 +7,8 @@ import numpy as np
 from export_models.dataset.makers.outlines import Floats, normalized
 from export_models.dataset.makers.solids import Point, Solid, bar, sweep
 
+STAKE_PITCH = 0.05
+"""Approximate distance in metres between the stakes of a woven panel."""
 STRAND_SIDES = 6
 """Vertices around the section of a weaver."""
 
@@ -19,10 +21,11 @@ def weave(
     Args:
         grid: [R, C, 3] metres. Row r is the path of one weaver. The stakes stand at the odd columns. With ``closed``,
             C is divisible by 4, so that the pattern continues.
-        strand: width and thickness of a weaver.
+        strand: width and thickness of the weavers.
         side: direction of the weavers' width, across the rows.
         closed: whether the last column connects to the first.
-        first: number of the first row, whose parity decides on which side of the first stake it passes.
+        first: number of the first row. Rows with an even number pass the first stake on one side, the others on the
+            other side.
     """
     columns = grid.shape[1]
     along = np.roll(grid, -1, axis=1) - np.roll(grid, 1, axis=1) if closed else np.gradient(grid, axis=1)
@@ -55,17 +58,17 @@ def resampled(path: Floats, count: int, *, closed: bool = False) -> Floats:
 def stakes(path: Floats, low: float, tops: Floats, thickness: float) -> list[Solid]:
     """Return an upright stake at each odd column of a path [C, 2], from ``low`` to its height in ``tops`` [C]."""
     return [
-        bar((float(x), float(y), low), (float(x), float(y), float(top)), thickness, section="round")
-        for (x, y), top in list(zip(path, tops, strict=True))[1::2]
+        bar((x, y, low), (x, y, top), thickness, section="round")
+        for (x, y), top in zip(path[1::2], tops[1::2], strict=True)
     ]
 
 
 def woven_panel(width: float, depth: float, pitch: float, thickness: float) -> list[Solid]:
-    """Return a flat woven seat about the origin in the plane z = 0, with its weavers along x and stakes along y."""
-    columns = 2 * max(3, round(width / 0.05)) + 1
+    """Return a flat woven panel about the origin in the plane z = 0, with its weavers along x and stakes along y."""
+    columns = 2 * max(3, round(width / STAKE_PITCH)) + 1
     x = np.linspace(-width / 2, width / 2, columns)
     y = np.arange(-depth / 2 + pitch / 2, depth / 2, pitch)
     grid = np.zeros((len(y), columns, 3))
     grid[..., 0], grid[..., 1] = x, y[:, None]
-    rods = [bar((float(px), -depth / 2, 0), (float(px), depth / 2, 0), thickness, section="round") for px in x[1::2]]
+    rods = [bar((px, -depth / 2, 0), (px, depth / 2, 0), thickness, section="round") for px in x[1::2]]
     return [*weave(grid, (0.95 * pitch, 0.6 * thickness), side=(0, 1, 0)), *rods]

@@ -5,14 +5,17 @@ from __future__ import annotations
 import numpy as np
 
 from export_models.dataset.makers.backs import reclined
-from export_models.dataset.makers.legs import add_four_legs, leaning_bar
-from export_models.dataset.makers.outlines import Floats, ellipse, fillet, rounded_rectangle
+from export_models.dataset.makers.fronts import Span
+from export_models.dataset.makers.legs import add_four_legs, add_splayed_legs, leaning_bar
+from export_models.dataset.makers.outlines import Floats, at_height, ellipse, fillet, rounded_rectangle
 from export_models.dataset.makers.piece import PieceBuilder
 from export_models.dataset.makers.solids import bar, board, extrude, sweep
 from export_models.dataset.makers.upholstery import pad, pillow, upright
 from export_models.dataset.makers.weaving import resampled, stakes, wall_grid, weave, woven_panel
 
 POLE_ROLES = {"wicker": 2, "timber": 2, "wood": 1}
+STRAND_THICKNESS = 0.006
+"""Thickness in metres of the strands of woven walls."""
 
 
 def _wall_path(x: float, front: float, rear: float, roundness: float) -> Floats:
@@ -28,43 +31,44 @@ def build_wicker_armchair(builder: PieceBuilder) -> None:
     pitch, pole = builder.uniform(0.019, 0.025), builder.uniform(0.022, 0.03)
     role = builder.pick(POLE_ROLES)
     path = resampled(_wall_path(x, -y, y, builder.uniform(0.2, 0.5)), 57)
-    u = np.linspace(-1, 1, len(path))
     arm, back = seat + builder.uniform(0.2, 0.26), seat + builder.uniform(0.36, 0.5)
-    tops = arm + (back - arm) * np.clip(1.35 - 1.6 * np.abs(u), 0, 1)
-    closed_base = builder.chance(0.5)
-    low = builder.uniform(0.05, 0.1) if closed_base else seat - 0.05
-    for r, row in enumerate(wall_grid(path, low, back - 0.01, pitch)):
-        inside = np.flatnonzero(tops > row[0, 2])
-        first, last = inside[0], inside[-1] + 1
-        if last - first > 8:
-            weavers = weave(row[None, first:last], (0.95 * pitch, 0.006), side=(0, 0, 1), first=r + first // 2)
-            builder.add("back", "wicker", *weavers)
-    builder.add("back", "wicker", *stakes(path, low, tops - 0.002, 0.008))
-    rim = np.insert(path, 2, tops, axis=1)
-    builder.add("frame", role, sweep(rim, pole, section="round", sides=10))
-    ring = np.insert(path, 2, seat - 0.03, axis=1)
-    builder.add("frame", role, sweep(ring, 0.8 * pole, section="round", sides=8))
+    tops = arm + (back - arm) * np.clip(1.35 - 1.6 * np.abs(np.linspace(-1, 1, len(path))), 0, 1)
+    is_closed = builder.chance(0.5)  # down to the floor, and at the front
+    low = builder.uniform(0.05, 0.1) if is_closed else seat - 0.05
+    _add_woven_wall(builder, path, (low, back - 0.01), tops, pitch)
+    builder.add("frame", role, sweep(at_height(path, tops), pole, section="round", sides=10))
+    builder.add("frame", role, sweep(at_height(path, seat - 0.03), 0.8 * pole, section="round", sides=8))
     front_rail = bar((-x, -y, seat - 0.03), (x, -y, seat - 0.03), pole, section="round")
     builder.add("frame", role, front_rail)
     builder.add("seat", "wicker", extrude(path, 0.016, bevel=0.004).moved(z=seat - 0.034))
-    if closed_base:
-        base = np.insert(path, 2, low, axis=1)
-        builder.add("frame", role, sweep(base, pole, section="round", sides=8))
+    if is_closed:
+        builder.add("frame", role, sweep(at_height(path, low), pole, section="round", sides=8))
         columns = 4 * round(2 * x / 0.12) + 1
         front = np.stack([np.linspace(-x, x, columns), np.full(columns, -y)], -1)
-        builder.add(
-            "body", "wicker", *weave(wall_grid(front, low, seat - 0.03, pitch), (0.95 * pitch, 0.006), side=(0, 0, 1))
-        )
+        rows = wall_grid(front, low, seat - 0.03, pitch)
+        builder.add("body", "wicker", *weave(rows, (0.95 * pitch, STRAND_THICKNESS), side=(0, 0, 1)))
+    front_leg, rear_leg = (x - 0.01, -(y - 0.01), arm), ((x - 0.01) * 0.82, (y - 0.01) * 0.86, seat)
     for sx in (-1, 1):
-        for sy in (-1, 1):
-            px, py = sx * (x - 0.01) * (1 if sy < 0 else 0.82), sy * (y - 0.01) * (1 if sy < 0 else 0.86)
-            top = arm if sy < 0 else seat
-            builder.add("leg", role, bar((px, py, 0), (px, py, top), pole, section="round"))
+        for px, py, top in (front_leg, rear_leg):
+            builder.add("leg", role, bar((sx * px, py, 0), (sx * px, py, top), pole, section="round"))
     _add_seat_cushion(builder, 1.8 * x, 2 * y - 0.15, seat)
 
 
+def _add_woven_wall(builder: PieceBuilder, path: Floats, z: Span, tops: Floats, pitch: float) -> None:
+    """Add weavers and stakes along a path [C, 2] between two heights, cut to the height in ``tops`` [C]."""
+    for r, row in enumerate(wall_grid(path, *z, pitch)):
+        inside = np.flatnonzero(tops > row[0, 2])
+        first, last = inside[0], inside[-1] + 1
+        if last - first > 8:
+            weavers = weave(
+                row[None, first:last], (0.95 * pitch, STRAND_THICKNESS), side=(0, 0, 1), first=r + first // 2
+            )
+            builder.add("back", "wicker", *weavers)
+    builder.add("back", "wicker", *stakes(path, z[0], tops - 0.002, 0.008))
+
+
 def _add_seat_cushion(builder: PieceBuilder, width: float, depth: float, seat: float) -> None:
-    """Add a seat cushion on most seats."""
+    """Add a cushion to most seats."""
     if builder.chance(0.75):
         thickness = builder.uniform(0.06, 0.1)
         soft = pad((width, depth, thickness), radius=0.03, crown=0.018, wrinkle=0.002, rng=builder.rng)
@@ -76,25 +80,11 @@ def build_rattan_armchair(builder: PieceBuilder) -> None:
     width, depth, seat = builder.uniform(0.6, 0.7), builder.uniform(0.66, 0.76), builder.uniform(0.3, 0.34)
     pole, role = builder.uniform(0.026, 0.034), builder.pick(POLE_ROLES)
     x, y = width / 2 - pole / 2, depth / 2
-    arm = seat + builder.uniform(0.24, 0.3)
-    for k in range(builder.pick((1, 2, 3))):
-        shrink = k * (pole + 0.022)
-        loop = [
-            (x, -y + shrink, 0.0 if k == 0 else seat - 0.04),
-            (x, -y + shrink, arm - shrink),
-            (x, y - shrink, arm - shrink),
-        ]
-        loop.append((x, y - shrink, 0.0 if k == 0 else seat - 0.04))
-        builder.add_pair(
-            "leg" if k == 0 else "arm", role, sweep(fillet(loop, 0.16, 8), pole, section="round", sides=10)
-        )
-    ring = [
-        (-x, -y + 0.02, seat - 0.04),
-        (x, -y + 0.02, seat - 0.04),
-        (x, y - 0.02, seat - 0.04),
-        (-x, y - 0.02, seat - 0.04),
-    ]
-    builder.add("frame", role, sweep(fillet(ring, 0.01, 2, closed=True), pole, section="round", closed=True, sides=10))
+    _add_rattan_sides(builder, role, (x, y), seat, seat + builder.uniform(0.24, 0.3), pole)
+    deck, ring_y = seat - 0.04, y - 0.02
+    corners = [(-x, -ring_y, deck), (x, -ring_y, deck), (x, ring_y, deck), (-x, ring_y, deck)]
+    ring = sweep(fillet(corners, 0.01, 2, closed=True), pole, section="round", closed=True, sides=10)
+    builder.add("frame", role, ring)
     for py in np.linspace(-y + 0.05, y - 0.05, 9):
         builder.add("seat", role, bar((-x, py, seat - 0.03), (x, py, seat - 0.03), 0.014, section="round"))
     place = reclined(builder.uniform(18, 26), y - 0.2, seat - 0.05)
@@ -113,8 +103,28 @@ def build_rattan_armchair(builder: PieceBuilder) -> None:
         builder.add("cushion", "soft", place(upright(back_cushion).moved(y=-0.05, z=height / 2 + 0.05)))
 
 
+def _add_rattan_sides(
+    builder: PieceBuilder, role: str, half_size: tuple[float, float], seat: float, arm: float, pole: float
+) -> None:
+    """Add one to three nested loops at each side. The outer loop is the legs and the arm rest.
+
+    Args:
+        half_size: distance in x and y from the centre to the outer loops.
+        arm: height of the arm rests.
+        pole: thickness of the poles.
+    """
+    x, y = half_size
+    for k in range(builder.pick((1, 2, 3))):
+        shrink = k * (pole + 0.022)
+        low, top = 0.0 if k == 0 else seat - 0.04, arm - shrink
+        front, rear = -y + shrink, y - shrink
+        loop = [(x, front, low), (x, front, top), (x, rear, top), (x, rear, low)]
+        solid = sweep(fillet(loop, 0.16, 8), pole, section="round", sides=10)
+        builder.add_pair("leg" if k == 0 else "arm", role, solid)
+
+
 def build_wicker_sofa(builder: PieceBuilder) -> None:
-    """Build a rectangular outdoor sofa or armchair covered with woven panels, with loose cushions."""
+    """Build a rectangular outdoor sofa covered with wicker, with loose cushions."""
     seats = builder.pick((2, 2, 3))
     seat_width, depth, seat = builder.uniform(0.58, 0.68), builder.uniform(0.7, 0.82), builder.uniform(0.38, 0.43)
     arm_width, base_top = builder.uniform(0.08, 0.16), seat - 0.12
@@ -141,20 +151,19 @@ def build_wicker_sofa(builder: PieceBuilder) -> None:
 
 
 def build_woven_chair(builder: PieceBuilder) -> None:
-    """Build a dining chair of wood or metal with a woven seat and back."""
+    """Build a dining chair of wood or metal with a woven seat and back, sometimes with arms."""
     width, depth, seat = builder.uniform(0.44, 0.52), builder.uniform(0.42, 0.48), builder.uniform(0.43, 0.46)
     role, back = builder.pick({"wood": 3, "timber": 2, "metal": 2}), builder.uniform(0.3, 0.42)
     t = builder.uniform(0.028, 0.036) if role != "metal" else 0.02
     section = "round" if role == "metal" or builder.chance(0.5) else "rectangle"
     x, y = width / 2 - t / 2, depth / 2 - t / 2
-    for sx in (-1, 1):
-        builder.add(
-            "leg", role, leaning_bar((sx * (x + 0.02), -y - 0.02, 0), (sx * x, -y, seat), [0.8 * t, t], section)
-        )
-        builder.add("leg", role, leaning_bar((sx * (x + 0.02), y + 0.05, 0), (sx * x, y, seat), [0.8 * t, t], section))
-        rail = bar((sx * x, -y, seat - 0.02), (sx * x, y, seat - 0.02), 0.8 * t, section)
-        builder.add("frame", role, rail)
-        builder.add("frame", role, bar((-x, sx * y, seat - 0.0195), (x, sx * y, seat - 0.0195), 0.8 * t, section))
+    for sign in (-1, 1):
+        px, py, foot_x = sign * x, sign * y, sign * (x + 0.02)
+        for foot_y, leg_y in ((-y - 0.02, -y), (y + 0.05, y)):
+            builder.add("leg", role, leaning_bar((foot_x, foot_y, 0), (px, leg_y, seat), [0.8 * t, t], section))
+        side_rail = bar((px, -y, seat - 0.02), (px, y, seat - 0.02), 0.8 * t, section)
+        cross_rail = bar((-x, py, seat - 0.0195), (x, py, seat - 0.0195), 0.8 * t, section)
+        builder.add("frame", role, side_rail, cross_rail)
     pitch = builder.uniform(0.01, 0.02)
     builder.add("seat", "wicker", *(solid.moved(z=seat - 0.008) for solid in woven_panel(2 * x, 2 * y, pitch, 0.008)))
     place = reclined(builder.uniform(8, 14), y, seat - 0.01)
@@ -183,21 +192,19 @@ def build_basket(builder: PieceBuilder) -> None:
     scale = taper + (1 - taper) * (grid[..., 2] - lift) / height
     grid[..., :2] *= scale[..., None]
     grid[..., 2] += 0.006 if not lift else 0.0
-    builder.add("body", "wicker", *weave(grid, (0.96 * pitch, 0.006), side=(0, 0, 1), closed=True))
+    builder.add("body", "wicker", *weave(grid, (0.96 * pitch, STRAND_THICKNESS), side=(0, 0, 1), closed=True))
     for x, y in path[1::2]:
         start, end = (taper * x, taper * y, lift + 0.004), (float(x), float(y), lift + height)
         builder.add("body", "wicker", bar(start, end, 0.007, section="round"))
     bottom = extrude(outline * (taper * 0.99), 0.012, bevel=0.003)
     builder.add("body", "wicker", bottom.moved(z=lift))
-    rim = np.insert(path, 2, lift + height, axis=1)
+    rim = at_height(path, lift + height)
     builder.add("frame", "wicker", sweep(rim, 0.02, section="round", closed=True, side=(0, 0, 1), sides=8))
     if lift:
         reach = 0.5 * min(width, depth) * taper * 0.72
         role = builder.pick(("timber", "wood", "metal"))
-        for sx in (-1, 1):
-            for sy in (-1, 1):
-                foot, top = (1.25 * sx * reach, 1.25 * sy * reach, 0.0), (sx * reach, sy * reach, lift + 0.006)
-                builder.add("leg", role, leaning_bar(foot, top, [0.018, 0.026], "round"))
+        feet, tops = (1.25 * reach, 1.25 * reach), (reach, reach)
+        add_splayed_legs(builder, role, feet, tops, lift + 0.006, [0.018, 0.026], "round")
     elif builder.chance(0.5):
         role = builder.pick(("wicker", "soft"))
         for sx in (-1, 1):
