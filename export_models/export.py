@@ -73,7 +73,7 @@ MODELS = {
         outputs=segmentation.OUTPUTS,
         closed_form=segmentation.Segmentation,
         learned=served_models.Segmentation,
-        weights=WEIGHTS / "furniture.pt",
+        weights=WEIGHTS / "segmentation.pt",
     ),
 }
 PREPROCESSING = "image_preprocess"

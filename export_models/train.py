@@ -203,7 +203,7 @@ def main() -> None:
     if (options.out / "state.pt").exists():
         state.load(options.out / "state.pt", device)
     train(state, options.data, options.out, config, options.seconds, options.workers, device)
-    state.save_weights(options.out / "weights.pt")
+    state.save_weights(options.out / "weights.pt", options.start, config.optimizer.start_share)
     print(f"{state.step} steps in {state.seconds / 60:.0f} minutes: {options.out / 'weights.pt'}")
 
 

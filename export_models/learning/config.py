@@ -33,6 +33,7 @@ class OptimizerConfig(BaseModel):
         encoder_share: learning rate of the encoder, as a share of that of the other layers.
         clip_norm: maximum norm of the gradient.
         average: share of the running mean of the weights that each step keeps.
+        start_share: share of the starting weights in the result, see ``TrainingState.save_weights``.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -43,6 +44,7 @@ class OptimizerConfig(BaseModel):
     weight_decay: float
     clip_norm: float
     average: float
+    start_share: float = 0.0
 
 
 class TrainingConfig(BaseModel):

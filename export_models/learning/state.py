@@ -71,9 +71,18 @@ class TrainingState:
             getattr(self, name).load_state_dict(state[name])
         self.step, self.seconds = state["step"], state["seconds"]
 
-    def save_weights(self, file: Path) -> None:
-        """Write the averaged weights in half precision."""
-        weights = self.average.state_dict()
+    def save_weights(self, file: Path, start: Path | None = None, start_share: float = 0.0) -> None:
+        """Write the averaged weights in half precision.
+
+        Args:
+            start: ``weights.pt`` from which the training started. Its weights get the share ``start_share``, to keep
+                what earlier images taught (Wortsman et al. 2022, WiSE-FT).
+        """
+        weights = {name: value.cpu() for name, value in self.average.state_dict().items()}
+        if start is not None and start_share > 0:
+            for name, value in torch.load(start, map_location="cpu", weights_only=True).items():
+                if value.is_floating_point():
+                    weights[name] = torch.lerp(weights[name], value.float(), start_share)
         torch.save(
             {name: value.half() if value.is_floating_point() else value for name, value in weights.items()}, file
         )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import torch
 
@@ -9,9 +11,12 @@ from export_models.baselines.segmentation import MATERIALS
 from export_models.dataset.colors import MAX_ALBEDO
 from export_models.dataset.samples import Sample
 from export_models.learning.batches import collate, mirror, to_device
+from export_models.learning.config import read_config
 from export_models.learning.examples import IGNORED_CLASS, crop_beside_piece, make_example
 from export_models.learning.losses import class_loss, pooled_material_loss
 from export_models.learning.recoloring import recolor_parts, refinish
+from export_models.learning.state import TrainingState
+from export_models.train import CONFIG
 
 
 def test_class_loss_is_near_zero_for_the_ground_truth_and_skips_ignored_pixels() -> None:
@@ -157,3 +162,20 @@ def test_a_mirrored_batch_shows_the_mirrored_scene() -> None:
     assert float(mirrored["normal"][:, :1][on_piece[:, :1].flip(-1)].mean()) < -0.5  # to the left
     twice = mirror(mirrored)
     assert all(torch.equal(twice[name], values) for name, values in batch.items())
+
+
+def test_the_result_of_a_training_may_keep_a_share_of_its_start(tmp_path: Path) -> None:
+    config = read_config(CONFIG)
+    first, second = (
+        TrainingState.create(config.model_copy(update={"seed": seed}), None, None, torch.device("cpu"))
+        for seed in (1, 2)
+    )
+    first.save_weights(tmp_path / "start.pt")
+    second.save_weights(tmp_path / "plain.pt")
+    second.save_weights(tmp_path / "mixed.pt", tmp_path / "start.pt", 0.25)
+    start, plain, mixed = (
+        torch.load(tmp_path / f"{name}.pt", weights_only=True)["heads.material.1.weight"].float()
+        for name in ("start", "plain", "mixed")
+    )
+    assert torch.allclose(mixed, 0.25 * start + 0.75 * plain, atol=1e-3)
+    assert not torch.allclose(mixed, plain, atol=1e-2)
