@@ -70,8 +70,13 @@ def component_loss(prediction: Tensor, batch: Batch) -> Tensor:
 
 
 def material_loss(prediction: Tensor, batch: Batch) -> Tensor:
-    """Class loss over the materials, plus the error per surface."""
-    return class_loss(prediction, batch["material"]) + POOLED_WEIGHT * pooled_material_loss(prediction, batch)
+    """Class loss over the materials, plus the error per surface.
+
+    The classes have equal weights. Weights for rare classes would make the most frequent one, wood, less likely than it
+    is, and the decision per surface adds up log likelihoods.
+    """
+    classes = class_loss(prediction, batch["material"], pixel_weights(batch)[:, 0], is_balanced=False)
+    return classes + POOLED_WEIGHT * pooled_material_loss(prediction, batch)
 
 
 def pooled_material_loss(prediction: Tensor, batch: Batch) -> Tensor:
@@ -94,26 +99,33 @@ def pooled_material_loss(prediction: Tensor, batch: Batch) -> Tensor:
     return mean
 
 
-def class_loss(prediction: Tensor, target: Tensor) -> Tensor:
+def class_loss(
+    prediction: Tensor, target: Tensor, pixel_weight: Tensor | None = None, *, is_balanced: bool = True
+) -> Tensor:
     """Weighted cross entropy plus 1 − mean IoU.
 
-    The weight of a class is the square root of its inverse frequency in the batch. The IoU is computed from likelihoods
-    instead of sets (Rahman and Wang 2016), over the classes that occur in the batch.
+    The IoU is computed from likelihoods instead of sets (Rahman and Wang 2016), over the classes that occur in the
+    batch.
 
     Args:
         prediction: [B, C, H, W] logits.
         target: [B, H, W] class, or IGNORED_CLASS.
+        pixel_weight: [B, H, W] weight of each pixel in the cross entropy; default 1.
+        is_balanced: whether the weight of a class in the cross entropy is the square root of its inverse frequency in
+            the batch, instead of 1.
     """
     class_count, valid = prediction.shape[1], target != IGNORED_CLASS
     pixels = torch.bincount(target[valid], minlength=class_count)[:class_count].to(prediction.dtype)
-    weight = torch.where(pixels > 0, (pixels.sum() / (pixels + 1)).sqrt(), torch.zeros_like(pixels))
+    class_weight = (pixels.sum() / (pixels + 1)).sqrt().clamp_max(MAX_CLASS_WEIGHT)
+    index = target.where(valid, 0)  # ignored pixels have weight 0
+    weight = valid.to(prediction.dtype) if pixel_weight is None else valid * pixel_weight
+    if is_balanced:
+        weight = weight * class_weight[index]
     log_likelihood = F.log_softmax(prediction, 1)
-    entropy = F.nll_loss(log_likelihood, target, weight.clamp_max(MAX_CLASS_WEIGHT), ignore_index=IGNORED_CLASS)
+    own_log_likelihood = log_likelihood.gather(1, index[:, None])[:, 0]
+    entropy = -(weight * own_log_likelihood).sum() / weight.sum().clamp_min(1.0)
     likelihood = log_likelihood.exp() * valid[:, None]
-    index = target.where(valid, 0)  # ignored pixels have likelihood 0 and add nothing to class 0
-    intersection = torch.zeros_like(pixels).index_add(
-        0, index.flatten(), likelihood.gather(1, index[:, None]).flatten()
-    )
+    intersection = torch.zeros_like(pixels).index_add(0, index.flatten(), (own_log_likelihood.exp() * valid).flatten())
     iou = (intersection + SMOOTHING) / (likelihood.sum((0, 2, 3)) + pixels - intersection + SMOOTHING)
     return entropy + 1 - iou[pixels > 0].mean()
 
