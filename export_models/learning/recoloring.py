@@ -23,11 +23,11 @@ HUE_SPREAD = 0.1
 MIN_ALBEDO = 0.02
 """Albedo to which smaller ones are raised where something is divided by it."""
 REFINISHED = ("wood", "painted", "plastic", "fabric", "leather")
-"""Materials whose colour does not show in their reflections."""
+"""Materials whose specular reflection is white."""
 PAINTED_SHARE = 0.2
 """Share of the wooden pieces that get an opaque coat."""
 FIGURE_CONTRASTS = (0.3, 1.5)
-"""Range of the factor of the contrast of the figure of wood, in the logarithm of the albedo."""
+"""Range of the factor by which the contrast of the figure of wood changes, in the logarithm of the albedo."""
 COAT_CONTRASTS = (0.0, 0.1)
 """Range of that factor under an opaque coat."""
 SPECULAR = 0.04
@@ -59,8 +59,8 @@ def refinish(
 ) -> tuple[Floats, Floats, NDArray[np.uint8]]:
     """Give each material of the piece another colour in which shops sell it; sometimes paint the wood.
 
-    The diffuse reflection changes with the albedo, the specular reflection stays. Differences in colour between the
-    surfaces of one material stay, and so does the figure, with another contrast.
+    The diffuse reflection changes with the albedo, and the specular reflection is kept. Ratios of colour between the
+    surfaces of one material are kept, and so is the figure of wood, with another contrast.
 
     Args:
         radiance, albedo: [H, W, 3] linear.
@@ -78,7 +78,8 @@ def refinish(
         becomes_painted = name == "wood" and rng.random() < PAINTED_SHARE
         new_name = "painted" if becomes_painted else name
         contrasts = COAT_CONTRASTS if becomes_painted else FIGURE_CONTRASTS if name == "wood" else (1.0, 1.0)
-        figure = np.maximum(albedo[pixels], MIN_ALBEDO) / np.maximum(albedo[pixels].mean(0), MIN_ALBEDO)
+        own = albedo[pixels]
+        figure = np.maximum(own, MIN_ALBEDO) / np.maximum(own.mean(0), MIN_ALBEDO)
         refinished[pixels] = np.minimum(draw_color(new_name, rng) * figure ** rng.uniform(*contrasts), MAX_ALBEDO)
         new_material[pixels] = MATERIALS.index(new_name)
     changed = (refinished != albedo).any(-1)
@@ -87,9 +88,9 @@ def refinish(
 
 
 def _limit_mixed_pixels(values: Floats, changed: NDArray[np.bool_]) -> Floats:
-    """Limit the pixels at the edge of what has changed to the values nearby.
+    """Limit the pixels at the edge of the changed surfaces to the highest value nearby.
 
-    These pixels show other surfaces in part. Their gain is too large if those are lighter.
+    Such a pixel shows another surface in part. If that surface is lighter, the pixel becomes too bright.
 
     Args:
         values: [H, W, 3].

@@ -75,8 +75,8 @@ class TrainingState:
         """Write the averaged weights in half precision.
 
         Args:
-            start: ``weights.pt`` from which the training started. Its weights get the share ``start_share``, to keep
-                what earlier images taught (Wortsman et al. 2022, WiSE-FT).
+            start: ``weights.pt`` from which the training started.
+            start_share: share of these weights in the result (WiSE-FT, Wortsman et al. 2022).
         """
         weights = {name: value.cpu() for name, value in self.average.state_dict().items()}
         if start is not None and start_share > 0:

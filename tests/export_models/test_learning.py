@@ -32,8 +32,10 @@ def test_class_loss_is_near_zero_for_the_ground_truth_and_skips_ignored_pixels()
 
 
 def material_batch() -> dict[str, torch.Tensor]:
-    """Two surfaces of one image: part 1 of material 2 on the left, part 3 of material 1 on the right, 4 columns wide;
-    above them the background."""
+    """Return one image of two surfaces below a strip of background.
+
+    The left surface is part 1 of material 2, and the right one, 4 columns wide, is part 3 of material 1.
+    """
     columns = (torch.arange(16) < 12).expand(1, 16, 16)
     material, component = torch.where(columns, 2, 1), torch.where(columns, 1, 3)
     foreground = (torch.arange(16) >= 4).float()[None, None, :, None].expand(1, 1, 16, 16)
