@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
@@ -23,7 +24,9 @@ PREEMPTIVE_FEATURES = 400  # number of largest features of a photo, by which the
 MIN_COMMON_FEATURES = 6  # minimum matches of these largest features for a pair to be matched; not tuned
 MIN_PAIRS_PER_PHOTO = 6  # each photo is matched with at least this many others, the most similar ones; not tuned
 NEIGHBOURS = 5  # number of following photos that each ordered photo is matched with
-MAX_RATIO = 0.8  # Lowe's ratio test (2004): maximum distance of the best match relative to the second best
+MAX_RATIO = 0.8  # Lowe's ratio test (2004): maximum angle of the best match relative to the second best
+MAX_ANGLE = 0.7  # rad, between the descriptors of two matching features; COLMAP's default
+DESCRIPTOR_NORM = 512.0  # of COLMAP's 8-bit descriptors
 SEED = 1
 
 
@@ -78,30 +81,46 @@ def extract_features(folder: Path, database: Path, focal_lengths: list[float], s
 
 
 def match_features(folder: Path, database: Path, ordered: bool, far_pairs: bool) -> None:
-    """Match the pairs of photos that may overlap, and verify their epipolar geometry. Earlier matches are kept."""
-    pairs = candidate_pairs(database, ordered, far_pairs)
+    """Match the pairs of photos that may overlap, and verify their epipolar geometry. Earlier matches are kept.
+
+    COLMAP's own matching is approximate, and its index is not always the same for the same features, so that cameras
+    could differ between two runs. This matching is exact.
+    """
+    pairs = []
+    with pycolmap.Database.open(database) as stored:
+        image_ids = {int(Path(image.name).stem): image.image_id for image in stored.read_all_images()}
+        descriptors = {
+            number: np.asarray(stored.read_descriptors(image_id).data) for number, image_id in image_ids.items()
+        }
+        largest = {
+            number: descriptors[number][_largest_features(stored.read_keypoints(image_id))]
+            for number, image_id in image_ids.items()
+        }
+        for a, b in candidate_pairs(largest, ordered, far_pairs):
+            if not stored.exists_matches(image_ids[a], image_ids[b]):
+                pairs.append((a, b))
+                stored.write_matches(image_ids[a], image_ids[b], mutual_matches(descriptors[a], descriptors[b]))
     pairs_file = folder / "pairs.txt"
     pairs_file.write_text("".join(f"{file_name(a)} {file_name(b)}\n" for a, b in pairs), encoding="ascii")
-    options = pycolmap.FeatureMatchingOptions()
-    options.use_gpu = False
     geometry = pycolmap.TwoViewGeometryOptions()
     # Without a seed, all threads share one random generator and the result depends on their order.
     geometry.ransac.random_seed = SEED
-    pairing = pycolmap.ImportedPairingOptions(match_list_path=pairs_file)
-    pycolmap.match_image_pairs(database, options, pairing, geometry, pycolmap.Device.cpu)
+    pycolmap.verify_matches(database, pairs_file, geometry)
 
 
-def candidate_pairs(database: Path, ordered: bool, far_pairs: bool) -> list[tuple[int, int]]:
+def candidate_pairs(largest: Mapping[int, NDArray[np.uint8]], ordered: bool, far_pairs: bool) -> list[tuple[int, int]]:
     """Return the pairs of photos to match.
 
     Unordered photos: all pairs whose largest features match (preemptive matching, Wu 2013). Ordered photos: each photo
     with its next NEIGHBOURS in a loop. ``far_pairs`` adds for each photo the most similar photos, which bridge gaps.
+
+    Args:
+        largest: the descriptors [N, 128] of each photo's largest features.
     """
-    descriptors = _largest_descriptors(database)
-    count = len(descriptors)
+    count = len(largest)
     common = np.zeros((count, count), int)
     for a, b in combinations(range(count), 2):
-        common[a, b] = common[b, a] = mutual_matches(descriptors[a], descriptors[b])
+        common[a, b] = common[b, a] = len(mutual_matches(largest[a], largest[b]))
     pairs = []
     if far_pairs:
         pairs += [(a, b) for a in range(count) for b in np.argsort(-common[a], kind="stable")[:MIN_PAIRS_PER_PHOTO]]
@@ -112,29 +131,35 @@ def candidate_pairs(database: Path, ordered: bool, far_pairs: bool) -> list[tupl
     return sorted({(min(a, b), max(a, b)) for a, b in pairs if a != b})
 
 
-def _largest_descriptors(database: Path) -> dict[int, NDArray[np.float32]]:
-    """Return the unit descriptors [PREEMPTIVE_FEATURES, 128] of each photo's largest features."""
-    largest = {}
-    with pycolmap.Database.open(database) as stored:
-        for image in stored.read_all_images():
-            keypoints = stored.read_keypoints(image.image_id)  # x, y and the 2 × 2 shape of each feature
-            descriptors = np.asarray(stored.read_descriptors(image.image_id).data, np.float32)
-            scale = np.linalg.norm(keypoints[:, 2:4], axis=1)
-            chosen = descriptors[np.argsort(-scale, kind="stable")[:PREEMPTIVE_FEATURES]]
-            largest[int(Path(image.name).stem)] = chosen / np.maximum(np.linalg.norm(chosen, axis=1, keepdims=True), 1)
-    return largest
+def _largest_features(keypoints: NDArray[np.float32]) -> NDArray[np.int64]:
+    """Return the indices of the PREEMPTIVE_FEATURES largest features; a row is x, y and the 2 × 2 shape."""
+    return np.argsort(-np.linalg.norm(keypoints[:, 2:4], axis=1), kind="stable")[:PREEMPTIVE_FEATURES]
 
 
-def mutual_matches(a: NDArray[np.float32], b: NDArray[np.float32]) -> int:
-    """Return how many descriptors [N, 128] and [M, 128] are mutual nearest neighbours and pass the ratio test."""
+def mutual_matches(a: NDArray[np.uint8], b: NDArray[np.uint8]) -> NDArray[np.uint32]:
+    """Return the index pairs [M, 2] of descriptors [N, 128] and [K, 128] that are mutual nearest neighbours.
+
+    The nearest neighbour must also be nearer than MAX_ANGLE, and than MAX_RATIO of the second nearest, in both
+    directions. The scalar products are whole numbers below 2 ** 24, which float32 adds up without rounding, so that
+    the result does not depend on the order of the sum.
+    """
     if len(a) < 2 or len(b) < 2:
-        return 0
-    similarity = a @ b.T
-    second_and_best = np.sort(np.partition(similarity, -2, axis=1)[:, -2:], axis=1)
-    best = similarity.argmax(1)
-    mutual = similarity.argmax(0)[best] == np.arange(len(a))
-    distance = np.sqrt(np.maximum(2 - 2 * second_and_best, 0))
-    return int((mutual & (distance[:, 1] < MAX_RATIO * distance[:, 0])).sum())
+        return np.zeros((0, 2), np.uint32)
+    products = a.astype(np.float32) @ b.astype(np.float32).T
+    to_b, to_a = _nearest(products), _nearest(products.T)
+    mutual = [(index, match) for index, match in enumerate(to_b) if match >= 0 and to_a[match] == index]
+    return np.array(mutual, np.uint32).reshape(-1, 2)
+
+
+def _nearest(products: NDArray[np.float32]) -> NDArray[np.int64]:
+    """Return for each row the column of the largest scalar product, or -1 if it fails one of the two tests."""
+    rows, best = np.arange(len(products)), products.argmax(1)
+    largest = products[rows, best]
+    products[rows, best] = -1
+    second = products.max(1)
+    products[rows, best] = largest
+    angle, second_angle = (np.arccos(np.minimum(value / DESCRIPTOR_NORM**2, 1)) for value in (largest, second))
+    return np.where((angle <= MAX_ANGLE) & (angle < MAX_RATIO * second_angle), best, -1)
 
 
 def verified_matches(database: Path, count: int) -> NDArray[np.int64]:
