@@ -90,7 +90,7 @@ ALTERNATIVE_MATERIALS = {
 }
 """Other material classes that occur on the same parts as each class."""
 ALTERNATIVE_PROBABILITY = 0.12
-"""Probability that a material of a third-party mesh is replaced by an alternative. Not tuned."""
+"""Probability that a material of a third-party mesh is replaced by an alternative, on all its parts. Not tuned."""
 MIN_COVERAGE = 0.01
 """Images in which the piece covers a smaller share are discarded: 4 of 2000 training images with seed 3."""
 
@@ -187,7 +187,8 @@ def _draw_third_party_mesh(labelled: LabelledMesh, package: Path, rng: np.random
     folder = scratch / "models"
     folder.mkdir(exist_ok=True)
     mesh = mesh_from_labelled_file(write_labelled_mesh(labelled, folder, package), COMPONENTS, rng)
-    materials = {slot.role: _draw_alternative(labelled.materials[slot.role], rng) for slot in mesh.slots}
+    alternatives = {name: _draw_alternative(name, rng) for name in sorted(set(labelled.materials.values()))}
+    materials = {slot.role: alternatives[labelled.materials[slot.role]] for slot in mesh.slots}
     source = {
         "kind": labelled.kind,
         "archive": labelled.archive,

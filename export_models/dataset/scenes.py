@@ -24,7 +24,10 @@ Generator = np.random.Generator
 CARCASS_ROLES = ("wood", "wood2", "panel")
 """Roles of the boards of a piece, the main one first."""
 SAME_FINISH_SHARE = 0.55
-"""Share of the pieces whose boards all have the same finish."""
+"""Share of the pieces whose boards all have the same finish. Not tuned."""
+ONE_FINISH_SHARE = 0.75
+"""Probability that all surfaces of one material have the same finish, as most pieces in shops. Otherwise, the material
+has two finishes. Not tuned."""
 ENVIRONMENT_SHARE = 0.25
 """Share of the scenes that are lit by a photographed environment."""
 LAMP_WATTS_PER_RADIANCE = 4.0 * math.pi**2
@@ -128,17 +131,23 @@ class SlotSurfaces:
 
 
 def draw_slot_surfaces(mesh: SceneMesh, choices: Mapping[str, tuple[str, ...]], rng: Generator) -> SlotSurfaces:
-    """Draw a surface for each role of ``mesh``. The wooden or painted roles of a piece often share one.
+    """Draw a surface for each role of ``mesh``. A material has one or two finishes, however many roles it has.
 
     Args:
         choices: the material classes of each role. Each is half as likely as the one before it.
     """
     drawn: dict[str, tuple[str, Surface]] = {}
+    finishes: dict[str, list[Surface]] = {}
     for role in sorted({slot.role for slot in mesh.slots}):
+        if role == "mirror":
+            drawn[role] = choices[role][0], draw_mirror(rng)
+            continue
         weights = 0.5 ** np.arange(len(choices[role]))
         material = str(rng.choice(choices[role], p=weights / weights.sum()))
-        surface = draw_mirror(rng) if role == "mirror" else draw_surface(material, rng, mesh.size_m)
-        drawn[role] = material, surface
+        if material not in finishes:
+            count = 1 if rng.random() < ONE_FINISH_SHARE else 2
+            finishes[material] = [draw_surface(material, rng, mesh.size_m) for _ in range(count)]
+        drawn[role] = material, finishes[material][int(rng.integers(len(finishes[material])))]
     carcass = [role for role in CARCASS_ROLES if role in drawn]
     if carcass and rng.random() < SAME_FINISH_SHARE:
         drawn |= dict.fromkeys(carcass, drawn[carcass[0]])

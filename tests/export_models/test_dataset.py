@@ -13,7 +13,9 @@ import pytest
 from export_models.dataset.colors import draw_shade, linear, looks_like_wood
 from export_models.dataset.generate import KIND_WEIGHTS, assign_cores, unpack_environments
 from export_models.dataset.makers import KINDS
+from export_models.dataset.meshes import SceneMesh, Slot
 from export_models.dataset.photograph import photograph
+from export_models.dataset.scenes import ONE_FINISH_SHARE, draw_slot_surfaces
 from export_models.dataset.surfaces import draw_surface
 from export_models.dataset.woods import COLORINGS
 from export_models.export import CHECKOUT
@@ -78,6 +80,20 @@ def test_a_shade_is_close_to_a_color_of_its_palette() -> None:
     for _ in range(200):
         distances = np.abs(encode_srgb(draw_shade(palette, rng, spread=0.01)) - encode_srgb(colors)).max(axis=1)
         assert distances.min() < 0.1
+
+
+def test_a_material_has_one_finish_on_most_pieces_and_never_more_than_two() -> None:
+    slots = tuple(Slot("leg", f"board {number}") for number in range(8))
+    mesh = SceneMesh(np.eye(3, dtype=np.float32), *np.zeros((5, 1)), slots)
+    choices = {slot.role: ("wood",) for slot in slots}
+    random = np.random.default_rng(1)
+    counts = []
+    for _ in range(200):
+        surfaces = draw_slot_surfaces(mesh, choices, random).surfaces
+        counts.append(len({json.dumps(surface) for surface in surfaces}))
+    assert set(counts) == {1, 2}
+    # Of 200 draws, the share deviates by less than three standard deviations, 0.09.
+    assert counts.count(1) / 200 == pytest.approx(ONE_FINISH_SHARE, abs=0.1)
 
 
 def test_near_black_wood_has_a_lightness_below_25() -> None:
