@@ -52,13 +52,16 @@ class AssetService:
             raise InvalidInput("header.sha256", f"{sha256[:64]!r} does not match the bytes received, {actual}")
         name = file_name(filename, kind)
         width = height = 0
-        if kind == "model":
-            mesh = intake.check_mesh(data, name, "data", blender=self._settings.blender)
-            media_type = mesh.media_type
-            name = f"{PurePosixPath(name).stem}.{'zip' if mesh.is_archive else mesh.format.value}"
-        else:
-            info = intake.check_photo(data, "data")
-            media_type, width, height = info.media_type, info.width, info.height
+        try:
+            if kind == "model":
+                mesh = intake.check_mesh(data, name, "data", blender=self._settings.blender)
+                media_type = mesh.media_type
+                name = f"{PurePosixPath(name).stem}.{'zip' if mesh.is_archive else mesh.format.value}"
+            else:
+                info = intake.check_photo(data, "data")
+                media_type, width, height = info.media_type, info.width, info.height
+        except InvalidInput as error:  # of many files in an upload, the caller has to find the bad one
+            raise InvalidInput(error.field, f"{name}: {error.description}") from None
         id, group_id = str(uuid.uuid4()), upload_id or str(uuid.uuid4())
         self._blobs.put(tenant, data)
         asset = Asset(id, tenant, group_id, kind, name, media_type, len(data), actual, width, height)

@@ -119,6 +119,13 @@ def test_an_invalid_upload_is_refused_with_its_field_and_stores_nothing(
     assert len(list(client.list_assets())) == before
 
 
+@pytest.mark.parametrize("kind", [asset_pb2.ASSET_KIND_PHOTO, asset_pb2.ASSET_KIND_MASK, asset_pb2.ASSET_KIND_MODEL])
+def test_a_refused_file_is_named(client: Heartwood, kind: asset_pb2.AssetKind.ValueType) -> None:
+    name = "desk 7.glb" if kind == asset_pb2.ASSET_KIND_MODEL else "desk 7.png"
+    with pytest.raises(ApiError, match=name):
+        client.upload_bytes(PHOTO[: len(PHOTO) // 2], name, kind=kind)
+
+
 def test_an_upload_over_the_size_limit_is_refused_before_its_end(client: Heartwood) -> None:
     piece = b"\xff" * (3 << 20)
     with pytest.raises(ApiError) as refused:
