@@ -10,6 +10,7 @@ from PIL import Image as Pillow
 from PIL import ImageCms
 
 from orchestrator.domain.images import BoolMask
+from orchestrator.imaging.color import encode_srgb
 from orchestrator.imaging.photo_files.photo_file import PhotoFile, PhotoFormat
 
 PROFILE_ERRORS = (ImageCms.PyCMSError, OSError, ValueError, TypeError)
@@ -23,7 +24,10 @@ def to_srgb(picture: Pillow.Image, file: PhotoFile, backdrop: int) -> Pillow.Ima
         backdrop: grey level on which transparent pixels are composited.
     """
     profile = file.profile or picture.info.get("icc_profile")
-    return _composite(_apply_profile(to_eight_bit(picture, file), profile), backdrop)
+    colors = _apply_profile(to_eight_bit(picture, file), profile)
+    if file.gamma:
+        colors = _apply_gamma(colors, file.gamma)
+    return _composite(colors, backdrop)
 
 
 def to_eight_bit(picture: Pillow.Image, file: PhotoFile) -> Pillow.Image:
@@ -91,6 +95,12 @@ def _convert_profile(picture: Pillow.Image, profile: bytes) -> Pillow.Image:
     if has_grey_alpha:
         converted.putalpha(picture.getchannel("A"))
     return converted
+
+
+def _apply_gamma(picture: Pillow.Image, gamma: float) -> Pillow.Image:
+    """Convert RGB or RGBA whose levels are the linear light to the power ``gamma`` to sRGB."""
+    levels = np.round(encode_srgb((np.arange(256) / 255) ** (1 / gamma)) * 255).astype(int).tolist()
+    return picture.point(levels * 3 + list(range(256)) * (picture.mode == "RGBA"))
 
 
 def _composite(picture: Pillow.Image, backdrop: int) -> Pillow.Image:

@@ -30,6 +30,7 @@ class PhotoFile:
             decoders return it.
         xmp: XMP packet, unchecked.
         profile: ICC profile, unchecked. Empty for the formats whose decoders return it.
+        gamma: the levels are the linear light to this power; 0 if the file does not say so.
         is_cut: the file lacks its end marker, which ``pixels`` has.
         color_key: the transparent colour, one level per channel in steps of the stored depth. Empty if there is none.
         depth: bits per channel in the file.
@@ -45,6 +46,7 @@ class PhotoFile:
     color_key: tuple[int, ...] = ()
     depth: int = 8
     white_is_zero: bool = False
+    gamma: float = 0.0
 
 
 def damaged(format: PhotoFormat, problem: str, field: str) -> InvalidInput:

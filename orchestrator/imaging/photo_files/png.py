@@ -31,6 +31,13 @@ MAX_CHUNKS = 100_000
 """Maximum number of chunks. Encoders write at least 8 KB per chunk, which makes 6400 in 50 MB."""
 MAX_METADATA_BYTES = 4 << 20
 """Maximum size of a decompressed profile or text. Profiles of printers have up to 3 MB. A larger one is ignored."""
+GAMMA_UNIT = 100_000
+"""Value of a gAMA chunk for an exponent of 1."""
+GAMMA_RANGE = (0.2, 3.0)
+"""Exponents outside this range are errors of the writer."""
+SRGB_GAMMA = 1 / 2.2
+GAMMA_TOLERANCE = 0.05
+"""Relative deviation from the exponent of sRGB that counts as sRGB."""
 XMP_KEYWORD = b"XML:com.adobe.xmp"
 EXIF_KEYWORDS = (b"Raw profile type exif", b"Raw profile type APP1")
 """Texts in which ImageMagick stores EXIF data, as hexadecimal digits after three lines."""
@@ -81,7 +88,10 @@ def read_png(data: bytes, field: str) -> PhotoFile:
     exif = _body(chunks, b"eXIf") or _text_exif(chunks)
     xmp = _text(chunks.get(b"iTXt" + XMP_KEYWORD))
     profile = _decompress(_body(chunks, b"iCCP").partition(b"\0")[2][1:])  # after the name and the compression method
-    return PhotoFile(PhotoFormat.PNG, b"".join(pixels), exif, xmp, profile, color_key=color_key, depth=depth)
+    gamma = 0.0 if chunks.keys() & {b"iCCP", b"sRGB", b"cICP"} else _gamma(_body(chunks, b"gAMA"))
+    return PhotoFile(
+        PhotoFormat.PNG, b"".join(pixels), exif, xmp, profile, color_key=color_key, depth=depth, gamma=gamma
+    )
 
 
 def check_arrived(file: PhotoFile, picture: Pillow.Image, field: str) -> None:
@@ -142,6 +152,13 @@ def _color_key(alpha: bytes, channels: int, depth: int, field: str) -> tuple[int
     if len(alpha) < 2 * channels:
         raise damaged(PhotoFormat.PNG, f"its transparent colour has {len(alpha)} bytes", field)
     return tuple(level & ((1 << depth) - 1) for level in struct.unpack_from(f">{channels}H", alpha))
+
+
+def _gamma(body: bytes) -> float:
+    """The exponent of a gAMA chunk; 0 if it is damaged, invalid, or that of sRGB."""
+    gamma = int.from_bytes(body, "big") / GAMMA_UNIT if len(body) == 4 else 0.0
+    is_plausible = GAMMA_RANGE[0] <= gamma <= GAMMA_RANGE[1]
+    return gamma if is_plausible and abs(gamma / SRGB_GAMMA - 1) > GAMMA_TOLERANCE else 0.0
 
 
 def _keyword(chunk: Chunk) -> bytes:
