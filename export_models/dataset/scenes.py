@@ -24,10 +24,10 @@ Generator = np.random.Generator
 CARCASS_ROLES = ("wood", "wood2", "panel")
 """Roles of the boards of a piece, the main one first."""
 SAME_FINISH_SHARE = 0.55
-"""Share of the pieces whose boards all have the same finish. Not tuned."""
+"""Share of the pieces whose boards all have the same material and finish. Not tuned."""
 ONE_FINISH_SHARE = 0.75
-"""Probability that all surfaces of one material have the same finish, as most pieces in shops. Otherwise, the material
-has two finishes. Not tuned."""
+"""Probability that a material has one finish on a piece, as on most pieces in shops. Otherwise, it has two. Not
+tuned."""
 ENVIRONMENT_SHARE = 0.25
 """Share of the scenes that are lit by a photographed environment."""
 LAMP_WATTS_PER_RADIANCE = 4.0 * math.pi**2
@@ -131,7 +131,9 @@ class SlotSurfaces:
 
 
 def draw_slot_surfaces(mesh: SceneMesh, choices: Mapping[str, tuple[str, ...]], rng: Generator) -> SlotSurfaces:
-    """Draw a surface for each role of ``mesh``. A material has one or two finishes, however many roles it has.
+    """Draw a surface for each role of ``mesh``.
+
+    A material has one or two finishes on a piece, however many roles it has. The boards often share one.
 
     Args:
         choices: the material classes of each role. Each is half as likely as the one before it.

@@ -98,7 +98,7 @@ def _convert_profile(picture: Pillow.Image, profile: bytes) -> Pillow.Image:
 
 
 def _apply_gamma(picture: Pillow.Image, gamma: float) -> Pillow.Image:
-    """Convert RGB or RGBA whose levels are the linear light to the power ``gamma`` to sRGB."""
+    """Convert RGB or RGBA to sRGB. The levels in [0, 1] are linear light to the power of ``gamma``."""
     levels = np.round(encode_srgb((np.arange(256) / 255) ** (1 / gamma)) * 255).astype(int).tolist()
     return picture.point(levels * 3 + list(range(256)) * (picture.mode == "RGBA"))
 

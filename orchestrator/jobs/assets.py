@@ -60,7 +60,7 @@ class AssetService:
             else:
                 info = intake.check_photo(data, "data")
                 media_type, width, height = info.media_type, info.width, info.height
-        except InvalidInput as error:  # of many files in an upload, the caller has to find the bad one
+        except InvalidInput as error:  # an upload has many files, so the error names this one
             raise InvalidInput(error.field, f"{name}: {error.description}") from None
         id, group_id = str(uuid.uuid4()), upload_id or str(uuid.uuid4())
         self._blobs.put(tenant, data)

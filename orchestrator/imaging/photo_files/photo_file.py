@@ -30,11 +30,11 @@ class PhotoFile:
             decoders return it.
         xmp: XMP packet, unchecked.
         profile: ICC profile, unchecked. Empty for the formats whose decoders return it.
-        gamma: the levels are the linear light to this power; 0 if the file does not say so.
         is_cut: the file lacks its end marker, which ``pixels`` has.
         color_key: the transparent colour, one level per channel in steps of the stored depth. Empty if there is none.
         depth: bits per channel in the file.
         white_is_zero: the levels of ``pixels`` are inverted.
+        gamma: exponent with which the levels encode linear light; 0 for sRGB or a profile.
     """
 
     format: PhotoFormat

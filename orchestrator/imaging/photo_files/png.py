@@ -32,12 +32,13 @@ MAX_CHUNKS = 100_000
 MAX_METADATA_BYTES = 4 << 20
 """Maximum size of a decompressed profile or text. Profiles of printers have up to 3 MB. A larger one is ignored."""
 GAMMA_UNIT = 100_000
-"""Value of a gAMA chunk for an exponent of 1."""
+"""Value of a gAMA chunk for an exponent of 1 (PNG, third edition)."""
 GAMMA_RANGE = (0.2, 3.0)
-"""Exponents outside this range are errors of the writer."""
+"""Exponents outside this range are ignored as errors of the writer. Not tuned."""
 SRGB_GAMMA = 1 / 2.2
+"""Exponent that writers of sRGB state (PNG, third edition)."""
 GAMMA_TOLERANCE = 0.05
-"""Relative deviation from the exponent of sRGB that counts as sRGB."""
+"""Maximum relative deviation from the exponent of sRGB that counts as sRGB. Not tuned."""
 XMP_KEYWORD = b"XML:com.adobe.xmp"
 EXIF_KEYWORDS = (b"Raw profile type exif", b"Raw profile type APP1")
 """Texts in which ImageMagick stores EXIF data, as hexadecimal digits after three lines."""

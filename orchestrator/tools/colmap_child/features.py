@@ -83,8 +83,8 @@ def extract_features(folder: Path, database: Path, focal_lengths: list[float], s
 def match_features(folder: Path, database: Path, ordered: bool, far_pairs: bool) -> None:
     """Match the pairs of photos that may overlap, and verify their epipolar geometry. Earlier matches are kept.
 
-    COLMAP's own matching is approximate, and its index is not always the same for the same features, so that cameras
-    could differ between two runs. This matching is exact.
+    This matching is exact. COLMAP's own matching on the CPU uses an approximate index that can differ between runs,
+    and then the cameras differ too.
     """
     pairs = []
     with pycolmap.Database.open(database) as stored:
@@ -139,20 +139,24 @@ def _largest_features(keypoints: NDArray[np.float32]) -> NDArray[np.int64]:
 def mutual_matches(a: NDArray[np.uint8], b: NDArray[np.uint8]) -> NDArray[np.uint32]:
     """Return the index pairs [M, 2] of descriptors [N, 128] and [K, 128] that are mutual nearest neighbours.
 
-    The nearest neighbour must also be nearer than MAX_ANGLE, and than MAX_RATIO of the second nearest, in both
-    directions. The scalar products are whole numbers below 2 ** 24, which float32 adds up without rounding, so that
-    the result does not depend on the order of the sum.
+    In both directions, the angle to the nearest neighbour is at most MAX_ANGLE, and below MAX_RATIO times the angle to
+    the second nearest. The result does not depend on the order of the sums, because the scalar products are integers
+    below 2 ** 24, which float32 represents exactly.
     """
     if len(a) < 2 or len(b) < 2:
         return np.zeros((0, 2), np.uint32)
     products = a.astype(np.float32) @ b.astype(np.float32).T
     to_b, to_a = _nearest(products), _nearest(products.T)
-    mutual = [(index, match) for index, match in enumerate(to_b) if match >= 0 and to_a[match] == index]
-    return np.array(mutual, np.uint32).reshape(-1, 2)
+    index = np.arange(len(a))
+    is_mutual = (to_b >= 0) & (to_a[to_b] == index)
+    return np.asarray(np.stack([index, to_b], 1)[is_mutual], np.uint32)
 
 
 def _nearest(products: NDArray[np.float32]) -> NDArray[np.int64]:
-    """Return for each row the column of the largest scalar product, or -1 if it fails one of the two tests."""
+    """Return for each row the column of the largest scalar product, or -1 if its angle is too large.
+
+    The array is changed and restored, because a copy has up to 256 MB.
+    """
     rows, best = np.arange(len(products)), products.argmax(1)
     largest = products[rows, best]
     products[rows, best] = -1
