@@ -22,6 +22,7 @@ import structlog
 
 from orchestrator.errors import ToolFailed
 from orchestrator.inference.profiles import apply_profile
+from orchestrator.tools.parent_death import RUN_IF_PARENT_LIVES, die_with_parent
 
 log = structlog.get_logger()
 
@@ -161,7 +162,7 @@ class TritonServer:
                 command,
                 cwd=self._folder,
                 env=_environment(),
-                stdin=subprocess.DEVNULL,
+                stdin=subprocess.PIPE,  # for RUN_IF_PARENT_LIVES
                 stdout=output,
                 stderr=output,
                 start_new_session=True,
@@ -207,8 +208,7 @@ class TritonServer:
             *(f"--{protocol}-port={port}" for protocol, port in self._ports.items()),
             f"--backend-config=python,shm-region-prefix-name={self._instance_name}",
         ]
-        setpriv = shutil.which("setpriv")
-        return [setpriv, "--pdeathsig", "KILL", "--", *command] if setpriv else command
+        return [*die_with_parent(), *RUN_IF_PARENT_LIVES, *command]
 
     def _assemble_backends(self, triton: Path) -> None:
         """Fill the backend folder with the wheel's ``python`` backend, its stub for this Python, and our backends."""
@@ -271,6 +271,8 @@ def _kill(process: subprocess.Popen[bytes]) -> None:
     with suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
     process.wait()
+    if process.stdin is not None:
+        process.stdin.close()
 
 
 def _free_ports(count: int) -> list[int]:

@@ -22,6 +22,7 @@ import structlog
 from orchestrator.domain.limits import DEFAULT_LIMITS, Limits
 from orchestrator.domain.progress import Progress, no_progress
 from orchestrator.errors import DeadlineExceeded, ToolFailed
+from orchestrator.tools.parent_death import RUN_IF_PARENT_LIVES, die_with_parent
 
 log = structlog.get_logger()
 
@@ -84,7 +85,7 @@ def run_program(
     inherited = {variable: os.environ[variable] for variable in INHERITED_VARIABLES if variable in os.environ}
     folders = {"HOME": str(folder / "home"), "TMPDIR": str(folder / "tmp")}
     full_environment = {**inherited, **folders, **(environment or {})}
-    full_command = [*_sandbox(), *map(str, command)]
+    full_command = [*_sandbox(), *RUN_IF_PARENT_LIVES, *map(str, command)]
     try:
         run = _Run(name, full_command, folder, log_file or folder / f"{name}.log", full_environment, read_line)
     except OSError as error:
@@ -119,7 +120,7 @@ class _Run:
             command,
             cwd=folder,
             env=env,
-            stdin=subprocess.DEVNULL,
+            stdin=subprocess.PIPE,  # for RUN_IF_PARENT_LIVES
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             start_new_session=True,
@@ -150,6 +151,8 @@ class _Run:
         with suppress(ProcessLookupError):
             os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait()
+        if self._process.stdin is not None:
+            self._process.stdin.close()
         self._reader.join(READER_TIMEOUT_S)
         log.info("tool_ended", tool=self._name, pid=self._process.pid, code=self._process.returncode)
 
@@ -185,7 +188,6 @@ def _sandbox() -> tuple[str, ...]:
     """
     prlimit, setpriv, unshare = (shutil.which(name) for name in ("prlimit", "setpriv", "unshare"))
     limit_files = [prlimit, f"--fsize={MAX_FILE_BYTES}", "--core=0", "--"] if prlimit else []
-    die_with_parent = [setpriv, "--pdeathsig", "KILL", "--"] if setpriv else []
     if setpriv and unshare:
         no_network = [unshare, "--user", "--map-current-user", "--net"]
         own_processes = [unshare, "--pid", "--fork", "--kill-child=KILL", "--mount-proc", "--"]
@@ -194,14 +196,14 @@ def _sandbox() -> tuple[str, ...]:
         ]  # fmt: skip
         # A change of credentials resets the parent death signal, so die_with_parent follows the user namespace.
         prefixes = [
-            [*limit_files, *no_network, "--keep-caps", "--", *die_with_parent, *own_processes, *drop_privileges],
-            [*limit_files, *no_network, "--", *die_with_parent],
+            [*limit_files, *no_network, "--keep-caps", "--", *die_with_parent(), *own_processes, *drop_privileges],
+            [*limit_files, *no_network, "--", *die_with_parent()],
         ]
         for prefix in prefixes:
             if _can_run_with(prefix):
                 return tuple(prefix)
     log.warning("tools_have_network", reason="this system does not allow user namespaces")
-    return (*limit_files, *die_with_parent)
+    return (*limit_files, *die_with_parent())
 
 
 def _can_run_with(prefix: Sequence[str]) -> bool:

@@ -13,6 +13,7 @@ import pytest
 
 from orchestrator.domain.limits import Limits
 from orchestrator.errors import Canceled, DeadlineExceeded, ToolFailed
+from orchestrator.tools.parent_death import RUN_IF_PARENT_LIVES
 from orchestrator.tools.program import _sandbox, run_program
 from tests.support.running_service import wait_for
 
@@ -99,6 +100,7 @@ def test_failure_message_has_no_control_characters_and_names_files_without_folde
 def test_program_dies_when_heartwood_is_killed(tmp_path: Path) -> None:
     code = f"""
 from pathlib import Path
+from orchestrator.tools.parent_death import RUN_IF_PARENT_LIVES
 from orchestrator.tools.program import run_program
 run_program("sleeper", [{sys.executable!r}, "-c", "import time; time.sleep(600)"], Path({str(tmp_path)!r}))
 """
@@ -107,6 +109,14 @@ run_program("sleeper", [{sys.executable!r}, "-c", "import time; time.sleep(600)"
     parent.kill()
     parent.wait()
     wait_for(lambda: not processes_in(tmp_path), 10)
+
+
+def test_program_does_not_start_when_heartwood_died_just_before(tmp_path: Path) -> None:
+    ours, held_by_heartwood = os.pipe()
+    os.close(held_by_heartwood)
+    subprocess.run([*_sandbox(), *RUN_IF_PARENT_LIVES, "touch", tmp_path / "started"], stdin=ours, check=False)
+    os.close(ours)
+    assert not (tmp_path / "started").exists()
 
 
 def test_time_limit_is_enforced(tmp_path: Path) -> None:
