@@ -59,6 +59,16 @@ def test_a_cushion_is_no_wood_although_the_model_sees_wood_on_a_quarter_of_it() 
     assert (decide_by_surface(photo, maps_of(photo, BOARD, wood)).wood[BOARD] < 0.5).all()
 
 
+@pytest.mark.parametrize("likelihood", [0.27, 0.3, 0.33])
+def test_a_board_of_uncertain_material_is_decided_as_a_whole(likelihood: float) -> None:
+    photo = photo_of((BOARD, BROWN))
+    rows, columns = np.mgrid[:SIZE, :SIZE]
+    wave = 0.2 * np.sin(rows / 12) * np.sin(columns / 17)
+    wood = np.where(BOARD, likelihood + wave, 0.0).astype(np.float32)
+    decided = decide_by_surface(photo, maps_of(photo, BOARD, wood)).wood[BOARD] > 0.5
+    assert decided.all() or not decided.any()
+
+
 def test_a_leather_pad_on_a_wooden_seat_keeps_its_material() -> None:
     pad = area(55, 105, 50, 110)
     photo = photo_of((BOARD, BROWN), (pad, BLACK))
