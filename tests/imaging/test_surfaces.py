@@ -82,6 +82,21 @@ def test_a_leather_pad_on_a_wooden_seat_keeps_its_material() -> None:
     assert (decided[BOARD & ~pad & ~rim] == MATERIALS.index("wood")).all()
 
 
+def test_a_board_is_one_part_although_the_model_takes_patches_of_it_for_another_part() -> None:
+    photo = photo_of((BOARD, BROWN))
+    knob, outline = area(75, 83, 78, 86), BOARD.astype(np.float32)
+    hardware = knob * np.float32(0.8)
+    shelf = np.where(area(35, 60, 25, 60) | area(100, 125, 90, 130), 0.6, 0.2).astype(np.float32) * (outline - hardware)
+    parts = {"background": 1 - outline, "body": outline - shelf - hardware, "shelf": shelf, "hardware": hardware}
+    maps = flat_maps(parts, {"other": 1 - 0.9 * outline, "wood": 0.9 * outline}, albedo_linear=linear_from_srgb(photo))
+    decided = decide_by_surface(photo, maps)
+    names = np.array(tuple(parts))[decided.component.argmax(0)]
+    assert (names[BOARD & ~knob] == "body").all()
+    assert (names[knob] == "hardware").all()
+    assert (names[~BOARD] == "background").all()
+    assert np.allclose(decided.component.sum(0), 1, atol=1e-6)
+
+
 def test_materials_outside_the_piece_stay_those_of_the_model() -> None:
     photo = photo_of((BOARD, BROWN))
     maps = maps_of(photo, BOARD, np.full((SIZE, SIZE), 0.3, np.float32))
