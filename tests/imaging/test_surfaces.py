@@ -7,6 +7,7 @@ import pytest
 from orchestrator.domain.images import BoolMask, FloatMap, Image
 from orchestrator.domain.material_maps import MaterialMaps
 from orchestrator.imaging.color import linear_from_srgb
+from orchestrator.imaging.refine import PIECE_EDGE
 from orchestrator.imaging.surfaces import decide_by_surface, has_edges
 from tests.support.material_maps import flat_maps
 
@@ -95,6 +96,20 @@ def test_a_board_is_one_part_although_the_model_takes_patches_of_it_for_another_
     assert (names[knob] == "hardware").all()
     assert (names[~BOARD] == "background").all()
     assert np.allclose(decided.component.sum(0), 1, atol=1e-6)
+
+
+def test_paper_and_board_are_told_apart_by_colour_where_the_model_is_wrong() -> None:
+    photo = photo_of((BOARD, BROWN))
+    missed, taken = area(90, 110, 60, 100), area(132, 142, 60, 100)
+    piece = np.where(missed, 0.3, np.where(taken, 0.6, np.where(BOARD, 0.95, 0.05))).astype(np.float32)
+    maps = flat_maps(
+        {"background": 1 - piece, "body": piece},
+        {"other": 0.3 + 0 * piece, "wood": 0.7 + 0 * piece},
+        albedo_linear=linear_from_srgb(photo),
+    )
+    decided = decide_by_surface(photo, maps).foreground > PIECE_EDGE
+    assert decided[missed].all()
+    assert not decided[taken].any()
 
 
 def test_materials_outside_the_piece_stay_those_of_the_model() -> None:
