@@ -26,6 +26,7 @@ from orchestrator.domain.images import FloatMap, Image
 from orchestrator.domain.material_maps import MaterialMaps
 from orchestrator.imaging.color import encode_srgb
 from orchestrator.imaging.filters import shrink
+from orchestrator.imaging.refine import PIECE_EDGE
 from orchestrator.imaging.region_proposals import join_regions
 
 warnings.filterwarnings("ignore", "Got image with third dimension", RuntimeWarning)  # scikit-image expects RGB
@@ -76,9 +77,9 @@ NEAR = 0.25
 """Standard deviation of the distance of regions that are near each other, as a share of the piece's longer side."""
 PART_AGREEMENT = 5.0
 """Log odds that a region gains if all near regions that look alike are of one part."""
-PIECE_AGREEMENT = 4.0
-"""Log odds that a region gains if all near regions of its colour belong to the piece. With twice as much, thin parts in
-front of a background of their colour are lost."""
+PIECE_AGREEMENT = 2.0
+"""Log odds that a region gains if all near regions of its colour belong to the piece. With 4, the IoU of the piece is
+higher by 0.004, but 5 % more surfaces lose their rim or a thin part to a background of their colour."""
 ITERATIONS = 50
 """Mean-field iterations. On 72 images of ``catalogue-validation``, no decision changes after them."""
 MIN_PIECE = 0.05
@@ -164,7 +165,8 @@ def _on_surfaces(maps: MaterialMaps, evidence: Evidence, log_odds: NDArray[np.fl
     rows, columns = evidence.box
     material = maps.material.copy()
     of_surface = likelihoods.T.astype(np.float32)[:, evidence.regions]
-    material[:, rows, columns] += maps.foreground[rows, columns] * (of_surface - material[:, rows, columns])
+    inside = np.minimum(maps.foreground[rows, columns] * (1 / PIECE_EDGE), 1.0)
+    material[:, rows, columns] += inside * (of_surface - material[:, rows, columns])
     return np.asarray(material, np.float32)
 
 
