@@ -101,10 +101,12 @@ class Scores:
         """
         maps = {name: values.transpose(1, 2, 0) for name, values in outputs.items()}
         self._add_intrinsics(sample, exposed, maps)
+        if "component" in maps:  # as the service uses the outputs
+            decided = decide_by_surface(photo, service_maps(outputs))
+            self._add_classes(sample, decided)
+            maps["roughness"] = decided.roughness[..., None]
         if "normal" in maps:
             self._add_surface(sample, maps)
-        if "component" in maps:
-            self._add_classes(sample, decide_by_surface(photo, service_maps(outputs)))
 
     def _add_intrinsics(self, sample: Sample, exposed: NDArray[np.float32], maps: Maps) -> None:
         piece = sample.foreground

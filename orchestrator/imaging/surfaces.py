@@ -82,6 +82,14 @@ PIECE_AGREEMENT = 2.0
 higher by 0.004, but 5 % more surfaces lose their rim or a thin part to a background of their colour."""
 ITERATIONS = 50
 """Mean-field iterations. On 72 images of ``catalogue-validation``, no decision changes after them."""
+TYPICAL_ROUGHNESS = {
+    "wood": 0.47, "fabric": 0.88, "leather": 0.39, "metal": 0.31, "glass": 0.06, "plastic": 0.27, "painted": 0.44,
+    "stone": 0.42, "other": 0.76,
+}  # fmt: skip
+"""Median roughness of each material in 400 training images; ``other`` is wicker."""
+ESTIMATED_ROUGHNESS_SHARE = 0.25
+"""Weight of the estimate of the model for a pixel; the rest is typical of the material. On 72 images of
+``catalogue-validation``, the mean error is 0.162; 0.174 with the estimate alone, 0.166 without it."""
 MIN_PIECE = 0.05
 """Likelihood of the piece from which a pixel is in its bounding box."""
 MAX_LOG_ODDS = 20.0
@@ -146,13 +154,21 @@ def decide_by_surface(photo_srgb: Image, maps: MaterialMaps, proposals: Sequence
         return maps
     evidence = collect_evidence(photo, maps, proposals)
     maps = _with_agreed_piece(maps, evidence)
-    decided, undecided = pool(evidence, WEIGHTS), pool(evidence, NEIGHBOURHOOD)
+    material = _on_surfaces(maps, evidence, pool(evidence, WEIGHTS))
     return replace(
         maps,
         component=_with_parts(maps, evidence, agree_on_parts(evidence)),
-        material=_on_surfaces(maps, evidence, decided),
-        surface_material=_on_surfaces(maps, evidence, undecided),
+        material=material,
+        surface_material=_on_surfaces(maps, evidence, pool(evidence, NEIGHBOURHOOD)),
+        roughness=_with_typical_roughness(replace(maps, material=material)),
     )
+
+
+def _with_typical_roughness(maps: MaterialMaps) -> FloatMap:
+    """Return the roughness [h, w], on the piece mostly as is typical of the materials."""
+    typical = np.array([TYPICAL_ROUGHNESS.get(name, 0.5) for name in maps.material_names], np.float32)
+    share = maps.foreground * np.float32(1 - ESTIMATED_ROUGHNESS_SHARE)
+    return np.asarray(maps.roughness + share * (np.tensordot(typical, maps.material, 1) - maps.roughness), np.float32)
 
 
 def _on_surfaces(maps: MaterialMaps, evidence: Evidence, log_odds: NDArray[np.float64]) -> FloatMap:

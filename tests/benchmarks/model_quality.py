@@ -6,9 +6,9 @@ The images show third-party furniture of the test split, each piece from several
 lights, photographed by a simulated camera (noise, JPEG, errors of white balance and exposure). The images of the split
 `test` show it in homes and photo studios, those of `catalogue` in the style of a shop's catalogue. Missing images are
 rendered first. Version 1 is evaluated from the ONNX files of `model_repository`, version 2 from a fresh export of the
-committed weights, both with onnxruntime. Albedo, shading, normals and roughness are evaluated on the piece, materials
-after the decision per surface. --sheet writes the best, the median and the worst image of version 2 in `test`, each
-with the ground truth and both versions.
+committed weights, both with onnxruntime. Albedo, shading, normals and roughness are evaluated on the piece; roughness,
+parts and materials after the decision per surface. --sheet writes the best, the median and the worst image of version 2
+in `test`, each with the ground truth and both versions.
 
 A photograph of scikit-image serves as a check without ground truth: the share of positions, labelled by eye, that a
 stain would colour.

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import cv2
 import numpy as np
 import pytest
@@ -8,7 +10,7 @@ from orchestrator.domain.images import BoolMask, FloatMap, Image
 from orchestrator.domain.material_maps import MaterialMaps
 from orchestrator.imaging.color import linear_from_srgb
 from orchestrator.imaging.refine import PIECE_EDGE
-from orchestrator.imaging.surfaces import decide_by_surface, has_edges
+from orchestrator.imaging.surfaces import TYPICAL_ROUGHNESS, decide_by_surface, has_edges
 from tests.support.material_maps import flat_maps
 
 SIZE = 160
@@ -110,6 +112,15 @@ def test_paper_and_board_are_told_apart_by_colour_where_the_model_is_wrong() -> 
     decided = decide_by_surface(photo, maps).foreground > PIECE_EDGE
     assert decided[missed].all()
     assert not decided[taken].any()
+
+
+def test_roughness_is_mostly_typical_of_the_material_on_the_piece_only() -> None:
+    photo = photo_of((BOARD, BROWN))
+    estimated = np.full((SIZE, SIZE), 0.9, np.float32)
+    maps = replace(maps_of(photo, BOARD, np.where(BOARD, 0.95, 0.0).astype(np.float32)), roughness=estimated)
+    decided = decide_by_surface(photo, maps).roughness
+    assert np.allclose(decided[BOARD], 0.25 * 0.9 + 0.75 * TYPICAL_ROUGHNESS["wood"], atol=0.02)
+    assert np.allclose(decided[~BOARD], 0.9, atol=0.02)
 
 
 def test_materials_outside_the_piece_stay_those_of_the_model() -> None:
