@@ -16,7 +16,7 @@ from tests.support.material_maps import flat_maps
 SIZE = 160
 BROWN = (150, 100, 60)
 BLACK = (30, 28, 30)
-MATERIALS = ("other", "wood", "leather")
+MATERIALS = ("other", "wood", "leather", "fabric")
 
 
 def area(top: int, bottom: int, left: int, right: int) -> BoolMask:
@@ -38,12 +38,17 @@ def photo_of(*surfaces: tuple[BoolMask, tuple[int, int, int]]) -> Image:
 
 
 def maps_of(photo_srgb: Image, piece: BoolMask, wood: FloatMap, leather: FloatMap | None = None) -> MaterialMaps:
-    """Return maps with the likelihoods of wood and leather on the piece, which is one part."""
+    """Return maps with the likelihoods of wood and leather on the piece, which is one part. The rest is fabric."""
     outline = piece.astype(np.float32)
     leather = np.zeros_like(wood) if leather is None else leather
     return flat_maps(
         {"background": 1 - outline, "body": outline},
-        {"other": 1 - wood - leather, "wood": wood, "leather": leather},
+        {
+            "other": (1 - wood - leather) * (1 - outline),
+            "wood": wood,
+            "leather": leather,
+            "fabric": (1 - wood - leather) * outline,
+        },
         albedo_linear=linear_from_srgb(photo_srgb),
     )
 
@@ -70,6 +75,17 @@ def test_a_board_of_uncertain_material_is_decided_as_a_whole(likelihood: float) 
     wood = np.where(BOARD, likelihood + wave, 0.0).astype(np.float32)
     decided = decide_by_surface(photo, maps_of(photo, BOARD, wood)).wood[BOARD] > 0.5
     assert decided.all() or not decided.any()
+
+
+def test_what_may_be_wood_or_wicker_is_wood() -> None:
+    photo = photo_of((BOARD, BROWN))
+    outline = BOARD.astype(np.float32)
+    maps = flat_maps(
+        {"background": 1 - outline, "body": outline},
+        {"other": 1 - 0.25 * outline, "wood": 0.25 * outline},
+        albedo_linear=linear_from_srgb(photo),
+    )
+    assert (decide_by_surface(photo, maps).wood[BOARD] > 0.5).all()
 
 
 def test_a_leather_pad_on_a_wooden_seat_keeps_its_material() -> None:
@@ -164,7 +180,7 @@ def test_a_photo_may_be_a_narrow_strip(size: tuple[int, int]) -> None:
     ones = np.ones((height, width), np.float32)
     strip = flat_maps(
         {"background": 0 * ones, "body": ones},
-        {"other": 0.2 * ones, "wood": 0.5 * ones, "leather": 0.3 * ones},
+        {"other": 0.1 * ones, "wood": 0.5 * ones, "leather": 0.3 * ones, "fabric": 0.1 * ones},
         albedo_linear=np.dstack([0.5 * ones] * 3),
     )
     assert decide_by_surface(photo, strip).material.shape == (len(MATERIALS), height, width)
