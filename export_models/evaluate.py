@@ -101,7 +101,7 @@ class Scores:
         """
         maps = {name: values.transpose(1, 2, 0) for name, values in outputs.items()}
         self._add_intrinsics(sample, exposed, maps)
-        if "component" in maps:  # as the service uses the outputs
+        if "component" in maps:  # classes and roughness are measured after the decision per surface, as served
             decided = decide_by_surface(photo, service_maps(outputs))
             self._add_classes(sample, decided)
             maps["roughness"] = decided.roughness[..., None]

@@ -30,7 +30,7 @@ from export_models.evaluate import (
     simulate_photo,
 )
 from orchestrator.imaging.refine import PIECE_EDGE
-from orchestrator.imaging.surfaces import WEIGHTS, Evidence, Weights, collect_evidence, decide_by_surface, pool
+from orchestrator.imaging.surfaces import WEIGHTS, Evidence, Weights, collect_evidence, pool, with_agreed_piece
 
 FACTORS = (0.0, 0.25, 0.5, 0.75, 1.33, 2.0, 4.0)
 """Factors by which each weight is multiplied in turn."""
@@ -57,7 +57,7 @@ def make_case(sample: Sample, predict: Predictor) -> Case:
     evidence = collect_evidence(photo, maps)
     regions = np.full(maps.wood.shape, -1)
     regions[evidence.box] = evidence.regions
-    regions[decide_by_surface(photo, maps).foreground <= PIECE_EDGE] = -1
+    regions[with_agreed_piece(maps, evidence).foreground <= PIECE_EDGE] = -1
     count = len(evidence.own)
     truth, inside = sample.foreground & (sample.material == WOOD), regions >= 0
     surfaces, is_wood = label_large_surfaces(sample)

@@ -181,29 +181,30 @@ def _sandbox() -> tuple[str, ...]:
 
     1. ``limit_files`` limits the size of files and disables core dumps.
     2. ``no_network`` creates a user namespace and an empty network namespace.
-    3. ``die_with_parent`` kills the program when Heartwood dies.
+    3. ``killed_with_parent`` kills the program when Heartwood dies.
     4. ``own_processes`` creates a process namespace. When its first process ends, the kernel kills all others,
        including those that left the process group.
     5. ``drop_privileges`` removes all capabilities in these namespaces.
     """
     prlimit, setpriv, unshare = (shutil.which(name) for name in ("prlimit", "setpriv", "unshare"))
     limit_files = [prlimit, f"--fsize={MAX_FILE_BYTES}", "--core=0", "--"] if prlimit else []
+    killed_with_parent = die_with_parent()
     if setpriv and unshare:
         no_network = [unshare, "--user", "--map-current-user", "--net"]
         own_processes = [unshare, "--pid", "--fork", "--kill-child=KILL", "--mount-proc", "--"]
         drop_privileges = [
             setpriv, "--no-new-privs", "--bounding-set=-all", "--ambient-caps=-all", "--inh-caps=-all", "--"
         ]  # fmt: skip
-        # A change of credentials resets the parent death signal, so die_with_parent follows the user namespace.
+        # A change of credentials resets the parent death signal, so killed_with_parent follows the user namespace.
         prefixes = [
-            [*limit_files, *no_network, "--keep-caps", "--", *die_with_parent(), *own_processes, *drop_privileges],
-            [*limit_files, *no_network, "--", *die_with_parent()],
+            [*limit_files, *no_network, "--keep-caps", "--", *killed_with_parent, *own_processes, *drop_privileges],
+            [*limit_files, *no_network, "--", *killed_with_parent],
         ]
         for prefix in prefixes:
             if _can_run_with(prefix):
                 return tuple(prefix)
     log.warning("tools_have_network", reason="this system does not allow user namespaces")
-    return (*limit_files, *die_with_parent())
+    return (*limit_files, *killed_with_parent)
 
 
 def _can_run_with(prefix: Sequence[str]) -> bool:

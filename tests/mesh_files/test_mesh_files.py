@@ -300,7 +300,7 @@ def accepted(data: bytes, name: str) -> MeshFileInfo | None:
     return None
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=600, deadline=None)
 @given(**DAMAGE)
 def test_damage_never_breaks_a_check_before_the_reader(name: str, flips: list[tuple[float, int]], kept: float) -> None:
     assert precheck_problem(damaged(name, flips, kept), name).isprintable()
@@ -338,7 +338,7 @@ def edited(path: str, value: object) -> bytes:
     return changed_glb(set_value(*keys, value=value))
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=400, deadline=None)
 @given(**EDITS)
 def test_json_of_any_shape_never_breaks_a_check_before_the_reader(path: str, value: object) -> None:
     assert precheck_problem(edited(path, value), "a.glb").isprintable()

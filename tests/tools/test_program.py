@@ -100,7 +100,6 @@ def test_failure_message_has_no_control_characters_and_names_files_without_folde
 def test_program_dies_when_heartwood_is_killed(tmp_path: Path) -> None:
     code = f"""
 from pathlib import Path
-from orchestrator.tools.parent_death import RUN_IF_PARENT_LIVES
 from orchestrator.tools.program import run_program
 run_program("sleeper", [{sys.executable!r}, "-c", "import time; time.sleep(600)"], Path({str(tmp_path)!r}))
 """
