@@ -52,8 +52,8 @@ from export_models.dataset.surfaces import Surface
 
 PROCEDURAL_SHARE = 0.6
 """Share of the training images with procedurally generated furniture. Not tuned."""
-CLOSE_UP_INTERVAL = 8
-"""Every 8th training image is a close-up that does not show the outline of the piece. Not tuned."""
+CLOSE_UP_INTERVAL = 2
+"""Every 2nd training image is a close-up, which shows grain and weave but not the outline of the piece. Not tuned."""
 CATALOGUE_SHARE = 0.5
 """Share of the training images in the style of a shop's catalogue; the others show homes and photo studios. Not
 tuned."""
@@ -148,7 +148,7 @@ def describe_image(spec: DatasetSpec, number: int, scratch: Path) -> SceneJob:
         scene["camera"] = from_above(scene["camera"], rng)
         scene["tabletop_objects"] = draw_tabletop_objects(rng, 0.2)
     elif is_training:
-        if not in_catalogue and (number + 1) % CLOSE_UP_INTERVAL == 0:
+        if number % CLOSE_UP_INTERVAL == 0:
             scene["camera"] = close_up(scene["camera"], rng)
         if not in_catalogue and (number + 1) % TABLETOP_OBJECTS_INTERVAL == 0:
             scene["tabletop_objects"] = draw_tabletop_objects(rng)

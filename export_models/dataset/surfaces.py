@@ -37,15 +37,16 @@ ARBITRARY_SHARE = 0.1
 METALS: dict[str, float] = {
     "#C9C7C3": 3.0,  # chrome
     "#8E8C8A": 3.0,  # steel
-    "#B58E46": 1.0,  # brass
-    "#D9BC78": 1.0,  # light brass, gold
+    "#B58E46": 2.0,  # brass
+    "#D9BC78": 2.0,  # light brass, gold
     "#D8D2C4": 2.0,  # nickel
     "#7E786F": 1.0,  # pewter
     "#4A4846": 1.5,  # gunmetal
 }
 """sRGB reflectance at normal incidence (F0) of each metal, and its weight.
 
-Black metal is drawn as painted. Copper and bronze are excluded: in a photo of a room they look like dark wood.
+Brass and gold are more frequent than in shops, because the network takes them for wood. Black metal is drawn as
+painted. Copper and bronze are excluded: in a photo of a room they look like dark wood.
 """
 
 COATS: dict[str, float] = {
@@ -68,11 +69,11 @@ FABRICS: dict[str, float] = {
 """sRGB colours of upholstery fabric, with weights."""
 
 LEATHERS: dict[str, float] = {
-    "#4A2F23": 6, "#6B4430": 5, "#2F211B": 4, "#9A6238": 4, "#B5814F": 2,  # browns and tans
+    "#4A2F23": 6, "#6B4430": 5, "#2F211B": 4, "#9A6238": 6, "#B5814F": 5,  # browns and tans
     "#1B1A1B": 9, "#3A3A3C": 2, "#8A8A8B": 2,  # black and grey
     "#F0EDE6": 4, "#DDD2C0": 3, "#A32A2A": 1, "#2C3E5B": 1,  # white, cream, red, blue
 }  # fmt: skip
-"""sRGB colours of leather, with weights."""
+"""sRGB colours of leather, with weights. Tans are more frequent than in shops: the network takes them for wood."""
 
 
 def draw_surface(material: str, rng: Generator, size_m: float) -> Surface:

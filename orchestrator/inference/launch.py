@@ -18,6 +18,7 @@ from collections.abc import Sequence
 from contextlib import ExitStack, suppress
 from pathlib import Path
 
+import psutil
 import structlog
 
 from orchestrator.errors import ToolFailed
@@ -29,6 +30,8 @@ log = structlog.get_logger()
 REMEDY = "install it with: pip install 'heartwood[local]'"
 START_TIMEOUT_S = 120.0
 POLL_S = 0.05
+BACKEND_CHECK_S = 1.0
+"""Interval at which a ready server is checked for dead backends. Not tuned."""
 FIRST_BACKOFF_S = 0.5
 """Delay before the first restart. Each further restart doubles it."""
 MAX_BACKOFF_S = 30.0
@@ -154,7 +157,11 @@ class TritonServer:
             self.restarts += 1
 
     def _run_once(self, command: list[str]) -> int:
-        """Run the server until it ends, and return its exit code."""
+        """Run the server until it ends or a backend of it dies, and return its exit code.
+
+        Triton 2.51 never restarts a dead stub process of the Python backend. It reports the model as ready, but
+        answers every request with "Stub process … is not healthy".
+        """
         if self._log_file.exists() and self._log_file.stat().st_size > MAX_LOG_BYTES:
             self._log_file.replace(self._log_file.with_suffix(".old.log"))
         with self._log_file.open("ab") as output:
@@ -173,9 +180,14 @@ class TritonServer:
             if self._is_ready():
                 self._ready.set()
             time.sleep(POLL_S)
-        code = process.wait()
-        _kill(process)  # the stub processes
-        return code
+        dead: set[int] = set()
+        while not _wait(process, BACKEND_CHECK_S):
+            dead, dead_before = _dead_children(process.pid), dead
+            if dead & dead_before:  # Triton reaps the stubs of a model that it unloads at once
+                log.warning("triton_backend_died", processes=len(dead))
+                break
+        _kill(process)  # with its stub processes
+        return process.wait()
 
     def _is_ready(self) -> bool:
         url = f"http://{self.http_url}/v2/health/ready"
@@ -261,6 +273,24 @@ def _remove_leftovers(folder: Path) -> None:
                     shutil.rmtree(path, ignore_errors=True)
                 else:
                     path.unlink(missing_ok=True)
+
+
+def _wait(process: subprocess.Popen[bytes], timeout_s: float) -> bool:
+    """Wait for the end of a process. Return whether it ended in time."""
+    with suppress(subprocess.TimeoutExpired):
+        process.wait(timeout_s)
+    return process.poll() is not None
+
+
+def _dead_children(pid: int) -> set[int]:
+    """Return the ids of the children of a process that have ended, and that it has not reaped."""
+    dead = set()
+    with suppress(psutil.NoSuchProcess):
+        for child in psutil.Process(pid).children():
+            with suppress(psutil.NoSuchProcess):
+                if child.status() == psutil.STATUS_ZOMBIE:
+                    dead.add(child.pid)
+    return dead
 
 
 def _kill(process: subprocess.Popen[bytes]) -> None:

@@ -23,8 +23,9 @@ from orchestrator.domain.model_roles import PhotoModels, Role
 from orchestrator.domain.model_versions import MODELS, PREPROCESS
 from orchestrator.errors import ModelFailed, ModelUnavailable
 from orchestrator.imaging.filters import shrink
-from orchestrator.inference.letterbox import BUCKETS, pad_to_square
+from orchestrator.inference.letterbox import BUCKETS, pad_to_square, to_model_input
 from orchestrator.inference.outputs import material_maps
+from orchestrator.inference.rejections import repeat_rejected
 from orchestrator.inference.roles import role_models
 from orchestrator.inference.triton_client import InferenceResult, Tensors, TritonClient, heartwood_errors
 
@@ -34,6 +35,8 @@ OUTPUTS = {
     "segmentation": {"component": 0, "material": 0},
 }
 """Model → output → number of channels; 0 means one channel per class of the segmentation model."""
+PROBE = np.full((64, 64, 3), 255, np.uint8)
+"""A white photo. A model that rejects it rejects everything."""
 
 
 @dataclass(frozen=True)
@@ -58,12 +61,18 @@ class _Request:
 
     model: str
     inputs: Tensors
+    send: Callable[[Tensors], Future[InferenceResult]]  # starts another request with the same timeout and outputs
     future: Future[InferenceResult]
     observer: Observer | None
 
     def outputs(self) -> dict[str, FloatMap]:
-        """Wait for the outputs. Raises ModelFailed if a value is not finite; see also ``TritonClient.infer_async``."""
-        result = self.future.result()
+        """Wait for the outputs. Raises ModelFailed if a value is not finite; see also ``repeat_rejected``."""
+        result = repeat_rejected(
+            self.model,
+            self.future.result,
+            again=lambda: self.send(self.inputs).result(),
+            probe=lambda: self.send(_probe_inputs(self.model)).result(),
+        )
         if self.observer is not None:
             self.observer(self.inputs, result)
         for name, values in result.outputs.items():
@@ -182,22 +191,35 @@ class TritonModels:
     ) -> _Request:
         """Start a request to a version of a model."""
         serving, version = self.serving, versions[model]
-        future = self.triton.infer_async(serving.triton_name(model, version), version, inputs, timeout_s, outputs)
+        name, deadline = serving.triton_name(model, version), time.monotonic() + timeout_s
+
+        def send(values: Tensors) -> Future[InferenceResult]:
+            return self.triton.infer_async(name, version, values, _remaining_s(deadline), outputs)
+
         is_serving = version == serving.promoted.get(model, version)
-        return _Request(model, inputs, future, self.observers.get(model) if is_serving else None)
+        return _Request(model, inputs, send, send(inputs), self.observers.get(model) if is_serving else None)
 
     def _preprocess(self, square_srgb: Image, timeout_s: float) -> FloatMap:
         """Return [1, 3, S, S] float32 in [0, 1], decoded by the preprocessing model."""
-        bgr = cv2.cvtColor(square_srgb, cv2.COLOR_RGB2BGR)
-        encoded = cv2.imencode(".png", bgr, [cv2.IMWRITE_PNG_COMPRESSION, 1])[1].reshape(1, -1)
-        size = np.array([square_srgb.shape[:2]], np.int32)
-        inputs = [
-            triton.InferInput(name, data.shape, data_type).set_data_from_numpy(data)
-            for name, data, data_type in (("encoded", encoded, "UINT8"), ("size", size, "INT32"))
-        ]
-        with heartwood_errors(PREPROCESS, timeout_s, encoded.shape):
-            response = self.triton.grpc_client.infer(PREPROCESS, inputs, client_timeout=timeout_s)
-        return np.asarray(response.as_numpy("image"), np.float32)
+        deadline = time.monotonic() + timeout_s
+
+        def decode(image_srgb: Image) -> FloatMap:
+            bgr = cv2.cvtColor(image_srgb, cv2.COLOR_RGB2BGR)
+            encoded = cv2.imencode(".png", bgr, [cv2.IMWRITE_PNG_COMPRESSION, 1])[1].reshape(1, -1)
+            size = np.array([image_srgb.shape[:2]], np.int32)
+            inputs = [
+                triton.InferInput(name, data.shape, data_type).set_data_from_numpy(data)
+                for name, data, data_type in (("encoded", encoded, "UINT8"), ("size", size, "INT32"))
+            ]
+            remaining_s = _remaining_s(deadline)
+            with heartwood_errors(PREPROCESS, remaining_s, encoded.shape):
+                response = self.triton.grpc_client.infer(PREPROCESS, inputs, client_timeout=remaining_s)
+            return np.asarray(response.as_numpy("image"), np.float32)
+
+        def send() -> FloatMap:
+            return decode(square_srgb)
+
+        return repeat_rejected(PREPROCESS, send, send, probe=lambda: decode(PROBE))
 
     @cached_property
     def _class_names(self) -> list[tuple[str, ...]]:
@@ -221,6 +243,13 @@ def _checked_and_cropped(outputs: Mapping[str, FloatMap], side: int, height: int
             raise ModelFailed(f"{problem} {shapes}", output=name)
         maps[name] = np.ascontiguousarray(output[0, :, :height, :width], dtype=np.float32)
     return maps
+
+
+def _probe_inputs(model: str) -> Tensors:
+    """Return valid inputs of a model: a white photo."""
+    if model in role_models.GOLDEN_INPUTS:
+        return role_models.GOLDEN_INPUTS[model](PROBE)
+    return {"image": to_model_input(PROBE)}
 
 
 def _remaining_s(deadline: float) -> float:

@@ -31,10 +31,16 @@ PROBE_TIMEOUT_S = 5.0
 LOAD_TIMEOUT_S = 300.0
 """Timeout of load and unload calls."""
 MODEL_FILE = "model.onnx"
+UNAVAILABLE_STATUSES = ("UNAVAILABLE", "CANCELLED", "RESOURCE_EXHAUSTED", "ABORTED")
+"""gRPC status codes of faults that pass."""
 UNAVAILABLE = re.compile(
-    "is not ready|unknown model|unknown version|no available versions|not found|exiting|Failed to process"
+    "is not ready|unknown model|unknown version|no available versions|not found"  # not loaded
+    "|exiting|stopped accepting|shutting down"  # stopping
+    "|Failed to process|is not healthy|health mutex|shared memory"  # the stub processes of the Python backend
+    "|out of memory|bad.alloc|[Ff]ailed to allocate|allocation failed|queue size",  # overloaded
 )
-"""Triton's error messages for a model that is not available at the moment."""
+"""Triton's error messages for a model that is not available at the moment, whatever the status code. They are from the
+sources of Triton's core, server, Python backend and ONNX Runtime."""
 
 Tensors: TypeAlias = Mapping[str, NDArray[Any]]
 """The inputs of one request by name, with the batch dimension: [B, …]."""
@@ -165,8 +171,12 @@ class TritonClient:
             if error is not None:
                 future.set_exception(_to_heartwood_error(error, name, timeout_s, image.shape))
                 return
-            names = [output.name for output in result.get_response().outputs]
-            values = {output: np.asarray(result.as_numpy(output), np.float32) for output in names}
+            try:
+                names = [output.name for output in result.get_response().outputs]
+                values = {output: np.asarray(result.as_numpy(output), np.float32) for output in names}
+            except (TypeError, ValueError) as failure:  # without a result, the caller would wait for ever
+                future.set_exception(ModelFailed(f"model {name!r} returned an output that cannot be read: {failure}"))
+                return
             future.set_result(InferenceResult(values, time.perf_counter() - started))
 
         try:
@@ -200,7 +210,8 @@ def _to_heartwood_error(
 
 def _is_unavailable(error: InferenceServerException) -> bool:
     status = str(error.status() or "")
-    return "UNAVAILABLE" in status or "CANCELLED" in status or bool(UNAVAILABLE.search(str(error.message() or "")))
+    is_passing = any(name in status for name in UNAVAILABLE_STATUSES)
+    return is_passing or bool(UNAVAILABLE.search(str(error.message() or "")))
 
 
 def _first_line(error: InferenceServerException) -> str:

@@ -8,6 +8,7 @@ import subprocess
 from functools import partial
 from pathlib import Path
 
+import psutil
 import pytest
 import tritonclient.grpc as grpcclient
 from tritonclient.utils import InferenceServerException
@@ -61,6 +62,15 @@ def test_killed_triton_restarts_on_the_same_port_and_stop_leaves_no_process_or_m
     for group in (first_group, second_pid):
         wait_for(partial(has_ended, group), 5)  # init reaps killed stub processes
     assert not list(SHARED_MEMORY.glob(f"{region}*"))
+
+
+def test_triton_restarts_when_a_backend_process_died(tmp_path: Path) -> None:
+    with small_server(tmp_path) as triton:
+        first_pid = triton.pid
+        (stub,) = psutil.Process(first_pid).children()
+        stub.kill()
+        wait_for(lambda: triton.pid not in (0, first_pid) and triton.restarts == 1, 20)
+        wait_for(lambda: is_ready(triton), 30)
 
 
 def test_start_removes_what_a_killed_heartwood_left(tmp_path: Path) -> None:
