@@ -5,8 +5,8 @@ Every error is a ``HeartwoodError`` with a stable ``reason``, which ``api/status
 * HeartwoodError
   * caused by the request: InvalidInput, NotFound, FailedPrecondition, ChangedMeanwhile, CandidateRefused, NoWoodFound,
     NoPieceFound, Unauthenticated, PermissionDenied, AlreadyExists, ResourceExhausted, Canceled
-  * caused by a model, an endpoint or an external program: ModelUnavailable, ModelFailed, DetectorUnavailable,
-    DetectorFailed, ToolFailed
+  * caused by a model, a store, an endpoint or an external program: ModelUnavailable, ModelFailed, StorageUnavailable,
+    DetectorUnavailable, DetectorFailed, ToolFailed
   * caused by either: DeadlineExceeded
 """
 
@@ -124,6 +124,10 @@ class ModelUnavailable(HeartwoodError, reason="MODEL_UNAVAILABLE", retryable=Tru
 
 class ModelFailed(HeartwoodError, reason="MODEL_FAILED"):
     """A model returned an error or an invalid output."""
+
+
+class StorageUnavailable(HeartwoodError, reason="STORAGE_UNAVAILABLE", retryable=True):
+    """The database or the object store is temporarily unavailable."""
 
 
 class DetectorUnavailable(HeartwoodError, reason="DETECTOR_UNAVAILABLE", retryable=True):

@@ -24,6 +24,7 @@ from orchestrator.rollout.follower import Follower
 from orchestrator.rollout.rollout import Rollout
 from orchestrator.settings import Settings
 from orchestrator.store.blobs import Blobs
+from orchestrator.store.database import check_database
 from orchestrator.store.model_records import ModelRecords
 from orchestrator.store.records import Records
 
@@ -37,28 +38,39 @@ def run(settings: Settings, announce: Callable[[str], None]) -> None:
     Raises:
         FailedPrecondition: another service uses the data folder, the address is in use, or the settings require the
             model of a role that the model repository does not contain.
+        StorageUnavailable: the database or the object store does not answer.
         ToolFailed: Triton did not start.
     """
     settings.root.mkdir(parents=True, exist_ok=True, mode=0o700)
-    with _exclusive_lock(settings.root / "service.lock"), _triton(settings, announce) as triton_url:
-        records = Records.open(settings.database_url, settings.root / "heartwood.sqlite")
-        blobs = Blobs.open(settings.blob_url, settings.blob_options, settings.root / "blobs")
-        choices = {role: getattr(settings, setting_name(role)) for role in Role}
-        models = TritonModels(triton_url, timeout_s=settings.triton_timeout_s, choices=choices)
-        check_choices(choices, models.triton.in_repository)
-        model_records = ModelRecords(records.engine)
-        follower = Follower(model_records, blobs, models, settings.executor_id)
-        rollout = Rollout(follower)
-        runner = Runner(Dependencies(settings, records, blobs, models))
-        follower.start()
-        runner.start()
-        try:
-            asyncio.run(_serve(settings, runner, rollout, models, announce))
-        finally:
-            runner.stop()
-            follower.stop()
-            models.close()
-            records.close()
+    with _exclusive_lock(settings.root / "service.lock"):
+        records, blobs = _open_stores(settings)  # before Triton, whose start takes several seconds
+        with _triton(settings, announce) as triton_url:
+            choices = {role: getattr(settings, setting_name(role)) for role in Role}
+            models = TritonModels(triton_url, timeout_s=settings.triton_timeout_s, choices=choices)
+            check_choices(choices, models.triton.in_repository)
+            model_records = ModelRecords(records.engine)
+            follower = Follower(model_records, blobs, models, settings.executor_id)
+            rollout = Rollout(follower)
+            runner = Runner(Dependencies(settings, records, blobs, models))
+            follower.start()
+            runner.start()
+            try:
+                asyncio.run(_serve(settings, runner, rollout, models, announce))
+            finally:
+                runner.stop()
+                follower.stop()
+                models.close()
+                records.close()
+
+
+def _open_stores(settings: Settings) -> tuple[Records, Blobs]:
+    """Open the databases and the object store, and check that they answer."""
+    records = Records.open(settings.database_url, settings.root / "heartwood.sqlite")
+    if settings.dbos_database_url:
+        check_database(settings.dbos_database_url, "HEARTWOOD_DBOS_DATABASE_URL")
+    blobs = Blobs.open(settings.blob_url, settings.blob_options, settings.root / "blobs")
+    blobs.check()
+    return records, blobs
 
 
 async def _serve(

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, cast
 
 import obstore
-from obstore.exceptions import NotFoundError
+import structlog
+from obstore.exceptions import BaseError, NotFoundError
 from obstore.store import LocalStore, from_url
 
-from orchestrator.errors import FailedPrecondition, NotFound
+from orchestrator.errors import FailedPrecondition, NotFound, StorageUnavailable
+
+log = structlog.get_logger()
 
 DOWNLOAD_CHUNK = 1 << 20
 """Size in bytes of the chunks of ``Blobs.stream``."""
@@ -22,16 +25,31 @@ MISSING_ERRORS = (NotFoundError, FileNotFoundError)
 
 
 class Blobs:
-    """Stores bytes by tenant and SHA-256. Equal bytes of a tenant are stored once, and a blob never changes."""
+    """Stores bytes by tenant and SHA-256. Equal bytes of a tenant are stored once, and a blob never changes.
+
+    Every method raises StorageUnavailable if the store does not answer or refuses the call.
+    """
 
     def __init__(self, store: Any) -> None:
         self._store = store
 
     @classmethod
     def open(cls, url: str, options: dict[str, str], default_dir: Path) -> Blobs:
-        """Open the store at ``url`` with ``options`` of obstore; an empty ``url`` means the folder ``default_dir``."""
+        """Open the store at ``url`` with ``options`` of obstore; an empty ``url`` means the folder ``default_dir``.
+
+        Raises FailedPrecondition if the URL or an option is invalid.
+        """
         if url:
-            return cls(from_url(url, config=cast(Any, options) or None))
+            # An operator who gives an address without TLS wants to use it.
+            client_options = {"allow_http": any(value.startswith("http://") for value in options.values())}
+            try:
+                return cls(from_url(url, config=cast(Any, options) or None, client_options=cast(Any, client_options)))
+            except BaseException as error:  # obstore panics on some invalid options
+                if isinstance(error, KeyboardInterrupt):
+                    raise
+                problem = f"the object store cannot be opened: {str(error).partition(chr(10))[0]}"
+                remedy = "check HEARTWOOD_BLOB_URL and HEARTWOOD_BLOB_OPTIONS"
+                raise FailedPrecondition(f"{problem}; {remedy}") from None
         default_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
         return cls(LocalStore(prefix=default_dir))
 
@@ -39,36 +57,37 @@ class Blobs:
         """Store ``data`` atomically and return its SHA-256 in hex."""
         sha256 = hashlib.sha256(data).hexdigest()
         if not self.exists(tenant, sha256):
-            obstore.put(self._store, _key(tenant, sha256), data)
+            with _storage_errors():
+                obstore.put(self._store, _key(tenant, sha256), data)
         return sha256
 
     def exists(self, tenant: str, sha256: str) -> bool:
         """Return whether the tenant has the blob."""
-        with suppress(*MISSING_ERRORS):
+        with _storage_errors(), suppress(*MISSING_ERRORS):
             return bool(obstore.head(self._store, _key(tenant, sha256)))
         return False
 
+    def check(self) -> None:
+        """Raise StorageUnavailable if the store cannot be read."""
+        self.exists("", "check")
+
     def get(self, tenant: str, sha256: str) -> bytes:
         """Return the whole blob, or raise NotFound."""
-        try:
+        with _storage_errors(sha256):
             return bytes(obstore.get(self._store, _key(tenant, sha256)).bytes())
-        except MISSING_ERRORS:
-            raise NotFound("file", sha256) from None
 
     def stream(self, tenant: str, sha256: str, offset: int, size: int) -> Iterator[bytes]:
         """Yield the blob of ``size`` bytes from ``offset`` to its end in chunks of at most 1 MiB, or raise NotFound."""
         while offset < size:
             length = min(DOWNLOAD_CHUNK, size - offset)
-            try:
+            with _storage_errors(sha256):
                 chunk = bytes(obstore.get_range(self._store, _key(tenant, sha256), start=offset, length=length))
-            except MISSING_ERRORS:
-                raise NotFound("file", sha256) from None
             yield chunk
             offset += length
 
     def delete(self, tenant: str, sha256: str) -> None:
         """Delete the blob if it exists."""
-        with suppress(*MISSING_ERRORS):
+        with _storage_errors(), suppress(*MISSING_ERRORS):
             obstore.delete(self._store, _key(tenant, sha256))
 
     def sign(self, tenant: str, sha256: str, lifetime: timedelta) -> str:
@@ -77,7 +96,24 @@ class Blobs:
             problem = "signed URLs need an object store, but this service stores its files in a local folder"
             remedy = "set HEARTWOOD_BLOB_URL to s3://…, gs://… or az://…, or use DownloadAsset"
             raise FailedPrecondition(f"{problem}; {remedy}", store="local")
-        return str(obstore.sign(self._store, "GET", _key(tenant, sha256), lifetime))
+        with _storage_errors():
+            return str(obstore.sign(self._store, "GET", _key(tenant, sha256), lifetime))
+
+
+@contextmanager
+def _storage_errors(sha256: str = "") -> Iterator[None]:
+    """Convert the errors of obstore into StorageUnavailable, or into NotFound if the blob ``sha256`` is missing.
+
+    The errors of obstore contain addresses and keys, so they go only to the log.
+    """
+    try:
+        yield
+    except MISSING_ERRORS:
+        raise NotFound("file", sha256) from None
+    except (BaseError, OSError) as error:
+        log.warning("object_store_failed", error=type(error).__name__, detail=str(error).partition("\n")[0][:300])
+        message = "the object store does not answer, or refuses the service's credentials; try again later"
+        raise StorageUnavailable(message, store="objects") from None
 
 
 def _key(tenant: str, sha256: str) -> str:

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 import structlog
 from sqlalchemy.engine import Connection, Engine
 
-from orchestrator.errors import FailedPrecondition
+from orchestrator.errors import FailedPrecondition, StorageUnavailable
 from orchestrator.store.schema import REVISION
 
 log = structlog.get_logger()
@@ -17,20 +17,25 @@ log = structlog.get_logger()
 MIGRATIONS = Path(__file__).parent / "migrations"
 UPGRADE_LOCK = 0x48656172
 """Key of the PostgreSQL advisory lock of an upgrade; any fixed number ("Hear" in ASCII)."""
+DATABASE_ERRORS = (sa.exc.OperationalError, sa.exc.InterfaceError)
+"""SQLAlchemy's errors of a database that cannot be reached, is locked, or is full."""
 
 
 def open_database(url: str, default_file: Path) -> Engine:
     """Connect to the database at ``url`` (empty: the SQLite file ``default_file``) and upgrade its schema.
 
-    Raises FailedPrecondition if a newer version of Heartwood has upgraded it.
+    Every later use of the engine, too, raises StorageUnavailable if the database does not answer.
+
+    Raises:
+        FailedPrecondition: a newer version of Heartwood has upgraded the database.
+        StorageUnavailable: the database does not answer.
     """
     if not url:
         default_file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         url = f"sqlite:///{default_file}"
-    engine = sa.create_engine(url, pool_pre_ping=True)
-    if engine.dialect.name == "sqlite":
-        sa.event.listen(engine, "connect", _set_pragmas)
+    engine = _create_engine(url)
     try:
+        _check(engine, "HEARTWOOD_DATABASE_URL")
         with engine.connect() as connection:
             current = _revision(connection)
         if current != REVISION:  # checked first because importing Alembic takes 0.2 s
@@ -39,6 +44,41 @@ def open_database(url: str, default_file: Path) -> Engine:
         engine.dispose()
         raise
     return engine
+
+
+def check_database(url: str, setting: str) -> None:
+    """Raise StorageUnavailable, which names the ``setting``, if the database at ``url`` does not answer."""
+    engine = _create_engine(url)
+    try:
+        _check(engine, setting)
+    finally:
+        engine.dispose()
+
+
+def _create_engine(url: str) -> Engine:
+    engine = sa.create_engine(url, pool_pre_ping=True)
+    sa.event.listen(engine, "handle_error", _raise_if_unavailable)
+    if engine.dialect.name == "sqlite":
+        sa.event.listen(engine, "connect", _set_pragmas)
+    return engine
+
+
+def _check(engine: Engine, setting: str) -> None:
+    try:
+        engine.connect().close()
+    except StorageUnavailable:
+        address = engine.url.render_as_string(hide_password=True)
+        message = f"the database {address} does not answer; start it, or correct {setting}"
+        raise StorageUnavailable(message, store="database") from None
+
+
+def _raise_if_unavailable(context: sa.ExceptionContext) -> None:
+    """Raise StorageUnavailable for an error that the database, not the query, caused: no connection, locked, full."""
+    if context.is_disconnect or isinstance(
+        context.sqlalchemy_exception, (sa.exc.OperationalError, sa.exc.InterfaceError)
+    ):
+        log.warning("database_failed", error=type(context.original_exception).__name__)
+        raise StorageUnavailable("the database does not answer; try again later", store="database")
 
 
 def _upgrade(engine: Engine) -> None:
