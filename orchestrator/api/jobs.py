@@ -142,6 +142,9 @@ def _job_to_proto(job: Job) -> job_pb2.Job:
         "spec": to_proto(record, job_pb2.JobSpec, **spec),
         "progress": to_proto(record, job_pb2.Progress, **progress),
     }
+    converted["photo_failures"] = [
+        to_proto(failure, job_pb2.PhotoFailure, error=status(failure.failure)) for failure in record.photo_failures
+    ]
     if record.failure:
         converted["error"] = status(record.failure)
     if job.results:

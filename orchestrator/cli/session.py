@@ -18,13 +18,13 @@ from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
 from rich.table import Table
 
-from orchestrator.cli.terminal import console, file_size, print_saved, progress_bar
+from orchestrator.cli.terminal import console, file_size, print_saved, print_warning, progress_bar
 from orchestrator.client.client import Heartwood
 from orchestrator.client.uploads import read_file
 from orchestrator.domain.file_names import folder_name
 from orchestrator.errors import FailedPrecondition, InvalidInput, ToolFailed
 from orchestrator.protocol.heartwood.v1.asset_pb2 import ASSET_KIND_MODEL, ASSET_KIND_PHOTO, Asset
-from orchestrator.protocol.heartwood.v1.job_pb2 import QUALITY_FINAL, QUALITY_PREVIEW, Job
+from orchestrator.protocol.heartwood.v1.job_pb2 import JOB_STATE_SUCCEEDED, QUALITY_FINAL, QUALITY_PREVIEW, Job
 from orchestrator.settings import Settings
 
 START_TIMEOUT_S = 120.0
@@ -135,7 +135,11 @@ def run_job(client: Heartwood, command: str, files: Sequence[Path], options: Mes
 
 
 def follow(client: Heartwood, job_id: str, title: str) -> Job:
-    """Show the progress of a job and return it. Ctrl-C cancels the job. Raises ApiError if it does not succeed."""
+    """Show the progress of a job, and the photos that it left out, and return it. Ctrl-C cancels the job.
+
+    Raises ApiError if the job does not succeed.
+    """
+    job = None
     with progress_bar() as bar:
         task = bar.add_task(title, total=1.0, message="queued")
         try:
@@ -146,6 +150,10 @@ def follow(client: Heartwood, job_id: str, title: str) -> Job:
         except KeyboardInterrupt:
             client.cancel(job_id)
             raise
+    failures = job.photo_failures if job else ()
+    if job and (job.state == JOB_STATE_SUCCEEDED or len(failures) > 1):  # otherwise the error of the job says the same
+        for failure in failures:
+            print_warning(f"photo {failure.photo + 1} ({failure.name}) was left out: {failure.error.message}")
     return client.wait(job_id)
 
 

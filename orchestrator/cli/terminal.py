@@ -24,6 +24,11 @@ def print_error(error: HeartwoodError) -> None:
     error_console.print(Text.assemble(("error", "bold red"), f" {prefix}{error.message}"), soft_wrap=True)
 
 
+def print_warning(message: str) -> None:
+    """Print a warning as one line."""
+    error_console.print(Text.assemble(("warning", "bold yellow"), f" {message}"), soft_wrap=True)
+
+
 def plain_table(*headings: str) -> Table:
     """Return an empty table without borders, which wraps long words instead of truncating them."""
     return Table(*(Column(heading, overflow="fold") for heading in headings), box=None, header_style="bold")

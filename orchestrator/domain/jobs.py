@@ -49,6 +49,17 @@ class Failure:
 
 
 @dataclass(frozen=True)
+class PhotoFailure:
+    """Why a job left out a photo."""
+
+    photo: int  # index in the upload, from 0
+    photo_asset_id: str
+    name: str  # of the file
+    stage: str  # that could not process the photo
+    failure: Failure
+
+
+@dataclass(frozen=True)
 class JobRecord:
     """One row of the table ``jobs``.
 
@@ -78,6 +89,7 @@ class JobRecord:
     previews: tuple[str, ...] = ()  # asset ids, in order of appearance
     result: JsonObject | None = None
     failure: Failure | None = None
+    photo_failures: tuple[PhotoFailure, ...] = ()
     cost: DetectorCost | None = None
     revision: int = 1  # incremented by every change of the row
     start_time: datetime | None = None
@@ -114,4 +126,5 @@ class JobChange(TypedDict, total=False):
     previews: Sequence[str]
     result: JsonObject
     failure: Failure | None
+    photo_failures: Sequence[PhotoFailure]
     cost: DetectorCost

@@ -8,10 +8,11 @@ from typing import Any, Generic, TypeVar, TypeVarTuple
 
 import structlog
 from dbos import DBOS, StepOptions
+from dbos import error as dbos_error
 
 from orchestrator.domain.assets import Asset
 from orchestrator.domain.segment import DetectorCost
-from orchestrator.errors import Canceled, HeartwoodError
+from orchestrator.errors import Canceled, DeadlineExceeded, HeartwoodError
 from orchestrator.jobs.dependencies import Dependencies
 from orchestrator.jobs.step import WHOLE, PhotoStep, Span, Step, analyze, subspan
 
@@ -40,6 +41,14 @@ class JobInput:
 
 
 @dataclass(frozen=True)
+class PhotoError:
+    """The error of a stage on one photo."""
+
+    stage: str
+    error: Exception
+
+
+@dataclass(frozen=True)
 class StageRun(Generic[Options]):
     """One stage of a running job."""
 
@@ -52,6 +61,8 @@ class StageRun(Generic[Options]):
     mesh: str  # asset id of the mesh to work on: made by an earlier stage, or the input of the job
     span: Span = WHOLE
     results: Mapping[str, Any] = field(default_factory=dict)  # of the earlier stages, by name
+    stage: str = ""  # name of the stage
+    photo_errors: dict[int, PhotoError] = field(default_factory=dict)  # photo index → why the job leaves it out
     photo_index: int = 0  # of the photo that ``photo_step`` works on
     about: str = ""  # what the steps work on, for messages and logs, such as "photo 1 of 3"
 
@@ -84,20 +95,52 @@ class StageRun(Generic[Options]):
 
         return self.step(name, on_photo, span=span)
 
-    def analyzed_photos(self) -> Iterator[tuple[StageRun[Options], str]]:
-        """Analyze each photo. Yield a run for this photo only, and its analysis (the SHA-256 of the packed maps)."""
+    def each_photo(self, process: Callable[[StageRun[Options], str], Result]) -> tuple[Result, ...]:
+        """Analyze each photo, and call ``process`` with a run for this photo only and the photo's analysis.
+
+        A photo that fails does not affect the others: it is added to ``photo_errors``, and this stage and all later
+        ones leave it out. If no photo is left, the error of the first one is raised.
+
+        Returns:
+            The results for the other photos, in order. The analysis is the SHA-256 of the packed maps.
+        """
+        results = []
+        for run in self._photo_runs():
+            try:
+                analysis = run.photo_step("analyze", analyze, span=(0.0, ANALYSIS_END))
+                results.append(process(run, analysis))
+            except Exception as error:
+                if not _is_about_photo(error):
+                    raise
+                self.photo_errors[run.photo_index] = PhotoError(self.stage, error)
+        if not results:
+            raise next(failed.error for failed in self.photo_errors.values() if failed.stage == self.stage)
+        return tuple(results)
+
+    def _photo_runs(self) -> Iterator[StageRun[Options]]:
+        """Yield a run for each photo that has not failed."""
         count = len(self.inputs)
         for index in range(count):
-            span = subspan(self.span, index / count, (index + 1) / count)
-            run = replace(self, span=span, photo_index=index, about=f"photo {index + 1} of {count}")
-            yield run, run.photo_step("analyze", analyze, span=(0.0, ANALYSIS_END))
+            if index not in self.photo_errors:
+                span = subspan(self.span, index / count, (index + 1) / count)
+                yield replace(self, span=span, photo_index=index, about=f"photo {index + 1} of {count}")
 
-    def each_photo(self, name: str, function: Callable[[PhotoStep, str, Options], Result]) -> tuple[Result, ...]:
-        """Analyze each photo, then run ``function`` on the photo and its analysis as the step ``name``."""
-        return tuple(
-            run.photo_step(name, function, analysis, self.options, span=(ANALYSIS_END, 1.0))
-            for run, analysis in self.analyzed_photos()
-        )
+
+def photo_stage(
+    name: str, function: Callable[[PhotoStep, str, Options], Result]
+) -> Callable[[StageRun[Options]], tuple[Result, ...]]:
+    """Return a function that runs a stage of one step: ``function`` on each photo and its analysis."""
+
+    def run_photo(run: StageRun[Options], analysis: str) -> Result:
+        return run.photo_step(name, function, analysis, run.options, span=(ANALYSIS_END, 1.0))
+
+    return lambda run: run.each_photo(run_photo)
+
+
+def _is_about_photo(error: Exception) -> bool:
+    """Return whether an error is about one photo. Other errors end the job: the next photo would fail, too."""
+    is_about_job = isinstance(error, Canceled | DeadlineExceeded | dbos_error.DBOSException)
+    return not (is_about_job or (isinstance(error, HeartwoodError) and error.retryable))
 
 
 @dataclass(frozen=True)

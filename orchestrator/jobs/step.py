@@ -178,7 +178,7 @@ class PhotoResult:
 class PhotoResults:
     """Base class of the results that contain one result per photo."""
 
-    photos: tuple[PhotoResult, ...]
+    photos: tuple[PhotoResult, ...]  # without the photos that failed
 
     @property
     def model_versions(self) -> dict[str, str]:

@@ -13,17 +13,17 @@ from dbos import DBOS, DBOSConfiguredInstance
 from dbos import error as dbos_error
 
 from orchestrator.domain.file_names import folder_names
-from orchestrator.domain.jobs import JobChange, JobState
+from orchestrator.domain.jobs import JobChange, JobState, PhotoFailure
 from orchestrator.domain.segment import DetectorCost
 from orchestrator.errors import Canceled
 from orchestrator.jobs.dependencies import Dependencies
 from orchestrator.jobs.documents import to_json
 from orchestrator.jobs.job import PlannedStage, failure_of, options_of, planned_stages
-from orchestrator.jobs.stage import StageRun, durable
+from orchestrator.jobs.stage import PhotoError, StageRun, durable
 
 log = structlog.get_logger()
 
-APPLICATION_VERSION = "heartwood-jobs-5"
+APPLICATION_VERSION = "heartwood-jobs-6"
 """DBOS recovers only workflows of its own version. Increment it when steps change their order, arguments or results:
 the runner then restarts unfinished jobs of the older version from their first step."""
 
@@ -49,21 +49,22 @@ class JobWorkflow(DBOSConfiguredInstance):
     @DBOS.workflow(name="job")
     def run(self, job_id: str) -> None:
         """Run the stages of the job one after the other."""
+        errors: dict[int, PhotoError] = {}
         try:
             job = durable("begin", lambda: self._begin(job_id))
             plan = planned_stages(job.options)
             begun = (job.inputs, job.versions, job.folders)
-            run = StageRun[Any](self.dependencies, job_id, *begun, options=None, mesh=job.inputs[0])
+            run = StageRun[Any](self.dependencies, job_id, *begun, None, job.inputs[0], photo_errors=errors)
             for planned in plan:
                 stage = planned.stage
-                result = stage.run(replace(run, options=planned.options, span=planned.span))
+                result = stage.run(replace(run, options=planned.options, span=planned.span, stage=stage.name))
                 mesh = stage.output_mesh(result) if stage.output_mesh else run.mesh
                 run = replace(run, results={**run.results, stage.name: result}, mesh=mesh)
-            durable("succeed", lambda: self._succeed(job_id, plan, run.results))
+            durable("succeed", lambda: self._succeed(job_id, plan, run.results, errors))
         except Exception as error:  # noqa: BLE001 - any error ends the job with a reason
             retries = error.errors if isinstance(error, dbos_error.DBOSMaxStepRetriesExceeded) else []
             cause = retries[-1] if retries else error
-            durable("fail", lambda: self._fail(job_id, cause))
+            durable("fail", lambda: self._fail(job_id, cause, errors))
 
     def _begin(self, job_id: str) -> BegunJob:
         """Change QUEUED to RUNNING, and return what the workflow needs to know. Raises Canceled."""
@@ -79,17 +80,21 @@ class JobWorkflow(DBOSConfiguredInstance):
         folders = folder_names([names.get(id, "") for id in job.inputs])
         return BegunJob(job.inputs, options, self.dependencies.models.versions(), tuple(folders))
 
-    def _succeed(self, job_id: str, plan: list[PlannedStage], results: Mapping[str, Any]) -> None:
-        """Change RUNNING to SUCCEEDED, and write the results of the requested stages."""
+    def _succeed(
+        self, job_id: str, plan: list[PlannedStage], results: Mapping[str, Any], errors: Mapping[int, PhotoError]
+    ) -> None:
+        """Change RUNNING to SUCCEEDED, and write the results of the requested stages and the photos that failed."""
         shutil.rmtree(self.dependencies.work_folder(job_id), ignore_errors=True)
         result = {planned.stage.name: to_json(results[planned.stage.name]) for planned in plan if planned.requested}
         cost = sum((planned.stage.cost(results[planned.stage.name]) for planned in plan), DetectorCost())
         end: JobChange = {"state": JobState.SUCCEEDED, "end_time": datetime.now(UTC), "result": result, "cost": cost}
-        end |= {"fraction": 1.0, "stage": "done", "message": "done"}
+        failures = self._photo_failures(job_id, errors)
+        message = f"done; photos left out: {len(failures)}" if failures else "done"
+        end |= {"fraction": 1.0, "stage": "done", "message": message, "photo_failures": failures}
         changed = self.dependencies.records.change_job(job_id, (JobState.RUNNING,), **end)
         log.info("job_ended", job=job_id, state="SUCCEEDED", changed=changed)
 
-    def _fail(self, job_id: str, error: BaseException) -> None:
+    def _fail(self, job_id: str, error: BaseException, errors: Mapping[int, PhotoError]) -> None:
         """Change an unfinished job to CANCELED or FAILED, with the reason."""
         state = JobState.CANCELED if isinstance(error, Canceled) else JobState.FAILED
         failure = failure_of(error, "job")
@@ -98,5 +103,20 @@ class JobWorkflow(DBOSConfiguredInstance):
         shutil.rmtree(self.dependencies.work_folder(job_id), ignore_errors=True)
         end: JobChange = {"state": state, "end_time": datetime.now(UTC), "message": failure.message}
         end["failure"] = None if state is JobState.CANCELED else failure
+        end["photo_failures"] = self._photo_failures(job_id, errors)
         changed = self.dependencies.records.change_job(job_id, (JobState.QUEUED, JobState.RUNNING), **end)
         log.info("job_ended", job=job_id, state=state.value, reason=failure.reason, changed=changed)
+
+    def _photo_failures(self, job_id: str, errors: Mapping[int, PhotoError]) -> list[PhotoFailure]:
+        """Return the reason why the job left out each photo with an error, by index."""
+        job = self.dependencies.records.job(None, job_id)
+        if job is None or not errors:
+            return []
+        names = {photo.id: photo.name for photo in self.dependencies.records.group(job.tenant, job.upload_id, "photo")}
+        failures = []
+        for index, failed in sorted(errors.items()):
+            failure, id = failure_of(failed.error, "work on the photo"), job.inputs[index]
+            if failure.reason == "INTERNAL":
+                log.error("photo_failed", job=job_id, photo=index, exc_info=failed.error)
+            failures.append(PhotoFailure(index, id, names.get(id, ""), failed.stage, failure))
+        return failures

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import asdict, fields, replace
+from dataclasses import asdict, fields, is_dataclass, replace
 from datetime import UTC, datetime
 from enum import Enum
 from pathlib import Path
@@ -13,7 +13,17 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Engine, RowMapping
 
 from orchestrator.domain.assets import Asset
-from orchestrator.domain.jobs import Failure, JobChange, JobKey, JobRecord, JobRevision, JobState, JsonObject, Priority
+from orchestrator.domain.jobs import (
+    Failure,
+    JobChange,
+    JobKey,
+    JobRecord,
+    JobRevision,
+    JobState,
+    JsonObject,
+    PhotoFailure,
+    Priority,
+)
 from orchestrator.domain.quality import Quality
 from orchestrator.domain.segment import DetectorCost
 from orchestrator.store.database import open_database
@@ -36,6 +46,7 @@ JOB_CONVERTERS: dict[str, Callable[[Any], object]] = {
     "inputs": tuple,
     "previews": tuple,
     "failure": lambda failure: Failure(**failure) if failure else None,
+    "photo_failures": lambda failures: tuple(_to_photo_failure(failure) for failure in failures or ()),
     "cost": lambda cost: DetectorCost(**cost) if cost else None,
 }
 """Converts the columns of ``jobs`` whose values differ from the fields of a ``JobRecord``."""
@@ -259,9 +270,15 @@ def _to_row(values: Mapping[str, object]) -> dict[str, object]:
 def _to_column(value: object) -> object:
     if isinstance(value, Enum):
         return value.value
-    if isinstance(value, Failure | DetectorCost):
+    if is_dataclass(value) and not isinstance(value, type):
         return asdict(value)
+    if isinstance(value, list | tuple):
+        return [_to_column(item) for item in value]
     return dict(value) if isinstance(value, Mapping) else value
+
+
+def _to_photo_failure(document: Mapping[str, Any]) -> PhotoFailure:
+    return PhotoFailure(**{**document, "failure": Failure(**document["failure"])})
 
 
 def _to_job(row: RowMapping) -> JobRecord:

@@ -11,7 +11,7 @@ from sqlalchemy.engine import Dialect
 from orchestrator.domain.jobs import JobState
 
 metadata = sa.MetaData()
-REVISION = "0003"
+REVISION = "0004"
 """The newest revision in ``store/migrations/versions``."""
 
 
@@ -73,7 +73,7 @@ jobs = sa.Table(
     *required(sa.JSON, "inputs", "options", "labels"),  # inputs: asset ids of the photos, or of the mesh, at creation
     *required(sa.JSON, "previews", default=list),  # asset ids, in order of appearance
     *required(sa.JSON, "cost", default=dict),
-    *(sa.Column(name, sa.JSON(none_as_null=True)) for name in ("result", "failure")),
+    *(sa.Column(name, sa.JSON(none_as_null=True)) for name in ("result", "failure", "photo_failures")),
     *required(sa.Integer, "priority"),
     *required(sa.Integer, "revision", default=1),  # incremented by every change of the row
     *required(sa.Float, "fraction", default=0.0),

@@ -32,6 +32,7 @@ class SegmentJob:
 
     result: SegmentResult
     made_of: MadeOf
+    failed_photos: tuple[str, ...]  # asset ids of the photos that the job left out
 
     def resolve_part(self, field: str, text: str) -> str:
         """Return the name or the instance of the parts that the text names. Raises InvalidInput if there are none."""
@@ -59,35 +60,43 @@ def load_segment_job(dependencies: Dependencies, tenant: str, job_id: str) -> Se
     if not document:
         raise InvalidInput(JOB_FIELD, f"{job_id} is a {job.kind} job without a segment result; name a segment job")
     options = job.options if job.kind == SEGMENT.name else job.options[SEGMENT.name]
-    return SegmentJob(from_json(SegmentResult, document), from_json(SEGMENT.options, options).made_of)
+    failed_photos = tuple(failure.photo_asset_id for failure in job.photo_failures)
+    return SegmentJob(from_json(SegmentResult, document), from_json(SEGMENT.options, options).made_of, failed_photos)
 
 
 def segmented_photo(dependencies: Dependencies, result: SegmentResult, photo: Asset, index: int) -> SegmentedPhoto:
     """Return the result for a photo: for the same file, or for one with the same content. Raises InvalidInput."""
     for other in sorted(range(len(result.photos)), key=lambda other: other != index):  # the same index first
         candidate = result.photos[other]
-        original = dependencies.records.asset(photo.tenant, candidate.photo_asset_id)
-        if candidate.photo_asset_id == photo.id or (original is not None and original.sha256 == photo.sha256):
+        if _is_same(dependencies, photo, candidate.photo_asset_id):
             return candidate
     problem = f"the segment job did not process photo {index} of the upload, {photo.name!r}"
     raise InvalidInput(JOB_FIELD, f"{problem}; name a job on the same photos, or segment this upload first")
 
 
-def check_edits(edits: tuple[EditedMask, ...], job: JobInput, result: SegmentResult) -> None:
-    """Check the photos of the job and the edited masks against the segment result.
+def _is_same(dependencies: Dependencies, photo: Asset, other_id: str) -> bool:
+    """Return whether another photo of the tenant is this one, or has the same content."""
+    other = dependencies.records.asset(photo.tenant, other_id)
+    return other_id == photo.id or (other is not None and other.sha256 == photo.sha256)
+
+
+def check_edits(edits: tuple[EditedMask, ...], job: JobInput, segment_job: SegmentJob) -> None:
+    """Check the photos of the job and the edited masks against the segment job. It may have left out photos.
 
     Raises:
         NotFound: the tenant has no such mask.
         InvalidInput: a photo or part is unknown, or a mask has the wrong kind, size or mode.
     """
-    segmented = [segmented_photo(job.dependencies, result, photo, index) for index, photo in enumerate(job.assets)]
+    for index, photo in enumerate(job.assets):
+        if not any(_is_same(job.dependencies, photo, failed) for failed in segment_job.failed_photos):
+            segmented_photo(job.dependencies, segment_job.result, photo, index)
     edited: set[tuple[int, str]] = set()
     for number, edit in enumerate(edits):
         field = f"stain.masks[{number}]"
-        if not 0 <= edit.photo < len(segmented):
-            rule = f"the upload has photos 0 to {len(segmented) - 1}"
+        if not 0 <= edit.photo < len(job.assets):
+            rule = f"the upload has photos 0 to {len(job.assets) - 1}"
             raise InvalidInput(f"{field}.photo", f"{edit.photo} is not allowed; {rule}")
-        masks = _masks(segmented[edit.photo])
+        masks = _masks(segmented_photo(job.dependencies, segment_job.result, job.assets[edit.photo], edit.photo))
         if edit.part not in masks:
             rule = f"photo {edit.photo} has the masks {', '.join(masks)}"
             raise InvalidInput(f"{field}.part", f"{edit.part[:40]!r} is unknown; {rule}")
@@ -189,6 +198,6 @@ def part_masks(photo: PhotoStep, options: StainOptions, pipeline: SegmentResult 
         job = load_segment_job(dependencies, photo.step.job.tenant, options.segment_job_id)
         segmented = segmented_photo(dependencies, job.result, photo.asset, photo.index)
     elif pipeline is not None and pipeline.components:
-        segmented = pipeline.photos[photo.index]
+        segmented = segmented_photo(dependencies, pipeline, photo.asset, photo.index)
     edited = {edit.part: edit.mask_asset_id for edit in options.masks if edit.photo == photo.index}
     return PartMasks(photo, segmented, edited, options.made_of)

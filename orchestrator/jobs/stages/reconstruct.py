@@ -93,10 +93,15 @@ def build_mesh(
     step: Step, options: ReconstructOptions, segmented: SegmentResult, stained: StainResult | None
 ) -> ReconstructResult:
     """Build the mesh of the piece, in the colours of the stained pictures if there are any, and publish its files."""
-    photos = segmented.photos
+    colors = {photo.photo_asset_id: photo.preview for photo in stained.photos} if stained else None
+    photos = [photo for photo in segmented.photos if colors is None or photo.photo_asset_id in colors]
+    needed = MIN_PHOTOS[options.mode]
+    if len(photos) < needed:
+        rule = f"{options.mode.value} needs at least {needed} photos; {len(photos)} are left without those that failed"
+        raise InvalidInput("reconstruct.mode", rule)
     originals = [step.asset(photo.photo_asset_id) for photo in photos]
     masks = [step.asset(photo.foreground) for photo in photos]
-    colored = [step.asset(photo.preview) for photo in stained.photos] if stained else originals
+    colored = [step.asset(colors[photo.photo_asset_id]) for photo in photos] if colors else originals
     sources = [asset.sha256 for asset in originals]
 
     def make() -> Cached[ReconstructResult]:

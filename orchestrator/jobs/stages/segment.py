@@ -10,7 +10,7 @@ from orchestrator.domain.images import ImageFormat
 from orchestrator.domain.made_of import resolve_made_of
 from orchestrator.domain.segment import Box, DetectorCost, DetectorName, SegmentOptions
 from orchestrator.jobs.documents import copy_fields
-from orchestrator.jobs.stage import JobInput, Stage
+from orchestrator.jobs.stage import JobInput, Stage, photo_stage
 from orchestrator.jobs.step import Cached, PhotoResult, PhotoResults, PhotoStep
 from orchestrator.stages.segment import segment as segment_stage
 
@@ -94,12 +94,14 @@ def check_options(options: SegmentOptions, job: JobInput) -> SegmentOptions:
     return replace(options, made_of=made_of)
 
 
+segment_photos = photo_stage("segment", find_components)
+
 SEGMENT = Stage(
     "segment",
     SegmentOptions,
     SegmentResult,
     weight=0.08,
-    run=lambda run: SegmentResult(run.each_photo("segment", find_components)),
+    run=lambda run: SegmentResult(segment_photos(run)),
     check=check_options,
     cost=lambda result: sum((photo.cost for photo in result.photos), DetectorCost()),
 )

@@ -58,15 +58,17 @@ def run_stain(run: StageRun[StainOptions]) -> StainResult:
 
     Raises NoWoodFound if the caller limits the stain, and no photo shows wood there.
     """
-    photos = []
     options, pipeline = run.options, run.results.get(SEGMENT.name)
-    for photo_run, analysis in run.analyzed_photos():
+
+    def stain_photo(photo: StageRun[StainOptions], analysis: str) -> StainedPhoto:
         inputs = (analysis, options, pipeline)
-        surface = photo_run.photo_step("surface", map_surface, *inputs, span=(ANALYSIS_END, 0.7))
-        photos.append(photo_run.photo_step("stain", apply_stain, *inputs, surface, span=(0.7, 1.0)))
+        surface = photo.photo_step("surface", map_surface, *inputs, span=(ANALYSIS_END, 0.7))
+        return photo.photo_step("stain", apply_stain, *inputs, surface, span=(0.7, 1.0))
+
+    photos = run.each_photo(stain_photo)
     if not any(photo.wood_share for photo in photos):
         raise NoWoodFound(share=0.0, minimum=stain_stage.MIN_WOOD_SHARE, parts=options.parts)
-    return StainResult(tuple(photos))
+    return StainResult(photos)
 
 
 def map_surface(photo: PhotoStep, analysis: str, options: StainOptions, pipeline: SegmentResult | None) -> Cached[None]:
@@ -128,7 +130,7 @@ def check_options(options: StainOptions, job: JobInput) -> StainOptions:
     _check_mask(options, job)
     if options.segment_job_id:
         segment_job = load_segment_job(job.dependencies, job.tenant, options.segment_job_id)
-        check_edits(options.masks, job, segment_job.result)
+        check_edits(options.masks, job, segment_job)
         possible: Sequence[str] | None = segment_job.result.components
         stated = segment_job.made_of
         parts = [segment_job.resolve_part(f"stain.parts[{i}]", part) for i, part in enumerate(options.parts)]

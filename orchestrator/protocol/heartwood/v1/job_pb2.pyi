@@ -257,6 +257,43 @@ class Cost(_message.Message):
 Global___Cost: _TypeAlias = Cost  # noqa: Y015
 
 @_typing.final
+class PhotoFailure(_message.Message):
+    """A photo that a job left out."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PHOTO_FIELD_NUMBER: _builtins.int
+    PHOTO_ASSET_ID_FIELD_NUMBER: _builtins.int
+    NAME_FIELD_NUMBER: _builtins.int
+    STAGE_FIELD_NUMBER: _builtins.int
+    ERROR_FIELD_NUMBER: _builtins.int
+    photo: _builtins.int
+    """Index of the photo in the upload, from 0."""
+    photo_asset_id: _builtins.str
+    name: _builtins.str
+    """Name of the file."""
+    stage: _builtins.str
+    """The stage that could not process the photo, such as "stain". Later stages leave the photo out, too."""
+    @_builtins.property
+    def error(self) -> _status_pb2.Status: ...
+    def __init__(
+        self,
+        *,
+        photo: _builtins.int = ...,
+        photo_asset_id: _builtins.str = ...,
+        name: _builtins.str = ...,
+        stage: _builtins.str = ...,
+        error: _status_pb2.Status | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["error", b"error"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["error", b"error", "name", b"name", "photo", b"photo", "photo_asset_id", b"photo_asset_id", "stage", b"stage"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PhotoFailure: _TypeAlias = PhotoFailure  # noqa: Y015
+
+@_typing.final
 class Job(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -277,6 +314,7 @@ class Job(_message.Message):
     CREATE_TIME_FIELD_NUMBER: _builtins.int
     START_TIME_FIELD_NUMBER: _builtins.int
     END_TIME_FIELD_NUMBER: _builtins.int
+    PHOTO_FAILURES_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     state: Global___JobState.ValueType
     cancel_requested: _builtins.bool
@@ -311,6 +349,12 @@ class Job(_message.Message):
     def start_time(self) -> _timestamp_pb2.Timestamp: ...
     @_builtins.property
     def end_time(self) -> _timestamp_pb2.Timestamp: ...
+    @_builtins.property
+    def photo_failures(self) -> _containers.RepeatedCompositeFieldContainer[Global___PhotoFailure]:
+        """The photos that the job left out. A job on several photos succeeds if any photo succeeded; the results then contain
+        only the photos that did.
+        """
+
     def __init__(
         self,
         *,
@@ -331,10 +375,11 @@ class Job(_message.Message):
         create_time: _timestamp_pb2.Timestamp | None = ...,
         start_time: _timestamp_pb2.Timestamp | None = ...,
         end_time: _timestamp_pb2.Timestamp | None = ...,
+        photo_failures: _abc.Iterable[Global___PhotoFailure] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["cost", b"cost", "create_time", b"create_time", "cutout", b"cutout", "end_time", b"end_time", "error", b"error", "export", b"export", "pipeline", b"pipeline", "progress", b"progress", "reconstruct", b"reconstruct", "render", b"render", "result", b"result", "segment", b"segment", "spec", b"spec", "stain", b"stain", "start_time", b"start_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["cancel_requested", b"cancel_requested", "cost", b"cost", "create_time", b"create_time", "cutout", b"cutout", "end_time", b"end_time", "error", b"error", "export", b"export", "id", b"id", "pipeline", b"pipeline", "progress", b"progress", "reconstruct", b"reconstruct", "render", b"render", "result", b"result", "segment", b"segment", "spec", b"spec", "stain", b"stain", "start_time", b"start_time", "state", b"state"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cancel_requested", b"cancel_requested", "cost", b"cost", "create_time", b"create_time", "cutout", b"cutout", "end_time", b"end_time", "error", b"error", "export", b"export", "id", b"id", "photo_failures", b"photo_failures", "pipeline", b"pipeline", "progress", b"progress", "reconstruct", b"reconstruct", "render", b"render", "result", b"result", "segment", b"segment", "spec", b"spec", "stain", b"stain", "start_time", b"start_time", "state", b"state"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType_result: _TypeAlias = _typing.Literal["segment", "stain", "reconstruct", "render", "export", "pipeline", "cutout"]  # noqa: Y015
     _WhichOneofArgType_result: _TypeAlias = _typing.Literal["result", b"result"]  # noqa: Y015
