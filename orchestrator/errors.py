@@ -50,17 +50,19 @@ def _rebuild(kind: type[HeartwoodError], state: dict[str, object]) -> HeartwoodE
 
 
 class InvalidInput(HeartwoodError, reason="INVALID_INPUT"):
-    """A value from the caller is invalid.
+    """One or more values from the caller are invalid.
 
     Attributes:
-        field: the path of the field in the API, such as ``stain.strength``.
-        description: the message without the field.
+        field: the path of the first field in the API, such as ``stain.strength``.
+        description: the message about it, without the field.
+        violations: field and description of every invalid value. ``domain.checks.Violations`` collects them.
     """
 
     def __init__(self, field: str, message: str, **facts: object) -> None:
         super().__init__(f"{field}: {message}", **facts)
         self.field = field
         self.description = message
+        self.violations: tuple[tuple[str, str], ...] = ((field, message),)
 
 
 class NotFound(HeartwoodError, reason="NOT_FOUND"):

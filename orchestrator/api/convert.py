@@ -17,6 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Container
 from dataclasses import MISSING, dataclass, fields, is_dataclass
+from dataclasses import field as dataclass_field
 from enum import Enum
 from functools import cache
 from types import NoneType, UnionType
@@ -27,6 +28,7 @@ from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 
 from orchestrator.domain.assets import Asset
+from orchestrator.domain.checks import Violations
 from orchestrator.domain.srgb_color import SrgbColor
 from orchestrator.errors import InvalidInput
 from orchestrator.jobs.job import Job
@@ -42,11 +44,13 @@ Value = TypeVar("Value")
 def from_proto(message: Message, kind: type[Value], path: str, /, **converted: Any) -> Value:
     """Convert the proto at ``path`` of a request to a dataclass. Raises InvalidInput if an enum or value is invalid."""
     types = _types(cast(Any, kind))
-    for field, content in message.ListFields():
-        if field.name in types and field.name not in converted:
-            converted[field.name] = _read(field, content, types[field.name], f"{path}.{field.name}".lstrip("."))
-    unset = {name: getattr(message, name) for name in _required(cast(Any, kind)) if name not in converted}
-    return kind(**converted, **unset)
+    with Violations() as violations:
+        for field, content in message.ListFields():
+            if field.name in types and field.name not in converted:
+                with violations.collect():
+                    converted[field.name] = _read(field, content, types[field.name], f"{path}.{field.name}".lstrip("."))
+        unset = {name: getattr(message, name) for name in _required(cast(Any, kind)) if name not in converted}
+        return kind(**converted, **unset)
 
 
 def to_proto(value: Any, kind: type[Proto], job: Job | None = None, /, **converted: Any) -> Proto:
@@ -93,10 +97,17 @@ class Codec:
     options_from_proto: Callable[[Any], Fields] = lambda _: {}
     options_to_proto: Callable[[Any], Fields] = lambda _: {}
     result_to_proto: Callable[[Any, Job], Fields] = lambda _, __: {}
+    placeholders: Fields = dataclass_field(
+        default_factory=dict
+    )  # replace invalid fields, so that the other ones are checked too
 
     def read_options(self, message: Message) -> Any:
         """Convert a proto to options. Raises InvalidInput, whose field path starts with the name of the stage."""
-        return from_proto(message, STAGES[self.name].options, self.name, **self.options_from_proto(message))
+        converted = dict(self.placeholders)
+        with Violations() as violations:
+            with violations.collect():
+                converted = self.options_from_proto(message)
+            return from_proto(message, STAGES[self.name].options, self.name, **converted)
 
     def write_options(self, options: Any) -> Any:
         message_type = type(getattr(job_pb2.JobSpec(), self.name))

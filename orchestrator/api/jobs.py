@@ -16,6 +16,7 @@ from orchestrator.api.codecs import CODECS
 from orchestrator.api.convert import Fields, from_proto, read_enum, to_proto
 from orchestrator.api.servicer import Servicer, call, stream
 from orchestrator.api.status import status
+from orchestrator.domain.checks import Violations
 from orchestrator.domain.jobs import JobKey, JobState
 from orchestrator.domain.stain_catalogue import STAINS
 from orchestrator.errors import InvalidInput
@@ -117,20 +118,29 @@ def _read_request(request: job_pb2.CreateJobRequest) -> JobRequest:
     if kind is None:
         raise InvalidInput("stage", f"no stage is set; set one of {', '.join(STAGES)} or {PIPELINE}")
     takes_mesh = kind != PIPELINE and STAGES[kind].takes_mesh
-    upload_id = spec.upload_id if takes_mesh else fields.required("upload_id", spec.upload_id)
-    options = _read_options(kind, spec)
-    deadline = fields.read_time("deadline", spec.deadline) if spec.HasField("deadline") else None
-    converted: Fields = {"kind": kind, "upload_id": upload_id, "options": options, "deadline": deadline}
-    return from_proto(spec, JobRequest, "", labels=dict(spec.labels), request_id=request.request_id, **converted)
+    converted: Fields = {"kind": kind, "options": {}, "deadline": None, "labels": dict(spec.labels)}
+    with Violations() as violations:
+        violations.check(takes_mesh or bool(spec.upload_id), "upload_id", "it is empty; a value is required")
+        with violations.collect():
+            converted["options"] = _read_options(kind, spec)
+        with violations.collect():
+            if spec.HasField("deadline"):
+                converted["deadline"] = fields.read_time("deadline", spec.deadline)
+        return from_proto(spec, JobRequest, "", request_id=request.request_id, **converted)
 
 
 def _with_full_path(error: InvalidInput, request: job_pb2.CreateJobRequest) -> InvalidInput:
-    """Return the error with a field path that starts at the request. Its own path starts at the spec or at a stage."""
-    if error.field == "request_id":
-        return error
-    in_pipeline = request.spec.WhichOneof("stage") == PIPELINE and error.field.partition(".")[0] in STAGES
-    path = f"spec.{PIPELINE}.{error.field}" if in_pipeline else f"spec.{error.field}"
-    return InvalidInput(path, error.description, **error.facts)
+    """Return the error with field paths that start at the request. Its own start at the spec or at a stage."""
+
+    def full(field: str) -> str:
+        if field == "request_id":
+            return field
+        in_pipeline = request.spec.WhichOneof("stage") == PIPELINE and field.partition(".")[0] in STAGES
+        return f"spec.{PIPELINE}.{field}" if in_pipeline else f"spec.{field}"
+
+    complete = InvalidInput(full(error.field), error.description, **error.facts)
+    complete.violations = tuple((full(field), description) for field, description in error.violations)
+    return complete
 
 
 def _job_to_proto(job: Job) -> job_pb2.Job:
@@ -158,9 +168,15 @@ def _read_options(kind: str, spec: job_pb2.JobSpec) -> dict[str, Any]:
     if kind != PIPELINE:
         return {kind: CODECS[kind].read_options(getattr(spec, kind))}
     pipeline = spec.pipeline
-    for stage in STAGES.values():
-        if stage.takes_mesh and getattr(pipeline, stage.name).model_id:
-            rule = "a pipeline works on the 3D model that it makes; leave model_id empty"
-            raise InvalidInput(f"{stage.name}.model_id", rule)
     requested = {field.name for field, _ in pipeline.ListFields()} | set(ALWAYS_IN_PIPELINE)
-    return {name: CODECS[name].read_options(getattr(pipeline, name)) for name in STAGES if name in requested}
+    options = {}
+    with Violations() as violations:
+        for name, stage in STAGES.items():
+            message = getattr(pipeline, name)
+            names_mesh = stage.takes_mesh and bool(message.model_id)
+            rule = "a pipeline works on the 3D model that it makes; leave model_id empty"
+            violations.check(not names_mesh, f"{name}.model_id", rule)
+            if name in requested:
+                with violations.collect():
+                    options[name] = CODECS[name].read_options(message)
+    return options

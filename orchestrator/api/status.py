@@ -7,6 +7,8 @@ from google.rpc import code_pb2, error_details_pb2, status_pb2
 from orchestrator.domain.jobs import Failure
 
 DOMAIN = "heartwood"
+MAX_VIOLATION_CHARACTERS = 3000
+"""Violations beyond this many characters are only counted: gRPC limits the trailers of a call to 8 KiB."""
 CODES: dict[str, int] = {
     "INVALID_INPUT": code_pb2.INVALID_ARGUMENT,
     "NO_WOOD_FOUND": code_pb2.FAILED_PRECONDITION,
@@ -33,11 +35,21 @@ CODES: dict[str, int] = {
 
 
 def status(failure: Failure) -> status_pb2.Status:
-    """The ``google.rpc.Status`` with ErrorInfo, and with BadRequest if a field is invalid."""
-    reason, message, field = failure.reason, failure.message, failure.field
+    """The ``google.rpc.Status`` with ErrorInfo, and with BadRequest if fields are invalid."""
+    reason, message = failure.reason, failure.message
+    more = len(failure.violations) - 1
+    if more > 0:
+        message += f" (and {more} more invalid {'values' if more > 1 else 'value'})"
     result = status_pb2.Status(code=CODES[reason], message=message)
     result.details.add().Pack(error_details_pb2.ErrorInfo(reason=reason, domain=DOMAIN, metadata=failure.facts))
-    if field:
-        violation = error_details_pb2.BadRequest.FieldViolation(field=field, description=message, reason=reason)
-        result.details.add().Pack(error_details_pb2.BadRequest(field_violations=[violation]))
+    # Failures of older versions have a field, but no violations.
+    violations = failure.violations or ([(failure.field, failure.message)] if failure.field else [])
+    if violations:
+        bad_request, size = error_details_pb2.BadRequest(), 0
+        for field, description in violations:
+            size += len(field) + len(description)
+            if bad_request.field_violations and size > MAX_VIOLATION_CHARACTERS:
+                break
+            bad_request.field_violations.add(field=field, description=f"{field}: {description}", reason=reason)
+        result.details.add().Pack(bad_request)
     return result

@@ -18,7 +18,16 @@ error_console = Console(stderr=True)
 
 
 def print_error(error: HeartwoodError) -> None:
-    """Print an error as one line, which starts with the invalid field if the error names one."""
+    """Print an error as one line, which starts with the invalid field if the error names one.
+
+    An error about several fields has a line for each.
+    """
+    violations = getattr(error, "violations", ())
+    if len(violations) > 1:
+        for violation in violations:
+            text = violation if isinstance(violation, str) else ": ".join(violation)
+            error_console.print(Text.assemble(("error", "bold red"), f" {text}"), soft_wrap=True)
+        return
     field = getattr(error, "field", "")
     prefix = f"{field}: " if field and not error.message.startswith(field) else ""
     error_console.print(Text.assemble(("error", "bold red"), f" {prefix}{error.message}"), soft_wrap=True)

@@ -45,8 +45,11 @@ SERVICE_CONFIG = json.dumps({"methodConfig": [{"name": [{}], "retryPolicy": RETR
 class ApiError(HeartwoodError):
     """The service rejected a call or was unreachable, or a job failed."""
 
-    def __init__(self, code: grpc.StatusCode, reason: str, message: str, field: str = "") -> None:
+    def __init__(
+        self, code: grpc.StatusCode, reason: str, message: str, field: str = "", violations: Sequence[str] = ()
+    ) -> None:
         super().__init__(message)
+        self.violations = tuple(violations)  # one sentence about each invalid value, which starts with its field
         self.code = code
         self.reason = reason  # stable, such as INVALID_INPUT; empty if the service did not reply
         self.field = field  # the path of the invalid field, or empty
@@ -68,9 +71,10 @@ class ApiError(HeartwoodError):
         for detail in status.details:
             detail.Unpack(error_info)
             detail.Unpack(bad_request)
-        field = bad_request.field_violations[0].field if bad_request.field_violations else ""
+        violations = bad_request.field_violations
+        field = violations[0].field if violations else ""
         code = next(code for code in grpc.StatusCode if code.value[0] == status.code)
-        return cls(code, error_info.reason, status.message, field)
+        return cls(code, error_info.reason, status.message, field, [violation.description for violation in violations])
 
 
 class JobSettings(TypedDict, total=False):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from orchestrator.detect.detector import Candidate, Detection
+from orchestrator.domain.checks import Violations
 from orchestrator.domain.images import Image
 from orchestrator.domain.material_maps import MaterialMaps
 from orchestrator.domain.model_roles import PartFinder
@@ -51,7 +52,8 @@ def check_part_names(names: Sequence[str]) -> None:
     field = "segment.part_names"
     if len(names) > MAX_PART_NAMES:
         raise InvalidInput(field, f"there are {len(names)} names; at most {MAX_PART_NAMES} are allowed")
-    for index, name in enumerate(names):
-        if not name.strip() or len(name) > MAX_NAME:
-            rule = f"a name has 1 to {MAX_NAME} characters, such as 'door handle'"
-            raise InvalidInput(f"{field}[{index}]", f"{name[:80]!r} is not allowed; {rule}")
+    rule = f"a name has 1 to {MAX_NAME} characters, such as 'door handle'"
+    with Violations() as violations:
+        for index, name in enumerate(names):
+            is_allowed = bool(name.strip()) and len(name) <= MAX_NAME
+            violations.check(is_allowed, f"{field}[{index}]", f"{name[:80]!r} is not allowed; {rule}")

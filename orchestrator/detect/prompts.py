@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 
 from orchestrator.detect.detector import Candidate, Detection
+from orchestrator.domain.checks import Violations
 from orchestrator.domain.images import Image
 from orchestrator.domain.material_maps import MaterialMaps
 from orchestrator.domain.progress import Progress
@@ -39,23 +40,30 @@ def check_prompts(prompts: Sequence[Prompt], sizes: Sequence[tuple[int, int]]) -
     """Raise InvalidInput if prompts do not fit the photos of the upload, whose ``sizes`` are (width, height)."""
     if len(prompts) > MAX_PROMPTS:
         raise InvalidInput("segment.prompts", f"there are {len(prompts)} prompts; at most {MAX_PROMPTS} are allowed")
-    for index, prompt in enumerate(prompts):
-        field = f"segment.prompts[{index}]"
-        if not 0 <= prompt.photo < len(sizes):
-            rule = f"the upload has photos 0 to {len(sizes) - 1}"
-            raise InvalidInput(f"{field}.photo", f"{prompt.photo} is not allowed; {rule}")
-        width, height = sizes[prompt.photo]
-        if prompt.box is None and not any(point.inside for point in prompt.points):
-            raise InvalidInput(field, "give a box, or at least one point on the component")
+    with Violations() as violations:
+        for index, prompt in enumerate(prompts):
+            with violations.collect():
+                _check_prompt(f"segment.prompts[{index}]", prompt, sizes)
+
+
+def _check_prompt(field: str, prompt: Prompt, sizes: Sequence[tuple[int, int]]) -> None:
+    if not 0 <= prompt.photo < len(sizes):
+        rule = f"the upload has photos 0 to {len(sizes) - 1}"
+        raise InvalidInput(f"{field}.photo", f"{prompt.photo} is not allowed; {rule}")
+    width, height = sizes[prompt.photo]
+    if prompt.box is None and not any(point.inside for point in prompt.points):
+        raise InvalidInput(field, "give a box, or at least one point on the component")
+    if len(prompt.points) > MAX_POINTS:
+        rule = f"at most {MAX_POINTS} are allowed"
+        raise InvalidInput(f"{field}.points", f"there are {len(prompt.points)} points; {rule}")
+    with Violations() as violations:
         if prompt.box is not None:
-            _check_box(f"{field}.box", prompt.box, width, height)
-        if len(prompt.points) > MAX_POINTS:
-            rule = f"at most {MAX_POINTS} are allowed"
-            raise InvalidInput(f"{field}.points", f"there are {len(prompt.points)} points; {rule}")
+            with violations.collect():
+                _check_box(f"{field}.box", prompt.box, width, height)
         for number, point in enumerate(prompt.points):
-            if not (_in_range(point.x, width) and _in_range(point.y, height)):
-                problem = f"({point.x}, {point.y}) is outside the photo, which has {width}×{height} pixels"
-                raise InvalidInput(f"{field}.points[{number}]", problem)
+            problem = f"({point.x}, {point.y}) is outside the photo, which has {width}×{height} pixels"
+            is_inside = _in_range(point.x, width) and _in_range(point.y, height)
+            violations.check(is_inside, f"{field}.points[{number}]", problem)
 
 
 def _check_box(field: str, box: Box, width: int, height: int) -> None:

@@ -1,13 +1,59 @@
-"""Range checks for option values."""
+"""Checks of values from callers."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from orchestrator.errors import InvalidInput
 
 
-def check_range(field: str, value: float, minimum: float, maximum: float) -> None:
-    """Raise InvalidInput unless the value of a field of the API, such as ``stain.strength``, is in the range."""
-    if not (math.isfinite(value) and minimum <= value <= maximum):
-        raise InvalidInput(field, f"{value} is not allowed; it must be a number from {minimum:g} to {maximum:g}")
+class Violations:
+    """Collects the InvalidInput errors of a block, so that a caller learns of all invalid values at once.
+
+        with Violations() as violations:
+            violations.check_range("stain.strength", strength, 0.0, 1.0)
+            with violations.collect():
+                check_the_mask()
+
+    The block ends with one InvalidInput that lists all errors, if there are any.
+    """
+
+    def __init__(self) -> None:
+        self._errors: list[InvalidInput] = []
+
+    def __enter__(self) -> Violations:
+        return self
+
+    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
+        if isinstance(error, InvalidInput):
+            self._errors.append(error)
+        if self._errors and (error is None or isinstance(error, InvalidInput)):
+            raise _merged(self._errors) from None
+
+    @contextmanager
+    def collect(self) -> Iterator[None]:
+        """Collect the InvalidInput that the block raises."""
+        try:
+            yield
+        except InvalidInput as error:
+            self._errors.append(error)
+
+    def check_range(self, field: str, value: float, minimum: float, maximum: float) -> None:
+        """Collect an error unless the value of a field of the API, such as ``stain.strength``, is in the range."""
+        is_allowed = math.isfinite(value) and minimum <= value <= maximum
+        self.check(is_allowed, field, f"{value} is not allowed; it must be a number from {minimum:g} to {maximum:g}")
+
+    def check(self, is_allowed: bool, field: str, message: str) -> None:
+        """Collect an error unless a value is allowed."""
+        if not is_allowed:
+            self._errors.append(InvalidInput(field, message))
+
+
+def _merged(errors: list[InvalidInput]) -> InvalidInput:
+    first = errors[0]
+    merged = InvalidInput(first.field, first.description)
+    merged.facts = first.facts
+    merged.violations = tuple(dict.fromkeys(violation for error in errors for violation in error.violations))
+    return merged

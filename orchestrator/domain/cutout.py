@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from orchestrator.domain.checks import check_range
+from orchestrator.domain.checks import Violations
 from orchestrator.domain.images import ImageFormat
 from orchestrator.domain.srgb_color import SrgbColor
 
@@ -23,4 +23,5 @@ class CutoutOptions:
     margin: float = 0.02  # space around the trimmed piece, as a share of its longer side
 
     def __post_init__(self) -> None:
-        check_range("cutout.margin", self.margin, 0.0, MAX_MARGIN)
+        with Violations() as violations:
+            violations.check_range("cutout.margin", self.margin, 0.0, MAX_MARGIN)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from orchestrator.domain.checks import check_range
+from orchestrator.domain.checks import Violations
 
 MIN_SIZE_M = 0.01
 """Minimum size of a piece along any axis."""
@@ -22,9 +22,10 @@ class Dimensions:
 
     def check(self, field: str) -> None:
         """Raise InvalidInput unless each size is 0 or between MIN_SIZE_M and MAX_SIZE_M."""
-        for name, value in vars(self).items():
-            if value != 0.0:
-                check_range(f"{field}.{name}", value, MIN_SIZE_M, MAX_SIZE_M)
+        with Violations() as violations:
+            for name, value in vars(self).items():
+                if value != 0.0:
+                    violations.check_range(f"{field}.{name}", value, MIN_SIZE_M, MAX_SIZE_M)
 
 
 UNKNOWN_DIMENSIONS = Dimensions()

@@ -5,9 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 
-from orchestrator.domain.checks import check_range
+from orchestrator.domain.checks import Violations
 from orchestrator.domain.dimensions import UNKNOWN_DIMENSIONS, Dimensions
-from orchestrator.errors import InvalidInput
 
 
 class MeshFormat(str, Enum):
@@ -77,8 +76,9 @@ class ExportOptions:
     dimensions: Dimensions = UNKNOWN_DIMENSIONS  # one dimension sets the scale; two or three must agree with the shape
 
     def __post_init__(self) -> None:
-        if not self.formats:
-            allowed = ", ".join(format.value for format in MeshFormat)
-            raise InvalidInput("export.formats", f"the list is empty; name at least one of {allowed}")
-        check_range("export.levels", self.levels, 1, 4)
-        self.dimensions.check("export.dimensions")
+        names = ", ".join(format.value for format in MeshFormat)
+        with Violations() as violations:
+            violations.check(bool(self.formats), "export.formats", f"the list is empty; name at least one of {names}")
+            violations.check_range("export.levels", self.levels, 1, 4)
+            with violations.collect():
+                self.dimensions.check("export.dimensions")

@@ -46,6 +46,7 @@ class Failure:
     message: str
     field: str = ""
     facts: dict[str, str] = dataclass_field(default_factory=dict)
+    violations: tuple[tuple[str, str], ...] = ()  # path and description of every invalid field
 
 
 @dataclass(frozen=True)

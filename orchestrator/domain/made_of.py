@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
+from orchestrator.domain.checks import Violations
 from orchestrator.domain.vocabulary import COMPONENTS, MATERIALS, component_name, material_name
 from orchestrator.errors import InvalidInput
 
@@ -34,15 +35,16 @@ def resolve_made_of(field: str, made_of: Sequence[PartMaterial], parts: Collecti
     """
     materials: dict[str, str] = {}
     allowed = None if parts is None else list(dict.fromkeys((*COMPONENTS, *parts)))
-    for index, known in enumerate(made_of):
-        path = f"{field}[{index}]"
-        part = resolve_part(f"{path}.part", known.part, allowed) if known.part else ""
-        material = material_name(known.material)
-        if not material:
-            raise InvalidInput(f"{path}.material", _unknown(known.material, "material", MATERIALS))
-        if materials.setdefault(part, material) != material:
-            problem = f"{part or 'the piece'} is said to be both {materials[part]} and {material}"
-            raise InvalidInput(path, f"{problem}; name one material for it")
+    with Violations() as violations:
+        for index, known in enumerate(made_of):
+            path = f"{field}[{index}]"
+            material = material_name(known.material)
+            violations.check(bool(material), f"{path}.material", _unknown(known.material, "material", MATERIALS))
+            with violations.collect():
+                part = resolve_part(f"{path}.part", known.part, allowed) if known.part else ""
+                if material and materials.setdefault(part, material) != material:
+                    problem = f"{part or 'the piece'} is said to be both {materials[part]} and {material}"
+                    raise InvalidInput(path, f"{problem}; name one material for it")
     return tuple(PartMaterial(material, part) for part, material in materials.items())
 
 

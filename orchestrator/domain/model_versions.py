@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum
 
-from orchestrator.domain.checks import check_range
+from orchestrator.domain.checks import Violations
 
 MODELS = ("intrinsic_decomposition", "surface_estimation", "segmentation")
 """The models whose versions an operator can replace."""
@@ -48,9 +48,10 @@ class DeployOptions:
     shadow_timeout_s: float = 600.0  # time limit for these requests
 
     def __post_init__(self) -> None:
-        check_range("header.shadow_share", self.shadow_share, 0.0, 1.0)
-        check_range("header.shadow_requests", self.shadow_requests, 1, MAX_SHADOW_REQUESTS)
-        check_range("header.shadow_timeout", self.shadow_timeout_s, 1.0, MAX_SHADOW_S)
+        with Violations() as violations:
+            violations.check_range("header.shadow_share", self.shadow_share, 0.0, 1.0)
+            violations.check_range("header.shadow_requests", self.shadow_requests, 1, MAX_SHADOW_REQUESTS)
+            violations.check_range("header.shadow_timeout", self.shadow_timeout_s, 1.0, MAX_SHADOW_S)
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from enum import Enum
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from orchestrator.domain.checks import check_range
+from orchestrator.domain.checks import Violations
 from orchestrator.domain.dimensions import UNKNOWN_DIMENSIONS, Dimensions
 from orchestrator.errors import InvalidInput
 
@@ -73,11 +73,12 @@ class ReconstructOptions:
     max_triangles: int = 200_000
 
     def __post_init__(self) -> None:
-        self.dimensions.check("reconstruct.dimensions")
-        if self.texture_size not in TEXTURE_SIZES:
-            rule = f"allowed are {TEXTURE_SIZES}"
-            raise InvalidInput("reconstruct.texture_size", f"{self.texture_size} is not allowed; {rule}")
-        check_range("reconstruct.max_triangles", self.max_triangles, MIN_TRIANGLES, MAX_TRIANGLES)
+        with Violations() as violations:
+            with violations.collect():
+                self.dimensions.check("reconstruct.dimensions")
+            rule = f"{self.texture_size} is not allowed; allowed are {TEXTURE_SIZES}"
+            violations.check(self.texture_size in TEXTURE_SIZES, "reconstruct.texture_size", rule)
+            violations.check_range("reconstruct.max_triangles", self.max_triangles, MIN_TRIANGLES, MAX_TRIANGLES)
 
 
 @dataclass(frozen=True)

@@ -5,9 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 
-from orchestrator.domain.checks import check_range
+from orchestrator.domain.checks import Violations
 from orchestrator.domain.dimensions import MAX_SIZE_M, MIN_SIZE_M
-from orchestrator.errors import InvalidInput
 
 FRAME_COUNTS = (12, 24, 36, 72)
 MIN_SIDE_PX = 64
@@ -47,15 +46,16 @@ class RenderOptions:
     texture_materials: tuple[str, ...] = ()  # materials of the 3D model to replace; empty: the one of largest area
 
     def __post_init__(self) -> None:
-        if self.frames not in FRAME_COUNTS:
-            raise InvalidInput("render.frames", f"{self.frames} is not allowed; allowed are {FRAME_COUNTS}")
-        for name in ("width", "height"):
-            side = getattr(self, name)
-            check_range(f"render.{name}", side, MIN_SIDE_PX, MAX_SIDE_PX)
-            if side % 2:
-                raise InvalidInput(f"render.{name}", f"{side} is odd; H.264 requires even sides")
-        if not self.formats and not self.keep_frames:
-            raise InvalidInput("render.formats", "there is no output; name at least one format or set keep_frames")
-        check_range("render.elevation_deg", self.elevation_deg, -30.0, 80.0)
-        check_range("render.seconds", self.seconds, 0.5, 60.0)
-        check_range("render.texture.width_m", self.texture_width_m, MIN_SIZE_M, MAX_SIZE_M)
+        with Violations() as violations:
+            rule = f"{self.frames} is not allowed; allowed are {FRAME_COUNTS}"
+            violations.check(self.frames in FRAME_COUNTS, "render.frames", rule)
+            for name in ("width", "height"):
+                side = getattr(self, name)
+                violations.check_range(f"render.{name}", side, MIN_SIDE_PX, MAX_SIDE_PX)
+                violations.check(side % 2 == 0, f"render.{name}", f"{side} is odd; H.264 requires even sides")
+            has_output = bool(self.formats) or self.keep_frames
+            rule = "there is no output; name at least one format or set keep_frames"
+            violations.check(has_output, "render.formats", rule)
+            violations.check_range("render.elevation_deg", self.elevation_deg, -30.0, 80.0)
+            violations.check_range("render.seconds", self.seconds, 0.5, 60.0)
+            violations.check_range("render.texture.width_m", self.texture_width_m, MIN_SIZE_M, MAX_SIZE_M)

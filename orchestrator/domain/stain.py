@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 
-from orchestrator.domain.checks import check_range
+from orchestrator.domain.checks import Violations
 from orchestrator.domain.images import ImageFormat
 from orchestrator.domain.made_of import MadeOf
 from orchestrator.domain.srgb_color import SrgbColor
@@ -56,6 +56,7 @@ class StainOptions:
     masks: tuple[EditedMask, ...] = ()  # masks of that job that the caller edited
 
     def __post_init__(self) -> None:
-        check_range("stain.preserve_grain", self.preserve_grain, 0.0, 1.0)
-        check_range("stain.strength", self.strength, 0.0, 1.0)
-        check_range("stain.coats", self.coats, MIN_COATS, MAX_COATS)
+        with Violations() as violations:
+            violations.check_range("stain.preserve_grain", self.preserve_grain, 0.0, 1.0)
+            violations.check_range("stain.strength", self.strength, 0.0, 1.0)
+            violations.check_range("stain.coats", self.coats, MIN_COATS, MAX_COATS)

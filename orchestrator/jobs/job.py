@@ -10,6 +10,7 @@ from itertools import accumulate, pairwise
 from typing import Any
 
 from orchestrator.domain.assets import Asset
+from orchestrator.domain.checks import Violations
 from orchestrator.domain.jobs import Failure, JobRecord, JsonObject, Priority
 from orchestrator.domain.quality import Quality
 from orchestrator.errors import HeartwoodError, InvalidInput
@@ -17,14 +18,19 @@ from orchestrator.jobs.documents import from_json, to_json
 from orchestrator.jobs.stage import Stage
 from orchestrator.jobs.stages import STAGES
 from orchestrator.jobs.step import Span, digest
+from orchestrator.jobs.webhooks import check_webhook_url
 
+MAX_LABELS = 32
+MAX_LABEL_KEY = 63
+MAX_LABEL_VALUE = 255
+MAX_REQUEST_ID = 128
 PIPELINE = "pipeline"
 """The job kind that runs several stages. The other job kinds are the names of the stages."""
 
 
 @dataclass(frozen=True)
 class JobRequest:
-    """A job to create. ``JobService`` checks the values."""
+    """A job to create. Raises InvalidInput if a value is invalid; ``JobService`` checks it against the files."""
 
     kind: str  # the name of a stage, or "pipeline"
     upload_id: str
@@ -36,6 +42,17 @@ class JobRequest:
     webhook_url: str = ""
     request_id: str = ""
 
+    def __post_init__(self) -> None:
+        with Violations() as violations:
+            length = len(self.request_id)
+            rule = f"it has {length} characters; at most {MAX_REQUEST_ID} are allowed"
+            violations.check(length <= MAX_REQUEST_ID, "request_id", rule)
+            with violations.collect():
+                _check_labels(self.labels)
+            if self.webhook_url:
+                with violations.collect():
+                    check_webhook_url(self.webhook_url, "webhook_url")
+
     @property
     def fingerprint(self) -> str:
         """SHA-256 of everything except the request id. Equal requests have equal fingerprints."""
@@ -43,6 +60,16 @@ class JobRequest:
         options = options_document(self.kind, self.options)
         schedule = (self.quality, self.priority, deadline)
         return digest(self.upload_id, self.kind, options, *schedule, dict(self.labels), self.webhook_url)
+
+
+def _check_labels(labels: Mapping[str, str]) -> None:
+    with Violations() as violations:
+        violations.check(len(labels) <= MAX_LABELS, "labels", f"{len(labels)} labels; at most {MAX_LABELS} are allowed")
+        for key, value in labels.items():
+            rule = f"the key {key[:80]!r} has {len(key)} characters; allowed are 1 to {MAX_LABEL_KEY}"
+            violations.check(0 < len(key) <= MAX_LABEL_KEY, "labels", rule)
+            rule = f"the value of {key[:80]!r} has {len(value)} characters; at most {MAX_LABEL_VALUE}"
+            violations.check(len(value) <= MAX_LABEL_VALUE, "labels", rule)
 
 
 @dataclass(frozen=True)
@@ -104,6 +131,7 @@ def options_of(job: JobRecord) -> dict[str, Any]:
 def failure_of(error: BaseException, work: str) -> Failure:
     """The failure to report for ``error``; ``work`` is "job" or "call". Details of an unexpected error stay private."""
     if isinstance(error, HeartwoodError):
-        field = error.field if isinstance(error, InvalidInput) else ""
-        return Failure(error.reason, error.message, field, error.facts)
+        if isinstance(error, InvalidInput):
+            return Failure(error.reason, error.message, error.field, error.facts, error.violations)
+        return Failure(error.reason, error.message, facts=error.facts)
     return Failure("INTERNAL", f"the {work} failed because of an internal error; see the log of the service")

@@ -5,9 +5,10 @@ from __future__ import annotations
 import uuid
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from orchestrator.domain.assets import Asset
+from orchestrator.domain.checks import Violations
 from orchestrator.domain.jobs import Failure, JobChange, JobKey, JobRecord, JobRevision, JobState
 from orchestrator.errors import AlreadyExists, FailedPrecondition, InvalidInput, ResourceExhausted
 from orchestrator.jobs.assets import AssetService, contains_id, existing
@@ -16,16 +17,10 @@ from orchestrator.jobs.documents import copy_fields
 from orchestrator.jobs.job import PIPELINE, Job, JobRequest, options_document
 from orchestrator.jobs.stage import JobInput
 from orchestrator.jobs.stages import STAGES
-from orchestrator.jobs.webhooks import check_webhook_url
 from orchestrator.store.records import PageEnd
 
 if TYPE_CHECKING:
     from orchestrator.jobs.runner import Runner
-
-MAX_LABELS = 32
-MAX_LABEL_KEY = 63
-MAX_LABEL_VALUE = 255
-MAX_REQUEST_ID = 128
 
 
 class JobService:
@@ -43,9 +38,6 @@ class JobService:
         Raises InvalidInput, NotFound for the upload, mesh or texture set, AlreadyExists if the ``request_id`` was used
         for a different request, and ResourceExhausted if the tenant has too many unfinished jobs.
         """
-        if len(request.request_id) > MAX_REQUEST_ID:
-            length = len(request.request_id)
-            raise InvalidInput("request_id", f"it has {length} characters; at most {MAX_REQUEST_ID} are allowed")
         job = self._records.job_of_request(tenant, request.request_id) if request.request_id else None
         if job is None:
             limit = self.dependencies.settings.max_active_jobs
@@ -122,14 +114,17 @@ class JobService:
 
     def _new_record(self, tenant: str, request: JobRequest) -> JobRecord:
         now = datetime.now(UTC)
-        if request.deadline is not None and request.deadline <= now:
-            raise InvalidInput("deadline", f"{request.deadline.isoformat()} has passed; it is {now.isoformat()}")
-        _check_labels(request.labels)
-        if request.webhook_url:
-            check_webhook_url(request.webhook_url, "webhook_url")
-        inputs = self._inputs(tenant, request)
-        job_input = JobInput(self.dependencies, tenant, inputs, request.options)
-        options = {name: STAGES[name].check(options, job_input) for name, options in request.options.items()}
+        inputs: tuple[Asset, ...] = ()
+        options: dict[str, Any] = {}
+        with Violations() as violations:
+            if request.deadline is not None:
+                passed = f"{request.deadline.isoformat()} has passed; it is {now.isoformat()}"
+                violations.check(request.deadline > now, "deadline", passed)
+            inputs = self._inputs(tenant, request)  # without them, the options cannot be checked
+            job_input = JobInput(self.dependencies, tenant, inputs, request.options)
+            for name, requested in request.options.items():
+                with violations.collect():
+                    options[name] = STAGES[name].check(requested, job_input)
         return copy_fields(
             JobRecord,
             request,
@@ -154,14 +149,3 @@ class JobService:
         if not photos:
             raise InvalidInput("upload_id", f"the upload {request.upload_id!r} contains no photo")
         return tuple(photos)
-
-
-def _check_labels(labels: Mapping[str, str]) -> None:
-    if len(labels) > MAX_LABELS:
-        raise InvalidInput("labels", f"{len(labels)} labels; at most {MAX_LABELS} are allowed")
-    for key, value in labels.items():
-        if not key or len(key) > MAX_LABEL_KEY:
-            rule = f"allowed are 1 to {MAX_LABEL_KEY}"
-            raise InvalidInput("labels", f"the key {key[:80]!r} has {len(key)} characters; {rule}")
-        if len(value) > MAX_LABEL_VALUE:
-            raise InvalidInput("labels", f"the value of {key!r} has {len(value)} characters; at most {MAX_LABEL_VALUE}")

@@ -45,7 +45,7 @@ JOB_CONVERTERS: dict[str, Callable[[Any], object]] = {
     "priority": Priority,
     "inputs": tuple,
     "previews": tuple,
-    "failure": lambda failure: Failure(**failure) if failure else None,
+    "failure": lambda failure: _to_failure(failure) if failure else None,
     "photo_failures": lambda failures: tuple(_to_photo_failure(failure) for failure in failures or ()),
     "cost": lambda cost: DetectorCost(**cost) if cost else None,
 }
@@ -278,7 +278,12 @@ def _to_column(value: object) -> object:
 
 
 def _to_photo_failure(document: Mapping[str, Any]) -> PhotoFailure:
-    return PhotoFailure(**{**document, "failure": Failure(**document["failure"])})
+    return PhotoFailure(**{**document, "failure": _to_failure(document["failure"])})
+
+
+def _to_failure(document: Mapping[str, Any]) -> Failure:
+    violations = document.get("violations", ())  # absent in older databases
+    return Failure(**{**document, "violations": tuple((field, description) for field, description in violations)})
 
 
 def _to_job(row: RowMapping) -> JobRecord:

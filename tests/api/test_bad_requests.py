@@ -224,6 +224,41 @@ def test_an_invalid_value_is_refused_with_its_field(client: Heartwood, upload_id
     assert refused.value.reason == "INVALID_INPUT"
 
 
+def test_every_invalid_value_of_a_request_is_listed(client: Heartwood, upload_id: str) -> None:
+    options = pipeline_pb2.PipelineOptions(
+        segment=segment_pb2.SegmentOptions(made_of=[{"material": "gold"}, {"part": "wing", "material": "wood"}]),
+        stain=stain_pb2.StainOptions(strength=2.0, coats=-1.0, format=9),
+        render=render_pb2.RenderOptions(model_id="any", frames=7, width=33),
+    )
+    spec = job_pb2.JobSpec(upload_id=upload_id, pipeline=options, webhook_url="http://x", labels={"": "x"})
+    with pytest.raises(ApiError, match="more invalid values") as refused:
+        client._call(client._jobs.CreateJob, job_pb2.CreateJobRequest(spec=spec, request_id="r" * 129))
+    fields = {violation.partition(":")[0] for violation in refused.value.violations}
+    stain_fields = {"target", "strength", "coats", "format"}
+    assert fields == {
+        "request_id",
+        "spec.labels",
+        "spec.webhook_url",
+        *(f"spec.pipeline.stain.{name}" for name in stain_fields),
+        *(f"spec.pipeline.render.{name}" for name in ("model_id", "frames", "width")),
+    }
+    # The names of parts and materials depend on the detector, so they are checked when all values are valid.
+    spec = job_pb2.JobSpec(upload_id=upload_id, segment=options.segment)
+    with pytest.raises(ApiError) as refused:
+        client._call(client._jobs.CreateJob, job_pb2.CreateJobRequest(spec=spec))
+    fields = {violation.partition(":")[0] for violation in refused.value.violations}
+    assert fields == {"spec.segment.made_of[0].material", "spec.segment.made_of[1].part"}
+
+
+def test_a_request_with_very_many_invalid_values_is_refused_like_any_other(client: Heartwood, upload_id: str) -> None:
+    outside = segment_pb2.Point(x=-1.0, y=-1.0)
+    prompt = segment_pb2.Prompt(name="leg", points=[segment_pb2.Point(x=1, y=1), *[outside] * 255])
+    spec = job_pb2.JobSpec(upload_id=upload_id, segment=segment_pb2.SegmentOptions(prompts=[prompt] * 64))
+    with pytest.raises(ApiError, match=r"16319 more invalid values") as refused:
+        client._call(client._jobs.CreateJob, job_pb2.CreateJobRequest(spec=spec))
+    assert refused.value.field == "spec.segment.prompts[0].points[1]"
+
+
 def test_unknown_ids_are_not_found(client: Heartwood) -> None:
     for call in (
         lambda: client.job("nope"),

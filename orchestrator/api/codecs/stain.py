@@ -35,4 +35,5 @@ def _write_result(_: object, job: Job) -> Fields:
     return {"target_color": job.options["stain"].target.hex}
 
 
-CODEC = Codec("stain", "texture_id", _read, _write, _write_result)
+PLACEHOLDERS: Fields = {"target": SrgbColor(0, 0, 0), "stain_name": ""}
+CODEC = Codec("stain", "texture_id", _read, _write, _write_result, PLACEHOLDERS)

@@ -6,6 +6,7 @@ import json
 from dataclasses import dataclass, replace
 from typing import Any
 
+from orchestrator.domain.checks import Violations
 from orchestrator.domain.images import ImageFormat
 from orchestrator.domain.made_of import resolve_made_of
 from orchestrator.domain.segment import Box, DetectorCost, DetectorName, SegmentOptions
@@ -89,9 +90,11 @@ def check_options(options: SegmentOptions, job: JobInput) -> SegmentOptions:
     """Check the prompts against the photos, that the detector is available, and the names in ``made_of``."""
     uses_finder = options.detector is DetectorName.OPEN_VOCABULARY
     finder = job.dependencies.models.photo_models().open_vocabulary if uses_finder else None
-    segment_stage.check_options(options, job.sizes, job.dependencies.openai, finder)
-    made_of = resolve_made_of("segment.made_of", options.made_of, options.possible_parts)
-    return replace(options, made_of=made_of)
+    with Violations() as violations:
+        with violations.collect():
+            segment_stage.check_options(options, job.sizes, job.dependencies.openai, finder)
+        made_of = resolve_made_of("segment.made_of", options.made_of, options.possible_parts)
+        return replace(options, made_of=made_of)
 
 
 segment_photos = photo_stage("segment", find_components)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
+from orchestrator.domain.checks import Violations
 from orchestrator.domain.images import Image
-from orchestrator.domain.made_of import combine, resolve_made_of, resolve_part
+from orchestrator.domain.made_of import MadeOf, combine, resolve_made_of, resolve_part
 from orchestrator.domain.material_maps import MaterialMaps
 from orchestrator.domain.segment import SegmentOptions
 from orchestrator.domain.stain import FOREGROUND_MASK, StainOptions
@@ -127,13 +129,22 @@ def apply_stain(
 
 def check_options(options: StainOptions, job: JobInput) -> StainOptions:
     """Check the masks and the names of parts and materials; add what the caller stated to the segment job."""
-    _check_mask(options, job)
+    with Violations() as violations:
+        with violations.collect():
+            _check_mask(options, job)
+        return _resolve_names(options, job)
+
+
+def _resolve_names(options: StainOptions, job: JobInput) -> StainOptions:
+    """Resolve the names of parts and materials, and check the masks that replace those of a segment job."""
+    stated: MadeOf
+    resolve: Callable[[str, str], str]
     if options.segment_job_id:
         segment_job = load_segment_job(job.dependencies, job.tenant, options.segment_job_id)
         check_edits(options.masks, job, segment_job)
         possible: Sequence[str] | None = segment_job.result.components
         stated = segment_job.made_of
-        parts = [segment_job.resolve_part(f"stain.parts[{i}]", part) for i, part in enumerate(options.parts)]
+        resolve = segment_job.resolve_part
     elif options.masks:
         raise InvalidInput("stain.masks", "set segment_job_id to the job whose masks these replace")
     else:
@@ -141,8 +152,13 @@ def check_options(options: StainOptions, job: JobInput) -> StainOptions:
         possible = pipeline.possible_parts
         stated = resolve_made_of("segment.made_of", pipeline.made_of, possible)
         allowed = None if possible is None else [*COMPONENTS, *possible]
-        parts = [resolve_part(f"stain.parts[{i}]", part, allowed) for i, part in enumerate(options.parts)]
-    made_of = combine(stated, resolve_made_of("stain.made_of", options.made_of, possible))
+        resolve = partial(resolve_part, allowed=allowed)
+    parts = []
+    with Violations() as violations:
+        for index, part in enumerate(options.parts):
+            with violations.collect():
+                parts.append(resolve(f"stain.parts[{index}]", part))
+        made_of = combine(stated, resolve_made_of("stain.made_of", options.made_of, possible))
     return replace(options, made_of=made_of, parts=tuple(dict.fromkeys(parts)))
 
 

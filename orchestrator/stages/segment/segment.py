@@ -13,13 +13,13 @@ import numpy as np
 from orchestrator.detect import open_vocabulary, prompts
 from orchestrator.detect.detector import Candidate
 from orchestrator.detect.detectors import create_detector
+from orchestrator.domain.checks import Violations
 from orchestrator.domain.images import FloatMap, Image
 from orchestrator.domain.material_maps import MaterialMaps
 from orchestrator.domain.model_roles import NO_PHOTO_MODELS, ROLE_MODELS, PartFinder, PhotoModels, PromptModel, Role
 from orchestrator.domain.progress import Progress, no_progress, subrange
 from orchestrator.domain.segment import Box, DetectorCost, DetectorName, OpenAISettings, SegmentOptions
 from orchestrator.domain.stain import Region
-from orchestrator.errors import InvalidInput
 from orchestrator.imaging.guided import Guide
 from orchestrator.imaging.refine import PIECE_EDGE, mask_from_likelihood, mask_from_prompt, mask_guide
 from orchestrator.imaging.wood import wood_probability
@@ -73,11 +73,15 @@ def check_options(
     Raises:
         InvalidInput: a prompt does not fit its photo, prompts are missing, or the detector is not configured.
     """
-    prompts.check_prompts(options.prompts, sizes)
-    if options.detector is DetectorName.PROMPTS and not options.prompts:
-        raise InvalidInput("segment.prompts", "there are no prompts; the detector 'prompts' needs at least one")
-    open_vocabulary.check_part_names(options.part_names)
-    create_detector(options.detector, openai, finder)
+    with Violations() as violations:
+        with violations.collect():
+            prompts.check_prompts(options.prompts, sizes)
+        lacks_prompts = options.detector is DetectorName.PROMPTS and not options.prompts
+        rule = "there are no prompts; the detector 'prompts' needs at least one"
+        violations.check(not lacks_prompts, "segment.prompts", rule)
+        with violations.collect():
+            open_vocabulary.check_part_names(options.part_names)
+        create_detector(options.detector, openai, finder)
 
 
 def segment(
