@@ -97,9 +97,8 @@ class Codec:
     options_from_proto: Callable[[Any], Fields] = lambda _: {}
     options_to_proto: Callable[[Any], Fields] = lambda _: {}
     result_to_proto: Callable[[Any, Job], Fields] = lambda _, __: {}
-    placeholders: Fields = dataclass_field(
-        default_factory=dict
-    )  # replace invalid fields, so that the other ones are checked too
+    placeholders: Fields = dataclass_field(default_factory=dict)
+    """Values that replace invalid ones of ``options_from_proto``, so that the other fields are checked, too."""
 
     def read_options(self, message: Message) -> Any:
         """Convert a proto to options. Raises InvalidInput, whose field path starts with the name of the stage."""
