@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
-from pydantic import Field, SecretStr
+from pydantic import Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 
 PACKAGE = Path(__file__).resolve().parent
@@ -16,14 +17,38 @@ RESOURCES = BUNDLED if BUNDLED.is_dir() else PACKAGE.parent
 TRITON_CONFIG = RESOURCES / "triton_config"
 
 
+CONFIG_VARIABLE = "HEARTWOOD_CONFIG"
+"""Environment variable with the path of the settings file."""
+
+
+def settings_file() -> Path | None:
+    """Return the settings file: that of CONFIG_VARIABLE, or ``heartwood/heartwood.toml`` in the user's settings folder.
+
+    It is None if CONFIG_VARIABLE is not set and the file in the settings folder does not exist. A file in the working
+    folder is never read, because somebody else may have put it there. Raises ValueError if the named file is missing.
+    """
+    if named := os.environ.get(CONFIG_VARIABLE):
+        if not Path(named).is_file():
+            raise ValueError(f"the settings file {named} of {CONFIG_VARIABLE} does not exist")
+        return Path(named)
+    folder = os.environ.get("XDG_CONFIG_HOME") or Path("~/.config").expanduser()
+    file = Path(folder) / "heartwood" / "heartwood.toml"
+    return file if file.is_file() else None
+
+
 class Settings(BaseSettings):
     """Every setting with its default and its meaning.
 
-    The order of precedence is: a keyword argument, the environment variable ``HEARTWOOD_<NAME>``, ``heartwood.toml``
-    in the working folder. Raises ``ValueError`` if a setting is unknown or has an invalid value.
+    The order of precedence is: a keyword argument, the environment variable ``HEARTWOOD_<NAME>``, the
+    ``settings_file``. Raises ``ValueError`` if a setting is unknown or has an invalid value.
     """
 
-    model_config = SettingsConfigDict(env_prefix="HEARTWOOD_", toml_file="heartwood.toml", extra="forbid", frozen=True)
+    model_config = SettingsConfigDict(
+        env_prefix="HEARTWOOD_",
+        extra="forbid",
+        frozen=True,
+        hide_input_in_errors=True,  # a value may be a secret
+    )
 
     data_dir: Path = Field(Path("~/.local/share/heartwood"), description="folder of files, records, logs and tokens")
     model_repository: Path = Field(RESOURCES / "model_repository", description="model repository that Triton serves")
@@ -50,10 +75,15 @@ class Settings(BaseSettings):
     operators: tuple[str, ...] = Field(("local",), description="tenants that may deploy and promote models")
     max_model_mb: int = Field(512, ge=1, le=1900, description="maximum file size of a model version")
 
-    database_url: str = Field("", description="SQLAlchemy URL of the records; empty: SQLite in data_dir")
-    dbos_database_url: str = Field("", description="database URL of the durable jobs; empty: SQLite in data_dir")
+    # The URLs and options may contain passwords, so ``repr`` omits them.
+    database_url: str = Field("", repr=False, description="SQLAlchemy URL of the records; empty: SQLite in data_dir")
+    dbos_database_url: str = Field(
+        "", repr=False, description="database URL of the durable jobs; empty: SQLite in data_dir"
+    )
     blob_url: str = Field("", description="file:///…, s3://bucket/prefix, gs://… or az://…; empty: data_dir/blobs")
-    blob_options: dict[str, str] = Field({}, description="options of the object store, by their names in obstore")
+    blob_options: dict[str, str] = Field(
+        {}, repr=False, description="options of the object store, by their names in obstore"
+    )
 
     workers: int = Field(2, ge=1, description="jobs that run concurrently in this process")
     executor_id: str = Field("local", description="unique, stable name of this replica; it recovers its own jobs")
@@ -80,6 +110,13 @@ class Settings(BaseSettings):
 
     webhook_secret: SecretStr = Field(SecretStr(""), description="key of the HMAC-SHA256 of webhooks; empty: unsigned")
     log_level: Literal["debug", "info", "warning", "error"] = Field("warning", description="minimum level of the log")
+
+    @model_validator(mode="after")
+    def _check_tls(self) -> Self:
+        if (self.tls_certificate is None) != (self.tls_key is None):
+            given, missing = ("tls_certificate", "tls_key") if self.tls_certificate else ("tls_key", "tls_certificate")
+            raise ValueError(f"{given} is set without {missing}; TLS needs both")
+        return self
 
     @property
     def root(self) -> Path:
@@ -110,4 +147,4 @@ class Settings(BaseSettings):
     def settings_customise_sources(
         cls, settings_cls: type[BaseSettings], init_settings: Any, env_settings: Any, *_: Any, **__: Any
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls)
+        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls, settings_file())

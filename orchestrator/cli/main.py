@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from importlib import import_module
-from typing import Any, NamedTuple
+from pathlib import Path
+from typing import Annotated, Any, NamedTuple
 
 import typer
 from typer.core import TyperCommand, TyperGroup
@@ -76,8 +78,17 @@ app = typer.Typer(
 
 
 @app.callback()
-def heartwood() -> None:
+def heartwood(
+    config: Annotated[
+        Path | None,
+        typer.Option(help="Settings file. Default: ~/.config/heartwood/heartwood.toml.", show_default=False),
+    ] = None,
+) -> None:
     """Turn photos of furniture into masks, PBR maps, stained photos, 3D models, turntables and export files."""
+    if config is not None:
+        from orchestrator.settings import CONFIG_VARIABLE
+
+        os.environ[CONFIG_VARIABLE] = str(config.resolve())  # for this process and the service that it may start
 
 
 def load(name: str) -> Any:

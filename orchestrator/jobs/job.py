@@ -55,10 +55,12 @@ class JobRequest:
 
     @property
     def fingerprint(self) -> str:
-        """SHA-256 of everything except the request id. Equal requests have equal fingerprints."""
-        deadline = self.deadline.isoformat() if self.deadline else ""
+        """SHA-256 of the work. Requests for the same work have equal fingerprints.
+
+        The request id is not part of it. Nor is the deadline, which callers recompute when they repeat a request.
+        """
         options = options_document(self.kind, self.options)
-        schedule = (self.quality, self.priority, deadline)
+        schedule = (self.quality, self.priority)
         return digest(self.upload_id, self.kind, options, *schedule, dict(self.labels), self.webhook_url)
 
 

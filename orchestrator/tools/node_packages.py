@@ -46,10 +46,12 @@ def install() -> Path:
     for name in ("package.json", "package-lock.json"):
         shutil.copyfile(SCRIPTS / name, INSTALLED / name)
     npm = _wheel() / "lib/node_modules/npm/bin/npm-cli.js"
+    path = os.pathsep.join([str(_wheel() / "bin"), os.environ.get("PATH", "")])
+    public = {name: value for name, value in os.environ.items() if not name.startswith("HEARTWOOD_")}
     result = subprocess.run(
         [str(node_program()), str(npm), "ci", "--ignore-scripts", "--no-audit", "--no-fund"],
         cwd=INSTALLED,
-        env={**os.environ, "PATH": os.pathsep.join([str(_wheel() / "bin"), os.environ.get("PATH", "")])},
+        env={**public, "PATH": path},
         capture_output=True,
         text=True,
         check=False,

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from datetime import UTC, datetime
+
 import pytest
 
 from orchestrator.domain.cutout import CutoutOptions
@@ -49,6 +52,7 @@ def test_a_pipeline_runs_its_stages_in_the_order_of_the_table_without_gaps_in_pr
 def test_equal_requests_have_equal_fingerprints() -> None:
     request = JobRequest("stain", "upload", {"stain": WALNUT}, request_id="1")
     assert request.fingerprint == JobRequest("stain", "upload", {"stain": WALNUT}, request_id="2").fingerprint
+    assert request.fingerprint == replace(request, deadline=datetime.now(UTC)).fingerprint
     assert request.fingerprint != JobRequest("stain", "other", {"stain": WALNUT}).fingerprint
 
 
