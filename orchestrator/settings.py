@@ -60,7 +60,12 @@ class Settings(BaseSettings):
     tls_certificate: Path | None = Field(None, description="PEM certificate chain; required to listen beyond loopback")
     tls_key: Path | None = Field(None, description="PEM private key of tls_certificate")
     allow_plaintext: bool = Field(False, description="listen beyond loopback without TLS, such as behind a proxy")
-    max_concurrent_rpcs: int = Field(256, ge=1, description="maximum concurrent calls; others are rejected")
+    max_concurrent_rpcs: int = Field(256, ge=1, description="maximum concurrent calls of all tenants")
+    max_tenant_rpcs: int = Field(64, ge=1, description="maximum concurrent calls of one tenant")
+    max_peer_streams: int = Field(16, ge=1, description="maximum health and reflection streams of one address")
+    upload_idle_s: float = Field(60.0, gt=0, description="maximum time between two messages of an upload")
+    max_connection_s: float = Field(3600.0, ge=1, description="age at which clients must connect again")
+    reflection: bool = Field(True, description="describe the API to unauthenticated callers, such as grpcurl")
     drain_s: float = Field(20.0, ge=0, description="time that calls and jobs have to finish after SIGTERM")
 
     triton_url: str = Field("", description="gRPC host:port of a running Triton; empty starts the pip package's Triton")

@@ -20,6 +20,7 @@ class AssetServicer(Servicer, asset_pb2_grpc.AssetServiceServicer):
     async def UploadAsset(
         self, messages: AsyncIterator[asset_pb2.UploadAssetRequest], tenant: str
     ) -> asset_pb2.UploadAssetResponse:
+        messages = fields.without_pauses(messages, self.jobs.dependencies.settings.upload_idle_s)
         header: asset_pb2.UploadAssetRequest.Header = await fields.header_of(messages)
         kind = fields.asset_kind("header.kind", header.kind, "photo")
         await to_thread(self.assets.check_upload, tenant, header.upload_id, kind, header.size_bytes)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import json
 from collections.abc import AsyncIterator
@@ -12,7 +13,7 @@ from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from orchestrator.api.convert import enum_name
-from orchestrator.errors import InvalidInput
+from orchestrator.errors import DeadlineExceeded, InvalidInput
 from orchestrator.jobs.documents import type_adapter
 from orchestrator.protocol.heartwood.v1 import asset_pb2
 
@@ -23,6 +24,7 @@ MIN_LIFETIME = timedelta(seconds=1)
 MAX_LIFETIME = timedelta(days=7)
 
 Key = TypeVar("Key")
+Message = TypeVar("Message")
 
 
 def required(field: str, text: str) -> str:
@@ -77,6 +79,20 @@ def read_time(field: str, stamp: Timestamp) -> datetime:
     except (ValueError, OverflowError):
         allowed = "it must be in the years 1 to 9999, in seconds since 1970"
         raise InvalidInput(field, f"{stamp.seconds} s is not a valid time; {allowed}") from None
+
+
+async def without_pauses(messages: AsyncIterator[Message], idle_s: float) -> AsyncIterator[Message]:
+    """Yield the messages. Raises DeadlineExceeded if one does not arrive within ``idle_s``."""
+    iterator = aiter(messages)
+    while True:
+        try:
+            async with asyncio.timeout(idle_s):
+                message = await anext(iterator)
+        except StopAsyncIteration:
+            return
+        except TimeoutError:
+            raise DeadlineExceeded(f"the next message did not arrive within {idle_s:g} s") from None
+        yield message
 
 
 async def header_of(messages: AsyncIterator[Any]) -> Any:

@@ -14,6 +14,7 @@ from orchestrator.api import fields
 from orchestrator.api.auth import Tokens
 from orchestrator.api.codecs import CODECS
 from orchestrator.api.convert import Fields, from_proto, read_enum, to_proto
+from orchestrator.api.limits import CallLimits
 from orchestrator.api.servicer import Servicer, call, stream
 from orchestrator.api.status import status
 from orchestrator.domain.checks import Violations
@@ -26,6 +27,10 @@ from orchestrator.jobs.service import JobService
 from orchestrator.jobs.stages import STAGES
 from orchestrator.protocol.heartwood.v1 import job_pb2, job_pb2_grpc, pipeline_pb2, stain_pb2
 
+WATCH_JOBS_INTERVAL_S = 0.5
+"""Interval at which ``WatchJobs`` checks all jobs of a tenant for changes. Not tuned."""
+JOBS_PER_READ = 100
+"""Maximum number of jobs that ``WatchJobs`` reads at once."""
 WATCH_INTERVAL_S = 0.1
 """Interval at which ``WatchJob`` checks a job for changes. Not tuned."""
 ALWAYS_IN_PIPELINE = ("segment", "reconstruct")
@@ -37,8 +42,8 @@ CACHED_REPLIES = 2000
 class JobServicer(Servicer, job_pb2_grpc.JobServiceServicer):
     """Implements ``JobService`` of ``job.proto``."""
 
-    def __init__(self, jobs: JobService, tokens: Tokens) -> None:
-        super().__init__(jobs, tokens)
+    def __init__(self, jobs: JobService, tokens: Tokens, limits: CallLimits) -> None:
+        super().__init__(jobs, tokens, limits)
         self._replies: LRUCache[tuple[str, int], job_pb2.Job] = LRUCache(CACHED_REPLIES)
         self._replies_lock = threading.Lock()
 
@@ -76,6 +81,23 @@ class JobServicer(Servicer, job_pb2_grpc.JobServiceServicer):
                     return
                 sent = revision
             await sleep(WATCH_INTERVAL_S)
+
+    @stream
+    async def WatchJobs(
+        self, request: job_pb2.WatchJobsRequest, tenant: str
+    ) -> AsyncIterator[job_pb2.WatchJobsResponse]:
+        labels = dict(request.labels)
+        sent: dict[str, int] = {}  # job id → revision; only of unfinished and of recently created jobs
+        while True:
+            revisions = await to_thread(self.jobs.recent_revisions, tenant)
+            ended = sent.keys() - revisions.keys()
+            changed = [id for id, revision in revisions.items() if sent.get(id) != revision] + sorted(ended)
+            for start in range(0, len(changed), JOBS_PER_READ):
+                for job in await to_thread(self.jobs.load, tenant, changed[start : start + JOBS_PER_READ]):
+                    if labels.items() <= dict(job.record.labels).items():
+                        yield job_pb2.WatchJobsResponse(job=_job_to_proto(job))
+            sent = revisions
+            await sleep(WATCH_JOBS_INTERVAL_S)
 
     @call
     def CancelJob(self, request: job_pb2.CancelJobRequest, tenant: str) -> job_pb2.CancelJobResponse:

@@ -16,7 +16,8 @@ from grpc.aio import ServicerContext
 
 from orchestrator.api.auth import Tokens
 from orchestrator.api.convert import from_proto, to_proto
-from orchestrator.api.fields import chunks_of, header_of
+from orchestrator.api.fields import chunks_of, header_of, without_pauses
+from orchestrator.api.limits import CallLimits
 from orchestrator.api.servicer import Servicer, call, stream
 from orchestrator.domain.model_versions import DeployOptions, ModelStatus, ModelVersion
 from orchestrator.domain.progress import Progress
@@ -35,8 +36,10 @@ POLL_S = 0.1
 class ModelServicer(Servicer, model_pb2_grpc.ModelServiceServicer):
     """Implements ``ModelService`` of ``model.proto``. Only operators may call it."""
 
-    def __init__(self, jobs: JobService, tokens: Tokens, rollout: Rollout, settings: Settings) -> None:
-        super().__init__(jobs, tokens)
+    def __init__(
+        self, jobs: JobService, tokens: Tokens, limits: CallLimits, rollout: Rollout, settings: Settings
+    ) -> None:
+        super().__init__(jobs, tokens, limits)
         self.rollout = rollout
         self.settings = settings
 
@@ -60,6 +63,7 @@ class ModelServicer(Servicer, model_pb2_grpc.ModelServiceServicer):
     async def DeployModel(
         self, requests: AsyncIterator[model_pb2.DeployModelRequest], tenant: str
     ) -> AsyncIterator[model_pb2.DeployModelResponse]:
+        requests = without_pauses(requests, self.settings.upload_idle_s)
         header: Header = await header_of(requests)
         options = _deploy_options(header)
         await to_thread(self.rollout.status, header.model)  # rejects an unknown model before the upload

@@ -6,19 +6,27 @@ import asyncio
 import ipaddress
 
 import grpc
-from grpc_health.v1 import health, health_pb2, health_pb2_grpc
-from grpc_reflection.v1alpha import reflection
+from grpc_health.v1 import health, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection, reflection_pb2_grpc
 
 from orchestrator.api.assets import AssetServicer
 from orchestrator.api.auth import Tokens
 from orchestrator.api.jobs import JobServicer
+from orchestrator.api.limits import CallLimits
 from orchestrator.api.models import ModelServicer
+from orchestrator.api.probes import Health, Reflection
 from orchestrator.errors import FailedPrecondition
 from orchestrator.jobs.service import JobService
 from orchestrator.protocol.heartwood.v1 import asset_pb2_grpc, job_pb2_grpc, model_pb2_grpc
 from orchestrator.rollout.rollout import Rollout
 from orchestrator.settings import Settings
 
+KEEPALIVE_MS = 60_000
+"""Interval at which the server checks that a quiet client still exists."""
+KEEPALIVE_TIMEOUT_MS = 20_000
+MAX_CONNECTION_IDLE_MS = 900_000
+MAX_CONNECTION_GRACE_MS = 600_000
+"""Time that the running calls of a connection have after ``max_connection_s``."""
 MAX_MESSAGE_BYTES = 4 << 20  # of one request message; files are uploaded in several messages
 SERVICES = tuple(f"heartwood.v1.{name}" for name in ("AssetService", "JobService", "ModelService"))
 
@@ -28,17 +36,18 @@ class Server:
 
     def __init__(self, settings: Settings, jobs: JobService, rollout: Rollout) -> None:
         self._settings = settings
-        self._health = health.aio.HealthServicer()
-        self._grpc = grpc.aio.server(
-            maximum_concurrent_rpcs=settings.max_concurrent_rpcs,
-            options=[("grpc.max_receive_message_length", MAX_MESSAGE_BYTES), ("grpc.so_reuseport", 0)],
-        )
+        limits = CallLimits(settings.max_concurrent_rpcs, settings.max_tenant_rpcs, settings.max_peer_streams)
+        self._health = Health(SERVICES, limits)
+        self._grpc = grpc.aio.server(options=_options(settings))
         tokens = Tokens(settings.tokens_file)
-        asset_pb2_grpc.add_AssetServiceServicer_to_server(AssetServicer(jobs, tokens), self._grpc)
-        job_pb2_grpc.add_JobServiceServicer_to_server(JobServicer(jobs, tokens), self._grpc)
-        model_pb2_grpc.add_ModelServiceServicer_to_server(ModelServicer(jobs, tokens, rollout, settings), self._grpc)
+        assets, models = AssetServicer(jobs, tokens, limits), ModelServicer(jobs, tokens, limits, rollout, settings)
+        asset_pb2_grpc.add_AssetServiceServicer_to_server(assets, self._grpc)
+        job_pb2_grpc.add_JobServiceServicer_to_server(JobServicer(jobs, tokens, limits), self._grpc)
+        model_pb2_grpc.add_ModelServiceServicer_to_server(models, self._grpc)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._grpc)
-        reflection.enable_server_reflection((*SERVICES, health.SERVICE_NAME, reflection.SERVICE_NAME), self._grpc)
+        if settings.reflection:
+            names = (*SERVICES, health.SERVICE_NAME, reflection.SERVICE_NAME)
+            reflection_pb2_grpc.add_ServerReflectionServicer_to_server(Reflection(names, limits), self._grpc)
 
     async def start(self) -> int:
         """Listen and return the port. Raises FailedPrecondition if the address is in use, or public without TLS."""
@@ -63,15 +72,27 @@ class Server:
 
     async def set_health(self, serving: bool) -> None:
         """Report SERVING or NOT_SERVING to load balancers."""
-        state = health_pb2.HealthCheckResponse.SERVING if serving else health_pb2.HealthCheckResponse.NOT_SERVING
-        for name in ("", *SERVICES):
-            await self._health.set(name, state)
+        await self._health.set(serving)
 
     async def stop(self) -> None:
         """Report NOT_SERVING, accept no new calls, and let running calls finish within ``drain_s``."""
-        await self._health.enter_graceful_shutdown()
+        await self._health.stop()
         await self._grpc.stop(self._settings.drain_s)
         await asyncio.sleep(0)
+
+
+def _options(settings: Settings) -> list[tuple[str, int]]:
+    """Return the options of the gRPC server."""
+    return [
+        ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
+        ("grpc.so_reuseport", 0),
+        ("grpc.max_concurrent_streams", settings.max_concurrent_rpcs),  # of one connection
+        ("grpc.keepalive_time_ms", KEEPALIVE_MS),
+        ("grpc.keepalive_timeout_ms", KEEPALIVE_TIMEOUT_MS),
+        ("grpc.max_connection_idle_ms", MAX_CONNECTION_IDLE_MS),
+        ("grpc.max_connection_age_ms", int(settings.max_connection_s * 1000)),
+        ("grpc.max_connection_age_grace_ms", MAX_CONNECTION_GRACE_MS),
+    ]
 
 
 def _is_loopback(host: str) -> bool:

@@ -14,6 +14,7 @@ from grpc.aio import AbortError, ServicerContext
 from grpc_status import rpc_status
 
 from orchestrator.api.auth import Tokens
+from orchestrator.api.limits import CallLimits
 from orchestrator.api.status import status
 from orchestrator.jobs.job import failure_of
 from orchestrator.jobs.service import JobService
@@ -24,10 +25,11 @@ log = structlog.get_logger()
 class Servicer:
     """Base class of the servicers. Their methods take (request, tenant); ``call`` or ``stream`` decorates each."""
 
-    def __init__(self, jobs: JobService, tokens: Tokens) -> None:
+    def __init__(self, jobs: JobService, tokens: Tokens, limits: CallLimits) -> None:
         self.jobs = jobs
         self.assets = jobs.assets
         self.tokens = tokens
+        self.limits = limits
 
     def tenant(self, context: ServicerContext) -> str:
         """The tenant of the caller. Raises Unauthenticated if the token is missing or unknown."""
@@ -43,11 +45,13 @@ def call(method: Callable[..., Any]) -> Callable[..., Any]:
     async def wrapped(self: Servicer, request: Any, context: ServicerContext) -> Any:
         started = time.monotonic()
         try:
-            response = await run(self, request, self.tenant(context))
+            tenant = self.tenant(context)
+            with self.limits.call(tenant):
+                response = await run(self, request, tenant)
             log.info("rpc", method=method.__name__, ms=round(1000 * (time.monotonic() - started), 1))
             return response
         except Exception as error:  # noqa: BLE001 - every error becomes a gRPC status, without a stack trace
-            await _abort(context, method.__name__, error)
+            await abort(context, method.__name__, error)
 
     return wrapped
 
@@ -58,15 +62,18 @@ def stream(method: Callable[..., AsyncIterator[Any]]) -> Callable[..., AsyncIter
     @wraps(method)
     async def wrapped(self: Servicer, request: Any, context: ServicerContext) -> AsyncIterator[Any]:
         try:
-            async for response in method(self, request, self.tenant(context)):
-                yield response
+            tenant = self.tenant(context)
+            with self.limits.call(tenant):
+                async for response in method(self, request, tenant):
+                    yield response
         except Exception as error:  # noqa: BLE001 - every error becomes a gRPC status, without a stack trace
-            await _abort(context, method.__name__, error)
+            await abort(context, method.__name__, error)
 
     return wrapped
 
 
-async def _abort(context: ServicerContext, method: str, error: Exception) -> NoReturn:
+async def abort(context: ServicerContext, method: str, error: Exception) -> NoReturn:
+    """End a call with the status of an error."""
     if isinstance(error, AbortError):
         raise error
     failure = failure_of(error, "call")

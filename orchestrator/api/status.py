@@ -7,6 +7,8 @@ from google.rpc import code_pb2, error_details_pb2, status_pb2
 from orchestrator.domain.jobs import Failure
 
 DOMAIN = "heartwood"
+RETRY_DELAY_S = {code_pb2.RESOURCE_EXHAUSTED: 5.0, code_pb2.UNAVAILABLE: 1.0}
+"""Code → delay after which a caller may repeat the call. Not tuned."""
 MAX_VIOLATION_CHARACTERS = 3000
 """Violations beyond this many characters are only counted: gRPC limits the trailers of a call to 8 KiB."""
 CODES: dict[str, int] = {
@@ -42,6 +44,10 @@ def status(failure: Failure) -> status_pb2.Status:
         message += f" (and {more} more invalid {'values' if more > 1 else 'value'})"
     result = status_pb2.Status(code=CODES[reason], message=message)
     result.details.add().Pack(error_details_pb2.ErrorInfo(reason=reason, domain=DOMAIN, metadata=failure.facts))
+    if CODES[reason] in RETRY_DELAY_S:
+        retry = error_details_pb2.RetryInfo()
+        retry.retry_delay.FromMilliseconds(int(1000 * RETRY_DELAY_S[CODES[reason]]))
+        result.details.add().Pack(retry)
     # Failures of older versions have a field, but no violations.
     violations = failure.violations or ([(failure.field, failure.message)] if failure.field else [])
     if violations:

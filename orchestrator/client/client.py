@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import time
 import uuid
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
@@ -32,6 +33,9 @@ from orchestrator.protocol.heartwood.v1.segment_pb2 import DetectorKind, Segment
 from orchestrator.protocol.heartwood.v1.stain_pb2 import NamedStain, StainOptions
 
 TRANSFER_TIMEOUT_S = 600.0  # of a call that uploads or downloads a file; not tuned
+MAX_RECONNECTIONS = 5
+RECONNECTION_DELAY_S = 0.1
+"""Delay before ``watch`` connects again, which each failure doubles: 6 s in total."""
 RETRY_POLICY = {
     "maxAttempts": 4,
     "initialBackoff": "0.2s",
@@ -309,8 +313,24 @@ class Heartwood:
             yield from page.jobs
 
     def watch(self, job_id: str) -> Iterator[Job]:
-        """Yield the job now and after each change until it has ended."""
-        for response in self._stream(self._jobs.WatchJob, job_pb2.WatchJobRequest(job_id=job_id)):
+        """Yield the job now and after each change until it has ended. Connects again if the connection is lost."""
+        last, failures = None, 0
+        while True:
+            try:
+                for response in self._stream(self._jobs.WatchJob, job_pb2.WatchJobRequest(job_id=job_id)):
+                    if response.job != last:
+                        yield response.job
+                    last, failures = response.job, 0
+                return
+            except ApiError as error:
+                failures += 1
+                if error.code != grpc.StatusCode.UNAVAILABLE or failures > MAX_RECONNECTIONS:
+                    raise
+                time.sleep(RECONNECTION_DELAY_S * 2**failures)
+
+    def watch_jobs(self, labels: Mapping[str, str] | None = None) -> Iterator[Job]:
+        """Yield the unfinished and recent jobs with these labels, and then each job after each change, for ever."""
+        for response in self._stream(self._jobs.WatchJobs, job_pb2.WatchJobsRequest(labels=labels)):
             yield response.job
 
     def wait(self, job_id: str) -> Job:

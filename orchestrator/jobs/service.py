@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from orchestrator.domain.assets import Asset
@@ -21,6 +21,9 @@ from orchestrator.store.records import PageEnd
 
 if TYPE_CHECKING:
     from orchestrator.jobs.runner import Runner
+
+RECENT = timedelta(minutes=2)
+"""Age up to which a job counts as recent. ``WatchJobs`` looks for changes more often than that."""
 
 
 class JobService:
@@ -60,6 +63,10 @@ class JobService:
     def revision(self, tenant: str, job_id: str) -> JobRevision:
         """The revision and state of the job, which are cheaper to read than the whole job. Raises NotFound."""
         return existing(self._records.job_revision(tenant, job_id), "job", job_id)
+
+    def recent_revisions(self, tenant: str) -> dict[str, int]:
+        """Return the revision of each unfinished job, and of each job that was created in the last minutes, by id."""
+        return self._records.recent_revisions(tenant, datetime.now(UTC) - RECENT)
 
     def page(
         self, tenant: str, states: Sequence[JobState], labels: Mapping[str, str], before: PageEnd | None, limit: int

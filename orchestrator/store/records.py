@@ -208,6 +208,14 @@ class Records:
                 position = connection.scalar(sa.select(sa.func.count()).where(IS_QUEUED, starts_before)) or 0
         return JobRevision(row.revision, JobState(row.state), position)
 
+    def recent_revisions(self, tenant: str, created_since: datetime) -> dict[str, int]:
+        """Return the revision of each unfinished job, and of each job created since a time, by id, oldest first."""
+        columns = sa.select(jobs.c.id, jobs.c.revision).where(jobs.c.tenant == tenant).order_by(jobs.c.create_time)
+        with self.engine.connect() as connection:
+            unfinished = connection.execute(columns.where(IS_ACTIVE)).all()
+            created = connection.execute(columns.where(jobs.c.create_time >= created_since)).all()
+        return {row.id: row.revision for row in (*unfinished, *created)}
+
     def list_jobs(
         self, tenant: str, states: Sequence[JobState], labels: Mapping[str, str], before: PageEnd | None, limit: int
     ) -> list[JobKey]:

@@ -56,6 +56,11 @@ class JobServiceStub:
                 request_serializer=heartwood_dot_v1_dot_job__pb2.WatchJobRequest.SerializeToString,
                 response_deserializer=heartwood_dot_v1_dot_job__pb2.WatchJobResponse.FromString,
                 _registered_method=True)
+        self.WatchJobs = channel.unary_stream(
+                '/heartwood.v1.JobService/WatchJobs',
+                request_serializer=heartwood_dot_v1_dot_job__pb2.WatchJobsRequest.SerializeToString,
+                response_deserializer=heartwood_dot_v1_dot_job__pb2.WatchJobsResponse.FromString,
+                _registered_method=True)
         self.CancelJob = channel.unary_unary(
                 '/heartwood.v1.JobService/CancelJob',
                 request_serializer=heartwood_dot_v1_dot_job__pb2.CancelJobRequest.SerializeToString,
@@ -105,6 +110,14 @@ class JobServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def WatchJobs(self, request, context):
+        """Sends all unfinished jobs and those of the last minutes, and then each job of the tenant after each change, until the
+        caller cancels the call. One such call replaces many WatchJob calls. A change may be sent together with the next one.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def CancelJob(self, request, context):
         """Cancels a job. A queued job is CANCELED immediately, a running job as soon as its work has stopped. A finished job
         does not change.
@@ -149,6 +162,11 @@ def add_JobServiceServicer_to_server(servicer, server):
                     servicer.WatchJob,
                     request_deserializer=heartwood_dot_v1_dot_job__pb2.WatchJobRequest.FromString,
                     response_serializer=heartwood_dot_v1_dot_job__pb2.WatchJobResponse.SerializeToString,
+            ),
+            'WatchJobs': grpc.unary_stream_rpc_method_handler(
+                    servicer.WatchJobs,
+                    request_deserializer=heartwood_dot_v1_dot_job__pb2.WatchJobsRequest.FromString,
+                    response_serializer=heartwood_dot_v1_dot_job__pb2.WatchJobsResponse.SerializeToString,
             ),
             'CancelJob': grpc.unary_unary_rpc_method_handler(
                     servicer.CancelJob,
@@ -276,6 +294,33 @@ class JobService:
             '/heartwood.v1.JobService/WatchJob',
             heartwood_dot_v1_dot_job__pb2.WatchJobRequest.SerializeToString,
             heartwood_dot_v1_dot_job__pb2.WatchJobResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def WatchJobs(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/heartwood.v1.JobService/WatchJobs',
+            heartwood_dot_v1_dot_job__pb2.WatchJobsRequest.SerializeToString,
+            heartwood_dot_v1_dot_job__pb2.WatchJobsResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -42,6 +42,10 @@ class JobServiceStub:
     """Lists jobs, newest first."""
     WatchJob: _grpc.UnaryStreamMultiCallable[_job_pb2.WatchJobRequest, _job_pb2.WatchJobResponse]
     """Sends the job immediately and after each change. The stream ends when the job has ended."""
+    WatchJobs: _grpc.UnaryStreamMultiCallable[_job_pb2.WatchJobsRequest, _job_pb2.WatchJobsResponse]
+    """Sends all unfinished jobs and those of the last minutes, and then each job of the tenant after each change, until the
+    caller cancels the call. One such call replaces many WatchJob calls. A change may be sent together with the next one.
+    """
     CancelJob: _grpc.UnaryUnaryMultiCallable[_job_pb2.CancelJobRequest, _job_pb2.CancelJobResponse]
     """Cancels a job. A queued job is CANCELED immediately, a running job as soon as its work has stopped. A finished job
     does not change.
@@ -65,6 +69,10 @@ class JobServiceAsyncStub(JobServiceStub):
     """Lists jobs, newest first."""
     WatchJob: _aio.UnaryStreamMultiCallable[_job_pb2.WatchJobRequest, _job_pb2.WatchJobResponse]  # type: ignore[assignment]
     """Sends the job immediately and after each change. The stream ends when the job has ended."""
+    WatchJobs: _aio.UnaryStreamMultiCallable[_job_pb2.WatchJobsRequest, _job_pb2.WatchJobsResponse]  # type: ignore[assignment]
+    """Sends all unfinished jobs and those of the last minutes, and then each job of the tenant after each change, until the
+    caller cancels the call. One such call replaces many WatchJob calls. A change may be sent together with the next one.
+    """
     CancelJob: _aio.UnaryUnaryMultiCallable[_job_pb2.CancelJobRequest, _job_pb2.CancelJobResponse]  # type: ignore[assignment]
     """Cancels a job. A queued job is CANCELED immediately, a running job as soon as its work has stopped. A finished job
     does not change.
@@ -109,6 +117,16 @@ class JobServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_job_pb2.WatchJobResponse], _abc.AsyncIterator[_job_pb2.WatchJobResponse]]:
         """Sends the job immediately and after each change. The stream ends when the job has ended."""
+
+    @_abc_1.abstractmethod
+    def WatchJobs(
+        self,
+        request: _job_pb2.WatchJobsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_job_pb2.WatchJobsResponse], _abc.AsyncIterator[_job_pb2.WatchJobsResponse]]:
+        """Sends all unfinished jobs and those of the last minutes, and then each job of the tenant after each change, until the
+        caller cancels the call. One such call replaces many WatchJob calls. A change may be sent together with the next one.
+        """
 
     @_abc_1.abstractmethod
     def CancelJob(
