@@ -33,9 +33,9 @@ from orchestrator.protocol.heartwood.v1.segment_pb2 import DetectorKind, Segment
 from orchestrator.protocol.heartwood.v1.stain_pb2 import NamedStain, StainOptions
 
 TRANSFER_TIMEOUT_S = 600.0  # of a call that uploads or downloads a file; not tuned
-MAX_RECONNECTIONS = 5
+MAX_RECONNECTIONS = 2
 RECONNECTION_DELAY_S = 0.1
-"""Delay before ``watch`` connects again, which each failure doubles: 6 s in total."""
+"""Delay before ``watch`` connects again, which each failure doubles. With RETRY_POLICY, it tries for about 7 s."""
 RETRY_POLICY = {
     "maxAttempts": 4,
     "initialBackoff": "0.2s",

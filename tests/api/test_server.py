@@ -72,7 +72,7 @@ def test_a_job_interrupted_by_sigterm_continues_at_the_next_start(tmp_path: Path
         watching = threading.Thread(target=_wait_until_ended, args=(client, job.id))
         watching.start()
         assert service.stop() == 0
-        watching.join(10)
+        watching.join(20)  # the client tries for about 7 s to connect again
         assert not watching.is_alive()
     service.start()
     with service.client() as client:
