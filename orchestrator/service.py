@@ -9,11 +9,13 @@ import os
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 
-from orchestrator.api.auth import add_token, write_private
+from orchestrator.api.auth import Tokens, write_private
 from orchestrator.api.server import Server
 from orchestrator.domain.model_roles import Role, setting_name
+from orchestrator.domain.tokens import ALL_SCOPES, hash_of
 from orchestrator.errors import FailedPrecondition
 from orchestrator.inference.models import TritonModels
 from orchestrator.inference.roles.role_models import check_choices
@@ -27,8 +29,10 @@ from orchestrator.store.blobs import Blobs
 from orchestrator.store.database import check_database
 from orchestrator.store.model_records import ModelRecords
 from orchestrator.store.records import Records
+from orchestrator.store.token_records import TokenRecords
 
 LOCAL_TENANT = "local"
+TOKENS_FILE_0_1_0 = "tokens.json"
 HEALTH_INTERVAL_S = 1.0
 
 
@@ -48,6 +52,8 @@ def run(settings: Settings, announce: Callable[[str], None]) -> None:
             choices = {role: getattr(settings, setting_name(role)) for role in Role}
             models = TritonModels(triton_url, timeout_s=settings.triton_timeout_s, choices=choices)
             check_choices(choices, models.triton.in_repository)
+            tokens = TokenRecords(records.engine)
+            _ensure_local_token(settings, tokens)
             model_records = ModelRecords(records.engine)
             follower = Follower(model_records, blobs, models, settings.executor_id)
             rollout = Rollout(follower)
@@ -55,7 +61,7 @@ def run(settings: Settings, announce: Callable[[str], None]) -> None:
             follower.start()
             runner.start()
             try:
-                asyncio.run(_serve(settings, runner, rollout, models, announce))
+                asyncio.run(_serve(settings, runner, rollout, models, tokens, announce))
             finally:
                 runner.stop()
                 follower.stop()
@@ -73,15 +79,27 @@ def _open_stores(settings: Settings) -> tuple[Records, Blobs]:
     return records, blobs
 
 
+def _ensure_local_token(settings: Settings, tokens: TokenRecords) -> None:
+    """Write a token for the commands on this machine, unless there is a valid one. Import the tokens of 0.1.0."""
+    tokens.import_file(settings.root / TOKENS_FILE_0_1_0, operators=(LOCAL_TENANT,))
+    file = settings.local_token_file
+    known = tokens.find(hash_of(file.read_text().strip())) if file.exists() else None
+    if known is None or not known.is_valid(datetime.now(UTC)):
+        write_private(file, tokens.create(LOCAL_TENANT, ALL_SCOPES)[0])
+
+
 async def _serve(
-    settings: Settings, runner: Runner, rollout: Rollout, models: TritonModels, announce: Callable[[str], None]
+    settings: Settings,
+    runner: Runner,
+    rollout: Rollout,
+    models: TritonModels,
+    tokens: TokenRecords,
+    announce: Callable[[str], None],
 ) -> None:
     """Run the gRPC server until a signal arrives. While it runs, ``settings.service_file`` contains its address."""
-    server = Server(settings, runner.jobs, rollout)
+    server = Server(settings, runner.jobs, rollout, Tokens(tokens.find))
     port = await server.start()
     host = settings.listen.rpartition(":")[0]
-    if not settings.local_token_file.exists():
-        write_private(settings.local_token_file, add_token(settings.tokens_file, LOCAL_TENANT))
     await server.set_health(await asyncio.to_thread(models.ready))
     write_private(settings.service_file, json.dumps({"address": f"{host}:{port}", "pid": os.getpid()}))
     announce(f"Heartwood listens on {host}:{port}")

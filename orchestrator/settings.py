@@ -77,7 +77,6 @@ class Settings(BaseSettings):
     geometry_model: Literal["auto", "small", "moge2"] = Field("auto", description="normals and depth")
     open_vocabulary_model: Literal["auto", "small", "owlv2"] = Field("auto", description="boxes of named parts")
 
-    operators: tuple[str, ...] = Field(("local",), description="tenants that may deploy and promote models")
     max_model_mb: int = Field(512, ge=1, le=1900, description="maximum file size of a model version")
 
     # The URLs and options may contain passwords, so ``repr`` omits them.
@@ -132,11 +131,6 @@ class Settings(BaseSettings):
     def pulled_repository(self) -> Path:
         """The model repository of the models that ``heartwood models pull`` writes. It may not exist."""
         return self.pulled_models.expanduser().resolve() if self.pulled_models else self.root / "models"
-
-    @property
-    def tokens_file(self) -> Path:
-        """JSON: the SHA-256 of each token and its tenant."""
-        return self.root / "tokens.json"
 
     @property
     def local_token_file(self) -> Path:

@@ -1,59 +1,73 @@
-"""Authentication: a bearer token identifies a tenant. The token file contains only SHA-256 hashes."""
+"""Authentication: a bearer token identifies a tenant and what the caller may do."""
 
 from __future__ import annotations
 
-import hashlib
-import json
 import os
-import re
-import secrets
+from asyncio import to_thread
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
-from orchestrator.errors import InvalidInput, Unauthenticated
+from cachetools import TTLCache
 
-TENANT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
+from orchestrator.domain.tokens import Scope, Token, hash_of
+from orchestrator.errors import PermissionDenied, Unauthenticated
+
+LIFETIME_S = 2.0
+"""Time for which a replica remembers a token, and thus the longest time that a revoked one is still accepted."""
+MAX_REMEMBERED = 10_000
+
+
+@dataclass(frozen=True)
+class Caller:
+    """The tenant of a call, and what its token permits."""
+
+    tenant: str
+    scopes: frozenset[Scope]
+
+    def require(self, scope: Scope, action: str) -> None:
+        """Raise PermissionDenied, which names the ``action``, unless the token has the scope."""
+        if scope not in self.scopes:
+            remedy = f"`heartwood token create {self.tenant} --scopes …,{scope.value}` creates one"
+            raise PermissionDenied(
+                f"to {action}, the token needs the scope {scope.value!r}; {remedy}", scope=scope.value
+            )
 
 
 class Tokens:
-    """The tokens in a file. The file is read again after it has changed."""
+    """The tokens of the service, which are remembered for a short time.
 
-    def __init__(self, file: Path) -> None:
-        self._file = file
-        self._stamp: tuple[int, int] | None = None  # modification time in ns and size of the file that was read
-        self._tenants: dict[str, str] = {}  # SHA-256 of the token → tenant
+    Its method must be called on the event loop of the server.
 
-    def tenant(self, authorization: str) -> str:
-        """The tenant of an ``authorization`` value "Bearer TOKEN". Raises Unauthenticated unless the token is known."""
-        scheme, _, token = authorization.partition(" ")
-        if scheme.lower() != "bearer" or not token:
+    Args:
+        find: returns the token with a hash, valid or not, or None.
+    """
+
+    def __init__(self, find: Callable[[str], Token | None]) -> None:
+        self._find = find
+        self._remembered: TTLCache[str, Token | None] = TTLCache(MAX_REMEMBERED, LIFETIME_S)
+
+    async def caller(self, authorization: str) -> Caller:
+        """Return the caller with an ``authorization`` value "Bearer TOKEN". Raises Unauthenticated."""
+        scheme, _, secret = authorization.partition(" ")
+        if scheme.lower() != "bearer" or not secret:
             missing = "the metadata 'authorization: Bearer TOKEN' is missing"
-            raise Unauthenticated(f"{missing}; `heartwood token TENANT` creates a token")
-        self._read()
+            raise Unauthenticated(f"{missing}; `heartwood token create TENANT` creates a token")
         # The lookup compares hashes, so its duration does not reveal anything about valid tokens.
-        tenant = self._tenants.get(hashlib.sha256(token.strip().encode()).hexdigest())
-        if tenant is None:
-            raise Unauthenticated("the bearer token is unknown; `heartwood token TENANT` creates one")
-        return tenant
-
-    def _read(self) -> None:
+        sha256 = hash_of(secret.strip())
         try:
-            stat = self._file.stat()
-            if (stat.st_mtime_ns, stat.st_size) != self._stamp:
-                self._tenants = json.loads(self._file.read_text())
-                self._stamp = (stat.st_mtime_ns, stat.st_size)
-        except FileNotFoundError:
-            self._tenants, self._stamp = {}, None
-
-
-def add_token(file: Path, tenant: str) -> str:
-    """Create a token and add its hash to ``file``. Raises InvalidInput if the name of the tenant is not allowed."""
-    if not TENANT.fullmatch(tenant):
-        raise InvalidInput("tenant", f"{tenant[:80]!r} is not allowed; use 1 to 63 letters, digits, '.', '_' and '-'")
-    known = json.loads(file.read_text()) if file.exists() else {}
-    token = "hw_" + secrets.token_urlsafe(32)
-    known[hashlib.sha256(token.encode()).hexdigest()] = tenant
-    write_private(file, json.dumps(known, indent=1))
-    return token
+            token = self._remembered[sha256]
+        except KeyError:
+            token = self._remembered[sha256] = await to_thread(self._find, sha256)
+        if token is None:
+            raise Unauthenticated("the bearer token is unknown; `heartwood token create TENANT` creates one")
+        if not token.is_valid(datetime.now(UTC)):
+            ended = "revoked" if token.revoke_time else "expired"
+            raise Unauthenticated(
+                f"the bearer token {token.id} is {ended}; `heartwood token create TENANT` creates one"
+            )
+        return Caller(token.tenant, token.scopes)
 
 
 def write_private(file: Path, text: str) -> None:

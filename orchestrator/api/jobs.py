@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import Any
 
 from cachetools import LRUCache
+from grpc.aio import ServicerContext
 
 from orchestrator.api import fields
 from orchestrator.api.auth import Tokens
@@ -20,6 +21,7 @@ from orchestrator.api.status import status
 from orchestrator.domain.checks import Violations
 from orchestrator.domain.jobs import JobKey, JobState
 from orchestrator.domain.stain_catalogue import STAINS
+from orchestrator.domain.tokens import Scope
 from orchestrator.errors import InvalidInput
 from orchestrator.jobs.assets import existing
 from orchestrator.jobs.job import PIPELINE, Job, JobRequest
@@ -46,6 +48,13 @@ class JobServicer(Servicer, job_pb2_grpc.JobServiceServicer):
         super().__init__(jobs, tokens, limits)
         self._replies: LRUCache[tuple[str, int], job_pb2.Job] = LRUCache(CACHED_REPLIES)
         self._replies_lock = threading.Lock()
+
+    async def authorize(self, request: Any, context: ServicerContext) -> str:
+        """See ``Servicer.authorize``. Jobs with the priority HIGH need a scope of their own."""
+        caller = await self.caller(context)
+        if isinstance(request, job_pb2.CreateJobRequest) and request.spec.priority == job_pb2.PRIORITY_HIGH:
+            caller.require(Scope.URGENT_JOBS, "create jobs with the priority HIGH")
+        return caller.tenant
 
     @call
     def CreateJob(self, request: job_pb2.CreateJobRequest, tenant: str) -> job_pb2.CreateJobResponse:

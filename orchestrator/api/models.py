@@ -12,8 +12,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO, TypeAlias
 
-from grpc.aio import ServicerContext
-
 from orchestrator.api.auth import Tokens
 from orchestrator.api.convert import from_proto, to_proto
 from orchestrator.api.fields import chunks_of, header_of, without_pauses
@@ -21,7 +19,8 @@ from orchestrator.api.limits import CallLimits
 from orchestrator.api.servicer import Servicer, call, stream
 from orchestrator.domain.model_versions import DeployOptions, ModelStatus, ModelVersion
 from orchestrator.domain.progress import Progress
-from orchestrator.errors import Canceled, InvalidInput, PermissionDenied
+from orchestrator.domain.tokens import Scope
+from orchestrator.errors import Canceled, InvalidInput
 from orchestrator.jobs.service import JobService
 from orchestrator.protocol.heartwood.v1 import model_pb2, model_pb2_grpc
 from orchestrator.rollout.rollout import Rollout
@@ -34,7 +33,10 @@ POLL_S = 0.1
 
 
 class ModelServicer(Servicer, model_pb2_grpc.ModelServiceServicer):
-    """Implements ``ModelService`` of ``model.proto``. Only operators may call it."""
+    """Implements ``ModelService`` of ``model.proto``."""
+
+    scope = Scope.MODELS
+    action = "manage models"
 
     def __init__(
         self, jobs: JobService, tokens: Tokens, limits: CallLimits, rollout: Rollout, settings: Settings
@@ -42,14 +44,6 @@ class ModelServicer(Servicer, model_pb2_grpc.ModelServiceServicer):
         super().__init__(jobs, tokens, limits)
         self.rollout = rollout
         self.settings = settings
-
-    def tenant(self, context: ServicerContext) -> str:
-        """The tenant of the caller. Raises PermissionDenied if it is not an operator."""
-        tenant = super().tenant(context)
-        if tenant not in self.settings.operators:
-            remedy = "add it to HEARTWOOD_OPERATORS of the service"
-            raise PermissionDenied(f"tenant {tenant!r} is not an operator and may not manage models; {remedy}")
-        return tenant
 
     @call
     def ListModels(self, _: model_pb2.ListModelsRequest, __: str) -> model_pb2.ListModelsResponse:

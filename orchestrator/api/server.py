@@ -34,12 +34,11 @@ SERVICES = tuple(f"heartwood.v1.{name}" for name in ("AssetService", "JobService
 class Server:
     """One listening server. Its health is NOT_SERVING while the models do not respond and while it drains."""
 
-    def __init__(self, settings: Settings, jobs: JobService, rollout: Rollout) -> None:
+    def __init__(self, settings: Settings, jobs: JobService, rollout: Rollout, tokens: Tokens) -> None:
         self._settings = settings
         limits = CallLimits(settings.max_concurrent_rpcs, settings.max_tenant_rpcs, settings.max_peer_streams)
         self._health = Health(SERVICES, limits)
         self._grpc = grpc.aio.server(options=_options(settings))
-        tokens = Tokens(settings.tokens_file)
         assets, models = AssetServicer(jobs, tokens, limits), ModelServicer(jobs, tokens, limits, rollout, settings)
         asset_pb2_grpc.add_AssetServiceServicer_to_server(assets, self._grpc)
         job_pb2_grpc.add_JobServiceServicer_to_server(JobServicer(jobs, tokens, limits), self._grpc)

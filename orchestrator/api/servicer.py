@@ -13,9 +13,10 @@ import structlog
 from grpc.aio import AbortError, ServicerContext
 from grpc_status import rpc_status
 
-from orchestrator.api.auth import Tokens
+from orchestrator.api.auth import Caller, Tokens
 from orchestrator.api.limits import CallLimits
 from orchestrator.api.status import status
+from orchestrator.domain.tokens import Scope
 from orchestrator.jobs.job import failure_of
 from orchestrator.jobs.service import JobService
 
@@ -23,7 +24,14 @@ log = structlog.get_logger()
 
 
 class Servicer:
-    """Base class of the servicers. Their methods take (request, tenant); ``call`` or ``stream`` decorates each."""
+    """Base class of the servicers. Their methods take (request, tenant); ``call`` or ``stream`` decorates each.
+
+    Attributes:
+        scope: that a caller needs, to do the ``action``.
+    """
+
+    scope = Scope.JOBS
+    action = "use files and jobs"
 
     def __init__(self, jobs: JobService, tokens: Tokens, limits: CallLimits) -> None:
         self.jobs = jobs
@@ -31,10 +39,16 @@ class Servicer:
         self.tokens = tokens
         self.limits = limits
 
-    def tenant(self, context: ServicerContext) -> str:
-        """The tenant of the caller. Raises Unauthenticated if the token is missing or unknown."""
+    async def authorize(self, request: Any, context: ServicerContext) -> str:  # noqa: ARG002 - subclasses use it
+        """Return the tenant of the caller. Raises Unauthenticated or PermissionDenied."""
+        return (await self.caller(context)).tenant
+
+    async def caller(self, context: ServicerContext) -> Caller:
+        """Return the caller. Raises Unauthenticated, or PermissionDenied without the scope of the service."""
         metadata = dict(context.invocation_metadata() or ())
-        return self.tokens.tenant(str(metadata.get("authorization", "")))
+        caller = await self.tokens.caller(str(metadata.get("authorization", "")))
+        caller.require(self.scope, self.action)
+        return caller
 
 
 def call(method: Callable[..., Any]) -> Callable[..., Any]:
@@ -45,7 +59,7 @@ def call(method: Callable[..., Any]) -> Callable[..., Any]:
     async def wrapped(self: Servicer, request: Any, context: ServicerContext) -> Any:
         started = time.monotonic()
         try:
-            tenant = self.tenant(context)
+            tenant = await self.authorize(request, context)
             with self.limits.call(tenant):
                 response = await run(self, request, tenant)
             log.info("rpc", method=method.__name__, ms=round(1000 * (time.monotonic() - started), 1))
@@ -62,7 +76,7 @@ def stream(method: Callable[..., AsyncIterator[Any]]) -> Callable[..., AsyncIter
     @wraps(method)
     async def wrapped(self: Servicer, request: Any, context: ServicerContext) -> AsyncIterator[Any]:
         try:
-            tenant = self.tenant(context)
+            tenant = await self.authorize(request, context)
             with self.limits.call(tenant):
                 async for response in method(self, request, tenant):
                     yield response

@@ -39,7 +39,7 @@ COMMANDS = {
     "bench": Command("bench:app", "Measure the latency and throughput of the served models."),
     "up": Command("service:up", "Run the service until Ctrl-C."),
     "triton": Command("service:triton", "Run only Triton, with the models of Heartwood, until Ctrl-C."),
-    "token": Command("service:token", "Create a bearer token for a tenant and print it."),
+    "token": Command("token:app", "Create, list, rotate and revoke tokens."),
     "doctor": Command("doctor:doctor", "Check what is installed and what is missing."),
 }
 """In the order of ``heartwood --help``."""

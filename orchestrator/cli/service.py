@@ -1,4 +1,4 @@
-"""``heartwood up``, ``heartwood triton`` and ``heartwood token``. Each command imports only the modules it needs."""
+"""``heartwood up`` and ``heartwood triton``. Each command imports only the modules it needs."""
 
 from __future__ import annotations
 
@@ -6,12 +6,8 @@ import signal
 import threading
 from typing import Annotated
 
-import typer
-
 from orchestrator.cli.arguments import optional, read_settings
 from orchestrator.cli.terminal import configure_logs, console
-
-TENANT_HELP = "Owner of the jobs and files that the token gives access to."
 
 
 def up(
@@ -44,13 +40,3 @@ def triton() -> None:
         for signal_number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(signal_number, lambda *_: stopping.set())
         stopping.wait()
-
-
-def token(tenant: Annotated[str, typer.Argument(help=TENANT_HELP)]) -> None:
-    """Create a bearer token for a tenant and print it.
-
-    Only a hash of the token is stored. A running service accepts the token immediately.
-    """
-    from orchestrator.api.auth import add_token
-
-    console.print(add_token(read_settings().tokens_file, tenant), highlight=False, soft_wrap=True)

@@ -11,7 +11,7 @@ from sqlalchemy.engine import Dialect
 from orchestrator.domain.jobs import JobState
 
 metadata = sa.MetaData()
-REVISION = "0004"
+REVISION = "0005"
 """The newest revision in ``store/migrations/versions``."""
 
 
@@ -91,6 +91,17 @@ IS_ACTIVE = jobs.c.state.in_([sa.literal_column(f"'{state.value}'") for state in
 IS_UNANNOUNCED = sa.and_(jobs.c.webhook_url != sa.literal_column("''"), jobs.c.announced.is_(False))
 sa.Index("active_jobs", jobs.c.tenant, jobs.c.create_time, sqlite_where=IS_ACTIVE, postgresql_where=IS_ACTIVE)
 sa.Index("jobs_to_announce", jobs.c.state, sqlite_where=IS_UNANNOUNCED, postgresql_where=IS_UNANNOUNCED)
+
+tokens = sa.Table(
+    "tokens",
+    metadata,
+    *keys("id"),
+    *required(sa.String, "tenant", "sha256"),
+    *required(sa.JSON, "scopes"),
+    *required(Time, "create_time"),
+    *(sa.Column(name, Time) for name in ("expire_time", "revoke_time")),
+    sa.Index("tokens_by_hash", "sha256", unique=True),
+)
 
 IS_CHECKING = sa.column("state") == "CHECKING"
 model_versions = sa.Table(  # the versions that operators deployed; those in model_repository/ have no row

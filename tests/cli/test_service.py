@@ -110,7 +110,7 @@ def test_jobs_watch_prints_the_final_state(cli: Cli, data_dir: dict[str, str], s
 
 
 def test_token_is_accepted_by_the_running_service(cli: Cli, data_dir: dict[str, str], service: RunningService) -> None:
-    token = cli("token", "cli-tenant", **data_dir).output
+    token = cli("token", "create", "cli-tenant", **data_dir).output
     result = cli("jobs", "list", "--server", service.address, "--token", token)
     assert result.exit_code == 0, result.errors
     assert "SUCCEEDED" not in result.output  # the jobs of other tenants are invisible

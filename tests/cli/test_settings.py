@@ -46,14 +46,14 @@ def test_the_command_line_names_a_settings_file_and_refuses_a_missing_one(
     cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HEARTWOOD_CONFIG", "")
-    missing = cli("--config", tmp_path / "none.toml", "token", "shop")
+    missing = cli("--config", tmp_path / "none.toml", "token", "list")
     assert missing.exit_code == 2
     assert "none.toml of HEARTWOOD_CONFIG does not exist" in missing.errors
 
 
 @pytest.mark.parametrize("given", ["TLS_CERTIFICATE", "TLS_KEY"])
 def test_a_certificate_without_a_key_and_a_key_without_a_certificate_are_refused(cli: Cli, given: str) -> None:
-    result = cli("token", "shop", **{f"HEARTWOOD_{given}": "/some.pem"})
+    result = cli("token", "list", **{f"HEARTWOOD_{given}": "/some.pem"})
     assert result.exit_code == 2
     assert "TLS needs both" in result.errors
 
@@ -63,7 +63,7 @@ def test_secrets_appear_neither_in_repr_nor_in_errors(cli: Cli, monkeypatch: pyt
     for name, value in SECRETS.items():
         monkeypatch.setenv(name, value)
     assert "hush" not in repr(Settings())
-    result = cli("token", "shop", **{f"HEARTWOOD_{invalid}": '{"hush'})
+    result = cli("token", "list", **{f"HEARTWOOD_{invalid}": '{"hush'})
     assert result.exit_code == 2
     assert invalid.lower() in result.errors
     assert "hush" not in result.errors

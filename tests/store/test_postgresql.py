@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from orchestrator.client.client import Heartwood
 from orchestrator.protocol.heartwood.v1 import job_pb2
 from tests.support.pictures import jpeg, wood_photo
 from tests.support.running_service import RunningService, wait_for
@@ -23,3 +24,13 @@ def test_a_job_on_postgresql_survives_a_killed_service(postgresql: str, tmp_path
         assert [listed.id for listed in client.jobs()] == [job_id]
     assert not (tmp_path / "heartwood.sqlite").exists()
     assert service.stop() == 0
+
+
+def test_a_token_of_one_replica_is_accepted_by_the_other(postgresql: str, tmp_path: Path, triton_url: str) -> None:
+    stores = {"database_url": postgresql, "dbos_database_url": postgresql}
+    replicas = [RunningService(tmp_path / name, triton_url, executor_id=name, **stores) for name in ("first", "second")]
+    token = replicas[0].token("shop")
+    for replica in replicas:
+        with Heartwood(replica.address, token) as client:
+            list(client.jobs())
+        assert replica.stop() == 0

@@ -13,8 +13,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from orchestrator.api.auth import add_token
 from orchestrator.client.client import Heartwood
+from orchestrator.domain.tokens import ALL_SCOPES, Scope
+from orchestrator.store.database import open_database
+from orchestrator.store.token_records import TokenRecords
 
 START_TIMEOUT_S = 60.0
 
@@ -58,7 +60,11 @@ class RunningService:
         self.address: str = json.loads(state.read_text())["address"]
 
     def token(self, tenant: str) -> str:
-        return add_token(self.data_dir / "tokens.json", tenant)
+        engine = open_database(self._environment.get("HEARTWOOD_DATABASE_URL", ""), self.data_dir / "heartwood.sqlite")
+        scopes = ALL_SCOPES if tenant == "local" else {Scope.JOBS}
+        secret, _ = TokenRecords(engine).create(tenant, scopes)
+        engine.dispose()
+        return secret
 
     def client(self, tenant: str = "shop") -> Heartwood:
         return Heartwood(self.address, self.token(tenant))

@@ -26,8 +26,8 @@ if _version_not_supported:
 
 
 class ModelServiceStub:
-    """Lists model versions, and replaces the serving version without interrupting requests. Only for operators
-    (HEARTWOOD_OPERATORS); other callers get PERMISSION_DENIED.
+    """Lists model versions, and replaces the serving version without interrupting requests. Only for callers
+    whose token has the scope models:admin; others get PERMISSION_DENIED.
     """
 
     def __init__(self, channel):
@@ -69,8 +69,8 @@ class ModelServiceStub:
 
 
 class ModelServiceServicer:
-    """Lists model versions, and replaces the serving version without interrupting requests. Only for operators
-    (HEARTWOOD_OPERATORS); other callers get PERMISSION_DENIED.
+    """Lists model versions, and replaces the serving version without interrupting requests. Only for callers
+    whose token has the scope models:admin; others get PERMISSION_DENIED.
     """
 
     def ListModels(self, request, context):
@@ -159,8 +159,8 @@ def add_ModelServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class ModelService:
-    """Lists model versions, and replaces the serving version without interrupting requests. Only for operators
-    (HEARTWOOD_OPERATORS); other callers get PERMISSION_DENIED.
+    """Lists model versions, and replaces the serving version without interrupting requests. Only for callers
+    whose token has the scope models:admin; others get PERMISSION_DENIED.
     """
 
     @staticmethod

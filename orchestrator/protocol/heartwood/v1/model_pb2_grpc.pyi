@@ -27,8 +27,8 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class ModelServiceStub:
-    """Lists model versions, and replaces the serving version without interrupting requests. Only for operators
-    (HEARTWOOD_OPERATORS); other callers get PERMISSION_DENIED.
+    """Lists model versions, and replaces the serving version without interrupting requests. Only for callers
+    whose token has the scope models:admin; others get PERMISSION_DENIED.
     """
 
     @_typing.overload
@@ -54,8 +54,8 @@ class ModelServiceStub:
 
 @_typing.type_check_only
 class ModelServiceAsyncStub(ModelServiceStub):
-    """Lists model versions, and replaces the serving version without interrupting requests. Only for operators
-    (HEARTWOOD_OPERATORS); other callers get PERMISSION_DENIED.
+    """Lists model versions, and replaces the serving version without interrupting requests. Only for callers
+    whose token has the scope models:admin; others get PERMISSION_DENIED.
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
@@ -77,8 +77,8 @@ class ModelServiceAsyncStub(ModelServiceStub):
     """Unloads a version that is not serving, and deletes its file."""
 
 class ModelServiceServicer(metaclass=_abc_1.ABCMeta):
-    """Lists model versions, and replaces the serving version without interrupting requests. Only for operators
-    (HEARTWOOD_OPERATORS); other callers get PERMISSION_DENIED.
+    """Lists model versions, and replaces the serving version without interrupting requests. Only for callers
+    whose token has the scope models:admin; others get PERMISSION_DENIED.
     """
 
     @_abc_1.abstractmethod
