@@ -50,7 +50,13 @@ def run(settings: Settings, announce: Callable[[str], None]) -> None:
         records, blobs = _open_stores(settings)  # before Triton, whose start takes several seconds
         with _triton(settings, announce) as triton_url:
             choices = {role: getattr(settings, setting_name(role)) for role in Role}
-            models = TritonModels(triton_url, timeout_s=settings.triton_timeout_s, choices=choices)
+            models = TritonModels(
+                triton_url,
+                timeout_s=settings.triton_timeout_s,
+                choices=choices,
+                tls=settings.triton_tls,
+                ca=settings.triton_ca,
+            )
             check_choices(choices, models.triton.in_repository)
             tokens = TokenRecords(records.engine)
             _ensure_local_token(settings, tokens)

@@ -59,6 +59,7 @@ class Settings(BaseSettings):
     listen: str = Field("127.0.0.1:8500", description="host:port of the gRPC service; port 0 chooses a free port")
     tls_certificate: Path | None = Field(None, description="PEM certificate chain; required to listen beyond loopback")
     tls_key: Path | None = Field(None, description="PEM private key of tls_certificate")
+    tls_client_ca: Path | None = Field(None, description="PEM certificates of the authority that clients must present")
     allow_plaintext: bool = Field(False, description="listen beyond loopback without TLS, such as behind a proxy")
     max_concurrent_rpcs: int = Field(256, ge=1, description="maximum concurrent calls of all tenants")
     max_tenant_rpcs: int = Field(64, ge=1, description="maximum concurrent calls of one tenant")
@@ -69,6 +70,8 @@ class Settings(BaseSettings):
     drain_s: float = Field(20.0, ge=0, description="time that calls and jobs have to finish after SIGTERM")
 
     triton_url: str = Field("", description="gRPC host:port of a running Triton; empty starts the pip package's Triton")
+    triton_tls: bool = Field(False, description="use TLS for triton_url")
+    triton_ca: Path | None = Field(None, description="PEM certificates to verify triton_url with; default: system's")
     triton_timeout_s: float = Field(120.0, gt=0, description="timeout of one inference")
 
     pulled_models: Path | None = Field(None, description="folder of `heartwood models pull`; default: data_dir/models")
@@ -120,6 +123,16 @@ class Settings(BaseSettings):
         if (self.tls_certificate is None) != (self.tls_key is None):
             given, missing = ("tls_certificate", "tls_key") if self.tls_certificate else ("tls_key", "tls_certificate")
             raise ValueError(f"{given} is set without {missing}; TLS needs both")
+        if self.tls_client_ca and not self.tls_certificate:
+            raise ValueError(
+                "tls_client_ca is set without tls_certificate; clients can prove who they are only over TLS"
+            )
+        if (self.triton_tls or self.triton_ca) and not self.triton_url:
+            raise ValueError("triton_tls and triton_ca need triton_url; the service's own Triton listens on loopback")
+        for name in ("tls_certificate", "tls_key", "tls_client_ca", "triton_ca"):
+            file = getattr(self, name)
+            if file is not None and not file.is_file():
+                raise ValueError(f"{name}: the file {file} does not exist")
         return self
 
     @property

@@ -15,6 +15,7 @@ from orchestrator.api.jobs import JobServicer
 from orchestrator.api.limits import CallLimits
 from orchestrator.api.models import ModelServicer
 from orchestrator.api.probes import Health, Reflection
+from orchestrator.api.tls import server_credentials
 from orchestrator.errors import FailedPrecondition
 from orchestrator.jobs.service import JobService
 from orchestrator.protocol.heartwood.v1 import asset_pb2_grpc, job_pb2_grpc, model_pb2_grpc
@@ -52,7 +53,7 @@ class Server:
         """Listen and return the port. Raises FailedPrecondition if the address is in use, or public without TLS."""
         settings = self._settings
         host = settings.listen.rpartition(":")[0].strip("[]")
-        credentials = _credentials(settings)
+        credentials = server_credentials(settings)
         if credentials is None and not _is_loopback(host) and not settings.allow_plaintext:
             raise FailedPrecondition(
                 f"{settings.listen!r} is not loopback: set HEARTWOOD_TLS_CERTIFICATE and HEARTWOOD_TLS_KEY, "
@@ -99,9 +100,3 @@ def _is_loopback(host: str) -> bool:
         return host == "localhost" or ipaddress.ip_address(host).is_loopback
     except ValueError:
         return False
-
-
-def _credentials(settings: Settings) -> grpc.ServerCredentials | None:
-    if settings.tls_certificate is None or settings.tls_key is None:
-        return None
-    return grpc.ssl_server_credentials([(settings.tls_key.read_bytes(), settings.tls_certificate.read_bytes())])

@@ -99,6 +99,7 @@ class Heartwood:
 
     Args:
         root_certificates: PEM certificates to verify the server with; implies ``tls``.
+        client_certificate, client_key: PEM certificate chain and key, if the server asks for one; imply ``tls``.
         timeout_s: timeout of a call that transfers no file.
     """
 
@@ -108,12 +109,14 @@ class Heartwood:
         token: str = "",
         *,
         root_certificates: bytes | None = None,
+        client_certificate: bytes | None = None,
+        client_key: bytes | None = None,
         tls: bool = False,
         timeout_s: float = 60.0,
     ) -> None:
         options = [("grpc.service_config", SERVICE_CONFIG), ("grpc.enable_retries", 1)]
-        if tls or root_certificates is not None:
-            credentials = grpc.ssl_channel_credentials(root_certificates)
+        if tls or root_certificates is not None or client_certificate is not None:
+            credentials = grpc.ssl_channel_credentials(root_certificates, client_key, client_certificate)
             self._channel = grpc.secure_channel(address, credentials, options)
         else:
             self._channel = grpc.insecure_channel(address, options)

@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from functools import cached_property
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -88,13 +89,22 @@ class TritonModels:
 
     Attributes:
         choices: the setting of each role; see ``roles.role_models``.
+        tls, ca: see ``TritonClient``.
         serving: may be replaced at any time. Running requests finish with the versions that they started with.
         observers: model → function that receives live requests and their results. If a version of the model is
             promoted, it receives only the requests to that version.
     """
 
-    def __init__(self, url: str, *, timeout_s: float = 60.0, choices: Mapping[Role, str] | None = None) -> None:
-        self.triton = TritonClient(url)
+    def __init__(
+        self,
+        url: str,
+        *,
+        timeout_s: float = 60.0,
+        choices: Mapping[Role, str] | None = None,
+        tls: bool = False,
+        ca: Path | None = None,
+    ) -> None:
+        self.triton = TritonClient(url, tls=tls, ca=ca)
         self.timeout_s = timeout_s
         self.choices = dict(choices or {})
         self.serving = ServingVersions()

@@ -14,6 +14,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -75,10 +76,14 @@ class TritonClient:
     """A client for the Triton at ``url`` (gRPC host:port). Thread-safe.
 
     Every method except ``ready`` raises ModelUnavailable if Triton or the model is not available.
+
+    Args:
+        ca: PEM certificates to verify the server with; implies ``tls``. By default those of the system.
     """
 
-    def __init__(self, url: str) -> None:
-        self.grpc_client = triton.InferenceServerClient(url)
+    def __init__(self, url: str, *, tls: bool = False, ca: Path | None = None) -> None:
+        root_certificates = str(ca) if ca else None
+        self.grpc_client = triton.InferenceServerClient(url, ssl=tls or bool(ca), root_certificates=root_certificates)
 
     def close(self) -> None:
         """Close the connection."""

@@ -10,7 +10,6 @@ from pathlib import Path
 
 import grpc
 import pytest
-import trustme
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
@@ -78,20 +77,3 @@ def test_a_job_interrupted_by_sigterm_continues_at_the_next_start(tmp_path: Path
     with service.client() as client:
         assert client.wait(job.id).stain.photos
     assert service.stop() == 0
-
-
-def test_with_a_certificate_the_server_accepts_only_tls(tmp_path: Path, triton_url: str) -> None:
-    authority = trustme.CA()
-    certificate = authority.issue_cert("127.0.0.1")
-    certificate.private_key_pem.write_to_path(tmp_path / "key.pem")
-    for blob in certificate.cert_chain_pems:
-        blob.write_to_path(tmp_path / "chain.pem", append=True)
-    keys = {"tls_certificate": tmp_path / "chain.pem", "tls_key": tmp_path / "key.pem"}
-    running = RunningService(tmp_path / "data", triton_url, **keys)
-    token = running.token("shop")
-    with Heartwood(running.address, token, root_certificates=authority.cert_pem.bytes()) as client:
-        assert client.stains()
-    with Heartwood(running.address, token, timeout_s=5) as plain, pytest.raises(ApiError) as caught:
-        plain.stains()
-    assert caught.value.code in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED)
-    assert running.stop() == 0

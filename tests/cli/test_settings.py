@@ -53,7 +53,7 @@ def test_the_command_line_names_a_settings_file_and_refuses_a_missing_one(
 
 @pytest.mark.parametrize("given", ["TLS_CERTIFICATE", "TLS_KEY"])
 def test_a_certificate_without_a_key_and_a_key_without_a_certificate_are_refused(cli: Cli, given: str) -> None:
-    result = cli("token", "list", **{f"HEARTWOOD_{given}": "/some.pem"})
+    result = cli("token", "list", **{f"HEARTWOOD_{given}": __file__})
     assert result.exit_code == 2
     assert "TLS needs both" in result.errors
 
