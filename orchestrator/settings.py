@@ -115,7 +115,7 @@ class Settings(BaseSettings):
     openai_usd_per_million_input: float = Field(0.40, ge=0, description="price in USD, to record the cost of a job")
     openai_usd_per_million_output: float = Field(1.60, ge=0, description="price in USD, to record the cost of a job")
 
-    webhook_secret: SecretStr = Field(SecretStr(""), description="key of the HMAC-SHA256 of webhooks; empty: unsigned")
+    webhook_allow: tuple[str, ...] = Field((), description="private hosts and networks that may receive webhooks")
     log_level: Literal["debug", "info", "warning", "error"] = Field("warning", description="minimum level of the log")
 
     @model_validator(mode="after")

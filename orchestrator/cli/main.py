@@ -35,6 +35,7 @@ COMMANDS = {
     "demo": Command("demo:demo", "Process the demo photos."),
     "stains": Command("stains:stains", "List the named stains."),
     "jobs": Command("jobs:app", "List, watch and cancel jobs."),
+    "webhooks": Command("webhooks:app", "List and repeat webhooks, and manage the secret that signs them."),
     "models": Command("models:app", "List, deploy and promote versions of the served models."),
     "bench": Command("bench:app", "Measure the latency and throughput of the served models."),
     "up": Command("service:up", "Run the service until Ctrl-C."),

@@ -19,8 +19,16 @@ from grpc_status import rpc_status
 
 from orchestrator.client.models import Models
 from orchestrator.client.uploads import upload_requests
+from orchestrator.client.webhooks import Webhooks
 from orchestrator.errors import HeartwoodError
-from orchestrator.protocol.heartwood.v1 import asset_pb2, asset_pb2_grpc, job_pb2, job_pb2_grpc, model_pb2_grpc
+from orchestrator.protocol.heartwood.v1 import (
+    asset_pb2,
+    asset_pb2_grpc,
+    job_pb2,
+    job_pb2_grpc,
+    model_pb2_grpc,
+    webhook_pb2_grpc,
+)
 from orchestrator.protocol.heartwood.v1.asset_pb2 import Asset
 from orchestrator.protocol.heartwood.v1.cutout_pb2 import CutoutOptions
 from orchestrator.protocol.heartwood.v1.export_pb2 import ExportOptions
@@ -95,7 +103,8 @@ class JobSettings(TypedDict, total=False):
 class Heartwood:
     """A thread-safe connection to the service at ``address`` (host:port) with the bearer ``token`` of a tenant.
 
-    Every method raises ``ApiError`` if the call fails. The attribute ``models`` manages the served models.
+    Every method raises ``ApiError`` if the call fails. The attributes ``models`` and ``webhooks`` manage the served
+    models and the webhooks.
 
     Args:
         root_certificates: PEM certificates to verify the server with; implies ``tls``.
@@ -124,6 +133,7 @@ class Heartwood:
         self._timeout_s = timeout_s
         self._assets = asset_pb2_grpc.AssetServiceStub(self._channel)
         self._jobs = job_pb2_grpc.JobServiceStub(self._channel)
+        self.webhooks = Webhooks(webhook_pb2_grpc.WebhookServiceStub(self._channel), self._call, self._pages)
         self.models = Models(model_pb2_grpc.ModelServiceStub(self._channel), self._call, self._stream)
 
     def __enter__(self) -> Heartwood:

@@ -13,12 +13,12 @@ from orchestrator.domain.assets import Asset
 from orchestrator.domain.checks import Violations
 from orchestrator.domain.jobs import Failure, JobRecord, JsonObject, Priority
 from orchestrator.domain.quality import Quality
+from orchestrator.domain.webhooks import check_syntax
 from orchestrator.errors import HeartwoodError, InvalidInput
 from orchestrator.jobs.documents import from_json, to_json
 from orchestrator.jobs.stage import Stage
 from orchestrator.jobs.stages import STAGES
 from orchestrator.jobs.step import Span, digest
-from orchestrator.jobs.webhooks import check_webhook_url
 
 MAX_LABELS = 32
 MAX_LABEL_KEY = 63
@@ -51,7 +51,7 @@ class JobRequest:
                 _check_labels(self.labels)
             if self.webhook_url:
                 with violations.collect():
-                    check_webhook_url(self.webhook_url, "webhook_url")
+                    check_syntax(self.webhook_url, "webhook_url")
 
     @property
     def fingerprint(self) -> str:

@@ -9,6 +9,7 @@ import structlog
 from dbos import DBOS, DBOSConfig, SetEnqueueOptions, SetWorkflowID
 
 from orchestrator.domain.jobs import JobRecord
+from orchestrator.domain.webhooks import WebhookPolicy
 from orchestrator.jobs.dependencies import Dependencies
 from orchestrator.jobs.service import JobService
 from orchestrator.jobs.webhooks import Webhooks
@@ -17,11 +18,10 @@ from orchestrator.jobs.workflow import APPLICATION_VERSION, JobWorkflow
 log = structlog.get_logger()
 
 JOB_QUEUE = "jobs"
-WEBHOOK_QUEUE = "webhooks"
 WEBHOOK_ID_PREFIX = "webhook-"
-"""The workflow id of a webhook is this prefix and the job id."""
+"""Up to version 5, a webhook was a workflow whose id was this prefix and the job id."""
 SWEEP_INTERVAL_S = 1.0
-"""Interval at which expired jobs are failed and due webhooks are enqueued. Not tuned."""
+"""Interval at which expired jobs are failed and the webhooks of finished jobs are created. Not tuned."""
 
 
 class Runner:
@@ -41,7 +41,7 @@ class Runner:
         }
         DBOS(config=config)
         self._workflow = JobWorkflow(dependencies)
-        self._webhooks = Webhooks(dependencies)
+        self._webhooks = Webhooks(dependencies.records, WebhookPolicy(settings.webhook_allow))
         self.jobs = JobService(dependencies, self)
         self._stopping = threading.Event()
         self._sweeper = threading.Thread(target=self._sweep, name="job-sweeper", daemon=True)
@@ -51,7 +51,6 @@ class Runner:
         DBOS.launch()
         workers = self.dependencies.settings.workers
         DBOS.register_queue(JOB_QUEUE, worker_concurrency=workers, polling_interval_sec=0.1)
-        DBOS.register_queue(WEBHOOK_QUEUE, worker_concurrency=4, polling_interval_sec=0.5)
         active = self.dependencies.records.active_jobs()
         active_ids = {job.id for job in active}
         for folder in self.dependencies.work_folder("").glob("*"):
@@ -62,10 +61,12 @@ class Runner:
             if DBOS.get_workflow_status(job.id) is None:  # never enqueued because of a crash, or deleted above
                 self.enqueue(job)
         self._sweeper.start()
+        self._webhooks.start()
 
     def stop(self) -> None:
         """Wait at most ``drain_s`` for the running jobs to end, then stop. Unfinished jobs resume at the next start."""
         self._stopping.set()
+        self._webhooks.stop()
         DBOS.destroy(workflow_completion_timeout_sec=int(self.dependencies.settings.drain_s))
 
     def enqueue(self, job: JobRecord) -> None:
@@ -77,12 +78,8 @@ class Runner:
         """Remove a job that has not started from the queue."""
         DBOS.cancel_workflow(job_id)
 
-    def _enqueue_webhook(self, job_id: str) -> None:
-        with SetWorkflowID(WEBHOOK_ID_PREFIX + job_id):
-            DBOS.enqueue_workflow(WEBHOOK_QUEUE, self._webhooks.deliver, job_id)
-
     def _restart_older_workflows(self) -> None:
-        """Delete unfinished workflows of other versions. Re-enqueue their webhooks; ``start`` re-enqueues jobs."""
+        """Delete unfinished workflows of other versions. Announce their jobs again; ``start`` re-enqueues jobs."""
         for workflow in DBOS.list_workflows(status=["PENDING", "ENQUEUED"], load_input=False, load_output=False):
             is_ours = workflow.status == "ENQUEUED" or workflow.executor_id == self.dependencies.settings.executor_id
             if workflow.app_version == APPLICATION_VERSION or not is_ours:
@@ -90,14 +87,12 @@ class Runner:
             log.info("workflow_restarted", workflow=workflow.workflow_id, version=workflow.app_version)
             DBOS.delete_workflow(workflow.workflow_id)
             if workflow.workflow_id.startswith(WEBHOOK_ID_PREFIX):
-                self._enqueue_webhook(workflow.workflow_id.removeprefix(WEBHOOK_ID_PREFIX))
+                self.dependencies.records.announce_again(workflow.workflow_id.removeprefix(WEBHOOK_ID_PREFIX))
 
     def _sweep(self) -> None:
         while not self._stopping.wait(SWEEP_INTERVAL_S):
             try:
                 self.jobs.expire()
-                for job in self.dependencies.records.jobs_to_announce():
-                    self._enqueue_webhook(job.id)
-                    self.dependencies.records.mark_announced(job.id)
+                self._webhooks.announce_finished_jobs()
             except Exception:
                 log.exception("sweep_failed")

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from orchestrator.domain.assets import Asset
 from orchestrator.domain.checks import Violations
 from orchestrator.domain.jobs import Failure, JobChange, JobKey, JobRecord, JobRevision, JobState
+from orchestrator.domain.webhooks import Delivery, DeliveryState, WebhookPolicy
 from orchestrator.errors import AlreadyExists, FailedPrecondition, InvalidInput, ResourceExhausted
 from orchestrator.jobs.assets import AssetService, contains_id, existing
 from orchestrator.jobs.dependencies import Dependencies
@@ -18,6 +19,7 @@ from orchestrator.jobs.job import PIPELINE, Job, JobRequest, options_document
 from orchestrator.jobs.stage import JobInput
 from orchestrator.jobs.stages import STAGES
 from orchestrator.store.records import PageEnd
+from orchestrator.store.webhook_records import WebhookRecords
 
 if TYPE_CHECKING:
     from orchestrator.jobs.runner import Runner
@@ -32,6 +34,7 @@ class JobService:
     def __init__(self, dependencies: Dependencies, runner: Runner) -> None:
         self.dependencies = dependencies
         self._records = dependencies.records
+        self._webhooks = WebhookRecords(dependencies.records.engine)
         self.runner = runner
         self.assets = AssetService(dependencies)
 
@@ -119,6 +122,29 @@ class JobService:
             if self._records.change_job(job.id, (JobState.QUEUED,), **failed):
                 self.runner.drop(job.id)
 
+    def deliveries(
+        self,
+        tenant: str,
+        job_id: str,
+        states: Sequence[DeliveryState],
+        before: tuple[datetime, str] | None,
+        limit: int,
+    ) -> list[Delivery]:
+        """Return webhook deliveries, newest first; see ``WebhookRecords.page``."""
+        return self._webhooks.page(tenant, job_id, states, before, limit)
+
+    def redeliver(self, tenant: str, delivery_id: str) -> Delivery:
+        """Deliver a webhook again. Raises NotFound."""
+        return self._webhooks.redeliver(tenant, delivery_id)
+
+    def webhook_secret(self, tenant: str) -> str:
+        """Return the newest secret with which the tenant's webhooks are signed."""
+        return self._webhooks.secrets(tenant)[0]
+
+    def rotate_webhook_secret(self, tenant: str, overlap: timedelta) -> str:
+        """Create a new secret. Until ``overlap`` has passed, webhooks are signed with the earlier one, too."""
+        return self._webhooks.rotate_secret(tenant, overlap)
+
     def _new_record(self, tenant: str, request: JobRequest) -> JobRecord:
         now = datetime.now(UTC)
         inputs: tuple[Asset, ...] = ()
@@ -127,6 +153,10 @@ class JobService:
             if request.deadline is not None:
                 passed = f"{request.deadline.isoformat()} has passed; it is {now.isoformat()}"
                 violations.check(request.deadline > now, "deadline", passed)
+            if request.webhook_url:
+                with violations.collect():
+                    policy = WebhookPolicy(self.dependencies.settings.webhook_allow)
+                    policy.check_url(request.webhook_url, "webhook_url")
             inputs = self._inputs(tenant, request)  # without them, the options cannot be checked
             job_input = JobInput(self.dependencies, tenant, inputs, request.options)
             for name, requested in request.options.items():

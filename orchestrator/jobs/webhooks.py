@@ -1,128 +1,208 @@
-"""Delivers webhooks: a signed POST per finished job, retried for over half an hour, to https URLs on public addresses.
+"""Delivers webhooks: signed POSTs about finished jobs, as in Standard Webhooks (standardwebhooks.com).
 
-The address is checked when connecting, so that a name cannot resolve to a private address after the check (DNS
-rebinding). Redirects are not followed.
+Deliveries are rows of the database with a due time. Each attempt is short, and every tenant has a few attempts at a
+time, so that dead or slow receivers delay only the webhooks of their own tenant. The address of a receiver is checked
+when it is resolved for the connection, so that a name cannot get a private address after the check (DNS rebinding).
+Redirects are not followed.
 """
 
 from __future__ import annotations
 
-import hashlib
-import hmac
-import http.client
-import ipaddress
+import asyncio
 import json
 import socket
 import ssl
+import threading
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
-from urllib.parse import urlsplit
+from datetime import UTC, datetime, timedelta
+from typing import Any
 
+import aiohttp
 import structlog
-from dbos import DBOS, DBOSConfiguredInstance
+from aiohttp.abc import AbstractResolver, ResolveResult
+from standardwebhooks import Webhook
 
 from orchestrator.domain.jobs import JobRecord
-from orchestrator.errors import InvalidInput, ToolFailed
-from orchestrator.jobs.dependencies import Dependencies
+from orchestrator.domain.webhooks import RETRY_DELAYS, Delivery, DeliveryState, WebhookPolicy
+from orchestrator.errors import HeartwoodError
+from orchestrator.store.records import Records
+from orchestrator.store.webhook_records import WebhookRecords
 
 log = structlog.get_logger()
 
-TIMEOUT_S = 10.0
-MAX_URL = 2048
-SIGNATURE_HEADER = "Heartwood-Signature"
-ALLOWED = "allowed is https://HOST[:PORT]/PATH on a public address"
-PRIVATE_SUFFIXES = (".localhost", ".local", ".internal")
+ATTEMPT_S = 10.0
+"""Time limit of an attempt, from the lookup of the name to the status line."""
+CONNECT_S = 5.0
+LEASE = timedelta(seconds=60)
+"""Time after which an attempt whose process ended is repeated."""
+POLL_S = 0.5
+PER_TENANT = 4
+"""Maximum attempts of a tenant at a time in this process."""
+MAX_ATTEMPTS = 128
+"""Maximum attempts of all tenants at a time in this process."""
+LOOKUP_THREADS = 32
 
 
-def check_webhook_url(url: str, field: str) -> None:
-    """Raise InvalidInput if the URL is not https, contains a password, or names a private address."""
-    try:
-        parts = urlsplit(url)
-        host, port = parts.hostname, parts.port
-    except ValueError:
-        raise InvalidInput(field, f"{url[:80]!r} is not a URL; {ALLOWED}") from None
-    if parts.scheme != "https" or not host or parts.username or parts.password or port == 0 or len(url) > MAX_URL:
-        raise InvalidInput(field, f"{url[:80]!r} is not allowed; {ALLOWED}")
-    try:
-        address = ipaddress.ip_address(host)
-    except ValueError:
-        if host == "localhost" or host.endswith(PRIVATE_SUFFIXES):
-            raise InvalidInput(field, f"{host!r} is a private name; {ALLOWED}") from None
-        return
-    if not address.is_global:
-        raise InvalidInput(field, f"{host!r} is a private address; {ALLOWED}")
-
-
-def public_address(host: str, port: int) -> str:
-    """An address of ``host``. Raises ToolFailed if it does not resolve, or one of its addresses is private."""
-    try:
-        addresses = {str(info[4][0]) for info in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)}
-    except OSError as error:
-        raise ToolFailed(f"the webhook host {host!r} does not resolve: {error.strerror}") from None
-    if not addresses or not all(ipaddress.ip_address(address).is_global for address in addresses):
-        raise ToolFailed(f"the webhook host {host!r} is not on a public address")
-    return min(addresses)
-
-
-def post(url: str, body: bytes, secret: str, address: str | None = None, trust: ssl.SSLContext | None = None) -> int:
-    """POST ``body`` to ``url`` and return the HTTP status. Raises ToolFailed if there is no response.
+class Webhooks:
+    """Delivers webhooks from a thread of its own.
 
     Args:
-        address: connect to this address instead of resolving the name. The certificate must still match the name.
         trust: the TLS context with the trusted certificates; default: the certificates of the system.
     """
-    parts = urlsplit(url)
-    host, port = parts.hostname or "", parts.port or 443
-    target = address or public_address(host, port)
-    connection = http.client.HTTPSConnection(host, port, timeout=TIMEOUT_S)
-    headers = {"Content-Type": "application/json", "User-Agent": "heartwood"}
-    if secret:
-        headers[SIGNATURE_HEADER] = "sha256=" + hmac.new(secret.encode(), body, hashlib.sha256).hexdigest()
-    try:
-        raw = socket.create_connection((target, port), timeout=TIMEOUT_S)
-        connection.sock = (trust or ssl.create_default_context()).wrap_socket(raw, server_hostname=host)
-        connection.request("POST", (parts.path or "/") + (f"?{parts.query}" if parts.query else ""), body, headers)
-        return connection.getresponse().status
-    except (OSError, http.client.HTTPException) as error:
-        raise ToolFailed(f"the webhook at {host}:{port} did not respond: {type(error).__name__}") from None
-    finally:
-        connection.close()
+
+    def __init__(self, records: Records, policy: WebhookPolicy, trust: ssl.SSLContext | None = None) -> None:
+        self.policy = policy
+        self._jobs, self._records = records, WebhookRecords(records.engine)
+        self._trust = trust or ssl.create_default_context()
+        self._running: dict[str, str] = {}  # delivery id → tenant
+        self._loop = asyncio.new_event_loop()
+        self._stopping = asyncio.Event()
+        self._thread = threading.Thread(target=self._run, name="webhooks", daemon=True)
+
+    def start(self) -> None:
+        """Start the thread."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End the running attempts. They are repeated at the next start, or by another replica."""
+        if self._thread.is_alive():
+            self._loop.call_soon_threadsafe(self._stopping.set)
+            self._thread.join()
+
+    def announce_finished_jobs(self) -> None:
+        """Create the deliveries of the jobs that have ended."""
+        for job in self._jobs.jobs_to_announce():
+            self._records.announce(job)
+
+    def _run(self) -> None:
+        self._loop.set_default_executor(ThreadPoolExecutor(LOOKUP_THREADS, thread_name_prefix="webhook-lookup"))
+        self._loop.run_until_complete(self._serve())
+        self._loop.close()
+
+    async def _serve(self) -> None:
+        resolver = CheckedResolver(self.policy)
+        connector = aiohttp.TCPConnector(
+            resolver=resolver, ssl=self._trust, limit=MAX_ATTEMPTS, force_close=True, use_dns_cache=False
+        )
+        timeout = aiohttp.ClientTimeout(total=ATTEMPT_S, connect=CONNECT_S)
+        async with aiohttp.ClientSession(connector=connector, timeout=timeout, trust_env=False) as session:
+            tasks: set[asyncio.Task[None]] = set()
+            while not self._stopping.is_set():
+                try:
+                    for delivery in await asyncio.to_thread(self._claim):
+                        self._running[delivery.id] = delivery.tenant
+                        task = asyncio.create_task(self._attempt(session, delivery))
+                        tasks.add(task)
+                        task.add_done_callback(tasks.discard)
+                except HeartwoodError as error:
+                    log.warning("webhooks_not_claimed", reason=error.reason)
+                except Exception:
+                    log.exception("webhooks_not_claimed")
+                try:
+                    await asyncio.wait_for(self._stopping.wait(), POLL_S)
+                except TimeoutError:
+                    continue
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    def _claim(self) -> list[Delivery]:
+        running = Counter(list(self._running.values()))
+        free = MAX_ATTEMPTS - running.total()
+        return self._records.claim(datetime.now(UTC), PER_TENANT, free, running, LEASE) if free > 0 else []
+
+    async def _attempt(self, session: aiohttp.ClientSession, delivery: Delivery) -> None:
+        """POST once, and record the result."""
+        status, error, is_final = 0, "", False
+        try:
+            body, headers = await asyncio.to_thread(self._message, delivery)
+            if body is None:
+                error, is_final = "the job was deleted", True
+            else:
+                async with session.post(delivery.url, data=body, headers=headers, allow_redirects=False) as response:
+                    status = response.status
+                error = "" if 200 <= status < 300 else f"the receiver replied with HTTP {status}"
+        except asyncio.CancelledError:
+            raise
+        except TimeoutError:
+            error = f"the receiver did not reply within {ATTEMPT_S:g} s"
+        except (aiohttp.ClientError, OSError, ValueError, HeartwoodError) as failure:
+            error = str(failure) if isinstance(failure, Refused) else f"no connection: {type(failure).__name__}"
+        finally:
+            self._running.pop(delivery.id, None)
+        await asyncio.to_thread(self._record, delivery, status, error, is_final=is_final)
+
+    def _message(self, delivery: Delivery) -> tuple[str | None, dict[str, str]]:
+        """Return the body and the signed headers; None if the job was deleted."""
+        job = self._jobs.job(None, delivery.job_id)
+        if job is None:
+            return None, {}
+        self.policy.check_url(delivery.url, "webhook_url")  # the policy may have changed since the job was created
+        now, body = datetime.now(UTC), payload(job, delivery)
+        signatures = [Webhook(secret).sign(delivery.id, now, body) for secret in self._records.secrets(delivery.tenant)]
+        return body, {
+            "Content-Type": "application/json",
+            "User-Agent": "heartwood",
+            "webhook-id": delivery.id,
+            "webhook-timestamp": str(int(now.timestamp())),
+            "webhook-signature": " ".join(signatures),
+        }
+
+    def _record(self, delivery: Delivery, status: int, error: str, *, is_final: bool) -> None:
+        if not error:
+            state, due_time = DeliveryState.DELIVERED, None
+        elif is_final or delivery.attempts > len(RETRY_DELAYS):
+            state, due_time = DeliveryState.FAILED, None
+            log.warning("webhook_failed", delivery=delivery.id, job=delivery.job_id, error=error)
+        else:
+            state, due_time = DeliveryState.PENDING, datetime.now(UTC) + RETRY_DELAYS[delivery.attempts - 1]
+        try:
+            self._records.finish_attempt(delivery.id, state, status, error, due_time)
+        except HeartwoodError as failure:  # the attempt is repeated after its lease
+            log.warning("webhook_not_recorded", delivery=delivery.id, reason=failure.reason)
 
 
-def payload(job: JobRecord) -> bytes:
-    """The JSON body of a webhook."""
-    document = {
+class Refused(aiohttp.ClientError, OSError):
+    """The receiver has an address to which webhooks may not be sent."""
+
+
+class CheckedResolver(AbstractResolver):
+    """Resolves names, and refuses those with an address that the policy does not allow."""
+
+    def __init__(self, policy: WebhookPolicy) -> None:
+        self._policy = policy
+
+    async def resolve(
+        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
+    ) -> list[ResolveResult]:
+        """Return the addresses of a host. Raises Refused."""
+        infos = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM, family=family)
+        addresses = [(info[0], str(info[4][0])) for info in infos]
+        is_allowed = self._policy.allows_name(host) or all(self._policy.allows_address(ip) for _, ip in addresses)
+        if not addresses or not is_allowed:
+            raise Refused(f"the receiver {host!r} is not on a public address")
+        return [
+            ResolveResult(hostname=host, host=ip, port=port, family=kind, proto=0, flags=socket.AI_NUMERICHOST)
+            for kind, ip in addresses
+        ]
+
+    async def close(self) -> None:
+        """See ``AbstractResolver``."""
+
+
+def payload(job: JobRecord, delivery: Delivery) -> str:
+    """Return the JSON body of a webhook."""
+    data = {
         "job_id": job.id,
         "kind": job.kind,
         "state": job.state.value,
         "upload_id": job.upload_id,
         "labels": dict(job.labels),
         "error": asdict(job.failure) if job.failure else None,
+        "photo_failures": [asdict(failure) for failure in job.photo_failures],
         "end_time": job.end_time.isoformat() if job.end_time else None,
     }
-    return json.dumps(document, sort_keys=True).encode()
-
-
-@DBOS.dbos_class("Webhooks")
-class Webhooks(DBOSConfiguredInstance):
-    """The durable delivery of webhooks."""
-
-    def __init__(self, dependencies: Dependencies) -> None:
-        super().__init__("heartwood")
-        self.dependencies = dependencies
-
-    @DBOS.workflow(name="webhook")
-    def deliver(self, job_id: str) -> None:
-        """Deliver the webhook of one job. After the last attempt the failure is logged."""
-        try:
-            self.send(job_id)
-        except Exception as error:  # noqa: BLE001 - the job has ended; only its webhook is lost
-            log.warning("webhook_lost", job=job_id, error=str(error))
-
-    @DBOS.step(retries_allowed=True, interval_seconds=2.0, backoff_rate=2.0, max_attempts=11)
-    def send(self, job_id: str) -> None:
-        """POST once. DBOS retries every error, including a status other than 2xx."""
-        job = self.dependencies.records.job(None, job_id)
-        if job is None:
-            return
-        status = post(job.webhook_url, payload(job), self.dependencies.settings.webhook_secret.get_secret_value())
-        if not 200 <= status < 300:
-            raise ToolFailed(f"the webhook responded with HTTP {status}", status=status)
+    document: dict[str, Any] = {"type": delivery.event, "timestamp": delivery.create_time.isoformat(), "data": data}
+    return json.dumps(document, sort_keys=True)

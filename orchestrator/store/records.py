@@ -170,10 +170,10 @@ class Records:
         with self.engine.begin() as connection:
             return bool(connection.execute(changed.where(jobs.c.id == id, in_states)).rowcount)
 
-    def mark_announced(self, id: str) -> None:
-        """Record that the job's webhook has been enqueued."""
+    def announce_again(self, id: str) -> None:
+        """Let ``jobs_to_announce`` return a job once more."""
         with self.engine.begin() as connection:
-            connection.execute(jobs.update().where(jobs.c.id == id).values(announced=True))
+            connection.execute(jobs.update().where(jobs.c.id == id).values(announced=False))
 
     def delete_job(self, tenant: str, id: str) -> list[str]:
         """Delete a job and the assets it made; return the SHA-256 of the blobs that nothing refers to any more."""
@@ -255,7 +255,7 @@ class Records:
         return self._jobs(sa.select(jobs).where(IS_QUEUED, jobs.c.deadline <= now))
 
     def jobs_to_announce(self) -> list[JobRecord]:
-        """Return the jobs that have ended and whose webhook has not been enqueued."""
+        """Return the jobs that have ended and whose webhook has not been created."""
         return self._jobs(sa.select(jobs).where(IS_UNANNOUNCED, jobs.c.state.in_(FINAL_STATES)))
 
     def _jobs(self, query: sa.Select[tuple[object, ...]]) -> list[JobRecord]:

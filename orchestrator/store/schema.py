@@ -11,7 +11,7 @@ from sqlalchemy.engine import Dialect
 from orchestrator.domain.jobs import JobState
 
 metadata = sa.MetaData()
-REVISION = "0005"
+REVISION = "0006"
 """The newest revision in ``store/migrations/versions``."""
 
 
@@ -101,6 +101,28 @@ tokens = sa.Table(
     *required(Time, "create_time"),
     *(sa.Column(name, Time) for name in ("expire_time", "revoke_time")),
     sa.Index("tokens_by_hash", "sha256", unique=True),
+)
+
+webhook_deliveries = sa.Table(
+    "webhook_deliveries",
+    metadata,
+    *keys("id"),
+    *required(sa.String, "tenant", "job_id", "url", "event", "state", "error"),
+    *required(sa.Integer, "attempts", "status_code"),
+    *required(Time, "create_time"),
+    *(sa.Column(name, Time) for name in ("due_time", "end_time")),
+    sa.Index("deliveries_by_due_time", "state", "due_time"),
+    sa.Index("deliveries_by_age", "tenant", "create_time", "id"),
+)
+
+webhook_secrets = sa.Table(
+    "webhook_secrets",
+    metadata,
+    *keys("id"),
+    *required(sa.String, "tenant", "secret"),
+    *required(Time, "create_time"),
+    sa.Column("expire_time", Time),
+    sa.Index("secrets_by_tenant", "tenant"),
 )
 
 IS_CHECKING = sa.column("state") == "CHECKING"

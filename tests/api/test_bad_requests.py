@@ -230,7 +230,7 @@ def test_every_invalid_value_of_a_request_is_listed(client: Heartwood, upload_id
         stain=stain_pb2.StainOptions(strength=2.0, coats=-1.0, format=9),
         render=render_pb2.RenderOptions(model_id="any", frames=7, width=33),
     )
-    spec = job_pb2.JobSpec(upload_id=upload_id, pipeline=options, webhook_url="http://x", labels={"": "x"})
+    spec = job_pb2.JobSpec(upload_id=upload_id, pipeline=options, webhook_url="ftp://x", labels={"": "x"})
     with pytest.raises(ApiError, match="more invalid values") as refused:
         client._call(client._jobs.CreateJob, job_pb2.CreateJobRequest(spec=spec, request_id="r" * 129))
     fields = {violation.partition(":")[0] for violation in refused.value.violations}
