@@ -7,7 +7,7 @@ Every error is a ``HeartwoodError`` with a stable ``reason``, which ``api/status
     NoPieceFound, Unauthenticated, PermissionDenied, AlreadyExists, ResourceExhausted, Canceled
   * caused by a model, a store, an endpoint or an external program: ModelUnavailable, ModelFailed, StorageUnavailable,
     DetectorUnavailable, DetectorFailed, ToolFailed
-  * caused by either: DeadlineExceeded
+  * caused by either: DeadlineExceeded, JobTakenOver
 """
 
 from __future__ import annotations
@@ -146,6 +146,10 @@ class ToolFailed(HeartwoodError, reason="TOOL_FAILED"):
 
 class DeadlineExceeded(HeartwoodError, reason="DEADLINE_EXCEEDED"):
     """The deadline of the job or of the call has passed."""
+
+
+class JobTakenOver(HeartwoodError, reason="JOB_TAKEN_OVER"):
+    """Another process has taken over the job, so this one must not write anything about it."""
 
 
 class Canceled(HeartwoodError, reason="CANCELED"):

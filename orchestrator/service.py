@@ -8,9 +8,11 @@ import json
 import os
 import signal
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
+
+import sqlalchemy as sa
 
 from orchestrator.api.auth import Tokens, write_private
 from orchestrator.api.server import Server
@@ -27,6 +29,7 @@ from orchestrator.rollout.rollout import Rollout
 from orchestrator.settings import Settings
 from orchestrator.store.blobs import Blobs
 from orchestrator.store.database import check_database
+from orchestrator.store.leases import Leases, new_executor_id
 from orchestrator.store.model_records import ModelRecords
 from orchestrator.store.records import Records
 from orchestrator.store.token_records import TokenRecords
@@ -46,7 +49,9 @@ def run(settings: Settings, announce: Callable[[str], None]) -> None:
         ToolFailed: Triton did not start.
     """
     settings.root.mkdir(parents=True, exist_ok=True, mode=0o700)
-    with _exclusive_lock(settings.root / "service.lock"):
+    with ExitStack() as locks:
+        for file in _lock_files(settings):
+            locks.enter_context(_exclusive_lock(file))
         records, blobs = _open_stores(settings)  # before Triton, whose start takes several seconds
         with _triton(settings, announce) as triton_url:
             choices = {role: getattr(settings, setting_name(role)) for role in Role}
@@ -61,11 +66,13 @@ def run(settings: Settings, announce: Callable[[str], None]) -> None:
             tokens = TokenRecords(records.engine)
             _ensure_local_token(settings, tokens)
             model_records = ModelRecords(records.engine)
-            follower = Follower(model_records, blobs, models, settings.executor_id)
+            executor_id = new_executor_id()
+            follower = Follower(model_records, blobs, models, executor_id, Leases(records.engine).live)
             rollout = Rollout(follower)
-            runner = Runner(Dependencies(settings, records, blobs, models))
-            follower.start()
+            dependencies = Dependencies(settings, records, blobs, models, executor_id)
+            runner = Runner(dependencies, is_alone=records.engine.dialect.name == "sqlite")
             runner.start()
+            follower.start()
             try:
                 asyncio.run(_serve(settings, runner, rollout, models, tokens, announce))
             finally:
@@ -73,6 +80,13 @@ def run(settings: Settings, announce: Callable[[str], None]) -> None:
                 follower.stop()
                 models.close()
                 records.close()
+
+
+def _lock_files(settings: Settings) -> list[Path]:
+    """Return the lock files of the data folder and of the SQLite databases, each of which serves a single process."""
+    urls = [sa.make_url(url) for url in (settings.database_url, settings.jobs_database_url) if url]
+    databases = {Path(url.database).resolve() for url in urls if url.get_backend_name() == "sqlite" and url.database}
+    return [settings.root / "service.lock", *(file.with_name(f"{file.name}.lock") for file in sorted(databases))]
 
 
 def _open_stores(settings: Settings) -> tuple[Records, Blobs]:
@@ -142,5 +156,6 @@ def _exclusive_lock(file: Path) -> Iterator[None]:
             fcntl.flock(lock_file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             problem = f"another Heartwood service already uses the data folder {file.parent}"
-            raise FailedPrecondition(f"{problem}; stop it, or set HEARTWOOD_DATA_DIR to another folder") from None
+            remedy = "stop it, or set HEARTWOOD_DATA_DIR to another folder. Several services need PostgreSQL"
+            raise FailedPrecondition(f"{problem}; {remedy} (HEARTWOOD_DATABASE_URL)") from None
         yield

@@ -85,7 +85,7 @@ class Settings(BaseSettings):
     # The URLs and options may contain passwords, so ``repr`` omits them.
     database_url: str = Field("", repr=False, description="SQLAlchemy URL of the records; empty: SQLite in data_dir")
     dbos_database_url: str = Field(
-        "", repr=False, description="database URL of the durable jobs; empty: SQLite in data_dir"
+        "", repr=False, description="database URL of the durable jobs; empty: database_url, or SQLite in data_dir"
     )
     blob_url: str = Field("", description="file:///…, s3://bucket/prefix, gs://… or az://…; empty: data_dir/blobs")
     blob_options: dict[str, str] = Field(
@@ -93,7 +93,6 @@ class Settings(BaseSettings):
     )
 
     workers: int = Field(2, ge=1, description="jobs that run concurrently in this process")
-    executor_id: str = Field("local", description="unique, stable name of this replica; it recovers its own jobs")
     job_timeout_s: float = Field(7200.0, gt=0, description="time limit of a job without a deadline")
     max_active_jobs: int = Field(1000, ge=1, description="maximum queued and running jobs of one tenant")
     max_photos: int = Field(200, ge=1, description="maximum photos in one upload")
@@ -139,6 +138,11 @@ class Settings(BaseSettings):
     def root(self) -> Path:
         """The absolute path of ``data_dir``."""
         return self.data_dir.expanduser().resolve()
+
+    @property
+    def jobs_database_url(self) -> str:
+        """The database of the durable jobs, which all processes that share the records must share too."""
+        return self.dbos_database_url or self.database_url or f"sqlite:///{self.root / 'jobs.sqlite'}"
 
     @property
     def pulled_repository(self) -> Path:

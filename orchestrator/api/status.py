@@ -30,6 +30,7 @@ CODES: dict[str, int] = {
     "DETECTOR_FAILED": code_pb2.INTERNAL,
     "TOOL_FAILED": code_pb2.INTERNAL,
     "DEADLINE_EXCEEDED": code_pb2.DEADLINE_EXCEEDED,
+    "JOB_TAKEN_OVER": code_pb2.ABORTED,
     "CANCELED": code_pb2.CANCELLED,
     "INTERNAL": code_pb2.INTERNAL,
 }

@@ -95,6 +95,7 @@ class JobRecord:
     revision: int = 1  # incremented by every change of the row
     start_time: datetime | None = None
     end_time: datetime | None = None
+    owner: str | None = None  # executor_id of the process that runs the job
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,7 @@ class Dependencies:
     records: Records
     blobs: Blobs
     models: MaterialModels
+    executor_id: str  # of this process, unique for each start
 
     @property
     def trellis(self) -> TrellisSettings | None:

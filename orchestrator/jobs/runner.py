@@ -4,38 +4,58 @@ from __future__ import annotations
 
 import shutil
 import threading
+import time
+from datetime import UTC, datetime, timedelta
 
 import structlog
-from dbos import DBOS, DBOSConfig, SetEnqueueOptions, SetWorkflowID
+from dbos import DBOS, DBOSConfig, SetEnqueueOptions, SetWorkflowID, WorkflowStatus
 
 from orchestrator.domain.jobs import JobRecord
 from orchestrator.domain.webhooks import WebhookPolicy
+from orchestrator.errors import HeartwoodError
 from orchestrator.jobs.dependencies import Dependencies
 from orchestrator.jobs.service import JobService
 from orchestrator.jobs.webhooks import Webhooks
 from orchestrator.jobs.workflow import APPLICATION_VERSION, JobWorkflow
+from orchestrator.store.leases import Leases
 
 log = structlog.get_logger()
 
 JOB_QUEUE = "jobs"
 WEBHOOK_ID_PREFIX = "webhook-"
 """Up to version 5, a webhook was a workflow whose id was this prefix and the job id."""
+RENEWAL_INTERVAL_S = 1.0
+"""Interval at which the lease is renewed, several times within its validity."""
+LOST_AFTER = timedelta(seconds=10)
+"""Age from which a queued job without a workflow is enqueued again. Creating a job takes far less."""
+LOOKUP_BATCH = 500
+"""Workflows that one query looks up."""
 SWEEP_INTERVAL_S = 1.0
-"""Interval at which expired jobs are failed and the webhooks of finished jobs are created. Not tuned."""
+"""Interval of the sweeper. Not tuned."""
 
 
 class Runner:
-    """The DBOS engine and its queues. A process can have only one runner, because it can have only one DBOS."""
+    """The DBOS engine, its queue, and the takeover of the jobs of dead processes.
 
-    def __init__(self, dependencies: Dependencies) -> None:
+    A process can have only one runner, because it can have only one DBOS. Each process renews a lease. DBOS records
+    which process runs a workflow; the workflows of a process without a valid lease return to the queue, and the process
+    that takes one continues it at the interrupted step. DBOS and the records refuse what the former one still writes.
+
+    Args:
+        is_alone: no other process uses the databases, so that all leases of earlier processes have ended.
+    """
+
+    def __init__(self, dependencies: Dependencies, *, is_alone: bool) -> None:
         self.dependencies = dependencies
+        self._is_alone = is_alone
+        self._leases = Leases(dependencies.records.engine)
         settings = dependencies.settings
         _ = dependencies.trellis  # raises InvalidInput at startup if the TRELLIS URL is invalid
         config: DBOSConfig = {
             "name": "heartwood",
-            "system_database_url": settings.dbos_database_url or f"sqlite:///{settings.root / 'jobs.sqlite'}",
+            "system_database_url": settings.jobs_database_url,
             "application_version": APPLICATION_VERSION,
-            "executor_id": settings.executor_id,
+            "executor_id": dependencies.executor_id,
             "log_level": "ERROR",
             "enable_otlp": False,
         }
@@ -44,30 +64,35 @@ class Runner:
         self._webhooks = Webhooks(dependencies.records, WebhookPolicy(settings.webhook_allow))
         self.jobs = JobService(dependencies, self)
         self._stopping = threading.Event()
+        self._keeper = threading.Thread(target=self._keep_lease, name="lease", daemon=True)
         self._sweeper = threading.Thread(target=self._sweep, name="job-sweeper", daemon=True)
 
     def start(self) -> None:
-        """Launch the engine. Interrupted jobs continue at the interrupted step."""
+        """Launch the engine. Jobs of processes that have ended continue at the interrupted step."""
+        if self._is_alone:
+            self._leases.release_all()
+        self._leases.renew(self.dependencies.executor_id, APPLICATION_VERSION)
+        self._keeper.start()
         DBOS.launch()
         workers = self.dependencies.settings.workers
         DBOS.register_queue(JOB_QUEUE, worker_concurrency=workers, polling_interval_sec=0.1)
-        active = self.dependencies.records.active_jobs()
-        active_ids = {job.id for job in active}
+        active_ids = {job.id for job in self.dependencies.records.active_jobs()}
         for folder in self.dependencies.work_folder("").glob("*"):
             if folder.name not in active_ids:  # the job ended while this process was down
                 shutil.rmtree(folder, ignore_errors=True)
-        self._restart_older_workflows()
-        for job in active:
-            if DBOS.get_workflow_status(job.id) is None:  # never enqueued because of a crash, or deleted above
-                self.enqueue(job)
+        self._take_over()
+        self._restart_stranded()
+        self._enqueue_lost(datetime.now(UTC))
         self._sweeper.start()
         self._webhooks.start()
 
     def stop(self) -> None:
-        """Wait at most ``drain_s`` for the running jobs to end, then stop. Unfinished jobs resume at the next start."""
+        """Wait at most ``drain_s`` for the running jobs to end, then stop. Other processes take over the others."""
         self._stopping.set()
         self._webhooks.stop()
         DBOS.destroy(workflow_completion_timeout_sec=int(self.dependencies.settings.drain_s))
+        self._keeper.join()
+        self._leases.release(self.dependencies.executor_id)
 
     def enqueue(self, job: JobRecord) -> None:
         """Enqueue a job. The workflow id is the job id, so that enqueueing twice has no effect."""
@@ -78,21 +103,77 @@ class Runner:
         """Remove a job that has not started from the queue."""
         DBOS.cancel_workflow(job_id)
 
-    def _restart_older_workflows(self) -> None:
-        """Delete unfinished workflows of other versions. Announce their jobs again; ``start`` re-enqueues jobs."""
-        for workflow in DBOS.list_workflows(status=["PENDING", "ENQUEUED"], load_input=False, load_output=False):
-            is_ours = workflow.status == "ENQUEUED" or workflow.executor_id == self.dependencies.settings.executor_id
-            if workflow.app_version == APPLICATION_VERSION or not is_ours:
-                continue
-            log.info("workflow_restarted", workflow=workflow.workflow_id, version=workflow.app_version)
-            DBOS.delete_workflow(workflow.workflow_id)
-            if workflow.workflow_id.startswith(WEBHOOK_ID_PREFIX):
-                self.dependencies.records.announce_again(workflow.workflow_id.removeprefix(WEBHOOK_ID_PREFIX))
+    def _keep_lease(self) -> None:
+        """Renew the lease until the process stops. Has a thread of its own, so that nothing delays it."""
+        while not self._stopping.wait(RENEWAL_INTERVAL_S):
+            try:
+                self._leases.renew(self.dependencies.executor_id, APPLICATION_VERSION)
+            except HeartwoodError as error:
+                log.warning("lease_not_renewed", reason=error.reason)
+            except Exception:
+                log.exception("lease_not_renewed")
 
     def _sweep(self) -> None:
+        """Fail expired jobs, announce finished ones, take over those of dead processes, and enqueue lost ones."""
+        last_check = 0.0
         while not self._stopping.wait(SWEEP_INTERVAL_S):
             try:
                 self.jobs.expire()
                 self._webhooks.announce_finished_jobs()
+                self._take_over()
+                if time.monotonic() - last_check > LOST_AFTER.total_seconds():
+                    last_check = time.monotonic()
+                    self._restart_stranded()
+                    self._enqueue_lost(datetime.now(UTC) - LOST_AFTER)
+            except HeartwoodError as error:
+                log.warning("sweep_failed", reason=error.reason)
             except Exception:
                 log.exception("sweep_failed")
+
+    def _take_over(self) -> None:
+        """Return the workflows of processes without a valid lease to the queue, and restart those of older versions."""
+        live = self._leases.live()
+        pending = DBOS.list_workflows(status=["PENDING"], load_input=False, load_output=False)
+        orphaned = [workflow for workflow in pending if workflow.executor_id not in live]
+        dead = {workflow.executor_id or "" for workflow in orphaned if workflow.app_version == APPLICATION_VERSION}
+        if dead:
+            log.info("jobs_taken_over", processes=sorted(dead))
+            DBOS._recover_pending_workflows(sorted(dead))
+        for workflow in filter(_is_older, orphaned):
+            self._restart(workflow)
+
+    def _restart_stranded(self) -> None:
+        """Restart the queued workflows of older versions of which no process is left."""
+        live_versions = set(self._leases.live().values())
+        for workflow in DBOS.list_workflows(status=["ENQUEUED"], load_input=False, load_output=False):
+            if _is_older(workflow) and workflow.app_version not in live_versions:
+                self._restart(workflow)
+
+    def _restart(self, workflow: WorkflowStatus) -> None:
+        """Start an unfinished workflow of an older version, whose steps may differ, again from its first step."""
+        log.info("workflow_restarted", workflow=workflow.workflow_id, version=workflow.app_version)
+        DBOS.delete_workflow(workflow.workflow_id)
+        if workflow.workflow_id.startswith(WEBHOOK_ID_PREFIX):
+            self.dependencies.records.announce_again(workflow.workflow_id.removeprefix(WEBHOOK_ID_PREFIX))
+        elif job := self.dependencies.records.job(None, workflow.workflow_id):
+            self.enqueue(job)
+
+    def _enqueue_lost(self, created_before: datetime) -> None:
+        """Enqueue the queued jobs without a workflow: the process that created them ended before it enqueued them."""
+        queued = self.dependencies.records.queued_before(created_before)
+        for start in range(0, len(queued), LOOKUP_BATCH):
+            jobs = {job.id: job for job in queued[start : start + LOOKUP_BATCH]}
+            known = DBOS.list_workflows(workflow_ids=list(jobs), load_input=False, load_output=False)
+            for id in jobs.keys() - {workflow.workflow_id for workflow in known}:
+                log.info("lost_job_enqueued", job=id)
+                self.enqueue(jobs[id])
+
+
+def _is_older(workflow: WorkflowStatus) -> bool:
+    """Return whether a workflow is of an older version. Those of newer versions are left to their processes."""
+    return _number(workflow.app_version or "") < _number(APPLICATION_VERSION)
+
+
+def _number(version: str) -> int:
+    number = version.rpartition("-")[2]
+    return int(number) if number.isdigit() else 0

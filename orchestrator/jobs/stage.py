@@ -12,7 +12,7 @@ from dbos import error as dbos_error
 
 from orchestrator.domain.assets import Asset
 from orchestrator.domain.segment import DetectorCost
-from orchestrator.errors import Canceled, DeadlineExceeded, HeartwoodError
+from orchestrator.errors import Canceled, DeadlineExceeded, HeartwoodError, JobTakenOver
 from orchestrator.jobs.dependencies import Dependencies
 from orchestrator.jobs.step import WHOLE, PhotoStep, Span, Step, analyze, subspan
 
@@ -78,6 +78,9 @@ class StageRun(Generic[Options]):
             log.info("step_started", job=job.id, step=name, about=self.about)
             try:
                 result = function(step, *args)
+            except JobTakenOver:
+                log.info("job_left", job=job.id, step=name)  # DBOS refuses to record the error, and ends the workflow
+                raise
             finally:
                 step.publish_logs()
             log.info("step_finished", job=job.id, step=name, about=self.about)
@@ -139,7 +142,7 @@ def photo_stage(
 
 def _is_about_photo(error: Exception) -> bool:
     """Return whether an error is about one photo. Other errors end the job: the next photo would fail, too."""
-    is_about_job = isinstance(error, Canceled | DeadlineExceeded | dbos_error.DBOSException)
+    is_about_job = isinstance(error, Canceled | DeadlineExceeded | JobTakenOver | dbos_error.DBOSException)
     return not (is_about_job or (isinstance(error, HeartwoodError) and error.retryable))
 
 

@@ -17,12 +17,12 @@ from numpy.typing import NDArray
 
 from orchestrator.domain.assets import Asset, StoredFile
 from orchestrator.domain.images import Image, ImageFormat
-from orchestrator.domain.jobs import JobRecord, JobState
+from orchestrator.domain.jobs import JobChange, JobRecord, JobState
 from orchestrator.domain.limits import Limits
 from orchestrator.domain.material_maps import MaterialMaps
 from orchestrator.domain.model_roles import PhotoModels
 from orchestrator.domain.quality import Quality
-from orchestrator.errors import Canceled, DeadlineExceeded
+from orchestrator.errors import Canceled, DeadlineExceeded, JobTakenOver
 from orchestrator.jobs.assets import existing
 from orchestrator.jobs.dependencies import Dependencies
 from orchestrator.jobs.documents import from_json, to_json
@@ -81,13 +81,17 @@ class Step:
         self._next_report = time.monotonic() + REPORT_INTERVAL_S
         records = self.dependencies.records
         job = records.job(None, self.job.id)
+        owner = self.dependencies.executor_id
         if job is None or job.cancel_requested:
             raise Canceled("the job was canceled")
+        if job.owner != owner:
+            raise JobTakenOver(f"the process {job.owner} has taken over the job", job=job.id)
         self.remaining_s()
         _, reached = subspan(self.span, 0.0, min(max(fraction, 0.0), 1.0))
         done = max(job.fraction, reached)  # the progress of a job never decreases
         if (job.fraction, job.stage, job.message) != (done, self.name, message):
-            records.change_job(job.id, (JobState.RUNNING,), fraction=done, stage=self.name, message=message)
+            change: JobChange = {"fraction": done, "stage": self.name, "message": message}
+            records.change_job(job.id, (JobState.RUNNING,), owner, **change)
 
     def remaining_s(self) -> float:
         """Seconds until the job's deadline. Raises DeadlineExceeded if it has passed."""
@@ -129,7 +133,7 @@ class Step:
         id = str(uuid.uuid5(NAMESPACE, f"{self.job.id}/{name}"))
         tenant, group = self.job.tenant, group_id(self.job.id)
         asset = Asset(id, tenant, group, kind, name, model_versions=versions or {}, **asdict(file))
-        return self.dependencies.records.add_asset(asset, job_id=self.job.id).id
+        return self.dependencies.records.add_asset(asset, self.job.id, self.dependencies.executor_id).id
 
     def asset(self, id: str, kind: str = "file") -> Asset:
         """The tenant's asset. Raises NotFound if it was deleted; the message calls it a ``kind``."""
@@ -151,7 +155,9 @@ class Step:
         """Add a picture to the job's previews, which clients can show before the job ends."""
         job = self.dependencies.records.job(None, self.job.id)
         if job is not None and asset_id not in job.previews:
-            self.dependencies.records.change_job(job.id, (JobState.RUNNING,), previews=[*job.previews, asset_id])
+            previews = [*job.previews, asset_id]
+            owner = self.dependencies.executor_id
+            self.dependencies.records.change_job(job.id, (JobState.RUNNING,), owner, previews=previews)
 
     def publish_logs(self) -> None:
         """Publish the logs of the step's programs, without paths of this machine."""

@@ -15,7 +15,7 @@ from dbos import error as dbos_error
 from orchestrator.domain.file_names import folder_names
 from orchestrator.domain.jobs import JobChange, JobState, PhotoFailure
 from orchestrator.domain.segment import DetectorCost
-from orchestrator.errors import Canceled
+from orchestrator.errors import Canceled, JobTakenOver
 from orchestrator.jobs.dependencies import Dependencies
 from orchestrator.jobs.documents import to_json
 from orchestrator.jobs.job import PlannedStage, failure_of, options_of, planned_stages
@@ -50,6 +50,8 @@ class JobWorkflow(DBOSConfiguredInstance):
     def run(self, job_id: str) -> None:
         """Run the stages of the job one after the other."""
         errors: dict[int, PhotoError] = {}
+        # Not a step: it also happens when this process takes over the job.
+        self.dependencies.records.take_job(job_id, self.dependencies.executor_id)
         try:
             job = durable("begin", lambda: self._begin(job_id))
             plan = planned_stages(job.options)
@@ -61,6 +63,8 @@ class JobWorkflow(DBOSConfiguredInstance):
                 mesh = stage.output_mesh(result) if stage.output_mesh else run.mesh
                 run = replace(run, results={**run.results, stage.name: result}, mesh=mesh)
             durable("succeed", lambda: self._succeed(job_id, plan, run.results, errors))
+        except JobTakenOver:
+            return  # the new owner continues
         except Exception as error:  # noqa: BLE001 - any error ends the job with a reason
             retries = error.errors if isinstance(error, dbos_error.DBOSMaxStepRetriesExceeded) else []
             cause = retries[-1] if retries else error
@@ -91,7 +95,9 @@ class JobWorkflow(DBOSConfiguredInstance):
         failures = self._photo_failures(job_id, errors)
         message = f"done; photos left out: {len(failures)}" if failures else "done"
         end |= {"fraction": 1.0, "stage": "done", "message": message, "photo_failures": failures}
-        changed = self.dependencies.records.change_job(job_id, (JobState.RUNNING,), **end)
+        changed = self.dependencies.records.change_job(
+            job_id, (JobState.RUNNING,), self.dependencies.executor_id, **end
+        )
         log.info("job_ended", job=job_id, state="SUCCEEDED", changed=changed)
 
     def _fail(self, job_id: str, error: BaseException, errors: Mapping[int, PhotoError]) -> None:
@@ -104,7 +110,8 @@ class JobWorkflow(DBOSConfiguredInstance):
         end: JobChange = {"state": state, "end_time": datetime.now(UTC), "message": failure.message}
         end["failure"] = None if state is JobState.CANCELED else failure
         end["photo_failures"] = self._photo_failures(job_id, errors)
-        changed = self.dependencies.records.change_job(job_id, (JobState.QUEUED, JobState.RUNNING), **end)
+        unfinished, owner = (JobState.QUEUED, JobState.RUNNING), self.dependencies.executor_id
+        changed = self.dependencies.records.change_job(job_id, unfinished, owner, **end)
         log.info("job_ended", job=job_id, state=state.value, reason=failure.reason, changed=changed)
 
     def _photo_failures(self, job_id: str, errors: Mapping[int, PhotoError]) -> list[PhotoFailure]:

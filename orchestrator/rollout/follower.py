@@ -12,6 +12,7 @@ from __future__ import annotations
 import hashlib
 import threading
 import time
+from collections.abc import Callable, Collection
 from datetime import timedelta
 
 import structlog
@@ -38,13 +39,25 @@ RETRY_BROKEN_AFTER_S = 300.0
 
 
 class Follower:
-    """Applies the database's versions and pointers to one Triton."""
+    """Applies the database's versions and pointers to one Triton.
 
-    def __init__(self, records: ModelRecords, blobs: Blobs, models: TritonModels, executor_id: str) -> None:
+    Args:
+        live_processes: returns the ids of the processes that are running.
+    """
+
+    def __init__(
+        self,
+        records: ModelRecords,
+        blobs: Blobs,
+        models: TritonModels,
+        executor_id: str,
+        live_processes: Callable[[], Collection[str]],
+    ) -> None:
         self.records = records
         self.blobs = blobs
         self.models = models
         self.executor_id = executor_id
+        self._live_processes = live_processes
         self._sync_lock = threading.Lock()
         self._retry_times: dict[str, float] = {}  # Triton name → time.monotonic() of the next attempt to load it
         self._stopping = threading.Event()
@@ -52,7 +65,7 @@ class Follower:
 
     def start(self) -> None:
         """Sync with the database once, then keep syncing in a thread."""
-        self._fail_orphaned(self.executor_id)
+        self._fail_orphaned()
         self.sync()
         self._thread.start()
 
@@ -91,6 +104,8 @@ class Follower:
             try:
                 self._fail_orphaned()
                 self.sync()
+            except HeartwoodError as error:
+                log.warning("model_sync_failed", reason=error.reason)
             except Exception:
                 log.exception("model_sync_failed")
 
@@ -129,9 +144,9 @@ class Follower:
             self._retry_times[name] = time.monotonic() + RETRY_LOAD_AFTER_S
             log.error("model_not_loaded", model=version.model, version=version.version, reason=error.message)
 
-    def _fail_orphaned(self, executor_id: str = "") -> None:
+    def _fail_orphaned(self) -> None:
         """Mark orphaned candidates as FAILED and remove them; see ``ModelRecords.orphaned_candidates``."""
         reason = "the check was interrupted: the service that ran it stopped; deploy the version again"
-        for candidate in self.records.orphaned_candidates(executor_id, HEARTBEAT_TIMEOUT):
+        for candidate in self.records.orphaned_candidates(self._live_processes(), HEARTBEAT_TIMEOUT):
             if self.records.mark_failed(candidate.model, candidate.version, reason):
                 self.remove(candidate)

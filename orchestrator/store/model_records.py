@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -62,11 +62,11 @@ class ModelRecords:
         """Change CHECKING to FAILED. Returns False if the version is no longer CHECKING."""
         return self._update_candidate(model, version, state=VersionState.FAILED.value, reason=reason)
 
-    def orphaned_candidates(self, executor_id: str, heartbeat_timeout: timedelta) -> list[ModelVersion]:
-        """Return the candidates without a recent heartbeat, and those that the replica ``executor_id`` checked."""
+    def orphaned_candidates(self, live: Collection[str], heartbeat_timeout: timedelta) -> list[ModelVersion]:
+        """Return the candidates without a recent heartbeat, and those that no ``live`` process checks."""
         has_timed_out = model_versions.c.beat_time < datetime.now(UTC) - heartbeat_timeout
-        is_of_executor = model_versions.c.executor_id == executor_id if executor_id else sa.false()
-        is_orphaned = (_has_state(VersionState.CHECKING), sa.or_(has_timed_out, is_of_executor))
+        is_abandoned = model_versions.c.executor_id.not_in(live)
+        is_orphaned = (_has_state(VersionState.CHECKING), sa.or_(has_timed_out, is_abandoned))
         return self._select(sa.select(model_versions).where(*is_orphaned))
 
     def retire(self, model: str, version: int) -> bool:

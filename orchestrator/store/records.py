@@ -26,6 +26,7 @@ from orchestrator.domain.jobs import (
 )
 from orchestrator.domain.quality import Quality
 from orchestrator.domain.segment import DetectorCost
+from orchestrator.errors import JobTakenOver
 from orchestrator.store.database import open_database
 from orchestrator.store.schema import IS_ACTIVE, IS_UNANNOUNCED, assets, cache, cache_blobs, cache_sources, jobs
 
@@ -67,11 +68,18 @@ class Records:
         """Close all connections."""
         self.engine.dispose()
 
-    def add_asset(self, asset: Asset, job_id: str = "") -> Asset:
-        """Insert an asset of a job or an upload. Replaces an asset with the same id, because a step can run again."""
+    def add_asset(self, asset: Asset, job_id: str = "", owner: str = "") -> Asset:
+        """Insert an asset of a job or an upload. Replaces an asset with the same id, because a step can run again.
+
+        Raises JobTakenOver if ``owner`` is given and does not own the job any more.
+        """
         asset = replace(asset, create_time=asset.create_time or datetime.now(UTC))
         row = {**asdict(asset), "model_versions": dict(asset.model_versions)}
         with self.engine.begin() as connection:
+            if owner:
+                is_owned = sa.and_(jobs.c.id == job_id, jobs.c.owner == owner)
+                if connection.scalar(sa.select(jobs.c.id).where(is_owned).with_for_update(read=True)) is None:
+                    raise JobTakenOver("another process has taken over the job, or it was deleted", job=job_id)
             connection.execute(assets.delete().where(assets.c.id == asset.id))
             connection.execute(assets.insert().values(**row, job_id=job_id))
         return asset
@@ -163,12 +171,22 @@ class Records:
                 raise
             return earlier, False
 
-    def change_job(self, id: str, states: Sequence[JobState], **changes: Unpack[JobChange]) -> bool:
-        """If a job is in one of ``states``, update it and increment its ``revision``. Return whether it was updated."""
-        in_states = jobs.c.state.in_([state.value for state in states])
+    def change_job(self, id: str, states: Sequence[JobState], owner: str = "", **changes: Unpack[JobChange]) -> bool:
+        """If a job is in one of ``states``, update it and increment its ``revision``. Return whether it was updated.
+
+        If ``owner`` is given, only the job of that process is updated.
+        """
+        conditions: list[sa.ColumnElement[bool]] = [jobs.c.state.in_([state.value for state in states])]
+        if owner:
+            conditions.append(jobs.c.owner == owner)
         changed = jobs.update().values(revision=jobs.c.revision + 1, **_to_row(changes))
         with self.engine.begin() as connection:
-            return bool(connection.execute(changed.where(jobs.c.id == id, in_states)).rowcount)
+            return bool(connection.execute(changed.where(jobs.c.id == id, *conditions)).rowcount)
+
+    def take_job(self, id: str, owner: str) -> None:
+        """Make a process the owner of an unfinished job. The former owner cannot write anything about it any more."""
+        with self.engine.begin() as connection:
+            connection.execute(jobs.update().where(jobs.c.id == id, IS_ACTIVE).values(owner=owner))
 
     def announce_again(self, id: str) -> None:
         """Let ``jobs_to_announce`` return a job once more."""
@@ -249,6 +267,10 @@ class Records:
     def active_jobs(self, tenant: str | None = None) -> list[JobRecord]:
         """Return the queued and running jobs of one tenant or of all, oldest first."""
         return self._jobs(sa.select(jobs).where(_is_owner(tenant), IS_ACTIVE).order_by(jobs.c.create_time))
+
+    def queued_before(self, time: datetime) -> list[JobRecord]:
+        """Return the queued jobs of all tenants that were created before a time, oldest first."""
+        return self._jobs(sa.select(jobs).where(IS_QUEUED, jobs.c.create_time < time).order_by(jobs.c.create_time))
 
     def expired_jobs(self, now: datetime) -> list[JobRecord]:
         """Return the queued jobs of all tenants whose deadline has passed."""

@@ -11,7 +11,7 @@ from sqlalchemy.engine import Dialect
 from orchestrator.domain.jobs import JobState
 
 metadata = sa.MetaData()
-REVISION = "0006"
+REVISION = "0007"
 """The newest revision in ``store/migrations/versions``."""
 
 
@@ -69,6 +69,7 @@ jobs = sa.Table(
     *keys("id"),
     *required(sa.String, "tenant", "kind", "state", "upload_id", "quality", "webhook_url", "fingerprint"),
     sa.Column("request_id", sa.String),
+    sa.Column("owner", sa.String),  # executor_id of the process that runs the job
     *required(sa.String, "stage", "message", default=""),
     *required(sa.JSON, "inputs", "options", "labels"),  # inputs: asset ids of the photos, or of the mesh, at creation
     *required(sa.JSON, "previews", default=list),  # asset ids, in order of appearance
@@ -123,6 +124,14 @@ webhook_secrets = sa.Table(
     *required(Time, "create_time"),
     sa.Column("expire_time", Time),
     sa.Index("secrets_by_tenant", "tenant"),
+)
+
+leases = sa.Table(  # of the running processes
+    "leases",
+    metadata,
+    *keys("executor_id"),
+    *required(sa.String, "version"),
+    *required(Time, "start_time", "expire_time"),
 )
 
 IS_CHECKING = sa.column("state") == "CHECKING"

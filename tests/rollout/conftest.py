@@ -12,6 +12,7 @@ from orchestrator.errors import HeartwoodError
 from orchestrator.inference.models import TritonModels
 from orchestrator.rollout.follower import Follower
 from orchestrator.store.blobs import Blobs
+from orchestrator.store.leases import Leases
 from orchestrator.store.model_records import ModelRecords
 from orchestrator.store.records import Records
 from tests.support.pictures import wood_photo
@@ -57,7 +58,7 @@ class Replica:
         self.model_records = ModelRecords(self.records.engine)
         self.models = TritonModels(service.own_triton_url)
         blobs = Blobs.open("", {}, service.data_dir / "blobs")
-        self.follower = Follower(self.model_records, blobs, self.models, "replica")
+        self.follower = Follower(self.model_records, blobs, self.models, "replica", Leases(self.records.engine).live)
 
     @contextmanager
     def traffic(self, model: str) -> Iterator[Traffic]:

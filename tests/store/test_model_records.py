@@ -100,16 +100,16 @@ def test_serving_version_cannot_be_retired_and_retired_version_cannot_be_promote
     assert not model_records.move_pointer(model, pointer, 2, "ann")
 
 
-def test_candidate_is_orphaned_after_a_restart_of_its_replica_or_without_heartbeats(
+def test_candidate_is_orphaned_without_its_replica_or_without_heartbeats(
     model_records: ModelRecords,
 ) -> None:
     model = unique_model()
     assert model_records.add_candidate(candidate(model, 2), REPLICA)
 
-    def is_orphaned(starting_replica: str, heartbeat_timeout: timedelta) -> bool:
-        orphaned = model_records.orphaned_candidates(starting_replica, heartbeat_timeout)
+    def is_orphaned(live: str, heartbeat_timeout: timedelta) -> bool:
+        orphaned = model_records.orphaned_candidates([live], heartbeat_timeout)
         return model in [version.model for version in orphaned]
 
-    assert is_orphaned(REPLICA, timedelta(hours=1))
-    assert not is_orphaned(OTHER_REPLICA, timedelta(hours=1))
-    assert is_orphaned(OTHER_REPLICA, timedelta(seconds=-1))
+    assert is_orphaned(OTHER_REPLICA, timedelta(hours=1))
+    assert not is_orphaned(REPLICA, timedelta(hours=1))
+    assert is_orphaned(REPLICA, timedelta(seconds=-1))

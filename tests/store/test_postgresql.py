@@ -28,7 +28,7 @@ def test_a_job_on_postgresql_survives_a_killed_service(postgresql: str, tmp_path
 
 def test_a_token_of_one_replica_is_accepted_by_the_other(postgresql: str, tmp_path: Path, triton_url: str) -> None:
     stores = {"database_url": postgresql, "dbos_database_url": postgresql}
-    replicas = [RunningService(tmp_path / name, triton_url, executor_id=name, **stores) for name in ("first", "second")]
+    replicas = [RunningService(tmp_path / name, triton_url, **stores) for name in ("first", "second")]
     token = replicas[0].token("shop")
     for replica in replicas:
         with Heartwood(replica.address, token) as client:
