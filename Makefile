@@ -54,7 +54,7 @@ demo: setup
 	$(BIN)/heartwood demo --out $(OUT)
 
 test: setup
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist worksteal
 
 lint: setup
 	$(BIN)/ruff check .

@@ -83,7 +83,9 @@ def test_rendered_ground_truth_is_plausible(images: Path) -> None:
 
 
 def test_most_catalogue_photos_have_a_white_backdrop(images: Path) -> None:
-    photos = [simulate_photo(sample)[1] for sample in samples(images) if sample.in_catalogue]
+    # A close-up, which does not show the whole piece, also shows no backdrop.
+    whole = [sample for sample in samples(images) if sample.in_catalogue and sample.meta["camera"]["fill"] < 1]
+    photos = [simulate_photo(sample)[1] for sample in whole]
     corners = np.array([photo[[0, 0, -1, -1], [0, -1, 0, -1]] for photo in photos])
     assert np.median(corners) > 225
     assert corners.min() > 120  # a backdrop without light of its own is grey

@@ -9,6 +9,7 @@ import pytest
 from orchestrator.domain.jobs import Failure, JobRevision, JobState, Priority
 from orchestrator.domain.segment import DetectorCost
 from orchestrator.store.records import Records
+from orchestrator.store.webhook_records import WebhookRecords
 from tests.support.records import NOON, job_record, photo_asset
 
 
@@ -153,8 +154,11 @@ def test_each_finished_job_with_a_webhook_is_announced_once(records: Records) ->
     for record in (finished, job_record(webhook_url=hook), job_record(state=JobState.SUCCEEDED)):
         records.add_job(record, max_active=10)
     assert records.jobs_to_announce() == [finished]
-    records.mark_announced(finished.id)
+    webhooks = WebhookRecords(records.engine)
+    for _ in range(2):  # as two replicas would
+        webhooks.announce(finished)
     assert records.jobs_to_announce() == []
+    assert [delivery.job_id for delivery in webhooks.page("shop", "", (), None, 10)] == [finished.id]
 
 
 def test_deleting_a_job_deletes_its_assets_and_returns_the_blobs_that_nothing_refers_to(records: Records) -> None:

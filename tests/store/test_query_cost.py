@@ -16,6 +16,7 @@ import sqlalchemy as sa
 
 from orchestrator.domain.jobs import JobState
 from orchestrator.store.records import Records
+from orchestrator.store.webhook_records import WebhookRecords
 from tests.support.records import NOON, job_record, photo_asset
 
 UNRELATED_JOBS = 200
@@ -77,7 +78,7 @@ def add_unrelated(records: Records) -> None:
             state=JobState.SUCCEEDED, create_time=NOON - timedelta(days=1), webhook_url=HOOK, deadline=NOON
         )
         records.add_job(job, max_active=10)
-        records.mark_announced(job.id)
+        WebhookRecords(records.engine).announce(job)
         records.add_asset(photo_asset(f"mask-{index}"), job.id)
         records.keep("shop", f"outlines-{index}", [f"mask-{index}"], [f"outline-{index}"], {})
 
