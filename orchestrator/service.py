@@ -134,7 +134,7 @@ async def _serve(
             await server.set_health(await asyncio.to_thread(models.ready))
     announce("Stopping: waiting for running calls and jobs to finish.")
     settings.service_file.unlink(missing_ok=True)
-    await server.stop()
+    await asyncio.gather(server.stop(), asyncio.to_thread(runner.stop))
 
 
 @contextmanager

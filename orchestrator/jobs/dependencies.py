@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+import threading
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 
 from orchestrator.domain.material_maps import MaterialModels
@@ -11,6 +12,10 @@ from orchestrator.domain.segment import OpenAISettings
 from orchestrator.settings import Settings
 from orchestrator.store.blobs import Blobs
 from orchestrator.store.records import Records
+
+
+class ServiceStopping(BaseException):
+    """The service stops, so a step ends where it is. Not an error: DBOS records nothing, and the step runs again."""
 
 
 @dataclass(frozen=True)
@@ -22,6 +27,7 @@ class Dependencies:
     blobs: Blobs
     models: MaterialModels
     executor_id: str  # of this process, unique for each start
+    stopping: threading.Event = field(default_factory=threading.Event)  # set when running steps must end
 
     @property
     def trellis(self) -> TrellisSettings | None:
@@ -34,7 +40,8 @@ class Dependencies:
     def openai(self) -> OpenAISettings | None:
         """The vision endpoint, or None if no API key is configured."""
         key = self.settings.openai_api_key.get_secret_value()
-        values = {field.name: getattr(self.settings, f"openai_{field.name}") for field in fields(OpenAISettings)}
+        names = [item.name for item in fields(OpenAISettings)]
+        values = {name: getattr(self.settings, f"openai_{name}") for name in names}
         return OpenAISettings(**{**values, "api_key": key}) if key else None
 
     def work_folder(self, job_id: str) -> Path:

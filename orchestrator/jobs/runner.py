@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import shutil
 import threading
 import time
@@ -26,6 +27,8 @@ WEBHOOK_ID_PREFIX = "webhook-"
 """Up to version 5, a webhook was a workflow whose id was this prefix and the job id."""
 RENEWAL_INTERVAL_S = 1.0
 """Interval at which the lease is renewed, several times within its validity."""
+INTERRUPTION_S = 1.0
+"""Time that interrupted steps and their programs have to end, as a part of ``drain_s``."""
 LOST_AFTER = timedelta(seconds=10)
 """Age from which a queued job without a workflow is enqueued again. Creating a job takes far less."""
 LOOKUP_BATCH = 500
@@ -87,10 +90,20 @@ class Runner:
         self._webhooks.start()
 
     def stop(self) -> None:
-        """Wait at most ``drain_s`` for the running jobs to end, then stop. Other processes take over the others."""
+        """Wait at most ``drain_s`` for the running jobs to end, then interrupt them. Has no effect if called again.
+
+        Interrupted steps run again in another process, or at the next start.
+        """
+        if self._stopping.is_set():
+            return
         self._stopping.set()
+        drain_s = self.dependencies.settings.drain_s
+        interrupt = threading.Timer(max(0.0, drain_s - INTERRUPTION_S), self.dependencies.stopping.set)
+        interrupt.start()
         self._webhooks.stop()
-        DBOS.destroy(workflow_completion_timeout_sec=int(self.dependencies.settings.drain_s))
+        DBOS.destroy(workflow_completion_timeout_sec=math.ceil(drain_s))
+        interrupt.cancel()
+        self.dependencies.stopping.set()
         self._keeper.join()
         self._leases.release(self.dependencies.executor_id)
 

@@ -82,7 +82,8 @@ class StageRun(Generic[Options]):
                 log.info("job_left", job=job.id, step=name)  # DBOS refuses to record the error, and ends the workflow
                 raise
             finally:
-                step.publish_logs()
+                if not self.dependencies.stopping.is_set():
+                    step.publish_logs()
             log.info("step_finished", job=job.id, step=name, about=self.about)
             return result
 

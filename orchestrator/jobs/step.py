@@ -24,7 +24,7 @@ from orchestrator.domain.model_roles import PhotoModels
 from orchestrator.domain.quality import Quality
 from orchestrator.errors import Canceled, DeadlineExceeded, JobTakenOver
 from orchestrator.jobs.assets import existing
-from orchestrator.jobs.dependencies import Dependencies
+from orchestrator.jobs.dependencies import Dependencies, ServiceStopping
 from orchestrator.jobs.documents import from_json, to_json
 from orchestrator.stages import analysis as analysis_stage
 from orchestrator.stages import intake
@@ -75,7 +75,12 @@ class Step:
         return Limits(self.remaining_s(), self.dependencies.settings.tool_memory_gb << 30)
 
     def progress(self, fraction: float, message: str) -> None:
-        """Write the progress of the step to its job. Raises Canceled or DeadlineExceeded if the job must stop."""
+        """Write the progress of the step to its job.
+
+        Raises Canceled, DeadlineExceeded or JobTakenOver if the job must stop, and ServiceStopping if the service does.
+        """
+        if self.dependencies.stopping.is_set():
+            raise ServiceStopping
         if time.monotonic() < self._next_report:
             return
         self._next_report = time.monotonic() + REPORT_INTERVAL_S

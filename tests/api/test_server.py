@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 
 import grpc
@@ -70,7 +71,11 @@ def test_a_job_interrupted_by_sigterm_continues_at_the_next_start(tmp_path: Path
         wait_for(lambda: client.job(job.id).progress.fraction > 0, 30)
         watching = threading.Thread(target=_wait_until_ended, args=(client, job.id))
         watching.start()
+        started = time.monotonic()
         assert service.stop() == 0
+        # 1 s to drain, and the rest for Triton, the exit of Python and a step that reports its progress rarely.
+        assert time.monotonic() - started < 12
+        assert "Traceback" not in service.log.read_text()
         watching.join(20)  # the client tries for about 7 s to connect again
         assert not watching.is_alive()
     service.start()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 from pathlib import Path
 
 import psutil
@@ -79,6 +80,34 @@ def test_finished_frames_are_not_rendered_again_after_a_crash(tmp_path: Path, tr
     assert sorted(rendered) == list(range(24))
     assert not (service.data_dir / "work" / job_id).exists()
     assert service.stop() == 0
+
+
+def test_a_render_in_progress_ends_within_the_drain_time_and_continues_later(tmp_path: Path, triton_url: str) -> None:
+    service = RunningService(tmp_path / "data", triton_url, drain_s=1)
+    with service.client() as client:
+        model_id = client.upload_model(write_stool(tmp_path / "stool.glb"))
+        options = render_pb2.RenderOptions(frames=24, width=256, height=256, formats=[render_pb2.VIDEO_FORMAT_MP4])
+        job_id = client.render(model_id, options, quality=job_pb2.QUALITY_PREVIEW).id
+        wait_for(lambda: service.events("frame_rendered"), 120, 0.01)
+    started = time.monotonic()
+    assert service.stop() == 0
+    assert time.monotonic() - started < 12  # 1 s to drain, and the exit of the process on a busy machine
+    assert "Traceback" not in service.log.read_text()
+    assert programs_of(service) == []
+    service.start()
+    with service.client() as client:
+        assert client.wait(job_id).render.HasField("mp4")
+    assert service.stop() == 0
+
+
+def programs_of(service: RunningService) -> list[str]:
+    """The command lines of the programs that use the data folder of a service."""
+    lines = []
+    for process in psutil.process_iter(["cmdline"]):
+        line = " ".join(process.info["cmdline"] or [])
+        if str(service.data_dir) in line:
+            lines.append(line)
+    return lines
 
 
 def test_a_job_survives_a_crash_of_triton(tmp_path: Path, uninterrupted: dict[str, str]) -> None:
