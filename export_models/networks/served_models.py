@@ -19,8 +19,6 @@ from export_models.networks.shading import CLASS_HEADS, resize_like, upsample_lo
 WORKING_SIDE = 256
 """Longer side in pixels at which the network runs, a multiple of 32. Chosen from 256, 320 and 384 with the test
 figures of earlier weights in view; see ``model_quality`` in docs/benchmarks.md."""
-DETAIL_SHARE = 0.5
-"""Weight of the predictions of ``segmentation`` at twice the working size."""
 MIN_SHADING = 1e-4
 """Smallest shading, so that later steps can take its logarithm."""
 
@@ -45,7 +43,7 @@ class ServedModel(nn.Module):
 
     def predict(self, image: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
         """Return the image at the size of the predictions, [B, 3, h, w], and the predictions, [B, C, h, w] each."""
-        working = F.avg_pool2d(resize_to_double_working_side(image), 2)
+        working = resize_to_working_side(image)
         return F.avg_pool2d(working, 2), self.network(working, self.outputs)
 
 
@@ -55,9 +53,7 @@ class Segmentation(ServedModel):
     outputs = CLASS_HEADS
 
     def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:
-        """Classify each pixel, averaged over the image, its mirror image, and the image at twice the working size.
-
-        The larger image shows the grain of wood and the weave of fabric; the smaller one shows what the piece is.
+        """Classify each pixel, averaged over the image and its mirror image.
 
         Args:
             image: [B, 3, H, W] float32 sRGB in [0, 1]; H and W multiples of 32.
@@ -65,18 +61,13 @@ class Segmentation(ServedModel):
         Returns:
             component [B, 13, H, W] logits over COMPONENTS and material [B, 9, H, W] logits over MATERIALS.
         """
-        double = resize_to_double_working_side(image)
-        working = F.avg_pool2d(double, 2)
-        plain, mirrored, detailed = (
-            {name: F.log_softmax(logits, 1) for name, logits in self.network(view, self.outputs).items()}
-            for view in (working, working.flip(-1), double)
+        working = resize_to_working_side(image)
+        plain, mirrored = (self.network(view, self.outputs) for view in (working, working.flip(-1)))
+        component, material = (
+            resize_like(F.log_softmax(plain[name], 1) + F.log_softmax(mirrored[name].flip(-1), 1), image) / 2
+            for name in CLASS_HEADS
         )
-
-        def mean(name: str) -> Tensor:
-            small = resize_like((plain[name] + mirrored[name].flip(-1)) / 2, detailed[name])
-            return resize_like(torch.lerp(small, detailed[name], DETAIL_SHARE), image)
-
-        return mean("component"), mean("material")
+        return component, material
 
 
 class IntrinsicDecomposition(ServedModel):
@@ -131,15 +122,16 @@ def unit_vectors(vectors: Tensor) -> Tensor:
     return vectors / torch.sqrt((vectors * vectors).sum(1, keepdim=True) + 1e-8)
 
 
-def resize_to_double_working_side(image: Tensor) -> Tensor:
-    """Resize an image so that its longer side is 2 · WORKING_SIDE and the other a multiple of 64.
+def resize_to_working_side(image: Tensor) -> Tensor:
+    """Resize an image so that its longer side is WORKING_SIDE and the other a multiple of 32.
 
-    The mean of 2 × 2 pixels is the image at the working size, without the low-pass filter that ``interpolate`` lacks.
+    Upsamples to twice that size and halves it by averaging, in place of the low-pass filter that ``interpolate`` lacks.
     """
     height: Any = image.shape[-2]
     width: Any = image.shape[-1]
     is_tracing = isinstance(height, Tensor)  # sizes must then stay dynamic
     longer = torch.maximum(height, width) if is_tracing else max(height, width)
-    # At the working size, side / longer · WORKING_SIDE / 32, rounded up, is the number of blocks of 32 pixels.
+    # Twice the working size: side / longer · WORKING_SIDE / 32, rounded up, is the number of blocks of 32 pixels.
     sides = [2 * 32 * ((side * (WORKING_SIDE // 32) + longer - 1) // longer) for side in (height, width)]
-    return F.interpolate(image, size=sides, mode="bilinear", align_corners=False)
+    double = F.interpolate(image, size=sides, mode="bilinear", align_corners=False)
+    return F.avg_pool2d(double, 2)

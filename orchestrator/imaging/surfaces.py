@@ -35,7 +35,7 @@ Regions = NDArray[np.intp]
 """[h, w] index of the region of each pixel."""
 
 WORKING_SIDE = 384
-"""Longer side in pixels of the image that is divided into regions. The segmentation model looks at 256 and 512."""
+"""Longer side in pixels of the image that is divided into regions. The segmentation model looks at 256 pixels."""
 LIGHTNESS_SCALE = 0.5
 """Weight of a unit of L* in the distance between neighbouring pixels. Light and shadow change it within a surface."""
 CHROMA_SCALE = 2.5

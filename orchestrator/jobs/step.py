@@ -38,7 +38,7 @@ NAMESPACE = uuid.UUID("6b0c7f5e-52fd-4d3a-9a2b-0d6a5b8f1f10")
 """Asset and group ids are UUID 5 in this namespace, so that a repeated step publishes the same ids."""
 REPORT_INTERVAL_S = 0.2
 """Minimum time between two progress reports of one step, which also check for a cancellation. Not tuned."""
-PHOTO_REVISION = 10
+PHOTO_REVISION = 11
 """Part of every cache key of photo results. Increment it when a stage or a model version changes its output pixels."""
 MAX_LOG_BYTES = 4 << 20
 """Only the end of a longer program log is kept, because the reason for a failure is there."""
