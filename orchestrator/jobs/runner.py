@@ -66,7 +66,7 @@ class Runner:
         self._workflow = JobWorkflow(dependencies)
         self._webhooks = Webhooks(dependencies.records, WebhookPolicy(settings.webhook_allow))
         self.jobs = JobService(dependencies, self)
-        self._stopping = threading.Event()
+        self._stopping, self._has_stopped = threading.Event(), threading.Event()
         self._keeper = threading.Thread(target=self._keep_lease, name="lease", daemon=True)
         self._sweeper = threading.Thread(target=self._sweep, name="job-sweeper", daemon=True)
 
@@ -104,6 +104,7 @@ class Runner:
         DBOS.destroy(workflow_completion_timeout_sec=math.ceil(drain_s))
         interrupt.cancel()
         self.dependencies.stopping.set()
+        self._has_stopped.set()  # until now, the lease protects the jobs that were still running
         self._keeper.join()
         self._leases.release(self.dependencies.executor_id)
 
@@ -118,7 +119,7 @@ class Runner:
 
     def _keep_lease(self) -> None:
         """Renew the lease until the process stops. Has a thread of its own, so that nothing delays it."""
-        while not self._stopping.wait(RENEWAL_INTERVAL_S):
+        while not self._has_stopped.wait(RENEWAL_INTERVAL_S):
             try:
                 self._leases.renew(self.dependencies.executor_id, APPLICATION_VERSION)
             except HeartwoodError as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Generic, TypeVar, TypeVarTuple
@@ -13,7 +14,7 @@ from dbos import error as dbos_error
 from orchestrator.domain.assets import Asset
 from orchestrator.domain.segment import DetectorCost
 from orchestrator.errors import Canceled, DeadlineExceeded, HeartwoodError, JobTakenOver
-from orchestrator.jobs.dependencies import Dependencies
+from orchestrator.jobs.dependencies import Dependencies, ServiceStopping
 from orchestrator.jobs.step import WHOLE, PhotoStep, Span, Step, analyze, subspan
 
 log = structlog.get_logger()
@@ -21,6 +22,8 @@ Options = TypeVar("Options")
 Result = TypeVar("Result")
 Args = TypeVarTuple("Args")
 
+RETRY_INTERVAL_S = 1.0
+"""Interval at which ``until_available`` repeats a call. Not tuned."""
 ANALYSIS_END = 0.4
 """Share of a photo's progress that its first step, the analysis, covers. Not tuned."""
 
@@ -170,3 +173,18 @@ def durable(name: str, function: Callable[[], Result]) -> Result:
     retries: StepOptions = {"retries_allowed": True, "interval_seconds": 0.5, "backoff_rate": 1.6, "max_attempts": 10}
     retries["should_retry"] = lambda error: isinstance(error, HeartwoodError) and error.retryable
     return DBOS.run_step({"name": name, **retries}, function)
+
+
+def until_available(function: Callable[[], None], stopping: threading.Event) -> None:
+    """Call ``function`` until it raises no retryable error. Raises ServiceStopping if the service stops.
+
+    For what a workflow does outside its steps: an error there would end the workflow without ending its job.
+    """
+    while True:
+        try:
+            return function()
+        except HeartwoodError as error:
+            if not error.retryable:
+                raise
+            if stopping.wait(RETRY_INTERVAL_S):
+                raise ServiceStopping from None

