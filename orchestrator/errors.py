@@ -12,7 +12,7 @@ Every error is a ``HeartwoodError`` with a stable ``reason``, which ``api/status
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 
 class HeartwoodError(Exception):
@@ -63,6 +63,13 @@ class InvalidInput(HeartwoodError, reason="INVALID_INPUT"):
         self.field = field
         self.description = message
         self.violations: tuple[tuple[str, str], ...] = ((field, message),)
+
+    @classmethod
+    def listing(cls, violations: Sequence[tuple[str, str]], facts: Mapping[str, str]) -> InvalidInput:
+        """Return an error about several values, as (field, description). The first one is its message."""
+        error = cls(*violations[0], **facts)
+        error.violations = tuple(violations)
+        return error
 
 
 class NotFound(HeartwoodError, reason="NOT_FOUND"):

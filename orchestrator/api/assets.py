@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from asyncio import to_thread
 from collections.abc import AsyncIterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from orchestrator.api import fields
 from orchestrator.api.convert import write_asset
 from orchestrator.api.servicer import Servicer, call, stream
 from orchestrator.errors import InvalidInput
 from orchestrator.protocol.heartwood.v1 import asset_pb2, asset_pb2_grpc
+
+DEFAULT_LIFETIME = timedelta(hours=1)
+MIN_LIFETIME = timedelta(seconds=1)
+MAX_LIFETIME = timedelta(days=7)
 
 
 class AssetServicer(Servicer, asset_pb2_grpc.AssetServiceServicer):
@@ -55,7 +59,7 @@ class AssetServicer(Servicer, asset_pb2_grpc.AssetServiceServicer):
         kind = fields.asset_kind("kind", request.kind, "")
         last_key = fields.read_page_token(request.page_token, tuple[str]) or ("",)
         assets = self.assets.page(tenant, request.group_id, kind, last_key[0], size + 1)
-        token = fields.write_page_token(assets[size - 1].id) if len(assets) > size else ""
+        token = fields.next_page_token(assets, size, lambda asset: (asset.id,))
         return asset_pb2.ListAssetsResponse(assets=map(write_asset, assets[:size]), next_page_token=token)
 
     @call
@@ -65,7 +69,9 @@ class AssetServicer(Servicer, asset_pb2_grpc.AssetServiceServicer):
 
     @call
     def SignAssetUrl(self, request: asset_pb2.SignAssetUrlRequest, tenant: str) -> asset_pb2.SignAssetUrlResponse:
-        lifetime = fields.lifetime(request.lifetime if request.HasField("lifetime") else None)
+        lifetime = DEFAULT_LIFETIME
+        if request.HasField("lifetime"):
+            lifetime = fields.read_duration("lifetime", request.lifetime, MIN_LIFETIME, MAX_LIFETIME)
         url = self.assets.sign(self.assets.get(tenant, request.asset_id), lifetime)
         response = asset_pb2.SignAssetUrlResponse(url=url)
         response.expire_time.FromDatetime(datetime.now(UTC) + lifetime)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
@@ -19,12 +19,10 @@ from orchestrator.protocol.heartwood.v1 import asset_pb2
 
 DEFAULT_PAGE_SIZE = 100
 MAX_PAGE_SIZE = 1000
-DEFAULT_LIFETIME = timedelta(hours=1)
-MIN_LIFETIME = timedelta(seconds=1)
-MAX_LIFETIME = timedelta(days=7)
 
 Key = TypeVar("Key")
 Message = TypeVar("Message")
+Row = TypeVar("Row")
 
 
 def required(field: str, text: str) -> str:
@@ -47,9 +45,14 @@ def page_size(number: int) -> int:
     return number or DEFAULT_PAGE_SIZE
 
 
-def write_page_token(*key: str | datetime) -> str:
-    """An opaque token for the page after the row with this ``key``."""
-    return base64.urlsafe_b64encode(json.dumps(key, default=datetime.isoformat).encode()).decode()
+def next_page_token(rows: Sequence[Row], size: int, key: Callable[[Row], tuple[str | datetime, ...]]) -> str:
+    """An opaque token for the page after the first ``size`` rows, from the ``key`` of the last of them.
+
+    Empty if there are no further rows.
+    """
+    if len(rows) <= size:
+        return ""
+    return base64.urlsafe_b64encode(json.dumps(key(rows[size - 1]), default=datetime.isoformat).encode()).decode()
 
 
 def read_page_token(token: str, kind: type[Key]) -> Key | None:
@@ -62,13 +65,12 @@ def read_page_token(token: str, kind: type[Key]) -> Key | None:
         raise InvalidInput("page_token", rule) from None
 
 
-def lifetime(duration: Duration | None) -> timedelta:
-    """The lifetime of a signed URL."""
-    if duration is None:
-        return DEFAULT_LIFETIME
+def read_duration(field: str, duration: Duration, minimum: timedelta, maximum: timedelta) -> timedelta:
+    """A duration in the range, in whole seconds. ``maximum`` is a number of days."""
     value = timedelta(seconds=min(max(duration.seconds, -1), 10**9))  # a timedelta cannot hold every Duration
-    if not MIN_LIFETIME <= value <= MAX_LIFETIME:
-        raise InvalidInput("lifetime", f"{duration.seconds} s is not allowed; it must be from 1 s to 7 days")
+    if not minimum <= value <= maximum:
+        allowed = f"it must be from {minimum.seconds} s to {maximum.days} days"
+        raise InvalidInput(field, f"{duration.seconds} s is not allowed; {allowed}")
     return value
 
 

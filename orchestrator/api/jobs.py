@@ -74,8 +74,7 @@ class JobServicer(Servicer, job_pb2_grpc.JobServiceServicer):
         states = [read_enum(number, job_pb2.JobState.DESCRIPTOR, JobState, "states") for number in request.states]
         before = fields.read_page_token(request.page_token, tuple[datetime, str])
         page = self.jobs.page(tenant, states, dict(request.labels), before, size + 1)
-        last = page[size - 1] if len(page) > size else None
-        token = fields.write_page_token(last.create_time, last.id) if last else ""
+        token = fields.next_page_token(page, size, lambda job: (job.create_time, job.id))
         return job_pb2.ListJobsResponse(jobs=self._replies_to(tenant, page[:size]), next_page_token=token)
 
     @stream
@@ -169,9 +168,7 @@ def _with_full_path(error: InvalidInput, request: job_pb2.CreateJobRequest) -> I
         in_pipeline = request.spec.WhichOneof("stage") == PIPELINE and field.partition(".")[0] in STAGES
         return f"spec.{PIPELINE}.{field}" if in_pipeline else f"spec.{field}"
 
-    complete = InvalidInput(full(error.field), error.description, **error.facts)
-    complete.violations = tuple((full(field), description) for field, description in error.violations)
-    return complete
+    return InvalidInput.listing([(full(field), text) for field, text in error.violations], error.facts)
 
 
 def _job_to_proto(job: Job) -> job_pb2.Job:

@@ -49,11 +49,9 @@ def status(failure: Failure) -> status_pb2.Status:
         retry = error_details_pb2.RetryInfo()
         retry.retry_delay.FromMilliseconds(int(1000 * RETRY_DELAY_S[CODES[reason]]))
         result.details.add().Pack(retry)
-    # Failures of older versions have a field, but no violations.
-    violations = failure.violations or ([(failure.field, failure.message)] if failure.field else [])
-    if violations:
+    if failure.violations:
         bad_request, size = error_details_pb2.BadRequest(), 0
-        for field, description in violations:
+        for field, description in failure.violations:
             size += len(field) + len(description)
             if bad_request.field_violations and size > MAX_VIOLATION_CHARACTERS:
                 break

@@ -8,7 +8,6 @@ from orchestrator.api import fields
 from orchestrator.api.convert import read_enum, to_proto
 from orchestrator.api.servicer import Servicer, call
 from orchestrator.domain.webhooks import Delivery, DeliveryState
-from orchestrator.errors import InvalidInput
 from orchestrator.protocol.heartwood.v1 import webhook_pb2, webhook_pb2_grpc
 
 DEFAULT_OVERLAP = timedelta(hours=24)
@@ -27,8 +26,7 @@ class WebhookServicer(Servicer, webhook_pb2_grpc.WebhookServiceServicer):
         states = [read_enum(number, kind, DeliveryState, "states") for number in request.states]
         before = fields.read_page_token(request.page_token, tuple[datetime, str])
         page = self.jobs.deliveries(tenant, request.job_id, states, before, size + 1)
-        last = page[size - 1] if len(page) > size else None
-        token = fields.write_page_token(last.create_time, last.id) if last else ""
+        token = fields.next_page_token(page, size, lambda delivery: (delivery.create_time, delivery.id))
         deliveries = [_to_proto(delivery) for delivery in page[:size]]
         return webhook_pb2.ListWebhookDeliveriesResponse(deliveries=deliveries, next_page_token=token)
 
@@ -51,10 +49,7 @@ class WebhookServicer(Servicer, webhook_pb2_grpc.WebhookServiceServicer):
     ) -> webhook_pb2.RotateWebhookSecretResponse:
         overlap = DEFAULT_OVERLAP
         if request.HasField("overlap"):
-            seconds = request.overlap.seconds
-            overlap = timedelta(seconds=min(max(seconds, -1), 10**9))  # a timedelta cannot hold every Duration
-            if not timedelta(0) <= overlap <= MAX_OVERLAP:
-                raise InvalidInput("overlap", f"{seconds} s is not allowed; it must be from 0 s to 30 days")
+            overlap = fields.read_duration("overlap", request.overlap, timedelta(0), MAX_OVERLAP)
         return webhook_pb2.RotateWebhookSecretResponse(secret=self.jobs.rotate_webhook_secret(tenant, overlap))
 
 

@@ -90,6 +90,6 @@ def _state(token: Token) -> str:
     if token.revoke_time:
         return f"revoked {token.revoke_time:%Y-%m-%d %H:%M}"
     if token.expire_time:
-        is_over = token.expire_time <= datetime.now(UTC)
-        return f"{'expired' if is_over else 'expires'} {token.expire_time:%Y-%m-%d %H:%M}"
+        is_valid = token.is_valid(datetime.now(UTC))
+        return f"{'expires' if is_valid else 'expired'} {token.expire_time:%Y-%m-%d %H:%M}"
     return "valid"

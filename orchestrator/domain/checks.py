@@ -30,7 +30,8 @@ class Violations:
         if isinstance(error, InvalidInput):
             self._errors.append(error)
         if self._errors and (error is None or isinstance(error, InvalidInput)):
-            raise _merged(self._errors) from None
+            violations = dict.fromkeys(violation for error in self._errors for violation in error.violations)
+            raise InvalidInput.listing(list(violations), self._errors[0].facts) from None
 
     @contextmanager
     def collect(self) -> Iterator[None]:
@@ -49,11 +50,3 @@ class Violations:
         """Collect an error unless a value is allowed."""
         if not is_allowed:
             self._errors.append(InvalidInput(field, message))
-
-
-def _merged(errors: list[InvalidInput]) -> InvalidInput:
-    first = errors[0]
-    merged = InvalidInput(first.field, first.description)
-    merged.facts = first.facts
-    merged.violations = tuple(dict.fromkeys(violation for error in errors for violation in error.violations))
-    return merged

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 
 import cv2
@@ -226,10 +226,8 @@ class TritonModels:
                 response = self.triton.grpc_client.infer(PREPROCESS, inputs, client_timeout=remaining_s)
             return np.asarray(response.as_numpy("image"), np.float32)
 
-        def send() -> FloatMap:
-            return decode(square_srgb)
-
-        return repeat_rejected(PREPROCESS, send, send, probe=lambda: decode(PROBE))
+        send = partial(decode, square_srgb)
+        return repeat_rejected(PREPROCESS, send, send, probe=partial(decode, PROBE))
 
     @cached_property
     def _class_names(self) -> list[tuple[str, ...]]:

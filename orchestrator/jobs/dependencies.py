@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, fields
+from dataclasses import field as dataclass_field
 from pathlib import Path
 
 from orchestrator.domain.material_maps import MaterialModels
@@ -27,7 +28,7 @@ class Dependencies:
     blobs: Blobs
     models: MaterialModels
     executor_id: str  # of this process, unique for each start
-    stopping: threading.Event = field(default_factory=threading.Event)  # set when running steps must end
+    stopping: threading.Event = dataclass_field(default_factory=threading.Event)  # set when running steps must end
 
     @property
     def trellis(self) -> TrellisSettings | None:
@@ -40,8 +41,7 @@ class Dependencies:
     def openai(self) -> OpenAISettings | None:
         """The vision endpoint, or None if no API key is configured."""
         key = self.settings.openai_api_key.get_secret_value()
-        names = [item.name for item in fields(OpenAISettings)]
-        values = {name: getattr(self.settings, f"openai_{name}") for name in names}
+        values = {field.name: getattr(self.settings, f"openai_{field.name}") for field in fields(OpenAISettings)}
         return OpenAISettings(**{**values, "api_key": key}) if key else None
 
     def work_folder(self, job_id: str) -> Path:

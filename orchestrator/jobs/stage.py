@@ -124,6 +124,13 @@ class StageRun(Generic[Options]):
             raise next(failed.error for failed in self.photo_errors.values() if failed.stage == self.stage)
         return tuple(results)
 
+    def each_photo_in_one_step(
+        self, name: str, function: Callable[[PhotoStep, str, Options], Result]
+    ) -> tuple[Result, ...]:
+        """Like ``each_photo``, with ``function`` on the photo and its analysis as the only further step."""
+        span = (ANALYSIS_END, 1.0)
+        return self.each_photo(lambda run, analysis: run.photo_step(name, function, analysis, run.options, span=span))
+
     def _photo_runs(self) -> Iterator[StageRun[Options]]:
         """Yield a run for each photo that has not failed."""
         count = len(self.inputs)
@@ -131,17 +138,6 @@ class StageRun(Generic[Options]):
             if index not in self.photo_errors:
                 span = subspan(self.span, index / count, (index + 1) / count)
                 yield replace(self, span=span, photo_index=index, about=f"photo {index + 1} of {count}")
-
-
-def photo_stage(
-    name: str, function: Callable[[PhotoStep, str, Options], Result]
-) -> Callable[[StageRun[Options]], tuple[Result, ...]]:
-    """Return a function that runs a stage of one step: ``function`` on each photo and its analysis."""
-
-    def run_photo(run: StageRun[Options], analysis: str) -> Result:
-        return run.photo_step(name, function, analysis, run.options, span=(ANALYSIS_END, 1.0))
-
-    return lambda run: run.each_photo(run_photo)
 
 
 def _is_about_photo(error: Exception) -> bool:

@@ -124,12 +124,12 @@ class Webhooks:
                 async with session.post(delivery.url, data=body, headers=headers, allow_redirects=False) as response:
                     status = response.status
                 error = "" if 200 <= status < 300 else f"the receiver replied with HTTP {status}"
-        except asyncio.CancelledError:
-            raise
         except TimeoutError:
             error = f"the receiver did not reply within {ATTEMPT_S:g} s"
-        except (aiohttp.ClientError, OSError, ValueError, HeartwoodError) as failure:
-            error = str(failure) if isinstance(failure, Refused) else f"no connection: {type(failure).__name__}"
+        except (Refused, HeartwoodError) as failure:
+            error = str(failure)
+        except (aiohttp.ClientError, OSError, ValueError) as failure:
+            error = f"no connection: {type(failure).__name__}"
         finally:
             self._running.pop(delivery.id, None)
         await asyncio.to_thread(self._record, delivery, status, error, is_final=is_final)
@@ -164,7 +164,7 @@ class Webhooks:
             log.warning("webhook_not_recorded", delivery=delivery.id, reason=failure.reason)
 
 
-class Refused(aiohttp.ClientError, OSError):
+class Refused(aiohttp.ClientError):
     """The receiver has an address to which webhooks may not be sent."""
 
 

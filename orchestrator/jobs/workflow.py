@@ -13,7 +13,7 @@ from dbos import DBOS, DBOSConfiguredInstance
 from dbos import error as dbos_error
 
 from orchestrator.domain.file_names import folder_names
-from orchestrator.domain.jobs import JobChange, JobState, PhotoFailure
+from orchestrator.domain.jobs import JobChange, JobRecord, JobState, PhotoFailure
 from orchestrator.domain.segment import DetectorCost
 from orchestrator.errors import Canceled, JobTakenOver
 from orchestrator.jobs.dependencies import Dependencies
@@ -57,7 +57,9 @@ class JobWorkflow(DBOSConfiguredInstance):
             job = durable("begin", lambda: self._begin(job_id))
             plan = planned_stages(job.options)
             begun = (job.inputs, job.versions, job.folders)
-            run = StageRun[Any](self.dependencies, job_id, *begun, None, job.inputs[0], photo_errors=errors)
+            run = StageRun[Any](
+                self.dependencies, job_id, *begun, options=None, mesh=job.inputs[0], photo_errors=errors
+            )
             for planned in plan:
                 stage = planned.stage
                 result = stage.run(replace(run, options=planned.options, span=planned.span, stage=stage.name))
@@ -81,8 +83,7 @@ class JobWorkflow(DBOSConfiguredInstance):
         options = options_of(job)
         if all(planned.stage.takes_mesh for planned in planned_stages(options)):
             return BegunJob(job.inputs, options, versions={}, folders=())
-        names = {photo.id: photo.name for photo in records.group(job.tenant, job.upload_id, "photo")}
-        folders = folder_names([names.get(id, "") for id in job.inputs])
+        folders = folder_names(self._photo_names(job))
         return BegunJob(job.inputs, options, self.dependencies.models.versions(), tuple(folders))
 
     def _succeed(
@@ -117,14 +118,19 @@ class JobWorkflow(DBOSConfiguredInstance):
 
     def _photo_failures(self, job_id: str, errors: Mapping[int, PhotoError]) -> list[PhotoFailure]:
         """Return the reason why the job left out each photo with an error, by index."""
-        job = self.dependencies.records.job(None, job_id)
-        if job is None or not errors:
+        job = self.dependencies.records.job(None, job_id) if errors else None
+        if job is None:
             return []
-        names = {photo.id: photo.name for photo in self.dependencies.records.group(job.tenant, job.upload_id, "photo")}
-        failures = []
+        names, failures = self._photo_names(job), []
         for index, failed in sorted(errors.items()):
-            failure, id = failure_of(failed.error, "work on the photo"), job.inputs[index]
+            failure = failure_of(failed.error, "work on the photo")
             if failure.reason == "INTERNAL":
                 log.error("photo_failed", job=job_id, photo=index, exc_info=failed.error)
-            failures.append(PhotoFailure(index, id, names.get(id, ""), failed.stage, failure))
+            failures.append(PhotoFailure(index, job.inputs[index], names[index], failed.stage, failure))
         return failures
+
+    def _photo_names(self, job: JobRecord) -> list[str]:
+        """Return the file name of each photo of a job; empty for a photo that was deleted."""
+        photos = self.dependencies.records.group(job.tenant, job.upload_id, "photo")
+        names = {photo.id: photo.name for photo in photos}
+        return [names.get(id, "") for id in job.inputs]

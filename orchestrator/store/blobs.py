@@ -45,7 +45,7 @@ class Blobs:
             try:
                 return cls(from_url(url, config=cast(Any, options) or None, client_options=cast(Any, client_options)))
             except BaseException as error:  # obstore panics on some invalid options
-                if isinstance(error, KeyboardInterrupt):
+                if isinstance(error, KeyboardInterrupt | SystemExit):
                     raise
                 problem = f"the object store cannot be opened: {str(error).partition(chr(10))[0]}"
                 remedy = "check HEARTWOOD_BLOB_URL and HEARTWOOD_BLOB_OPTIONS"

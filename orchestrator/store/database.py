@@ -74,9 +74,7 @@ def _check(engine: Engine, setting: str) -> None:
 
 def _raise_if_unavailable(context: sa.ExceptionContext) -> None:
     """Raise StorageUnavailable for an error that the database, not the query, caused: no connection, locked, full."""
-    if context.is_disconnect or isinstance(
-        context.sqlalchemy_exception, (sa.exc.OperationalError, sa.exc.InterfaceError)
-    ):
+    if context.is_disconnect or isinstance(context.sqlalchemy_exception, DATABASE_ERRORS):
         log.warning("database_failed", error=type(context.original_exception).__name__)
         raise StorageUnavailable("the database does not answer; try again later", store="database")
 

@@ -312,8 +312,11 @@ def _to_photo_failure(document: Mapping[str, Any]) -> PhotoFailure:
 
 
 def _to_failure(document: Mapping[str, Any]) -> Failure:
-    violations = document.get("violations", ())  # absent in older databases
-    return Failure(**{**document, "violations": tuple((field, description) for field, description in violations)})
+    violations = document.get("violations")
+    if violations is None:  # written by an older version, whose message starts with the field
+        field, message = document["field"], document["message"]
+        violations = [(field, message.removeprefix(f"{field}: "))] if field else []
+    return Failure(**{**document, "violations": tuple(map(tuple, violations))})
 
 
 def _to_job(row: RowMapping) -> JobRecord:

@@ -58,10 +58,10 @@ class TokenRecords:
         lifetime = old.expire_time - old.create_time if old.expire_time else None
         return self.create(old.tenant, old.scopes, lifetime)
 
-    def import_file(self, file: Path, operators: Collection[str]) -> int:
-        """Import the tokens of a file of Heartwood 0.1.0 (hash → tenant), and delete it. Return their number."""
+    def import_file(self, file: Path, operators: Collection[str]) -> None:
+        """Import the tokens of a file of Heartwood 0.1.0 (hash → tenant), if it exists, and delete it."""
         if not file.exists():
-            return 0
+            return
         now, known = datetime.now(UTC), {token.sha256 for token in self.of_tenant()}
         imported = [
             Token(uuid.uuid4().hex[:12], tenant, _scopes_of(tenant, operators), sha256, now)
@@ -70,7 +70,6 @@ class TokenRecords:
         ]
         self._insert(imported)
         file.unlink()
-        return len(imported)
 
     def _insert(self, new: Collection[Token]) -> None:
         rows = [{**vars(token), "scopes": sorted(token.scopes)} for token in new]

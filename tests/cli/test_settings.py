@@ -15,7 +15,6 @@ SECRETS = {
     "HEARTWOOD_BLOB_OPTIONS": '{"aws_secret_access_key": "hush"}',
     "HEARTWOOD_OPENAI_API_KEY": "hush",
     "HEARTWOOD_TRELLIS_API_KEY": "hush",
-    "HEARTWOOD_WEBHOOK_SECRET": "hush",
 }
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 from orchestrator.domain.cutout import CutoutOptions
 from orchestrator.domain.segment import Box
-from orchestrator.jobs.stage import Stage, photo_stage
+from orchestrator.jobs.stage import Stage
 from orchestrator.jobs.step import Cached, PhotoResult, PhotoResults, PhotoStep
 from orchestrator.stages import cutout as cutout_stage
 
@@ -45,6 +45,10 @@ def cut_out(photo: PhotoStep, analysis: str, options: CutoutOptions) -> CutoutPh
     return replace(cached.facts, photo_asset_id=photo.asset.id, image=files["cutout"], shadow=files.get("shadow", ""))
 
 
-cut_out_photos = photo_stage("cutout", cut_out)
-
-CUTOUT = Stage("cutout", CutoutOptions, CutoutResult, weight=0.05, run=lambda run: CutoutResult(cut_out_photos(run)))
+CUTOUT = Stage(
+    "cutout",
+    CutoutOptions,
+    CutoutResult,
+    weight=0.05,
+    run=lambda run: CutoutResult(run.each_photo_in_one_step("cutout", cut_out)),
+)

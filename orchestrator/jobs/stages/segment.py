@@ -11,7 +11,7 @@ from orchestrator.domain.images import ImageFormat
 from orchestrator.domain.made_of import resolve_made_of
 from orchestrator.domain.segment import Box, DetectorCost, DetectorName, SegmentOptions
 from orchestrator.jobs.documents import copy_fields
-from orchestrator.jobs.stage import JobInput, Stage, photo_stage
+from orchestrator.jobs.stage import JobInput, Stage
 from orchestrator.jobs.step import Cached, PhotoResult, PhotoResults, PhotoStep
 from orchestrator.stages.segment import segment as segment_stage
 
@@ -97,14 +97,12 @@ def check_options(options: SegmentOptions, job: JobInput) -> SegmentOptions:
         return replace(options, made_of=made_of)
 
 
-segment_photos = photo_stage("segment", find_components)
-
 SEGMENT = Stage(
     "segment",
     SegmentOptions,
     SegmentResult,
     weight=0.08,
-    run=lambda run: SegmentResult(segment_photos(run)),
+    run=lambda run: SegmentResult(run.each_photo_in_one_step("segment", find_components)),
     check=check_options,
     cost=lambda result: sum((photo.cost for photo in result.photos), DetectorCost()),
 )
