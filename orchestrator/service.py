@@ -16,6 +16,7 @@ import sqlalchemy as sa
 
 from orchestrator.api.auth import Tokens, write_private
 from orchestrator.api.server import Server
+from orchestrator.domain.limits import Sandbox
 from orchestrator.domain.model_roles import Role, setting_name
 from orchestrator.domain.tokens import ALL_SCOPES, hash_of
 from orchestrator.errors import FailedPrecondition
@@ -33,6 +34,7 @@ from orchestrator.store.leases import Leases, new_executor_id
 from orchestrator.store.model_records import ModelRecords
 from orchestrator.store.records import Records
 from orchestrator.store.token_records import TokenRecords
+from orchestrator.tools.sandbox import check_sandbox, supported_barriers
 
 LOCAL_TENANT = "local"
 TOKENS_FILE_0_1_0 = "tokens.json"
@@ -44,11 +46,13 @@ def run(settings: Settings, announce: Callable[[str], None]) -> None:
 
     Raises:
         FailedPrecondition: another service uses the data folder, the address is in use, or the settings require the
-            model of a role that the model repository does not contain.
+            model of a role that the model repository does not contain, or a barrier around external programs that this
+            system lacks.
         StorageUnavailable: the database or the object store does not answer.
         ToolFailed: Triton did not start.
     """
     settings.root.mkdir(parents=True, exist_ok=True, mode=0o700)
+    check_sandbox(Sandbox(settings.sandbox), supported_barriers(), private=settings.root)
     with ExitStack() as locks:
         for file in _lock_files(settings):
             locks.enter_context(_exclusive_lock(file))

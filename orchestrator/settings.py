@@ -98,7 +98,9 @@ class Settings(BaseSettings):
     max_photos: int = Field(200, ge=1, description="maximum photos in one upload")
 
     render_processes: int = Field(1, ge=1, description="Blender processes of a turntable; they share the cores")
+    sandbox: Literal["require", "prefer", "off"] = Field("prefer", description="barriers around external programs")
     tool_memory_gb: int = Field(12, ge=1, description="maximum resident memory of an external program")
+    tool_disk_gb: int = Field(32, ge=1, description="maximum disk space of the files of an external program")
     blender: str = Field("", description="path of a blender executable; empty uses the bpy wheel")
     ffmpeg: str = Field("", description="path of an ffmpeg executable; empty uses the one in imageio-ffmpeg")
     meshroom: str = Field("", description="path of a meshroom_batch executable; empty searches PATH")

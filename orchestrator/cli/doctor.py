@@ -25,6 +25,7 @@ from orchestrator.errors import HeartwoodError
 from orchestrator.inference.launch import LIBPYTHON, SHARED_MEMORY, find_triton
 from orchestrator.settings import Settings
 from orchestrator.tools.node_packages import INSTALL_COMMAND, node_packages
+from orchestrator.tools.sandbox import exposing_folder, supported_barriers
 
 MIN_FREE_GB = 2
 MIN_SHARED_MEMORY_MB = 256
@@ -88,6 +89,7 @@ def checks(settings: Settings) -> Iterator[Check]:
     address = running_address(settings)
     yield _models(settings, address)
     yield _data_folder(settings.root)
+    yield from _sandbox(settings)
     yield Check("service", bool(address), address or "not running", "heartwood up", required=False)
     has_key = bool(settings.openai_api_key.get_secret_value())
     endpoint = f"{settings.openai_model} at {settings.openai_base_url}" if has_key else "no API key"
@@ -157,6 +159,23 @@ def _data_folder(root: Path) -> Check:
     finding = f"{root}, {free_gb} GB free" + ("" if writable else ", not writable")
     remedy = f"set HEARTWOOD_DATA_DIR to a writable folder with {MIN_FREE_GB} GB free"
     return Check("data folder", writable and free_gb >= MIN_FREE_GB, finding, remedy)
+
+
+def _sandbox(settings: Settings) -> Iterator[Check]:
+    """Check the barriers around external programs."""
+    required = settings.sandbox == "require"
+    if settings.sandbox == "off":
+        yield Check("sandbox", False, "off", "set HEARTWOOD_SANDBOX=prefer", required=False)
+        return
+    barriers = supported_barriers()
+    remedy = "; ".join(f"needs {missing}" for missing in barriers.missing)
+    for protected, active in barriers.described.items():
+        name = f"sandbox: {protected}"
+        yield Check(name, bool(active), active or "no barrier", remedy, required=required)
+    exposing = exposing_folder(settings.root)
+    if exposing:
+        finding = f"external programs can read the data folder, which is inside {exposing}"
+        yield Check("sandbox: data folder", False, finding, "set HEARTWOOD_DATA_DIR", required=required)
 
 
 def _importable(module: str) -> bool:

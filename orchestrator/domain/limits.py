@@ -1,16 +1,27 @@
-"""Time and memory limits for external programs."""
+"""Time, memory and disk limits of external programs, and whether they run behind barriers."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Sandbox(StrEnum):
+    """What to do if this system lacks a barrier around external programs."""
+
+    REQUIRE = "require"  # run no external program
+    PREFER = "prefer"  # use the barriers that it has
+    OFF = "off"  # use only limits
 
 
 @dataclass(frozen=True)
 class Limits:
-    """Resource limits for one run of an external program."""
+    """Limits for one run of an external program and all its processes together."""
 
     time_s: float = 7200.0
-    memory_bytes: int = 8 << 30  # resident memory of the program and its children together
+    memory_bytes: int = 8 << 30  # resident memory
+    disk_bytes: int = 32 << 30  # of the files in its folder. Photogrammetry of 200 photos writes about 10 GB.
+    sandbox: Sandbox = Sandbox.PREFER
 
 
 DEFAULT_LIMITS = Limits()

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from orchestrator.domain.assets import Asset, StoredFile
 from orchestrator.domain.images import Image, ImageFormat
 from orchestrator.domain.jobs import JobChange, JobRecord, JobState
-from orchestrator.domain.limits import Limits
+from orchestrator.domain.limits import Limits, Sandbox
 from orchestrator.domain.material_maps import MaterialMaps
 from orchestrator.domain.model_roles import PhotoModels
 from orchestrator.domain.quality import Quality
@@ -71,8 +71,11 @@ class Step:
 
     @property
     def limits(self) -> Limits:
-        """Limits of the step's programs: the job's remaining time, and the memory of the settings."""
-        return Limits(self.remaining_s(), self.dependencies.settings.tool_memory_gb << 30)
+        """Limits of the step's programs: the job's remaining time, and those of the settings."""
+        settings = self.dependencies.settings
+        return Limits(
+            self.remaining_s(), settings.tool_memory_gb << 30, settings.tool_disk_gb << 30, Sandbox(settings.sandbox)
+        )
 
     def progress(self, fraction: float, message: str) -> None:
         """Write the progress of the step to its job.

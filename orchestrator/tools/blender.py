@@ -9,7 +9,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +36,8 @@ def run_blender(
     """Run ``blender_scripts/SCRIPT.py`` on ``job`` in ``folder``.
 
     Args:
-        job: the script's parameters, which are written to ``folder/SCRIPT.json``. Paths become strings.
+        job: the script's parameters, which are written to ``folder/SCRIPT.json``. Paths become strings. The script can
+            read the files of the values that are a ``Path``, and everything in ``folder``.
         executable: a ``blender`` program; empty means the ``bpy`` wheel.
         on_line: receives every line that Blender prints. An input file can influence lines, so they are untrusted.
 
@@ -60,4 +61,17 @@ def run_blender(
         command = [sys.executable, "-P", script_file, job_file]
     else:
         raise ToolFailed("Blender is not installed; install it with: pip install 'heartwood[tools]'")
-    run_program("blender", command, folder, limits=limits, read_line=read_line, progress=progress)
+    files = list(_paths(job))
+    run_program("blender", command, folder, read=files, limits=limits, read_line=read_line, progress=progress)
+
+
+def _paths(value: object) -> Iterator[Path]:
+    """Yield all values of a job that are a Path."""
+    if isinstance(value, Path):
+        yield value
+    elif isinstance(value, Mapping):
+        for item in value.values():
+            yield from _paths(item)
+    elif isinstance(value, list | tuple):
+        for item in value:
+            yield from _paths(item)

@@ -6,6 +6,7 @@ import importlib.util
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -78,8 +79,9 @@ def solve_poses(
     if importlib.util.find_spec("pycolmap") is None:
         raise ToolFailed("COLMAP is not installed; run: pip install 'heartwood[tools]'", tool="colmap")
     files = {"photos": photos, "color_photos": color_photos, "masks": masks}
-    job = {name: [str(path.resolve()) for path in paths] for name, paths in files.items()}
-    run_child("colmap", folder / "colmap.json", {**job, "ordered": ordered}, limits, progress, read_line=_read_line)
+    job: dict[str, object] = {name: [str(path.resolve()) for path in paths] for name, paths in files.items()}
+    job_file, job = folder / "colmap.json", {**job, "ordered": ordered}
+    run_child("colmap", job_file, job, limits, progress, read_line=_read_line, read=chain(*files.values()))
     poses = read_poses(folder)
     if not poses.placed:
         raise ToolFailed(unplaced_message(poses), tool="colmap")

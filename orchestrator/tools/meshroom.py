@@ -58,7 +58,8 @@ def run_meshroom(
     ]  # fmt: skip
     log = _LogReader()
     try:
-        run_program("meshroom", command, folder, limits=limits, read_line=log.read_line, progress=progress)
+        inputs = (photos, masks)
+        run_program("meshroom", command, folder, read=inputs, limits=limits, read_line=log.read_line, progress=progress)
     except ToolFailed as error:
         if not log.errors:
             raise

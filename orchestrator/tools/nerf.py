@@ -89,7 +89,7 @@ def train_field(
             "masks": [str(path.resolve()) for path in masks],
             "training": asdict(training),
         }
-        _run_child("train", job, views, folder, limits, progress)
+        _run_child("train", job, views, folder, limits, progress, read=(*photos, *masks))
     with np.load(folder / "surface.npz") as arrays:
         return Surface(arrays["distance"], arrays["low"].astype(np.float64), float(arrays["voxel"]))
 
@@ -116,9 +116,15 @@ def render_field(
 
 
 def _run_child(
-    command: str, job: Mapping[str, object], views: Views, folder: Path, limits: Limits, progress: Progress
+    command: str,
+    job: Mapping[str, object],
+    views: Views,
+    folder: Path,
+    limits: Limits,
+    progress: Progress,
+    read: Sequence[Path] = (),
 ) -> None:
     if importlib.util.find_spec("torch") is None:
         raise ToolFailed("PyTorch is not installed; run: pip install 'heartwood[nerf]'", tool="nerf")
     job = {**job, "command": command, "cameras": {name: array.tolist() for name, array in vars(views).items()}}
-    run_child("nerf", folder / f"{command}.json", job, limits, progress, ENVIRONMENT)
+    run_child("nerf", folder / f"{command}.json", job, limits, progress, ENVIRONMENT, read=read)

@@ -10,19 +10,26 @@ import signal
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import suppress
-from functools import cache
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
-import psutil
 import structlog
 
-from orchestrator.domain.limits import DEFAULT_LIMITS, Limits
+from orchestrator.domain.limits import DEFAULT_LIMITS, Limits, Sandbox
 from orchestrator.domain.progress import Progress, no_progress
 from orchestrator.errors import DeadlineExceeded, ToolFailed
-from orchestrator.tools.parent_death import RUN_IF_PARENT_LIVES, die_with_parent
+from orchestrator.tools.barriers.launch import options_file
+from orchestrator.tools.left_links import remove_new_special_files, special_files
+from orchestrator.tools.sandbox import (
+    check_sandbox,
+    sandbox_options,
+    sandbox_prefix,
+    supported_barriers,
+    unconfined_prefix,
+)
+from orchestrator.tools.usage import disk_usage, process_usage
 
 log = structlog.get_logger()
 
@@ -32,7 +39,12 @@ ReadLine = Callable[[str], tuple[float, str] | None]
 INHERITED_VARIABLES = ("PATH", "LANG", "CUDA_VISIBLE_DEVICES", "NVIDIA_VISIBLE_DEVICES", "LD_LIBRARY_PATH")
 POLL_S = 0.2
 """Interval at which output is read and progress is reported."""
-MEMORY_POLL_S = 1.0
+USAGE_POLL_S = 0.2
+"""Interval at which memory and processes are measured. One measurement takes about 5 ms."""
+DISK_POLLS = 10
+"""Every DISK_POLLS-th measurement includes the files."""
+MAX_THREADS = 1024
+"""Maximum number of threads of all processes. On 64 cores, Blender and PyTorch start up to 3 threads per core."""
 READER_TIMEOUT_S = 3.0
 """Time limit for reading the remaining output after the program has ended."""
 KEPT_LINES = 3
@@ -42,8 +54,6 @@ MAX_LOG_BYTES = 64 << 20
 """Maximum size of the log. Further output is read and discarded."""
 MAX_LINE_BYTES = 64 << 10
 """Longer lines are split."""
-MAX_FILE_BYTES = 8 << 30
-"""Maximum size of a file that a program may write. Photogrammetry of 200 photos writes at most 2 GB."""
 PROGRESS_LINE = re.compile(r"^PROGRESS (\d+(?:\.\d+)?) (.*)$")
 PATH = re.compile(r"(?<![\w.])/(?:[^\s/'\":]+/)+([^\s/'\":]*)")
 """An absolute path. The group is the file name in it."""
@@ -55,6 +65,7 @@ def run_program(
     folder: Path,
     *,
     log_file: Path | None = None,
+    read: Iterable[Path] = (),
     limits: Limits = DEFAULT_LIMITS,
     environment: Mapping[str, str] | None = None,
     read_line: ReadLine = lambda line: None,  # noqa: ARG005
@@ -63,18 +74,20 @@ def run_program(
     """Run ``command`` in ``folder`` until it ends. When this function returns or raises, all its processes have ended.
 
     The program gets a short list of environment variables and no secrets. Its home and temporary folders are inside
-    ``folder``. As far as the system supports it, the program has no network, sees no other processes and has no
-    privileges.
+    ``folder``. As far as the system supports it, the program reads and writes no other files, has no network, reaches
+    no other processes and has no privileges; see ``tools.sandbox``.
 
     Args:
         name: name of the program in messages and in the log.
         log_file: receives the output; default is ``folder/NAME.log``.
+        read: files and folders outside ``folder`` that the program may read, besides its own.
         environment: further environment variables.
         read_line: receives the output line by line. An input file can influence lines, so they are untrusted.
 
     Raises:
-        ToolFailed: the program did not start, exited with a code other than 0, or exceeded its memory limit. The
-            message contains its last output.
+        ToolFailed: the program did not start, exited with a code other than 0, exceeded its limit of memory, disk space
+            or threads, or left a link, pipe or device, which is removed. The message contains its last output.
+        FailedPrecondition: ``limits.sandbox`` requires a barrier that this system lacks.
         DeadlineExceeded: ``limits.time_s`` passed.
         Canceled: raised by ``progress``, which is called at least every 0.2 s.
     """
@@ -85,16 +98,38 @@ def run_program(
     inherited = {variable: os.environ[variable] for variable in INHERITED_VARIABLES if variable in os.environ}
     folders = {"HOME": str(folder / "home"), "TMPDIR": str(folder / "tmp")}
     full_environment = {**inherited, **folders, **(environment or {})}
-    full_command = [*_sandbox(), *RUN_IF_PARENT_LIVES, *map(str, command)]
+    known = special_files(folder)
+    full_log = log_file or folder / f"{name}.log"
     try:
-        run = _Run(name, full_command, folder, log_file or folder / f"{name}.log", full_environment, read_line)
+        with _confined(list(map(str, command)), folder, read, limits.sandbox) as (full_command, descriptors):
+            run = _Run(name, full_command, folder, full_log, full_environment, read_line, descriptors)
     except OSError as error:
         raise ToolFailed(f"{name} could not be started: {error.strerror}", tool=name) from None
     try:
         run.wait(limits, progress)
     finally:
         run.end()
+        left = remove_new_special_files(folder, known)
     run.finish(progress)
+    if left:
+        raise ToolFailed(f"{name} left a link or a device in its folder: {', '.join(left[:KEPT_LINES])}", tool=name)
+
+
+@contextmanager
+def _confined(
+    command: list[str], folder: Path, read: Iterable[Path], sandbox: Sandbox
+) -> Iterator[tuple[list[str], tuple[int, ...]]]:
+    """Yield the command that runs ``command`` behind barriers, and the descriptors that it inherits."""
+    if sandbox is Sandbox.OFF:
+        yield [*unconfined_prefix(), *command], ()
+        return
+    barriers = supported_barriers()
+    check_sandbox(sandbox, barriers)
+    options = options_file(sandbox_options(barriers, command[0], folder, read=read))
+    try:
+        yield [*sandbox_prefix(barriers, options), *command], (options,)
+    finally:
+        os.close(options)
 
 
 def read_progress(line: str) -> tuple[float, str] | None:
@@ -107,9 +142,17 @@ class _Run:
     """A running program, and what its output has reported so far. Creating it raises OSError if it does not start."""
 
     def __init__(
-        self, name: str, command: list[str], folder: Path, log_file: Path, env: dict[str, str], read_line: ReadLine
+        self,
+        name: str,
+        command: list[str],
+        folder: Path,
+        log_file: Path,
+        env: dict[str, str],
+        read_line: ReadLine,
+        descriptors: tuple[int, ...],
     ) -> None:
         self._name = name
+        self._folder = folder
         self._read_line = read_line
         self._lines: queue.SimpleQueue[str] = queue.SimpleQueue()
         self._last_lines: list[str] = []
@@ -124,6 +167,7 @@ class _Run:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             start_new_session=True,
+            pass_fds=descriptors,
         )
         log.info("tool_started", tool=name, pid=self._process.pid)
         streams = (self._process.stdout, log_output, self._lines)
@@ -132,7 +176,7 @@ class _Run:
 
     def wait(self, limits: Limits, progress: Progress) -> None:
         """Report progress and enforce the limits until the program ends."""
-        next_memory_check = self._started + MEMORY_POLL_S
+        next_check, checks = self._started + USAGE_POLL_S, 0
         while self._process.poll() is None:
             self._process_lines()
             progress(*self._progress)
@@ -140,9 +184,10 @@ class _Run:
             if now - self._started > limits.time_s:
                 problem = f"did not finish within its time limit of {limits.time_s:.0f} s"
                 raise DeadlineExceeded(f"{self._name} {problem}", tool=self._name)
-            if now >= next_memory_check:
-                next_memory_check = now + MEMORY_POLL_S
-                _check_memory(self._name, self._process.pid, limits.memory_bytes)
+            if now >= next_check:
+                checks += 1
+                self._check_usage(limits, include_disk=checks % DISK_POLLS == 0)
+                next_check = time.monotonic() + USAGE_POLL_S
             with suppress(subprocess.TimeoutExpired):
                 self._process.wait(POLL_S)
 
@@ -164,6 +209,20 @@ class _Run:
             raise ToolFailed(message, tool=self._name, code=code)
         progress(*self._progress)
 
+    def _check_usage(self, limits: Limits, *, include_disk: bool) -> None:
+        """Raise ToolFailed if the program exceeds a limit."""
+        used = process_usage(self._process.pid)
+        if used.threads > MAX_THREADS:
+            problem = f"{self._name} started {used.threads} threads; the maximum is {MAX_THREADS}"
+            raise ToolFailed(problem, tool=self._name, threads=used.threads)
+        if used.memory_bytes > limits.memory_bytes:
+            rule = f"its limit is {limits.memory_bytes >> 20} MB (HEARTWOOD_TOOL_MEMORY_GB)"
+            problem = f"{self._name} used {used.memory_bytes >> 20} MB of memory"
+            raise ToolFailed(f"{problem}; {rule}", tool=self._name, memory_bytes=used.memory_bytes)
+        if include_disk and (size := disk_usage(self._folder, used.pids)) > limits.disk_bytes:
+            rule = f"its limit is {limits.disk_bytes >> 20} MB (HEARTWOOD_TOOL_DISK_GB)"
+            raise ToolFailed(f"{self._name} wrote {size >> 20} MB of files; {rule}", tool=self._name, disk_bytes=size)
+
     def _process_lines(self) -> None:
         """Process the output that has arrived. Lines that report progress are not kept for the error message."""
         with suppress(queue.Empty):
@@ -173,44 +232,6 @@ class _Run:
                     self._progress = reported
                 elif line.strip():
                     self._last_lines = [*self._last_lines, line][-KEPT_LINES:]
-
-
-@cache
-def _sandbox() -> tuple[str, ...]:
-    """Return the command prefix that restricts a program, with as many restrictions as the system supports.
-
-    1. ``limit_files`` limits the size of files and disables core dumps.
-    2. ``no_network`` creates a user namespace and an empty network namespace.
-    3. ``killed_with_parent`` kills the program when Heartwood dies.
-    4. ``own_processes`` creates a process namespace. When its first process ends, the kernel kills all others,
-       including those that left the process group.
-    5. ``drop_privileges`` removes all capabilities in these namespaces.
-    """
-    prlimit, setpriv, unshare = (shutil.which(name) for name in ("prlimit", "setpriv", "unshare"))
-    limit_files = [prlimit, f"--fsize={MAX_FILE_BYTES}", "--core=0", "--"] if prlimit else []
-    killed_with_parent = die_with_parent()
-    if setpriv and unshare:
-        no_network = [unshare, "--user", "--map-current-user", "--net"]
-        own_processes = [unshare, "--pid", "--fork", "--kill-child=KILL", "--mount-proc", "--"]
-        drop_privileges = [
-            setpriv, "--no-new-privs", "--bounding-set=-all", "--ambient-caps=-all", "--inh-caps=-all", "--"
-        ]  # fmt: skip
-        # A change of credentials resets the parent death signal, so killed_with_parent follows the user namespace.
-        prefixes = [
-            [*limit_files, *no_network, "--keep-caps", "--", *killed_with_parent, *own_processes, *drop_privileges],
-            [*limit_files, *no_network, "--", *killed_with_parent],
-        ]
-        for prefix in prefixes:
-            if _can_run_with(prefix):
-                return tuple(prefix)
-    log.warning("tools_have_network", reason="this system does not allow user namespaces")
-    return (*limit_files, *killed_with_parent)
-
-
-def _can_run_with(prefix: Sequence[str]) -> bool:
-    with suppress(OSError, subprocess.TimeoutExpired):
-        return subprocess.run([*prefix, "true"], capture_output=True, check=False, timeout=10).returncode == 0
-    return False
 
 
 def _read_output(output: IO[bytes], log_output: IO[bytes], lines: queue.SimpleQueue[str]) -> None:
@@ -235,19 +256,6 @@ def _split_lines(chunks: Iterable[bytes]) -> Iterable[bytes]:
             rest = rest[MAX_LINE_BYTES:]
     if rest:
         yield rest
-
-
-def _check_memory(name: str, pid: int, limit: int) -> None:
-    """Raise ToolFailed if the resident memory of a process and its children exceeds ``limit`` bytes."""
-    used = 0
-    with suppress(psutil.NoSuchProcess):
-        parent = psutil.Process(pid)
-        for process in (parent, *parent.children(recursive=True)):
-            with suppress(psutil.NoSuchProcess):
-                used += process.memory_info().rss
-    if used > limit:
-        rule = f"its limit is {limit >> 20} MB (HEARTWOOD_TOOL_MEMORY_GB)"
-        raise ToolFailed(f"{name} used {used >> 20} MB of memory; {rule}", tool=name, memory_bytes=used)
 
 
 def _describe_code(code: int) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -39,15 +39,23 @@ def write_usdz(base: Path, target: Path, folder: Path, *, limits: Limits, progre
         "folder": str(folder.resolve() / "usd"),
         "max_texture_px": MAX_TEXTURE_PX,
     }
-    result = run_usd("usd_writer", job, folder, limits=limits, progress=progress)
+    result = run_usd("usd_writer", job, folder, limits=limits, progress=progress, read=(base,))
     low, high = (tuple(corner) for corner in result["bounds"])
     return UsdzFacts(tuple(result["errors"]), tuple(result["notes"]), low, high)
 
 
 def run_usd(
-    script: str, job: Mapping[str, Any], folder: Path, *, limits: Limits, progress: Progress = no_progress
+    script: str,
+    job: Mapping[str, Any],
+    folder: Path,
+    *,
+    limits: Limits,
+    progress: Progress = no_progress,
+    read: Iterable[Path] = (),
 ) -> dict[str, Any]:
     """Run ``SCRIPT.py`` of this package on ``job`` in ``folder``, and return its result.
+
+    The script can read ``folder`` and ``read``.
 
     Raises:
         ToolFailed: USD is not installed, or the script failed.
@@ -61,6 +69,6 @@ def run_usd(
     job_file.write_text(json.dumps({**job, "result": str(result_file)}), encoding="utf-8")
     result_file.unlink(missing_ok=True)
     command: list[str | Path] = [sys.executable, "-P", Path(__file__).with_name(f"{script}.py"), job_file]
-    run_program("usd", command, folder, limits=limits, read_line=read_progress, progress=progress)
+    run_program("usd", command, folder, read=read, limits=limits, read_line=read_progress, progress=progress)
     result: dict[str, Any] = json.loads(result_file.read_text(encoding="utf-8"))
     return result
