@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import ipaddress
+import re
 import secrets
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -20,6 +21,13 @@ EMBEDDED_IPV4 = tuple(
     IPv6Network(text) for text in ("::/96", "::ffff:0:0/96", "64:ff9b::/96", "64:ff9b:1::/48", "2001::/32", "2002::/16")
 )
 """Networks whose addresses contain an IPv4 address, which may be private. Python counts some of them as public."""
+PUBLIC_IPV6 = IPv6Network("2000::/3")
+"""The only IPv6 addresses that are assigned to the public (RFC 4291, section 2.4)."""
+NOT_PUBLIC = tuple(ipaddress.ip_network(text) for text in ("192.0.0.0/24", "192.88.99.0/24", "3fff::/20"))
+"""Networks for protocols and documentation that Python counts as public (IANA's special-purpose registries)."""
+LABEL = r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?"
+HOST_NAME = re.compile(rf"(?:{LABEL}\.)*(?!(?:\d+|0x[0-9a-f]*)\.?\Z){LABEL}\.?")
+"""A DNS name. Resolvers read a name that ends in a number as an IPv4 address: 127.1 and 2130706433 are 127.0.0.1."""
 RETRY_DELAYS = tuple(timedelta(seconds=seconds) for seconds in (5, 30, 300, 1800, 7200, 18_000, 36_000, 50_400, 72_000))
 """Delay after each failed attempt but the last, 52 hours in total."""
 SECRET_PREFIX = "whsec_"  # noqa: S105 - of Standard Webhooks
@@ -80,7 +88,7 @@ class WebhookPolicy:
     def check_url(self, url: str, field: str) -> None:
         """Raise InvalidInput unless webhooks may be sent to the URL, as far as the URL alone shows."""
         parts = check_syntax(url, field)
-        host = parts.hostname or ""
+        host = (parts.hostname or "").removesuffix(".")
         is_private = self.allows_name(host) or (_is_address(host) and self._in_networks(ipaddress.ip_address(host)))
         if parts.scheme == "http" and not is_private:
             raise InvalidInput(field, f"{url[:80]!r} is not allowed; only a private host that is allowed may use http")
@@ -92,13 +100,14 @@ class WebhookPolicy:
 
     def allows_name(self, host: str) -> bool:
         """Return whether the operator allows this host, whatever its address is."""
-        return host.lower() in self._names
+        return host.lower().removesuffix(".") in self._names
 
     def allows_address(self, address: str) -> bool:
         """Return whether webhooks may be sent to an IP address: a public one, or one in an allowed network."""
         ip = ipaddress.ip_address(address.partition("%")[0])
-        is_embedded = any(ip in network for network in EMBEDDED_IPV4)
-        return self._in_networks(ip) or (ip.is_global and not ip.is_multicast and not is_embedded)
+        is_special = any(ip in network for network in (*EMBEDDED_IPV4, *NOT_PUBLIC))
+        is_public = ip.is_global and not ip.is_multicast and not is_special and (ip.version == 4 or ip in PUBLIC_IPV6)
+        return self._in_networks(ip) or is_public
 
     def _in_networks(self, ip: IPv4Address | IPv6Address) -> bool:
         return any(ip in network for network in self._networks)
@@ -112,7 +121,10 @@ def check_syntax(url: str, field: str) -> SplitResult:
         port = parts.port
     except ValueError:
         raise InvalidInput(field, f"{url[:80]!r} is not a URL; {allowed}") from None
-    is_valid = parts.scheme in ("http", "https") and parts.hostname and not parts.username and not parts.password
+    host = parts.hostname or ""
+    if host and not HOST_NAME.fullmatch(host) and not _is_address(host):
+        raise InvalidInput(field, f"the host {host[:80]!r} is neither a name nor an IP address in its usual spelling")
+    is_valid = parts.scheme in ("http", "https") and host and not parts.username and not parts.password
     if not is_valid or port == 0 or len(url) > MAX_URL or not url.isascii() or not url.isprintable() or " " in url:
         raise InvalidInput(field, f"{url[:80]!r} is not allowed; {allowed}")
     return parts

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import socket
 import ssl
 import threading
 import time
@@ -232,6 +233,17 @@ def test_a_receiver_that_the_policy_forbids_meanwhile_gets_nothing(
     assert receiver.received == []
 
 
+@pytest.mark.parametrize("host", ["127.1", "2130706433", "017700000001"])
+def test_no_spelling_of_a_private_address_reaches_a_receiver(records: Records, host: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as receiver:
+        job = finish_job(records, f"https://{host}:{receiver.getsockname()[1]}/")
+        with delivering(records, WebhookPolicy()) as delivery_of:
+            wait_for(lambda: delivery_of(job).error, 15)
+        receiver.setblocking(False)
+        with pytest.raises(BlockingIOError):
+            receiver.accept()
+
+
 @pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "10.0.0.8"])
 def test_a_name_with_a_private_address_is_refused_when_connecting(host: str) -> None:
     with pytest.raises(Refused, match="not on a public address"):
@@ -256,6 +268,11 @@ def test_a_name_with_a_private_address_is_refused_when_connecting(host: str) -> 
         "64:ff9b:1::a00:1",
         "2002:7f00:1::1",
         "2001:0:4136:e378:8000:63bf:3fff:fdd2",
+        "fec0::1",
+        "5f00::1",
+        "3fff::1",
+        "192.0.0.8",
+        "192.88.99.1",
     ],
 )
 def test_private_addresses_and_those_that_embed_ipv4_are_refused(address: str) -> None:
@@ -278,7 +295,16 @@ def test_public_addresses_are_allowed(address: str) -> None:
         "https://[::1]/",
         "https://[::ffff:10.0.0.1]/",
         "https://[64:ff9b::7f00:1]/",
+        "https://127.1/",
+        "https://2130706433/",
+        "https://0177.0.0.1/",
+        "https://0x7f.0.0.1/",
+        "https://127.0.0.1./",
+        "https://[fe80::1%25eth0]/",
+        "https://[v1.::1]/",
+        "https://%31%32%37.1/",
         "https://localhost/",
+        "https://localhost./",
         "https://db.internal/",
         "https://hooks.example:0/",
         "https://hooks.example:99999/",
