@@ -22,6 +22,8 @@ RATIO_FREE_BYTES = 1 << 20
 """Entries up to this unpacked size may have any compression ratio."""
 MAX_NAME_BYTES = 512
 """Maximum length of an entry's name in UTF-8."""
+MAX_PART_BYTES = 255
+"""Maximum length of a part of a name, between slashes, in UTF-8: that of a file name in Linux, macOS and Windows."""
 ARCHIVE_EXTENSIONS = ("zip", "7z", "rar", "gz", "tgz", "bz2", "xz", "tar", "usdz", "jar")
 ARCHIVE_SIGNATURES = (b"PK\x03\x04", b"7z\xbc\xaf", b"Rar!", b"\x1f\x8b\x08", b"\xfd7zXZ", b"BZh")
 END_SIGNATURE = b"PK\x05\x06"
@@ -163,7 +165,8 @@ def _check_entry(info: zipfile.ZipInfo) -> None:
         "has a name with an empty part, with a dot as a part, or with a blank at an end of a part": any(
             part in ("", ".") or part != part.strip() for part in parts
         ),
-        f"has a name of more than {MAX_NAME_BYTES} bytes": len(name.encode("utf-8", "replace")) > MAX_NAME_BYTES,
+        f"has a name of more than {MAX_NAME_BYTES} bytes": _bytes_of(name) > MAX_NAME_BYTES,
+        f"has a name with a part of more than {MAX_PART_BYTES} bytes": max(map(_bytes_of, parts)) > MAX_PART_BYTES,
         "is a symlink, a device or a pipe; allowed are plain files": file_type not in FILE_TYPES,
         "is encrypted, which is not allowed": info.flag_bits & ENCRYPTION_FLAGS,
         f"is compressed with method {method}; allowed are stored and deflate": method not in METHODS,
@@ -175,6 +178,10 @@ def _check_entry(info: zipfile.ZipInfo) -> None:
     for problem, is_violated in problems.items():
         if is_violated:
             raise InvalidMeshFile(f"entry {quoted(name)} of the archive {problem}")
+
+
+def _bytes_of(name: str) -> int:
+    return len(name.encode("utf-8", "replace"))
 
 
 def _data_offsets(data: bytes, infos: list[zipfile.ZipInfo]) -> dict[str, int]:

@@ -75,6 +75,7 @@ def _archives() -> dict[str, tuple[bytes, tuple[str, ...]]]:
         "a//evil.txt": "empty part",
         "./evil.txt": "a dot",
         "x" * 600 + ".txt": "512",
+        "é" * 128 + "/a.txt": "255",
         "a\nb.txt": "control",
     }
     cases |= {f"entry {name[:20]!r}": (gltf_zip((name, b"x")), ("entry", word)) for name, word in names.items()}
