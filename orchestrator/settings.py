@@ -165,4 +165,7 @@ class Settings(BaseSettings):
     def settings_customise_sources(
         cls, settings_cls: type[BaseSettings], init_settings: Any, env_settings: Any, *_: Any, **__: Any
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls, settings_file())
+        try:
+            return init_settings, env_settings, TomlConfigSettingsSource(settings_cls, settings_file())
+        except RecursionError:
+            raise ValueError("the settings file has lists or tables that are nested too deeply") from None

@@ -25,6 +25,15 @@ def test_a_settings_file_in_the_working_folder_is_never_read(tmp_path: Path, mon
     assert Settings().workers == 2
 
 
+def test_a_settings_file_that_is_nested_too_deeply_is_an_invalid_setting(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "deep.toml").write_text("a = " + "[" * 3000)
+    monkeypatch.setenv("HEARTWOOD_CONFIG", str(tmp_path / "deep.toml"))
+    with pytest.raises(ValueError, match="nested too deeply"):
+        Settings()
+
+
 def test_the_file_of_the_settings_folder_is_read_and_a_named_file_replaces_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
