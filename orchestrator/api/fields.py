@@ -59,6 +59,8 @@ def read_page_token(token: str, kind: type[Key]) -> Key | None:
     """The key in a page token, a tuple of the type ``kind``; None if the token is empty. Raises InvalidInput."""
     try:
         content = base64.urlsafe_b64decode(token.encode())
+        if rb"\u" in content:  # next_page_token writes no key with an escaped character, such as NUL
+            raise ValueError
         return type_adapter(kind).validate_json(content, strict=True) if token else None
     except ValueError:
         rule = "it was not returned by this service; leave it empty for the first page"

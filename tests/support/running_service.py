@@ -13,6 +13,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from sqlalchemy.engine import Engine
+
 from orchestrator.client.client import Heartwood
 from orchestrator.domain.tokens import ALL_SCOPES, Scope
 from orchestrator.store.database import open_database
@@ -59,8 +61,12 @@ class RunningService:
         assert state.exists(), self.log.read_text()
         self.address: str = json.loads(state.read_text())["address"]
 
+    def open_database(self) -> Engine:
+        """Open the records of the service."""
+        return open_database(self._environment.get("HEARTWOOD_DATABASE_URL", ""), self.data_dir / "heartwood.sqlite")
+
     def token(self, tenant: str) -> str:
-        engine = open_database(self._environment.get("HEARTWOOD_DATABASE_URL", ""), self.data_dir / "heartwood.sqlite")
+        engine = self.open_database()
         scopes = ALL_SCOPES if tenant == "local" else {Scope.JOBS}
         secret, _ = TokenRecords(engine).create(tenant, scopes)
         engine.dispose()

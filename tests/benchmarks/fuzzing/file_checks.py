@@ -1,0 +1,58 @@
+"""Decodes one file in every way in which the service decodes it. Raises InvalidInput if the service refuses it."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from pathlib import Path
+
+from orchestrator.errors import InvalidInput
+from orchestrator.imaging.photo import focal_length_35mm, probe_photo, read_photo
+from orchestrator.mesh_files import check
+from orchestrator.mesh_files.limits import InvalidMeshFile
+from orchestrator.stages import intake
+from orchestrator.stages.mask_files import check_edited_mask
+
+SMALL_SIDE = 40
+
+
+def check_photo(data: bytes, _: str, __: Path) -> None:
+    """Decode a photo as at its upload. A photo that is accepted then must also be usable in every kind of job."""
+    info = probe_photo(data, "data")
+    photo = read_photo(data, "data")
+    if photo.shape != (info.height, info.width, 3):
+        raise AssertionError(f"the header states {info.width}×{info.height}, the photo has the shape {photo.shape}")
+    try:
+        small, mask = read_photo(data, "data", SMALL_SIDE), intake.read_mask(data, "data")
+    except InvalidInput as error:
+        raise AssertionError(f"the upload was accepted, but a job refuses it: {error.message}") from error
+    if max(small.shape[:2]) != SMALL_SIDE if max(photo.shape) > SMALL_SIDE else small.shape != photo.shape:
+        raise AssertionError(f"the small photo has the shape {small.shape}")
+    if mask.shape != photo.shape[:2]:
+        raise AssertionError(f"the mask has the shape {mask.shape}")
+    if not 0 <= focal_length_35mm(data, "data") < 1e5:
+        raise AssertionError("the focal length is out of range")
+    with suppress(InvalidInput):  # a photo is no mask
+        check_edited_mask(data, "data")
+
+
+def check_mesh_without_reader(data: bytes, filename: str, scratch: Path) -> None:
+    """Run the checks before the reader, and write the files that the reader would read."""
+    folder = scratch / "inside" / "upload"
+    try:
+        mesh = check.precheck(data, filename)
+        path = mesh.write(folder)
+    except InvalidMeshFile as error:
+        raise InvalidInput("data", str(error)) from None
+    if not path.resolve().is_relative_to(folder.resolve()) or not path.is_file():
+        raise AssertionError(f"the mesh file is {path}")
+    outside = {*scratch.iterdir(), *folder.parent.iterdir()} - {folder.parent, folder}
+    links = [entry for entry in folder.rglob("*") if entry.is_symlink()]
+    if outside or links:
+        raise AssertionError(f"the archive was unpacked to {outside or links}")
+
+
+def check_mesh_with_reader(data: bytes, filename: str, _: Path) -> None:
+    """Check a 3D file completely, with the sandboxed reader of its format."""
+    info = check.check_mesh(data, filename, "data")
+    if info.triangles < 0:
+        raise AssertionError(f"the file has {info.triangles} triangles")
