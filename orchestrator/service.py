@@ -3,23 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-import fcntl
 import json
 import os
 import signal
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from datetime import UTC, datetime
-from pathlib import Path
-
-import sqlalchemy as sa
 
 from orchestrator.api.auth import Tokens, write_private
 from orchestrator.api.server import Server
 from orchestrator.domain.limits import Sandbox
 from orchestrator.domain.model_roles import Role, setting_name
 from orchestrator.domain.tokens import ALL_SCOPES, hash_of
-from orchestrator.errors import FailedPrecondition
 from orchestrator.inference.models import TritonModels
 from orchestrator.inference.roles.role_models import check_choices
 from orchestrator.jobs.dependencies import Dependencies
@@ -31,6 +26,7 @@ from orchestrator.settings import Settings
 from orchestrator.store.blobs import Blobs
 from orchestrator.store.database import check_database
 from orchestrator.store.leases import Leases, new_executor_id
+from orchestrator.store.locks import check_restored, exclusive_use
 from orchestrator.store.model_records import ModelRecords
 from orchestrator.store.records import Records
 from orchestrator.store.token_records import TokenRecords
@@ -53,9 +49,8 @@ def run(settings: Settings, announce: Callable[[str], None]) -> None:
     """
     settings.root.mkdir(parents=True, exist_ok=True, mode=0o700)
     check_sandbox(Sandbox(settings.sandbox), supported_barriers(), private=settings.root)
-    with ExitStack() as locks:
-        for file in _lock_files(settings):
-            locks.enter_context(_exclusive_lock(file))
+    with exclusive_use(settings):
+        check_restored(settings)
         records, blobs = _open_stores(settings)  # before Triton, whose start takes several seconds
         with _triton(settings, announce) as triton_url:
             choices = {role: getattr(settings, setting_name(role)) for role in Role}
@@ -84,13 +79,6 @@ def run(settings: Settings, announce: Callable[[str], None]) -> None:
                 follower.stop()
                 models.close()
                 records.close()
-
-
-def _lock_files(settings: Settings) -> list[Path]:
-    """Return the lock files of the data folder and of the SQLite databases, each of which serves a single process."""
-    urls = [sa.make_url(url) for url in (settings.database_url, settings.jobs_database_url) if url]
-    databases = {Path(url.database).resolve() for url in urls if url.get_backend_name() == "sqlite" and url.database}
-    return [settings.root / "service.lock", *(file.with_name(f"{file.name}.lock") for file in sorted(databases))]
 
 
 def _open_stores(settings: Settings) -> tuple[Records, Blobs]:
@@ -151,15 +139,3 @@ def _triton(settings: Settings, announce: Callable[[str], None]) -> Iterator[str
     with local_triton(settings) as triton:
         announce(f"Triton serves the models on {triton.url}")
         yield triton.url
-
-
-@contextmanager
-def _exclusive_lock(file: Path) -> Iterator[None]:
-    with file.open("w") as lock_file:
-        try:
-            fcntl.flock(lock_file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            problem = f"another Heartwood service already uses the data folder {file.parent}"
-            remedy = "stop it, or set HEARTWOOD_DATA_DIR to another folder. Several services need PostgreSQL"
-            raise FailedPrecondition(f"{problem}; {remedy} (HEARTWOOD_DATABASE_URL)") from None
-        yield

@@ -142,6 +142,11 @@ class Settings(BaseSettings):
         return self.data_dir.expanduser().resolve()
 
     @property
+    def records_database_url(self) -> str:
+        """The database of the records."""
+        return self.database_url or f"sqlite:///{self.root / 'heartwood.sqlite'}"
+
+    @property
     def jobs_database_url(self) -> str:
         """The database of the durable jobs, which all processes that share the records must share too."""
         return self.dbos_database_url or self.database_url or f"sqlite:///{self.root / 'jobs.sqlite'}"

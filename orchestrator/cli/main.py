@@ -41,6 +41,8 @@ COMMANDS = {
     "up": Command("service:up", "Run the service until Ctrl-C."),
     "triton": Command("service:triton", "Run only Triton, with the models of Heartwood, until Ctrl-C."),
     "token": Command("token:app", "Create, list, rotate and revoke tokens."),
+    "backup": Command("backup:app", "Back up the service, and check backups."),
+    "restore": Command("backup:restore", "Restore a backup into the databases and the object store of the settings."),
     "doctor": Command("doctor:doctor", "Check what is installed and what is missing."),
 }
 """In the order of ``heartwood --help``."""

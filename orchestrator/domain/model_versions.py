@@ -14,6 +14,8 @@ PREPROCESS = "image_preprocess"
 """The model that decodes and resizes photos."""
 PIPELINE = "material_pipeline"
 """The ensemble of ``PREPROCESS`` and all ``MODELS``."""
+MODEL_TENANT = "@models"
+"""Tenant of the blobs of deployed versions. Names of real tenants cannot contain @."""
 
 MAX_VERSION = 2**31 - 1
 MAX_SHADOW_REQUESTS = 10_000

@@ -18,7 +18,7 @@ from datetime import timedelta
 import structlog
 
 from orchestrator.domain.model_roles import ROLE_MODELS, SMALL
-from orchestrator.domain.model_versions import ModelVersion, VersionState
+from orchestrator.domain.model_versions import MODEL_TENANT, ModelVersion, VersionState
 from orchestrator.errors import CandidateRefused, HeartwoodError, ModelUnavailable
 from orchestrator.inference.models import ServingVersions, TritonModels
 from orchestrator.store.blobs import Blobs
@@ -26,8 +26,6 @@ from orchestrator.store.model_records import ModelRecords
 
 log = structlog.get_logger()
 
-MODEL_TENANT = "@models"
-"""Tenant of the blobs of deployed versions. Names of real tenants cannot contain @."""
 POLL_INTERVAL_S = 0.5
 """A promotion takes effect within this interval, plus the load time if the version is not loaded yet."""
 HEARTBEAT_TIMEOUT = timedelta(minutes=10)

@@ -17,6 +17,7 @@ import structlog
 from orchestrator.domain.model_roles import ROLE_MODELS, pull_command
 from orchestrator.domain.model_versions import (
     MAX_VERSION,
+    MODEL_TENANT,
     MODELS,
     DeployOptions,
     ModelStatus,
@@ -37,7 +38,7 @@ from orchestrator.errors import (
 )
 from orchestrator.inference.onnx_file import check_onnx
 from orchestrator.rollout.candidate import Comparison, Evaluation, check_candidate
-from orchestrator.rollout.follower import MODEL_TENANT, Follower
+from orchestrator.rollout.follower import Follower
 from orchestrator.store.model_records import ModelRecords
 
 log = structlog.get_logger()

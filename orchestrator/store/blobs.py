@@ -58,13 +58,13 @@ class Blobs:
         sha256 = hashlib.sha256(data).hexdigest()
         if not self.exists(tenant, sha256):
             with _storage_errors():
-                obstore.put(self._store, _key(tenant, sha256), data)
+                obstore.put(self._store, blob_key(tenant, sha256), data)
         return sha256
 
     def exists(self, tenant: str, sha256: str) -> bool:
         """Return whether the tenant has the blob."""
         with _storage_errors(), suppress(*MISSING_ERRORS):
-            return bool(obstore.head(self._store, _key(tenant, sha256)))
+            return bool(obstore.head(self._store, blob_key(tenant, sha256)))
         return False
 
     def check(self) -> None:
@@ -74,21 +74,35 @@ class Blobs:
     def get(self, tenant: str, sha256: str) -> bytes:
         """Return the whole blob, or raise NotFound."""
         with _storage_errors(sha256):
-            return bytes(obstore.get(self._store, _key(tenant, sha256)).bytes())
+            return bytes(obstore.get(self._store, blob_key(tenant, sha256)).bytes())
 
     def stream(self, tenant: str, sha256: str, offset: int, size: int) -> Iterator[bytes]:
         """Yield the blob of ``size`` bytes from ``offset`` to its end in chunks of at most 1 MiB, or raise NotFound."""
         while offset < size:
             length = min(DOWNLOAD_CHUNK, size - offset)
             with _storage_errors(sha256):
-                chunk = bytes(obstore.get_range(self._store, _key(tenant, sha256), start=offset, length=length))
+                chunk = bytes(obstore.get_range(self._store, blob_key(tenant, sha256), start=offset, length=length))
             yield chunk
             offset += length
+
+    def read(self, key: str) -> Iterator[bytes]:
+        """Yield the blob with a ``blob_key`` in chunks, or raise NotFound."""
+        with _storage_errors(key):
+            for chunk in obstore.get(self._store, key).stream(min_chunk_size=DOWNLOAD_CHUNK):
+                yield bytes(chunk)
+
+    def write(self, key: str, file: Path) -> None:
+        """Store a file under its ``blob_key``, unless a blob of the same size has that key."""
+        with _storage_errors():
+            with suppress(*MISSING_ERRORS):
+                if obstore.head(self._store, key)["size"] == file.stat().st_size:
+                    return
+            obstore.put(self._store, key, file)
 
     def delete(self, tenant: str, sha256: str) -> None:
         """Delete the blob if it exists."""
         with _storage_errors(), suppress(*MISSING_ERRORS):
-            obstore.delete(self._store, _key(tenant, sha256))
+            obstore.delete(self._store, blob_key(tenant, sha256))
 
     def sign(self, tenant: str, sha256: str, lifetime: timedelta) -> str:
         """Return a URL for a download without a token, or raise FailedPrecondition if the store is a local folder."""
@@ -97,7 +111,7 @@ class Blobs:
             remedy = "set HEARTWOOD_BLOB_URL to s3://…, gs://… or az://…, or use DownloadAsset"
             raise FailedPrecondition(f"{problem}; {remedy}", store="local")
         with _storage_errors():
-            return str(obstore.sign(self._store, "GET", _key(tenant, sha256), lifetime))
+            return str(obstore.sign(self._store, "GET", blob_key(tenant, sha256), lifetime))
 
 
 @contextmanager
@@ -116,6 +130,7 @@ def _storage_errors(sha256: str = "") -> Iterator[None]:
         raise StorageUnavailable(message, store="objects") from None
 
 
-def _key(tenant: str, sha256: str) -> str:
+def blob_key(tenant: str, sha256: str) -> str:
+    """Return the key of a blob, whose last part is the SHA-256."""
     # The operator chooses tenant names freely. The hash makes any name a valid path that does not reveal it.
     return f"{hashlib.sha256(tenant.encode()).hexdigest()[:16]}/{sha256[:2]}/{sha256}"

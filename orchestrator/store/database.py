@@ -33,11 +33,11 @@ def open_database(url: str, default_file: Path) -> Engine:
     if not url:
         default_file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         url = f"sqlite:///{default_file}"
-    engine = _create_engine(url)
+    engine = create_engine(url)
     try:
         _check(engine, "HEARTWOOD_DATABASE_URL")
         with engine.connect() as connection:
-            current = _revision(connection)
+            current = schema_revision(connection)
         if current != REVISION:  # checked first because importing Alembic takes 0.2 s
             _upgrade(engine)
     except BaseException:
@@ -48,14 +48,15 @@ def open_database(url: str, default_file: Path) -> Engine:
 
 def check_database(url: str, setting: str) -> None:
     """Raise StorageUnavailable, which names the ``setting``, if the database at ``url`` does not answer."""
-    engine = _create_engine(url)
+    engine = create_engine(url)
     try:
         _check(engine, setting)
     finally:
         engine.dispose()
 
 
-def _create_engine(url: str) -> Engine:
+def create_engine(url: str) -> Engine:
+    """Return an engine that raises StorageUnavailable if the database does not answer. The schema is not upgraded."""
     engine = sa.create_engine(url, pool_pre_ping=True)
     sa.event.listen(engine, "handle_error", _raise_if_unavailable)
     if engine.dialect.name == "sqlite":
@@ -81,30 +82,48 @@ def _raise_if_unavailable(context: sa.ExceptionContext) -> None:
 
 def _upgrade(engine: Engine) -> None:
     """Apply the missing migrations in one transaction. A second process waits until they are applied."""
-    from alembic import command
-    from alembic.config import Config
-    from alembic.script import ScriptDirectory
-
-    config = Config()
-    config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
-    known = {script.revision for script in ScriptDirectory.from_config(config).walk_revisions()}
     with engine.connect() as connection:
-        _lock(connection)
-        current = _revision(connection)
-        if current is not None and current not in known:
-            database = f"the database {engine.url.render_as_string(hide_password=True)} has schema revision {current}"
-            reason = f"which this version of Heartwood does not know; its newest revision is {REVISION}"
-            remedy = "Upgrade Heartwood, or restore a backup of the database that was made before the upgrade"
-            raise FailedPrecondition(f"{database}, {reason}. {remedy}", revision=current, newest_known=REVISION)
+        lock_schema(connection)
+        current = schema_revision(connection)
         is_new = not sa.inspect(connection).has_table("jobs")
-        config.attributes["connection"] = connection
-        command.upgrade(config, "head")
+        upgrade_schema(connection)
         connection.commit()
     if not is_new and current != REVISION:
         log.info("database_upgraded", before=current, after=REVISION)
 
 
-def _lock(connection: Connection) -> None:
+def upgrade_schema(connection: Connection, revision: str = "head") -> None:
+    """Apply the migrations up to ``revision``, in the transaction of the connection.
+
+    Raises FailedPrecondition if the schema is newer than this version of Heartwood.
+    """
+    from alembic import command
+    from alembic.config import Config
+
+    current = schema_revision(connection)
+    if current is not None and not is_known_revision(current):
+        address = connection.engine.url.render_as_string(hide_password=True)
+        reason = f"which this version of Heartwood does not know; its newest revision is {REVISION}"
+        remedy = "Upgrade Heartwood, or restore a backup of the database that was made before the upgrade"
+        message = f"the database {address} has schema revision {current}, {reason}. {remedy}"
+        raise FailedPrecondition(message, revision=current, newest_known=REVISION)
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
+    config.attributes["connection"] = connection
+    command.upgrade(config, revision)
+
+
+def is_known_revision(revision: str) -> bool:
+    """Return whether this version of Heartwood has the migration ``revision``."""
+    from alembic.config import Config
+    from alembic.script import ScriptDirectory
+
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
+    return revision in {script.revision for script in ScriptDirectory.from_config(config).walk_revisions()}
+
+
+def lock_schema(connection: Connection) -> None:
     """Begin a transaction that holds the upgrade lock until it ends."""
     if connection.dialect.name == "sqlite":
         # The driver does not begin a transaction before DDL, so BEGIN IMMEDIATE begins it, in autocommit mode.
@@ -114,7 +133,7 @@ def _lock(connection: Connection) -> None:
         connection.execute(sa.select(sa.func.pg_advisory_xact_lock(UPGRADE_LOCK)))
 
 
-def _revision(connection: Connection) -> str | None:
+def schema_revision(connection: Connection) -> str | None:
     """The schema revision of the database; None if it is empty, or older than Heartwood's use of Alembic."""
     if not sa.inspect(connection).has_table("alembic_version"):
         return None
