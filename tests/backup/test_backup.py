@@ -40,6 +40,8 @@ FILE_LIMIT = 65_536
 """Bytes; less than an SQLite database with the tables, but enough for the 32 KiB of its shared memory."""
 MESSAGE = "a\tb\\n\nü"
 """With characters that the format of COPY escapes."""
+on_sqlite = pytest.mark.parametrize("new_stores", ["sqlite"], indirect=True)
+"""For what does not depend on the kind of the database."""
 
 
 def ignore(*_: object) -> None:
@@ -160,7 +162,7 @@ def change(file: Path) -> None:
     file.write_bytes(data)
 
 
-@pytest.mark.parametrize("new_stores", ["sqlite"], indirect=True)  # the check does not depend on the database
+@on_sqlite
 @pytest.mark.parametrize(
     ("pattern", "damage"),
     [
@@ -186,6 +188,7 @@ def test_a_damaged_backup_is_refused_by_name(
     assert not target.root.exists()
 
 
+@on_sqlite
 def test_a_file_that_is_deleted_after_the_snapshot_does_not_break_the_backup(
     source: Settings, folder: BackupFolder, new_stores: NewStores, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -210,6 +213,7 @@ def test_a_file_that_is_deleted_after_the_snapshot_does_not_break_the_backup(
     assert backup.manifest().missing == ()
 
 
+@on_sqlite
 def test_a_file_that_the_object_store_lost_is_named_and_does_not_prevent_the_backup(
     source: Settings, folder: BackupFolder, new_stores: NewStores
 ) -> None:
@@ -224,6 +228,7 @@ def test_a_file_that_the_object_store_lost_is_named_and_does_not_prevent_the_bac
     records.close()
 
 
+@on_sqlite
 def test_pruning_keeps_the_newest_backups_and_their_files(source: Settings, folder: BackupFolder) -> None:
     create_backup(source, folder, ignore)
     records = records_of(source)
@@ -326,6 +331,7 @@ def test_a_backup_of_an_older_version_is_upgraded(
     assert (job.state, job.message) == (JobState.QUEUED, MESSAGE)
 
 
+@on_sqlite
 def test_a_backup_of_a_newer_version_is_refused(
     source: Settings, folder: BackupFolder, new_stores: NewStores, monkeypatch: pytest.MonkeyPatch
 ) -> None:
