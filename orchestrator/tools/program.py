@@ -11,7 +11,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import IO
 
@@ -21,8 +21,10 @@ from orchestrator.domain.limits import DEFAULT_LIMITS, Limits, Sandbox
 from orchestrator.domain.progress import Progress, no_progress
 from orchestrator.errors import DeadlineExceeded, ToolFailed
 from orchestrator.tools.barriers.launch import options_file
+from orchestrator.tools.cgroups import Group, limited_group
 from orchestrator.tools.left_links import remove_new_special_files, special_files
 from orchestrator.tools.sandbox import (
+    Barriers,
     check_sandbox,
     sandbox_options,
     sandbox_prefix,
@@ -39,6 +41,8 @@ ReadLine = Callable[[str], tuple[float, str] | None]
 INHERITED_VARIABLES = ("PATH", "LANG", "CUDA_VISIBLE_DEVICES", "NVIDIA_VISIBLE_DEVICES", "LD_LIBRARY_PATH")
 POLL_S = 0.2
 """Interval at which output is read and progress is reported."""
+MAX_GROUP_THREADS = 1280
+"""Maximum in the control group. It leaves time to measure more than MAX_THREADS, which names the reason."""
 USAGE_POLL_S = 0.2
 """Interval at which memory and processes are measured. One measurement takes about 5 ms."""
 DISK_POLLS = 10
@@ -100,32 +104,42 @@ def run_program(
     full_environment = {**inherited, **folders, **(environment or {})}
     known = special_files(folder)
     full_log = log_file or folder / f"{name}.log"
-    try:
-        with _confined(list(map(str, command)), folder, read, limits.sandbox) as (full_command, descriptors):
-            run = _Run(name, full_command, folder, full_log, full_environment, read_line, descriptors)
-    except OSError as error:
-        raise ToolFailed(f"{name} could not be started: {error.strerror}", tool=name) from None
-    try:
-        run.wait(limits, progress)
-    finally:
-        run.end()
-        left = remove_new_special_files(folder, known)
+    barriers = None if limits.sandbox is Sandbox.OFF else supported_barriers()
+    if barriers is not None:
+        check_sandbox(limits.sandbox, barriers)
+    with _limited_group(limits, barriers) as group:
+        try:
+            with _confined(list(map(str, command)), folder, read, barriers, group) as (full_command, descriptors):
+                run = _Run(name, full_command, folder, full_log, full_environment, read_line, descriptors)
+        except OSError as error:
+            raise ToolFailed(f"{name} could not be started: {error.strerror}", tool=name) from None
+        try:
+            run.wait(limits, progress)
+        finally:
+            run.end()
+            left = remove_new_special_files(folder, known)
+        if group.exceeded_memory():
+            raise _memory_exceeded(name, limits)
     run.finish(progress)
     if left:
         raise ToolFailed(f"{name} left a link or a device in its folder: {', '.join(left[:KEPT_LINES])}", tool=name)
 
 
+def _limited_group(limits: Limits, barriers: Barriers | None) -> AbstractContextManager[Group]:
+    if barriers is None or not barriers.cgroups:
+        return nullcontext(Group(()))
+    return limited_group(limits.memory_bytes, MAX_GROUP_THREADS)
+
+
 @contextmanager
 def _confined(
-    command: list[str], folder: Path, read: Iterable[Path], sandbox: Sandbox
+    command: list[str], folder: Path, read: Iterable[Path], barriers: Barriers | None, group: Group
 ) -> Iterator[tuple[list[str], tuple[int, ...]]]:
-    """Yield the command that runs ``command`` behind barriers, and the descriptors that it inherits."""
-    if sandbox is Sandbox.OFF:
+    """Yield the command that runs ``command`` behind barriers, if any, and the descriptors that it inherits."""
+    if barriers is None:
         yield [*unconfined_prefix(), *command], ()
         return
-    barriers = supported_barriers()
-    check_sandbox(sandbox, barriers)
-    options = options_file(sandbox_options(barriers, command[0], folder, read=read))
+    options = options_file(sandbox_options(barriers, command[0], folder, read=read, join_groups=group.join_files))
     try:
         yield [*sandbox_prefix(barriers, options), *command], (options,)
     finally:
@@ -216,9 +230,7 @@ class _Run:
             problem = f"{self._name} started {used.threads} threads; the maximum is {MAX_THREADS}"
             raise ToolFailed(problem, tool=self._name, threads=used.threads)
         if used.memory_bytes > limits.memory_bytes:
-            rule = f"its limit is {limits.memory_bytes >> 20} MB (HEARTWOOD_TOOL_MEMORY_GB)"
-            problem = f"{self._name} used {used.memory_bytes >> 20} MB of memory"
-            raise ToolFailed(f"{problem}; {rule}", tool=self._name, memory_bytes=used.memory_bytes)
+            raise _memory_exceeded(self._name, limits)
         if include_disk and (size := disk_usage(self._folder, used.pids)) > limits.disk_bytes:
             rule = f"its limit is {limits.disk_bytes >> 20} MB (HEARTWOOD_TOOL_DISK_GB)"
             raise ToolFailed(f"{self._name} wrote {size >> 20} MB of files; {rule}", tool=self._name, disk_bytes=size)
@@ -256,6 +268,11 @@ def _split_lines(chunks: Iterable[bytes]) -> Iterable[bytes]:
             rest = rest[MAX_LINE_BYTES:]
     if rest:
         yield rest
+
+
+def _memory_exceeded(name: str, limits: Limits) -> ToolFailed:
+    rule = f"its limit is {limits.memory_bytes >> 20} MB (HEARTWOOD_TOOL_MEMORY_GB)"
+    return ToolFailed(f"{name} used too much memory; {rule}", tool=name, memory_bytes=limits.memory_bytes)
 
 
 def _describe_code(code: int) -> str:

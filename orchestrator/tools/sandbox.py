@@ -22,6 +22,7 @@ from orchestrator.errors import FailedPrecondition
 from orchestrator.tools.barriers import seccomp
 from orchestrator.tools.barriers.landlock import SCOPE_ABI, TCP_ABI, landlock_abi
 from orchestrator.tools.barriers.launch import PACKAGES, Option, launch_command
+from orchestrator.tools.cgroups import group_parents
 from orchestrator.tools.parent_death import RUN_IF_PARENT_LIVES, die_with_parent
 
 log = structlog.get_logger()
@@ -53,6 +54,7 @@ PROCESS_FILES = (
     "/proc/stat",
     "/proc/version",
     "/proc/filesystems",
+    "/proc/devices",
     "/proc/driver/nvidia",
     "/proc/sys/vm/overcommit_memory",
     "/proc/sys/kernel/osrelease",
@@ -70,6 +72,7 @@ class Barriers:
     filter_calls: bool
     network_namespace: bool
     process_namespace: bool
+    cgroups: bool
 
     @property
     def missing(self) -> tuple[str, ...]:
@@ -91,6 +94,7 @@ class Barriers:
             "network": ", ".join(filter(None, [calls, tcp, "namespace" if self.network_namespace else ""])),
             "processes": ", ".join(filter(None, [calls, scope, "namespace" if self.process_namespace else ""])),
             "system calls": calls,
+            "memory and threads": "control groups" if self.cgroups else "measured every 0.2 s",
         }
 
 
@@ -100,7 +104,7 @@ def supported_barriers() -> Barriers:
     prefix = _namespaces(True, True)
     both = bool(prefix) and _can_run_with(prefix)
     network = both or _can_run_with(_namespaces(True, False))
-    return Barriers(landlock_abi(), seccomp.is_supported(), network, both)
+    return Barriers(landlock_abi(), seccomp.is_supported(), network, both, bool(group_parents()))
 
 
 def check_sandbox(sandbox: Sandbox, barriers: Barriers, private: Path | None = None) -> None:
@@ -147,10 +151,13 @@ def unconfined_prefix() -> list[str]:
     return [*die_with_parent(), *RUN_IF_PARENT_LIVES]
 
 
-def sandbox_options(barriers: Barriers, program: str, folder: Path, *, read: Iterable[Path] = ()) -> dict[str, Option]:
+def sandbox_options(
+    barriers: Barriers, program: str, folder: Path, *, read: Iterable[Path] = (), join_groups: Sequence[str] = ()
+) -> dict[str, Option]:
     """Return the arguments of ``confine`` for a program that writes only to ``folder``.
 
     It can read ``read``, its own folder, the folders of Python and of this package, and the system's libraries.
+    It joins the control groups of the files ``join_groups``.
     """
     processes = ("/proc",) if barriers.process_namespace else PROCESS_FILES
     readable = [*python_folders(), *SYSTEM_FOLDERS, *SYSTEM_FILES, *processes, _program_folder(program, folder)]
@@ -160,6 +167,9 @@ def sandbox_options(barriers: Barriers, program: str, folder: Path, *, read: Ite
         "write": [str(folder.resolve())],
         "list_only": [PACKAGES],  # Python lists the folder in which it searches for packages
         "devices": [*DEVICES, *gpu],
+        "seqpacket": int(bool(gpu)),  # the CUDA driver opens a socket and maps shared memory
+        "shared_memory": int(bool(gpu)),
+        "join_groups": list(join_groups),
         "own_processes": int(barriers.process_namespace),
         "max_file_bytes": MAX_FILE_BYTES,
         "abi": barriers.landlock_abi,

@@ -24,6 +24,7 @@ from orchestrator.domain.limits import Limits, Sandbox
 from orchestrator.errors import FailedPrecondition, ToolFailed
 from orchestrator.tools import program
 from orchestrator.tools.barriers import seccomp, system_calls
+from orchestrator.tools.cgroups import limited_group
 from orchestrator.tools.program import run_program
 from orchestrator.tools.sandbox import Barriers, check_sandbox, exposing_folder, supported_barriers
 from tests.support import attacks
@@ -32,9 +33,9 @@ from tests.support.attacks import ON_THE_SYSTEM, ON_THE_TARGETS, Targets
 SECRET = "hw_secret_of_the_operator"
 SYSTEMS = {
     "with namespaces": supported_barriers(),
-    "container": replace(supported_barriers(), network_namespace=False, process_namespace=False),
+    "container": replace(supported_barriers(), network_namespace=False, process_namespace=False, cgroups=False),
     "container on Linux 5.13": replace(
-        supported_barriers(), network_namespace=False, process_namespace=False, landlock_abi=1
+        supported_barriers(), network_namespace=False, process_namespace=False, cgroups=False, landlock_abi=1
     ),
 }
 WITHOUT_EFFECT = {"share_token", "touch_blob", "limit_service"}
@@ -221,6 +222,36 @@ time.sleep(600)
         run_program("hoarders", python(hoarders), tmp_path, limits=Limits(60, memory_bytes=300 << 20))
 
 
+@pytest.mark.skipif(not supported_barriers().cgroups, reason="this system delegates no control groups")
+def test_control_group_counts_memory_that_no_process_shows(tmp_path: Path) -> None:
+    # Bytes in sockets belong to no process, so measuring the processes does not find them.
+    code = """
+import socket, time
+pairs = [socket.socketpair() for _ in range(480)]
+for first, second in pairs:
+    for end in (first, second):
+        end.setblocking(False)
+        try:
+            while True: end.send(bytes(65536))
+        except BlockingIOError: pass
+time.sleep(600)
+"""
+    with pytest.raises(ToolFailed, match="its limit is 80 MB"):
+        run_program("hoarder", python(code), tmp_path, limits=Limits(20, memory_bytes=80 << 20))
+
+
+@pytest.mark.skipif(not supported_barriers().cgroups, reason="this system delegates no control groups")
+def test_control_group_bounds_a_fork_bomb_and_is_removed() -> None:
+    with limited_group(1 << 30, 20) as group:
+        join = f"open({group.join_files[-1]!r}, 'w').write('0')"
+        forks = "import os, time\nfor _ in range(30):\n    if os.fork() == 0: time.sleep(5); os._exit(0)"
+        result = subprocess.run(python(f"{join}\n{forks}"), capture_output=True, text=True, check=False)
+        for line in Path(group.join_files[-1]).read_text().splitlines():
+            psutil.Process(int(line)).kill()
+    assert "BlockingIOError" in result.stderr
+    assert not any(folder.exists() for folder in group.folders)
+
+
 @pytest.mark.parametrize("deleted", [False, True])
 def test_program_that_fills_the_disk_is_stopped(tmp_path: Path, deleted: bool) -> None:
     filler = f"""
@@ -264,7 +295,7 @@ def test_program_reads_the_given_files_and_no_others(tmp_path: Path, system: Bar
 def test_required_barriers_that_are_missing_are_named_and_no_program_runs(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(program, "supported_barriers", lambda: Barriers(0, False, False, False))
+    monkeypatch.setattr(program, "supported_barriers", lambda: Barriers(0, False, False, False, False))
     with pytest.raises(FailedPrecondition, match=r"without Landlock .*; .* without seccomp"):
         run_program("toucher", ["touch", "ran"], tmp_path, limits=Limits(60, sandbox=Sandbox.REQUIRE))
     assert not (tmp_path / "ran").exists()
@@ -282,7 +313,7 @@ def test_data_folder_that_programs_can_read_is_refused(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("machine", seccomp.AUDIT_ARCH)
 def test_filter_is_valid_on_every_architecture(machine: str) -> None:
-    program = seccomp.assemble(machine, 2, tcp=False, shared_memory=False, truncate=False, signals=False)
+    program = seccomp.assemble(machine, 2, tcp=True, seqpacket=True, shared_memory=False, truncate=False, signals=False)
     assert len(program) <= seccomp.MAX_INSTRUCTIONS
     for index, (code, if_true, if_false, _) in enumerate(program):
         if code in (seccomp.JUMP_EQUAL, seccomp.JUMP_AT_LEAST, seccomp.JUMP_ANY_BIT):

@@ -24,9 +24,11 @@ def confine(
     devices: Iterable[str] = (),
     listen_ports: Iterable[int] = (),
     tcp: bool = False,
+    seqpacket: bool = False,
     shared_memory: bool = False,
     own_processes: bool = False,
     max_file_bytes: int = 0,
+    join_groups: Iterable[str] = (),
     abi: int | None = None,
     filter_calls: bool | None = None,
 ) -> None:
@@ -37,8 +39,9 @@ def confine(
 
     Args:
         read, write, list_only, devices, listen_ports: see ``landlock.restrict``.
-        tcp, shared_memory: see ``seccomp.install``.
+        tcp, seqpacket, shared_memory: see ``seccomp.install``.
         own_processes: whether the process sees no others, because it has a process namespace of its own.
+        join_groups: ``cgroup.procs`` files of the control groups to join.
         max_file_bytes: maximum size of a file that it writes; 0 means unlimited.
         abi: the version of Landlock to use; 0 uses none; default: the newest that the kernel supports.
         filter_calls: whether to filter system calls; default: if ``seccomp.is_supported()``.
@@ -47,6 +50,9 @@ def confine(
         OSError: the kernel refused a barrier that it should support.
     """
     abi = landlock_abi() if abi is None else abi
+    for file in join_groups:
+        with open(file, "w") as processes:  # noqa: PTH123 - pathlib would double the start-up time
+            processes.write("0")
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     _lower_limit(resource.RLIMIT_NOFILE, MAX_OPEN_FILES)
     if max_file_bytes:
@@ -58,6 +64,7 @@ def confine(
     if seccomp.is_supported() if filter_calls is None else filter_calls:
         seccomp.install(
             tcp=tcp,
+            seqpacket=seqpacket,
             shared_memory=shared_memory,
             truncate=abi >= TRUNCATE_ABI,
             signals=own_processes or abi >= SCOPE_ABI,

@@ -43,17 +43,19 @@ def is_supported() -> bool:
     return os.uname().machine in AUDIT_ARCH and os.path.exists("/proc/sys/kernel/seccomp/actions_avail")  # noqa: PTH110
 
 
-def install(*, tcp: bool, shared_memory: bool, truncate: bool, signals: bool) -> None:
+def install(*, tcp: bool, seqpacket: bool, shared_memory: bool, truncate: bool, signals: bool) -> None:
     """Filter the system calls of this process. Requires ``no_new_privs``. Raises OSError if the kernel refuses.
 
     Args:
         tcp: whether to allow TCP sockets. Other sockets are never allowed, except connected pairs of Unix sockets.
+        seqpacket: whether to allow Unix sockets of this type. CUDA listens on one. Few services do.
         shared_memory: whether to allow memory that does not count as memory of a process.
         truncate: whether to allow ``truncate``. Landlock controls it from ABI 3 on.
         signals: whether to allow signals to other processes. Landlock controls them from ABI 6 on.
     """
     machine = os.uname().machine
-    program = assemble(machine, os.getpid(), tcp=tcp, shared_memory=shared_memory, truncate=truncate, signals=signals)
+    options = {"tcp": tcp, "seqpacket": seqpacket, "shared_memory": shared_memory}
+    program = assemble(machine, os.getpid(), **options, truncate=truncate, signals=signals)
     code = b"".join(struct.pack("=HBBI", *instruction) for instruction in program)
     buffer = ctypes.create_string_buffer(code, len(code))
     fprog = ctypes.create_string_buffer(struct.pack("HL", len(program), ctypes.addressof(buffer)))
@@ -63,7 +65,7 @@ def install(*, tcp: bool, shared_memory: bool, truncate: bool, signals: bool) ->
 
 
 def assemble(
-    machine: str, pid: int, *, tcp: bool, shared_memory: bool, truncate: bool, signals: bool
+    machine: str, pid: int, *, tcp: bool, seqpacket: bool, shared_memory: bool, truncate: bool, signals: bool
 ) -> list[Instruction]:
     """Return the filter for the process ``pid``; see ``install``."""
     refuse, unsupported, nothing = _fail(errno.EPERM), _fail(errno.ENOSYS), _fail(0)
@@ -73,8 +75,8 @@ def assemble(
         *((numbers, [nothing]) for numbers in system_calls.WITHOUT_EFFECT.values()),
         *((numbers, _allow_values(0, (0, pid), nothing)) for numbers in system_calls.OWN_PROCESS_ONLY.values()),
         *((numbers, _allow_values(1, (0, pid), nothing)) for numbers in system_calls.SECOND_ARGUMENT_OWN.values()),
-        (system_calls.SOCKET, _allow_tcp() if tcp else [_fail(errno.EACCES)]),
-        (system_calls.SOCKETPAIR, _allow_stream_pairs()),
+        (system_calls.SOCKET, _allow_sockets(tcp=tcp, seqpacket=seqpacket)),
+        (system_calls.SOCKETPAIR, _allow_connected_pairs()),
         (system_calls.CLONE, [*_unless_bits(0, NEW_NAMESPACE), refuse]),
         (system_calls.IOCTL, _refuse_values(1, (TIOCSTI, TIOCLINUX, FIOSETOWN, SIOCSPGRP))),
         (system_calls.FCNTL, _refuse_values(1, (F_SETOWN, F_SETSIG, F_SETOWN_EX))),
@@ -142,32 +144,37 @@ def _unless_all_bits(argument: int, bits: int) -> list[Instruction]:
     return [_load_argument(argument), (AND, 0, 0, bits), (JUMP_EQUAL, 1, 0, bits), (RETURN, 0, 0, ALLOW)]
 
 
-def _allow_tcp() -> list[Instruction]:
+def _allow_sockets(*, tcp: bool, seqpacket: bool) -> list[Instruction]:
+    allowed: list[Instruction] = []
+    if tcp:  # protocol 0 or 6; others are MPTCP and SCTP
+        protocol = [_load_argument(2), (JUMP_ANY_BIT, 1, 0, ~6 & 0xFFFFFFFF), (RETURN, 0, 0, ALLOW)]
+        allowed += _allow_type((AF_INET, AF_INET6), SOCK_STREAM, protocol)
+    if seqpacket:
+        allowed += _allow_type((AF_UNIX,), SOCK_SEQPACKET, [(RETURN, 0, 0, ALLOW)])
+    return [*allowed, _fail(errno.EACCES)]
+
+
+def _allow_connected_pairs() -> list[Instruction]:
+    """Allow pairs of Unix sockets, unless they are for datagrams: such a socket can send to any other one."""
+    allow = [(RETURN, 0, 0, ALLOW)]
     return [
-        _load_argument(0),
-        (JUMP_EQUAL, 2, 0, AF_INET),
-        (JUMP_EQUAL, 1, 0, AF_INET6),
-        _fail(errno.EACCES),
-        _load_argument(1),
-        (AND, 0, 0, SOCK_TYPE_MASK),
-        (JUMP_EQUAL, 0, 3, SOCK_STREAM),
-        _load_argument(2),
-        (JUMP_ANY_BIT, 1, 0, ~6 & 0xFFFFFFFF),  # protocol 0 or 6, TCP; others are MPTCP and SCTP
-        (RETURN, 0, 0, ALLOW),
+        *_allow_type((AF_UNIX,), SOCK_STREAM, allow),
+        *_allow_type((AF_UNIX,), SOCK_SEQPACKET, allow),
         _fail(errno.EACCES),
     ]
 
 
-def _allow_stream_pairs() -> list[Instruction]:
-    """Allow connected pairs. A datagram socket of a pair could send to any Unix socket."""
-    return [
-        _load_argument(0),
-        (JUMP_EQUAL, 1, 0, AF_UNIX),
-        _fail(errno.EACCES),
+def _allow_type(families: Sequence[int], socket_type: int, then: list[Instruction]) -> list[Instruction]:
+    """Run ``then`` if the first argument is one of ``families``, and the second is ``socket_type`` with any flags."""
+    check_type: list[Instruction] = [
         _load_argument(1),
         (AND, 0, 0, SOCK_TYPE_MASK),
-        (JUMP_EQUAL, 2, 0, SOCK_STREAM),
-        (JUMP_EQUAL, 1, 0, SOCK_SEQPACKET),
-        _fail(errno.EACCES),
-        (RETURN, 0, 0, ALLOW),
+        (JUMP_EQUAL, 0, len(then), socket_type),
+        *then,
     ]
+    last = len(families) - 1
+    check_family: list[Instruction] = [
+        (JUMP_EQUAL, last - index, 0 if index < last else len(check_type), family)
+        for index, family in enumerate(families)
+    ]
+    return [_load_argument(0), *check_family, *check_type]
