@@ -14,6 +14,7 @@ from orchestrator.domain.limits import Limits
 from orchestrator.domain.progress import Progress
 from orchestrator.errors import InvalidInput, ToolFailed
 from orchestrator.tools.blender import run_blender
+from orchestrator.tools.server_paths import remove_folders
 
 INVALID_PREFIX = "INVALID "  # output lines with the reason why the script rejects its input begin with this
 NOTE_PREFIX = "NOTE "  # output lines with a note for the report begin with this
@@ -49,7 +50,7 @@ def convert_mesh(
     run_blender("convert", job, folder, executable=blender, limits=limits, progress=progress, on_line=lines.append)
     for line in lines:
         if line.startswith(INVALID_PREFIX):
-            raise InvalidInput("model", line.removeprefix(INVALID_PREFIX))
+            raise InvalidInput("model", remove_folders(line.removeprefix(INVALID_PREFIX), folder.resolve()))
     for target, path in targets.items():
         if not path.is_file():
             raise ToolFailed(f"Blender wrote no {target.value.upper()} for the {format.value.upper()}", tool="blender")

@@ -21,6 +21,7 @@ from orchestrator.mesh_files.limits import MAX_COORDINATE, MAX_TRIANGLES, Invali
 from orchestrator.mesh_files.textures import MAX_SIDE, MAX_TEXTURE_PIXELS
 from orchestrator.tools.blender import run_blender
 from orchestrator.tools.gltf import run_node
+from orchestrator.tools.server_paths import remove_folders
 from orchestrator.tools.usd import run_usd
 
 log = structlog.get_logger()
@@ -73,9 +74,9 @@ def read_mesh(source: Path, format: MeshFormat, folder: Path, *, blender: str = 
         elif format is MeshFormat.USDZ:
             contents = run_usd("usd_reader", job, folder, limits=limits)
         else:
-            contents = _read_with_blender(source, format, job, folder, blender, limits)
+            contents = _read_with_blender(format, job, folder, blender, limits)
     if problem := contents.get("problem"):
-        raise InvalidMeshFile(printable(problem))
+        raise InvalidMeshFile(printable(remove_folders(problem, folder.resolve())))
     names = tuple(printable(name) for name in contents["materials"])
     return MeshContents(int(contents["triangles"]), names, contents.get("compression", ""))
 
@@ -101,7 +102,7 @@ def _failures_as_invalid_file(limits: Limits) -> Iterator[None]:
 
 
 def _read_with_blender(
-    source: Path, format: MeshFormat, job: dict[str, Any], folder: Path, executable: str, limits: Limits
+    format: MeshFormat, job: dict[str, Any], folder: Path, executable: str, limits: Limits
 ) -> dict[str, Any]:
     result = folder.resolve() / "contents.json"
     warnings = BlenderWarnings()
@@ -111,6 +112,6 @@ def _read_with_blender(
     if warnings.bad_index:
         raise InvalidMeshFile(f"a face refers to a vertex that does not exist: {printable(warnings.bad_index)}")
     if "import_error" in contents:
-        reason = (warnings.error or contents["import_error"]).replace(str(source.resolve()), source.name)
+        reason = remove_folders(warnings.error or contents["import_error"], folder.resolve())
         raise InvalidMeshFile(f"it is no {format.value.upper()} that Blender can read: {printable(reason)}")
     return contents

@@ -10,6 +10,7 @@ from orchestrator.domain.limits import DEFAULT_LIMITS, Limits
 from orchestrator.domain.progress import Progress, no_progress
 from orchestrator.errors import ToolFailed
 from orchestrator.tools.program import run_program
+from orchestrator.tools.server_paths import remove_folders
 
 # Meshroom's line before each node, or before each chunk of a node with several chunks.
 NODE_LINE = re.compile(r"^\[(\d+)/(\d+)\](?:\((\d+)/(\d+)\))? (\w+)$")
@@ -63,7 +64,7 @@ def run_meshroom(
     except ToolFailed as error:
         if not log.errors:
             raise
-        errors = "; ".join(dict.fromkeys(log.errors[-MAX_ERRORS:])).replace(str(folder), ".")
+        errors = remove_folders("; ".join(dict.fromkeys(log.errors[-MAX_ERRORS:])), folder)
         message = f"Meshroom failed at {log.node or 'the start'}: {errors}"
         raise ToolFailed(message, tool="meshroom", node=log.node) from error
     meshes = sorted(output.glob("*.obj"))

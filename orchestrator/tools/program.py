@@ -31,6 +31,7 @@ from orchestrator.tools.sandbox import (
     supported_barriers,
     unconfined_prefix,
 )
+from orchestrator.tools.server_paths import remove_folders
 from orchestrator.tools.usage import disk_usage, process_usage
 
 log = structlog.get_logger()
@@ -59,8 +60,6 @@ MAX_LOG_BYTES = 64 << 20
 MAX_LINE_BYTES = 64 << 10
 """Longer lines are split."""
 PROGRESS_LINE = re.compile(r"^PROGRESS (\d+(?:\.\d+)?) (.*)$")
-PATH = re.compile(r"(?<![\w.])/(?:[^\s/'\":]+/)+([^\s/'\":]*)")
-"""An absolute path. The group is the file name in it."""
 
 
 def run_program(
@@ -184,7 +183,7 @@ class _Run:
             pass_fds=descriptors,
         )
         log.info("tool_started", tool=name, pid=self._process.pid)
-        streams = (self._process.stdout, log_output, self._lines)
+        streams = (self._process.stdout, log_output, self._lines, folder)
         self._reader = threading.Thread(target=_read_output, args=streams, name=f"{name}-log", daemon=True)
         self._reader.start()
 
@@ -219,7 +218,7 @@ class _Run:
         """Report the last progress, or raise ToolFailed if the exit code is not 0."""
         self._process_lines()
         if code := self._process.returncode:
-            message = f"{self._name} ended with {_describe_code(code)}: {_printable(self._last_lines)}"
+            message = f"{self._name} ended with {_describe_code(code)}: {_printable(self._last_lines, self._folder)}"
             raise ToolFailed(message, tool=self._name, code=code)
         progress(*self._progress)
 
@@ -246,14 +245,18 @@ class _Run:
                     self._last_lines = [*self._last_lines, line][-KEPT_LINES:]
 
 
-def _read_output(output: IO[bytes], log_output: IO[bytes], lines: queue.SimpleQueue[str]) -> None:
-    """Read the program's output to its end, so that the program never blocks on a full pipe."""
+def _read_output(output: IO[bytes], log_output: IO[bytes], lines: queue.SimpleQueue[str], folder: Path) -> None:
+    """Read the program's output to its end, so that the program never blocks on a full pipe.
+
+    The log contains no folders, because it can become part of a result.
+    """
     with output, log_output:
         for line in _split_lines(iter(lambda: os.read(output.fileno(), 65536), b"")):
-            lines.put(line.decode(errors="replace"))
+            text = line.decode(errors="replace")
+            lines.put(text)
             with suppress(OSError):  # a full disk must not stop the program
                 if log_output.tell() < MAX_LOG_BYTES:
-                    log_output.write(line + b"\n")
+                    log_output.write(f"{remove_folders(text, folder)}\n".encode())
                     log_output.flush()
 
 
@@ -283,7 +286,7 @@ def _describe_code(code: int) -> str:
     return f"signal {-code}"
 
 
-def _printable(lines: list[str]) -> str:
+def _printable(lines: list[str], folder: Path) -> str:
     """Join output lines for a message. Removes control characters, and the folders of paths."""
-    text = " | ".join(PATH.sub(r"\1", line.strip()) for line in lines)
+    text = " | ".join(remove_folders(line.strip(), folder) for line in lines)
     return "".join(character for character in text if character.isprintable())[-MAX_OUTPUT_CHARACTERS:] or "no output"

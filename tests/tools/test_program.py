@@ -53,6 +53,13 @@ def test_failure_message_has_the_exit_code_and_the_last_output_without_paths(tmp
     assert str(tmp_path) not in caught.value.message
 
 
+def test_log_names_files_without_folders(tmp_path: Path) -> None:
+    folder = tmp_path / "data of tenant 7"
+    other = folder.with_name("photo 1.png")
+    run_program("reader", python(f"print('reading', {str(other)!r}, __import__('os').getcwd() + '/a/b.glb')"), folder)
+    assert (folder / "reader.log").read_text() == "reading photo 1.png a/b.glb\n"
+
+
 def test_missing_program_is_named(tmp_path: Path) -> None:
     with pytest.raises(ToolFailed, match="saw was not found"):
         run_program("saw", ["/nowhere/saw"], tmp_path)
@@ -129,8 +136,8 @@ def test_memory_limit_is_enforced(tmp_path: Path) -> None:
 
 def test_program_gets_no_secret_and_not_the_home_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HEARTWOOD_OPENAI_API_KEY", "sk-secret")
-    run_program("env", python("import os; print(sorted(os.environ.items()))"), tmp_path)
-    environment = (tmp_path / "env.log").read_text()
+    run_program("env", python("import os; open('env', 'w').write(str(sorted(os.environ.items())))"), tmp_path)
+    environment = (tmp_path / "env").read_text()
     assert "sk-secret" not in environment
     assert str(tmp_path / "home") in environment
     assert f"'{os.environ['HOME']}'" not in environment

@@ -122,6 +122,25 @@ def export_ply(path: str) -> None:
     bpy.ops.wm.ply_export(filepath=path, export_normals=True, export_colors="SRGB", export_triangulated_mesh=True)
 
 
+def export_fbx(path: str) -> None:
+    """Export an FBX with relative paths of its textures, which it contains. Blender would write absolute ones too."""
+    from io_scene_fbx import export_fbx_bin
+
+    find_paths = export_fbx_bin._gen_vid_path
+
+    def find_relative_path(image: bpy.types.Image, scene_data: Any) -> tuple[str, str]:
+        _, relative = find_paths(image, scene_data)
+        return relative, relative
+
+    export_fbx_bin._gen_vid_path = find_relative_path
+    try:
+        bpy.ops.export_scene.fbx(
+            filepath=path, object_types={"MESH"}, bake_anim=False, path_mode="COPY", embed_textures=True
+        )
+    finally:
+        export_fbx_bin._gen_vid_path = find_paths
+
+
 IMPORTERS: dict[str, Callable[[str], object]] = {
     "glb": lambda path: bpy.ops.import_scene.gltf(filepath=path),
     "fbx": import_fbx,
@@ -134,9 +153,7 @@ IMPORTERS: dict[str, Callable[[str], object]] = {
 }
 EXPORTERS: dict[str, Callable[[str], object]] = {
     "glb": export_glb,
-    "fbx": lambda path: bpy.ops.export_scene.fbx(
-        filepath=path, object_types={"MESH"}, bake_anim=False, path_mode="COPY", embed_textures=True
-    ),
+    "fbx": export_fbx,
     "obj": lambda path: bpy.ops.wm.obj_export(
         filepath=path, path_mode="RELATIVE", export_pbr_extensions=True, export_triangulated_mesh=True
     ),

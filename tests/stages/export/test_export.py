@@ -24,6 +24,7 @@ from orchestrator.stages.export.budgets import BUDGETS
 from orchestrator.stages.export.export import ExportedFiles, export, to_glb
 from orchestrator.stages.export.inspect import inspect
 from orchestrator.tools.base_glb import read_base_glb
+from tests.support.contained_text import contains_text
 from tests.support.meshes import HEIGHT_M, WIDTH_M, write_stool
 
 FORMATS_WITH_MATERIALS = {MeshFormat.GLB, MeshFormat.GLTF, MeshFormat.FBX, MeshFormat.OBJ, MeshFormat.USDZ}
@@ -94,6 +95,13 @@ def test_usdz_is_aligned_and_contains_png_textures(exported: ExportedFiles) -> N
             assert (entry.header_offset + 30 + name_length + extra_length) % 64 == 0
         with Image.open(io.BytesIO(package.read(package.namelist()[1]))) as texture:
             assert texture.format == "PNG"
+
+
+@pytest.mark.parametrize("format", list(MeshFormat))
+def test_no_file_contains_the_folder_in_which_it_was_made(exported: ExportedFiles, format: MeshFormat) -> None:
+    folder = exported.report.parent.parent
+    assert not contains_text(exported.files[format], folder.name)
+    assert not contains_text(exported.report, folder.name)
 
 
 def rich_material(folder: Path) -> Path:
