@@ -18,6 +18,7 @@ from orchestrator.domain.render import Background, RenderOptions, VideoFormat
 from orchestrator.errors import Canceled, InvalidInput, ToolFailed
 from orchestrator.stages.render.turntable import FRAME, WoodTexture, frame_size, join_frames, render_frames
 from orchestrator.tools.ffmpeg import bundled_ffmpeg
+from tests.support.contained_text import contains_text
 from tests.support.meshes import stool, write_stool
 
 SMALL = RenderOptions(frames=12, width=256, height=160, seconds=2.0)
@@ -89,6 +90,8 @@ def test_videos_contain_each_frame_once_and_play_everywhere(turn: Path) -> None:
     assert (gif.n_frames, gif.info["loop"], gif.size) == (12, 0, (128, 80))
     assert [Image.open(thumbnail).format for thumbnail in turntable.thumbnails] == ["WEBP"] * 4
     assert Image.open(turntable.contact_sheet).size == (1920, 900)
+    made = (*turntable.videos.values(), *turntable.thumbnails, turntable.contact_sheet, *turn.glob("*.png"))
+    assert not [file.name for file in made if contains_text(file, turn.name)]
 
 
 def probe(video: Path) -> str:
