@@ -6,7 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from orchestrator import service
 from orchestrator.cli import doctor
+from orchestrator.errors import FailedPrecondition
+from orchestrator.settings import Settings
+from orchestrator.tools.sandbox import Barriers, supported_barriers
 from tests.support.cli import Cli
 
 
@@ -34,3 +38,23 @@ def test_doctor_does_not_check_local_inference_when_triton_runs_elsewhere(cli: C
     result = cli("doctor", HEARTWOOD_TRITON_URL="triton:8001")
     assert "external, triton:8001" in result.output
     assert "onnxruntime" not in result.output
+
+
+def test_doctor_reports_each_barrier_around_external_programs(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    result = cli("doctor")
+    for protected, active in supported_barriers().described.items():
+        assert f"{'✓' if active else '–'} sandbox: {protected} {active.split(' ')[0]}" in result.output
+    monkeypatch.setattr(doctor, "supported_barriers", lambda: Barriers(0, False, False, False, False))
+    result = cli("doctor", HEARTWOOD_SANDBOX="require")
+    assert result.exit_code == 1
+    assert "✗ sandbox: files no barrier needs Landlock" in result.output
+
+
+def test_service_does_not_start_without_the_barriers_that_it_requires(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(service, "supported_barriers", lambda: Barriers(0, True, True, True, True))
+    settings = Settings(data_dir=tmp_path, sandbox="require")
+    with pytest.raises(FailedPrecondition, match=r"without Landlock .* HEARTWOOD_SANDBOX=prefer accepts that"):
+        service.run(settings, print)
+    assert not (tmp_path / "heartwood.sqlite").exists()
