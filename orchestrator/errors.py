@@ -3,10 +3,10 @@
 Every error is a ``HeartwoodError`` with a stable ``reason``, which ``api/status.py`` maps to a gRPC status code.
 
 * HeartwoodError
-  * caused by the request: InvalidInput, NotFound, FailedPrecondition, ChangedMeanwhile, CandidateRefused, NoWoodFound,
-    NoPieceFound, Unauthenticated, PermissionDenied, AlreadyExists, ResourceExhausted, Canceled
+  * caused by the request: InvalidInput, NotFound, FailedPrecondition (InUse), ChangedMeanwhile, CandidateRefused,
+    NoWoodFound, NoPieceFound, Unauthenticated, PermissionDenied, AlreadyExists, ResourceExhausted, Canceled
   * caused by a model, a store, an endpoint or an external program: ModelUnavailable, ModelFailed, StorageUnavailable,
-    DetectorUnavailable, DetectorFailed, ToolFailed
+    DiskFull, DetectorUnavailable, DetectorFailed, ToolFailed
   * caused by either: DeadlineExceeded, JobTakenOver
 """
 
@@ -83,6 +83,21 @@ class FailedPrecondition(HeartwoodError, reason="FAILED_PRECONDITION"):
     """The call is valid, but not in the current state."""
 
 
+class InUse(FailedPrecondition):
+    """Files cannot be deleted because unfinished jobs use them.
+
+    Attributes:
+        violations: name of each file, and which job uses it.
+    """
+
+    def __init__(self, uses: Sequence[tuple[str, str]]) -> None:
+        """Describe the ``uses`` as (what is used, id of the job)."""
+        (name, job), more = uses[0], len(uses) - 1
+        others = f" (and {more} more)" if more else ""
+        super().__init__(f"job {job} uses {name}{others}; cancel the job first, or wait until it has ended", job=job)
+        self.violations = tuple((name, f"job {job} uses it") for name, job in uses)
+
+
 class ChangedMeanwhile(HeartwoodError, reason="CHANGED_MEANWHILE"):
     """Another caller changed the object after this caller read it."""
 
@@ -125,6 +140,10 @@ class AlreadyExists(HeartwoodError, reason="REQUEST_ID_REUSED"):
 
 class ResourceExhausted(HeartwoodError, reason="RESOURCE_EXHAUSTED", retryable=True):
     """A limit of the service or of the tenant is reached."""
+
+
+class DiskFull(HeartwoodError, reason="DISK_FULL", retryable=True):
+    """The service has too little disk space to store files."""
 
 
 class ModelUnavailable(HeartwoodError, reason="MODEL_UNAVAILABLE", retryable=True):

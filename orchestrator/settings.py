@@ -97,6 +97,15 @@ class Settings(BaseSettings):
     max_active_jobs: int = Field(1000, ge=1, description="maximum queued and running jobs of one tenant")
     max_photos: int = Field(200, ge=1, description="maximum photos in one upload")
 
+    # Days for which files and records are kept; 0: for ever. `heartwood tenant retention` changes those of one tenant.
+    keep_uploads_days: float = Field(0.0, ge=0, description="days after which uploads are deleted")
+    keep_results_days: float = Field(0.0, ge=0, description="days after which the files that jobs made are deleted")
+    keep_cache_days: float = Field(0.0, ge=0, description="days after which cached results of steps are deleted")
+    keep_jobs_days: float = Field(0.0, ge=0, description="days after its end when a job and its results are deleted")
+    keep_webhooks_days: float = Field(0.0, ge=0, description="days after which webhook deliveries are deleted")
+    blob_grace_s: float = Field(3600.0, ge=0, description="time for which files that nothing uses are kept")
+    min_free_disk_mb: int = Field(1024, ge=0, description="free disk space below which nothing more is stored")
+
     render_processes: int = Field(1, ge=1, description="Blender processes of a turntable; they share the cores")
     sandbox: Literal["require", "prefer", "off"] = Field("prefer", description="barriers around external programs")
     tool_memory_gb: int = Field(12, ge=1, description="maximum resident memory of an external program")

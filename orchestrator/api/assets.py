@@ -68,6 +68,10 @@ class AssetServicer(Servicer, asset_pb2_grpc.AssetServiceServicer):
         return asset_pb2.DeleteAssetResponse()
 
     @call
+    def DeleteUpload(self, request: asset_pb2.DeleteUploadRequest, tenant: str) -> asset_pb2.DeleteUploadResponse:
+        return asset_pb2.DeleteUploadResponse(deleted_files=self.assets.delete_upload(tenant, request.upload_id))
+
+    @call
     def SignAssetUrl(self, request: asset_pb2.SignAssetUrlRequest, tenant: str) -> asset_pb2.SignAssetUrlResponse:
         lifetime = DEFAULT_LIFETIME
         if request.HasField("lifetime"):

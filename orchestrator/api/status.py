@@ -23,6 +23,7 @@ CODES: dict[str, int] = {
     "PERMISSION_DENIED": code_pb2.PERMISSION_DENIED,
     "REQUEST_ID_REUSED": code_pb2.ALREADY_EXISTS,
     "RESOURCE_EXHAUSTED": code_pb2.RESOURCE_EXHAUSTED,
+    "DISK_FULL": code_pb2.RESOURCE_EXHAUSTED,
     "MODEL_UNAVAILABLE": code_pb2.UNAVAILABLE,
     "MODEL_FAILED": code_pb2.INTERNAL,
     "STORAGE_UNAVAILABLE": code_pb2.UNAVAILABLE,
@@ -38,10 +39,11 @@ CODES: dict[str, int] = {
 
 
 def status(failure: Failure) -> status_pb2.Status:
-    """The ``google.rpc.Status`` with ErrorInfo, and with BadRequest if fields are invalid."""
+    """The ``google.rpc.Status`` with ErrorInfo, and with what is invalid or in use."""
     reason, message = failure.reason, failure.message
+    is_invalid = CODES[reason] == code_pb2.INVALID_ARGUMENT
     more = len(failure.violations) - 1
-    if more > 0:
+    if is_invalid and more > 0:
         message += f" (and {more} more invalid {'values' if more > 1 else 'value'})"
     result = status_pb2.Status(code=CODES[reason], message=message)
     result.details.add().Pack(error_details_pb2.ErrorInfo(reason=reason, domain=DOMAIN, metadata=failure.facts))
@@ -50,11 +52,22 @@ def status(failure: Failure) -> status_pb2.Status:
         retry.retry_delay.FromMilliseconds(int(1000 * RETRY_DELAY_S[CODES[reason]]))
         result.details.add().Pack(retry)
     if failure.violations:
-        bad_request, size = error_details_pb2.BadRequest(), 0
-        for field, description in failure.violations:
-            size += len(field) + len(description)
-            if bad_request.field_violations and size > MAX_VIOLATION_CHARACTERS:
-                break
-            bad_request.field_violations.add(field=field, description=f"{field}: {description}", reason=reason)
-        result.details.add().Pack(bad_request)
+        result.details.add().Pack(_violations(failure, is_invalid=is_invalid))
     return result
+
+
+def _violations(
+    failure: Failure, *, is_invalid: bool
+) -> error_details_pb2.BadRequest | error_details_pb2.PreconditionFailure:
+    """Return the invalid fields, or the files that are in use."""
+    invalid, unmet, size = error_details_pb2.BadRequest(), error_details_pb2.PreconditionFailure(), 0
+    for subject, description in failure.violations:
+        size += len(subject) + len(description)
+        if size > MAX_VIOLATION_CHARACTERS and (invalid.field_violations or unmet.violations):
+            break
+        text = f"{subject}: {description}"
+        if is_invalid:
+            invalid.field_violations.add(field=subject, description=text, reason=failure.reason)
+        else:
+            unmet.violations.add(type="IN_USE", subject=subject, description=text)
+    return invalid if is_invalid else unmet

@@ -43,6 +43,8 @@ COMMANDS = {
     "token": Command("token:app", "Create, list, rotate and revoke tokens."),
     "backup": Command("backup:app", "Back up the service, and check backups."),
     "restore": Command("backup:restore", "Restore a backup into the databases and the object store of the settings."),
+    "tenant": Command("tenant:app", "Show and change the limits and the retention of tenants, and delete tenants."),
+    "storage": Command("storage:app", "Check the stored files."),
     "doctor": Command("doctor:doctor", "Check what is installed and what is missing."),
 }
 """In the order of ``heartwood --help``."""

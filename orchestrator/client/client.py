@@ -13,7 +13,7 @@ from typing import Any, TypedDict, Unpack
 
 import grpc
 from google.protobuf.message import Message
-from google.rpc.error_details_pb2 import BadRequest, ErrorInfo
+from google.rpc.error_details_pb2 import BadRequest, ErrorInfo, PreconditionFailure
 from google.rpc.status_pb2 import Status
 from grpc_status import rpc_status
 
@@ -61,7 +61,7 @@ class ApiError(HeartwoodError):
         self, code: grpc.StatusCode, reason: str, message: str, field: str = "", violations: Sequence[str] = ()
     ) -> None:
         super().__init__(message)
-        self.violations = tuple(violations)  # one sentence about each invalid value, which starts with its field
+        self.violations = tuple(violations)  # a sentence about each invalid value or file in use, which starts with it
         self.code = code
         self.reason = reason  # stable, such as INVALID_INPUT; empty if the service did not reply
         self.field = field  # the path of the invalid field, or empty
@@ -79,12 +79,13 @@ class ApiError(HeartwoodError):
     @classmethod
     def from_status(cls, status: Status) -> ApiError:
         """Convert a ``google.rpc.Status``, such as the ``error`` of a job."""
-        error_info, bad_request = ErrorInfo(), BadRequest()
+        error_info, bad_request, unmet = ErrorInfo(), BadRequest(), PreconditionFailure()
         for detail in status.details:
             detail.Unpack(error_info)
             detail.Unpack(bad_request)
-        violations = bad_request.field_violations
-        field = violations[0].field if violations else ""
+            detail.Unpack(unmet)
+        violations = [*bad_request.field_violations, *unmet.violations]
+        field = bad_request.field_violations[0].field if bad_request.field_violations else ""
         code = next(code for code in grpc.StatusCode if code.value[0] == status.code)
         return cls(code, error_info.reason, status.message, field, [violation.description for violation in violations])
 
@@ -217,6 +218,11 @@ class Heartwood:
     def delete_asset(self, asset_id: str) -> None:
         """Delete a file."""
         self._call(self._assets.DeleteAsset, asset_pb2.DeleteAssetRequest(asset_id=asset_id))
+
+    def delete_upload(self, upload_id: str) -> int:
+        """Delete all files of an upload and return their number. If an unfinished job uses one, none is deleted."""
+        request = asset_pb2.DeleteUploadRequest(upload_id=upload_id)
+        return int(self._call(self._assets.DeleteUpload, request).deleted_files)
 
     def sign_url(self, asset_id: str, lifetime: timedelta = timedelta(hours=1)) -> str:
         """Return a URL that downloads the file without a token."""

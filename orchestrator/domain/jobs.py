@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from dataclasses import field as dataclass_field
 from datetime import datetime
@@ -14,6 +14,15 @@ from orchestrator.domain.segment import DetectorCost
 
 JsonObject: TypeAlias = Mapping[str, "JsonValue"]
 JsonValue: TypeAlias = str | int | float | bool | list["JsonValue"] | JsonObject | None
+
+
+def texts_in(value: JsonValue) -> Iterator[str]:
+    """Yield every text in a JSON value, such as the ids in the options of a job, without the names of its fields."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping | list):
+        for item in value.values() if isinstance(value, Mapping) else value:
+            yield from texts_in(item)
 
 
 class JobState(str, Enum):

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import PurePosixPath
 from typing import TypeVar
 
 from orchestrator.domain.assets import Asset
 from orchestrator.domain.file_names import file_name
-from orchestrator.domain.jobs import JsonValue
-from orchestrator.errors import FailedPrecondition, InvalidInput, NotFound, ResourceExhausted
+from orchestrator.errors import InvalidInput, NotFound, ResourceExhausted
 from orchestrator.jobs.dependencies import Dependencies
 from orchestrator.stages import intake
+from orchestrator.store.deletions import Deletions
 
 Value = TypeVar("Value")
 
@@ -30,14 +30,18 @@ class AssetService:
         self._settings = dependencies.settings
         self._records = dependencies.records
         self._blobs = dependencies.blobs
+        self._blob_records = dependencies.blob_records
+        self._disk_space = dependencies.disk_space
+        self._deletions = Deletions(dependencies.records.engine)
 
     def check_upload(self, tenant: str, upload_id: str, kind: str, size_bytes: int) -> None:
-        """Check an upload before its bytes are received. Raises InvalidInput, NotFound or ResourceExhausted."""
+        """Check an upload before its bytes are received. Raises InvalidInput, NotFound, ResourceExhausted, DiskFull."""
         if kind not in UPLOAD_KINDS:
             raise InvalidInput("header.kind", f"{kind!r} can't be uploaded; allowed are PHOTO, MASK and MODEL")
         limit = intake.MAX_MESH_BYTES if kind == "model" else intake.MAX_BYTES
         if not 0 <= size_bytes <= limit:
             raise InvalidInput("header.size_bytes", f"{size_bytes} is not allowed; a {kind} has at most {limit} bytes")
+        self._disk_space.check(size_bytes)
         if upload_id and kind == "model":
             raise InvalidInput("header.upload_id", "a 3D model is an upload of its own; leave upload_id empty")
         photo_count = len(self.photos(tenant, upload_id)) if upload_id else 0
@@ -63,11 +67,10 @@ class AssetService:
         except InvalidInput as error:  # an upload has many files, so the error names this one
             raise InvalidInput(error.field, f"{name}: {error.description}") from None
         id, group_id = str(uuid.uuid4()), upload_id or str(uuid.uuid4())
+        self._blob_records.register(tenant, actual, len(data))
         self._blobs.put(tenant, data)
         asset = Asset(id, tenant, group_id, kind, name, media_type, len(data), actual, width, height)
-        asset = self._records.add_asset(asset)
-        self._blobs.put(tenant, data)  # again, in case the last asset with the same bytes was deleted meanwhile
-        return asset
+        return self._records.add_asset(asset)
 
     def photos(self, tenant: str, upload_id: str) -> list[Asset]:
         """The photos of an upload in upload order. Raises NotFound if the tenant has no such upload."""
@@ -101,13 +104,16 @@ class AssetService:
         return self._blobs.sign(asset.tenant, asset.sha256, lifetime)
 
     def delete(self, tenant: str, asset_id: str) -> None:
-        """Delete an asset and its cached results. Raises FailedPrecondition if an unfinished job uses it."""
-        asset = self.get(tenant, asset_id)
-        for job in self._records.active_jobs(tenant):
-            if asset_id in job.inputs or contains_id(job.options, asset_id):
-                raise FailedPrecondition(f"job {job.id} uses this file; cancel the job first", job=job.id)
-        for sha256 in self._records.delete_asset(asset):
-            self._blobs.delete(tenant, sha256)
+        """Delete an asset and its cached results. Raises NotFound, or InUse if an unfinished job uses it."""
+        if not self._deletions.delete_asset(tenant, asset_id):
+            raise NotFound("asset", asset_id)
+
+    def delete_upload(self, tenant: str, upload_id: str) -> int:
+        """Delete all files of an upload, or none. Return their number. Raises NotFound, or InUse like ``delete``."""
+        count = self._deletions.delete_upload(tenant, upload_id)
+        if not count:
+            raise NotFound("upload", upload_id)
+        return count
 
 
 def existing(value: Value | None, kind: str, id: str) -> Value:
@@ -115,12 +121,3 @@ def existing(value: Value | None, kind: str, id: str) -> Value:
     if not value:
         raise NotFound(kind, id)
     return value
-
-
-def contains_id(options: JsonValue, id: str) -> bool:
-    """Whether the options of a job name the id of an asset or of another job."""
-    if isinstance(options, Mapping):
-        return any(contains_id(value, id) for value in options.values())
-    if isinstance(options, list):
-        return any(contains_id(value, id) for value in options)
-    return options == id

@@ -5,13 +5,16 @@ from __future__ import annotations
 import threading
 from dataclasses import dataclass, fields
 from dataclasses import field as dataclass_field
+from functools import cached_property
 from pathlib import Path
 
 from orchestrator.domain.material_maps import MaterialModels
 from orchestrator.domain.reconstruct import TrellisSettings
 from orchestrator.domain.segment import OpenAISettings
 from orchestrator.settings import Settings
+from orchestrator.store.blob_records import BlobRecords
 from orchestrator.store.blobs import Blobs
+from orchestrator.store.disk_space import DiskSpace
 from orchestrator.store.records import Records
 
 
@@ -29,6 +32,17 @@ class Dependencies:
     models: MaterialModels
     executor_id: str  # of this process, unique for each start
     stopping: threading.Event = dataclass_field(default_factory=threading.Event)  # set when running steps must end
+
+    @cached_property
+    def blob_records(self) -> BlobRecords:
+        """The records of the stored files."""
+        return BlobRecords(self.records.engine)
+
+    @cached_property
+    def disk_space(self) -> DiskSpace:
+        """The disks of the data folder and of the stored files."""
+        folders = [self.settings.root, *([self.blobs.folder] if self.blobs.folder else [])]
+        return DiskSpace(folders, self.settings.min_free_disk_mb << 20)
 
     @property
     def trellis(self) -> TrellisSettings | None:

@@ -14,11 +14,12 @@ from orchestrator.domain.checks import Violations
 from orchestrator.domain.jobs import Failure, JobRecord, JsonObject, Priority
 from orchestrator.domain.quality import Quality
 from orchestrator.domain.webhooks import check_syntax
-from orchestrator.errors import HeartwoodError, InvalidInput
+from orchestrator.errors import DiskFull, HeartwoodError, InUse, InvalidInput
 from orchestrator.jobs.documents import from_json, to_json
 from orchestrator.jobs.stage import Stage
 from orchestrator.jobs.stages import STAGES
 from orchestrator.jobs.step import Span, digest
+from orchestrator.store.disk_space import is_disk_full
 
 MAX_LABELS = 32
 MAX_LABEL_KEY = 63
@@ -135,5 +136,10 @@ def failure_of(error: BaseException, work: str) -> Failure:
     if isinstance(error, HeartwoodError):
         if isinstance(error, InvalidInput):
             return Failure(error.reason, error.message, error.field, error.facts, error.violations)
+        if isinstance(error, InUse):
+            return Failure(error.reason, error.message, facts=error.facts, violations=error.violations)
         return Failure(error.reason, error.message, facts=error.facts)
+    if is_disk_full(error):
+        full = DiskFull(f"the {work} failed because the service has no disk space left; try again later")
+        return Failure(full.reason, full.message)
     return Failure("INTERNAL", f"the {work} failed because of an internal error; see the log of the service")

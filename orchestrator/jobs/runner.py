@@ -6,6 +6,7 @@ import math
 import shutil
 import threading
 import time
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
 import structlog
@@ -15,6 +16,8 @@ from orchestrator.domain.jobs import JobRecord
 from orchestrator.domain.webhooks import WebhookPolicy
 from orchestrator.errors import HeartwoodError
 from orchestrator.jobs.dependencies import Dependencies
+from orchestrator.jobs.history import forget_jobs, forget_lost
+from orchestrator.jobs.housekeeping import Housekeeping
 from orchestrator.jobs.service import JobService
 from orchestrator.jobs.webhooks import Webhooks
 from orchestrator.jobs.workflow import APPLICATION_VERSION, JobWorkflow
@@ -31,6 +34,8 @@ INTERRUPTION_S = 1.0
 """Time that interrupted steps and their programs have to end, as a part of ``drain_s``."""
 LOST_AFTER = timedelta(seconds=10)
 """Age from which a queued job without a workflow is enqueued again. Creating a job takes far less."""
+LOST_HISTORY_AGE = timedelta(hours=1)
+"""Age from which history without a job is deleted. Not tuned."""
 LOOKUP_BATCH = 500
 """Workflows that one query looks up."""
 SWEEP_INTERVAL_S = 1.0
@@ -66,6 +71,7 @@ class Runner:
         self._workflow = JobWorkflow(dependencies)
         self._webhooks = Webhooks(dependencies.records, WebhookPolicy(settings.webhook_allow))
         self.jobs = JobService(dependencies, self)
+        self._housekeeping = Housekeeping(dependencies, self.forget, self._forget_lost)
         self._stopping, self._has_stopped = threading.Event(), threading.Event()
         self._keeper = threading.Thread(target=self._keep_lease, name="lease", daemon=True)
         self._sweeper = threading.Thread(target=self._sweep, name="job-sweeper", daemon=True)
@@ -88,6 +94,7 @@ class Runner:
         self._enqueue_lost(datetime.now(UTC))
         self._sweeper.start()
         self._webhooks.start()
+        self._housekeeping.start()
 
     def stop(self) -> None:
         """Wait at most ``drain_s`` for the running jobs to end, then interrupt them. Has no effect if called again.
@@ -101,6 +108,7 @@ class Runner:
         interrupt = threading.Timer(max(0.0, drain_s - INTERRUPTION_S), self.dependencies.stopping.set)
         interrupt.start()
         self._webhooks.stop()
+        self._housekeeping.stop()
         DBOS.destroy(workflow_completion_timeout_sec=math.ceil(drain_s))
         interrupt.cancel()
         self.dependencies.stopping.set()
@@ -116,6 +124,14 @@ class Runner:
     def drop(self, job_id: str) -> None:
         """Remove a job that has not started from the queue."""
         DBOS.cancel_workflow(job_id)
+
+    def forget(self, job_ids: Sequence[str]) -> None:
+        """Delete the history of jobs that have ended and whose records were deleted."""
+        forget_jobs(DBOS, job_ids)
+
+    def _forget_lost(self) -> int:
+        """Delete the history of jobs whose records were deleted while their workflows had not ended."""
+        return forget_lost(DBOS, self.dependencies.records.known_jobs, LOST_HISTORY_AGE)
 
     def _keep_lease(self) -> None:
         """Renew the lease until the process stops. Has a thread of its own, so that nothing delays it."""

@@ -11,13 +11,14 @@ from orchestrator.domain.assets import Asset
 from orchestrator.domain.checks import Violations
 from orchestrator.domain.jobs import Failure, JobChange, JobKey, JobRecord, JobRevision, JobState
 from orchestrator.domain.webhooks import Delivery, DeliveryState, WebhookPolicy
-from orchestrator.errors import AlreadyExists, FailedPrecondition, InvalidInput, ResourceExhausted
-from orchestrator.jobs.assets import AssetService, contains_id, existing
+from orchestrator.errors import AlreadyExists, InvalidInput, ResourceExhausted
+from orchestrator.jobs.assets import AssetService, existing
 from orchestrator.jobs.dependencies import Dependencies
 from orchestrator.jobs.documents import copy_fields
 from orchestrator.jobs.job import PIPELINE, Job, JobRequest, options_document
 from orchestrator.jobs.stage import JobInput
 from orchestrator.jobs.stages import STAGES
+from orchestrator.store.deletions import Deletions
 from orchestrator.store.records import PageEnd
 from orchestrator.store.webhook_records import WebhookRecords
 
@@ -35,6 +36,7 @@ class JobService:
         self.dependencies = dependencies
         self._records = dependencies.records
         self._webhooks = WebhookRecords(dependencies.records.engine)
+        self._deletions = Deletions(dependencies.records.engine)
         self.runner = runner
         self.assets = AssetService(dependencies)
 
@@ -100,18 +102,13 @@ class JobService:
             self._records.change_job(job_id, (JobState.RUNNING,), cancel_requested=True)
 
     def delete(self, tenant: str, job_id: str) -> None:
-        """Delete a finished job and its files.
+        """Delete a finished job, its history and its files.
 
-        Raises FailedPrecondition if the job has not ended, or if an unfinished job uses its masks.
+        Raises FailedPrecondition if the job has not ended, and InUse if an unfinished job uses its result or a file.
         """
-        job = self.get(tenant, job_id)
-        if not job.state.is_final:
-            raise FailedPrecondition(f"the job is {job.state.value}; cancel it first", state=job.state.value)
-        for other in self._records.active_jobs(tenant):
-            if contains_id(other.options, job_id):
-                raise FailedPrecondition(f"job {other.id} uses the result; cancel that job first", job=other.id)
-        for sha256 in self._records.delete_job(tenant, job_id):
-            self.dependencies.blobs.delete(tenant, sha256)
+        self.get(tenant, job_id)
+        self._deletions.delete_job(tenant, job_id)
+        self.runner.forget([job_id])
 
     def expire(self) -> None:
         """Fail the queued jobs whose deadline has passed. Running jobs check their own deadline."""

@@ -13,9 +13,10 @@ from dbos import error as dbos_error
 
 from orchestrator.domain.assets import Asset
 from orchestrator.domain.segment import DetectorCost
-from orchestrator.errors import Canceled, DeadlineExceeded, HeartwoodError, JobTakenOver
+from orchestrator.errors import Canceled, DeadlineExceeded, DiskFull, HeartwoodError, JobTakenOver
 from orchestrator.jobs.dependencies import Dependencies, ServiceStopping
 from orchestrator.jobs.step import WHOLE, PhotoStep, Span, Step, analyze, subspan
+from orchestrator.store.disk_space import is_disk_full
 
 log = structlog.get_logger()
 Options = TypeVar("Options")
@@ -78,6 +79,7 @@ class StageRun(Generic[Options]):
                 raise Canceled("the job was deleted")
             step = Step(self.dependencies, job, name, subspan(self.span, *span))
             step.progress(0.0, f"{self.about}: {name}" if self.about else name)
+            self.dependencies.disk_space.check()
             log.info("step_started", job=job.id, step=name, about=self.about)
             try:
                 result = function(step, *args)
@@ -168,7 +170,17 @@ def durable(name: str, function: Callable[[], Result]) -> Result:
     """Run ``function`` as a DBOS step. Retryable errors, such as ModelUnavailable, are retried for about a minute."""
     retries: StepOptions = {"retries_allowed": True, "interval_seconds": 0.5, "backoff_rate": 1.6, "max_attempts": 10}
     retries["should_retry"] = lambda error: isinstance(error, HeartwoodError) and error.retryable
-    return DBOS.run_step({"name": name, **retries}, function)
+    return DBOS.run_step({"name": name, **retries}, lambda: _with_disk_errors(function))
+
+
+def _with_disk_errors(function: Callable[[], Result]) -> Result:
+    """Call a function. A write to a full disk raises DiskFull, which is retryable."""
+    try:
+        return function()
+    except OSError as error:
+        if not is_disk_full(error):
+            raise
+        raise DiskFull("the service has no disk space left; try again later") from error
 
 
 def until_available(function: Callable[[], None], stopping: threading.Event) -> None:

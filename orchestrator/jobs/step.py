@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Generic, TypeAlias, TypeVar
 
 import numpy as np
+import structlog
 from numpy.typing import NDArray
 
 from orchestrator.domain.assets import Asset, StoredFile
@@ -28,6 +29,8 @@ from orchestrator.jobs.dependencies import Dependencies, ServiceStopping
 from orchestrator.jobs.documents import from_json, to_json
 from orchestrator.stages import analysis as analysis_stage
 from orchestrator.stages import intake
+
+log = structlog.get_logger()
 
 Facts = TypeVar("Facts")
 Span: TypeAlias = tuple[float, float]
@@ -112,9 +115,19 @@ class Step:
         return (deadline - now).total_seconds()
 
     def lookup(self, key: str, kind: type[Cached[Facts]]) -> Cached[Facts] | None:
-        """The cached value of ``key``, or None."""
-        document = self.dependencies.records.cached(self.job.tenant, key)
-        return None if document is None else from_json(kind, document)
+        """The cached value of ``key``, or None. Its files exist, and are kept until the job has ended."""
+        dependencies, tenant = self.dependencies, self.job.tenant
+        document = dependencies.records.cached(tenant, key)
+        if document is None:
+            return None
+        value = from_json(kind, document)
+        files = {file.sha256 for file in value.files.values()}
+        is_held = dependencies.blob_records.hold(tenant, files, self.job.id)
+        if is_held and all(dependencies.blobs.exists(tenant, sha256) for sha256 in files):
+            return value
+        log.warning("cached_result_broken", job=self.job.id, step=self.name)
+        dependencies.records.forget(tenant, key)
+        return None
 
     def cached(
         self, key: str, sources: Collection[str], kind: type[Cached[Facts]], make: Callable[[], Cached[Facts]]
@@ -131,9 +144,12 @@ class Step:
         return value
 
     def store(self, data: bytes | Path, media_type: str, width: int = 0, height: int = 0) -> StoredFile:
-        """Store a file's bytes for the tenant."""
+        """Store a file's bytes for the tenant. They are kept until the job has ended. Raises DiskFull."""
         content = data.read_bytes() if isinstance(data, Path) else data
-        sha256 = self.dependencies.blobs.put(self.job.tenant, content)
+        self.dependencies.disk_space.check(len(content))
+        sha256 = hashlib.sha256(content).hexdigest()
+        self.dependencies.blob_records.register(self.job.tenant, sha256, len(content), self.job.id)
+        self.dependencies.blobs.put(self.job.tenant, content)
         return StoredFile(sha256, len(content), media_type, width, height)
 
     def publish(self, name: str, file: StoredFile, kind: str, versions: Mapping[str, str] | None = None) -> str:

@@ -5,16 +5,17 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 import obstore
 import structlog
 from obstore.exceptions import BaseError, NotFoundError
 from obstore.store import LocalStore, from_url
 
-from orchestrator.errors import FailedPrecondition, NotFound, StorageUnavailable
+from orchestrator.errors import DiskFull, FailedPrecondition, NotFound, StorageUnavailable
+from orchestrator.store.disk_space import is_disk_full
 
 log = structlog.get_logger()
 
@@ -24,10 +25,18 @@ MISSING_ERRORS = (NotFoundError, FileNotFoundError)
 """The errors of obstore for a blob that does not exist."""
 
 
+class BlobObject(NamedTuple):
+    """An object of the store."""
+
+    key: str
+    size_bytes: int
+    change_time: datetime
+
+
 class Blobs:
     """Stores bytes by tenant and SHA-256. Equal bytes of a tenant are stored once, and a blob never changes.
 
-    Every method raises StorageUnavailable if the store does not answer or refuses the call.
+    Every method raises StorageUnavailable if the store does not answer or refuses the call, and DiskFull if it is full.
     """
 
     def __init__(self, store: Any) -> None:
@@ -52,6 +61,11 @@ class Blobs:
                 raise FailedPrecondition(f"{problem}; {remedy}") from None
         default_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
         return cls(LocalStore(prefix=default_dir))
+
+    @property
+    def folder(self) -> Path | None:
+        """The folder of a local store; None for a remote one."""
+        return Path(str(self._store.prefix)) if isinstance(self._store, LocalStore) else None
 
     def put(self, tenant: str, data: bytes) -> str:
         """Store ``data`` atomically and return its SHA-256 in hex."""
@@ -104,6 +118,17 @@ class Blobs:
         with _storage_errors(), suppress(*MISSING_ERRORS):
             obstore.delete(self._store, blob_key(tenant, sha256))
 
+    def listed(self) -> Iterator[list[BlobObject]]:
+        """Yield all objects of the store, in lists of bounded length."""
+        with _storage_errors():
+            for page in obstore.list(self._store):
+                yield [BlobObject(str(item["path"]), int(item["size"]), item["last_modified"]) for item in page]
+
+    def delete_object(self, key: str) -> None:
+        """Delete the object with a key of ``listed`` if it exists."""
+        with _storage_errors(), suppress(*MISSING_ERRORS):
+            obstore.delete(self._store, key)
+
     def sign(self, tenant: str, sha256: str, lifetime: timedelta) -> str:
         """Return a URL for a download without a token, or raise FailedPrecondition if the store is a local folder."""
         if isinstance(self._store, LocalStore):
@@ -125,6 +150,8 @@ def _storage_errors(sha256: str = "") -> Iterator[None]:
     except MISSING_ERRORS:
         raise NotFound("file", sha256) from None
     except (BaseError, OSError) as error:
+        if is_disk_full(error):
+            raise DiskFull("the object store has no disk space left; try again later, or free some") from None
         log.warning("object_store_failed", error=type(error).__name__, detail=str(error).partition("\n")[0][:300])
         message = "the object store does not answer, or refuses the service's credentials; try again later"
         raise StorageUnavailable(message, store="objects") from None

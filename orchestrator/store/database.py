@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, cast
 
@@ -9,7 +11,8 @@ import sqlalchemy as sa
 import structlog
 from sqlalchemy.engine import Connection, Engine
 
-from orchestrator.errors import FailedPrecondition, StorageUnavailable
+from orchestrator.errors import DiskFull, FailedPrecondition, StorageUnavailable
+from orchestrator.store.disk_space import is_disk_full
 from orchestrator.store.schema import REVISION
 
 log = structlog.get_logger()
@@ -55,6 +58,18 @@ def check_database(url: str, setting: str) -> None:
         engine.dispose()
 
 
+@contextmanager
+def writing(engine: Engine) -> Iterator[Connection]:
+    """Run the block in a transaction that may check before it writes.
+
+    SQLite admits one such transaction at a time. On PostgreSQL, the block locks the rows that it checks.
+    """
+    with engine.begin() as connection:
+        if connection.dialect.name == "sqlite":
+            connection.exec_driver_sql("BEGIN IMMEDIATE")  # otherwise, the driver begins before the first write
+        yield connection
+
+
 def create_engine(url: str) -> Engine:
     """Return an engine that raises StorageUnavailable if the database does not answer. The schema is not upgraded."""
     engine = sa.create_engine(url, pool_pre_ping=True)
@@ -75,6 +90,8 @@ def _check(engine: Engine, setting: str) -> None:
 
 def _raise_if_unavailable(context: sa.ExceptionContext) -> None:
     """Raise StorageUnavailable for an error that the database, not the query, caused: no connection, locked, full."""
+    if is_disk_full(context.original_exception):
+        raise DiskFull("the database has no disk space left; try again later, or free some", store="database")
     if context.is_disconnect or isinstance(context.sqlalchemy_exception, DATABASE_ERRORS):
         log.warning("database_failed", error=type(context.original_exception).__name__)
         raise StorageUnavailable("the database does not answer; try again later", store="database")

@@ -32,7 +32,7 @@ class Leases:
     def renew(self, executor_id: str, version: str) -> None:
         """Create or extend the lease of a process, which runs this version of the job workflow."""
         with self.engine.begin() as connection:
-            now = _now(connection)
+            now = database_time(connection)
             row = {"version": version, "expire_time": now + LEASE}
             is_own = leases.c.executor_id == executor_id
             if not connection.execute(leases.update().where(is_own).values(row)).rowcount:
@@ -52,11 +52,13 @@ class Leases:
     def live(self) -> dict[str, str]:
         """Return the version of each process with a valid lease, by its id."""
         with self.engine.begin() as connection:
-            query = sa.select(leases.c.executor_id, leases.c.version).where(leases.c.expire_time > _now(connection))
+            query = sa.select(leases.c.executor_id, leases.c.version).where(
+                leases.c.expire_time > database_time(connection)
+            )
             return {row.executor_id: row.version for row in connection.execute(query)}
 
 
-def _now(connection: Connection) -> datetime:
+def database_time(connection: Connection) -> datetime:
     """Return the time of the database, which all replicas share."""
     if connection.dialect.name == "postgresql":
         now: datetime = connection.execute(sa.select(sa.func.clock_timestamp())).scalar_one()

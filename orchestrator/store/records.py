@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, TypeAlias, Unpack, cast
 
 import sqlalchemy as sa
-from sqlalchemy.engine import Connection, Engine, RowMapping
+from sqlalchemy.engine import Engine, RowMapping
 
 from orchestrator.domain.assets import Asset
 from orchestrator.domain.jobs import (
@@ -27,7 +27,9 @@ from orchestrator.domain.jobs import (
 from orchestrator.domain.quality import Quality
 from orchestrator.domain.segment import DetectorCost
 from orchestrator.errors import JobTakenOver
-from orchestrator.store.database import open_database
+from orchestrator.store.blob_records import release, use
+from orchestrator.store.database import open_database, writing
+from orchestrator.store.deletions import delete_cached
 from orchestrator.store.schema import IS_ACTIVE, IS_UNANNOUNCED, assets, cache, cache_blobs, cache_sources, jobs
 
 IDS_PER_QUERY = 500
@@ -71,17 +73,22 @@ class Records:
     def add_asset(self, asset: Asset, job_id: str = "", owner: str = "") -> Asset:
         """Insert an asset of a job or an upload. Replaces an asset with the same id, because a step can run again.
 
-        Raises JobTakenOver if ``owner`` is given and does not own the job any more.
+        Raises JobTakenOver if ``owner`` is given and does not own the job any more, and StorageUnavailable if the file
+        was removed after it was stored.
         """
         asset = replace(asset, create_time=asset.create_time or datetime.now(UTC))
         row = {**asdict(asset), "model_versions": dict(asset.model_versions)}
-        with self.engine.begin() as connection:
+        with writing(self.engine) as connection:
             if owner:
                 is_owned = sa.and_(jobs.c.id == job_id, jobs.c.owner == owner)
                 if connection.scalar(sa.select(jobs.c.id).where(is_owned).with_for_update(read=True)) is None:
                     raise JobTakenOver("another process has taken over the job, or it was deleted", job=job_id)
+            use(connection, asset.tenant, [asset.sha256])
+            replaced = connection.scalar(sa.select(assets.c.sha256).where(assets.c.id == asset.id))
             connection.execute(assets.delete().where(assets.c.id == asset.id))
             connection.execute(assets.insert().values(**row, job_id=job_id))
+            if replaced not in (None, asset.sha256):
+                release(connection, asset.tenant, [replaced])
         return asset
 
     def asset(self, tenant: str, id: str) -> Asset | None:
@@ -108,20 +115,6 @@ class Records:
         found = (asset for batch in batches for asset in self._assets(in_tenant.where(assets.c.job_id.in_(batch))))
         return {asset.id: asset for asset in found}
 
-    def delete_asset(self, asset: Asset) -> list[str]:
-        """Delete an asset and the cached results that were computed from its content.
-
-        If a job made the asset and has ended, its ``revision`` is incremented, because its result has changed.
-        Returns the SHA-256 of the blobs that nothing refers to any more.
-        """
-        is_asset = sa.and_(assets.c.id == asset.id, assets.c.tenant == asset.tenant)
-        job_id = sa.select(assets.c.job_id).where(is_asset).scalar_subquery()
-        has_ended = (jobs.c.id == job_id, jobs.c.tenant == asset.tenant, jobs.c.state.in_(FINAL_STATES))
-        with self.engine.begin() as connection:
-            connection.execute(jobs.update().where(*has_ended).values(revision=jobs.c.revision + 1))
-            connection.execute(assets.delete().where(is_asset))
-            return _release_blobs(connection, asset.tenant, {asset.sha256})
-
     def _assets(self, query: sa.Select[tuple[object, ...]]) -> list[Asset]:
         with self.engine.connect() as connection:
             rows = connection.execute(query).mappings().all()
@@ -138,16 +131,23 @@ class Records:
         """Cache ``value`` under ``key``. It is deleted when no asset has the content of one of its ``sources``.
 
         ``sources`` and ``blobs`` are SHA-256. The value refers to the blobs, which are kept as long as the value.
+        Raises StorageUnavailable if one of the blobs was removed after it was stored.
         """
         cached = {"tenant": tenant, "key": key}
         source_rows = [{**cached, "source_sha256": source} for source in sorted(set(sources))]
         blob_rows = [{**cached, "sha256": blob} for blob in sorted(set(blobs))]
-        with self.engine.begin() as connection:
-            _delete_cached(connection, tenant, {key})
+        with writing(self.engine) as connection:
+            delete_cached(connection, tenant, {key})
+            use(connection, tenant, blobs)
             connection.execute(cache.insert().values(**cached, value=value, create_time=datetime.now(UTC)))
             for table, rows in ((cache_sources, source_rows), (cache_blobs, blob_rows)):
                 if rows:
                     connection.execute(table.insert(), rows)
+
+    def forget(self, tenant: str, key: str) -> None:
+        """Delete the value that was cached under ``key``."""
+        with writing(self.engine) as connection:
+            delete_cached(connection, tenant, {key})
 
     def add_job(self, record: JobRecord, max_active: int) -> tuple[JobRecord | None, bool]:
         """Insert a job, unless the tenant already has a job with the same ``request_id``.
@@ -192,15 +192,6 @@ class Records:
         """Let ``jobs_to_announce`` return a job once more."""
         with self.engine.begin() as connection:
             connection.execute(jobs.update().where(jobs.c.id == id).values(announced=False))
-
-    def delete_job(self, tenant: str, id: str) -> list[str]:
-        """Delete a job and the assets it made; return the SHA-256 of the blobs that nothing refers to any more."""
-        made_by_job = sa.and_(assets.c.tenant == tenant, assets.c.job_id == id)
-        with self.engine.begin() as connection:
-            blobs = set(connection.scalars(sa.select(assets.c.sha256).where(made_by_job)))
-            connection.execute(assets.delete().where(made_by_job))
-            connection.execute(jobs.delete().where(jobs.c.tenant == tenant, jobs.c.id == id))
-            return _release_blobs(connection, tenant, blobs)
 
     def job(self, tenant: str | None, id: str) -> JobRecord | None:
         """Return the job, or None if the tenant has no such job. The tenant None finds the job of any tenant."""
@@ -253,6 +244,11 @@ class Records:
         if not ids:
             return []
         return self._jobs(sa.select(jobs).where(jobs.c.tenant == tenant, jobs.c.id.in_(ids)))
+
+    def known_jobs(self, ids: Collection[str]) -> set[str]:
+        """Return which of the jobs exist."""
+        with self.engine.connect() as connection:
+            return set(connection.scalars(sa.select(jobs.c.id).where(jobs.c.id.in_(ids))))
 
     def queue_positions(self, ids: Collection[str]) -> dict[str, int]:
         """For each of ``ids`` that is queued, return how many jobs of all tenants start before it."""
@@ -323,27 +319,3 @@ def _to_job(row: RowMapping) -> JobRecord:
     values = {name: row[name] for name in JOB_FIELDS}
     converted = {name: convert(row[name]) for name, convert in JOB_CONVERTERS.items()}
     return JobRecord(**(values | converted))
-
-
-def _release_blobs(connection: Connection, tenant: str, blobs: set[str]) -> list[str]:
-    """Delete the cached results whose sources are gone, after assets with the content ``blobs`` have been deleted.
-
-    Returns the SHA-256 of those blobs of the deleted assets and cached results that nothing refers to any more.
-    """
-    in_assets = sa.select(assets.c.sha256).where(assets.c.tenant == tenant, assets.c.sha256.in_(blobs))
-    gone = blobs - set(connection.scalars(in_assets))
-    stale = sa.and_(cache_sources.c.tenant == tenant, cache_sources.c.source_sha256.in_(gone))
-    keys = set(connection.scalars(sa.select(cache_sources.c.key).where(stale)))
-    cached = sa.and_(cache_blobs.c.tenant == tenant, cache_blobs.c.key.in_(keys))
-    released = blobs | set(connection.scalars(sa.select(cache_blobs.c.sha256).where(cached)))
-    _delete_cached(connection, tenant, keys)
-    referenced: set[str] = set()
-    for table in (assets, cache_blobs):
-        query = sa.select(table.c.sha256).where(table.c.tenant == tenant, table.c.sha256.in_(released))
-        referenced.update(connection.scalars(query))
-    return sorted(released - referenced)
-
-
-def _delete_cached(connection: Connection, tenant: str, keys: set[str]) -> None:
-    for table in (cache, cache_sources, cache_blobs):
-        connection.execute(table.delete().where(table.c.tenant == tenant, table.c.key.in_(keys)))

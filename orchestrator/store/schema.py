@@ -11,7 +11,7 @@ from sqlalchemy.engine import Dialect
 from orchestrator.domain.jobs import JobState
 
 metadata = sa.MetaData()
-REVISION = "0007"
+REVISION = "0009"
 """The newest revision in ``store/migrations/versions``."""
 
 
@@ -52,7 +52,33 @@ assets = sa.Table(
     sa.Index("assets_by_job", "tenant", "job_id"),
 )
 
-cache = sa.Table("cache", metadata, *keys("tenant", "key"), *required(sa.JSON, "value"), *required(Time, "create_time"))
+# The conditions of partial indexes. SQLite uses such an index only if a query repeats its condition with literals.
+IS_UPLOAD = assets.c.job_id == sa.literal_column("''")
+IS_RESULT = assets.c.job_id != sa.literal_column("''")
+sa.Index("uploads_by_age", assets.c.create_time, assets.c.id, sqlite_where=IS_UPLOAD, postgresql_where=IS_UPLOAD)
+sa.Index("results_by_age", assets.c.create_time, assets.c.id, sqlite_where=IS_RESULT, postgresql_where=IS_RESULT)
+
+blobs = sa.Table(  # the files in the object store; a file without a row is orphaned
+    "blobs",
+    metadata,
+    *keys("tenant", "sha256"),
+    *required(sa.BigInteger, "size_bytes"),
+    sa.Column("unused_time", Time),  # since when nothing may use it; NULL: an asset or a cached result uses it
+    *required(sa.Boolean, "condemned"),  # it is removed soon; nothing can start to use it without storing it again
+    sa.Index("blobs_by_unused_time", "unused_time"),
+)
+blob_holds = sa.Table(  # the files that unfinished jobs have stored or read from the cache
+    "blob_holds", metadata, *keys("tenant", "sha256", "job_id")
+)
+
+cache = sa.Table(
+    "cache",
+    metadata,
+    *keys("tenant", "key"),
+    *required(sa.JSON, "value"),
+    *required(Time, "create_time"),
+    sa.Index("cache_by_age", "create_time"),
+)
 cache_sources = sa.Table(  # the files that a cached value was computed from; deleting any of them deletes the value
     "cache_sources",
     metadata,
@@ -85,9 +111,10 @@ jobs = sa.Table(
     sa.Index("jobs_by_age", "tenant", "create_time", "id"),
     sa.Index("jobs_by_queue_order", "state", "priority", "create_time"),
     sa.Index("jobs_by_deadline", "state", "deadline"),
+    sa.Index("ended_jobs", "end_time", "id"),
 )
 
-# The conditions of partial indexes. SQLite uses such an index only if a query repeats its condition with literals.
+# The conditions of further partial indexes.
 IS_ACTIVE = jobs.c.state.in_([sa.literal_column(f"'{state.value}'") for state in JobState if not state.is_final])
 IS_UNANNOUNCED = sa.and_(jobs.c.webhook_url != sa.literal_column("''"), jobs.c.announced.is_(False))
 sa.Index("active_jobs", jobs.c.tenant, jobs.c.create_time, sqlite_where=IS_ACTIVE, postgresql_where=IS_ACTIVE)
@@ -114,6 +141,7 @@ webhook_deliveries = sa.Table(
     *(sa.Column(name, Time) for name in ("due_time", "end_time")),
     sa.Index("deliveries_by_due_time", "state", "due_time"),
     sa.Index("deliveries_by_age", "tenant", "create_time", "id"),
+    sa.Index("deliveries_by_end", "end_time"),
 )
 
 webhook_secrets = sa.Table(
@@ -132,6 +160,13 @@ leases = sa.Table(  # of the running processes
     *keys("executor_id"),
     *required(sa.String, "version"),
     *required(Time, "start_time", "expire_time"),
+)
+
+tenant_retention = sa.Table(  # what differs from the settings; 0 days: for ever
+    "tenant_retention", metadata, *keys("tenant", "kind"), *required(sa.Float, "days")
+)
+sweeps = sa.Table(  # when each periodic task is due; the process that changes the time does it
+    "sweeps", metadata, *keys("name"), *required(Time, "due_time")
 )
 
 IS_CHECKING = sa.column("state") == "CHECKING"

@@ -18,7 +18,7 @@ import pytest
 
 from orchestrator.client.client import Heartwood
 from orchestrator.protocol.heartwood.v1 import asset_pb2, job_pb2, segment_pb2, stain_pb2
-from tests.support.running_service import RunningService
+from tests.support.running_service import RunningService, wait_for
 
 DATA = Path(__file__).parent / "data" / "service-0.1.0.zip"
 STAIN_FILES = [field.name for field in stain_pb2.StainedPhoto.DESCRIPTOR.fields if field.message_type]
@@ -40,7 +40,7 @@ def upgraded(tmp_path_factory: pytest.TempPathFactory, triton_url: str) -> Itera
         archive.extractall(data_dir)
     move_times_to_now(data_dir)
     state_material_of_interrupted_stain(data_dir)
-    service = RunningService(data_dir, triton_url, workers=1)
+    service = RunningService(data_dir, triton_url, workers=1, blob_grace_s=1)
     yield service
     assert service.stop() == 0
 
@@ -131,4 +131,4 @@ def test_no_file_is_left_when_all_jobs_and_photos_are_deleted(
         client.delete_job(job.id)
     for asset in list(client.list_assets()):
         client.delete_asset(asset.id)
-    assert [path for path in (upgraded.data_dir / "blobs").rglob("*") if path.is_file()] == []
+    wait_for(lambda: [path for path in (upgraded.data_dir / "blobs").rglob("*") if path.is_file()] == [], 20)

@@ -7,6 +7,7 @@ import pytest
 
 from orchestrator.store.records import Records
 from tests.support.postgresql import new_database
+from tests.support.records import RecordsWithFiles
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -20,6 +21,6 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 @pytest.fixture
 def records(database_url: str, tmp_path: Path) -> Iterator[Records]:
     """Records without content, on SQLite and on PostgreSQL."""
-    records = Records.open(database_url, tmp_path / "unused.sqlite")
+    records = RecordsWithFiles.open(database_url, tmp_path / "unused.sqlite")
     yield records
     records.close()

@@ -1,7 +1,13 @@
 from __future__ import annotations
 
+from orchestrator.domain.assets import Asset
+from orchestrator.store.deletions import Deletions
 from orchestrator.store.records import IDS_PER_QUERY, Records
-from tests.support.records import executed_statements, photo_asset
+from tests.support.records import condemned, executed_statements, photo_asset
+
+
+def delete(records: Records, asset: Asset) -> None:
+    assert Deletions(records.engine).delete_asset(asset.tenant, asset.id)
 
 
 def test_an_asset_is_read_as_it_was_added(records: Records) -> None:
@@ -48,9 +54,11 @@ def test_deleting_the_last_asset_of_a_photo_deletes_what_was_computed_from_it(re
     for asset in (photo, same_photo, photo_asset("shared", kind="texture")):
         records.add_asset(asset)
     records.keep("shop", "analysis", ["photo"], ["maps", "shared"], {"width": 4})
-    assert records.delete_asset(photo) == []
+    delete(records, photo)
+    assert condemned(records) == []
     assert records.cached("shop", "analysis") == {"width": 4}
-    assert records.delete_asset(same_photo) == ["maps", "photo"]
+    delete(records, same_photo)
+    assert condemned(records) == ["maps", "photo"]
     assert records.cached("shop", "analysis") is None
 
 
@@ -60,15 +68,19 @@ def test_a_blob_is_kept_while_another_cached_result_refers_to_it(records: Record
         records.add_asset(asset)
     records.keep("shop", "first", ["photo"], ["maps"], {})
     records.keep("shop", "second", ["other photo"], ["maps"], {})
-    assert records.delete_asset(photo) == ["photo"]
-    assert records.delete_asset(other_photo) == ["maps", "other photo"]
+    delete(records, photo)
+    assert condemned(records) == ["photo"]
+    delete(records, other_photo)
+    assert condemned(records) == ["maps", "other photo", "photo"]
 
 
 def test_a_cached_result_belongs_to_one_tenant(records: Records) -> None:
     photo = records.add_asset(photo_asset("photo"))
     for tenant in ("shop", "other"):
         records.keep(tenant, "analysis", ["photo"], ["maps"], {"tenant": tenant})
-    assert records.delete_asset(photo) == ["maps", "photo"]
+    delete(records, photo)
+    assert condemned(records) == ["maps", "photo"]
+    assert condemned(records, "other") == []
     assert records.cached("other", "analysis") == {"tenant": "other"}
 
 
@@ -79,6 +91,8 @@ def test_keeping_a_result_again_replaces_its_value_sources_and_blobs(records: Re
     records.keep("shop", "analysis", ["photo"], ["old"], {"version": 1})
     records.keep("shop", "analysis", ["other photo", "other photo"], ["new", "new"], {"version": 2})
     records.keep("shop", "analysis without blobs", ["other photo"], [], {})
-    assert records.delete_asset(photo) == ["photo"]
+    delete(records, photo)
+    assert condemned(records) == ["old", "photo"]
     assert records.cached("shop", "analysis") == {"version": 2}
-    assert records.delete_asset(other_photo) == ["new", "other photo"]
+    delete(records, other_photo)
+    assert condemned(records) == ["new", "old", "other photo", "photo"]

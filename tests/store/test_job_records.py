@@ -8,9 +8,11 @@ import pytest
 
 from orchestrator.domain.jobs import Failure, JobRevision, JobState, Priority
 from orchestrator.domain.segment import DetectorCost
+from orchestrator.errors import InUse
+from orchestrator.store.deletions import Deletions
 from orchestrator.store.records import Records
 from orchestrator.store.webhook_records import WebhookRecords
-from tests.support.records import NOON, job_record, photo_asset
+from tests.support.records import NOON, condemned, job_record, photo_asset
 
 
 def test_a_job_is_read_as_it_was_added(records: Records) -> None:
@@ -161,25 +163,34 @@ def test_each_finished_job_with_a_webhook_is_announced_once(records: Records) ->
     assert [delivery.job_id for delivery in webhooks.page("shop", "", (), None, 10)] == [finished.id]
 
 
-def test_deleting_a_job_deletes_its_assets_and_returns_the_blobs_that_nothing_refers_to(records: Records) -> None:
+def test_deleting_a_job_deletes_its_assets_and_releases_their_files(records: Records) -> None:
     record = job_record(state=JobState.SUCCEEDED)
     records.add_job(record, max_active=10)
     for sha256 in ("mask", "shared"):
         records.add_asset(photo_asset(sha256, kind="mask"), record.id)
     uploaded = records.add_asset(photo_asset("shared"))
-    assert records.delete_job("shop", record.id) == ["mask"]
+    Deletions(records.engine).delete_job("shop", record.id)
+    assert condemned(records) == ["mask"]
     assert records.job("shop", record.id) is None
     assert records.list_assets("shop", "", "", "", 10) == [uploaded]
 
 
-@pytest.mark.parametrize(("state", "revision"), [(JobState.QUEUED, 1), (JobState.RUNNING, 1), (JobState.SUCCEEDED, 2)])
-def test_deleting_an_asset_changes_the_revision_of_the_finished_job_that_made_it(
-    records: Records, state: JobState, revision: int
-) -> None:
-    record, unrelated = job_record(state=state), job_record(state=state)
+def test_deleting_an_asset_changes_the_revision_of_the_finished_job_that_made_it(records: Records) -> None:
+    record, unrelated = job_record(state=JobState.SUCCEEDED), job_record(state=JobState.SUCCEEDED)
     for added in (record, unrelated):
         records.add_job(added, max_active=10)
     mask = records.add_asset(photo_asset("mask", kind="mask"), record.id)
-    records.delete_asset(mask)
-    assert records.job("shop", record.id) == replace(record, revision=revision)
+    Deletions(records.engine).delete_asset("shop", mask.id)
+    assert records.job("shop", record.id) == replace(record, revision=2)
     assert records.job("shop", unrelated.id) == unrelated
+
+
+@pytest.mark.parametrize("state", [JobState.QUEUED, JobState.RUNNING])
+def test_a_file_that_an_unfinished_job_made_is_in_use(records: Records, state: JobState) -> None:
+    record = job_record(state=state)
+    records.add_job(record, max_active=10)
+    mask = records.add_asset(photo_asset("mask", kind="mask"), record.id)
+    with pytest.raises(InUse, match=record.id):
+        Deletions(records.engine).delete_asset("shop", mask.id)
+    assert records.job("shop", record.id) == record
+    assert records.asset("shop", mask.id) == mask

@@ -18,9 +18,9 @@ from sqlalchemy.engine import Engine
 
 from orchestrator.errors import FailedPrecondition
 from orchestrator.store.database import MIGRATIONS, open_database
-from orchestrator.store.records import Records
+from orchestrator.store.deletions import Deletions
 from orchestrator.store.schema import REVISION, metadata
-from tests.support.records import photo_asset
+from tests.support.records import RecordsWithFiles, condemned, photo_asset
 
 UNUSED = Path("/nonexistent/unused.sqlite")
 OPEN_IN_CHILD = "import sys; from orchestrator.store.records import Records; Records.open(sys.argv[1], None).close()"
@@ -83,7 +83,7 @@ def test_a_database_without_model_versions_of_assets_gets_that_column(database_u
     create_database_of_version_0_1_0(engine)
     with engine.begin() as connection:
         connection.execute(sa.text("ALTER TABLE assets DROP COLUMN model_versions"))
-    records = Records.open(database_url, UNUSED)
+    records = RecordsWithFiles.open(database_url, UNUSED)
     asset = records.add_asset(photo_asset("mask", model_versions={"segmentation": "2"}))
     assert records.asset("shop", asset.id) == asset
     assert schema_differences(engine) == []
@@ -94,17 +94,18 @@ def test_blobs_of_results_that_were_cached_before_an_upgrade_are_deleted_with_th
     database_url: str, engine: Engine
 ) -> None:
     create_database_of_version_0_1_0(engine)
-    records = Records.open(database_url, UNUSED)
+    records = RecordsWithFiles.open(database_url, UNUSED)
     photo = records.add_asset(photo_asset("photo"))
-    assert records.delete_asset(photo) == ["maps", "mask", "photo"]
+    Deletions(records.engine).delete_asset("shop", photo.id)
+    assert condemned(records) == ["maps", "mask", "photo"]
     records.close()
 
 
 def test_opening_a_current_database_changes_nothing(database_url: str) -> None:
-    records = Records.open(database_url, UNUSED)
+    records = RecordsWithFiles.open(database_url, UNUSED)
     asset = records.add_asset(photo_asset("photo"))
     records.close()
-    records = Records.open(database_url, UNUSED)
+    records = RecordsWithFiles.open(database_url, UNUSED)
     assert records.asset("shop", asset.id) == asset
     records.close()
 

@@ -15,9 +15,11 @@ import pytest
 import sqlalchemy as sa
 
 from orchestrator.domain.jobs import JobState
+from orchestrator.store.blob_records import BlobRecords
+from orchestrator.store.deletions import Deletions, Tenants
 from orchestrator.store.records import Records
 from orchestrator.store.webhook_records import WebhookRecords
-from tests.support.records import NOON, job_record, photo_asset
+from tests.support.records import NOON, RecordsWithFiles, job_record, photo_asset
 
 UNRELATED_JOBS = 200
 TOLERANCE = 30
@@ -27,6 +29,14 @@ HOOK = "https://shop.example/hook"
 JOB = job_record(id="job", state=JobState.SUCCEEDED, webhook_url=HOOK)
 QUEUED_JOB = job_record(id="queued", deadline=NOON)
 MASK = photo_asset("mask", id="mask", kind="mask")
+
+EVERYONE = Tenants([], others=True)
+LONG_AGO = NOON - timedelta(days=2)
+
+
+def expire_assets(records: Records, *, uploads: bool) -> object:
+    return Deletions(records.engine).expire_assets(EVERYONE, uploads=uploads, before=LONG_AGO, after=None)
+
 
 OPERATIONS: dict[str, Callable[[Records], object]] = {
     "add_job": lambda records: records.add_job(job_record(), max_active=10),
@@ -40,8 +50,14 @@ OPERATIONS: dict[str, Callable[[Records], object]] = {
     "expired_jobs": lambda records: records.expired_jobs(NOON),
     "jobs_to_announce": lambda records: records.jobs_to_announce(),
     "assets_of_jobs": lambda records: records.assets_of_jobs("shop", [JOB.id, QUEUED_JOB.id]),
-    "delete_job": lambda records: records.delete_job("shop", JOB.id),
-    "delete_asset": lambda records: records.delete_asset(MASK),
+    "delete_job": lambda records: Deletions(records.engine).delete_job("shop", JOB.id),
+    "expire_uploads": lambda records: expire_assets(records, uploads=True),
+    "expire_results": lambda records: expire_assets(records, uploads=False),
+    "expire_cached": lambda records: Deletions(records.engine).expire_cached(EVERYONE, before=LONG_AGO),
+    "expire_deliveries": lambda records: Deletions(records.engine).expire_deliveries(EVERYONE, before=LONG_AGO),
+    "expire_jobs": lambda records: Deletions(records.engine).ended_jobs(EVERYONE, before=LONG_AGO, after=None),
+    "condemn_files": lambda records: BlobRecords(records.engine).condemn(LONG_AGO),
+    "delete_asset": lambda records: Deletions(records.engine).delete_asset("shop", MASK.id),
 }
 
 
@@ -62,7 +78,7 @@ class InstructionCounter:
 
 @pytest.fixture
 def sqlite_records(tmp_path: Path) -> Iterator[Records]:
-    records = Records.open("", tmp_path / "records.sqlite")
+    records = RecordsWithFiles.open("", tmp_path / "records.sqlite")
     records.add_job(JOB, max_active=10)
     records.add_job(QUEUED_JOB, max_active=10)
     records.add_asset(MASK, JOB.id)
@@ -95,7 +111,7 @@ def test_the_work_of_a_query_does_not_depend_on_unrelated_records(
     copy = tmp_path / "with_unrelated_records.sqlite"
     with sqlite_records.engine.connect() as connection:
         connection.execute(sa.text("VACUUM INTO :copy"), {"copy": str(copy)})
-    crowded_records = Records.open("", copy)
+    crowded_records = RecordsWithFiles.open("", copy)
     add_unrelated(crowded_records)
     assert work(crowded_records) <= work(sqlite_records) + TOLERANCE
     crowded_records.close()

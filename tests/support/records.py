@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Engine
 
 from orchestrator.domain.assets import Asset
-from orchestrator.domain.jobs import JobRecord, JobState, Priority
+from orchestrator.domain.jobs import JobRecord, JobState, JsonObject, Priority
 from orchestrator.domain.quality import Quality
+from orchestrator.store.blob_records import BlobRecords
+from orchestrator.store.records import Records
+from orchestrator.store.schema import blobs
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 
@@ -50,6 +53,27 @@ def photo_asset(sha256: str, tenant: str = "shop", **changes: Any) -> Asset:
         sha256=sha256,
     )
     return replace(asset, **changes)
+
+
+class RecordsWithFiles(Records):
+    """Records that accept assets and cached results whose files were not stored."""
+
+    def add_asset(self, asset: Asset, job_id: str = "", owner: str = "") -> Asset:
+        BlobRecords(self.engine).register(asset.tenant, asset.sha256, asset.size_bytes)
+        return super().add_asset(asset, job_id, owner)
+
+    def keep(self, tenant: str, key: str, sources: Collection[str], blobs: Collection[str], value: JsonObject) -> None:
+        for sha256 in blobs:
+            BlobRecords(self.engine).register(tenant, sha256, 1)
+        super().keep(tenant, key, sources, blobs, value)
+
+
+def condemned(records: Records, tenant: str = "shop") -> list[str]:
+    """The contents of a tenant that nothing uses, and that the sweeper would remove after the grace period."""
+    BlobRecords(records.engine).condemn(datetime.now(UTC) + timedelta(seconds=1))
+    query = sa.select(blobs.c.sha256).where(blobs.c.tenant == tenant, blobs.c.condemned).order_by(blobs.c.sha256)
+    with records.engine.connect() as connection:
+        return list(connection.scalars(query))
 
 
 @contextmanager

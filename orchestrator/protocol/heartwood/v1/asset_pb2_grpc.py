@@ -60,6 +60,11 @@ class AssetServiceStub:
                 request_serializer=heartwood_dot_v1_dot_asset__pb2.DeleteAssetRequest.SerializeToString,
                 response_deserializer=heartwood_dot_v1_dot_asset__pb2.DeleteAssetResponse.FromString,
                 _registered_method=True)
+        self.DeleteUpload = channel.unary_unary(
+                '/heartwood.v1.AssetService/DeleteUpload',
+                request_serializer=heartwood_dot_v1_dot_asset__pb2.DeleteUploadRequest.SerializeToString,
+                response_deserializer=heartwood_dot_v1_dot_asset__pb2.DeleteUploadResponse.FromString,
+                _registered_method=True)
         self.SignAssetUrl = channel.unary_unary(
                 '/heartwood.v1.AssetService/SignAssetUrl',
                 request_serializer=heartwood_dot_v1_dot_asset__pb2.SignAssetUrlRequest.SerializeToString,
@@ -101,6 +106,15 @@ class AssetServiceServicer:
 
     def DeleteAsset(self, request, context):
         """Deletes a file, and the cached results that were computed from it.
+        FAILED_PRECONDITION while a job that has not ended uses the file.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DeleteUpload(self, request, context):
+        """Deletes all files of an upload. FAILED_PRECONDITION, and none is deleted, while a job that has not ended uses one of
+        them; `google.rpc.PreconditionFailure` lists these files.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -140,6 +154,11 @@ def add_AssetServiceServicer_to_server(servicer, server):
                     servicer.DeleteAsset,
                     request_deserializer=heartwood_dot_v1_dot_asset__pb2.DeleteAssetRequest.FromString,
                     response_serializer=heartwood_dot_v1_dot_asset__pb2.DeleteAssetResponse.SerializeToString,
+            ),
+            'DeleteUpload': grpc.unary_unary_rpc_method_handler(
+                    servicer.DeleteUpload,
+                    request_deserializer=heartwood_dot_v1_dot_asset__pb2.DeleteUploadRequest.FromString,
+                    response_serializer=heartwood_dot_v1_dot_asset__pb2.DeleteUploadResponse.SerializeToString,
             ),
             'SignAssetUrl': grpc.unary_unary_rpc_method_handler(
                     servicer.SignAssetUrl,
@@ -283,6 +302,33 @@ class AssetService:
             '/heartwood.v1.AssetService/DeleteAsset',
             heartwood_dot_v1_dot_asset__pb2.DeleteAssetRequest.SerializeToString,
             heartwood_dot_v1_dot_asset__pb2.DeleteAssetResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DeleteUpload(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/heartwood.v1.AssetService/DeleteUpload',
+            heartwood_dot_v1_dot_asset__pb2.DeleteUploadRequest.SerializeToString,
+            heartwood_dot_v1_dot_asset__pb2.DeleteUploadResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -43,7 +43,13 @@ class AssetServiceStub:
     GetAsset: _grpc.UnaryUnaryMultiCallable[_asset_pb2.GetAssetRequest, _asset_pb2.GetAssetResponse]
     ListAssets: _grpc.UnaryUnaryMultiCallable[_asset_pb2.ListAssetsRequest, _asset_pb2.ListAssetsResponse]
     DeleteAsset: _grpc.UnaryUnaryMultiCallable[_asset_pb2.DeleteAssetRequest, _asset_pb2.DeleteAssetResponse]
-    """Deletes a file, and the cached results that were computed from it."""
+    """Deletes a file, and the cached results that were computed from it.
+    FAILED_PRECONDITION while a job that has not ended uses the file.
+    """
+    DeleteUpload: _grpc.UnaryUnaryMultiCallable[_asset_pb2.DeleteUploadRequest, _asset_pb2.DeleteUploadResponse]
+    """Deletes all files of an upload. FAILED_PRECONDITION, and none is deleted, while a job that has not ended uses one of
+    them; `google.rpc.PreconditionFailure` lists these files.
+    """
     SignAssetUrl: _grpc.UnaryUnaryMultiCallable[_asset_pb2.SignAssetUrlRequest, _asset_pb2.SignAssetUrlResponse]
     """Returns a URL that reads the file without a token. FAILED_PRECONDITION if the files are in a local folder."""
 
@@ -62,7 +68,13 @@ class AssetServiceAsyncStub(AssetServiceStub):
     GetAsset: _aio.UnaryUnaryMultiCallable[_asset_pb2.GetAssetRequest, _asset_pb2.GetAssetResponse]  # type: ignore[assignment]
     ListAssets: _aio.UnaryUnaryMultiCallable[_asset_pb2.ListAssetsRequest, _asset_pb2.ListAssetsResponse]  # type: ignore[assignment]
     DeleteAsset: _aio.UnaryUnaryMultiCallable[_asset_pb2.DeleteAssetRequest, _asset_pb2.DeleteAssetResponse]  # type: ignore[assignment]
-    """Deletes a file, and the cached results that were computed from it."""
+    """Deletes a file, and the cached results that were computed from it.
+    FAILED_PRECONDITION while a job that has not ended uses the file.
+    """
+    DeleteUpload: _aio.UnaryUnaryMultiCallable[_asset_pb2.DeleteUploadRequest, _asset_pb2.DeleteUploadResponse]  # type: ignore[assignment]
+    """Deletes all files of an upload. FAILED_PRECONDITION, and none is deleted, while a job that has not ended uses one of
+    them; `google.rpc.PreconditionFailure` lists these files.
+    """
     SignAssetUrl: _aio.UnaryUnaryMultiCallable[_asset_pb2.SignAssetUrlRequest, _asset_pb2.SignAssetUrlResponse]  # type: ignore[assignment]
     """Returns a URL that reads the file without a token. FAILED_PRECONDITION if the files are in a local folder."""
 
@@ -108,7 +120,19 @@ class AssetServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _asset_pb2.DeleteAssetRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_asset_pb2.DeleteAssetResponse, _abc.Awaitable[_asset_pb2.DeleteAssetResponse]]:
-        """Deletes a file, and the cached results that were computed from it."""
+        """Deletes a file, and the cached results that were computed from it.
+        FAILED_PRECONDITION while a job that has not ended uses the file.
+        """
+
+    @_abc_1.abstractmethod
+    def DeleteUpload(
+        self,
+        request: _asset_pb2.DeleteUploadRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_asset_pb2.DeleteUploadResponse, _abc.Awaitable[_asset_pb2.DeleteUploadResponse]]:
+        """Deletes all files of an upload. FAILED_PRECONDITION, and none is deleted, while a job that has not ended uses one of
+        them; `google.rpc.PreconditionFailure` lists these files.
+        """
 
     @_abc_1.abstractmethod
     def SignAssetUrl(
