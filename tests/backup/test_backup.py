@@ -28,11 +28,12 @@ from orchestrator.errors import FailedPrecondition
 from orchestrator.settings import Settings
 from orchestrator.store.blobs import Blobs, blob_key
 from orchestrator.store.database import create_engine, upgrade_schema
+from orchestrator.store.deletions import Deletions
 from orchestrator.store.locks import check_restored, exclusive_use, restoring
 from orchestrator.store.records import Records
 from tests.support.cli import run_in_process
 from tests.support.postgresql import new_database
-from tests.support.records import job_record, photo_asset
+from tests.support.records import RecordsWithFiles, job_record, photo_asset
 from tests.support.stores import settings_of
 
 NewStores = Callable[[str], dict[str, str]]
@@ -54,7 +55,7 @@ def blobs_of(settings: Settings) -> Blobs:
 
 def records_of(settings: Settings) -> Records:
     settings.root.mkdir(exist_ok=True)
-    return Records.open(settings.records_database_url, Path())
+    return RecordsWithFiles.open(settings.records_database_url, Path())
 
 
 def add_photo(settings: Settings, content: bytes) -> Asset:
@@ -199,8 +200,8 @@ def test_a_file_that_is_deleted_after_the_snapshot_does_not_break_the_backup(
             deleted.append(key)
             records = records_of(source)
             (asset,) = [asset for asset in records.list_assets("shop", "", "", "", 9) if key.endswith(asset.sha256)]
-            for sha256 in records.delete_asset(asset):
-                blobs.delete("shop", sha256)
+            Deletions(records.engine).delete_asset("shop", asset.id)
+            blobs.delete("shop", asset.sha256)
             records.close()
         return read(blobs, key)
 
@@ -233,7 +234,7 @@ def test_pruning_keeps_the_newest_backups_and_their_files(source: Settings, fold
     create_backup(source, folder, ignore)
     records = records_of(source)
     for asset in records.list_assets("shop", "", "", "", 9):
-        records.delete_asset(asset)
+        Deletions(records.engine).delete_asset("shop", asset.id)
     records.close()
     add_photo(source, b"lamp")
     newest = create_backup(source, folder, ignore)
