@@ -50,7 +50,7 @@ def retention(
 def delete(
     tenant: Tenant,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask for a confirmation.")] = False,
-    wait: Annotated[float, typer.Option(help="Seconds that running jobs may take to stop.")] = 60.0,
+    wait: Annotated[float, typer.Option(help="Seconds that running jobs may take to stop.")] = 120.0,
 ) -> None:
     """Delete a tenant: tokens, jobs, files, cached results, webhooks, settings and history.
 

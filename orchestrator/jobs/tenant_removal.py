@@ -35,7 +35,7 @@ class TenantRemover:
     records: Records
     collector: Collector
     workflows: DBOSClient
-    wait_s: float = 60.0
+    wait_s: float = 120.0
 
     def remove(self, tenant: str) -> TenantRemoval:
         """Delete everything of a tenant, and return what was deleted. Repeating it has no effect.
