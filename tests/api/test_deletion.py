@@ -50,8 +50,10 @@ def test_a_job_whose_files_an_unfinished_job_uses_cannot_be_deleted(client: Hear
     segment = client.wait(client.segment(upload_id).id)
     photo = segment.segment.photos[0]
     large = client.upload_bytes(LARGE, "board.jpg").group_id
-    # The mask of the segment job, as an input that is named by its asset id and not by the job.
-    stain = client.stain(large, stain="walnut", options=stain_pb2.StainOptions(mask_asset_id=photo.foreground.id))
+    running = [client.stain(large, stain=name) for name in ("walnut", "ebony")]  # as many as the service has workers
+    # The mask of the segment job is an input that is named by its asset id, and not by the id of the job.
+    options = stain_pb2.StainOptions(mask_asset_id=photo.foreground.id)
+    stain = client.stain(upload_id, stain="walnut", options=options)
     for delete in (
         lambda: client.delete_asset(photo.foreground.id),
         lambda: client.delete_job(segment.id),
@@ -59,8 +61,9 @@ def test_a_job_whose_files_an_unfinished_job_uses_cannot_be_deleted(client: Hear
         with pytest.raises(ApiError, match=stain.id) as in_use:
             delete()
         assert refusal(in_use.value) == (grpc.StatusCode.FAILED_PRECONDITION, "FAILED_PRECONDITION")
-    client.cancel(stain.id)
-    list(client.watch(stain.id))
+    for job in (stain, *running):
+        client.cancel(job.id)
+        list(client.watch(job.id))
     client.delete_job(segment.id)
 
 
