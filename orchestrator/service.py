@@ -7,12 +7,14 @@ import json
 import os
 import signal
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import UTC, datetime
 
 from orchestrator.api.auth import Tokens, write_private
 from orchestrator.api.server import Server
-from orchestrator.domain.limits import Sandbox
+from orchestrator.decoding.pool import decode_pool
+from orchestrator.domain.limits import DecodeLimits, Sandbox
 from orchestrator.domain.model_roles import Role, setting_name
 from orchestrator.domain.tokens import ALL_SCOPES, hash_of
 from orchestrator.inference.models import TritonModels
@@ -70,6 +72,7 @@ def run(settings: Settings, announce: Callable[[str], None]) -> None:
             rollout = Rollout(follower)
             dependencies = Dependencies(settings, records, blobs, models, executor_id)
             runner = Runner(dependencies, is_alone=records.engine.dialect.name == "sqlite")
+            decoders = decode_pool(_decode_limits(settings))
             runner.start()
             follower.start()
             try:
@@ -77,8 +80,20 @@ def run(settings: Settings, announce: Callable[[str], None]) -> None:
             finally:
                 runner.stop()
                 follower.stop()
+                decoders.close()
                 models.close()
                 records.close()
+
+
+def _decode_limits(settings: Settings) -> DecodeLimits:
+    return DecodeLimits(
+        processes=settings.decode_processes,
+        memory_bytes=settings.decode_memory_mb << 20,
+        cpu_s=settings.decode_cpu_s,
+        pixels=settings.decode_megapixels * 1_000_000,
+        waiting=settings.max_waiting_uploads,
+        sandbox=Sandbox(settings.sandbox),
+    )
 
 
 def _open_stores(settings: Settings) -> tuple[Records, Blobs]:
@@ -109,16 +124,19 @@ async def _serve(
     announce: Callable[[str], None],
 ) -> None:
     """Run the gRPC server until a signal arrives. While it runs, ``settings.service_file`` contains its address."""
+    # A thread for each call, so that calls that wait, such as for a file to be decoded, delay no other.
+    threads = ThreadPoolExecutor(settings.max_concurrent_rpcs, thread_name_prefix="rpc")
+    asyncio.get_running_loop().set_default_executor(threads)
     server = Server(settings, runner.jobs, rollout, Tokens(tokens.find))
     port = await server.start()
     host = settings.listen.rpartition(":")[0]
     await server.set_health(await asyncio.to_thread(models.ready))
-    write_private(settings.service_file, json.dumps({"address": f"{host}:{port}", "pid": os.getpid()}))
-    announce(f"Heartwood listens on {host}:{port}")
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()
     for signal_number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(signal_number, stopping.set)
+    write_private(settings.service_file, json.dumps({"address": f"{host}:{port}", "pid": os.getpid()}))
+    announce(f"Heartwood listens on {host}:{port}")
     while not stopping.is_set():
         try:
             await asyncio.wait_for(stopping.wait(), HEALTH_INTERVAL_S)

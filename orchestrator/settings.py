@@ -106,6 +106,13 @@ class Settings(BaseSettings):
     blob_grace_s: float = Field(3600.0, ge=0, description="time for which files that nothing uses are kept")
     min_free_disk_mb: int = Field(1024, ge=0, description="free disk space below which nothing more is stored")
 
+    decode_processes: int = Field(4, ge=1, description="photos that are decoded concurrently in this process")
+    decode_memory_mb: int = Field(3072, ge=256, description="maximum memory to decode a photo or parse a 3D model")
+    decode_cpu_s: int = Field(30, ge=1, description="maximum CPU time to decode a photo or parse a 3D model")
+    decode_megapixels: int = Field(125, ge=1, description="maximum megapixels of the photos that are decoded at a time")
+    max_waiting_uploads: int = Field(128, ge=2, description="maximum uploads that wait for their check")
+    upload_spool_mb: int = Field(4096, ge=1, description="disk space for uploads that are received, of all tenants")
+
     render_processes: int = Field(1, ge=1, description="Blender processes of a turntable; they share the cores")
     sandbox: Literal["require", "prefer", "off"] = Field("prefer", description="barriers around external programs")
     tool_memory_gb: int = Field(12, ge=1, description="maximum resident memory of an external program")

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from asyncio import to_thread
+from asyncio import get_running_loop, to_thread, wrap_future
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
+from threading import Event
 
 from orchestrator.api import fields
 from orchestrator.api.convert import write_asset
 from orchestrator.api.servicer import Servicer, call, stream
+from orchestrator.domain.assets import FileInfo
+from orchestrator.domain.file_names import file_name
 from orchestrator.errors import InvalidInput
+from orchestrator.jobs.spool import SpooledFile
 from orchestrator.protocol.heartwood.v1 import asset_pb2, asset_pb2_grpc
 
 DEFAULT_LIFETIME = timedelta(hours=1)
@@ -28,14 +32,26 @@ class AssetServicer(Servicer, asset_pb2_grpc.AssetServiceServicer):
         header: asset_pb2.UploadAssetRequest.Header = await fields.header_of(messages)
         kind = fields.asset_kind("header.kind", header.kind, "photo")
         await to_thread(self.assets.check_upload, tenant, header.upload_id, kind, header.size_bytes)
-        data = bytearray()
-        async for chunk in fields.chunks_of(messages, header.size_bytes):
-            data += chunk
-            await to_thread(self.assets.check_upload, tenant, "", kind, len(data))
-        asset = await to_thread(
-            self.assets.upload, tenant, header.upload_id, header.filename, kind, bytes(data), header.sha256
-        )
+        file = await to_thread(self.assets.receive, tenant, kind)
+        try:
+            async for chunk in fields.chunks_of(messages, header.size_bytes):
+                await to_thread(file.write, chunk)
+            fields.check_sha256(header.sha256, file.sha256)
+            info = await self._check(tenant, header.filename, kind, file)
+            asset = await to_thread(self.assets.store, tenant, header.upload_id, header.filename, kind, file, info)
+        finally:
+            get_running_loop().run_in_executor(None, file.remove)
         return asset_pb2.UploadAssetResponse(asset=write_asset(asset), upload_id=asset.group_id)
+
+    async def _check(self, tenant: str, filename: str, kind: str, file: SpooledFile) -> FileInfo:
+        """Validate a received file. While it waits for its turn, it occupies no thread."""
+        canceled = Event()
+        try:
+            return await wrap_future(self.assets.start_check(tenant, filename, kind, file, canceled))
+        except InvalidInput as error:  # an upload has many files, so the error names this one
+            raise InvalidInput(error.field, f"{file_name(filename, kind)}: {error.description}") from None
+        finally:
+            canceled.set()
 
     @stream
     async def DownloadAsset(

@@ -85,6 +85,12 @@ def read_time(field: str, stamp: Timestamp) -> datetime:
         raise InvalidInput(field, f"{stamp.seconds} s is not a valid time; {allowed}") from None
 
 
+def check_sha256(stated: str, actual: str) -> None:
+    """Raise InvalidInput if the SHA-256 in the header of an upload is not that of the bytes received."""
+    if stated and stated.lower() != actual:
+        raise InvalidInput("header.sha256", f"{stated[:64]!r} does not match the bytes received, {actual}")
+
+
 async def without_pauses(messages: AsyncIterator[Message], idle_s: float) -> AsyncIterator[Message]:
     """Yield the messages. Raises DeadlineExceeded if one does not arrive within ``idle_s``."""
     iterator = aiter(messages)

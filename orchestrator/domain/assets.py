@@ -19,6 +19,16 @@ class StoredFile:
 
 
 @dataclass(frozen=True)
+class FileInfo:
+    """What the check of an uploaded file found."""
+
+    media_type: str
+    suffix: str = ""  # of a 3D model, by its content, without the dot
+    width: int = 0  # px, upright; 0 for a 3D model
+    height: int = 0
+
+
+@dataclass(frozen=True)
 class Asset:
     """One file of a tenant, with a name and an id."""
 

@@ -1,4 +1,4 @@
-"""Time, memory and disk limits of external programs, and whether they run behind barriers."""
+"""Limits of external programs and of the processes that decode uploaded files, and whether they run behind barriers."""
 
 from __future__ import annotations
 
@@ -25,3 +25,15 @@ class Limits:
 
 
 DEFAULT_LIMITS = Limits()
+
+
+@dataclass(frozen=True)
+class DecodeLimits:
+    """Limits of the processes that decode photos and parse mesh files."""
+
+    processes: int = 4  # that decode photos at the same time
+    memory_bytes: int = 3 << 30  # address space of one process, beyond that of its template
+    cpu_s: int = 30  # CPU time of one process
+    pixels: int = 125_000_000  # of all photos that are decoded at the same time
+    waiting: int = 128  # files of all tenants that wait to be checked
+    sandbox: Sandbox = Sandbox.PREFER

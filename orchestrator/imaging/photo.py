@@ -54,7 +54,7 @@ TURNS = {
 }
 """The transformation that turns a photo upright, by EXIF orientation."""
 DECODER_ERRORS = (
-    *(OSError, ValueError, SyntaxError, EOFError, Warning, RuntimeError, MemoryError, LookupError),
+    *(OSError, ValueError, SyntaxError, EOFError, Warning, RuntimeError, LookupError),
     *(TypeError, AttributeError, ArithmeticError, AssertionError, struct.error, zlib.error),
 )
 """What Pillow's decoders raise on damaged files. These errors have no common base class."""
@@ -147,7 +147,7 @@ def focal_length_35mm(data: bytes, field: str = "photo") -> float:
         try:
             with Pillow.open(io.BytesIO(data), formats=(file.format.name,)) as picture:
                 metadata = picture.info.get("exif") or b""
-        except (*DECODER_ERRORS, Pillow.DecompressionBombError):
+        except (*DECODER_ERRORS, MemoryError, Pillow.DecompressionBombError):
             return 0.0
     return exif.focal_length_35mm(metadata)
 
@@ -173,6 +173,8 @@ def _opened(file: PhotoFile, field: str) -> Iterator[Pillow.Image]:
         raise InvalidInput(field, f"the image has too many pixels; at most {MAX_PIXELS} are allowed") from None
     except UnidentifiedImageError:
         raise damaged(file.format, "its header is not readable", field) from None
+    except MemoryError:
+        raise InvalidInput(field, "the image needs too much memory to decode") from None
     except DECODER_ERRORS as error:
         raise damaged(file.format, f"its pixels are not readable ({type(error).__name__})", field) from None
 

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-import hashlib
+import threading
 import uuid
 from collections.abc import Iterator
+from concurrent.futures import Future
 from datetime import timedelta
 from pathlib import PurePosixPath
 from typing import TypeVar
 
-from orchestrator.domain.assets import Asset
+from orchestrator.domain.assets import Asset, FileInfo
 from orchestrator.domain.file_names import file_name
 from orchestrator.errors import InvalidInput, NotFound, ResourceExhausted
 from orchestrator.jobs.dependencies import Dependencies
+from orchestrator.jobs.spool import Spool, SpooledFile
 from orchestrator.stages import intake
 from orchestrator.store.deletions import Deletions
 
@@ -33,12 +35,13 @@ class AssetService:
         self._blob_records = dependencies.blob_records
         self._disk_space = dependencies.disk_space
         self._deletions = Deletions(dependencies.records.engine)
+        self._spool = Spool(self._settings.root / "uploads", self._settings.upload_spool_mb << 20)
 
     def check_upload(self, tenant: str, upload_id: str, kind: str, size_bytes: int) -> None:
         """Check an upload before its bytes are received. Raises InvalidInput, NotFound, ResourceExhausted, DiskFull."""
         if kind not in UPLOAD_KINDS:
             raise InvalidInput("header.kind", f"{kind!r} can't be uploaded; allowed are PHOTO, MASK and MODEL")
-        limit = intake.MAX_MESH_BYTES if kind == "model" else intake.MAX_BYTES
+        limit = _max_bytes(kind)
         if not 0 <= size_bytes <= limit:
             raise InvalidInput("header.size_bytes", f"{size_bytes} is not allowed; a {kind} has at most {limit} bytes")
         self._disk_space.check(size_bytes)
@@ -48,28 +51,35 @@ class AssetService:
         if upload_id and photo_count >= self._settings.max_photos:
             raise ResourceExhausted(f"the upload has {photo_count} photos, which is the maximum; start a new upload")
 
-    def upload(self, tenant: str, upload_id: str, filename: str, kind: str, data: bytes, sha256: str = "") -> Asset:
-        """Validate and store one photo, mask or mesh. An empty ``upload_id`` starts a new upload."""
-        self.check_upload(tenant, upload_id, kind, len(data))
-        actual = hashlib.sha256(data).hexdigest()
-        if sha256 and sha256.lower() != actual:
-            raise InvalidInput("header.sha256", f"{sha256[:64]!r} does not match the bytes received, {actual}")
+    def receive(self, tenant: str, kind: str) -> SpooledFile:
+        """Return a file for the bytes of an upload, which the caller removes."""
+        return self._spool.file(tenant, kind, _max_bytes(kind))
+
+    def start_check(
+        self, tenant: str, filename: str, kind: str, file: SpooledFile, canceled: threading.Event
+    ) -> Future[FileInfo]:
+        """Queue the validation of a received file, in turn with those of other tenants.
+
+        Args:
+            canceled: is set when the result is not needed any more.
+
+        Raises:
+            ResourceExhausted: too many files wait to be checked.
+        """
         name = file_name(filename, kind)
-        width = height = 0
-        try:
-            if kind == "model":
-                mesh = intake.check_mesh(data, name, "data", blender=self._settings.blender)
-                media_type = mesh.media_type
-                name = f"{PurePosixPath(name).stem}.{'zip' if mesh.is_archive else mesh.format.value}"
-            else:
-                info = intake.check_photo(data, "data")
-                media_type, width, height = info.media_type, info.width, info.height
-        except InvalidInput as error:  # an upload has many files, so the error names this one
-            raise InvalidInput(error.field, f"{name}: {error.description}") from None
+        return intake.start_check(file.path, kind, name, "data", tenant, canceled, self._settings.blender)
+
+    def store(self, tenant: str, upload_id: str, filename: str, kind: str, file: SpooledFile, info: FileInfo) -> Asset:
+        """Store a photo, mask or mesh that was validated. An empty ``upload_id`` starts a new upload."""
+        self.check_upload(tenant, upload_id, kind, file.size)
+        name, sha256 = file_name(filename, kind), file.sha256
+        if info.suffix:
+            name = f"{PurePosixPath(name).stem}.{info.suffix}"
         id, group_id = str(uuid.uuid4()), upload_id or str(uuid.uuid4())
-        self._blob_records.register(tenant, actual, len(data))
-        self._blobs.put(tenant, data)
-        asset = Asset(id, tenant, group_id, kind, name, media_type, len(data), actual, width, height)
+        self._blob_records.register(tenant, sha256, file.size)
+        self._blobs.put_file(tenant, file.path, sha256)
+        size = (info.width, info.height)
+        asset = Asset(id, tenant, group_id, kind, name, info.media_type, file.size, sha256, *size)
         return self._records.add_asset(asset)
 
     def photos(self, tenant: str, upload_id: str) -> list[Asset]:
@@ -114,6 +124,10 @@ class AssetService:
         if not count:
             raise NotFound("upload", upload_id)
         return count
+
+
+def _max_bytes(kind: str) -> int:
+    return intake.MAX_MESH_BYTES if kind == "model" else intake.MAX_BYTES
 
 
 def existing(value: Value | None, kind: str, id: str) -> Value:

@@ -145,12 +145,15 @@ class Step:
 
     def store(self, data: bytes | Path, media_type: str, width: int = 0, height: int = 0) -> StoredFile:
         """Store a file's bytes for the tenant. They are kept until the job has ended. Raises DiskFull."""
-        content = data.read_bytes() if isinstance(data, Path) else data
-        self.dependencies.disk_space.check(len(content))
-        sha256 = hashlib.sha256(content).hexdigest()
-        self.dependencies.blob_records.register(self.job.tenant, sha256, len(content), self.job.id)
-        self.dependencies.blobs.put(self.job.tenant, content)
-        return StoredFile(sha256, len(content), media_type, width, height)
+        dependencies, tenant = self.dependencies, self.job.tenant
+        size, sha256 = _size_and_hash(data)
+        dependencies.disk_space.check(size)
+        dependencies.blob_records.register(tenant, sha256, size, self.job.id)
+        if isinstance(data, Path):
+            dependencies.blobs.put_file(tenant, data, sha256)
+        else:
+            dependencies.blobs.put(tenant, data)
+        return StoredFile(sha256, size, media_type, width, height)
 
     def publish(self, name: str, file: StoredFile, kind: str, versions: Mapping[str, str] | None = None) -> str:
         """Create an asset of the job for a stored file, to which the model ``versions`` contributed. Return its id."""
@@ -233,7 +236,8 @@ class PhotoStep:
 
     def pixels(self) -> Image:
         """The upright photo, sRGB."""
-        return intake.read_photo(self.step.read(self.asset.sha256), max_side=self.max_side)
+        data, tenant = self.step.read(self.asset.sha256), self.step.job.tenant
+        return intake.read_photo(data, max_side=self.max_side, tenant=tenant)
 
     def maps(self, analysis: str) -> MaterialMaps:
         """The model outputs that ``analyze`` stored; ``analysis`` is the SHA-256 that it returned."""
@@ -296,6 +300,14 @@ def analyze(photo: PhotoStep) -> str:
         return Cached({"maps": step.store(packed, "application/octet-stream")}, None)
 
     return photo.cached("analysis", (step.job.quality, versions), Cached[None], make).files["maps"].sha256
+
+
+def _size_and_hash(data: bytes | Path) -> tuple[int, str]:
+    """Return the size in bytes and the SHA-256 in hex."""
+    if isinstance(data, bytes):
+        return len(data), hashlib.sha256(data).hexdigest()
+    with data.open("rb") as file:
+        return data.stat().st_size, hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def subspan(span: Span, start: float, end: float) -> Span:

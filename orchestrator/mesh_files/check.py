@@ -1,40 +1,24 @@
-"""Checks an uploaded 3D file before it is stored: cheap checks in this process, then a reader in a sandbox."""
+"""Checks an uploaded 3D file before it is stored: cheap checks in a limited process, then a reader in a sandbox."""
 
 from __future__ import annotations
 
 import tempfile
-import threading
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from orchestrator.decoding.meshes import unpack_mesh
+from orchestrator.decoding.pool import decode_pool
 from orchestrator.domain.export import MEDIA_TYPES, ZIP, MeshFormat
 from orchestrator.domain.limits import Limits
 from orchestrator.errors import InvalidInput
-from orchestrator.mesh_files.blender_formats import check_fbx, check_obj, check_ply, check_stl
-from orchestrator.mesh_files.gltf import check_gltf
 from orchestrator.mesh_files.limits import MAX_BYTES, InvalidMeshFile, check_count
-from orchestrator.mesh_files.mesh_file import MeshFile, open_mesh_file
-from orchestrator.mesh_files.usdz import check_usdz
 from orchestrator.tools.mesh_readers import read_mesh
 
-__all__ = ["MAX_BYTES", "MeshFileInfo", "check_mesh"]
+__all__ = ["MAX_BYTES", "MeshFileInfo", "check_mesh", "check_mesh_here"]
 
-FORMAT_CHECKS: dict[MeshFormat, Callable[[MeshFile], None]] = {
-    MeshFormat.GLB: check_gltf,
-    MeshFormat.GLTF: check_gltf,
-    MeshFormat.OBJ: check_obj,
-    MeshFormat.STL: check_stl,
-    MeshFormat.PLY: check_ply,
-    MeshFormat.FBX: check_fbx,
-    MeshFormat.USDZ: check_usdz,
-}
 READER_LIMITS = Limits(time_s=120.0, memory_bytes=4 << 30)
 """Limits of the process that reads the file. Blender reads an OBJ or PLY of MAX_TRIANGLES triangles in 4 to 6 s and
 1.2 GB on two cores."""
-MAX_READERS = 2
-"""Maximum number of readers at a time, so that parallel uploads cannot exhaust the memory. Not tuned."""
-_reader_slots = threading.BoundedSemaphore(MAX_READERS)
 
 
 @dataclass(frozen=True)
@@ -54,8 +38,14 @@ class MeshFileInfo:
         return bool(self.main)
 
 
-def check_mesh(data: bytes, filename: str, field: str, *, blender: str = "") -> MeshFileInfo:
-    """Validate a 3D file.
+def check_mesh(file: bytes | Path, filename: str, field: str, *, blender: str = "") -> MeshFileInfo:
+    """Validate a 3D file. See ``check_mesh_here``."""
+    meshes = decode_pool().meshes
+    return meshes.submit("", lambda: check_mesh_here(file, filename, field, blender=blender), limited=False).result()
+
+
+def check_mesh_here(file: bytes | Path, filename: str, field: str, *, blender: str = "") -> MeshFileInfo:
+    """Validate a 3D file in this thread, which should be one of ``DecodePool.meshes``.
 
     Args:
         filename: as the caller named it. Only the extension is used, and only if the content is ambiguous.
@@ -67,22 +57,14 @@ def check_mesh(data: bytes, filename: str, field: str, *, blender: str = "") -> 
             outside itself.
         ToolFailed: the reader of this format is not installed.
     """
-    try:
-        mesh = precheck(data, filename)
-        with _reader_slots, tempfile.TemporaryDirectory(prefix="heartwood-mesh-") as scratch:
-            folder = Path(scratch)
-            path = mesh.write(folder / "upload")
-            contents = read_mesh(path, mesh.format, folder, blender=blender, limits=READER_LIMITS)
-        check_count(contents.triangles, "triangles")
-    except InvalidMeshFile as error:
-        raise InvalidInput(field, str(error)) from None
+    with tempfile.TemporaryDirectory(prefix="heartwood-mesh-") as scratch:
+        folder = Path(scratch)
+        mesh = unpack_mesh(file, filename, folder / "upload", field, is_checked=True)
+        try:
+            contents = read_mesh(mesh.path, mesh.format, folder, blender=blender, limits=READER_LIMITS)
+            check_count(contents.triangles, "triangles")
+        except InvalidMeshFile as error:
+            raise InvalidInput(field, str(error)) from None
     media_type = ZIP if mesh.main else MEDIA_TYPES[mesh.format]
     triangles, materials, compression = contents
     return MeshFileInfo(mesh.format, media_type, triangles, materials, compression, mesh.main)
-
-
-def precheck(data: bytes, filename: str) -> MeshFile:
-    """Run the checks that need no reader. Raises InvalidMeshFile if one fails."""
-    mesh = open_mesh_file(data, filename)
-    FORMAT_CHECKS[mesh.format](mesh)
-    return mesh

@@ -70,10 +70,17 @@ class Blobs:
     def put(self, tenant: str, data: bytes) -> str:
         """Store ``data`` atomically and return its SHA-256 in hex."""
         sha256 = hashlib.sha256(data).hexdigest()
+        self._put(tenant, sha256, data)
+        return sha256
+
+    def put_file(self, tenant: str, file: Path, sha256: str) -> None:
+        """Store a file, whose SHA-256 is given in hex, atomically and in parts."""
+        self._put(tenant, sha256, file)
+
+    def _put(self, tenant: str, sha256: str, content: bytes | Path) -> None:
         if not self.exists(tenant, sha256):
             with _storage_errors():
-                obstore.put(self._store, blob_key(tenant, sha256), data)
-        return sha256
+                obstore.put(self._store, blob_key(tenant, sha256), content)
 
     def exists(self, tenant: str, sha256: str) -> bool:
         """Return whether the tenant has the blob."""

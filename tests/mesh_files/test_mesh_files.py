@@ -22,8 +22,9 @@ from orchestrator.domain.export import MeshCodec, MeshFormat, TextureCodec
 from orchestrator.domain.limits import Limits
 from orchestrator.errors import InvalidInput, ToolFailed
 from orchestrator.mesh_files import check
-from orchestrator.mesh_files.check import MAX_BYTES, MeshFileInfo, check_mesh, precheck
+from orchestrator.mesh_files.check import MAX_BYTES, MeshFileInfo, check_mesh
 from orchestrator.mesh_files.limits import InvalidMeshFile
+from orchestrator.mesh_files.precheck import precheck
 from orchestrator.tools.gltf import GltfBudget, normalise, optimise
 from tests.support.bad_gltf import sparse
 from tests.support.bad_meshes import CORPUS, OBJ

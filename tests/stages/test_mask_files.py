@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from orchestrator.errors import InvalidInput
-from orchestrator.stages.intake import check_photo
+from orchestrator.imaging.photo import read_photo
 from orchestrator.stages.mask_files import check_edited_mask, read_mask_of_size
 from tests.support.bad_photos import save
 from tests.support.photo_bytes import jpeg_segment, png_chunk, with_segments
@@ -36,7 +36,7 @@ def test_a_grey_mask_is_accepted_in_any_mode_and_read_as_drawn(mode: str) -> Non
     ],
 )
 def test_a_mask_with_broken_metadata_is_accepted(data: bytes) -> None:
-    check_photo(data, "mask")  # as when it was uploaded
+    read_photo(data, "mask")  # as when it was uploaded
     check_edited_mask(data, "mask")
 
 

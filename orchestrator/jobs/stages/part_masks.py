@@ -115,7 +115,7 @@ def _check_mask_file(field: str, edited_id: str, original_id: str, job: JobInput
     if (edited.width, edited.height) != (original.width, original.height):
         rule = f"it must have the size of the mask that it replaces, {original.width}×{original.height}"
         raise InvalidInput(field, f"the mask is {edited.width}×{edited.height} pixels; {rule}")
-    check_edited_mask(blobs.get(job.tenant, edited.sha256), field)
+    check_edited_mask(blobs.get(job.tenant, edited.sha256), field, tenant=job.tenant)
 
 
 def _masks(photo: SegmentedPhoto) -> dict[str, str]:
@@ -188,7 +188,8 @@ class PartMasks:
         return self.photo.step.asset(asset_id, "mask").sha256
 
     def _read(self, asset_id: str, size: tuple[int, int]) -> Image:
-        return read_mask_of_size(self.photo.step.read(self._sha256(asset_id)), "stain.masks", size)
+        step = self.photo.step
+        return read_mask_of_size(step.read(self._sha256(asset_id)), "stain.masks", size, tenant=step.job.tenant)
 
 
 def part_masks(photo: PhotoStep, options: StainOptions, pipeline: SegmentResult | None) -> PartMasks:

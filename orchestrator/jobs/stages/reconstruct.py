@@ -173,12 +173,13 @@ def _write_inputs(
     for index, (original, mask, color) in enumerate(zip(originals, masks, colored, strict=True)):
         step.progress(0.0, f"reading photo {index + 1} of {len(originals)}")
         data, size = step.read(original.sha256), (mask.width, mask.height)
-        photo = intake.read_photo(data)
-        images.append(intake.write_photo(photo, data, folder / f"photo-{index:03d}.jpg", size))
+        photo = intake.decode_photo(data, tenant=step.job.tenant)
+        focal_length_mm = photo.focal_length_mm
+        images.append(intake.write_photo(photo.srgb, focal_length_mm, folder / f"photo-{index:03d}.jpg", size))
         mask_files.append(step.fetch(mask.sha256, folder / f"mask-{index:03d}.png"))
         if color is not original:
             stained = intake.read_map(step.read(color.sha256))
-            color_files.append(intake.write_photo(stained, data, folder / f"look-{index:03d}.jpg", size))
+            color_files.append(intake.write_photo(stained, focal_length_mm, folder / f"look-{index:03d}.jpg", size))
     return images, mask_files, color_files
 
 

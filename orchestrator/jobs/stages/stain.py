@@ -180,7 +180,8 @@ def _mask(photo: PhotoStep, options: StainOptions) -> tuple[str, Image | None]:
     asset = photo.step.dependencies.records.asset(photo.step.job.tenant, options.mask_asset_id)
     if asset is None:
         raise InvalidInput("stain.mask_asset_id", f"the mask {options.mask_asset_id!r} was deleted")
-    return asset.sha256, intake.read_mask(photo.step.read(asset.sha256), "stain.mask_asset_id", photo.max_side)
+    data, tenant = photo.step.read(asset.sha256), photo.step.job.tenant
+    return asset.sha256, intake.read_mask(data, "stain.mask_asset_id", photo.max_side, tenant=tenant)
 
 
 def _known_maps(

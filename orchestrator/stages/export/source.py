@@ -5,12 +5,10 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
+from orchestrator.decoding.meshes import unpack_mesh
 from orchestrator.domain.export import MeshFormat
 from orchestrator.domain.limits import DEFAULT_LIMITS, Limits
 from orchestrator.domain.progress import Progress, no_progress
-from orchestrator.errors import InvalidInput
-from orchestrator.mesh_files.limits import InvalidMeshFile
-from orchestrator.mesh_files.mesh_file import open_mesh_file
 from orchestrator.tools.convert import convert_mesh
 
 GLTF_FORMATS = (MeshFormat.GLB, MeshFormat.GLTF)
@@ -30,14 +28,10 @@ def open_source(
     """
     unpacked, imported = folder / "source", folder / "imported.glb"
     shutil.rmtree(unpacked, ignore_errors=True)
-    try:
-        mesh = open_mesh_file(source.read_bytes(), source.name)
-        mesh_file = mesh.write(unpacked)
-    except InvalidMeshFile as error:
-        raise InvalidInput("model", str(error)) from None
+    mesh = unpack_mesh(source, source.name, unpacked, "model", is_checked=False)
     if mesh.format in GLTF_FORMATS:
-        return mesh_file, mesh.format, ()
+        return mesh.path, mesh.format, ()
     imported.unlink(missing_ok=True)
     targets = {MeshFormat.GLB: imported}
-    notes = convert_mesh(mesh_file, mesh.format, targets, folder, blender=blender, limits=limits, progress=progress)
+    notes = convert_mesh(mesh.path, mesh.format, targets, folder, blender=blender, limits=limits, progress=progress)
     return imported, mesh.format, notes

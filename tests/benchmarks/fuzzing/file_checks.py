@@ -7,7 +7,7 @@ from pathlib import Path
 
 from orchestrator.errors import InvalidInput
 from orchestrator.imaging.photo import focal_length_35mm, probe_photo, read_photo
-from orchestrator.mesh_files import check
+from orchestrator.mesh_files import check, precheck
 from orchestrator.mesh_files.limits import InvalidMeshFile
 from orchestrator.stages import intake
 from orchestrator.stages.mask_files import check_edited_mask
@@ -39,7 +39,7 @@ def check_mesh_without_reader(data: bytes, filename: str, scratch: Path) -> None
     """Run the checks before the reader, and write the files that the reader would read."""
     folder = scratch / "inside" / "upload"
     try:
-        mesh = check.precheck(data, filename)
+        mesh = precheck.precheck(data, filename)
         path = mesh.write(folder)
     except InvalidMeshFile as error:
         raise InvalidInput("data", str(error)) from None

@@ -1,0 +1,92 @@
+"""Decodes photos and masks in processes with limits."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+from orchestrator.decoding.pool import decode_pool
+from orchestrator.domain.images import Image
+from orchestrator.imaging.photo import BLACK, WHITE, PhotoInfo
+
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True)
+class DecodedPhoto:
+    """The pixels of a photo, and what its metadata states."""
+
+    srgb: Image  # [H, W, 3] uint8, upright
+    focal_length_mm: float  # 35 mm equivalent; 0 if it is unknown
+
+
+@dataclass(frozen=True)
+class MaskFile:
+    """What the file of a mask contains besides levels."""
+
+    mode: str  # Pillow's name of its mode
+    is_transparent: bool  # some pixels are not opaque
+    is_colored: bool  # some pixels are not grey
+
+
+def check_photo_here(file: Path, field: str, canceled: threading.Event | None = None) -> PhotoInfo:
+    """Decode a whole photo to validate it, and return its header, in this thread, which is one of the pool's.
+
+    Args:
+        canceled: is set when the result is not needed any more.
+
+    Raises the errors of ``decode_photo``.
+    """
+    facts = decode_pool().photo_task("check_photo", file, field, canceled).facts
+    return PhotoInfo(int(facts["columns"]), int(facts["rows"]), str(facts["type"]))
+
+
+def decode_photo(data: bytes, field: str, max_side: int | None, tenant: str) -> DecodedPhoto:
+    """Decode a photo. See ``imaging.photo.read_photo`` for the arguments.
+
+    Raises:
+        InvalidInput: see ``read_photo``; also if the file exceeds the limits of memory or CPU time.
+        ResourceExhausted: the machine is overloaded.
+    """
+
+    def decode() -> DecodedPhoto:
+        result = decode_pool().photo_task(
+            "decode_photo", data, field, max_side=max_side or 0, backdrop=WHITE, is_mask=False
+        )
+        assert result.image is not None  # noqa: S101 - the task returns one
+        return DecodedPhoto(result.image, float(result.facts["focal_length_mm"]))
+
+    return _in_turn(tenant, decode)
+
+
+def decode_mask(data: bytes, field: str, max_side: int | None, tenant: str) -> Image:
+    """Decode an image as a [H, W] uint8 mask: the maximum of its channels, 0 where it is transparent.
+
+    Raises the errors of ``decode_photo``.
+    """
+
+    def decode() -> Image:
+        result = decode_pool().photo_task(
+            "decode_photo", data, field, max_side=max_side or 0, backdrop=BLACK, is_mask=True
+        )
+        assert result.image is not None  # noqa: S101 - the task returns one
+        return result.image
+
+    return _in_turn(tenant, decode)
+
+
+def inspect_mask(data: bytes, field: str, tenant: str) -> MaskFile:
+    """Decode the channels of a mask, and return whether it has others than grey. Raises as ``decode_photo``."""
+
+    def inspect() -> MaskFile:
+        facts = decode_pool().photo_task("check_mask", data, field).facts
+        return MaskFile(str(facts["mode"]), bool(facts["is_transparent"]), bool(facts["is_colored"]))
+
+    return _in_turn(tenant, inspect)
+
+
+def _in_turn(tenant: str, work: Callable[[], Result]) -> Result:
+    return decode_pool().photos.submit(tenant, work, limited=False).result()
