@@ -190,3 +190,5 @@ class Settings(BaseSettings):
             return init_settings, env_settings, TomlConfigSettingsSource(settings_cls, settings_file())
         except RecursionError:
             raise ValueError("the settings file has lists or tables that are nested too deeply") from None
+        except UnicodeDecodeError as error:  # its ``repr`` contains the whole file
+            raise ValueError(f"the settings file is not UTF-8: {error.reason} at byte {error.start}") from None

@@ -25,13 +25,21 @@ def test_a_settings_file_in_the_working_folder_is_never_read(tmp_path: Path, mon
     assert Settings().workers == 2
 
 
-def test_a_settings_file_that_is_nested_too_deeply_is_an_invalid_setting(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        (b"a = " + b"[" * 3000, "nested too deeply"),
+        (b'openai_api_key = "hush"\n# \x80', "not UTF-8: invalid start byte at byte 26"),
+    ],
+)
+def test_a_settings_file_that_cannot_be_read_is_an_invalid_setting(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: bytes, problem: str
 ) -> None:
-    (tmp_path / "deep.toml").write_text("a = " + "[" * 3000)
-    monkeypatch.setenv("HEARTWOOD_CONFIG", str(tmp_path / "deep.toml"))
-    with pytest.raises(ValueError, match="nested too deeply"):
+    (tmp_path / "a.toml").write_bytes(content)
+    monkeypatch.setenv("HEARTWOOD_CONFIG", str(tmp_path / "a.toml"))
+    with pytest.raises(ValueError, match=problem) as refused:
         Settings()
+    assert "hush" not in repr(refused.value)
 
 
 def test_the_file_of_the_settings_folder_is_read_and_a_named_file_replaces_it(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from contextlib import suppress
 from pathlib import Path
 
@@ -13,6 +15,7 @@ from orchestrator.stages import intake
 from orchestrator.stages.mask_files import check_edited_mask
 
 SMALL_SIDE = 40
+FAULTS = ("none", "crash", "error", "file", "message")
 
 
 def check_photo(data: bytes, _: str, __: Path) -> None:
@@ -33,6 +36,18 @@ def check_photo(data: bytes, _: str, __: Path) -> None:
         raise AssertionError("the focal length is out of range")
     with suppress(InvalidInput):  # a photo is no mask
         check_edited_mask(data, "data")
+
+
+def fail(data: bytes, _: str, __: Path) -> None:
+    """Fail in the way that the first byte selects, to test that a run notices it."""
+    if data[0] == FAULTS.index("crash"):
+        os.kill(os.getpid(), signal.SIGSEGV)
+    if data[0] == FAULTS.index("error"):
+        raise KeyError(data[0])
+    if data[0] == FAULTS.index("file"):
+        Path("/etc/passwd").read_bytes()
+    if data[0] == FAULTS.index("message"):
+        raise InvalidInput("data", "site-packages")
 
 
 def check_mesh_without_reader(data: bytes, filename: str, scratch: Path) -> None:

@@ -33,8 +33,6 @@ CPU_S = 20
 takes 5 s."""
 MAX_GROWTH_MB = 2500
 """Maximum memory of one input. A photo of 100 megapixels needs 1.5 GB."""
-REPORT_EVERY = 50
-"""Number of inputs after which a child reports its result."""
 STRUCTURE_SHARE = 0.6
 """Share of the inputs whose structure is changed; the others differ in bytes only."""
 MAX_CRASHES = 50
@@ -57,7 +55,7 @@ def run_files(kind: str, seeds: dict[str, tuple[bytes, str]], count: int, seed: 
     """Decode ``count`` mutated files in child processes.
 
     Args:
-        kind: ``photo``, ``mesh`` (the checks before the reader) or ``mesh reader`` (all checks).
+        kind: ``photo``, ``mesh`` (the checks before the reader), ``mesh reader`` (all checks), or ``fault``.
     """
     context = multiprocessing.get_context("spawn")
     outcome = Outcome()
@@ -100,6 +98,9 @@ def mutated_file(task: Task, number: int) -> tuple[bytes, str, str]:
     name, other = choice.choice(list(task.seeds)), choice.choice(list(task.seeds))
     data, filename = task.seeds[name]
     other_data = task.seeds[other][0]
+    if task.kind == "fault":
+        name = list(task.seeds)[number % len(task.seeds)]
+        return *task.seeds[name], name
     change_structure = changed_photo if task.kind == "photo" else changed_mesh
     if choice.random() < STRUCTURE_SHARE:
         for _ in range(choice.choice((1, 1, 1, 2, 4))):
@@ -124,9 +125,8 @@ def _work(task: Task, results: Connection, current: Any) -> None:
     os.dup2(os.open(os.devnull, os.O_WRONLY), 2)  # libtiff writes its warnings to the standard error output
     check = _checks()[task.kind]
     with tempfile.TemporaryDirectory() as scratch, _watched_files(Path(scratch)) as touched:
-        outcome = Outcome()
-        for done, number in enumerate(range(task.first, task.end, task.step), start=1):
-            current.value = number
+        for number in range(task.first, task.end, task.step):
+            current.value, outcome = number, Outcome()
             data, filename, name = mutated_file(task, number)
             touched.clear()
             folder = Path(scratch) / str(number)
@@ -142,12 +142,8 @@ def _work(task: Task, results: Connection, current: Any) -> None:
             shutil.rmtree(folder)
             outcome.inputs[task.kind] += 1
             outcome.accepted[task.kind] += is_accepted
-            outcome.slowest_s[task.kind] = max(seconds, outcome.slowest_s.get(task.kind, 0.0))
-            outcome.largest_mb[task.kind] = max(megabytes, outcome.largest_mb.get(task.kind, 0.0))
-            if done % REPORT_EVERY == 0:
-                results.send(outcome)
-                outcome = Outcome()
-        results.send(outcome)
+            outcome.slowest_s[task.kind], outcome.largest_mb[task.kind] = seconds, megabytes
+            results.send(outcome)  # at once, because the next file may crash this process
 
 
 def _measured(
@@ -219,6 +215,7 @@ def _checks() -> dict[str, Callable[[bytes, str, Path], object]]:
     from tests.benchmarks.fuzzing import file_checks  # imports the decoders, which only the children need
 
     return {
+        "fault": file_checks.fail,
         "photo": file_checks.check_photo,
         "mesh": file_checks.check_mesh_without_reader,
         "mesh reader": file_checks.check_mesh_with_reader,
