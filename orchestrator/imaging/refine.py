@@ -132,8 +132,9 @@ def _initial_labels(
     labels = np.full((size[1], size[0]), cv2.GC_PR_FGD, np.uint8)
     if box is not None:
         labels[:] = cv2.GC_BGD
-        rows = _pixel_range((box.top - top) * scale_y, (box.bottom - top) * scale_y)
-        labels[rows, _pixel_range((box.left - left) * scale_x, (box.right - left) * scale_x)] = cv2.GC_PR_FGD
+        rows = _pixel_range((box.top - top) * scale_y, (box.bottom - top) * scale_y, size[1])
+        columns = _pixel_range((box.left - left) * scale_x, (box.right - left) * scale_x, size[0])
+        labels[rows, columns] = cv2.GC_PR_FGD
     elif points:
         labels[:] = cv2.GC_PR_BGD
     for point in points:
@@ -148,7 +149,9 @@ def _grab_cut(image_srgb: Image, labels: Image) -> FloatMap:
     cv2.setRNGSeed(1)  # GrabCut initialises its colour models with k-means
     result = labels.copy()
     foreground = np.isin(labels, FOREGROUND)
-    if foreground.all() or not foreground.any():  # GrabCut needs pixels of both kinds
+    if not foreground.any():  # GrabCut needs pixels of both kinds
+        return foreground.astype(np.float32)
+    if foreground.all():
         result[[0, -1], :] = result[:, [0, -1]] = cv2.GC_BGD
     bgr = cv2.cvtColor(image_srgb, cv2.COLOR_RGB2BGR)
     color_models = np.zeros((1, 65)), np.zeros((1, 65))
@@ -165,6 +168,7 @@ def _region(box: Box | None, width: int, height: int) -> tuple[int, int, int, in
     return left, top, min(width, int(box.right + extra) + 1), min(height, int(box.bottom + extra) + 1)
 
 
-def _pixel_range(start: float, end: float) -> slice:
-    """Return the pixels from ``start`` to ``end``, at least one."""
-    return slice(max(0, round(start)), max(round(start) + 1, round(end)))
+def _pixel_range(start: float, end: float, size: int) -> slice:
+    """Return the pixels from ``start`` to ``end``, at least one of ``size`` pixels."""
+    first = min(max(0, round(start)), size - 1)
+    return slice(first, max(first + 1, round(end)))

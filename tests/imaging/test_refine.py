@@ -56,6 +56,23 @@ def test_an_image_without_edges_gives_no_mask_outside_the_box() -> None:
     assert mask[outside].max() == 0
 
 
+@pytest.mark.parametrize(
+    ("box", "points"),
+    [
+        (Box(31.5, 31.5, 32, 32), ()),  # rounds to a pixel outside the photo
+        (Box(0, 0, 1, 1), (Point(0, 0, inside=False),)),
+        (None, (Point(16, 16, inside=False),)),
+        (Box(0, 0, 32, 32), ()),
+        (Box(0, 0, 32, 32), (Point(0, 0), Point(31, 31, inside=False))),
+    ],
+)
+def test_a_prompt_without_background_or_without_foreground_gives_a_mask(
+    box: Box | None, points: tuple[Point, ...]
+) -> None:
+    photo = round_seat(32)[0]
+    assert mask_from_prompt(photo, box, points, uniform_likelihood(photo)).shape == (32, 32)
+
+
 def test_a_coarse_likelihood_moves_to_the_edges_of_the_photo() -> None:
     photo, truth = round_seat()
     coarse = cv2.resize(truth.astype(np.float32), (25, 25), interpolation=cv2.INTER_AREA)
