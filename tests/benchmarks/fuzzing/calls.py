@@ -40,6 +40,7 @@ ALLOWED = frozenset(
 """The statuses of replies to authenticated callers."""
 UNREADABLE = ("are not a message of the type", "contains a NUL character")
 """Errors about messages that are refused before the caller is authenticated."""
+VALID_CALLERS = ("tenant", "admin")
 STREAM_S = 0.25
 """Time after which the caller leaves a stream of responses that does not end."""
 CALL_S = 20.0
@@ -92,7 +93,9 @@ def run_calls(target: Target, count: int, seed: int) -> Outcome:
 
         def problem(example: Example) -> str:
             name, caller, messages = example
-            reply = call(channel, methods[name], target.tokens[caller], messages)
+            is_refused = caller not in VALID_CALLERS and name.startswith("heartwood.")  # and thus its streams end
+            stream_s = CALL_S if is_refused else STREAM_S
+            reply = call(channel, methods[name], target.tokens[caller], messages, stream_s)
             outcome.inputs["call"] += 1
             outcome.accepted["call"] += reply.code is grpc.StatusCode.OK
             return reply_problem(reply, methods[name], caller, target.secrets)
@@ -129,8 +132,10 @@ def _inputs(method: MethodDescriptor, words: tuple[str, ...]) -> st.SearchStrate
     return st.lists(message, max_size=MAX_STREAM_MESSAGES)
 
 
-def call(channel: grpc.Channel, method: MethodDescriptor, token: str, messages: list[bytes]) -> Reply:
-    """Call a method with serialized messages."""
+def call(
+    channel: grpc.Channel, method: MethodDescriptor, token: str, messages: list[bytes], stream_s: float = CALL_S
+) -> Reply:
+    """Call a method with serialized messages. The caller leaves a stream of responses after ``stream_s``."""
     kinds = {
         (False, False): channel.unary_unary,
         (False, True): channel.unary_stream,
@@ -146,7 +151,7 @@ def call(channel: grpc.Channel, method: MethodDescriptor, token: str, messages: 
     try:
         if not method.server_streaming:
             return Reply(grpc.StatusCode.OK, "", None, [invoke(request, metadata=metadata, timeout=CALL_S)])
-        stream = invoke(request, metadata=metadata, timeout=CALL_S if method.client_streaming else STREAM_S)
+        stream = invoke(request, metadata=metadata, timeout=CALL_S if method.client_streaming else stream_s)
         for response in stream:
             responses.append(response)
             if len(responses) == MAX_RESPONSES:
@@ -173,7 +178,7 @@ def reply_problem(reply: Reply, method: MethodDescriptor, caller: str, secrets: 
             return f"{where}: the reply contains {secret!r}"
     is_unreadable = reply.code is grpc.StatusCode.INVALID_ARGUMENT and any(text in reply.details for text in UNREADABLE)
     is_public = not method.full_name.startswith("heartwood.")
-    if caller not in ("tenant", "admin") and not is_public:
+    if caller not in VALID_CALLERS and not is_public:
         is_refused = reply.code is grpc.StatusCode.UNAUTHENTICATED or is_unreadable
         return "" if is_refused else f"{where}: the caller has no valid token"
     if caller == "tenant" and method.containing_service.name == "ModelService":

@@ -19,7 +19,7 @@ from orchestrator.domain.webhooks import WebhookPolicy
 from orchestrator.errors import InvalidInput
 from orchestrator.protocol.heartwood.v1 import job_pb2, job_pb2_grpc
 from orchestrator.settings import CONFIG_VARIABLE, Settings
-from tests.benchmarks.fuzzing.calls import Target
+from tests.benchmarks.fuzzing.calls import VALID_CALLERS, Target
 from tests.benchmarks.fuzzing.examples import smallest_problem
 from tests.benchmarks.fuzzing.findings import Finding, Outcome
 from tests.benchmarks.fuzzing.messages import TEXTS
@@ -80,7 +80,7 @@ def run_tokens(target: Target, count: int, seed: int) -> Outcome:
 
 
 def _others(target: Target) -> st.SearchStrategy[str]:
-    return st.sampled_from([token for caller, token in target.tokens.items() if caller not in ("tenant", "admin")])
+    return st.sampled_from([token for caller, token in target.tokens.items() if caller not in VALID_CALLERS])
 
 
 def run_urls(count: int, seed: int) -> Outcome:
