@@ -9,8 +9,12 @@ from orchestrator.domain.jobs import Failure
 DOMAIN = "heartwood"
 RETRY_DELAY_S = {code_pb2.RESOURCE_EXHAUSTED: 5.0, code_pb2.UNAVAILABLE: 1.0}
 """Code → delay after which a caller may repeat the call. Not tuned."""
-MAX_VIOLATION_CHARACTERS = 3000
-"""Violations beyond this many characters are only counted: gRPC limits the trailers of a call to 8 KiB."""
+MAX_MESSAGE_BYTES = 1000
+MAX_FACT_BYTES = 150
+MAX_VIOLATIONS_BYTES = 1800
+"""Violations beyond this many bytes are only counted. Errors quote values of callers, which may have any length, but
+gRPC limits the trailers of a call to 8 KiB. They contain the message twice, once with three bytes for each byte that is
+not ASCII, and the other texts in base64."""
 CODES: dict[str, int] = {
     "INVALID_INPUT": code_pb2.INVALID_ARGUMENT,
     "NO_WOOD_FOUND": code_pb2.FAILED_PRECONDITION,
@@ -40,13 +44,14 @@ CODES: dict[str, int] = {
 
 def status(failure: Failure) -> status_pb2.Status:
     """The ``google.rpc.Status`` with ErrorInfo, and with what is invalid or in use."""
-    reason, message = failure.reason, failure.message
+    reason, message = failure.reason, _shortened(failure.message, MAX_MESSAGE_BYTES)
+    facts = {name: _shortened(value, MAX_FACT_BYTES) for name, value in failure.facts.items()}
     is_invalid = CODES[reason] == code_pb2.INVALID_ARGUMENT
     more = len(failure.violations) - 1
     if is_invalid and more > 0:
         message += f" (and {more} more invalid {'values' if more > 1 else 'value'})"
     result = status_pb2.Status(code=CODES[reason], message=message)
-    result.details.add().Pack(error_details_pb2.ErrorInfo(reason=reason, domain=DOMAIN, metadata=failure.facts))
+    result.details.add().Pack(error_details_pb2.ErrorInfo(reason=reason, domain=DOMAIN, metadata=facts))
     if CODES[reason] in RETRY_DELAY_S:
         retry = error_details_pb2.RetryInfo()
         retry.retry_delay.FromMilliseconds(int(1000 * RETRY_DELAY_S[CODES[reason]]))
@@ -61,13 +66,20 @@ def _violations(
 ) -> error_details_pb2.BadRequest | error_details_pb2.PreconditionFailure:
     """Return the invalid fields, or the files that are in use."""
     invalid, unmet, size = error_details_pb2.BadRequest(), error_details_pb2.PreconditionFailure(), 0
-    for subject, description in failure.violations:
-        size += len(subject) + len(description)
-        if size > MAX_VIOLATION_CHARACTERS and (invalid.field_violations or unmet.violations):
+    for where, description in failure.violations:
+        subject = _shortened(where, MAX_FACT_BYTES)
+        text = _shortened(f"{subject}: {description}", MAX_MESSAGE_BYTES)
+        size += len(f"{subject}{text}".encode())
+        if size > MAX_VIOLATIONS_BYTES and (invalid.field_violations or unmet.violations):
             break
-        text = f"{subject}: {description}"
         if is_invalid:
             invalid.field_violations.add(field=subject, description=text, reason=failure.reason)
         else:
             unmet.violations.add(type="IN_USE", subject=subject, description=text)
     return invalid if is_invalid else unmet
+
+
+def _shortened(text: str, max_bytes: int) -> str:
+    """Return the text, cut to ``max_bytes`` of UTF-8."""
+    encoded = text.encode(errors="replace")
+    return text if len(encoded) <= max_bytes else encoded[: max_bytes - len("…".encode())].decode(errors="ignore") + "…"

@@ -274,6 +274,22 @@ def test_unknown_ids_are_not_found(client: Heartwood) -> None:
         assert refused.value.code is grpc.StatusCode.NOT_FOUND
 
 
+@pytest.mark.parametrize("character", ["a", "é", "🪑"])
+def test_errors_about_long_values_reach_the_caller(client: Heartwood, upload_id: str, character: str) -> None:
+    long = character * 50_000
+    for call, code in (
+        (lambda: client.job(long), grpc.StatusCode.NOT_FOUND),
+        (lambda: client.delete_asset(long), grpc.StatusCode.NOT_FOUND),
+        (lambda: client.stain(upload_id, stain=long), grpc.StatusCode.INVALID_ARGUMENT),
+        (lambda: client.stain(upload_id, stain="walnut", labels={long: long}), grpc.StatusCode.INVALID_ARGUMENT),
+        (lambda: client.stain(upload_id, stain="walnut", webhook_url=long), grpc.StatusCode.INVALID_ARGUMENT),
+    ):
+        with pytest.raises(ApiError) as refused:
+            call()
+        assert refused.value.code is code, refused.value.message
+        assert refused.value.reason
+
+
 def test_a_mask_of_another_size_is_refused(client: Heartwood, upload_id: str) -> None:
     mask = client.upload_bytes(png(wood_photo(64, 64)), "mask.png", kind=asset_pb2.ASSET_KIND_MASK)
     with pytest.raises(ApiError, match="640×480") as refused:
