@@ -18,7 +18,7 @@ GARBAGE = b"\0"
 """A field with the number 0, which does not exist."""
 
 
-@pytest.mark.parametrize("method", all_methods(), ids=lambda method: method.full_name)
+@pytest.mark.parametrize("method", list(all_methods()), ids=lambda method: method.full_name)
 def test_a_message_that_cannot_be_decoded_is_an_invalid_request(
     service: RunningService, method: MethodDescriptor
 ) -> None:
