@@ -65,7 +65,8 @@ def run_task(request: Request, source: int, result: int, template: int, template
             source, result = _keep_only(source, result)
             _limit(request, template_bytes)
             if request.is_confined:
-                confine(read=request.readable, write=[request.folder] if request.folder else [])
+                writable = [request.folder] if request.folder else []
+                confine(read=request.readable, write=writable, new_processes=False)  # no process outlives the task
             code = _run(request, source, result)
     finally:
         os._exit(code)

@@ -232,6 +232,7 @@ ATTACKS = {
     "write a file": "open('{folder}/written', 'w')",
     "list the folder": "__import__('os').listdir('{folder}')",
     "open a socket": "__import__('socket').socket()",
+    "start a process": "__import__('os').fork() or __import__('time').sleep(60)",
     "start a program": "__import__('subprocess').run(['/bin/true'], check=True)",
     "signal the service": "__import__('os').kill({service}, 0)",
     "see other processes": "open('/proc/{service}/environ').read()",
@@ -239,18 +240,24 @@ ATTACKS = {
 }
 
 
+@pytest.fixture(scope="module")
+def hostile_pool() -> Iterator[DecodePool]:
+    """A pool that runs Python code as a task, as an exploit of a decoder would, through the real template."""
+    pool = DecodePool(DecodeLimits())
+    pool._template.module = "tests.support.hostile_decoder"
+    yield pool
+    pool.close()
+
+
 @pytest.mark.parametrize("name", ATTACKS)
-def test_code_in_a_decoder_reaches_nothing(tmp_path: Path, name: str) -> None:
-    """Runs Python code as a task, as an exploit of a decoder would, through the real template."""
+def test_code_in_a_decoder_reaches_nothing(hostile_pool: DecodePool, tmp_path: Path, name: str) -> None:
     secret = tmp_path / "secret"
     secret.write_text("secret")
     code = ATTACKS[name].format(secret=secret, folder=tmp_path, service=os.getpid())
-    pool = DecodePool(DecodeLimits())
-    pool._template.module = "tests.support.hostile_decoder"
-    try:
-        with pytest.raises(InvalidInput, match="reached nothing"):
-            pool.photo_task("attack", code.encode(), "data")
-        with pytest.raises(InvalidInput, match="reached something"):
-            pool.photo_task("attack", b"1 + 1", "data")
-    finally:
-        pool.close()
+    with pytest.raises(InvalidInput, match="reached nothing"):
+        hostile_pool.photo_task("attack", code.encode(), "data")
+
+
+def test_code_in_a_decoder_can_compute(hostile_pool: DecodePool) -> None:
+    with pytest.raises(InvalidInput, match="reached something"):
+        hostile_pool.photo_task("attack", b"1 + 1", "data")

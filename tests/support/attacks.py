@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ctypes
 import errno
+import fcntl
 import json
 import mmap
 import os
@@ -166,6 +167,23 @@ def limit_service(to: Targets) -> None:
     resource.prlimit(to.pid, resource.RLIMIT_NOFILE, (3, 3))
 
 
+def slow_down_all(_: Targets) -> None:
+    os.setpriority(os.PRIO_USER, 0, 1)
+
+
+def lease(to: Targets) -> None:
+    with Path(to.package).open() as file:
+        fcntl.fcntl(file, fcntl.F_SETLEASE, fcntl.F_RDLCK)
+
+
+def watch_own_folder(_: Targets) -> None:
+    folder = os.open(".", os.O_RDONLY)
+    try:
+        fcntl.fcntl(folder, fcntl.F_NOTIFY, fcntl.DN_CREATE)
+    finally:
+        os.close(folder)  # ends the watch, whose signal would end this process
+
+
 def shared_memory(_: Targets) -> None:
     Path("/dev/shm/attack").touch()  # noqa: S108
     Path("/dev/shm/attack").unlink()  # noqa: S108
@@ -231,10 +249,10 @@ ON_THE_TARGETS: tuple[Callable[[Targets], None], ...] = (
     read_token, list_data, add_token, append_to_token, truncate_database, share_token, touch_blob, remove_blob,
     link_token, watch_data, symlink, fifo, execute_own_file, tcp, udp, listen, unix_socket, abstract_socket,
     socket_of_a_pair, netlink, kill, kill_by_thread, kill_by_descriptor, read_environment, read_memory,
-    read_command_line, trace, limit_service, shared_memory, memory_file, shared_mapping, system_v_memory, io_uring,
-    user_namespace, leave_process_group, gain_privileges, move_database,
+    read_command_line, trace, limit_service, lease, watch_own_folder, shared_memory, memory_file, shared_mapping,
+    system_v_memory, io_uring, user_namespace, leave_process_group, gain_privileges, move_database,
 )  # fmt: skip
-ON_THE_SYSTEM: tuple[Callable[[Targets], None], ...] = (change_program, bpf, keyring, mount, change_user)
+ON_THE_SYSTEM: tuple[Callable[[Targets], None], ...] = (change_program, bpf, keyring, mount, change_user, slow_down_all)
 
 
 def attack(attacks: tuple[Callable[[Targets], None], ...], targets: Targets) -> dict[str, str]:

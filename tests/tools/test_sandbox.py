@@ -38,7 +38,7 @@ SYSTEMS = {
         supported_barriers(), network_namespace=False, process_namespace=False, cgroups=False, landlock_abi=1
     ),
 }
-WITHOUT_EFFECT = {"share_token", "touch_blob", "limit_service"}
+WITHOUT_EFFECT = {"share_token", "touch_blob", "limit_service", "slow_down_all"}
 """Attacks that report success, because programs use these calls on their own files, and that change nothing."""
 pytestmark = pytest.mark.skipif(bool(supported_barriers().missing), reason="this system lacks barriers")
 
@@ -52,6 +52,7 @@ class Attacked:
     received: tuple[str, ...]  # the sockets on which something arrived
     service_lives: bool
     service_open_files: tuple[int, int]  # its limit
+    service_was_slowed_down: bool
     output: str
 
 
@@ -102,6 +103,7 @@ def _attack(folder: Path, sandbox: Sandbox) -> Attacked:
         for listening in sockets.values():
             listening.setblocking(False)
         service = subprocess.Popen(["sleep", "600"], env={"HEARTWOOD_KEY": SECRET})
+        niceness = psutil.Process(service.pid).nice()
         try:
             targets = Targets(
                 str(data),
@@ -123,6 +125,7 @@ def _attack(folder: Path, sandbox: Sandbox) -> Attacked:
                 tuple(name for name, listening in sockets.items() if _has_received(listening)),
                 service.poll() is None,
                 psutil.Process(service.pid).rlimit(psutil.RLIMIT_NOFILE) if service.poll() is None else (0, 0),
+                service.poll() is None and psutil.Process(service.pid).nice() != niceness,
                 output,
             )
         finally:
@@ -175,6 +178,7 @@ def test_nothing_arrives_at_any_socket(attacked: Attacked) -> None:
 
 def test_service_is_neither_signalled_nor_limited(attacked: Attacked) -> None:
     assert attacked.service_lives
+    assert not attacked.service_was_slowed_down
     assert attacked.service_open_files[0] > 3
 
 
@@ -313,7 +317,8 @@ def test_data_folder_that_programs_can_read_is_refused(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("machine", seccomp.AUDIT_ARCH)
 def test_filter_is_valid_on_every_architecture(machine: str) -> None:
-    program = seccomp.assemble(machine, 2, tcp=True, seqpacket=True, shared_memory=False, truncate=False, signals=False)
+    refused = dict.fromkeys(("shared_memory", "truncate", "signals", "new_processes"), False)
+    program = seccomp.assemble(machine, 2, tcp=True, seqpacket=True, **refused)
     assert len(program) <= seccomp.MAX_INSTRUCTIONS
     for index, (code, if_true, if_false, _) in enumerate(program):
         if code in (seccomp.JUMP_EQUAL, seccomp.JUMP_AT_LEAST, seccomp.JUMP_ANY_BIT):

@@ -27,6 +27,7 @@ def confine(
     seqpacket: bool = False,
     shared_memory: bool = False,
     own_processes: bool = False,
+    new_processes: bool = True,
     max_file_bytes: int = 0,
     join_groups: Iterable[str] = (),
     abi: int | None = None,
@@ -41,6 +42,7 @@ def confine(
         read, write, list_only, devices, listen_ports: see ``landlock.restrict``.
         tcp, seqpacket, shared_memory: see ``seccomp.install``.
         own_processes: whether the process sees no others, because it has a process namespace of its own.
+        new_processes: see ``seccomp.install``.
         join_groups: ``cgroup.procs`` files of the control groups to join.
         max_file_bytes: maximum size of a file that it writes; 0 means unlimited.
         abi: the version of Landlock to use; 0 uses none; default: the newest that the kernel supports.
@@ -68,6 +70,7 @@ def confine(
             shared_memory=shared_memory,
             truncate=abi >= TRUNCATE_ABI,
             signals=own_processes or abi >= SCOPE_ABI,
+            new_processes=new_processes,
         )
 
 

@@ -31,7 +31,9 @@ MAX_INSTRUCTIONS = 4096  # of the kernel
 AF_UNIX, AF_INET, AF_INET6 = 1, 2, 10
 SOCK_STREAM, SOCK_SEQPACKET, SOCK_TYPE_MASK = 1, 5, 0xF
 NEW_NAMESPACE = 0x7E020000  # all CLONE_NEW* flags of clone
+CLONE_THREAD = 0x10000
 F_SETOWN, F_SETSIG, F_SETOWN_EX = 8, 10, 15  # a descriptor with an owner sends it signals
+F_SETLEASE, F_NOTIFY = 1024, 1026  # a lease delays whoever opens the file; the other watches a folder
 TIOCSTI, TIOCLINUX, FIOSETOWN, SIOCSPGRP = 0x5412, 0x541C, 0x8901, 0x8902  # type into a terminal; as F_SETOWN
 SHARED_ANONYMOUS = 0x21  # MAP_SHARED | MAP_ANONYMOUS
 
@@ -43,7 +45,9 @@ def is_supported() -> bool:
     return os.uname().machine in AUDIT_ARCH and os.path.exists("/proc/sys/kernel/seccomp/actions_avail")  # noqa: PTH110
 
 
-def install(*, tcp: bool, seqpacket: bool, shared_memory: bool, truncate: bool, signals: bool) -> None:
+def install(
+    *, tcp: bool, seqpacket: bool, shared_memory: bool, truncate: bool, signals: bool, new_processes: bool
+) -> None:
     """Filter the system calls of this process. Requires ``no_new_privs``. Raises OSError if the kernel refuses.
 
     Args:
@@ -52,10 +56,11 @@ def install(*, tcp: bool, seqpacket: bool, shared_memory: bool, truncate: bool, 
         shared_memory: whether to allow memory that does not count as memory of a process.
         truncate: whether to allow ``truncate``. Landlock controls it from ABI 3 on.
         signals: whether to allow signals to other processes. Landlock controls them from ABI 6 on.
+        new_processes: whether the process may start others. Threads are always allowed.
     """
     machine = os.uname().machine
-    options = {"tcp": tcp, "seqpacket": seqpacket, "shared_memory": shared_memory}
-    program = assemble(machine, os.getpid(), **options, truncate=truncate, signals=signals)
+    options = {"tcp": tcp, "seqpacket": seqpacket, "shared_memory": shared_memory, "truncate": truncate}
+    program = assemble(machine, os.getpid(), **options, signals=signals, new_processes=new_processes)
     code = b"".join(struct.pack("=HBBI", *instruction) for instruction in program)
     buffer = ctypes.create_string_buffer(code, len(code))
     fprog = ctypes.create_string_buffer(struct.pack("HL", len(program), ctypes.addressof(buffer)))
@@ -65,7 +70,15 @@ def install(*, tcp: bool, seqpacket: bool, shared_memory: bool, truncate: bool, 
 
 
 def assemble(
-    machine: str, pid: int, *, tcp: bool, seqpacket: bool, shared_memory: bool, truncate: bool, signals: bool
+    machine: str,
+    pid: int,
+    *,
+    tcp: bool,
+    seqpacket: bool,
+    shared_memory: bool,
+    truncate: bool,
+    signals: bool,
+    new_processes: bool,
 ) -> list[Instruction]:
     """Return the filter for the process ``pid``; see ``install``."""
     refuse, unsupported, nothing = _fail(errno.EPERM), _fail(errno.ENOSYS), _fail(0)
@@ -74,16 +87,17 @@ def assemble(
         *((numbers, [unsupported]) for numbers in system_calls.UNSUPPORTED.values()),
         *((numbers, [nothing]) for numbers in system_calls.WITHOUT_EFFECT.values()),
         *((numbers, _allow_values(0, (0, pid), nothing)) for numbers in system_calls.OWN_PROCESS_ONLY.values()),
-        *((numbers, _allow_values(1, (0, pid), nothing)) for numbers in system_calls.SECOND_ARGUMENT_OWN.values()),
         (system_calls.SOCKET, _allow_sockets(tcp=tcp, seqpacket=seqpacket)),
         (system_calls.SOCKETPAIR, _allow_connected_pairs()),
-        (system_calls.CLONE, [*_unless_bits(0, NEW_NAMESPACE), refuse]),
+        (system_calls.CLONE, [*_allow_clone(new_processes=new_processes), refuse]),
         (system_calls.IOCTL, _refuse_values(1, (TIOCSTI, TIOCLINUX, FIOSETOWN, SIOCSPGRP))),
-        (system_calls.FCNTL, _refuse_values(1, (F_SETOWN, F_SETSIG, F_SETOWN_EX))),
+        (system_calls.FCNTL, _refuse_values(1, (F_SETOWN, F_SETSIG, F_SETOWN_EX, F_SETLEASE, F_NOTIFY))),
     ]
     if not shared_memory:
         rules += [(numbers, [unsupported]) for numbers in system_calls.SHARED_MEMORY.values()]
         rules.append((system_calls.MMAP, [*_unless_all_bits(3, SHARED_ANONYMOUS), refuse]))
+    if not new_processes:
+        rules += [(numbers, [refuse]) for numbers in system_calls.NEW_PROCESSES.values()]
     if not truncate:
         rules.append((system_calls.TRUNCATE, [refuse]))
     if not signals:
@@ -137,6 +151,14 @@ def _refuse_values(argument: int, values: Sequence[int]) -> list[Instruction]:
 def _unless_bits(argument: int, bits: int) -> list[Instruction]:
     """Allow the call if the argument has none of ``bits``."""
     return [_load_argument(argument), (JUMP_ANY_BIT, 1, 0, bits), (RETURN, 0, 0, ALLOW)]
+
+
+def _allow_clone(*, new_processes: bool) -> list[Instruction]:
+    """Allow new threads, and new processes if they are wanted, without new namespaces."""
+    if new_processes:
+        return _unless_bits(0, NEW_NAMESPACE)
+    is_thread: list[Instruction] = [(JUMP_ANY_BIT, 0, 1, CLONE_THREAD), (RETURN, 0, 0, ALLOW)]
+    return [_load_argument(0), (JUMP_ANY_BIT, len(is_thread), 0, NEW_NAMESPACE), *is_thread]
 
 
 def _unless_all_bits(argument: int, bits: int) -> list[Instruction]:

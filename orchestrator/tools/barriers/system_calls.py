@@ -117,8 +117,17 @@ WITHOUT_EFFECT: dict[str, Numbers] = {
     # Leaving the process group, with which a program is killed and measured.
     "setsid": (112, 157),
     "setpgid": (109, 154),
+    # Priorities, also those of all processes of the user.
+    "setpriority": (141, 140),
+    "ioprio_set": (251, 30),
 }
 """Calls that succeed and do nothing. Programs use them to copy files and to start processes."""
+
+NEW_PROCESSES: dict[str, Numbers] = {
+    "fork": (57, None),
+    "vfork": (58, None),
+}
+"""Calls that start a process. CLONE starts a process or a thread."""
 
 OWN_PROCESS_ONLY: dict[str, Numbers] = {
     "prlimit64": (302, 261),
@@ -128,12 +137,6 @@ OWN_PROCESS_ONLY: dict[str, Numbers] = {
     "sched_setattr": (314, 274),
 }
 """Calls whose first argument is a process. They have no effect unless it is 0, the calling process."""
-
-SECOND_ARGUMENT_OWN: dict[str, Numbers] = {
-    "setpriority": (141, 140),
-    "ioprio_set": (251, 30),
-}
-"""The same with the process as second argument."""
 
 SIGNALS: dict[str, Numbers] = {
     "kill": (62, 129),
