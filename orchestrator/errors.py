@@ -4,7 +4,8 @@ Every error is a ``HeartwoodError`` with a stable ``reason``, which ``api/status
 
 * HeartwoodError
   * caused by the request: InvalidInput, NotFound, FailedPrecondition (InUse), ChangedMeanwhile, CandidateRefused,
-    NoWoodFound, NoPieceFound, Unauthenticated, PermissionDenied, AlreadyExists, ResourceExhausted, Canceled
+    NoWoodFound, NoPieceFound, Unauthenticated, PermissionDenied, AlreadyExists, ResourceExhausted, QuotaExceeded,
+    Canceled
   * caused by a model, a store, an endpoint or an external program: ModelUnavailable, ModelFailed, StorageUnavailable,
     DiskFull, DetectorUnavailable, DetectorFailed, ToolFailed
   * caused by either: DeadlineExceeded, JobTakenOver
@@ -146,6 +147,10 @@ class DiskFull(HeartwoodError, reason="DISK_FULL", retryable=True):
     """The service has too little disk space to store files."""
 
 
+class QuotaExceeded(HeartwoodError, reason="QUOTA_EXCEEDED"):
+    """The tenant has used up a quota, so a retry helps only after it frees some of it, or the operator grants more."""
+
+
 class ModelUnavailable(HeartwoodError, reason="MODEL_UNAVAILABLE", retryable=True):
     """Triton, or one of its models, is temporarily unavailable."""
 
@@ -163,7 +168,13 @@ class DetectorUnavailable(HeartwoodError, reason="DETECTOR_UNAVAILABLE", retryab
 
 
 class DetectorFailed(HeartwoodError, reason="DETECTOR_FAILED"):
-    """The vision endpoint rejected the call or returned an invalid reply."""
+    """The vision endpoint rejected the call or returned an invalid reply.
+
+    Attributes:
+        usd: what the reply cost.
+    """
+
+    usd: float = 0.0
 
 
 class ToolFailed(HeartwoodError, reason="TOOL_FAILED"):

@@ -20,6 +20,7 @@ from orchestrator.domain.tokens import ALL_SCOPES, hash_of
 from orchestrator.inference.models import TritonModels
 from orchestrator.inference.roles.role_models import check_choices
 from orchestrator.jobs.dependencies import Dependencies
+from orchestrator.jobs.quotas import TenantQuotas
 from orchestrator.jobs.runner import Runner
 from orchestrator.local_triton import local_triton
 from orchestrator.rollout.follower import Follower
@@ -31,6 +32,7 @@ from orchestrator.store.leases import Leases, new_executor_id
 from orchestrator.store.locks import check_restored, exclusive_use
 from orchestrator.store.model_records import ModelRecords
 from orchestrator.store.records import Records
+from orchestrator.store.tenant_records import TenantRecords
 from orchestrator.store.token_records import TokenRecords
 from orchestrator.tools.sandbox import check_sandbox, supported_barriers
 
@@ -67,10 +69,11 @@ def run(settings: Settings, announce: Callable[[str], None]) -> None:
             tokens = TokenRecords(records.engine)
             _ensure_local_token(settings, tokens)
             model_records = ModelRecords(records.engine)
+            quotas = TenantQuotas(settings, TenantRecords(records.engine))
             executor_id = new_executor_id()
             follower = Follower(model_records, blobs, models, executor_id, Leases(records.engine).live)
             rollout = Rollout(follower)
-            dependencies = Dependencies(settings, records, blobs, models, executor_id)
+            dependencies = Dependencies(settings, records, blobs, models, quotas, executor_id)
             runner = Runner(dependencies, is_alone=records.engine.dialect.name == "sqlite")
             decoders = decode_pool(_decode_limits(settings))
             runner.start()

@@ -94,7 +94,13 @@ class Settings(BaseSettings):
 
     workers: int = Field(2, ge=1, description="jobs that run concurrently in this process")
     job_timeout_s: float = Field(7200.0, gt=0, description="time limit of a job without a deadline")
+    # The defaults of the quotas of a tenant; `heartwood tenant set` changes those of one tenant.
+    max_running_jobs: int = Field(1000, ge=1, description="maximum running jobs of one tenant")
     max_active_jobs: int = Field(1000, ge=1, description="maximum queued and running jobs of one tenant")
+    max_stored_gb: float = Field(1000.0, ge=0, description="maximum size of the files of one tenant, in 10^9 bytes")
+    max_uploads: int = Field(16, ge=1, description="maximum concurrent uploads of one tenant")
+    max_requests_per_s: float = Field(100.0, gt=0, description="maximum calls of one tenant per second")
+    max_detector_usd: float = Field(100.0, ge=0, description="budget of one tenant per month for the openai detector")
     max_photos: int = Field(200, ge=1, description="maximum photos in one upload")
 
     # Days for which files and records are kept; 0: for ever. `heartwood tenant retention` changes those of one tenant.

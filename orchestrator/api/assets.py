@@ -28,6 +28,12 @@ class AssetServicer(Servicer, asset_pb2_grpc.AssetServiceServicer):
     async def UploadAsset(
         self, messages: AsyncIterator[asset_pb2.UploadAssetRequest], tenant: str
     ) -> asset_pb2.UploadAssetResponse:
+        with self.limits.upload(tenant, (await self.quotas_of(tenant)).uploads):
+            return await self._receive(messages, tenant)
+
+    async def _receive(
+        self, messages: AsyncIterator[asset_pb2.UploadAssetRequest], tenant: str
+    ) -> asset_pb2.UploadAssetResponse:
         messages = fields.without_pauses(messages, self.jobs.dependencies.settings.upload_idle_s)
         header: asset_pb2.UploadAssetRequest.Header = await fields.header_of(messages)
         kind = fields.asset_kind("header.kind", header.kind, "photo")

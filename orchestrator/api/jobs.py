@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import threading
-from asyncio import sleep, to_thread
+from asyncio import sleep
 from collections.abc import AsyncIterator, Sequence
 from datetime import datetime
 from typing import Any
 
-from cachetools import LRUCache
+from cachetools import LRUCache, TTLCache
 from grpc.aio import ServicerContext
 
 from orchestrator.api import fields
@@ -37,6 +37,8 @@ WATCH_INTERVAL_S = 0.1
 """Interval at which ``WatchJob`` checks a job for changes. Not tuned."""
 ALWAYS_IN_PIPELINE = ("segment", "reconstruct")
 """Stages that every pipeline runs, with default options if the caller does not set them."""
+CACHED_TENANTS = 1000
+"""Maximum number of tenants whose last ``recent_revisions`` are kept in memory."""
 CACHED_REPLIES = 2000
 """Maximum number of finished jobs whose entry in ``ListJobs`` is kept in memory. Each takes about 1 to 50 kB."""
 
@@ -48,6 +50,8 @@ class JobServicer(Servicer, job_pb2_grpc.JobServiceServicer):
         super().__init__(jobs, tokens, limits)
         self._replies: LRUCache[tuple[str, int], job_pb2.Job] = LRUCache(CACHED_REPLIES)
         self._replies_lock = threading.Lock()
+        self._revisions: TTLCache[str, dict[str, int]] = TTLCache(CACHED_TENANTS, WATCH_JOBS_INTERVAL_S / 2)
+        self._revisions_lock = threading.Lock()
 
     async def authorize(self, request: Any, context: ServicerContext) -> str:
         """See ``Servicer.authorize``. Jobs with the priority HIGH need a scope of their own."""
@@ -81,9 +85,9 @@ class JobServicer(Servicer, job_pb2_grpc.JobServiceServicer):
     async def WatchJob(self, request: job_pb2.WatchJobRequest, tenant: str) -> AsyncIterator[job_pb2.WatchJobResponse]:
         sent = None
         while True:
-            revision = await to_thread(self.jobs.revision, tenant, request.job_id)
+            revision = await self.limits.in_thread(tenant, self.jobs.revision, tenant, request.job_id)
             if revision != sent:
-                job = await to_thread(self._reply, tenant, request.job_id)
+                job = await self.limits.in_thread(tenant, self._reply, tenant, request.job_id)
                 yield job_pb2.WatchJobResponse(job=job)
                 if read_enum(job.state, job_pb2.JobState.DESCRIPTOR, JobState, "state").is_final:
                     return
@@ -97,11 +101,12 @@ class JobServicer(Servicer, job_pb2_grpc.JobServiceServicer):
         labels = dict(request.labels)
         sent: dict[str, int] = {}  # job id → revision; only of unfinished and of recently created jobs
         while True:
-            revisions = await to_thread(self.jobs.recent_revisions, tenant)
+            revisions = await self.limits.in_thread(tenant, self._recent_revisions, tenant)
             ended = sent.keys() - revisions.keys()
             changed = [id for id, revision in revisions.items() if sent.get(id) != revision] + sorted(ended)
             for start in range(0, len(changed), JOBS_PER_READ):
-                for job in await to_thread(self.jobs.load, tenant, changed[start : start + JOBS_PER_READ]):
+                ids = changed[start : start + JOBS_PER_READ]
+                for job in await self.limits.in_thread(tenant, self.jobs.load, tenant, ids):
                     if labels.items() <= dict(job.record.labels).items():
                         yield job_pb2.WatchJobsResponse(job=_job_to_proto(job))
             sent = revisions
@@ -121,6 +126,16 @@ class JobServicer(Servicer, job_pb2_grpc.JobServiceServicer):
     def ListStains(self, _: job_pb2.ListStainsRequest, __: str) -> job_pb2.ListStainsResponse:
         stains = [to_proto(stain, stain_pb2.NamedStain) for stain in STAINS.values()]
         return job_pb2.ListStainsResponse(stains=stains)
+
+    def _recent_revisions(self, tenant: str) -> dict[str, int]:
+        """See ``JobService.recent_revisions``. The streams of a tenant share one query, which reads all active jobs."""
+        with self._revisions_lock:
+            remembered = self._revisions.get(tenant)
+        if remembered is None:
+            remembered = self.jobs.recent_revisions(tenant)
+            with self._revisions_lock:
+                self._revisions[tenant] = remembered
+        return remembered
 
     def _reply(self, tenant: str, job_id: str) -> job_pb2.Job:
         """The reply for one job. Raises NotFound if the tenant has no such job."""

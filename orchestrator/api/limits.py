@@ -1,10 +1,17 @@
-"""Limits on the calls that run at the same time, so that no caller takes the place of all others."""
+"""Limits on the calls of a caller, at a time and per second, so that none takes the place of all others."""
 
 from __future__ import annotations
 
+import asyncio
+import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from contextvars import copy_context
+from typing import TypeVar
+from weakref import WeakValueDictionary
+
+from cachetools import LRUCache
 
 from orchestrator.errors import ResourceExhausted
 
@@ -12,8 +19,18 @@ ALL = ""
 """The key under which the calls of all tenants are counted."""
 
 
+BURST_S = 2.0
+"""Calls that a tenant may make at once after a pause, as seconds of its permitted rate. Not tuned."""
+MAX_BUCKETS = 10_000
+"""Tenants whose rate of calls is remembered."""
+THREADS_PER_TENANT = 2
+"""Threads that the calls of one tenant occupy at a time. Python's pool has 6 threads on 2 cores. Not tuned."""
+
+Result = TypeVar("Result")
+
+
 class CallLimits:
-    """Counts the running calls of tenants, and the open streams of unauthenticated peers.
+    """Counts the calls of tenants, and the open streams of unauthenticated peers, of this process.
 
     Its methods must be called on the event loop of the server.
 
@@ -26,7 +43,46 @@ class CallLimits:
     def __init__(self, total: int, per_tenant: int, per_peer: int) -> None:
         self._total, self._per_tenant, self._per_peer = total, per_tenant, per_peer
         self._of_tenants: Counter[str] = Counter()
+        self._uploads: Counter[str] = Counter()
         self._of_peers: Counter[str] = Counter()
+        self._threads: WeakValueDictionary[str, asyncio.Semaphore] = WeakValueDictionary()
+        self._buckets: LRUCache[str, tuple[float, float]] = LRUCache(MAX_BUCKETS)  # tenant → permitted calls, time
+
+    def count_request(self, tenant: str, most_per_s: float) -> None:
+        """Count a call of a tenant, in a token bucket. Raises ResourceExhausted if its rate exceeds ``most_per_s``."""
+        now, size = time.monotonic(), max(1.0, BURST_S * most_per_s)
+        permitted, last = self._buckets.get(tenant, (size, now))
+        permitted = min(size, permitted + (now - last) * most_per_s)
+        if permitted < 1.0 or not most_per_s:
+            problem = f"the tenant makes more than {most_per_s:g} calls per second, which is the maximum"
+            remedy = "call less often; WatchJobs replaces repeated calls of GetJob and ListJobs"
+            raise ResourceExhausted(f"{problem}; {remedy}", quota="requests_per_s", most=f"{most_per_s:g}")
+        self._buckets[tenant] = (permitted - 1.0, now)
+
+    async def in_thread(self, tenant: str, function: Callable[..., Result], *arguments: object) -> Result:
+        """Run a function in a thread. The calls of a tenant beyond ``THREADS_PER_TENANT`` wait without a thread.
+
+        A call that its caller cancels occupies its thread until the function has returned.
+        """
+        threads = self._threads.setdefault(tenant, asyncio.Semaphore(THREADS_PER_TENANT))
+        await threads.acquire()
+        loop = asyncio.get_running_loop()
+        future = loop.run_in_executor(None, copy_context().run, function, *arguments)
+
+        def release(done: asyncio.Future[Result]) -> None:
+            threads.release()
+            if not done.cancelled():
+                done.exception()  # nobody else reads it if the call was canceled
+
+        future.add_done_callback(release)
+        return await asyncio.shield(future)
+
+    @contextmanager
+    def upload(self, tenant: str, most: int) -> Iterator[None]:
+        """Count an upload of a tenant while the block runs. Raises ResourceExhausted if it would exceed ``most``."""
+        message = f"the tenant has {most} running uploads, which is the maximum; wait until one has ended"
+        with _counted(self._uploads, tenant, most, message, quota="uploads"):
+            yield
 
     @contextmanager
     def call(self, tenant: str) -> Iterator[None]:
@@ -49,9 +105,9 @@ class CallLimits:
 
 
 @contextmanager
-def _counted(counter: Counter[str], key: str, maximum: int, message: str) -> Iterator[None]:
+def _counted(counter: Counter[str], key: str, maximum: int, message: str, **facts: str) -> Iterator[None]:
     if counter[key] >= maximum:
-        raise ResourceExhausted(message, most=maximum)
+        raise ResourceExhausted(message, most=maximum, **facts)
     counter[key] += 1
     try:
         yield

@@ -16,11 +16,18 @@ from orchestrator.api.jobs import JobServicer
 from orchestrator.api.limits import CallLimits
 from orchestrator.api.models import ModelServicer
 from orchestrator.api.probes import Health, Reflection
+from orchestrator.api.tenants import TenantServicer
 from orchestrator.api.tls import server_credentials
 from orchestrator.api.webhooks import WebhookServicer
 from orchestrator.errors import FailedPrecondition
 from orchestrator.jobs.service import JobService
-from orchestrator.protocol.heartwood.v1 import asset_pb2_grpc, job_pb2_grpc, model_pb2_grpc, webhook_pb2_grpc
+from orchestrator.protocol.heartwood.v1 import (
+    asset_pb2_grpc,
+    job_pb2_grpc,
+    model_pb2_grpc,
+    tenant_pb2_grpc,
+    webhook_pb2_grpc,
+)
 from orchestrator.rollout.rollout import Rollout
 from orchestrator.settings import Settings
 
@@ -31,7 +38,9 @@ MAX_CONNECTION_IDLE_MS = 900_000
 MAX_CONNECTION_GRACE_MS = 600_000
 """Time that the running calls of a connection have after ``max_connection_s``."""
 MAX_MESSAGE_BYTES = 4 << 20  # of one request message; files are uploaded in several messages
-SERVICES = tuple(f"heartwood.v1.{name}" for name in ("AssetService", "JobService", "ModelService", "WebhookService"))
+SERVICES = tuple(
+    f"heartwood.v1.{name}" for name in ("AssetService", "JobService", "ModelService", "TenantService", "WebhookService")
+)
 
 
 class Server:
@@ -46,6 +55,7 @@ class Server:
         asset_pb2_grpc.add_AssetServiceServicer_to_server(assets, self._grpc)
         job_pb2_grpc.add_JobServiceServicer_to_server(JobServicer(jobs, tokens, limits), self._grpc)
         model_pb2_grpc.add_ModelServiceServicer_to_server(models, self._grpc)
+        tenant_pb2_grpc.add_TenantServiceServicer_to_server(TenantServicer(jobs, tokens, limits), self._grpc)
         webhook_pb2_grpc.add_WebhookServiceServicer_to_server(WebhookServicer(jobs, tokens, limits), self._grpc)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._grpc)
         if settings.reflection:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from asyncio import to_thread
 from collections.abc import AsyncIterator, Callable
-from functools import partial, wraps
+from functools import wraps
 from inspect import iscoroutinefunction
 from typing import Any, NoReturn
 
@@ -16,6 +16,7 @@ from grpc_status import rpc_status
 from orchestrator.api.auth import Caller, Tokens
 from orchestrator.api.limits import CallLimits
 from orchestrator.api.status import status
+from orchestrator.domain.tenants import Quotas
 from orchestrator.domain.tokens import Scope
 from orchestrator.jobs.job import failure_of
 from orchestrator.jobs.service import JobService
@@ -38,10 +39,16 @@ class Servicer:
         self.assets = jobs.assets
         self.tokens = tokens
         self.limits = limits
+        self.quotas = jobs.dependencies.quotas
 
     async def authorize(self, request: Any, context: ServicerContext) -> str:  # noqa: ARG002 - subclasses use it
         """Return the tenant of the caller. Raises Unauthenticated or PermissionDenied."""
         return (await self.caller(context)).tenant
+
+    async def quotas_of(self, tenant: str) -> Quotas:
+        """Return the quotas of a tenant."""
+        remembered = self.quotas.remembered(tenant)
+        return await to_thread(self.quotas.of, tenant) if remembered is None else remembered
 
     async def caller(self, context: ServicerContext) -> Caller:
         """Return the caller. Raises Unauthenticated, or PermissionDenied without the scope of the service."""
@@ -53,15 +60,19 @@ class Servicer:
 
 def call(method: Callable[..., Any]) -> Callable[..., Any]:
     """Decorate an RPC that returns a single response. A method without ``async`` runs in a thread."""
-    run = method if iscoroutinefunction(method) else partial(to_thread, method)
+    is_coroutine = iscoroutinefunction(method)
 
     @wraps(method)
     async def wrapped(self: Servicer, request: Any, context: ServicerContext) -> Any:
         started = time.monotonic()
         try:
             tenant = await self.authorize(request, context)
+            self.limits.count_request(tenant, (await self.quotas_of(tenant)).requests_per_s)
             with self.limits.call(tenant):
-                response = await run(self, request, tenant)
+                if is_coroutine:
+                    response = await method(self, request, tenant)
+                else:
+                    response = await self.limits.in_thread(tenant, method, self, request, tenant)
             log.info("rpc", method=method.__name__, ms=round(1000 * (time.monotonic() - started), 1))
             return response
         except Exception as error:  # noqa: BLE001 - every error becomes a gRPC status, without a stack trace
@@ -77,6 +88,7 @@ def stream(method: Callable[..., AsyncIterator[Any]]) -> Callable[..., AsyncIter
     async def wrapped(self: Servicer, request: Any, context: ServicerContext) -> AsyncIterator[Any]:
         try:
             tenant = await self.authorize(request, context)
+            self.limits.count_request(tenant, (await self.quotas_of(tenant)).requests_per_s)
             with self.limits.call(tenant):
                 async for response in method(self, request, tenant):
                     yield response

@@ -7,8 +7,14 @@ from google.rpc import code_pb2, error_details_pb2, status_pb2
 from orchestrator.domain.jobs import Failure
 
 DOMAIN = "heartwood"
-RETRY_DELAY_S = {code_pb2.RESOURCE_EXHAUSTED: 5.0, code_pb2.UNAVAILABLE: 1.0}
-"""Code → delay after which a caller may repeat the call. Not tuned."""
+RETRY_DELAY_S = {
+    "RESOURCE_EXHAUSTED": 5.0,
+    "DISK_FULL": 5.0,
+    "MODEL_UNAVAILABLE": 1.0,
+    "STORAGE_UNAVAILABLE": 1.0,
+    "DETECTOR_UNAVAILABLE": 1.0,
+}
+"""Reason → delay after which a caller may repeat the call. Not tuned."""
 MAX_MESSAGE_BYTES = 1000
 MAX_FACT_BYTES = 150
 MAX_VIOLATIONS_BYTES = 1800
@@ -28,6 +34,7 @@ CODES: dict[str, int] = {
     "REQUEST_ID_REUSED": code_pb2.ALREADY_EXISTS,
     "RESOURCE_EXHAUSTED": code_pb2.RESOURCE_EXHAUSTED,
     "DISK_FULL": code_pb2.RESOURCE_EXHAUSTED,
+    "QUOTA_EXCEEDED": code_pb2.RESOURCE_EXHAUSTED,
     "MODEL_UNAVAILABLE": code_pb2.UNAVAILABLE,
     "MODEL_FAILED": code_pb2.INTERNAL,
     "STORAGE_UNAVAILABLE": code_pb2.UNAVAILABLE,
@@ -52,9 +59,9 @@ def status(failure: Failure) -> status_pb2.Status:
         message += f" (and {more} more invalid {'values' if more > 1 else 'value'})"
     result = status_pb2.Status(code=CODES[reason], message=message)
     result.details.add().Pack(error_details_pb2.ErrorInfo(reason=reason, domain=DOMAIN, metadata=facts))
-    if CODES[reason] in RETRY_DELAY_S:
+    if reason in RETRY_DELAY_S:
         retry = error_details_pb2.RetryInfo()
-        retry.retry_delay.FromMilliseconds(int(1000 * RETRY_DELAY_S[CODES[reason]]))
+        retry.retry_delay.FromMilliseconds(int(1000 * RETRY_DELAY_S[reason]))
         result.details.add().Pack(retry)
     if failure.violations:
         result.details.add().Pack(_violations(failure, is_invalid=is_invalid))

@@ -40,6 +40,7 @@ COMMANDS = {
     "bench": Command("bench:app", "Measure the latency and throughput of the served models."),
     "up": Command("service:up", "Run the service until Ctrl-C."),
     "triton": Command("service:triton", "Run only Triton, with the models of Heartwood, until Ctrl-C."),
+    "usage": Command("usage:usage", "Show the quotas of your tenant and what it uses."),
     "token": Command("token:app", "Create, list, rotate and revoke tokens."),
     "backup": Command("backup:app", "Back up the service, and check backups."),
     "restore": Command("backup:restore", "Restore a backup into the databases and the object store of the settings."),

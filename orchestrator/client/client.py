@@ -27,6 +27,8 @@ from orchestrator.protocol.heartwood.v1 import (
     job_pb2,
     job_pb2_grpc,
     model_pb2_grpc,
+    tenant_pb2,
+    tenant_pb2_grpc,
     webhook_pb2_grpc,
 )
 from orchestrator.protocol.heartwood.v1.asset_pb2 import Asset
@@ -39,6 +41,7 @@ from orchestrator.protocol.heartwood.v1.reconstruct_pb2 import ReconstructOption
 from orchestrator.protocol.heartwood.v1.render_pb2 import RenderOptions
 from orchestrator.protocol.heartwood.v1.segment_pb2 import DetectorKind, SegmentOptions
 from orchestrator.protocol.heartwood.v1.stain_pb2 import NamedStain, StainOptions
+from orchestrator.protocol.heartwood.v1.tenant_pb2 import GetUsageResponse
 
 TRANSFER_TIMEOUT_S = 600.0  # of a call that uploads or downloads a file; not tuned
 MAX_RECONNECTIONS = 2
@@ -134,6 +137,7 @@ class Heartwood:
         self._timeout_s = timeout_s
         self._assets = asset_pb2_grpc.AssetServiceStub(self._channel)
         self._jobs = job_pb2_grpc.JobServiceStub(self._channel)
+        self._tenant = tenant_pb2_grpc.TenantServiceStub(self._channel)
         self.webhooks = Webhooks(webhook_pb2_grpc.WebhookServiceStub(self._channel), self._call, self._pages)
         self.models = Models(model_pb2_grpc.ModelServiceStub(self._channel), self._call, self._stream)
 
@@ -372,6 +376,11 @@ class Heartwood:
     def stains(self) -> list[NamedStain]:
         """Return the named stains of the service's catalogue."""
         return list(self._call(self._jobs.ListStains, job_pb2.ListStainsRequest()).stains)
+
+    def usage(self) -> GetUsageResponse:
+        """Return the quotas of the tenant and what it uses."""
+        response: GetUsageResponse = self._call(self._tenant.GetUsage, tenant_pb2.GetUsageRequest())
+        return response
 
     def _job(self, method: Any, request: Message) -> Job:
         """Call a method and return the job in its response."""

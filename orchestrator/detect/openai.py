@@ -70,8 +70,14 @@ class OpenAIDetector:
         known_parts = (known.part for known in options.made_of if known.part)
         completion = self._complete(photo_srgb, tuple(dict.fromkeys((*COMPONENTS, *known_parts))))
         height, width = photo_srgb.shape[:2]
-        candidates = (_candidate(component, width, height) for component in _read_answer(completion).components)
-        return Detection(tuple(candidate for candidate in candidates if candidate is not None), self._cost(completion))
+        cost = self._cost(completion)
+        try:
+            components = _read_answer(completion).components
+        except DetectorFailed as error:
+            error.usd = cost.usd
+            raise
+        candidates = (_candidate(component, width, height) for component in components)
+        return Detection(tuple(candidate for candidate in candidates if candidate is not None), cost)
 
     def _complete(self, photo_srgb: Image, names: tuple[str, ...]) -> ChatCompletion:
         """Ask for components, preferably with these names. Retries if the endpoint does not answer or is overloaded."""

@@ -40,7 +40,7 @@ class JobState(str, Enum):
 
 
 class Priority(IntEnum):
-    """Jobs with a lower number start first."""
+    """Of the jobs of a tenant, those with a lower number start first. HIGH ones also precede those of other tenants."""
 
     HIGH = 1
     NORMAL = 100
@@ -105,6 +105,7 @@ class JobRecord:
     start_time: datetime | None = None
     end_time: datetime | None = None
     owner: str | None = None  # executor_id of the process that runs the job
+    release_time: datetime | None = None  # when it left the queue of its tenant, to be run by the next free worker
 
 
 @dataclass(frozen=True)
@@ -113,7 +114,7 @@ class JobRevision:
 
     revision: int
     state: JobState
-    queue_position: int  # number of jobs that start before this one; 0 unless the job is queued
+    queue_position: int  # number of jobs of the tenant that start before this one; 0 unless the job is queued
 
 
 class JobKey(NamedTuple):

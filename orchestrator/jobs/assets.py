@@ -36,9 +36,13 @@ class AssetService:
         self._disk_space = dependencies.disk_space
         self._deletions = Deletions(dependencies.records.engine)
         self._spool = Spool(self._settings.root / "uploads", self._settings.upload_spool_mb << 20)
+        self._quotas = dependencies.quotas
 
     def check_upload(self, tenant: str, upload_id: str, kind: str, size_bytes: int) -> None:
-        """Check an upload before its bytes are received. Raises InvalidInput, NotFound, ResourceExhausted, DiskFull."""
+        """Check an upload before its bytes are received.
+
+        Raises InvalidInput, NotFound, ResourceExhausted, DiskFull, or QuotaExceeded if the tenant stores too much.
+        """
         if kind not in UPLOAD_KINDS:
             raise InvalidInput("header.kind", f"{kind!r} can't be uploaded; allowed are PHOTO, MASK and MODEL")
         limit = _max_bytes(kind)
@@ -47,6 +51,7 @@ class AssetService:
         self._disk_space.check(size_bytes)
         if upload_id and kind == "model":
             raise InvalidInput("header.upload_id", "a 3D model is an upload of its own; leave upload_id empty")
+        self._quotas.check_space(tenant, size_bytes)
         photo_count = len(self.photos(tenant, upload_id)) if upload_id else 0
         if upload_id and photo_count >= self._settings.max_photos:
             raise ResourceExhausted(f"the upload has {photo_count} photos, which is the maximum; start a new upload")

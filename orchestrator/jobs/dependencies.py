@@ -11,6 +11,7 @@ from pathlib import Path
 from orchestrator.domain.material_maps import MaterialModels
 from orchestrator.domain.reconstruct import TrellisSettings
 from orchestrator.domain.segment import OpenAISettings
+from orchestrator.jobs.quotas import TenantQuotas
 from orchestrator.settings import Settings
 from orchestrator.store.blob_records import BlobRecords
 from orchestrator.store.blobs import Blobs
@@ -30,6 +31,7 @@ class Dependencies:
     records: Records
     blobs: Blobs
     models: MaterialModels
+    quotas: TenantQuotas
     executor_id: str  # of this process, unique for each start
     stopping: threading.Event = dataclass_field(default_factory=threading.Event)  # set when running steps must end
 

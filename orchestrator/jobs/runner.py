@@ -10,17 +10,18 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
 import structlog
-from dbos import DBOS, DBOSConfig, SetEnqueueOptions, SetWorkflowID, WorkflowStatus
+from dbos import DBOS, DBOSConfig, SetWorkflowID, WorkflowStatus
 
-from orchestrator.domain.jobs import JobRecord
 from orchestrator.domain.webhooks import WebhookPolicy
 from orchestrator.errors import HeartwoodError
 from orchestrator.jobs.dependencies import Dependencies
+from orchestrator.jobs.dispatcher import Dispatcher
 from orchestrator.jobs.history import forget_jobs, forget_lost
 from orchestrator.jobs.housekeeping import Housekeeping
 from orchestrator.jobs.service import JobService
 from orchestrator.jobs.webhooks import Webhooks
 from orchestrator.jobs.workflow import APPLICATION_VERSION, JobWorkflow
+from orchestrator.store.job_queue import JobQueue
 from orchestrator.store.leases import Leases
 
 log = structlog.get_logger()
@@ -33,17 +34,17 @@ RENEWAL_INTERVAL_S = 1.0
 INTERRUPTION_S = 1.0
 """Time that interrupted steps and their programs have to end, as a part of ``drain_s``."""
 LOST_AFTER = timedelta(seconds=10)
-"""Age from which a queued job without a workflow is enqueued again. Creating a job takes far less."""
+"""Time since its release after which a job without a workflow is enqueued again. Enqueueing takes far less."""
 LOST_HISTORY_AGE = timedelta(hours=1)
 """Age from which history without a job is deleted. Not tuned."""
-LOOKUP_BATCH = 500
-"""Workflows that one query looks up."""
 SWEEP_INTERVAL_S = 1.0
 """Interval of the sweeper. Not tuned."""
 
 
 class Runner:
     """The DBOS engine, its queue, and the takeover of the jobs of dead processes.
+
+    New jobs wait in the records database. The dispatcher releases them to the queue of DBOS as workers become free.
 
     A process can have only one runner, because it can have only one DBOS. Each process renews a lease. DBOS records
     which process runs a workflow; the workflows of a process without a valid lease return to the queue, and the process
@@ -68,7 +69,11 @@ class Runner:
             "enable_otlp": False,
         }
         DBOS(config=config)
-        self._workflow = JobWorkflow(dependencies)
+        self._queue = JobQueue(dependencies.records.engine)
+        self._dispatcher = Dispatcher(
+            self._queue, self._leases, dependencies.quotas, APPLICATION_VERSION, self._enqueue
+        )
+        self._workflow = JobWorkflow(dependencies, on_end=self._dispatcher.wake)
         self._webhooks = Webhooks(dependencies.records, WebhookPolicy(settings.webhook_allow))
         self.jobs = JobService(dependencies, self)
         self._housekeeping = Housekeeping(dependencies, self.forget, self._forget_lost)
@@ -80,7 +85,7 @@ class Runner:
         """Launch the engine. Jobs of processes that have ended continue at the interrupted step."""
         if self._is_alone:
             self._leases.release_all()
-        self._leases.renew(self.dependencies.executor_id, APPLICATION_VERSION)
+        self._renew_lease()
         self._keeper.start()
         DBOS.launch()
         workers = self.dependencies.settings.workers
@@ -92,6 +97,7 @@ class Runner:
         self._take_over()
         self._restart_stranded()
         self._enqueue_lost(datetime.now(UTC))
+        self._dispatcher.start()
         self._sweeper.start()
         self._webhooks.start()
         self._housekeeping.start()
@@ -104,6 +110,7 @@ class Runner:
         if self._stopping.is_set():
             return
         self._stopping.set()
+        self._dispatcher.stop()
         drain_s = self.dependencies.settings.drain_s
         interrupt = threading.Timer(max(0.0, drain_s - INTERRUPTION_S), self.dependencies.stopping.set)
         interrupt.start()
@@ -116,13 +123,12 @@ class Runner:
         self._keeper.join()
         self._leases.release(self.dependencies.executor_id)
 
-    def enqueue(self, job: JobRecord) -> None:
-        """Enqueue a job. The workflow id is the job id, so that enqueueing twice has no effect."""
-        with SetWorkflowID(job.id), SetEnqueueOptions(priority=int(job.priority)):
-            DBOS.enqueue_workflow(JOB_QUEUE, self._workflow.run, job.id)
+    def wake(self) -> None:
+        """Look for waiting jobs now, because one was created."""
+        self._dispatcher.wake()
 
     def drop(self, job_id: str) -> None:
-        """Remove a job that has not started from the queue."""
+        """Remove a job that has not started from DBOS, in case it was released."""
         DBOS.cancel_workflow(job_id)
 
     def forget(self, job_ids: Sequence[str]) -> None:
@@ -133,11 +139,21 @@ class Runner:
         """Delete the history of jobs whose records were deleted while their workflows had not ended."""
         return forget_lost(DBOS, self.dependencies.records.known_jobs, LOST_HISTORY_AGE)
 
+    def _enqueue(self, job_id: str) -> None:
+        """Let the next free worker run a released job. The workflow id is the job id, so repeating it has no effect."""
+        with SetWorkflowID(job_id):
+            DBOS.enqueue_workflow(JOB_QUEUE, self._workflow.run, job_id)
+
+    def _renew_lease(self) -> None:
+        """Renew the lease. A process that stops runs no further jobs, so it has no workers."""
+        workers = 0 if self._stopping.is_set() else self.dependencies.settings.workers
+        self._leases.renew(self.dependencies.executor_id, APPLICATION_VERSION, workers)
+
     def _keep_lease(self) -> None:
         """Renew the lease until the process stops. Has a thread of its own, so that nothing delays it."""
         while not self._has_stopped.wait(RENEWAL_INTERVAL_S):
             try:
-                self._leases.renew(self.dependencies.executor_id, APPLICATION_VERSION)
+                self._renew_lease()
             except HeartwoodError as error:
                 log.warning("lease_not_renewed", reason=error.reason)
             except Exception:
@@ -185,18 +201,20 @@ class Runner:
         DBOS.delete_workflow(workflow.workflow_id)
         if workflow.workflow_id.startswith(WEBHOOK_ID_PREFIX):
             self.dependencies.records.announce_again(workflow.workflow_id.removeprefix(WEBHOOK_ID_PREFIX))
-        elif job := self.dependencies.records.job(None, workflow.workflow_id):
-            self.enqueue(job)
+        elif not self._queue.return_to_queue(workflow.workflow_id) and self.dependencies.records.job(
+            None, workflow.workflow_id
+        ):
+            self._enqueue(workflow.workflow_id)
 
-    def _enqueue_lost(self, created_before: datetime) -> None:
-        """Enqueue the queued jobs without a workflow: the process that created them ended before it enqueued them."""
-        queued = self.dependencies.records.queued_before(created_before)
-        for start in range(0, len(queued), LOOKUP_BATCH):
-            jobs = {job.id: job for job in queued[start : start + LOOKUP_BATCH]}
-            known = DBOS.list_workflows(workflow_ids=list(jobs), load_input=False, load_output=False)
-            for id in jobs.keys() - {workflow.workflow_id for workflow in known}:
-                log.info("lost_job_enqueued", job=id)
-                self.enqueue(jobs[id])
+    def _enqueue_lost(self, released_before: datetime) -> None:
+        """Enqueue the released jobs without a workflow: a process released them, and ended before it enqueued them."""
+        released = {job.id for job in self.dependencies.records.released_before(released_before)}
+        if not released:
+            return
+        known = DBOS.list_workflows(workflow_ids=list(released), load_input=False, load_output=False)
+        for id in released - {workflow.workflow_id for workflow in known}:
+            log.info("lost_job_enqueued", job=id)
+            self._enqueue(id)
 
 
 def _is_older(workflow: WorkflowStatus) -> bool:

@@ -19,6 +19,7 @@ from orchestrator.jobs.job import PIPELINE, Job, JobRequest, options_document
 from orchestrator.jobs.stage import JobInput
 from orchestrator.jobs.stages import STAGES
 from orchestrator.store.deletions import Deletions
+from orchestrator.store.job_queue import JobQueue
 from orchestrator.store.records import PageEnd
 from orchestrator.store.webhook_records import WebhookRecords
 
@@ -37,6 +38,7 @@ class JobService:
         self._records = dependencies.records
         self._webhooks = WebhookRecords(dependencies.records.engine)
         self._deletions = Deletions(dependencies.records.engine)
+        self._queue = JobQueue(dependencies.records.engine)
         self.runner = runner
         self.assets = AssetService(dependencies)
 
@@ -44,17 +46,20 @@ class JobService:
         """Queue a job, or return the job that the same ``request_id`` created before.
 
         Raises InvalidInput, NotFound for the upload, mesh or texture set, AlreadyExists if the ``request_id`` was used
-        for a different request, and ResourceExhausted if the tenant has too many unfinished jobs.
+        for a different request, ResourceExhausted if the tenant has too many unfinished jobs, and QuotaExceeded if it
+        has used up its storage or its budget for the detector.
         """
         job = self._records.job_of_request(tenant, request.request_id) if request.request_id else None
         if job is None:
-            limit = self.dependencies.settings.max_active_jobs
+            quotas = self.dependencies.quotas
+            limit = quotas.of(tenant).active_jobs
+            quotas.check_space(tenant, 0)
             job, is_new = self._records.add_job(self._new_record(tenant, request), limit)
             if job is None:
                 reached = f"the tenant has {limit} queued or running jobs, which is the maximum"
-                raise ResourceExhausted(f"{reached}; wait until one has ended", most=limit)
+                raise ResourceExhausted(f"{reached}; wait until one has ended", quota="active_jobs", most=limit)
             if is_new:
-                self.runner.enqueue(job)
+                self.runner.wake()
                 return job
         if job.fingerprint != request.fingerprint:
             used_by = f"request_id {request.request_id!r} was used for another request, job {job.id}"
@@ -87,7 +92,7 @@ class JobService:
         records = self._records.jobs_with_ids(tenant, job_ids)
         queued = [record.id for record in records if record.state is JobState.QUEUED]
         succeeded = [record.id for record in records if record.state is JobState.SUCCEEDED]
-        positions = self._records.queue_positions(queued)
+        positions = self._queue.positions(tenant, queued)
         assets = self._records.assets_of_jobs(tenant, succeeded)
         return [Job(record, assets, positions.get(record.id, 0)) for record in records]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
@@ -23,7 +23,7 @@ from orchestrator.jobs.stage import PhotoError, StageRun, durable, until_availab
 
 log = structlog.get_logger()
 
-APPLICATION_VERSION = "heartwood-jobs-6"
+APPLICATION_VERSION = "heartwood-jobs-7"
 """DBOS recovers only workflows of its own version. Increment it when steps change their order, arguments or results:
 the runner then restarts unfinished jobs of the older version from their first step."""
 
@@ -40,11 +40,16 @@ class BegunJob:
 
 @DBOS.dbos_class("JobWorkflow")
 class JobWorkflow(DBOSConfiguredInstance):
-    """The workflow of all jobs of one service."""
+    """The workflow of all jobs of one service.
 
-    def __init__(self, dependencies: Dependencies) -> None:
+    Args:
+        on_end: called when a job has ended.
+    """
+
+    def __init__(self, dependencies: Dependencies, on_end: Callable[[], None]) -> None:
         super().__init__("heartwood")
         self.dependencies = dependencies
+        self._on_end = on_end
 
     @DBOS.workflow(name="job")
     def run(self, job_id: str) -> None:
@@ -72,6 +77,7 @@ class JobWorkflow(DBOSConfiguredInstance):
             retries = error.errors if isinstance(error, dbos_error.DBOSMaxStepRetriesExceeded) else []
             cause = retries[-1] if retries else error
             durable("fail", lambda: self._fail(job_id, cause, errors))
+        self._on_end()
 
     def _begin(self, job_id: str) -> BegunJob:
         """Change QUEUED to RUNNING, and return what the workflow needs to know. Raises Canceled."""

@@ -29,11 +29,11 @@ class Leases:
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
 
-    def renew(self, executor_id: str, version: str) -> None:
-        """Create or extend the lease of a process, which runs this version of the job workflow."""
+    def renew(self, executor_id: str, version: str, workers: int) -> None:
+        """Create or extend the lease of a process with ``workers`` for this version of the job workflow."""
         with self.engine.begin() as connection:
             now = database_time(connection)
-            row = {"version": version, "expire_time": now + LEASE}
+            row = {"version": version, "expire_time": now + LEASE, "workers": workers}
             is_own = leases.c.executor_id == executor_id
             if not connection.execute(leases.update().where(is_own).values(row)).rowcount:
                 connection.execute(leases.insert().values(executor_id=executor_id, start_time=now, **row))
@@ -56,6 +56,12 @@ class Leases:
                 leases.c.expire_time > database_time(connection)
             )
             return {row.executor_id: row.version for row in connection.execute(query)}
+
+    def workers(self, version: str) -> int:
+        """Return the number of workers of all processes with a valid lease and this version."""
+        with self.engine.begin() as connection:
+            is_valid = (leases.c.expire_time > database_time(connection), leases.c.version == version)
+            return connection.scalar(sa.select(sa.func.sum(leases.c.workers)).where(*is_valid)) or 0
 
 
 def database_time(connection: Connection) -> datetime:

@@ -30,18 +30,26 @@ from orchestrator.errors import JobTakenOver
 from orchestrator.store.blob_records import release, use
 from orchestrator.store.database import open_database, writing
 from orchestrator.store.deletions import delete_cached
-from orchestrator.store.schema import IS_ACTIVE, IS_UNANNOUNCED, assets, cache, cache_blobs, cache_sources, jobs
+from orchestrator.store.job_queue import QUEUE_ORDER
+from orchestrator.store.schema import (
+    IS_ACTIVE,
+    IS_QUEUED,
+    IS_RELEASED,
+    IS_UNANNOUNCED,
+    assets,
+    cache,
+    cache_blobs,
+    cache_sources,
+    jobs,
+)
 
 IDS_PER_QUERY = 500
 """Job ids in one query of ``assets_of_jobs``. SQLite allows 32,766 parameters in a query. Not tuned."""
 ASSET_FIELDS = tuple(field.name for field in fields(Asset))
 JOB_FIELDS = tuple(field.name for field in fields(JobRecord))
 FINAL_STATES = [state.value for state in JobState if state.is_final]
-IS_QUEUED = jobs.c.state == JobState.QUEUED.value
 PageEnd: TypeAlias = tuple[datetime, str]
 """The create_time and the id of the last job of a page of ``list_jobs``."""
-QUEUE_ORDER = (jobs.c.priority, jobs.c.create_time)
-"""Queued jobs start in this order."""
 JOB_CONVERTERS: dict[str, Callable[[Any], object]] = {
     "state": JobState,
     "quality": Quality,
@@ -214,7 +222,8 @@ class Records:
             position = 0
             if row.state == JobState.QUEUED.value:
                 starts_before = sa.tuple_(*QUEUE_ORDER) < sa.tuple_(row.priority, row.create_time)
-                position = connection.scalar(sa.select(sa.func.count()).where(IS_QUEUED, starts_before)) or 0
+                ahead = sa.select(sa.func.count()).where(IS_QUEUED, jobs.c.tenant == tenant, starts_before)
+                position = connection.scalar(ahead) or 0
         return JobRevision(row.revision, JobState(row.state), position)
 
     def recent_revisions(self, tenant: str, created_since: datetime) -> dict[str, int]:
@@ -250,23 +259,13 @@ class Records:
         with self.engine.connect() as connection:
             return set(connection.scalars(sa.select(jobs.c.id).where(jobs.c.id.in_(ids))))
 
-    def queue_positions(self, ids: Collection[str]) -> dict[str, int]:
-        """For each of ``ids`` that is queued, return how many jobs of all tenants start before it."""
-        if not ids:
-            return {}
-        ahead = sa.func.rank().over(order_by=QUEUE_ORDER) - 1
-        queue = sa.select(jobs.c.id, ahead.label("ahead")).where(IS_QUEUED).subquery()
-        query = sa.select(queue.c.id, queue.c.ahead).where(queue.c.id.in_(ids))
-        with self.engine.connect() as connection:
-            return {row.id: row.ahead for row in connection.execute(query)}
-
     def active_jobs(self, tenant: str | None = None) -> list[JobRecord]:
         """Return the queued and running jobs of one tenant or of all, oldest first."""
         return self._jobs(sa.select(jobs).where(_is_owner(tenant), IS_ACTIVE).order_by(jobs.c.create_time))
 
-    def queued_before(self, time: datetime) -> list[JobRecord]:
-        """Return the queued jobs of all tenants that were created before a time, oldest first."""
-        return self._jobs(sa.select(jobs).where(IS_QUEUED, jobs.c.create_time < time).order_by(jobs.c.create_time))
+    def released_before(self, time: datetime) -> list[JobRecord]:
+        """Return the jobs of all tenants that were released before a time and have not started."""
+        return self._jobs(sa.select(jobs).where(IS_RELEASED, IS_QUEUED, jobs.c.release_time < time))
 
     def expired_jobs(self, now: datetime) -> list[JobRecord]:
         """Return the queued jobs of all tenants whose deadline has passed."""

@@ -11,7 +11,7 @@ from sqlalchemy.engine import Dialect
 from orchestrator.domain.jobs import JobState
 
 metadata = sa.MetaData()
-REVISION = "0009"
+REVISION = "0008"
 """The newest revision in ``store/migrations/versions``."""
 
 
@@ -50,6 +50,7 @@ assets = sa.Table(
     sa.Index("assets_by_group", "tenant", "group_id"),
     sa.Index("assets_by_content", "tenant", "sha256"),
     sa.Index("assets_by_job", "tenant", "job_id"),
+    sa.Index("assets_by_size", "tenant", "size_bytes"),
 )
 
 # The conditions of partial indexes. SQLite uses such an index only if a query repeats its condition with literals.
@@ -107,17 +108,24 @@ jobs = sa.Table(
     *required(sa.Boolean, "announced", "cancel_requested", default=False),  # announced: the webhook has been enqueued
     *required(Time, "create_time"),
     *(sa.Column(name, Time) for name in ("deadline", "start_time", "end_time")),
+    sa.Column("release_time", Time),  # when it left the queue of its tenant, to be run by the next free worker
     sa.UniqueConstraint("tenant", "request_id"),
     sa.Index("jobs_by_age", "tenant", "create_time", "id"),
-    sa.Index("jobs_by_queue_order", "state", "priority", "create_time"),
-    sa.Index("jobs_by_deadline", "state", "deadline"),
     sa.Index("ended_jobs", "end_time", "id"),
 )
 
 # The conditions of further partial indexes.
 IS_ACTIVE = jobs.c.state.in_([sa.literal_column(f"'{state.value}'") for state in JobState if not state.is_final])
 IS_UNANNOUNCED = sa.and_(jobs.c.webhook_url != sa.literal_column("''"), jobs.c.announced.is_(False))
+IS_QUEUED = jobs.c.state == sa.literal_column(f"'{JobState.QUEUED.value}'")
+IS_WAITING = sa.and_(IS_QUEUED, jobs.c.release_time.is_(None))
+IS_RELEASED = sa.and_(IS_ACTIVE, jobs.c.release_time.is_not(None))
 sa.Index("active_jobs", jobs.c.tenant, jobs.c.create_time, sqlite_where=IS_ACTIVE, postgresql_where=IS_ACTIVE)
+# The columns after create_time let SQLite count the waiting jobs without reading their rows.
+IN_ORDER = (jobs.c.tenant, jobs.c.priority, jobs.c.create_time, jobs.c.release_time, jobs.c.state)
+sa.Index("queued_jobs", *IN_ORDER, sqlite_where=IS_QUEUED, postgresql_where=IS_QUEUED)
+sa.Index("jobs_by_deadline", jobs.c.deadline, sqlite_where=IS_QUEUED, postgresql_where=IS_QUEUED)
+sa.Index("released_jobs", jobs.c.tenant, sqlite_where=IS_RELEASED, postgresql_where=IS_RELEASED)
 sa.Index("jobs_to_announce", jobs.c.state, sqlite_where=IS_UNANNOUNCED, postgresql_where=IS_UNANNOUNCED)
 
 tokens = sa.Table(
@@ -160,6 +168,17 @@ leases = sa.Table(  # of the running processes
     *keys("executor_id"),
     *required(sa.String, "version"),
     *required(Time, "start_time", "expire_time"),
+    *required(sa.Integer, "workers"),
+)
+
+tenant_quotas = sa.Table(  # those that differ from the defaults in the settings
+    "tenant_quotas", metadata, *keys("tenant", "quota"), *required(sa.Float, "value")
+)
+tenant_turns = sa.Table(  # virtual time at which a tenant's next job is due; "": the current virtual time
+    "tenant_turns", metadata, *keys("tenant"), *required(sa.Float, "turn")
+)
+detector_spending = sa.Table(  # for paid detectors; month: such as "2026-11"
+    "detector_spending", metadata, *keys("tenant", "month"), *required(sa.Float, "usd")
 )
 
 tenant_retention = sa.Table(  # what differs from the settings; 0 days: for ever

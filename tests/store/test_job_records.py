@@ -10,6 +10,7 @@ from orchestrator.domain.jobs import Failure, JobRevision, JobState, Priority
 from orchestrator.domain.segment import DetectorCost
 from orchestrator.errors import InUse
 from orchestrator.store.deletions import Deletions
+from orchestrator.store.job_queue import JobQueue
 from orchestrator.store.records import Records
 from orchestrator.store.webhook_records import WebhookRecords
 from tests.support.records import NOON, condemned, job_record, photo_asset
@@ -113,21 +114,24 @@ def test_a_tenant_lists_its_own_jobs_newest_first_by_state_and_label(records: Re
     assert records.list_jobs("shop", (JobState.FAILED,), {}, None, 10) == []
 
 
-def test_the_queue_position_counts_the_jobs_of_all_tenants_that_start_before(records: Records) -> None:
+def test_the_queue_position_counts_only_the_jobs_of_the_tenant_that_start_before(records: Records) -> None:
     low = job_record(priority=Priority.LOW)
     late = job_record(create_time=NOON + timedelta(minutes=1))
-    early = job_record(tenant="other")
+    early = job_record()
+    for number in range(5):
+        records.add_job(job_record(tenant="other", create_time=NOON - timedelta(minutes=number)), max_active=10)
     high = job_record(priority=Priority.HIGH, create_time=NOON + timedelta(hours=1))
     running = job_record(state=JobState.RUNNING)
     for record in (low, late, early, high, running):
         records.add_job(record, max_active=10)
     ids = [record.id for record in (low, late, early, high, running)]
-    assert records.queue_positions(ids) == {high.id: 0, early.id: 1, late.id: 2, low.id: 3}
-    assert records.queue_positions([late.id]) == {late.id: 2}
-    assert records.queue_positions([]) == {}
+    queue = JobQueue(records.engine)
+    assert queue.positions("shop", ids) == {high.id: 0, early.id: 1, late.id: 2, low.id: 3}
+    assert queue.positions("shop", [late.id]) == {late.id: 2}
+    assert queue.positions("shop", []) == queue.positions("nobody", ids) == {}
     assert records.job_revision("shop", late.id) == JobRevision(1, JobState.QUEUED, 2)
     assert records.job_revision("shop", running.id) == JobRevision(1, JobState.RUNNING, 0)
-    assert records.job_revision("shop", early.id) is None
+    assert records.job_revision("other", early.id) is None
 
 
 def test_active_jobs_are_listed_oldest_first(records: Records) -> None:

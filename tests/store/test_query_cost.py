@@ -15,9 +15,13 @@ import pytest
 import sqlalchemy as sa
 
 from orchestrator.domain.jobs import JobState
+from orchestrator.jobs.quotas import default_quotas
+from orchestrator.settings import Settings
 from orchestrator.store.blob_records import BlobRecords
 from orchestrator.store.deletions import Deletions, Tenants
+from orchestrator.store.job_queue import JobQueue
 from orchestrator.store.records import Records
+from orchestrator.store.tenant_records import TenantRecords
 from orchestrator.store.webhook_records import WebhookRecords
 from tests.support.records import NOON, RecordsWithFiles, job_record, photo_asset
 
@@ -42,7 +46,9 @@ OPERATIONS: dict[str, Callable[[Records], object]] = {
     "add_job": lambda records: records.add_job(job_record(), max_active=10),
     "change_job": lambda records: records.change_job(QUEUED_JOB.id, (JobState.QUEUED,), fraction=0.5),
     "job_revision": lambda records: records.job_revision("shop", QUEUED_JOB.id),
-    "queue_positions": lambda records: records.queue_positions([QUEUED_JOB.id]),
+    "queue_positions": lambda records: JobQueue(records.engine).positions("shop", [QUEUED_JOB.id]),
+    "release": lambda records: JobQueue(records.engine).release(2, lambda _: default_quotas(Settings())),
+    "usage": lambda records: TenantRecords(records.engine).usage("nobody", NOON),
     "list_jobs": lambda records: records.list_jobs("shop", (), {}, None, 1),
     "jobs_with_ids": lambda records: records.jobs_with_ids("shop", [JOB.id]),
     "active_jobs": lambda records: records.active_jobs(),

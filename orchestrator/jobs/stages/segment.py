@@ -10,6 +10,7 @@ from orchestrator.domain.checks import Violations
 from orchestrator.domain.images import ImageFormat
 from orchestrator.domain.made_of import resolve_made_of
 from orchestrator.domain.segment import Box, DetectorCost, DetectorName, SegmentOptions
+from orchestrator.errors import DetectorFailed
 from orchestrator.jobs.documents import copy_fields
 from orchestrator.jobs.stage import JobInput, Stage
 from orchestrator.jobs.step import Cached, PhotoResult, PhotoResults, PhotoStep
@@ -60,9 +61,21 @@ def find_components(photo: PhotoStep, analysis: str, options: SegmentOptions) ->
     """Segment one photo and publish its masks, overlay and JSON document."""
     step, models = photo.step, photo.models()
 
+    def charge(cost: DetectorCost) -> None:
+        if cost.usd:
+            step.dependencies.quotas.spend(step.job.tenant, cost.usd)
+
     def make() -> Cached[SegmentedPhoto]:
         pixels, maps, openai = photo.pixels(), photo.maps(analysis), step.dependencies.openai
-        found = segment_stage.segment(pixels, maps, options, photo.index, openai, step.progress, models)
+        if _is_paid(options):
+            step.dependencies.quotas.check_detector_budget(step.job.tenant)
+        try:
+            found = segment_stage.segment(
+                pixels, maps, options, photo.index, openai, step.progress, models, on_cost=charge
+            )
+        except DetectorFailed as error:
+            charge(DetectorCost(usd=error.usd))
+            raise
         masks = {f"mask-{component.instance}": component.mask for component in found.components}
         images = {**masks, "foreground": found.foreground, "overlay": found.overlay, "wood": found.wood}
         document = json.dumps(segment_stage.components_json(found), indent=2, sort_keys=True).encode()
@@ -86,15 +99,25 @@ def find_components(photo: PhotoStep, analysis: str, options: SegmentOptions) ->
     return replace(result, components=components, document=ids.pop("components"), **ids)
 
 
+def _is_paid(options: SegmentOptions) -> bool:
+    return options.detector is DetectorName.OPENAI and options.detect_components
+
+
 def check_options(options: SegmentOptions, job: JobInput) -> SegmentOptions:
-    """Check the prompts against the photos, that the detector is available, and the names in ``made_of``."""
+    """Check the prompts against the photos, that the detector is available, and the names in ``made_of``.
+
+    Raises QuotaExceeded if the detector is paid and the tenant has spent its budget.
+    """
     uses_finder = options.detector is DetectorName.OPEN_VOCABULARY
     finder = job.dependencies.models.photo_models().open_vocabulary if uses_finder else None
     with Violations() as violations:
         with violations.collect():
             segment_stage.check_options(options, job.sizes, job.dependencies.openai, finder)
         made_of = resolve_made_of("segment.made_of", options.made_of, options.possible_parts)
-        return replace(options, made_of=made_of)
+        checked = replace(options, made_of=made_of)
+    if _is_paid(options):
+        job.dependencies.quotas.check_detector_budget(job.tenant)
+    return checked
 
 
 SEGMENT = Stage(

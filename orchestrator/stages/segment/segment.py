@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -92,6 +92,7 @@ def segment(
     openai: OpenAISettings | None,
     progress: Progress = no_progress,
     models: PhotoModels = NO_PHOTO_MODELS,
+    on_cost: Callable[[DetectorCost], None] = lambda _: None,
 ) -> SegmentResult:
     """Segment one photo.
 
@@ -101,6 +102,7 @@ def segment(
         photo_index: index of the photo in the upload. It selects the prompts.
         openai: the vision endpoint for the ``openai`` detector.
         models: the models of roles that the stage calls.
+        on_cost: called with the cost of the detection, even if the photo fails later.
 
     Raises:
         InvalidInput: the detector is not configured.
@@ -117,6 +119,7 @@ def segment(
         detector = create_detector(options.detector, openai, models.open_vocabulary)
         detection = detector.detect(photo_srgb, maps, options, photo_index, subrange(progress, 0.0, 0.2))
         cost = detection.cost
+        on_cost(cost)
         candidates = detection.candidates
         if options.detector is DetectorName.OPEN_VOCABULARY:
             used.add(Role.OPEN_VOCABULARY)

@@ -85,14 +85,17 @@ class _PriorityEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Priority.Val
     PRIORITY_LOW: _Priority.ValueType  # 1
     PRIORITY_NORMAL: _Priority.ValueType  # 2
     PRIORITY_HIGH: _Priority.ValueType  # 3
+    """Also before the jobs of other tenants. Needs the scope `jobs:high`."""
 
-class Priority(_Priority, metaclass=_PriorityEnumTypeWrapper): ...
+class Priority(_Priority, metaclass=_PriorityEnumTypeWrapper):
+    """Order of the queued jobs of a tenant."""
 
 PRIORITY_UNSPECIFIED: Priority.ValueType  # 0
 """NORMAL."""
 PRIORITY_LOW: Priority.ValueType  # 1
 PRIORITY_NORMAL: Priority.ValueType  # 2
 PRIORITY_HIGH: Priority.ValueType  # 3
+"""Also before the jobs of other tenants. Needs the scope `jobs:high`."""
 Global___Priority: _TypeAlias = Priority  # noqa: Y015
 
 @_typing.final
@@ -207,7 +210,9 @@ class Progress(_message.Message):
     message: _builtins.str
     """What the job is doing, such as "photo 1 of 3: analyze"."""
     queue_position: _builtins.int
-    """Number of jobs that start before this one; 0 once it runs."""
+    """Number of jobs of the same tenant that start before this one; 0 once it runs. It says nothing about other tenants,
+    whose jobs start in turn with those of this one.
+    """
     @_builtins.property
     def preview_asset_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Pictures that can be shown before the job ends."""
