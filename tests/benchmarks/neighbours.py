@@ -22,6 +22,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -125,14 +126,19 @@ class Flood:
         """Flood during the block, which begins when ``queued`` jobs wait. Afterwards, no job of the flood runs."""
         if not self._process.is_alive():
             self._process.start()
-        self._set_running_jobs(None)
+        # The flood takes all of its calls, so its use is read from the database.
+        engine = open_database("", self._service.data_dir / "heartwood.sqlite")
+        records = TenantRecords(engine)
+        records.set_quotas("flood", {"running_jobs": None})
         self._active.set()
-        with self._service.client("flood") as client:
-            wait_for(lambda: client.usage().usage.active_jobs >= queued, 300, 1.0)
+        try:
+            wait_for(lambda: records.usage("flood", datetime.now(UTC)).active_jobs >= queued, 300, 1.0)
             yield
             self._active.clear()
-            self._set_running_jobs(0)
-            wait_for(lambda: client.usage().usage.running_jobs == 0, 120, 1.0)
+            records.set_quotas("flood", {"running_jobs": 0})
+            wait_for(lambda: records.usage("flood", datetime.now(UTC)).running_jobs == 0, 120, 1.0)
+        finally:
+            engine.dispose()
 
     def stop(self) -> dict[str, int]:
         """End the process, and return how many calls it made."""
@@ -141,11 +147,6 @@ class Flood:
         self._process.terminate()
         self._process.join()
         return counts
-
-    def _set_running_jobs(self, most: int | None) -> None:
-        engine = open_database("", self._service.data_dir / "heartwood.sqlite")
-        TenantRecords(engine).set_quotas("flood", {"running_jobs": most})
-        engine.dispose()
 
 
 def work(service: RunningService, jobs: int, seeds: Iterator[int], latencies: Latencies) -> None:
