@@ -23,6 +23,8 @@ from tests.support.running_service import RunningService, wait_for
 from tests.support.stores import settings_of
 
 ACTIVE = {job_pb2.JOB_STATE_QUEUED, job_pb2.JOB_STATE_RUNNING}
+MAX_ACTIVE = 4
+"""Unfinished jobs of the load. There are always some, and few that must end after the restore."""
 
 
 class Receiver(BaseHTTPRequestHandler):
@@ -55,7 +57,7 @@ def start(stores: dict[str, str], triton_url: str) -> RunningService:
 
 
 class Load:
-    """Creates preview jobs on photos that no earlier job has seen, and deletes most of those that have ended."""
+    """Keeps ``MAX_ACTIVE`` preview jobs unfinished, on new photos, and deletes most of those that have ended."""
 
     def __init__(self, client: Heartwood, webhook_url: str) -> None:
         self.client, self.webhook_url = client, webhook_url
@@ -67,14 +69,17 @@ class Load:
 
     def run(self) -> None:
         while not self.stopping.wait(0.05):
+            jobs = list(self.client.jobs())
+            ended = [job.id for job in jobs if job.state not in ACTIVE]
+            for id in ended[2:]:
+                self.client.delete_job(id)
+                self.deleted.add(id)
+            if len(jobs) - len(ended) >= MAX_ACTIVE:
+                continue
             seed = len(self.created)
             upload = self.client.upload_bytes(jpeg(wood_photo(160, 120, seed)), "board.jpg").group_id
             settings = {"quality": job_pb2.QUALITY_PREVIEW, "webhook_url": self.webhook_url}
             self.created.append(self.client.segment(upload, **settings).id)
-            ended = [job.id for job in self.client.jobs() if job.state not in ACTIVE]
-            for id in ended[2:]:
-                self.client.delete_job(id)
-                self.deleted.add(id)
 
     def stop(self) -> None:
         self.stopping.set()
