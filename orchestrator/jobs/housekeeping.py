@@ -6,6 +6,7 @@ import shutil
 import threading
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from datetime import timedelta
 
 import structlog
@@ -22,6 +23,9 @@ CHECK_INTERVAL_S = 1.0
 """Interval at which a process checks whether a task is due."""
 SWEEP_INTERVAL = timedelta(seconds=2)
 """Interval of the sweeper. A sweep without work takes a few queries on indexes."""
+EXPIRY_INTERVAL = timedelta(minutes=1)
+"""Interval at which retention is applied, whose unit is days. A tenant with a retention of its own costs a look at
+everything of other tenants that is older."""
 INVENTORY_INTERVAL = timedelta(days=1)
 """Interval at which the object store is listed for files without a record. S3 charges for each 1000 files."""
 
@@ -61,6 +65,8 @@ class Housekeeping:
             try:
                 if self._turns.take_turn("sweep", SWEEP_INTERVAL):
                     self._sweep()
+                if self._turns.take_turn("expiry", EXPIRY_INTERVAL):
+                    self._expire()
                 if self._turns.take_turn("inventory", INVENTORY_INTERVAL):
                     self._take_inventory()
             except HeartwoodError as error:
@@ -68,10 +74,12 @@ class Housekeeping:
             except Exception:
                 log.exception("housekeeping_failed")
 
-    def _sweep(self) -> None:
+    def _expire(self) -> None:
         expired = {kind.value: count for kind, count in self._retention.expire().items() if count}
         if expired:
             log.info("expired", **expired)
+
+    def _sweep(self) -> None:
         self._dependencies.blob_records.release_holds()
         removed = self._collector.collect()
         if removed.count:
@@ -86,8 +94,12 @@ class Housekeeping:
 
     def _remove_work_folders(self) -> None:
         """Remove the working folders of jobs that have ended, which a step left that was still running then."""
-        is_old = time.time() - self._grace.total_seconds()
-        folders = [folder for folder in self._dependencies.work_folder("").glob("*") if folder.stat().st_mtime < is_old]
+        before = time.time() - self._grace.total_seconds()
+        folders = []
+        for folder in self._dependencies.work_folder("").glob("*"):
+            with suppress(FileNotFoundError):  # the job has just ended
+                if folder.stat().st_mtime < before:
+                    folders.append(folder)
         active = {job.id for job in self._dependencies.records.active_jobs()} if folders else set()
         for folder in folders:
             if folder.name not in active:

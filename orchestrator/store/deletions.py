@@ -81,11 +81,6 @@ class Deletions:
             _delete_rows(connection, tenant, made)
             connection.execute(jobs.delete().where(is_job))
 
-    def delete_tenant_files(self, tenant: str) -> int:
-        """Delete up to ``BATCH`` assets of a tenant. Return how many. Raises InUse."""
-        ids = sa.select(assets.c.id).where(assets.c.tenant == tenant).limit(BATCH)
-        return self._delete_assets(tenant, assets.c.id.in_(ids))
-
     def expire_assets(self, tenants: Tenants, *, uploads: bool, before: datetime, after: Cursor | None) -> Expired:
         """Delete a batch of the uploads or results that were created before a time, without those in use."""
         age = (assets.c.create_time, assets.c.id)
