@@ -11,9 +11,9 @@ from grpc_reflection.v1alpha import reflection, reflection_pb2_grpc
 
 from orchestrator.api.assets import AssetServicer
 from orchestrator.api.auth import Tokens
-from orchestrator.api.decoding import DecodingInterceptor
 from orchestrator.api.jobs import JobServicer
 from orchestrator.api.limits import CallLimits
+from orchestrator.api.message_check import MessageCheck
 from orchestrator.api.models import ModelServicer
 from orchestrator.api.probes import Health, Reflection
 from orchestrator.api.tenants import TenantServicer
@@ -50,7 +50,7 @@ class Server:
         self._settings = settings
         limits = CallLimits(settings.max_concurrent_rpcs, settings.max_tenant_rpcs, settings.max_peer_streams)
         self._health = Health(SERVICES, limits)
-        self._grpc = grpc.aio.server(interceptors=[DecodingInterceptor()], options=_options(settings))
+        self._grpc = grpc.aio.server(interceptors=[MessageCheck()], options=_options(settings))
         assets, models = AssetServicer(jobs, tokens, limits), ModelServicer(jobs, tokens, limits, rollout, settings)
         asset_pb2_grpc.add_AssetServiceServicer_to_server(assets, self._grpc)
         job_pb2_grpc.add_JobServiceServicer_to_server(JobServicer(jobs, tokens, limits), self._grpc)

@@ -21,7 +21,7 @@ from orchestrator.errors import InvalidInput
 NUL = b"\0"
 
 
-class DecodingInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[misc]  # the package has no types
+class MessageCheck(grpc.aio.ServerInterceptor):  # type: ignore[misc]  # the package has no types
     """Ends calls with INVALID_ARGUMENT whose request, or one of whose requests, cannot be decoded."""
 
     async def intercept_service(
@@ -86,7 +86,7 @@ def _checked_call(method: Callable[..., Awaitable[Any]]) -> Callable[..., Awaita
         try:
             return await method(_valid(request), context)
         except InvalidInput as error:
-            await abort(context, "decoding", error)
+            await abort(context, "message_check", error)
 
     return checked
 
@@ -97,7 +97,7 @@ def _checked_stream(method: Callable[..., AsyncIterator[Any]]) -> Callable[..., 
             async for response in method(_valid(request), context):
                 yield response
         except InvalidInput as error:
-            await abort(context, "decoding", error)
+            await abort(context, "message_check", error)
 
     return checked
 
