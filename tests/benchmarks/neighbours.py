@@ -44,8 +44,9 @@ LIST_INTERVAL_S = 0.2
 PAGE = 20
 MAX_RATIO = 2.0
 """Bound of the issue: the 99th percentile with the flood, relative to the one without."""
-THREADS = {"create": 2, "upload": 3, "bomb": 2, "list": 4, "watch": 80}
-"""Threads of the flood for each kind of call."""
+THREADS = {"create": 2, "upload": 3, "bomb": 2, "list": 4, "watch": 40}
+"""Threads of the flood for each kind of call. More streams would take all calls of the tenant, and nothing else would
+reach the service."""
 REFUSED_PAUSE_S = 0.02
 """A refused thread tries again after this time."""
 
