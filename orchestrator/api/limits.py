@@ -24,7 +24,7 @@ BURST_S = 2.0
 MAX_BUCKETS = 10_000
 """Tenants whose rate of calls is remembered."""
 THREADS_PER_TENANT = 2
-"""Threads that the calls of one tenant occupy at a time. Python's pool has 6 threads on 2 cores. Not tuned."""
+"""Threads that the calls of one tenant occupy at a time. All threads share one interpreter. Not tuned."""
 
 Result = TypeVar("Result")
 

@@ -155,7 +155,7 @@ def delete_cached(connection: Connection, tenant: str, keys: Collection[str]) ->
 
 
 def _locked_assets(connection: Connection, tenant: str, condition: sa.ColumnElement[bool]) -> list[Row[Any]]:
-    """Lock assets, so that a job that uses them is created either before or after the deletion."""
+    """Lock assets, so that no two deletions take the same ones. A job that is created meanwhile fails without them."""
     columns = sa.select(assets.c.id, assets.c.name, assets.c.group_id, assets.c.job_id, assets.c.sha256)
     query = columns.where(assets.c.tenant == tenant, condition).order_by(assets.c.id).with_for_update()
     return [*connection.execute(query)]

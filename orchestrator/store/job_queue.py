@@ -43,6 +43,8 @@ class JobQueue:
         """
         now = datetime.now(UTC)
         with self.engine.begin() as connection:
+            if self._are_all_in_use(connection, workers):  # checked first because it reads no waiting job
+                return None
             if connection.dialect.name == "postgresql":  # SQLite serves a single process, with a single dispatcher
                 connection.execute(sa.select(sa.func.pg_advisory_xact_lock(RELEASE_LOCK)))
             turns = {row.tenant: row.turn for row in connection.execute(sa.select(tenant_turns))}
@@ -61,6 +63,9 @@ class JobQueue:
                 return None  # it was canceled at this moment
             _take_turn(connection, chosen, time if chosen.is_urgent else chosen.turn)
             return id
+
+    def _are_all_in_use(self, connection: Connection, workers: int) -> bool:
+        return (connection.scalar(sa.select(sa.func.count()).where(IS_RELEASED)) or 0) >= workers
 
     def return_to_queue(self, id: str) -> bool:
         """Let a queued job wait again that was released, or that an older version enqueued."""

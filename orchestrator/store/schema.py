@@ -11,7 +11,7 @@ from sqlalchemy.engine import Dialect
 from orchestrator.domain.jobs import JobState
 
 metadata = sa.MetaData()
-REVISION = "0008"
+REVISION = "0010"
 """The newest revision in ``store/migrations/versions``."""
 
 

@@ -7,8 +7,8 @@ from alembic import op
 
 from orchestrator.store.schema import keys, required
 
-revision = "0008"
-down_revision = "0009"  # which was released first
+revision = "0010"
+down_revision = "0009"
 
 IS_QUEUED = sa.text("state = 'QUEUED'")
 IS_RELEASED = sa.text("state IN ('QUEUED', 'RUNNING') AND release_time IS NOT NULL")
