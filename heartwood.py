@@ -10,6 +10,7 @@ with Heartwood("127.0.0.1:8500", token) as heartwood:
 
 from __future__ import annotations
 
-from orchestrator.client.client import ApiError, Heartwood
+from orchestrator.client.api_error import ApiError
+from orchestrator.client.client import Heartwood
 
 __all__ = ["ApiError", "Heartwood"]

@@ -10,7 +10,8 @@ import grpc
 import pytest
 from PIL import Image
 
-from orchestrator.client.client import ApiError, Heartwood
+from orchestrator.client.api_error import ApiError
+from orchestrator.client.client import Heartwood
 from orchestrator.protocol.heartwood.v1 import asset_pb2
 from tests.support.bad_photos import save
 from tests.support.photo_bytes import SHORT, entry, exif, jpeg_segment, with_segments

@@ -13,7 +13,8 @@ import pytest
 from google.rpc import error_details_pb2
 from grpc_status import rpc_status
 
-from orchestrator.client.client import ApiError, Heartwood
+from orchestrator.client.api_error import ApiError
+from orchestrator.client.client import Heartwood
 from orchestrator.protocol.heartwood.v1 import asset_pb2
 from tests.support.bombs import json_bomb, png_bomb, scan_bomb
 from tests.support.pictures import jpeg, wood_photo

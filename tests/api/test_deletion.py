@@ -7,7 +7,8 @@ from pathlib import Path
 import grpc
 import pytest
 
-from orchestrator.client.client import ApiError, Heartwood
+from orchestrator.client.api_error import ApiError
+from orchestrator.client.client import Heartwood
 from orchestrator.protocol.heartwood.v1 import asset_pb2, job_pb2, stain_pb2
 from tests.support.pictures import jpeg, png, wood_photo
 from tests.support.running_service import RunningService

@@ -9,7 +9,8 @@ import grpc
 import numpy as np
 import pytest
 
-from orchestrator.client.client import ApiError, Heartwood
+from orchestrator.client.api_error import ApiError
+from orchestrator.client.client import Heartwood
 from orchestrator.protocol.heartwood.v1 import asset_pb2, job_pb2, made_of_pb2, segment_pb2, stain_pb2
 from tests.support.pictures import jpeg, png, wood_box, wood_photo
 from tests.support.running_service import RunningService

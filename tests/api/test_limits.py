@@ -15,7 +15,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 from grpc_status import rpc_status
 
-from orchestrator.client.client import ApiError
+from orchestrator.client.api_error import ApiError
 from orchestrator.protocol.heartwood.v1 import asset_pb2, job_pb2
 from tests.support.pictures import jpeg, wood_photo
 from tests.support.running_service import RunningService

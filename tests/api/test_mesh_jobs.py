@@ -13,7 +13,8 @@ import psutil
 import pytest
 from PIL import Image
 
-from orchestrator.client.client import ApiError, Heartwood
+from orchestrator.client.api_error import ApiError
+from orchestrator.client.client import Heartwood
 from orchestrator.protocol.heartwood.v1 import asset_pb2, export_pb2, job_pb2, render_pb2
 from tests.support.bad_meshes import CORPUS
 from tests.support.meshes import HEIGHT_M, WIDTH_M, stool, write_stool

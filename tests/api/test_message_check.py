@@ -8,7 +8,7 @@ import grpc
 import pytest
 from google.protobuf.descriptor import MethodDescriptor
 
-from orchestrator.client.client import ApiError
+from orchestrator.client.api_error import ApiError
 from orchestrator.protocol.heartwood.v1 import job_pb2, segment_pb2
 from tests.benchmarks.fuzzing.calls import all_methods, call
 from tests.support.pictures import jpeg, wood_photo

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from google.rpc import error_details_pb2
 
-from orchestrator.client.client import ApiError, Heartwood
+from orchestrator.client.api_error import ApiError
+from orchestrator.client.client import Heartwood
 from orchestrator.protocol.heartwood.v1 import (
     cutout_pb2,
     job_pb2,

@@ -13,7 +13,7 @@ import pytest
 from google.rpc import error_details_pb2
 from grpc_status import rpc_status
 
-from orchestrator.client.client import ApiError
+from orchestrator.client.api_error import ApiError
 from orchestrator.protocol.heartwood.v1 import asset_pb2, job_pb2, segment_pb2
 from orchestrator.store.database import open_database
 from orchestrator.store.tenant_records import TenantRecords

@@ -16,7 +16,8 @@ from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
 from orchestrator import errors
 from orchestrator.api.status import CODES
-from orchestrator.client.client import ApiError, Heartwood
+from orchestrator.client.api_error import ApiError
+from orchestrator.client.client import Heartwood
 from tests.support.pictures import jpeg, wood_photo
 from tests.support.running_service import RunningService, wait_for
 

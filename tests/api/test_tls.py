@@ -13,7 +13,8 @@ import grpc
 import pytest
 import trustme
 
-from orchestrator.client.client import ApiError, Heartwood
+from orchestrator.client.api_error import ApiError
+from orchestrator.client.client import Heartwood
 from tests.support.pictures import jpeg, wood_photo
 from tests.support.running_service import RunningService
 

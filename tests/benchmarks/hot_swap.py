@@ -24,7 +24,8 @@ from pathlib import Path
 import numpy as np
 import psutil
 
-from orchestrator.client.client import ApiError, Heartwood
+from orchestrator.client.api_error import ApiError
+from orchestrator.client.client import Heartwood
 from orchestrator.errors import InvalidInput
 from orchestrator.protocol.heartwood.v1 import job_pb2
 from tests.benchmarks.load import steady_load

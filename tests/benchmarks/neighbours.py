@@ -28,7 +28,8 @@ from typing import Any
 
 import numpy as np
 
-from orchestrator.client.client import ApiError, Heartwood
+from orchestrator.client.api_error import ApiError
+from orchestrator.client.client import Heartwood
 from orchestrator.protocol.heartwood.v1 import job_pb2
 from orchestrator.store.database import open_database
 from orchestrator.store.tenant_records import TenantRecords

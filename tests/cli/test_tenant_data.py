@@ -8,7 +8,8 @@ from contextlib import closing
 import grpc
 import pytest
 
-from orchestrator.client.client import ApiError, Heartwood
+from orchestrator.client.api_error import ApiError
+from orchestrator.client.client import Heartwood
 from orchestrator.protocol.heartwood.v1 import job_pb2
 from orchestrator.store.blobs import blob_key
 from orchestrator.store.schema import metadata

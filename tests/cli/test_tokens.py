@@ -10,7 +10,8 @@ from pathlib import Path
 import grpc
 import pytest
 
-from orchestrator.client.client import ApiError, Heartwood
+from orchestrator.client.api_error import ApiError
+from orchestrator.client.client import Heartwood
 from orchestrator.domain.tokens import Scope, hash_of
 from orchestrator.protocol.heartwood.v1 import job_pb2
 from orchestrator.store.database import open_database

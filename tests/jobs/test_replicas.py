@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.client.client import ApiError
+from orchestrator.client.api_error import ApiError
 from orchestrator.domain.srgb_color import SrgbColor
 from orchestrator.domain.stain import StainOptions
 from orchestrator.jobs.job import options_document

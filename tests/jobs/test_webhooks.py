@@ -18,7 +18,8 @@ import pytest
 import trustme
 from standardwebhooks import Webhook, WebhookVerificationError
 
-from orchestrator.client.client import ApiError, Heartwood
+from orchestrator.client.api_error import ApiError
+from orchestrator.client.client import Heartwood
 from orchestrator.domain.jobs import JobState
 from orchestrator.domain.webhooks import Delivery, DeliveryState, WebhookPolicy, check_syntax
 from orchestrator.errors import InvalidInput

@@ -11,7 +11,8 @@ from pathlib import Path
 import grpc
 import pytest
 
-from orchestrator.client.client import ApiError, Heartwood
+from orchestrator.client.api_error import ApiError
+from orchestrator.client.client import Heartwood
 from orchestrator.domain.model_versions import ModelVersion, VersionState
 from orchestrator.errors import InvalidInput
 from orchestrator.protocol.heartwood.v1 import job_pb2, model_pb2, stain_pb2

@@ -8,7 +8,8 @@ from random import Random
 
 import numpy as np
 
-from orchestrator.client.client import ApiError, Heartwood
+from orchestrator.client.api_error import ApiError
+from orchestrator.client.client import Heartwood
 from orchestrator.protocol.heartwood.v1 import job_pb2
 from orchestrator.protocol.heartwood.v1.cutout_pb2 import CutoutOptions
 from orchestrator.protocol.heartwood.v1.job_pb2 import JobSpec

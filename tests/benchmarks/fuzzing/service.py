@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 
-from orchestrator.client.client import ApiError, Heartwood
+from orchestrator.client.api_error import ApiError
+from orchestrator.client.client import Heartwood
 from orchestrator.domain.tokens import ALL_SCOPES, Scope
 from orchestrator.protocol.heartwood.v1 import job_pb2
 from orchestrator.store.token_records import TokenRecords

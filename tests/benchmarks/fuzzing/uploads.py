@@ -7,7 +7,8 @@ from random import Random
 
 import grpc
 
-from orchestrator.client.client import ApiError, Heartwood
+from orchestrator.client.api_error import ApiError
+from orchestrator.client.client import Heartwood
 from orchestrator.protocol.heartwood.v1 import asset_pb2
 from tests.benchmarks.fuzzing.byte_mutations import changed_bytes
 from tests.benchmarks.fuzzing.findings import Finding, Outcome
