@@ -7,7 +7,7 @@ Every error is a ``HeartwoodError`` with a stable ``reason``, which ``api/status
     NoWoodFound, NoPieceFound, Unauthenticated, PermissionDenied, AlreadyExists, ResourceExhausted, QuotaExceeded,
     Canceled
   * caused by a model, a store, an endpoint or an external program: ModelUnavailable, ModelFailed, StorageUnavailable,
-    DiskFull, DetectorUnavailable, DetectorFailed, ToolFailed
+    DiskFull, DetectorUnavailable, DetectorFailed, ToolFailed, ToolKilled
   * caused by either: DeadlineExceeded, JobTakenOver
 """
 
@@ -179,6 +179,10 @@ class DetectorFailed(HeartwoodError, reason="DETECTOR_FAILED"):
 
 class ToolFailed(HeartwoodError, reason="TOOL_FAILED"):
     """An external program failed."""
+
+
+class ToolKilled(ToolFailed, retryable=True):
+    """Somebody else killed an external program, such as the system because its memory was exhausted."""
 
 
 class DeadlineExceeded(HeartwoodError, reason="DEADLINE_EXCEEDED"):

@@ -104,7 +104,7 @@ class JobRecord:
     revision: int = 1  # incremented by every change of the row
     start_time: datetime | None = None
     end_time: datetime | None = None
-    owner: str | None = None  # executor_id of the process that runs the job
+    owner: str | None = None  # the execution that may write about the job; see ``new_owner``
     release_time: datetime | None = None  # when it left the queue of its tenant, to be run by the next free worker
 
 

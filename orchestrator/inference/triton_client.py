@@ -25,7 +25,7 @@ from tritonclient.grpc import model_config_pb2
 from tritonclient.utils import InferenceServerException, np_to_triton_dtype
 
 from orchestrator.domain.images import FloatMap
-from orchestrator.errors import CandidateRefused, DeadlineExceeded, HeartwoodError, ModelFailed, ModelUnavailable
+from orchestrator.errors import CandidateRefused, HeartwoodError, ModelFailed, ModelUnavailable
 
 PROBE_TIMEOUT_S = 5.0
 """Timeout of metadata, config and readiness calls."""
@@ -161,7 +161,7 @@ class TritonClient:
         """Start a request for the named ``outputs`` (empty: all).
 
         The input ``image``, which every model has, is [B, 3, H, W] float32 sRGB in [0, 1]. The future's ``result()``
-        raises ModelUnavailable, ModelFailed, or DeadlineExceeded if ``timeout_s`` passed.
+        raises ModelFailed, or ModelUnavailable, such as if ``timeout_s`` passed.
         """
         tensors = [
             triton.InferInput(input_name, values.shape, np_to_triton_dtype(values.dtype)).set_data_from_numpy(values)
@@ -195,7 +195,7 @@ class TritonClient:
 
 @contextmanager
 def heartwood_errors(model: str, timeout_s: float, input_shape: Sequence[int] = ()) -> Iterator[None]:
-    """Convert an error of Triton into ModelUnavailable, ModelFailed or DeadlineExceeded."""
+    """Convert an error of Triton into ModelUnavailable or ModelFailed."""
     try:
         yield
     except InferenceServerException as error:
@@ -206,7 +206,7 @@ def _to_heartwood_error(
     error: InferenceServerException, model: str, timeout_s: float, input_shape: Sequence[int]
 ) -> HeartwoodError:
     if "DEADLINE_EXCEEDED" in str(error.status() or ""):
-        return DeadlineExceeded(f"model {model!r} did not answer within {timeout_s:.1f} s")
+        return ModelUnavailable(f"model {model!r} did not answer within {timeout_s:.1f} s; try again later")
     if _is_unavailable(error):
         return ModelUnavailable(f"model {model!r} is not available on Triton at the moment; try again later")
     request = f"the input (shape {list(input_shape)})" if input_shape else "the request"

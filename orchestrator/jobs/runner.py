@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 import math
-import shutil
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 
 import structlog
 from dbos import DBOS, DBOSConfig, SetWorkflowID, WorkflowStatus
 
 from orchestrator.domain.webhooks import WebhookPolicy
-from orchestrator.errors import HeartwoodError
+from orchestrator.errors import HeartwoodError, StorageUnavailable
 from orchestrator.jobs.dependencies import Dependencies
 from orchestrator.jobs.dispatcher import Dispatcher
 from orchestrator.jobs.history import forget_jobs, forget_lost
 from orchestrator.jobs.housekeeping import Housekeeping
+from orchestrator.jobs.lease_keeper import LeaseKeeper
 from orchestrator.jobs.service import JobService
+from orchestrator.jobs.settlement import Settlement
 from orchestrator.jobs.webhooks import Webhooks
 from orchestrator.jobs.workflow import APPLICATION_VERSION, JobWorkflow
 from orchestrator.store.job_queue import JobQueue
@@ -29,8 +31,6 @@ log = structlog.get_logger()
 JOB_QUEUE = "jobs"
 WEBHOOK_ID_PREFIX = "webhook-"
 """Up to version 5, a webhook was a workflow whose id was this prefix and the job id."""
-RENEWAL_INTERVAL_S = 1.0
-"""Interval at which the lease is renewed, several times within its validity."""
 INTERRUPTION_S = 1.0
 """Time that interrupted steps and their programs have to end, as a part of ``drain_s``."""
 LOST_AFTER = timedelta(seconds=10)
@@ -77,23 +77,21 @@ class Runner:
         self._webhooks = Webhooks(dependencies.records, WebhookPolicy(settings.webhook_allow))
         self.jobs = JobService(dependencies, self)
         self._housekeeping = Housekeeping(dependencies, self.forget, self._forget_lost)
-        self._stopping, self._has_stopped = threading.Event(), threading.Event()
-        self._keeper = threading.Thread(target=self._keep_lease, name="lease", daemon=True)
+        self._settlement = Settlement(dependencies, self._start_again)
+        self._unstarted: set[str] = set()
+        self._stopping = threading.Event()
+        self._keeper = LeaseKeeper(self._renew_lease)
         self._sweeper = threading.Thread(target=self._sweep, name="job-sweeper", daemon=True)
 
     def start(self) -> None:
         """Launch the engine. Jobs of processes that have ended continue at the interrupted step."""
         if self._is_alone:
             self._leases.release_all()
-        self._renew_lease()
         self._keeper.start()
         DBOS.launch()
         workers = self.dependencies.settings.workers
         DBOS.register_queue(JOB_QUEUE, worker_concurrency=workers, polling_interval_sec=0.1)
-        active_ids = {job.id for job in self.dependencies.records.active_jobs()}
-        for folder in self.dependencies.work_folder("").glob("*"):
-            if folder.name not in active_ids:  # the job ended while this process was down
-                shutil.rmtree(folder, ignore_errors=True)
+        self._settlement.remove_folders()
         self._take_over()
         self._restart_stranded()
         self._enqueue_lost(datetime.now(UTC))
@@ -119,9 +117,9 @@ class Runner:
         DBOS.destroy(workflow_completion_timeout_sec=math.ceil(drain_s))
         interrupt.cancel()
         self.dependencies.stopping.set()
-        self._has_stopped.set()  # until now, the lease protects the jobs that were still running
-        self._keeper.join()
-        self._leases.release(self.dependencies.executor_id)
+        self._keeper.stop()  # until now, the lease protects the jobs that were still running
+        with suppress(StorageUnavailable):  # then the lease expires
+            self._leases.release(self.dependencies.executor_id)
 
     def wake(self) -> None:
         """Look for waiting jobs now, because one was created."""
@@ -149,36 +147,34 @@ class Runner:
         workers = 0 if self._stopping.is_set() else self.dependencies.settings.workers
         self._leases.renew(self.dependencies.executor_id, APPLICATION_VERSION, workers)
 
-    def _keep_lease(self) -> None:
-        """Renew the lease until the process stops. Has a thread of its own, so that nothing delays it."""
-        while not self._has_stopped.wait(RENEWAL_INTERVAL_S):
-            try:
-                self._renew_lease()
-            except HeartwoodError as error:
-                log.warning("lease_not_renewed", reason=error.reason)
-            except Exception:
-                log.exception("lease_not_renewed")
-
     def _sweep(self) -> None:
-        """Fail expired jobs, announce finished ones, take over those of dead processes, and enqueue lost ones."""
+        """Fail expired jobs, announce finished ones, take over those of dead processes, and settle abandoned ones."""
         last_check = 0.0
         while not self._stopping.wait(SWEEP_INTERVAL_S):
-            try:
-                self.jobs.expire()
-                self._webhooks.announce_finished_jobs()
-                self._take_over()
-                if time.monotonic() - last_check > LOST_AFTER.total_seconds():
-                    last_check = time.monotonic()
-                    self._restart_stranded()
-                    self._enqueue_lost(datetime.now(UTC) - LOST_AFTER)
-            except HeartwoodError as error:
-                log.warning("sweep_failed", reason=error.reason)
-            except Exception:
-                log.exception("sweep_failed")
+            if self._keeper.may_judge(time.monotonic()):
+                self._try(self._take_over)
+            self._try(self.jobs.expire)
+            self._try(self._webhooks.announce_finished_jobs)
+            if time.monotonic() - last_check > LOST_AFTER.total_seconds():
+                last_check = time.monotonic()
+                self._try(self._restart_stranded)
+                self._try(lambda: self._enqueue_lost(datetime.now(UTC) - LOST_AFTER))
+                self._try(self._resume_unstarted)
+                self._try(self._settlement.settle)
+                self._try(self._settlement.remove_folders)
+
+    def _try(self, task: Callable[[], None]) -> None:
+        """Run a task of the sweeper. Its failure does not affect the others."""
+        try:
+            task()
+        except HeartwoodError as error:
+            log.warning("sweep_failed", reason=error.reason)
+        except Exception:
+            log.exception("sweep_failed")
 
     def _take_over(self) -> None:
         """Return the workflows of processes without a valid lease to the queue, and restart those of older versions."""
-        live = self._leases.live()
+        live = {*self._leases.live(), self.dependencies.executor_id}
         pending = DBOS.list_workflows(status=["PENDING"], load_input=False, load_output=False)
         orphaned = [workflow for workflow in pending if workflow.executor_id not in live]
         dead = {workflow.executor_id or "" for workflow in orphaned if workflow.app_version == APPLICATION_VERSION}
@@ -187,6 +183,19 @@ class Runner:
             DBOS._recover_pending_workflows(sorted(dead))
         for workflow in filter(_is_older, orphaned):
             self._restart(workflow)
+
+    def _resume_unstarted(self) -> None:
+        """Return to the queue what this process took from it and never started.
+
+        This happens if the connection to the database is lost when DBOS takes a workflow.
+        """
+        own = self.dependencies.executor_id
+        pending = DBOS.list_workflows(status=["PENDING"], executor_id=own, load_input=False, load_output=False)
+        unstarted = {workflow.workflow_id for workflow in pending} - set(self._workflow.running)
+        for id in unstarted & self._unstarted:
+            log.warning("unstarted_job_returned", job=id)
+            DBOS.resume_workflow(id, queue_name=JOB_QUEUE)
+        self._unstarted = unstarted
 
     def _restart_stranded(self) -> None:
         """Restart the queued workflows of older versions of which no process is left."""
@@ -205,6 +214,11 @@ class Runner:
             None, workflow.workflow_id
         ):
             self._enqueue(workflow.workflow_id)
+
+    def _start_again(self, job_id: str) -> None:
+        """Start the workflow of a job from its first step."""
+        DBOS.delete_workflow(job_id)
+        self._enqueue(job_id)
 
     def _enqueue_lost(self, released_before: datetime) -> None:
         """Enqueue the released jobs without a workflow: a process released them, and ended before it enqueued them."""

@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Generic, TypeVar, TypeVarTuple
 
 import structlog
-from dbos import DBOS, StepOptions
+from dbos import DBOS
 from dbos import error as dbos_error
 
 from orchestrator.domain.assets import Asset
 from orchestrator.domain.segment import DetectorCost
-from orchestrator.errors import Canceled, DeadlineExceeded, DiskFull, HeartwoodError, JobTakenOver
+from orchestrator.errors import (
+    Canceled,
+    DeadlineExceeded,
+    DiskFull,
+    HeartwoodError,
+    JobTakenOver,
+    ModelUnavailable,
+    StorageUnavailable,
+    ToolKilled,
+)
 from orchestrator.jobs.dependencies import Dependencies, ServiceStopping
 from orchestrator.jobs.step import WHOLE, PhotoStep, Span, Step, analyze, subspan
 from orchestrator.store.disk_space import is_disk_full
@@ -23,8 +33,16 @@ Options = TypeVar("Options")
 Result = TypeVar("Result")
 Args = TypeVarTuple("Args")
 
-RETRY_INTERVAL_S = 1.0
-"""Interval at which ``until_available`` repeats a call. Not tuned."""
+FIRST_DELAY_S = 0.5
+"""Delay before ``until_available`` repeats a call. Each further one is ``BACKOFF`` times as long. Not tuned."""
+BACKOFF = 1.6
+MAX_DELAY_S = 5.0
+PATIENCE_S = 60.0
+"""Time that a step waits for an endpoint that is unavailable."""
+TOOL_PATIENCE_S = 1.0
+"""A program that was killed runs again at most twice, because it may be what exhausts the memory."""
+MODEL_PATIENCE_S = 300.0
+"""Time that a step waits for a model. Triton's restart takes 30 s on a busy machine, and longer with large models."""
 ANALYSIS_END = 0.4
 """Share of a photo's progress that its first step, the analysis, covers. Not tuned."""
 
@@ -62,6 +80,7 @@ class StageRun(Generic[Options]):
     versions: Mapping[str, str]  # model → version with which the job began; later promotions do not change it
     folders: tuple[str, ...]  # of the results of each photo, by the photos' names; empty if the input is a mesh
     options: Options
+    owner: str  # of the job, unique for each execution of its workflow
     mesh: str  # asset id of the mesh to work on: made by an earlier stage, or the input of the job
     span: Span = WHOLE
     results: Mapping[str, Any] = field(default_factory=dict)  # of the earlier stages, by name
@@ -77,7 +96,7 @@ class StageRun(Generic[Options]):
             job = self.dependencies.records.job(None, self.job_id)
             if job is None:
                 raise Canceled("the job was deleted")
-            step = Step(self.dependencies, job, name, subspan(self.span, *span))
+            step = Step(self.dependencies, job, name, subspan(self.span, *span), self.owner)
             step.progress(0.0, f"{self.about}: {name}" if self.about else name)
             self.dependencies.disk_space.check()
             log.info("step_started", job=job.id, step=name, about=self.about)
@@ -92,7 +111,7 @@ class StageRun(Generic[Options]):
             log.info("step_finished", job=job.id, step=name, about=self.about)
             return result
 
-        return durable(name, execute)
+        return durable(name, execute, self.dependencies.stopping)
 
     def photo_step(self, name: str, function: Callable[[PhotoStep, *Args], Result], *args: *Args, span: Span) -> Result:
         """Like ``step``, on one photo."""
@@ -166,11 +185,9 @@ class Stage(Generic[Options, Result]):
     cost: Callable[[Result], DetectorCost] = lambda _: DetectorCost()
 
 
-def durable(name: str, function: Callable[[], Result]) -> Result:
-    """Run ``function`` as a DBOS step. Retryable errors, such as ModelUnavailable, are retried for about a minute."""
-    retries: StepOptions = {"retries_allowed": True, "interval_seconds": 0.5, "backoff_rate": 1.6, "max_attempts": 10}
-    retries["should_retry"] = lambda error: isinstance(error, HeartwoodError) and error.retryable
-    return DBOS.run_step({"name": name, **retries}, lambda: _with_disk_errors(function))
+def durable(name: str, function: Callable[[], Result], stopping: threading.Event) -> Result:
+    """Run ``function`` as a DBOS step, which repeats it as ``until_available`` does."""
+    return DBOS.run_step({"name": name}, lambda: until_available(lambda: _with_disk_errors(function), stopping))
 
 
 def _with_disk_errors(function: Callable[[], Result]) -> Result:
@@ -183,16 +200,28 @@ def _with_disk_errors(function: Callable[[], Result]) -> Result:
         raise DiskFull("the service has no disk space left; try again later") from error
 
 
-def until_available(function: Callable[[], None], stopping: threading.Event) -> None:
-    """Call ``function`` until it raises no retryable error. Raises ServiceStopping if the service stops.
+def until_available(function: Callable[[], Result], stopping: threading.Event) -> Result:
+    """Call ``function`` until it raises no retryable error, or has waited for as long as ``_patience_s`` says.
 
-    For what a workflow does outside its steps: an error there would end the workflow without ending its job.
+    Raises ServiceStopping if the service stops.
     """
+    waited, delay = 0.0, FIRST_DELAY_S
     while True:
         try:
             return function()
         except HeartwoodError as error:
-            if not error.retryable:
+            if not error.retryable or waited >= _patience_s(error):
                 raise
-            if stopping.wait(RETRY_INTERVAL_S):
-                raise ServiceStopping from None
+            log.info("call_repeated", reason=error.reason, waited_s=round(waited, 1))
+        if stopping.wait(delay):
+            raise ServiceStopping
+        waited, delay = waited + delay, min(delay * BACKOFF, MAX_DELAY_S)
+
+
+def _patience_s(error: HeartwoodError) -> float:
+    """Return how long to wait until an error has passed. Without a store, a job can neither continue nor end."""
+    if isinstance(error, StorageUnavailable):
+        return math.inf
+    if isinstance(error, ToolKilled):
+        return TOOL_PATIENCE_S
+    return MODEL_PATIENCE_S if isinstance(error, ModelUnavailable) else PATIENCE_S

@@ -7,7 +7,7 @@ import json
 import time
 import uuid
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Generic, TypeAlias, TypeVar
@@ -23,12 +23,14 @@ from orchestrator.domain.limits import Limits, Sandbox
 from orchestrator.domain.material_maps import MaterialMaps
 from orchestrator.domain.model_roles import PhotoModels
 from orchestrator.domain.quality import Quality
-from orchestrator.errors import Canceled, DeadlineExceeded, JobTakenOver
+from orchestrator.errors import Canceled, DeadlineExceeded, JobTakenOver, StorageUnavailable
 from orchestrator.jobs.assets import existing
 from orchestrator.jobs.dependencies import Dependencies, ServiceStopping
 from orchestrator.jobs.documents import from_json, to_json
+from orchestrator.settings import Settings
 from orchestrator.stages import analysis as analysis_stage
 from orchestrator.stages import intake
+from orchestrator.store.leases import LEASE
 
 log = structlog.get_logger()
 
@@ -63,7 +65,9 @@ class Step:
     job: JobRecord
     name: str
     span: Span
+    owner: str  # of the job, unique for each execution of its workflow
     _next_report: float = 0.0  # in seconds of time.monotonic()
+    _last_answer: float = field(default_factory=time.monotonic)  # of the database
 
     @property
     def folder(self) -> Path:
@@ -81,38 +85,42 @@ class Step:
         )
 
     def progress(self, fraction: float, message: str) -> None:
-        """Write the progress of the step to its job.
+        """Write the progress of the step to its job, unless the database does not answer for a moment.
 
         Raises Canceled, DeadlineExceeded or JobTakenOver if the job must stop, and ServiceStopping if the service does.
+        Raises StorageUnavailable when the process cannot hold its lease any more.
         """
         if self.dependencies.stopping.is_set():
             raise ServiceStopping
-        if time.monotonic() < self._next_report:
+        now = time.monotonic()
+        if now < self._next_report:
             return
-        self._next_report = time.monotonic() + REPORT_INTERVAL_S
+        self._next_report = now + REPORT_INTERVAL_S
+        try:
+            self._report(fraction, message)
+        except StorageUnavailable:
+            if time.monotonic() - self._last_answer > LEASE.total_seconds():
+                raise
+        else:
+            self._last_answer = time.monotonic()
+
+    def _report(self, fraction: float, message: str) -> None:
         records = self.dependencies.records
         job = records.job(None, self.job.id)
-        owner = self.dependencies.executor_id
         if job is None or job.cancel_requested:
             raise Canceled("the job was canceled")
-        if job.owner != owner:
+        if job.owner != self.owner:
             raise JobTakenOver(f"the process {job.owner} has taken over the job", job=job.id)
         self.remaining_s()
         _, reached = subspan(self.span, 0.0, min(max(fraction, 0.0), 1.0))
         done = max(job.fraction, reached)  # the progress of a job never decreases
         if (job.fraction, job.stage, job.message) != (done, self.name, message):
             change: JobChange = {"fraction": done, "stage": self.name, "message": message}
-            records.change_job(job.id, (JobState.RUNNING,), owner, **change)
+            records.change_job(job.id, (JobState.RUNNING,), self.owner, **change)
 
     def remaining_s(self) -> float:
         """Seconds until the job's deadline. Raises DeadlineExceeded if it has passed."""
-        now = datetime.now(UTC)
-        timeout = timedelta(seconds=self.dependencies.settings.job_timeout_s)
-        deadline = self.job.deadline or (self.job.start_time or now) + timeout
-        if deadline <= now:
-            missed = f"the job was not done by its deadline, {deadline.isoformat(timespec='seconds')}"
-            raise DeadlineExceeded(missed, deadline=deadline.isoformat())
-        return (deadline - now).total_seconds()
+        return remaining_s(self.job, self.dependencies.settings)
 
     def lookup(self, key: str, kind: type[Cached[Facts]]) -> Cached[Facts] | None:
         """The cached value of ``key``, or None. Its files exist, and are kept until the job has ended."""
@@ -160,7 +168,7 @@ class Step:
         id = str(uuid.uuid5(NAMESPACE, f"{self.job.id}/{name}"))
         tenant, group = self.job.tenant, group_id(self.job.id)
         asset = Asset(id, tenant, group, kind, name, model_versions=versions or {}, **asdict(file))
-        return self.dependencies.records.add_asset(asset, self.job.id, self.dependencies.executor_id).id
+        return self.dependencies.records.add_asset(asset, self.job.id, self.owner).id
 
     def asset(self, id: str, kind: str = "file") -> Asset:
         """The tenant's asset. Raises NotFound if it was deleted; the message calls it a ``kind``."""
@@ -183,8 +191,7 @@ class Step:
         job = self.dependencies.records.job(None, self.job.id)
         if job is not None and asset_id not in job.previews:
             previews = [*job.previews, asset_id]
-            owner = self.dependencies.executor_id
-            self.dependencies.records.change_job(job.id, (JobState.RUNNING,), owner, previews=previews)
+            self.dependencies.records.change_job(job.id, (JobState.RUNNING,), self.owner, previews=previews)
 
     def publish_logs(self) -> None:
         """Publish the logs of the step's programs, without paths of this machine."""
@@ -308,6 +315,16 @@ def _size_and_hash(data: bytes | Path) -> tuple[int, str]:
         return len(data), hashlib.sha256(data).hexdigest()
     with data.open("rb") as file:
         return data.stat().st_size, hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def remaining_s(job: JobRecord, settings: Settings) -> float:
+    """Seconds until the deadline of a job. Raises DeadlineExceeded if it has passed."""
+    now = datetime.now(UTC)
+    deadline = job.deadline or (job.start_time or now) + timedelta(seconds=settings.job_timeout_s)
+    if deadline <= now:
+        missed = f"the job was not done by its deadline, {deadline.isoformat(timespec='seconds')}"
+        raise DeadlineExceeded(missed, deadline=deadline.isoformat())
+    return (deadline - now).total_seconds()
 
 
 def subspan(span: Span, start: float, end: float) -> Span:

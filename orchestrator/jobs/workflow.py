@@ -10,7 +10,6 @@ from typing import Any
 
 import structlog
 from dbos import DBOS, DBOSConfiguredInstance
-from dbos import error as dbos_error
 
 from orchestrator.domain.file_names import folder_names
 from orchestrator.domain.jobs import JobChange, JobRecord, JobState, PhotoFailure
@@ -20,6 +19,7 @@ from orchestrator.jobs.dependencies import Dependencies
 from orchestrator.jobs.documents import to_json
 from orchestrator.jobs.job import PlannedStage, failure_of, options_of, planned_stages
 from orchestrator.jobs.stage import PhotoError, StageRun, durable, until_available
+from orchestrator.store.leases import new_owner
 
 log = structlog.get_logger()
 
@@ -44,39 +44,50 @@ class JobWorkflow(DBOSConfiguredInstance):
 
     Args:
         on_end: called when a job has ended.
+
+    Attributes:
+        running: the ids of the jobs that run in this process.
     """
 
     def __init__(self, dependencies: Dependencies, on_end: Callable[[], None]) -> None:
         super().__init__("heartwood")
         self.dependencies = dependencies
         self._on_end = on_end
+        self.running: list[str] = []
 
     @DBOS.workflow(name="job")
     def run(self, job_id: str) -> None:
         """Run the stages of the job one after the other."""
+        self.running.append(job_id)
+        try:
+            self._run(job_id)
+        finally:
+            self.running.remove(job_id)
+
+    def _run(self, job_id: str) -> None:
         errors: dict[int, PhotoError] = {}
         # Not a step: it also happens when this process takes over the job.
-        records, owner = self.dependencies.records, self.dependencies.executor_id
-        until_available(lambda: records.take_job(job_id, owner), self.dependencies.stopping)
+        records, stopping = self.dependencies.records, self.dependencies.stopping
+        owner = new_owner(self.dependencies.executor_id)
+        until_available(lambda: records.take_job(job_id, owner), stopping)
         try:
-            job = durable("begin", lambda: self._begin(job_id))
+            job = durable("begin", lambda: self._begin(job_id), stopping)
             plan = planned_stages(job.options)
             begun = (job.inputs, job.versions, job.folders)
             run = StageRun[Any](
-                self.dependencies, job_id, *begun, options=None, mesh=job.inputs[0], photo_errors=errors
+                self.dependencies, job_id, *begun, options=None, owner=owner, mesh=job.inputs[0], photo_errors=errors
             )
             for planned in plan:
                 stage = planned.stage
                 result = stage.run(replace(run, options=planned.options, span=planned.span, stage=stage.name))
                 mesh = stage.output_mesh(result) if stage.output_mesh else run.mesh
                 run = replace(run, results={**run.results, stage.name: result}, mesh=mesh)
-            durable("succeed", lambda: self._succeed(job_id, plan, run.results, errors))
+            durable("succeed", lambda: self._succeed(job_id, owner, plan, run.results, errors), stopping)
         except JobTakenOver:
             return  # the new owner continues
         except Exception as error:  # noqa: BLE001 - any error ends the job with a reason
-            retries = error.errors if isinstance(error, dbos_error.DBOSMaxStepRetriesExceeded) else []
-            cause = retries[-1] if retries else error
-            durable("fail", lambda: self._fail(job_id, cause, errors))
+            cause = error
+            durable("fail", lambda: self._fail(job_id, owner, cause, errors), stopping)
         self._on_end()
 
     def _begin(self, job_id: str) -> BegunJob:
@@ -93,7 +104,12 @@ class JobWorkflow(DBOSConfiguredInstance):
         return BegunJob(job.inputs, options, self.dependencies.models.versions(), tuple(folders))
 
     def _succeed(
-        self, job_id: str, plan: list[PlannedStage], results: Mapping[str, Any], errors: Mapping[int, PhotoError]
+        self,
+        job_id: str,
+        owner: str,
+        plan: list[PlannedStage],
+        results: Mapping[str, Any],
+        errors: Mapping[int, PhotoError],
     ) -> None:
         """Change RUNNING to SUCCEEDED, and write the results of the requested stages and the photos that failed."""
         shutil.rmtree(self.dependencies.work_folder(job_id), ignore_errors=True)
@@ -103,12 +119,10 @@ class JobWorkflow(DBOSConfiguredInstance):
         failures = self._photo_failures(job_id, errors)
         message = f"done; photos left out: {len(failures)}" if failures else "done"
         end |= {"fraction": 1.0, "stage": "done", "message": message, "photo_failures": failures}
-        changed = self.dependencies.records.change_job(
-            job_id, (JobState.RUNNING,), self.dependencies.executor_id, **end
-        )
+        changed = self.dependencies.records.change_job(job_id, (JobState.RUNNING,), owner, **end)
         log.info("job_ended", job=job_id, state="SUCCEEDED", changed=changed)
 
-    def _fail(self, job_id: str, error: BaseException, errors: Mapping[int, PhotoError]) -> None:
+    def _fail(self, job_id: str, owner: str, error: BaseException, errors: Mapping[int, PhotoError]) -> None:
         """Change an unfinished job to CANCELED or FAILED, with the reason."""
         state = JobState.CANCELED if isinstance(error, Canceled) else JobState.FAILED
         failure = failure_of(error, "job")
@@ -118,7 +132,7 @@ class JobWorkflow(DBOSConfiguredInstance):
         end: JobChange = {"state": state, "end_time": datetime.now(UTC), "message": failure.message}
         end["failure"] = None if state is JobState.CANCELED else failure
         end["photo_failures"] = self._photo_failures(job_id, errors)
-        unfinished, owner = (JobState.QUEUED, JobState.RUNNING), self.dependencies.executor_id
+        unfinished = (JobState.QUEUED, JobState.RUNNING)
         changed = self.dependencies.records.change_job(job_id, unfinished, owner, **end)
         log.info("job_ended", job=job_id, state=state.value, reason=failure.reason, changed=changed)
 

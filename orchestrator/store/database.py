@@ -24,6 +24,18 @@ DATABASE_ERRORS = (sa.exc.OperationalError, sa.exc.InterfaceError)
 """SQLAlchemy's errors of a database that cannot be reached, is locked, or is full."""
 
 
+class WaitingPool(sa.QueuePool):
+    """A pool of connections that raises StorageUnavailable if none becomes free, as when the database stands still."""
+
+    def connect(self) -> sa.PoolProxiedConnection:
+        """Return a connection."""
+        try:
+            return super().connect()
+        except sa.exc.TimeoutError:
+            log.warning("database_failed", error="no free connection")
+            raise StorageUnavailable("the database does not answer; try again later", store="database") from None
+
+
 def open_database(url: str, default_file: Path) -> Engine:
     """Connect to the database at ``url`` (empty: the SQLite file ``default_file``) and upgrade its schema.
 
@@ -72,7 +84,7 @@ def writing(engine: Engine) -> Iterator[Connection]:
 
 def create_engine(url: str) -> Engine:
     """Return an engine that raises StorageUnavailable if the database does not answer. The schema is not upgraded."""
-    engine = sa.create_engine(url, pool_pre_ping=True)
+    engine = sa.create_engine(url, pool_pre_ping=True, poolclass=WaitingPool)
     sa.event.listen(engine, "handle_error", _raise_if_unavailable)
     if engine.dialect.name == "sqlite":
         sa.event.listen(engine, "connect", _set_pragmas)

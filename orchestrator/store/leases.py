@@ -23,6 +23,14 @@ def new_executor_id() -> str:
     return f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
 
 
+def new_owner(executor_id: str) -> str:
+    """Return an owner of a job, such as "host-4711-1f0c9a3b/5ab30c1d", for one execution of its workflow.
+
+    A process can get back a job that it had lost, while its former execution still runs.
+    """
+    return f"{executor_id}/{secrets.token_hex(4)}"
+
+
 class Leases:
     """Queries on leases. Each method runs in one transaction and is thread-safe. Times are those of the database."""
 

@@ -182,7 +182,7 @@ class Records:
     def change_job(self, id: str, states: Sequence[JobState], owner: str = "", **changes: Unpack[JobChange]) -> bool:
         """If a job is in one of ``states``, update it and increment its ``revision``. Return whether it was updated.
 
-        If ``owner`` is given, only the job of that process is updated.
+        If ``owner`` is given, the job is updated only if it has that owner.
         """
         conditions: list[sa.ColumnElement[bool]] = [jobs.c.state.in_([state.value for state in states])]
         if owner:
@@ -192,7 +192,7 @@ class Records:
             return bool(connection.execute(changed.where(jobs.c.id == id, *conditions)).rowcount)
 
     def take_job(self, id: str, owner: str) -> None:
-        """Make a process the owner of an unfinished job. The former owner cannot write anything about it any more."""
+        """Make an execution the owner of an unfinished job. The former owner cannot write about it any more."""
         with self.engine.begin() as connection:
             connection.execute(jobs.update().where(jobs.c.id == id, IS_ACTIVE).values(owner=owner))
 
@@ -266,6 +266,10 @@ class Records:
     def released_before(self, time: datetime) -> list[JobRecord]:
         """Return the jobs of all tenants that were released before a time and have not started."""
         return self._jobs(sa.select(jobs).where(IS_RELEASED, IS_QUEUED, jobs.c.release_time < time))
+
+    def running_jobs(self) -> list[JobRecord]:
+        """Return the running jobs of all tenants."""
+        return self._jobs(sa.select(jobs).where(jobs.c.state == JobState.RUNNING.value))
 
     def expired_jobs(self, now: datetime) -> list[JobRecord]:
         """Return the queued jobs of all tenants whose deadline has passed."""

@@ -96,7 +96,7 @@ jobs = sa.Table(
     *keys("id"),
     *required(sa.String, "tenant", "kind", "state", "upload_id", "quality", "webhook_url", "fingerprint"),
     sa.Column("request_id", sa.String),
-    sa.Column("owner", sa.String),  # executor_id of the process that runs the job
+    sa.Column("owner", sa.String),  # the execution that may write about the job; see ``new_owner``
     *required(sa.String, "stage", "message", default=""),
     *required(sa.JSON, "inputs", "options", "labels"),  # inputs: asset ids of the photos, or of the mesh, at creation
     *required(sa.JSON, "previews", default=list),  # asset ids, in order of appearance

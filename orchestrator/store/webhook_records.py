@@ -5,6 +5,7 @@ from __future__ import annotations
 import uuid
 from collections import Counter
 from collections.abc import Collection
+from contextlib import suppress
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 
@@ -33,7 +34,7 @@ class WebhookRecords:
         event = f"job.{job.state.value.lower()}"
         id = f"msg_{uuid.uuid5(NAMESPACE, job.id).hex}"
         delivery = Delivery(id, job.tenant, job.id, job.webhook_url, event, now, due_time=now)
-        with self.engine.begin() as connection:
+        with suppress(sa.exc.IntegrityError), self.engine.begin() as connection:  # another replica was quicker
             known = connection.scalar(sa.select(webhook_deliveries.c.id).where(webhook_deliveries.c.id == id))
             if known is None:
                 connection.execute(webhook_deliveries.insert().values(_to_row(delivery)))

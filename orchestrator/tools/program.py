@@ -19,7 +19,7 @@ import structlog
 
 from orchestrator.domain.limits import DEFAULT_LIMITS, Limits, Sandbox
 from orchestrator.domain.progress import Progress, no_progress
-from orchestrator.errors import DeadlineExceeded, ToolFailed
+from orchestrator.errors import DeadlineExceeded, ToolFailed, ToolKilled
 from orchestrator.tools.barriers.launch import options_file
 from orchestrator.tools.cgroups import Group, limited_group
 from orchestrator.tools.left_links import remove_new_special_files, special_files
@@ -90,6 +90,7 @@ def run_program(
     Raises:
         ToolFailed: the program did not start, exited with a code other than 0, exceeded its limit of memory, disk space
             or threads, or left a link, pipe or device, which is removed. The message contains its last output.
+        ToolKilled: somebody else killed the program.
         FailedPrecondition: ``limits.sandbox`` requires a barrier that this system lacks.
         DeadlineExceeded: ``limits.time_s`` passed.
         Canceled: raised by ``progress``, which is called at least every 0.2 s.
@@ -215,11 +216,12 @@ class _Run:
         log.info("tool_ended", tool=self._name, pid=self._process.pid, code=self._process.returncode)
 
     def finish(self, progress: Progress) -> None:
-        """Report the last progress, or raise ToolFailed if the exit code is not 0."""
+        """Report the last progress, or raise ToolFailed or ToolKilled if the exit code is not 0."""
         self._process_lines()
         if code := self._process.returncode:
             message = f"{self._name} ended with {_describe_code(code)}: {_printable(self._last_lines, self._folder)}"
-            raise ToolFailed(message, tool=self._name, code=code)
+            kind = ToolKilled if code == -signal.SIGKILL else ToolFailed
+            raise kind(message, tool=self._name, code=code)
         progress(*self._progress)
 
     def _check_usage(self, limits: Limits, *, include_disk: bool) -> None:

@@ -90,6 +90,7 @@ def test_a_model_is_at_fault_only_if_it_rejects_one_input_and_answers_others(cli
         ("UNAVAILABLE", "[request id: <id_unknown>] Exceeds maximum queue size", ModelUnavailable),
         ("UNAVAILABLE", "Server is stopping, scheduler for model has stopped accepting new requests", ModelUnavailable),
         ("CANCELLED", "", ModelUnavailable),
+        ("DEADLINE_EXCEEDED", "Deadline Exceeded", ModelUnavailable),
         ("NOT_FOUND", "Request for unknown model: 'x' is not found", ModelUnavailable),
         ("INVALID_ARGUMENT", "unexpected shape for input 'image' for model 'segmentation'", ModelFailed),
         ("INTERNAL", "onnx runtime error 2: Non-zero status code returned while running Concat node", ModelFailed),
