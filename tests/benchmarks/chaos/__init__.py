@@ -1,0 +1,1 @@
+"""Jobs on several replicas while processes are killed and suspended, and replicas are cut off."""
