@@ -15,6 +15,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 import trustme
 from standardwebhooks import Webhook, WebhookVerificationError
 
@@ -108,6 +109,22 @@ def delivering(
 
 def url_of(server: ThreadingHTTPServer, path: str = "/done", scheme: str = "http") -> str:
     return f"{scheme}://127.0.0.1:{server.server_port}{path}"
+
+
+def test_two_replicas_can_announce_a_job_at_the_same_time(records: Records) -> None:
+    job = records.job(None, finish_job(records, "https://shop.example/done"))
+    webhooks, inside = WebhookRecords(records.engine), []
+
+    def announce_in_between(_: object, __: object, statement: str, *___: object) -> None:
+        if statement.startswith("INSERT INTO webhook_deliveries") and not inside:
+            inside.append(statement)
+            webhooks.announce(job)
+
+    sa.event.listen(records.engine, "before_cursor_execute", announce_in_between)
+    webhooks.announce(job)
+    assert inside
+    assert len(webhooks.page("shop", job.id, (), None, 10)) == 1
+    assert records.jobs_to_announce() == []
 
 
 def test_a_finished_job_is_announced_once_with_a_signature_over_id_time_and_body(
