@@ -37,7 +37,7 @@ def step(dependencies: Dependencies) -> Step:
     """A step of a running job."""
     job = job_record(state=JobState.RUNNING, owner=OWNER)
     dependencies.records.add_job(job, max_active=1)
-    return Step(dependencies, job, "stain", WHOLE)
+    return Step(dependencies, job, "stain", WHOLE, OWNER)
 
 
 def sweep(dependencies: Dependencies) -> None:
@@ -72,7 +72,7 @@ def test_a_step_publishes_an_existing_file_although_the_only_other_asset_with_it
 
 def test_a_cached_result_is_kept_for_a_job_that_has_read_it(dependencies: Dependencies, step: Step) -> None:
     photo = dependencies.records.add_asset(photo_asset(step.store(b"photo", "image/jpeg").sha256))
-    other = Step(dependencies, job_record(state=JobState.SUCCEEDED), "stain", WHOLE)
+    other = Step(dependencies, job_record(state=JobState.SUCCEEDED), "stain", WHOLE, OWNER)
     calls: list[int] = []
     other.cached("key", [photo.sha256], Cached[None], counted(other, calls))
     file = step.cached("key", [photo.sha256], Cached[None], counted(step, calls)).files["preview"]
