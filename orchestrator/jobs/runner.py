@@ -23,6 +23,7 @@ from orchestrator.jobs.service import JobService
 from orchestrator.jobs.settlement import Settlement
 from orchestrator.jobs.webhooks import Webhooks
 from orchestrator.jobs.workflow import APPLICATION_VERSION, JobWorkflow
+from orchestrator.store.database import DATABASE_ERRORS
 from orchestrator.store.job_queue import JobQueue
 from orchestrator.store.leases import Leases
 
@@ -169,6 +170,8 @@ class Runner:
             task()
         except HeartwoodError as error:
             log.warning("sweep_failed", reason=error.reason)
+        except DATABASE_ERRORS as error:  # of DBOS
+            log.warning("sweep_failed", reason="STORAGE_UNAVAILABLE", error=type(error).__name__)
         except Exception:
             log.exception("sweep_failed")
 

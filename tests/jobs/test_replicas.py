@@ -89,7 +89,8 @@ def test_a_replica_that_was_suspended_writes_nothing_about_the_job_that_it_lost(
         job = client.wait(job_id)
         files = {name: getattr(job.stain.photos[0], name).id for name in FILES}
         os.kill(owner.process.pid, signal.SIGCONT)
-        wait_for(lambda: owner.events("job_left"), 30)
+        # DBOS refuses the result of a step that ends without writing a file, such as with the cached one of the other.
+        wait_for(lambda: owner.events("job_left") or finished(owner, "surface"), 30)
         again = client.job(job_id)
         assert again == job
         assert {name: getattr(again.stain.photos[0], name).id for name in FILES} == files
@@ -99,6 +100,10 @@ def test_a_replica_that_was_suspended_writes_nothing_about_the_job_that_it_lost(
         with owner.client() as back:
             assert back.wait(back.stain(back.upload_bytes(SMALL, "a.jpg").group_id, stain="cherry").id).stain.photos
     assert owner.stop() == other.stop() == 0
+
+
+def finished(replica: RunningService, step: str) -> bool:
+    return any(event["step"] == step for event in replica.events("step_finished"))
 
 
 def test_a_job_that_ends_within_the_drain_time_is_not_taken_over(cluster: Cluster) -> None:
