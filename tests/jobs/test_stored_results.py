@@ -28,7 +28,8 @@ def dependencies(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Dep
     url = new_database(request.getfixturevalue("postgresql")) if request.param == "postgresql" else ""
     records = Records.open(url, tmp_path / "records.sqlite")
     blobs = Blobs.open("", {}, tmp_path / "blobs")
-    yield Dependencies(Settings(data_dir=tmp_path), records, blobs, models=None, executor_id=OWNER)  # type: ignore[arg-type]
+    settings = Settings(data_dir=tmp_path)
+    yield Dependencies(settings, records, blobs, models=None, quotas=None, executor_id=OWNER)  # type: ignore[arg-type]
     records.close()
 
 

@@ -82,8 +82,9 @@ def running(tmp_path: Path) -> tuple[Step, JobRecord]:
     records = Records.open("", tmp_path / "records.sqlite")
     job, _ = records.add_job(job_record(), max_active=1)
     records.take_job(job.id, "host-1/first")
+    blobs = Blobs.open("", {}, tmp_path / "blobs")
     dependencies = Dependencies(
-        Settings(data_dir=tmp_path), records, Blobs.open("", {}, tmp_path / "blobs"), None, "host-1"
+        Settings(data_dir=tmp_path), records, blobs, models=None, quotas=None, executor_id="host-1"
     )
     return Step(dependencies, job, "stain", WHOLE, "host-1/first"), job
 
