@@ -8,11 +8,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from orchestrator.decoding.pool import decode_pool
+from orchestrator.decoding.pool import decode_pool, photo_size
 from orchestrator.domain.images import Image
+from orchestrator.errors import InvalidInput
 from orchestrator.imaging.photo import BLACK, WHITE, PhotoInfo
+from orchestrator.imaging.photo_files.photo_file import PhotoFormat
 
 Result = TypeVar("Result")
+
+MEDIA_TYPES = {format.value for format in PhotoFormat}
 
 
 @dataclass(frozen=True)
@@ -41,7 +45,10 @@ def check_photo_here(file: Path, field: str, canceled: threading.Event | None = 
     Raises the errors of ``decode_photo``.
     """
     facts = decode_pool().photo_task("check_photo", file, field, canceled).facts
-    return PhotoInfo(int(facts["columns"]), int(facts["rows"]), str(facts["type"]))
+    width, height = photo_size(facts, field)
+    if facts.get("type") not in MEDIA_TYPES:
+        raise InvalidInput(field, "the file cannot be decoded: its type is not that of a photo")
+    return PhotoInfo(width, height, str(facts["type"]))
 
 
 def decode_photo(data: bytes, field: str, max_side: int | None, tenant: str) -> DecodedPhoto:

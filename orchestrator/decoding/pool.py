@@ -14,16 +14,20 @@ from pathlib import Path
 from typing import Any
 
 from orchestrator.decoding.fair_queue import Budget, FairQueue
-from orchestrator.decoding.result import TaskResult
+from orchestrator.decoding.result import Facts, TaskResult
 from orchestrator.decoding.template import Template
 from orchestrator.domain.limits import DecodeLimits
 from orchestrator.errors import InvalidInput
+from orchestrator.imaging.photo_files.limits import MAX_PIXELS
 
 TYPICAL_PIXELS = 25_000_000
 """Pixels that a photo may have to be decoded at once. Phones take photos of 12 and 24 megapixels. The process of a
 larger photo only reports its size; when that many pixels are free, another process decodes it."""
 MESH_READERS = 2
 """Maximum number of mesh files that are read at the same time, so that they cannot exhaust the memory. Not tuned."""
+
+
+CONTRADICTORY = "the file cannot be decoded: its size is contradictory"
 
 
 class DecodePool:
@@ -46,17 +50,19 @@ class DecodePool:
     ) -> TaskResult:
         """Run a task on a photo in this thread, which should be one of ``photos``. See ``Template.run``."""
         with opened(file) as source:
-            pixels = min(TYPICAL_PIXELS, self.limits.pixels)
-            while True:
-                arguments["max_pixels"] = pixels
+
+            def run(pixels: int) -> TaskResult:
+                options = {"field": field, "max_pixels": pixels, **arguments}
                 with self._pixels.part(pixels):
-                    result = self._template.run(task, source, field, {"field": field, **arguments}, canceled=canceled)
-                size = int(result.facts.get("columns", 0)) * int(result.facts.get("rows", 0))
-                if not result.facts.get("is_larger"):
-                    return result
-                if size <= pixels:
-                    raise InvalidInput(field, "the file cannot be decoded: its size is contradictory")
-                pixels = size
+                    return self._template.run(task, source, field, options, canceled=canceled)
+
+            result = run(min(TYPICAL_PIXELS, self.limits.pixels))
+            if result.facts.get("is_larger"):
+                width, height = photo_size(result.facts, field)
+                result = run(width * height)
+            if result.facts.get("is_larger"):
+                raise InvalidInput(field, CONTRADICTORY)
+            return result
 
     def mesh_task(self, file: bytes | Path, field: str, folder: Path, **arguments: Any) -> TaskResult:
         """Run the task ``unpack_mesh`` in this thread. See ``Template.run``."""
@@ -65,8 +71,16 @@ class DecodePool:
             return self._template.run("unpack_mesh", source, field, arguments, folder=arguments["folder"])
 
     def close(self) -> None:
-        """End all processes."""
+        """End all processes. Tasks that run or wait fail."""
         self._template.close()
+
+
+def photo_size(facts: Facts, field: str) -> tuple[int, int]:
+    """Return width and height of a photo. Raises InvalidInput if the process reports none that a photo may have."""
+    width, height = facts.get("columns"), facts.get("rows")
+    if isinstance(width, int) and isinstance(height, int) and width > 0 and 0 < height <= MAX_PIXELS // width:
+        return width, height
+    raise InvalidInput(field, CONTRADICTORY)
 
 
 _pool: DecodePool | None = None

@@ -65,6 +65,7 @@ class Template:
         self._lock = threading.Lock()
         self._process: subprocess.Popen[bytes] | None = None
         self._control: socket.socket | None = None
+        self._is_closed = False
 
     @property
     def pid(self) -> int:
@@ -90,7 +91,8 @@ class Template:
 
         Raises:
             InvalidInput: the task refuses the file, crashes on it, or exceeds its memory or CPU time.
-            ResourceExhausted: the task was killed because the machine is overloaded, or because it was canceled.
+            ResourceExhausted: the task was killed because the machine is overloaded, it was canceled, or the service
+                stops.
         """
         for _ in range(ATTEMPTS):
             try:
@@ -100,8 +102,9 @@ class Template:
         raise ResourceExhausted("the processes that decode files ended unexpectedly; try again later")
 
     def close(self) -> None:
-        """End the template and its tasks. A later task starts it again."""
+        """End the template and its tasks, and refuse further ones."""
         with self._lock:
+            self._is_closed = True
             if self._control is not None:
                 self._control.close()
             if self._process is not None:
@@ -133,6 +136,8 @@ class Template:
 
     def _send(self, message: bytes, descriptors: list[int]) -> None:
         with self._lock:
+            if self._is_closed:
+                raise ResourceExhausted("the file was not decoded, because the service stops; try again later")
             if self._control is None or self._process is None or self._process.poll() is not None:
                 self._start()
             assert self._control is not None  # noqa: S101 - _start has set it

@@ -17,7 +17,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from orchestrator.decoding.pool import DecodePool, opened
+from orchestrator.decoding.pool import DecodePool, opened, photo_size
 from orchestrator.decoding.result import BrokenResult, TaskResult, create_file, read_result, write_result
 from orchestrator.domain.limits import DecodeLimits
 from orchestrator.errors import InvalidInput, ResourceExhausted
@@ -138,6 +138,15 @@ def test_tasks_continue_with_a_new_template_when_it_is_killed(pool: DecodePool) 
     assert pool.template_pid not in (0, killed)
 
 
+def test_a_pool_that_is_closed_ends_its_tasks_and_starts_no_others() -> None:
+    pool = DecodePool(DecodeLimits())
+    errors, thread = running_task(pool)
+    pool.close()
+    thread.join(5)
+    assert [type(error) for error in errors] == [ResourceExhausted]
+    assert pool.template_pid == 0
+
+
 def test_the_processes_end_with_the_service_and_know_no_secret(tmp_path: Path) -> None:
     script = tmp_path / "service.py"
     script.write_text(
@@ -216,6 +225,15 @@ def test_whatever_a_process_writes_is_read_as_data_or_refused(written: bytes) ->
 
 def _framed(text: bytes) -> bytes:
     return len(text).to_bytes(4, "little") + text
+
+
+@pytest.mark.parametrize(
+    ("columns", "rows"), [(10**9, 10**9), (-4, -4), (0, 5), ("4", 5), (4.5, 5), (float("inf"), 5), (None, 5)]
+)
+def test_a_size_that_no_photo_can_have_is_refused(columns: object, rows: object) -> None:
+    assert photo_size({"columns": 4, "rows": 5}, "data") == (4, 5)
+    with pytest.raises(InvalidInput, match="size"):
+        photo_size({"columns": columns, "rows": rows}, "data")
 
 
 def test_a_result_is_read_as_it_was_written() -> None:
