@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, fields, is_dataclass, replace
 from datetime import UTC, datetime
 from enum import Enum
@@ -144,7 +145,7 @@ class Records:
         cached = {"tenant": tenant, "key": key}
         source_rows = [{**cached, "source_sha256": source} for source in sorted(set(sources))]
         blob_rows = [{**cached, "sha256": blob} for blob in sorted(set(blobs))]
-        with writing(self.engine) as connection:
+        with suppress(sa.exc.IntegrityError), writing(self.engine) as connection:  # another job keeps the same value
             delete_cached(connection, tenant, {key})
             use(connection, tenant, blobs)
             connection.execute(cache.insert().values(**cached, value=value, create_time=datetime.now(UTC)))

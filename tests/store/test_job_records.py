@@ -32,6 +32,13 @@ def test_a_job_is_read_as_it_was_added(records: Records) -> None:
     assert records.job_of_request("other", "first") is None
 
 
+def test_concurrent_jobs_can_cache_the_same_value(records: Records) -> None:
+    with ThreadPoolExecutor(2) as pool:
+        for key in map(str, range(30)):
+            list(pool.map(lambda _, key=key: records.keep("shop", key, ["photo"], [], {"key": key}), range(2)))
+            assert records.cached("shop", key) == {"key": key}
+
+
 def test_concurrent_calls_with_one_request_id_create_one_job(records: Records) -> None:
     candidates = [job_record(request_id="same") for _ in range(8)]
     with ThreadPoolExecutor(8) as pool:
