@@ -31,6 +31,11 @@ def new_owner(executor_id: str) -> str:
     return f"{executor_id}/{secrets.token_hex(4)}"
 
 
+def executor_of(owner: str | None) -> str:
+    """Return the process of a ``new_owner``; empty if a job has no owner yet."""
+    return (owner or "").partition("/")[0]
+
+
 class Leases:
     """Queries on leases. Each method runs in one transaction and is thread-safe. Times are those of the database."""
 

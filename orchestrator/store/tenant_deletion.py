@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Engine
 
 from orchestrator.domain.jobs import JobChange, JobState
-from orchestrator.store.leases import Leases
+from orchestrator.store.leases import Leases, executor_of
 from orchestrator.store.records import Records
 from orchestrator.store.schema import blobs, jobs, metadata, tokens
 
@@ -36,7 +36,7 @@ class TenantDeletion:
         end["message"] = "canceled because the tenant is being deleted"
         ended = []
         for job in self._records.active_jobs(tenant):
-            states = (JobState.QUEUED,) if job.owner in live else (JobState.QUEUED, JobState.RUNNING)
+            states = (JobState.QUEUED,) if executor_of(job.owner) in live else (JobState.QUEUED, JobState.RUNNING)
             if self._records.change_job(job.id, states, **end):
                 ended.append(job.id)
             else:
