@@ -57,6 +57,8 @@ class Collector:
     def check(self, *, remove: bool = False) -> Inventory:
         """Compare the object store with the records. ``remove`` removes orphaned and partial files.
 
+        The comparison is incomplete if ``stopping`` is set meanwhile.
+
         An orphaned file gets a record first, so that a process that stores it again at this moment keeps it. Files of
         tenants without any record are never stored again.
         """
@@ -64,6 +66,8 @@ class Collector:
         models = blob_key(MODEL_TENANT, "").partition("/")[0]
         inventory, seen, before = Inventory(), set(), datetime.now(UTC) - self.grace
         for page in self.blobs.listed():
+            if self.stopping.is_set():
+                return inventory
             found = {item: match for item in page if (match := FILE_KEY.fullmatch(item.key))}
             known = {blob_key(*key) for key in self.records.with_content({match[2] for match in found.values()})}
             seen.update(known & {item.key for item in found})
@@ -116,7 +120,7 @@ class Collector:
         """Return the used files that the listing did not contain and that do not exist."""
         missing: list[str] = []
         after = ("", "")
-        while page := self.records.page(after, PAGE):
+        while not self.stopping.is_set() and (page := self.records.page(after, PAGE)):
             unseen = [key for key in page if blob_key(*key) not in seen]
             missing += [sha256 for tenant, sha256 in unseen if not self.blobs.exists(tenant, sha256)]
             after = page[-1]

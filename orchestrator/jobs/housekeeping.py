@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import shutil
 import threading
-import time
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from datetime import timedelta
 
 import structlog
@@ -26,6 +23,8 @@ SWEEP_INTERVAL = timedelta(seconds=2)
 EXPIRY_INTERVAL = timedelta(minutes=1)
 """Interval at which retention is applied, whose unit is days. A tenant with a retention of its own costs a look at
 everything of other tenants that is older."""
+STOP_TIMEOUT_S = 2.0
+"""Time that the current batch has to end when the process stops. Not tuned."""
 INVENTORY_INTERVAL = timedelta(days=1)
 """Interval at which the object store is listed for files without a record. S3 charges for each 1000 files."""
 
@@ -45,8 +44,8 @@ class Housekeeping:
         self._dependencies = dependencies
         self._forget_lost = forget_lost
         self._stopping = threading.Event()
-        self._grace = timedelta(seconds=settings.blob_grace_s)
-        self._collector = Collector(dependencies.blob_records, dependencies.blobs, self._grace, self._stopping)
+        grace = timedelta(seconds=settings.blob_grace_s)
+        self._collector = Collector(dependencies.blob_records, dependencies.blobs, grace, self._stopping)
         self._retention = Retention(records.engine, settings, forget_jobs, self._stopping)
         self._turns = RetentionRecords(records.engine)
         self._thread = threading.Thread(target=self._run, name="housekeeping", daemon=True)
@@ -55,10 +54,10 @@ class Housekeeping:
         self._thread.start()
 
     def stop(self) -> None:
-        """End after the current batch."""
+        """End after the current batch. A batch that waits for the object store ends with the process."""
         self._stopping.set()
         if self._thread.is_alive():
-            self._thread.join()
+            self._thread.join(STOP_TIMEOUT_S)
 
     def _run(self) -> None:
         while not self._stopping.wait(CHECK_INTERVAL_S):
@@ -72,7 +71,8 @@ class Housekeeping:
             except HeartwoodError as error:
                 log.warning("housekeeping_failed", reason=error.reason)
             except Exception:
-                log.exception("housekeeping_failed")
+                if not self._stopping.is_set():  # otherwise the database is closed already
+                    log.exception("housekeeping_failed")
 
     def _expire(self) -> None:
         expired = {kind.value: count for kind, count in self._retention.expire().items() if count}
@@ -84,23 +84,11 @@ class Housekeeping:
         removed = self._collector.collect()
         if removed.count:
             log.info("files_removed", files=removed.count, bytes=removed.size_bytes)
-        self._remove_work_folders()
 
     def _take_inventory(self) -> None:
         found = self._collector.check(remove=True)
+        if self._stopping.is_set():
+            return
         log.info("inventory", orphaned=found.orphaned.count, partial=found.partial.count, missing=len(found.missing))
         if lost := self._forget_lost():
             log.info("history_deleted", workflows=lost)
-
-    def _remove_work_folders(self) -> None:
-        """Remove the working folders of jobs that have ended, which a step left that was still running then."""
-        before = time.time() - self._grace.total_seconds()
-        folders = []
-        for folder in self._dependencies.work_folder("").glob("*"):
-            with suppress(FileNotFoundError):  # the job has just ended
-                if folder.stat().st_mtime < before:
-                    folders.append(folder)
-        active = {job.id for job in self._dependencies.records.active_jobs()} if folders else set()
-        for folder in folders:
-            if folder.name not in active:
-                shutil.rmtree(folder, ignore_errors=True)

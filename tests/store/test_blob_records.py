@@ -158,6 +158,15 @@ def test_no_file_of_an_asset_is_ever_missing_while_sweepers_and_uploads_race(
         assert sum(sweeper.result() for sweeper in sweepers)
 
 
+def test_a_process_that_stops_does_not_finish_the_inventory(stored: Records, blobs: Blobs, tmp_path: Path) -> None:
+    orphan = blobs.put("shop", b"old")
+    os.utime(tmp_path / "blobs" / blob_key("shop", orphan), (0, 0))
+    collector = Collector(BlobRecords(stored.engine), blobs, timedelta(minutes=30))
+    collector.stopping.set()
+    assert collector.check(remove=True).orphaned.count == 0
+    assert blobs.exists("shop", orphan)
+
+
 def test_orphaned_and_partial_files_are_found_and_removed(stored: Records, blobs: Blobs, tmp_path: Path) -> None:
     used = store(stored, blobs)
     stored.add_asset(photo_asset(used))
