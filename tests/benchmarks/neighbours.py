@@ -34,7 +34,7 @@ from orchestrator.protocol.heartwood.v1 import job_pb2
 from orchestrator.store.database import open_database
 from orchestrator.store.tenant_records import TenantRecords
 from tests.benchmarks.report import Figure, report
-from tests.support.photo_bombs import huge_png, many_scans
+from tests.support.bombs import png_bomb, scan_bomb
 from tests.support.pictures import jpeg, wood_photo
 from tests.support.running_service import RunningService, wait_for
 
@@ -216,7 +216,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()
-    bombs = (many_scans(), many_scans(3000, 1500), huge_png())
+    bombs = (scan_bomb(50, 5000), scan_bomb(1500, 3000), png_bomb())
     with tempfile.TemporaryDirectory() as folder:
         service = RunningService(Path(folder), workers=WORKERS, drain_s=5)
         try:
