@@ -19,10 +19,11 @@ from orchestrator.domain.model_roles import Role, setting_name
 from orchestrator.domain.tokens import ALL_SCOPES, hash_of
 from orchestrator.inference.models import TritonModels
 from orchestrator.inference.roles.role_models import check_choices
+from orchestrator.inference.triton_control import ControlHeader
 from orchestrator.jobs.dependencies import Dependencies
 from orchestrator.jobs.quotas import TenantQuotas
 from orchestrator.jobs.runner import Runner
-from orchestrator.local_triton import local_triton
+from orchestrator.local_triton import candidate_triton, control_header, local_triton
 from orchestrator.rollout.follower import Follower
 from orchestrator.rollout.rollout import Rollout
 from orchestrator.settings import Settings
@@ -56,7 +57,7 @@ def run(settings: Settings, announce: Callable[[str], None]) -> None:
     with exclusive_use(settings):
         check_restored(settings)
         records, blobs = _open_stores(settings)  # before Triton, whose start takes several seconds
-        with _triton(settings, announce) as triton_url:
+        with _triton(settings, announce) as (triton_url, control):
             choices = {role: getattr(settings, setting_name(role)) for role in Role}
             models = TritonModels(
                 triton_url,
@@ -64,6 +65,7 @@ def run(settings: Settings, announce: Callable[[str], None]) -> None:
                 choices=choices,
                 tls=settings.triton_tls,
                 ca=settings.triton_ca,
+                control=control,
             )
             check_choices(choices, models.triton.in_repository)
             tokens = TokenRecords(records.engine)
@@ -72,10 +74,11 @@ def run(settings: Settings, announce: Callable[[str], None]) -> None:
             quotas = TenantQuotas(settings, TenantRecords(records.engine))
             executor_id = new_executor_id()
             follower = Follower(model_records, blobs, models, executor_id, Leases(records.engine).live)
-            rollout = Rollout(follower)
+            rollout = Rollout(follower, candidate_triton(settings))
             dependencies = Dependencies(settings, records, blobs, models, quotas, executor_id)
             runner = Runner(dependencies, is_alone=records.engine.dialect.name == "sqlite")
             decoders = decode_pool(_decode_limits(settings))
+            follower.sync()  # otherwise the first jobs would use the newest versions in the repository
             runner.start()
             follower.start()
             try:
@@ -151,12 +154,15 @@ async def _serve(
 
 
 @contextmanager
-def _triton(settings: Settings, announce: Callable[[str], None]) -> Iterator[str]:
-    """Yield ``settings.triton_url`` if set, otherwise the address of a local Triton that runs during the block."""
+def _triton(settings: Settings, announce: Callable[[str], None]) -> Iterator[tuple[str, ControlHeader | None]]:
+    """Yield the address and the control header of ``settings.triton_url`` if set, otherwise of a local Triton.
+
+    The local Triton runs during the block.
+    """
     if settings.triton_url:
-        yield settings.triton_url
+        yield settings.triton_url, control_header(settings)
         return
     announce("Starting Triton …")
     with local_triton(settings) as triton:
         announce(f"Triton serves the models on {triton.url}")
-        yield triton.url
+        yield triton.url, triton.control

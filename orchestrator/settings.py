@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -17,6 +18,8 @@ RESOURCES = BUNDLED if BUNDLED.is_dir() else PACKAGE.parent
 TRITON_CONFIG = RESOURCES / "triton_config"
 
 
+CONTROL_HEADER = re.compile(r"[a-z0-9-]+=[!-~]+", re.IGNORECASE)
+"""The characters that gRPC allows in the key and the value of metadata."""
 CONFIG_VARIABLE = "HEARTWOOD_CONFIG"
 """Environment variable with the path of the settings file."""
 
@@ -73,6 +76,14 @@ class Settings(BaseSettings):
     triton_tls: bool = Field(False, description="use TLS for triton_url")
     triton_ca: Path | None = Field(None, description="PEM certificates to verify triton_url with; default: system's")
     triton_timeout_s: float = Field(120.0, gt=0, description="timeout of one inference")
+    triton_control_header: SecretStr = Field(
+        SecretStr(""), description="KEY=VALUE of the option --grpc-restricted-protocol of triton_url; empty: none"
+    )
+    candidate_triton_url: str = Field(
+        "", description="gRPC host:port of a Triton that checks candidates; empty starts the pip package's Triton"
+    )
+    candidate_memory_gb: int = Field(8, ge=1, description="maximum memory of the Triton that checks a candidate")
+    candidate_timeout_s: float = Field(120.0, gt=0, description="time to load a candidate, and for each inference")
 
     pulled_models: Path | None = Field(None, description="folder of `heartwood models pull`; default: data_dir/models")
     foreground_model: Literal["auto", "small", "birefnet"] = Field("auto", description="outline of the piece")
@@ -156,6 +167,15 @@ class Settings(BaseSettings):
             file = getattr(self, name)
             if file is not None and not file.is_file():
                 raise ValueError(f"{name}: the file {file} does not exist")
+        return self
+
+    @model_validator(mode="after")
+    def _check_control_header(self) -> Self:
+        header = self.triton_control_header.get_secret_value()
+        if header and not (self.triton_url or self.candidate_triton_url):
+            raise ValueError("triton_control_header needs triton_url; the service's own Triton has a random header")
+        if header and not CONTROL_HEADER.fullmatch(header):
+            raise ValueError("triton_control_header must be KEY=VALUE, in printable ASCII without spaces")
         return self
 
     @property

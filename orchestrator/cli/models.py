@@ -20,9 +20,9 @@ from orchestrator.protocol.heartwood.v1 import model_pb2
 
 HELP = """List, deploy and promote versions of the served models.
 
-A new version is uploaded as a candidate. It is loaded alongside the serving version, warmed up, and compared with it on
-golden inputs and, with --shadow, on live requests. A candidate that fails a check never serves, and its status contains
-the reason. The replaced version stays loaded until it is retired.
+A new version is uploaded as a candidate. It is loaded on a Triton of its own, warmed up, and compared with the serving
+version on golden inputs and, with --shadow, on live requests. A candidate that fails a check never serves, and its
+status contains the reason. The replaced version stays loaded until it is retired.
 
 [bold]heartwood models deploy segmentation new/2[/] checks new/2/model.onnx and promotes it if it passes.
 
@@ -87,7 +87,7 @@ def deploy(
     server: Server = "",
     token: Token = "",
 ) -> None:
-    """Upload a candidate, check it alongside the serving version, and promote it if it passes.
+    """Upload a candidate, check it on a separate Triton, and promote it if it passes.
 
     Ctrl-C ends the check.
     """

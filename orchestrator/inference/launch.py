@@ -23,6 +23,7 @@ import structlog
 
 from orchestrator.errors import ToolFailed
 from orchestrator.inference.profiles import apply_profile
+from orchestrator.inference.triton_control import ControlHeader
 from orchestrator.tools.parent_death import RUN_IF_PARENT_LIVES, die_with_parent
 
 log = structlog.get_logger()
@@ -30,6 +31,8 @@ log = structlog.get_logger()
 REMEDY = "install it with: pip install 'heartwood[local]'"
 START_TIMEOUT_S = 120.0
 POLL_S = 0.05
+MEMORY_POLL_S = 0.2
+"""Interval at which the memory of a server with a limit is measured, which takes about 10 ms. Not tuned."""
 BACKEND_CHECK_S = 1.0
 """Interval at which a ready server is checked for dead backends. Not tuned."""
 FIRST_BACKOFF_S = 0.5
@@ -69,6 +72,13 @@ class TritonServer:
         models: the models to load; empty means all.
         optional_repository: a second model repository, which may not exist. Its models are not loaded at the start, so
             that a broken one cannot prevent the start. Load them with Triton's load API.
+        memory_bytes: limit of the resident memory of the server and its backends together, which is also the limit of
+            the private memory of each process. A server with a limit is for one use: when it passes the limit, or it or
+            a backend dies, it is not restarted, and ``failure`` is set.
+
+    Attributes:
+        control: the secret header of the control API. Each server has its own.
+        failure: why the server ended although nobody stopped it, or None.
     """
 
     def __init__(
@@ -80,11 +90,13 @@ class TritonServer:
         profile: Path | None = None,
         models: Sequence[str] = (),
         optional_repository: Path | None = None,
+        memory_bytes: int = 0,
     ) -> None:
         self._repository, self._backends, self._folder = (path.resolve() for path in (repository, backends, folder))
         self._profile = profile
         self._optional_repository = optional_repository
         self._models = tuple(models)
+        self._memory_bytes = memory_bytes
         self._instance_name = f"{NAME_PREFIX}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
         self._backends_folder = self._folder / f"backends-{self._instance_name}"
         self._repository_folder = self._folder / f"models-{self._instance_name}"  # the copies that a profile requires
@@ -92,7 +104,8 @@ class TritonServer:
         self._supervisor: threading.Thread | None = None
         self._stopping = threading.Event()
         self._ready = threading.Event()
-        self._failure: ToolFailed | None = None
+        self.failure: ToolFailed | None = None
+        self.control = ControlHeader.random()
         self._log_file = self._folder / "triton.log"
         self._ports = dict(zip(("grpc", "http", "metrics"), _free_ports(3), strict=True))
         self.restarts = 0
@@ -118,11 +131,11 @@ class TritonServer:
         self._supervisor = threading.Thread(target=self._supervise, args=(command,), name="triton", daemon=True)
         self._supervisor.start()
         deadline = time.monotonic() + START_TIMEOUT_S
-        while time.monotonic() < deadline and self._failure is None:
+        while time.monotonic() < deadline and self.failure is None:
             if self._ready.wait(POLL_S):
                 return self
         timeout = f"Triton was not ready within {START_TIMEOUT_S:.0f} s"
-        failure = self._failure or ToolFailed(f"{timeout}: {self._log_tail()}")
+        failure = self.failure or ToolFailed(f"{timeout}: {self._log_tail()}")
         self.stop()
         raise failure
 
@@ -146,7 +159,10 @@ class TritonServer:
             if self._stopping.is_set():
                 return
             if not self._ready.is_set():  # a server that never became ready would fail again
-                self._failure = ToolFailed(f"Triton ended with code {code}: {self._log_tail()}", code=code)
+                self.failure = ToolFailed(f"Triton ended with code {code}: {self._log_tail()}", code=code)
+                return
+            if self._memory_bytes:
+                self.failure = self.failure or ToolFailed(f"Triton ended with code {code}", code=code)
                 return
             backoff = FIRST_BACKOFF_S if time.monotonic() - started > STABLE_AFTER_S else backoff
             log.warning("triton_died", code=code, restart_in_s=backoff)
@@ -178,16 +194,36 @@ class TritonServer:
             _kill(process)
         while process.poll() is None and not self._ready.is_set():
             if self._is_ready():
+                self._hide_secret(process.pid)
                 self._ready.set()
             time.sleep(POLL_S)
+        self._watch(process)
+        _kill(process)  # with its stub processes
+        return process.wait()
+
+    def _watch(self, process: subprocess.Popen[bytes]) -> None:
+        """Wait until the server ends, a backend of it has died, or it passes its memory limit."""
         dead: set[int] = set()
-        while not _wait(process, BACKEND_CHECK_S):
+        next_check = time.monotonic() + BACKEND_CHECK_S
+        while not _wait(process, MEMORY_POLL_S if self._memory_bytes else BACKEND_CHECK_S):
+            if self._memory_bytes and _resident_bytes(process.pid) > self._memory_bytes:
+                self.failure = ToolFailed(f"it used more than {self._memory_bytes >> 20} MB of memory")
+                return
+            if time.monotonic() < next_check:
+                continue
+            next_check = time.monotonic() + BACKEND_CHECK_S
             dead, dead_before = _dead_children(process.pid), dead
             if dead & dead_before:  # Triton reaps the stubs of a model that it unloads at once
                 log.warning("triton_backend_died", processes=len(dead))
-                break
-        _kill(process)  # with its stub processes
-        return process.wait()
+                if self._memory_bytes:
+                    self.failure = ToolFailed("its backend process died")
+                return
+
+    def _hide_secret(self, pid: int) -> None:
+        try:
+            self.control.hide(pid)
+        except OSError as error:
+            log.warning("triton_secret_visible", reason=error.strerror)
 
     def _is_ready(self) -> bool:
         url = f"http://{self.http_url}/v2/health/ready"
@@ -219,8 +255,15 @@ class TritonServer:
             *(f"--{protocol}-address=127.0.0.1" for protocol in self._ports),
             *(f"--{protocol}-port={port}" for protocol, port in self._ports.items()),
             f"--backend-config=python,shm-region-prefix-name={self._instance_name}",
+            *self.control.options,
         ]
-        return [*die_with_parent(), *RUN_IF_PARENT_LIVES, *command]
+        return [*die_with_parent(), *self._process_limits(), *RUN_IF_PARENT_LIVES, *command]
+
+    def _process_limits(self) -> list[str]:
+        """Return the command prefix that limits each process: no core dumps and, with a limit, its private memory."""
+        prlimit = shutil.which("prlimit")
+        data = [f"--data={self._memory_bytes}"] if self._memory_bytes else []
+        return [prlimit, "--core=0", *data, "--"] if prlimit else []
 
     def _assemble_backends(self, triton: Path) -> None:
         """Fill the backend folder with the wheel's ``python`` backend, its stub for this Python, and our backends."""
@@ -280,6 +323,17 @@ def _wait(process: subprocess.Popen[bytes], timeout_s: float) -> bool:
     with suppress(subprocess.TimeoutExpired):
         process.wait(timeout_s)
     return process.poll() is not None
+
+
+def _resident_bytes(pid: int) -> int:
+    """Return the resident memory of a process and its children. Memory that they share counts several times."""
+    used = 0
+    with suppress(psutil.NoSuchProcess):
+        parent = psutil.Process(pid)
+        for process in (parent, *parent.children(recursive=True)):
+            with suppress(psutil.NoSuchProcess):
+                used += process.memory_info().rss
+    return used
 
 
 def _dead_children(pid: int) -> set[int]:

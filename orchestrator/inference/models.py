@@ -29,6 +29,7 @@ from orchestrator.inference.outputs import material_maps
 from orchestrator.inference.rejections import repeat_rejected
 from orchestrator.inference.roles import role_models
 from orchestrator.inference.triton_client import InferenceResult, Tensors, TritonClient, heartwood_errors
+from orchestrator.inference.triton_control import ControlHeader
 
 OUTPUTS = {
     "intrinsic_decomposition": {"albedo": 3, "shading": 3},
@@ -89,7 +90,7 @@ class TritonModels:
 
     Attributes:
         choices: the setting of each role; see ``roles.role_models``.
-        tls, ca: see ``TritonClient``.
+        tls, ca, control: see ``TritonClient``.
         serving: may be replaced at any time. Running requests finish with the versions that they started with.
         observers: model → function that receives live requests and their results. If a version of the model is
             promoted, it receives only the requests to that version.
@@ -103,8 +104,9 @@ class TritonModels:
         choices: Mapping[Role, str] | None = None,
         tls: bool = False,
         ca: Path | None = None,
+        control: ControlHeader | None = None,
     ) -> None:
-        self.triton = TritonClient(url, tls=tls, ca=ca)
+        self.triton = TritonClient(url, tls=tls, ca=ca, control=control)
         self.timeout_s = timeout_s
         self.choices = dict(choices or {})
         self.serving = ServingVersions()

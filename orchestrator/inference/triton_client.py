@@ -25,7 +25,14 @@ from tritonclient.grpc import model_config_pb2
 from tritonclient.utils import InferenceServerException, np_to_triton_dtype
 
 from orchestrator.domain.images import FloatMap
-from orchestrator.errors import CandidateRefused, HeartwoodError, ModelFailed, ModelUnavailable
+from orchestrator.errors import (
+    CandidateRefused,
+    FailedPrecondition,
+    HeartwoodError,
+    ModelFailed,
+    ModelUnavailable,
+)
+from orchestrator.inference.triton_control import REFUSED, ControlHeader
 
 PROBE_TIMEOUT_S = 5.0
 """Timeout of metadata, config and readiness calls."""
@@ -42,6 +49,11 @@ UNAVAILABLE = re.compile(
 )
 """Triton's error messages for a model that is not available at the moment, whatever the status code. They are from the
 sources of Triton's core, server, Python backend and ONNX Runtime."""
+
+NO_CONTROL = (
+    "Triton refuses its control API without the right header; set HEARTWOOD_TRITON_CONTROL_HEADER to the KEY=VALUE of "
+    "its option --grpc-restricted-protocol"
+)
 
 Tensors: TypeAlias = Mapping[str, NDArray[Any]]
 """The inputs of one request by name, with the batch dimension: [B, …]."""
@@ -75,13 +87,18 @@ class InferenceResult:
 class TritonClient:
     """A client for the Triton at ``url`` (gRPC host:port). Thread-safe.
 
-    Every method except ``ready`` raises ModelUnavailable if Triton or the model is not available.
+    Every method except ``ready`` raises ModelUnavailable if Triton or the model is not available. Those that use the
+    control API raise FailedPrecondition if Triton requires another ``control`` header.
 
     Args:
         ca: PEM certificates to verify the server with; implies ``tls``. By default those of the system.
+        control: the header that this Triton requires for its control API.
     """
 
-    def __init__(self, url: str, *, tls: bool = False, ca: Path | None = None) -> None:
+    def __init__(
+        self, url: str, *, tls: bool = False, ca: Path | None = None, control: ControlHeader | None = None
+    ) -> None:
+        self.control_metadata = control.metadata if control else None
         root_certificates = str(ca) if ca else None
         self.grpc_client = triton.InferenceServerClient(url, ssl=tls or bool(ca), root_certificates=root_certificates)
 
@@ -97,16 +114,25 @@ class TritonClient:
 
     def in_repository(self, model: str) -> bool:
         """Return whether the model repository contains a model, loaded or not."""
-        with heartwood_errors(model, PROBE_TIMEOUT_S):
-            index = self.grpc_client.get_model_repository_index(client_timeout=PROBE_TIMEOUT_S)
-        return any(entry.name == model for entry in index.models)
+        return any(entry.name == model for entry in self._index())
 
-    def load_from_repository(self, model: str) -> None:
-        """Load a model of the model repository. Raises CandidateRefused if Triton cannot load it."""
+    def loaded_names(self) -> set[str]:
+        """Return the names of all models that are loaded, of which a version is ready."""
+        return {entry.name for entry in self._index() if entry.state == "READY"}
+
+    def _index(self) -> Sequence[Any]:
+        with heartwood_errors("the repository", PROBE_TIMEOUT_S):
+            index = self.grpc_client.get_model_repository_index(
+                client_timeout=PROBE_TIMEOUT_S, headers=self.control_metadata
+            )
+        return list(index.models)
+
+    def load_from_repository(self, model: str, timeout_s: float = LOAD_TIMEOUT_S) -> None:
+        """Load a model of the model repository. Raises CandidateRefused if Triton cannot load it in time."""
         try:
-            self.grpc_client.load_model(model, client_timeout=LOAD_TIMEOUT_S)
+            self.grpc_client.load_model(model, client_timeout=timeout_s, headers=self.control_metadata)
         except InferenceServerException as error:
-            raise CandidateRefused(f"Triton cannot load the model: {_first_line(error)}") from None
+            raise _load_error(error, "the model", timeout_s) from None
 
     def config(self, model: str) -> Any:
         """Return the ModelConfig that Triton uses, with its defaults filled in."""
@@ -132,24 +158,25 @@ class TritonClient:
 
     def load(self, model: str, name: str, version: str, onnx: bytes) -> None:
         """Load a version as ``name``, with the config of ``model``, or raise CandidateRefused. Others stay loaded."""
-        config = self.config(model)
-        config.name = name
-        config.version_policy.Clear()
-        config.version_policy.all.SetInParent()
-        config.default_model_filename = MODEL_FILE
+        self.load_file(version_config(self.config(model), name), version, onnx)
+
+    def load_file(self, config: Any, version: str, onnx: bytes, timeout_s: float = LOAD_TIMEOUT_S) -> None:
+        """Load a file as a version of the model that the ModelConfig describes, or raise CandidateRefused."""
         text = json_format.MessageToJson(config, preserving_proto_field_name=True)
         files = {f"file:{version}/{MODEL_FILE}": onnx}
         try:
-            self.grpc_client.load_model(name, config=text, files=files, client_timeout=LOAD_TIMEOUT_S)
+            self.grpc_client.load_model(
+                config.name, config=text, files=files, client_timeout=timeout_s, headers=self.control_metadata
+            )
         except InferenceServerException as error:
-            if _is_unavailable(error):
+            if _is_unavailable(error) and not _needs_control_header(error):
                 raise ModelUnavailable("Triton is not available at the moment; try again later") from None
-            raise CandidateRefused(f"Triton cannot load the file: {_first_line(error)}") from None
+            raise _load_error(error, "the file", timeout_s) from None
 
-    def unload(self, name: str) -> None:
+    def unload(self, name: str, timeout_s: float = LOAD_TIMEOUT_S) -> None:
         """Unload a deployed version. Triton completes running requests and rejects new ones."""
-        with heartwood_errors(name, LOAD_TIMEOUT_S):
-            self.grpc_client.unload_model(name, client_timeout=LOAD_TIMEOUT_S)
+        with heartwood_errors(name, timeout_s):
+            self.grpc_client.unload_model(name, client_timeout=timeout_s, headers=self.control_metadata)
 
     def infer(self, name: str, version: str, inputs: Tensors, timeout_s: float) -> InferenceResult:
         """Return ``infer_async(…).result()``."""
@@ -193,9 +220,20 @@ class TritonClient:
         return future
 
 
+def version_config(config: Any, name: str) -> Any:
+    """Return a copy of the ModelConfig for a single version in ``MODEL_FILE`` that Triton serves as ``name``."""
+    copy = type(config)()
+    copy.CopyFrom(config)
+    copy.name = name
+    copy.version_policy.Clear()
+    copy.version_policy.all.SetInParent()
+    copy.default_model_filename = MODEL_FILE
+    return copy
+
+
 @contextmanager
 def heartwood_errors(model: str, timeout_s: float, input_shape: Sequence[int] = ()) -> Iterator[None]:
-    """Convert an error of Triton into ModelUnavailable or ModelFailed."""
+    """Convert an error of Triton into ModelUnavailable, ModelFailed or FailedPrecondition."""
     try:
         yield
     except InferenceServerException as error:
@@ -207,10 +245,26 @@ def _to_heartwood_error(
 ) -> HeartwoodError:
     if "DEADLINE_EXCEEDED" in str(error.status() or ""):
         return ModelUnavailable(f"model {model!r} did not answer within {timeout_s:.1f} s; try again later")
+    if _needs_control_header(error):
+        return FailedPrecondition(NO_CONTROL)
     if _is_unavailable(error):
-        return ModelUnavailable(f"model {model!r} is not available on Triton at the moment; try again later")
+        unavailable = ModelUnavailable(f"model {model!r} is not available on Triton at the moment; try again later")
+        unavailable.__cause__ = error
+        return unavailable
     request = f"the input (shape {list(input_shape)})" if input_shape else "the request"
-    return ModelFailed(f"inference failed: model {model!r} rejected {request}: {_first_line(error)}")
+    return ModelFailed(f"inference failed: model {model!r} rejected {request}: {first_line(error)}")
+
+
+def _load_error(error: InferenceServerException, subject: str, timeout_s: float) -> HeartwoodError:
+    if _needs_control_header(error):
+        return FailedPrecondition(NO_CONTROL)
+    if "DEADLINE_EXCEEDED" in str(error.status() or ""):
+        return CandidateRefused(f"Triton did not load {subject} within {timeout_s:.0f} s")
+    return CandidateRefused(f"Triton cannot load {subject}: {first_line(error)}")
+
+
+def _needs_control_header(error: InferenceServerException) -> bool:
+    return REFUSED in str(error.message() or "")
 
 
 def _is_unavailable(error: InferenceServerException) -> bool:
@@ -219,7 +273,7 @@ def _is_unavailable(error: InferenceServerException) -> bool:
     return is_passing or bool(UNAVAILABLE.search(str(error.message() or "")))
 
 
-def _first_line(error: InferenceServerException) -> str:
+def first_line(error: InferenceServerException) -> str:
     """Return the first line of Triton's message, with absolute paths replaced by an ellipsis."""
     lines = str(error.message() or "").strip().splitlines() or ["no reason given"]
     return re.sub(r"(?<!\w)/[\w./@+-]+", "…", lines[0])[:300]

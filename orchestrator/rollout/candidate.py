@@ -1,4 +1,4 @@
-"""Checks a candidate while it is loaded alongside the serving version: its outputs, its speed, and its evaluation."""
+"""Compares a candidate, on a Triton of its own, with the serving version: outputs, speed and evaluation."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from orchestrator.domain.model_versions import (
     CandidateReport,
     DeployOptions,
     Latency,
-    ModelVersion,
     ShadowReport,
     Verdict,
 )
 from orchestrator.domain.progress import Progress, subrange
-from orchestrator.errors import CandidateRefused, InvalidInput, ModelFailed
+from orchestrator.errors import CandidateRefused, InvalidInput
 from orchestrator.imaging.filters import shrink
 from orchestrator.imaging.photo import read_photo
+from orchestrator.inference.candidate_triton import LoadedCandidate
 from orchestrator.inference.letterbox import pad_to_square, to_model_input
 from orchestrator.inference.models import TritonModels
 from orchestrator.inference.output_checks import MAX_DIFFERENCE, check_outputs, difference
@@ -115,29 +115,28 @@ class Evaluation(BaseModel, extra="forbid", frozen=True, protected_namespaces=()
 
 @dataclass(frozen=True)
 class Comparison:
-    """A loaded candidate, and the serving version that it is compared with."""
+    """A loaded candidate, and the serving version that it is compared with, on the serving Triton."""
 
     models: TritonModels
-    candidate: ModelVersion
+    loaded: LoadedCandidate
     serving_version: str
     signature: Signature
 
+    @property
+    def model(self) -> str:
+        """The name of the model."""
+        return self.loaded.candidate.model
+
     def infer_candidate(self, inputs: Tensors) -> InferenceResult:
         """Run the candidate on one image. Raises CandidateRefused if inference fails or the outputs are invalid."""
-        try:
-            result = self._infer(self.candidate.triton_name, str(self.candidate.version), inputs)
-        except ModelFailed as error:
-            raise CandidateRefused(error.message) from None
+        result = self.loaded.infer(inputs)
         check_outputs(result.outputs, self.signature, inputs)
         return result
 
     def infer_serving(self, inputs: Tensors) -> InferenceResult:
         """Run the serving version."""
-        name = self.models.serving.triton_name(self.candidate.model, self.serving_version)
-        return self._infer(name, self.serving_version, inputs)
-
-    def _infer(self, name: str, version: str, inputs: Tensors) -> InferenceResult:
-        return self.models.triton.infer(name, version, inputs, self.models.timeout_s)
+        name = self.models.serving.triton_name(self.model, self.serving_version)
+        return self.models.triton.infer(name, self.serving_version, inputs, self.models.timeout_s)
 
 
 def check_candidate(
@@ -166,7 +165,7 @@ def warm_up(comparison: Comparison, progress: Progress) -> tuple[Latency, ...]:
     """
     latencies = []
     versions = (comparison.infer_candidate, comparison.infer_serving)
-    model = comparison.candidate.model
+    model = comparison.model
     timed = {ROLE_MODEL_SIDE: 1} if model in GOLDEN_INPUTS else TIMED_REQUESTS
     for index, (side, count) in enumerate(timed.items()):
         inputs = golden_input(model, PHOTOS[index % len(PHOTOS)], side)
@@ -182,7 +181,7 @@ def warm_up(comparison: Comparison, progress: Progress) -> tuple[Latency, ...]:
 def compare_on_golden_inputs(comparison: Comparison, progress: Progress) -> dict[str, float]:
     """Return the mean difference of every output over the golden inputs."""
     differences: dict[str, list[float]] = defaultdict(list)
-    model = comparison.candidate.model
+    model = comparison.model
     sides = (ROLE_MODEL_SIDE,) if model in GOLDEN_INPUTS else GOLDEN_SIDES
     golden = [(photo, side) for side in sides for photo in PHOTOS]
     for index, (photo, side) in enumerate(golden):
@@ -234,7 +233,7 @@ def compare_on_live_requests(comparison: Comparison, options: DeployOptions, pro
     """Also send live requests to the candidate. Raises CandidateRefused if an output is invalid or too few arrive."""
     deadline = time.monotonic() + options.shadow_timeout_s
     required = options.shadow_requests
-    model = comparison.candidate.model
+    model = comparison.model
     with ShadowTraffic(comparison.infer_candidate, share=options.shadow_share, required=required) as shadow:
         comparison.models.observers[model] = shadow.observe
         try:

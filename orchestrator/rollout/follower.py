@@ -1,4 +1,5 @@
-"""Keeps the models of one process in sync with the database: loads READY versions and applies promotions.
+"""Keeps the models of one process in sync with the database: loads READY versions, unloads those that failed or were
+retired, and applies promotions.
 
 It also loads the optional models of the roles. Triton does not load them when it starts, because a broken one would
 prevent the start.
@@ -74,7 +75,7 @@ class Follower:
             self._thread.join()
 
     def sync(self) -> None:
-        """Load the models of the roles and all READY versions, then make the promoted versions serve."""
+        """Load the models of the roles and all READY versions, make the promoted ones serve, and unload the others."""
         with self._sync_lock:
             for role, model in ROLE_MODELS.items():
                 if self.models.choices.get(role) != SMALL:
@@ -86,16 +87,41 @@ class Follower:
             promoted = {model: str(pointer.version) for model, pointer in pointers.items()}
             deployed = {(version.model, str(version.version)): version.triton_name for version in ready}
             self.models.serving = ServingVersions(promoted, deployed)
+            self._unload_removed()
+
+    def add(self, version: ModelVersion, data: bytes) -> None:
+        """Store the file of a version that passed its checks, and load it. Raises CandidateRefused if Triton cannot."""
+        self.blobs.put(MODEL_TENANT, data)
+        self.models.triton.load(version.model, version.triton_name, str(version.version), data)
 
     def remove(self, version: ModelVersion) -> None:
         """Unload a version, and delete its file unless another version uses the same file."""
-        try:
-            self.models.triton.unload(version.triton_name)
-        except HeartwoodError as error:
-            log.warning("model_not_unloaded", model=version.model, version=version.version, error=error.message)
+        if self.models.triton.ready(version.triton_name):
+            self._unload(version)
         in_use = self.records.versions(states=[VersionState.READY, VersionState.CHECKING])
         if all(other.sha256 != version.sha256 for other in in_use):
             self.blobs.delete(MODEL_TENANT, version.sha256)
+
+    def _unload_removed(self) -> None:
+        """Unload the versions that any process retired, or whose check failed after they were loaded."""
+        removed = self.records.versions(states=[VersionState.RETIRED, VersionState.FAILED])
+        if not removed:
+            return
+        try:
+            loaded = self.models.triton.loaded_names()
+        except ModelUnavailable:
+            return  # a Triton that starts again has loaded none of them
+        for version in removed:
+            if version.triton_name in loaded:
+                self._unload(version)
+
+    def _unload(self, version: ModelVersion) -> None:
+        """Unload a version. Errors are logged; ``sync`` tries again."""
+        try:
+            self.models.triton.unload(version.triton_name)
+            log.info("model_unloaded", model=version.model, version=version.version)
+        except HeartwoodError as error:
+            log.warning("model_not_unloaded", model=version.model, version=version.version, error=error.message)
 
     def _poll(self) -> None:
         while not self._stopping.wait(POLL_INTERVAL_S):

@@ -1,7 +1,8 @@
 """Replaces the serving version of a model without interrupting requests; implements ``ModelService``.
 
-A candidate is stored as a blob, loaded alongside the serving version, and checked. One conditional write to the
-database promotes it. Every process of the service follows the database (``rollout.follower``).
+A candidate is loaded on a Triton of its own and compared with the serving version. If it passes, it is stored as a blob
+and loaded on the serving Triton. One conditional write to the database promotes it. Every process of the service
+follows the database (``rollout.follower``).
 """
 
 from __future__ import annotations
@@ -36,6 +37,7 @@ from orchestrator.errors import (
     ModelUnavailable,
     NotFound,
 )
+from orchestrator.inference.candidate_triton import CandidateTriton
 from orchestrator.inference.onnx_file import check_onnx
 from orchestrator.rollout.candidate import Comparison, Evaluation, check_candidate
 from orchestrator.rollout.follower import Follower
@@ -64,14 +66,15 @@ class _Heartbeat:
 
 
 class Rollout:
-    """Lists, deploys, promotes and retires model versions on one Triton.
+    """Lists, deploys, promotes and retires model versions on one Triton. Candidates are checked on another one.
 
     Methods raise NotFound if the model or the version does not exist, ModelUnavailable if Triton or the version is not
     available, and FailedPrecondition if the state of the model or the version does not allow the change.
     """
 
-    def __init__(self, follower: Follower) -> None:
+    def __init__(self, follower: Follower, candidate_triton: CandidateTriton) -> None:
         self._follower = follower
+        self._candidate_triton = candidate_triton
         self._records = follower.records
         self._models = follower.models
         self._pointer_lock = threading.Lock()
@@ -105,7 +108,7 @@ class Rollout:
         operator: str,
         progress: Progress,
     ) -> ModelStatus:
-        """Check a candidate alongside the serving version, and promote it if ``options.promote`` is set.
+        """Check a candidate on a separate Triton, and promote it if ``options.promote`` is set.
 
         Args:
             version: number of the new version; 0 means one more than the newest.
@@ -114,9 +117,9 @@ class Rollout:
 
         Raises:
             InvalidInput: the version number or the evaluation is invalid.
-            FailedPrecondition: the version number is in use, or another candidate of the model is being checked.
-            CandidateRefused: a check failed. The candidate is unloaded and its file deleted; its status contains the
-                reason.
+            FailedPrecondition: the version number is in use, another candidate of the model is being checked, or there
+                is no Triton to check it on.
+            CandidateRefused: a check failed. The file is deleted, and the status of the candidate contains the reason.
             ChangedMeanwhile: the candidate is READY, but another operator changed the serving version during the check.
         """
         before = self.status(model)
@@ -134,11 +137,14 @@ class Rollout:
             parsed_evaluation = Evaluation.read(evaluation, model, sha256) if evaluation else None
             signature = self._models.triton.signature(model)
             check_onnx(data, signature)
-            self._follower.blobs.put(MODEL_TENANT, data)
-            report_progress(0.05, f"loading version {number} alongside version {serving}")
-            self._models.triton.load(model, candidate.triton_name, str(number), data)
-            comparison = Comparison(self._models, candidate, serving, signature)
-            report = check_candidate(comparison, options, parsed_evaluation, subrange(report_progress, 0.2, 1.0))
+            report_progress(0.05, f"starting a separate Triton for version {number}")
+            config = self._models.triton.config(model)
+            loading = subrange(report_progress, 0.05, 0.2)
+            with self._candidate_triton.load(candidate, data, config, loading) as loaded:
+                comparison = Comparison(self._models, loaded, serving, signature)
+                report = check_candidate(comparison, options, parsed_evaluation, subrange(report_progress, 0.2, 0.95))
+            report_progress(0.95, f"loading version {number} alongside version {serving}")
+            self._follower.add(candidate, data)
             if not self._records.mark_ready(model, number, report):
                 raise CandidateRefused("the check sent no heartbeat for too long, so it was given up; deploy again")
         except BaseException as error:
@@ -148,7 +154,7 @@ class Rollout:
         return self._move_pointer(before, number, operator) if options.promote else self.status(model)
 
     def _refuse(self, candidate: ModelVersion, error: BaseException) -> None:
-        """Record why the candidate failed, unload it and delete its file."""
+        """Record why the candidate failed, and remove it if it was stored already."""
         reason = error.message if isinstance(error, HeartwoodError) else "internal error; see the log of the service"
         reason = "the deployment was canceled" if isinstance(error, Canceled) else reason
         log.warning("candidate_refused", model=candidate.model, version=candidate.version, reason=reason)
@@ -168,7 +174,10 @@ class Rollout:
         return self._move_pointer(status, status.pointer.previous, operator)
 
     def retire(self, model: str, version: int) -> ModelStatus:
-        """Unload a READY version that does not serve, and delete its file. Its number cannot be used again."""
+        """Unload a READY version that does not serve, and delete its file. Its number cannot be used again.
+
+        Other processes of the service unload it from their Triton when they follow the database.
+        """
         target = _find_version(self.status(model), version)
         subject = f"version {version} of {model}"
         if target.in_repository:

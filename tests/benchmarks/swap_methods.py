@@ -79,7 +79,7 @@ class SwapBench:
         config.version_policy.Clear()
         config.version_policy.specific.versions.append(int(version))
         text = json_format.MessageToJson(config, preserving_proto_field_name=True)
-        self.triton.grpc_client.load_model(MODEL, config=text)
+        self.triton.grpc_client.load_model(MODEL, config=text, headers=self.triton.control_metadata)
 
     def toggle_version_folder(self) -> None:
         """Add the folder of the new version to the repository, or remove it, and reload the model."""
@@ -89,7 +89,7 @@ class SwapBench:
         else:
             folder.mkdir()
             (folder / "model.onnx").write_bytes(self.network)
-        self.triton.grpc_client.load_model(MODEL)
+        self.triton.load_from_repository(MODEL)
 
     def set_target(self, target: Target) -> None:
         """Send requests to another version that is loaded already."""
@@ -209,7 +209,7 @@ def measure(name: str, method: Callable[[SwapBench], list[Swap]]) -> list[Figure
         folder = Path(scratch)
         repository = apply_profile(settings.model_repository, profile, folder / "models") if profile else folder
         with TritonServer(repository, settings.triton_backends, folder / "triton", models=[MODEL]) as server:
-            bench = SwapBench(TritonClient(server.url), repository)
+            bench = SwapBench(TritonClient(server.url, control=server.control), repository)
             bench.capacity()
             rate = bench.capacity() / 2
             outcome = run_under_load(bench, rate, method(bench))

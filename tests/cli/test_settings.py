@@ -15,6 +15,8 @@ SECRETS = {
     "HEARTWOOD_BLOB_OPTIONS": '{"aws_secret_access_key": "hush"}',
     "HEARTWOOD_OPENAI_API_KEY": "hush",
     "HEARTWOOD_TRELLIS_API_KEY": "hush",
+    "HEARTWOOD_TRITON_URL": "localhost:8001",
+    "HEARTWOOD_TRITON_CONTROL_HEADER": "admin=hush",
 }
 
 
@@ -72,6 +74,21 @@ def test_a_certificate_without_a_key_and_a_key_without_a_certificate_are_refused
     result = cli("token", "list", **{f"HEARTWOOD_{given}": __file__})
     assert result.exit_code == 2
     assert "TLS needs both" in result.errors
+
+
+@pytest.mark.parametrize(
+    ("header", "url", "problem"),
+    [
+        ("hush", "localhost:8001", "must be KEY=VALUE"),
+        ("a=hu sh", "localhost:8001", "must be"),
+        ("a=hush", "", "needs"),
+    ],
+)
+def test_a_control_header_that_cannot_work_is_refused(cli: Cli, header: str, url: str, problem: str) -> None:
+    result = cli("token", "list", HEARTWOOD_TRITON_CONTROL_HEADER=header, HEARTWOOD_TRITON_URL=url)
+    assert result.exit_code == 2
+    assert f"triton_control_header {problem}" in result.errors
+    assert "hush" not in result.errors
 
 
 @pytest.mark.parametrize("invalid", ["WORKERS", "BLOB_OPTIONS", "OPENAI_TIMEOUT_S"])

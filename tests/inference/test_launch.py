@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
@@ -13,6 +14,7 @@ import pytest
 import tritonclient.grpc as grpcclient
 from tritonclient.utils import InferenceServerException
 
+from orchestrator.domain.model_versions import MODELS
 from orchestrator.errors import CandidateRefused, ToolFailed
 from orchestrator.inference.launch import SHARED_MEMORY, TritonServer
 from orchestrator.inference.triton_client import TritonClient
@@ -92,13 +94,35 @@ def test_a_broken_optional_model_does_not_prevent_the_start_and_is_refused_with_
     (broken / "config.pbtxt").write_text('name: "sam2"\nbackend: "onnxruntime"\nmax_batch_size: 1\n')
     with small_server(tmp_path / "triton", tmp_path / "optional") as triton:
         assert is_ready(triton)
-        client = TritonClient(triton.url)
+        client = TritonClient(triton.url, control=triton.control)
         assert client.in_repository("sam2")
         assert not client.in_repository("owlv2")
         with pytest.raises(CandidateRefused, match="Triton cannot load the model"):
             client.load_from_repository("sam2")
         client.close()
         assert is_ready(triton)
+
+
+def test_server_whose_backends_together_pass_its_memory_limit_ends_and_is_not_restarted(tmp_path: Path) -> None:
+    nothing = tmp_path / "nothing"
+    nothing.mkdir()
+    limited = TritonServer(
+        nothing,
+        SETTINGS.triton_backends,
+        tmp_path / "triton",
+        optional_repository=SETTINGS.model_repository,
+        memory_bytes=500 << 20,  # Triton takes 150 MB, and each model at least 150 MB
+    )
+    with limited as triton:
+        client = TritonClient(triton.url, control=triton.control)
+        for model in MODELS:
+            with suppress(CandidateRefused):
+                client.load_from_repository(model)
+        wait_for(lambda: triton.failure, 5)
+        assert "used more than 500 MB of memory" in str(triton.failure)
+        wait_for(lambda: triton.pid == 0, 5)
+        client.close()
+        assert triton.restarts == 0
 
 
 def test_two_servers_run_at_the_same_time(tmp_path: Path) -> None:

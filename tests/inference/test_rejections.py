@@ -57,7 +57,7 @@ def client(tmp_path: Path) -> Iterator[TritonClient]:
     (folder / "1" / "model.py").write_text(MODEL)
     (folder / "config.pbtxt").write_text(CONFIG)
     with TritonServer(folder.parent, Settings().triton_backends, tmp_path / "triton") as server:
-        client = TritonClient(server.url)
+        client = TritonClient(server.url, control=server.control)
         yield client
         client.close()
 

@@ -35,14 +35,17 @@ from orchestrator.domain.model_versions import MODELS
 from orchestrator.domain.segment import Box, Prompt
 from orchestrator.errors import FailedPrecondition, ModelUnavailable, ToolFailed
 from orchestrator.imaging.refine import mask_from_likelihood
+from orchestrator.inference.launch import TritonServer
 from orchestrator.inference.models import TritonModels
 from orchestrator.inference.roles import role_models
+from orchestrator.local_triton import local_triton
 from orchestrator.protocol.heartwood.v1 import job_pb2, model_pb2, segment_pb2
+from orchestrator.settings import Settings
 from tests.support import random_checkpoints
 from tests.support.cli import run_in_process
 from tests.support.file_server import FileServer
 from tests.support.pictures import png, wood_photo
-from tests.support.running_service import RunningService
+from tests.support.running_service import RunningService, setting_of
 
 PHOTO = wood_photo(320, 240)
 BOX = segment_pb2.Box(left=40, top=40, right=280, bottom=200)
@@ -76,9 +79,10 @@ def make_checkpoints(server: FileServer, folder: Path) -> list[Checkpoint]:
 
 @dataclass(frozen=True)
 class Pulled:
-    """A service with the pulled models, and the folders that they came from."""
+    """A service whose Triton has the pulled models, and the folders that they came from."""
 
     service: RunningService
+    triton: TritonServer
     cache: Path
     server: FileServer
 
@@ -96,10 +100,11 @@ def pulled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pulled]:
         assert pull(item, data / "models", cache=cache, client=server.client()) == data / "models" / item.model / "1"
         assert server.ranges[-1] == f"bytes={item.pins.size // 2}-"
     assert sorted(path.name for path in (data / "models").iterdir()) == sorted(ROLE_MODELS.values())
-    running = RunningService(data)
-    yield Pulled(running, cache, server)
-    server.close()
-    assert running.stop() == 0, running.log.read_text()
+    with local_triton(Settings(data_dir=data)) as triton:
+        running = RunningService(data, triton.url, triton_control_header=setting_of(triton.control))
+        yield Pulled(running, triton, cache, server)
+        server.close()
+        assert running.stop() == 0, running.log.read_text()
 
 
 @pytest.fixture(scope="module")
@@ -110,7 +115,7 @@ def shop(pulled: Pulled) -> Iterator[Heartwood]:
 
 @pytest.fixture(scope="module")
 def models(pulled: Pulled) -> Iterator[TritonModels]:
-    opened = TritonModels(pulled.service.own_triton_url)
+    opened = TritonModels(pulled.triton.url, control=pulled.triton.control)
     yield opened
     opened.close()
 
@@ -169,7 +174,7 @@ def test_outline_and_geometry_come_from_the_pulled_models(models: TritonModels) 
 
 
 def test_setting_small_uses_the_fallback(pulled: Pulled, models: TritonModels) -> None:
-    small = TritonModels(pulled.service.own_triton_url, choices=dict.fromkeys(Role, SMALL))
+    small = TritonModels(pulled.triton.url, choices=dict.fromkeys(Role, SMALL))
     assert set(small.versions()) == set(MODELS)
     fallback, geometry = small.analyze(PHOTO), models.analyze(PHOTO)
     small.close()
@@ -221,10 +226,10 @@ def test_a_model_that_is_not_ready_is_replaced_by_the_fallback(
 
 
 def test_a_required_model_that_is_missing_is_an_error_with_the_setting_and_the_command(
-    triton_url: str, tmp_path: Path
+    triton: TritonServer, tmp_path: Path
 ) -> None:
     required = {Role.FOREGROUND: "birefnet"}
-    without = TritonModels(triton_url, choices=required)
+    without = TritonModels(triton.url, choices=required, control=triton.control)
     setting = r"foreground_model: 'birefnet' is required, but it is not .*; run `heartwood models pull birefnet`"
     with pytest.raises(ModelUnavailable, match=setting):
         without.versions()
@@ -234,7 +239,8 @@ def test_a_required_model_that_is_missing_is_an_error_with_the_setting_and_the_c
     result = run_in_process(
         "up",
         HEARTWOOD_DATA_DIR=str(tmp_path),
-        HEARTWOOD_TRITON_URL=triton_url,
+        HEARTWOOD_TRITON_URL=triton.url,
+        HEARTWOOD_TRITON_CONTROL_HEADER=setting_of(triton.control),
         HEARTWOOD_LISTEN="127.0.0.1:0",
         HEARTWOOD_FOREGROUND_MODEL="birefnet",
     )

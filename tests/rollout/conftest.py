@@ -9,6 +9,7 @@ import pytest
 
 from orchestrator.client.client import Heartwood
 from orchestrator.errors import HeartwoodError
+from orchestrator.inference.launch import TritonServer
 from orchestrator.inference.models import TritonModels
 from orchestrator.rollout.follower import Follower
 from orchestrator.store.blobs import Blobs
@@ -20,12 +21,14 @@ from tests.support.running_service import RunningService, wait_for
 
 PAUSE_S = 0.1
 """Pause between two requests of the traffic."""
+CANDIDATE_MEMORY_GB = 2
+"""The committed models need 0.9 GB at 1024²."""
 
 
 @pytest.fixture(scope="session")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningService]:
     """A service with its own Triton, because these tests replace the models."""
-    running = RunningService(tmp_path_factory.mktemp("rollout"))
+    running = RunningService(tmp_path_factory.mktemp("rollout"), candidate_memory_gb=CANDIDATE_MEMORY_GB)
     yield running
     assert running.stop() == 0, running.log.read_text()
 
@@ -39,7 +42,7 @@ def operator(service: RunningService) -> Iterator[Heartwood]:
 
 @dataclass
 class Traffic:
-    """The outcomes of live requests through another process of the service."""
+    """The outcomes of live requests to the Triton of the service."""
 
     failures: list[str] = field(default_factory=list)
     versions: list[str] = field(default_factory=list)
@@ -51,12 +54,18 @@ class Traffic:
 
 
 class Replica:
-    """A second process of the service, reduced to its models. It uses the same database and the same Triton."""
+    """A second process of the service, reduced to its models. It has the same database and a Triton of its own.
 
-    def __init__(self, service: RunningService) -> None:
+    Attributes:
+        models: the models on its own Triton.
+        service_models: the models on the Triton of the service, without access to its control API.
+    """
+
+    def __init__(self, service: RunningService, triton: TritonServer) -> None:
         self.records = Records.open("", service.data_dir / "heartwood.sqlite")
         self.model_records = ModelRecords(self.records.engine)
-        self.models = TritonModels(service.own_triton_url)
+        self.models = TritonModels(triton.url, control=triton.control)
+        self.service_models = TritonModels(service.own_triton_url)
         blobs = Blobs.open("", {}, service.data_dir / "blobs")
         self.follower = Follower(self.model_records, blobs, self.models, "replica", Leases(self.records.engine).live)
 
@@ -67,8 +76,9 @@ class Replica:
 
         def send_requests() -> None:
             while not stop.is_set():
+                self.service_models.serving = self.models.serving
                 try:
-                    traffic.versions.append(self.models.analyze(photo).model_versions[model])
+                    traffic.versions.append(self.service_models.analyze(photo).model_versions[model])
                 except HeartwoodError as error:
                     traffic.failures.append(repr(error))
                 stop.wait(PAUSE_S)
@@ -85,10 +95,14 @@ class Replica:
 
 
 @pytest.fixture(scope="session")
-def replica(service: RunningService) -> Iterator[Replica]:
-    replica = Replica(service)
+def replica(service: RunningService, triton: TritonServer) -> Iterator[Replica]:
+    replica = Replica(service, triton)
     replica.follower.start()
     yield replica
     replica.follower.stop()
+    for name in replica.models.triton.loaded_names():  # other tests use this Triton
+        if "@" in name:
+            replica.models.triton.unload(name)
     replica.models.close()
+    replica.service_models.close()
     replica.records.close()

@@ -6,14 +6,20 @@ import os
 import signal
 import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import grpc
+import psutil
 import pytest
 
+<<<<<<< HEAD
 from orchestrator.client.api_error import ApiError
 from orchestrator.client.client import Heartwood
 from orchestrator.domain.model_versions import ModelVersion, VersionState
+=======
+from orchestrator.client.client import ApiError, Heartwood
+>>>>>>> fb9b505 (Check candidates on a separate Triton, unload retired versions everywhere, and protect Triton's control API)
 from orchestrator.errors import InvalidInput
 from orchestrator.protocol.heartwood.v1 import job_pb2, model_pb2, stain_pb2
 from tests.rollout.conftest import Replica
@@ -43,6 +49,12 @@ BROKEN: dict[str, tuple[Callable[[], bytes], str]] = {
     ),
 }
 
+HARMFUL: dict[str, tuple[Callable[[], bytes], str]] = {
+    "crashes": (lambda: candidates.crashing(MODEL, "albedo"), "crashed its Triton"),
+    "crashes on load": (lambda: candidates.crashing(MODEL, "albedo", on_load=True), "crashed its Triton"),
+    "exhausts memory": (lambda: candidates.memory_hungry(MODEL, "albedo", gigabytes=20), "needs too much memory"),
+}
+
 
 def states(operator: Heartwood) -> dict[int, int]:
     return {version.version: version.state for version in operator.models.status(MODEL).versions}
@@ -54,6 +66,23 @@ def run_job(client: Heartwood, seed: int) -> job_pb2.Job:
     unchanged = stain_pb2.StainOptions(strength=0.0)
     job = client.stain(upload, color="#808080", options=unchanged, quality=job_pb2.QUALITY_PREVIEW)
     return client.wait(job.id)
+
+
+def kill_during_check(operator: Heartwood, service: RunningService, candidate: Path) -> list[int]:
+    """Kill the service while it runs the candidate. Return the ids of all processes that the service had started."""
+    is_running = threading.Event()
+
+    def report(_: float, message: str) -> None:
+        if "warming up" in message:
+            is_running.set()
+
+    with ThreadPoolExecutor(1) as executor:
+        deployed = executor.submit(operator.models.deploy, MODEL, candidate, on_progress=report)
+        assert is_running.wait(60)
+        started = service.descendants()
+        service.kill()
+        assert isinstance(deployed.exception(), ApiError)
+    return started
 
 
 def test_only_operators_may_list_and_change_models(service: RunningService) -> None:
@@ -110,9 +139,27 @@ def test_broken_candidate_is_refused_with_the_reason_and_never_serves(
     assert newest.version == before.versions[0].version + 1
     assert newest.state == FAILED
     assert newest.reason == refused.value.message
-    assert not replica.models.triton.ready(newest.triton_name)
+    assert not replica.service_models.triton.ready(newest.triton_name)
     with pytest.raises(ApiError, match="FAILED"):
         operator.models.promote(MODEL, newest.version)
+
+
+@pytest.mark.parametrize("name", HARMFUL)
+def test_candidate_that_crashes_or_exhausts_memory_disturbs_no_request_and_leaves_nothing(
+    operator: Heartwood, service: RunningService, replica: Replica, tmp_path: Path, name: str
+) -> None:
+    make_file, reason = HARMFUL[name]
+    before = set(service.descendants())
+    with replica.traffic(MODEL) as traffic, pytest.raises(ApiError) as refused:
+        operator.models.deploy(MODEL, candidates.write(tmp_path / "candidate", make_file()))
+    assert refused.value.reason == "CANDIDATE_REFUSED"
+    assert reason in refused.value.message
+    assert len(set(traffic.versions)) == 1
+    newest = operator.models.status(MODEL).versions[0]
+    assert (newest.state, newest.reason) == (FAILED, refused.value.message)
+    assert newest.triton_name not in (service.data_dir / "triton" / "triton.log").read_text()  # was never loaded there
+    assert set(service.descendants()) == before
+    assert not list((service.data_dir / "triton").glob("candidate-*"))
 
 
 def test_missing_or_empty_candidate_and_unknown_model_are_rejected(operator: Heartwood, tmp_path: Path) -> None:
@@ -140,11 +187,11 @@ def test_ending_the_call_ends_the_check(operator: Heartwood, replica: Replica, t
     after = operator.models.status(MODEL)
     assert "canceled" in after.versions[0].reason
     assert after.serving_version == before.serving_version
-    wait_for(lambda: not replica.models.triton.ready(after.versions[0].triton_name), 10)
+    assert not replica.service_models.triton.ready(after.versions[0].triton_name)
 
 
-def test_candidate_measured_better_passes_all_checks_and_serves_new_jobs(
-    operator: Heartwood, service: RunningService, tmp_path: Path
+def test_candidate_measured_better_serves_new_jobs_and_every_replica_unloads_it_when_it_is_retired(
+    operator: Heartwood, service: RunningService, replica: Replica, tmp_path: Path
 ) -> None:
     data = candidates.with_power(MODEL, "shading", 1.5)
     folder = candidates.write(tmp_path / "better", data, candidates.evaluation(MODEL, data, against=NEW))
@@ -180,7 +227,11 @@ def test_candidate_measured_better_passes_all_checks_and_serves_new_jobs(
     operator.models.rollback(MODEL)
     with pytest.raises(ApiError, match="serves; promote another version first"):
         operator.models.retire(MODEL, NEW)
+    tritons = (replica.models.triton, replica.service_models.triton)
+    assert all(triton.ready(newest.triton_name) for triton in tritons)
     retired = operator.models.retire(MODEL, newest.version)
+    wait_for(lambda: newest.triton_name not in replica.models.triton.loaded_names(), 10)
+    assert not any(triton.ready(newest.triton_name) for triton in tritons)
     assert retired.versions[0].state == RETIRED
     assert retired.rollback_version == 0
     with pytest.raises(ApiError, match="no previous version to roll back to"):
@@ -216,25 +267,25 @@ def test_cli_lists_and_changes_the_serving_version(operator: Heartwood, service:
 
 
 def test_promoted_version_serves_again_after_triton_and_the_service_were_killed(
-    operator: Heartwood, service: RunningService, replica: Replica
+    operator: Heartwood, service: RunningService, replica: Replica, tmp_path: Path
 ) -> None:
     before = operator.models.status(MODEL)
     assert before.serving_version == NEW
     (triton_name,) = (version.triton_name for version in before.versions if version.version == NEW)
     (triton,) = [pid for pid in service.children() if b"tritonserver" in Path(f"/proc/{pid}/cmdline").read_bytes()]
     os.kill(triton, signal.SIGKILL)
-    wait_for(lambda: not replica.models.triton.ready(triton_name), 10)
-    wait_for(lambda: replica.models.triton.ready(triton_name), 60)
+    wait_for(lambda: not replica.service_models.triton.ready(triton_name), 10)
+    wait_for(lambda: replica.service_models.triton.ready(triton_name), 60)
     replica.follower.stop()
-    checking = ModelVersion(MODEL, 99, VersionState.CHECKING, sha256="0" * 64, operator="local")
-    assert replica.model_records.add_candidate(checking, "local")  # simulates a kill during a check
-    service.kill()
+    processes = kill_during_check(operator, service, candidates.write(tmp_path, candidates.endless(MODEL, "albedo")))
+    wait_for(lambda: not any(map(psutil.pid_exists, processes)), 10)  # hung backends included
     service.start()
+    assert not list((service.data_dir / "triton").glob("candidate-*"))
     with service.client("local") as client:
         after = client.models.status(MODEL)
         assert (after.serving_version, after.rollback_version) == (NEW, OLD)
         assert after.revision == before.revision
-        assert (after.versions[0].version, after.versions[0].state) == (99, FAILED)
+        assert after.versions[0].state == FAILED
         assert "stopped" in after.versions[0].reason
         assert run_job(client, seed=7).stain.model_versions[MODEL] == str(NEW)
         assert client.models.rollback(MODEL).serving_version == OLD

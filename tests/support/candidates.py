@@ -121,3 +121,91 @@ def evaluation(model: str, data: bytes, *, against: int = 1, candidate: float = 
         "test_split": "a split invented for this test",
         "figures": {"iou": {"candidate": candidate, "baseline": 0.5, "better": "higher"}},
     }
+
+
+def crashing(model: str, output: str, *, on_load: bool = False) -> bytes:
+    """Return a network whose process dies of SIGFPE: the quotient of -2^31 and -1 is too large for an integer.
+
+    Args:
+        on_load: both numbers are constants, so onnxruntime divides them when it loads the file.
+    """
+
+    def make_nodes(inner: str, outer: str) -> list[Any]:
+        dividend = [constant("lowest", [-(2**31)], np.int32)]
+        if not on_load:
+            dividend = [
+                constant("lowest_float", [-(2.0**31)]),
+                helper.make_node("ReduceMin", ["image"], ["smallest"], keepdims=0),
+                helper.make_node("Min", ["smallest", "lowest_float"], ["dividend"]),
+                helper.make_node("Cast", ["dividend"], ["lowest"], to=TensorProto.INT32),
+            ]
+        return [
+            *dividend,
+            constant("minus_one", [-1], np.int32),
+            helper.make_node("Div", ["lowest", "minus_one"], ["quotient"]),
+            helper.make_node("Cast", ["quotient"], ["quotient_float"], to=TensorProto.FLOAT),
+            helper.make_node("Add", [inner, "quotient_float"], [outer]),
+        ]
+
+    return with_nodes(model, output, make_nodes)
+
+
+def endless(model: str, output: str) -> bytes:
+    """Return a network with a loop of 2^62 iterations."""
+
+    def make_nodes(inner: str, outer: str) -> list[Any]:
+        names = {"iteration": TensorProto.INT64, "go_on": TensorProto.BOOL, "sum": TensorProto.FLOAT}
+        inputs = [helper.make_tensor_value_info(name, dtype, []) for name, dtype in names.items()]
+        outputs = [
+            helper.make_tensor_value_info("still", TensorProto.BOOL, []),
+            helper.make_tensor_value_info("next", TensorProto.FLOAT, []),
+        ]
+        body = [
+            helper.make_node("Identity", ["go_on"], ["still"]),
+            helper.make_node("Add", ["sum", "sum"], ["next"]),
+        ]
+        return [
+            constant("count", 2**62, np.int64),
+            constant("true", True, np.bool_),
+            constant("start", 0.0),
+            helper.make_node(
+                "Loop", ["count", "true", "start"], ["total"], body=helper.make_graph(body, "body", inputs, outputs)
+            ),
+            helper.make_node("Add", [inner, "total"], [outer]),
+        ]
+
+    return with_nodes(model, output, make_nodes)
+
+
+def slow_to_load(model: str, output: str) -> bytes:
+    """Return a network with constant products that take many minutes, which onnxruntime computes when it loads it."""
+    shape = constant("shape", [8000, 8000], np.int64)
+    squares = [helper.make_node("MatMul", [f"square{n}", f"square{n}"], [f"square{n + 1}"]) for n in range(100)]
+    return with_nodes(
+        model,
+        output,
+        lambda inner, outer: [
+            shape,
+            helper.make_node("ConstantOfShape", ["shape"], ["square0"]),
+            *squares,
+            helper.make_node("ReduceMax", ["square100"], ["total"], keepdims=0),
+            helper.make_node("Add", [inner, "total"], [outer]),
+        ],
+    )
+
+
+def memory_hungry(model: str, output: str, gigabytes: int) -> bytes:
+    """Return a network with a tensor of this size."""
+    return with_nodes(
+        model,
+        output,
+        lambda inner, outer: [
+            constant("none", [0.0]),
+            constant("size", [gigabytes << 28], np.int64),
+            helper.make_node("ReduceMax", ["image"], ["largest"], keepdims=0),
+            helper.make_node("Mul", ["largest", "none"], ["zero"]),
+            helper.make_node("Expand", ["zero", "size"], ["many"]),
+            helper.make_node("ReduceMax", ["many"], ["total"], keepdims=0),
+            helper.make_node("Add", [inner, "total"], [outer]),
+        ],
+    )

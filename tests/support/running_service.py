@@ -13,10 +13,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import psutil
 from sqlalchemy.engine import Engine
 
 from orchestrator.client.client import Heartwood
 from orchestrator.domain.tokens import ALL_SCOPES, Scope
+from orchestrator.inference.triton_control import ControlHeader
 from orchestrator.store.database import open_database
 from orchestrator.store.token_records import TokenRecords
 
@@ -101,16 +103,16 @@ class RunningService:
 
     def children(self) -> list[int]:
         """Return the process ids of the direct children of the service."""
-        pids = []
-        for entry in Path("/proc").iterdir():
-            if entry.name.isdigit():
-                try:
-                    fields = (entry / "stat").read_text().rpartition(")")[2].split()
-                except OSError:
-                    continue
-                if int(fields[1]) == self.process.pid:
-                    pids.append(int(entry.name))
-        return pids
+        return [child.pid for child in psutil.Process(self.process.pid).children()]
+
+    def descendants(self) -> list[int]:
+        """Return the process ids of the children of the service and of their children."""
+        return [child.pid for child in psutil.Process(self.process.pid).children(recursive=True)]
+
+
+def setting_of(control: ControlHeader) -> str:
+    """Return the value of the setting ``triton_control_header``."""
+    return f"{control.key}={control.value}"
 
 
 def wait_for(condition: Callable[[], Any], timeout_s: float, interval_s: float = 0.05) -> Any:

@@ -10,6 +10,8 @@ from __future__ import annotations
 import json
 import os
 import sys
+import threading
+import time
 
 # Triton's stub runs Python in isolated mode, which ignores PYTHONPATH. Add the packages of the environment here.
 sys.path[:0] = [path for path in os.environ.get("PYTHONPATH", "").split(os.pathsep) if path]
@@ -18,6 +20,7 @@ import numpy as np
 import nvidia.dali as dali
 import triton_python_backend_utils as pb_utils
 
+SERVER_POLL_S = 1.0
 DEFAULT_MAX_BATCH = 8
 DEFAULT_THREADS = 2
 
@@ -37,6 +40,7 @@ class TritonPythonModel:
 
     def initialize(self, args):
         """Load the pipeline."""
+        threading.Thread(target=_end_with_server, args=(os.getppid(),), daemon=True).start()
         config = json.loads(args["model_config"])
         self.batch = config["max_batch_size"]
         self.inputs = [tensor["name"] for tensor in config["input"]]
@@ -103,6 +107,13 @@ class TritonPythonModel:
     def finalize(self):
         """Release the pipeline."""
         self.pipeline = None
+
+
+def _end_with_server(server):
+    """End this process when Triton, its parent, was killed. It would otherwise finish its inference, however long."""
+    while os.getppid() == server:
+        time.sleep(SERVER_POLL_S)
+    os._exit(1)
 
 
 def _error_response(error):

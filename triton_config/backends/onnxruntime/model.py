@@ -9,6 +9,8 @@ from __future__ import annotations
 import json
 import os
 import sys
+import threading
+import time
 from collections import defaultdict
 
 # Triton's stub runs Python in isolated mode, which ignores PYTHONPATH. Add the packages of the environment here.
@@ -30,6 +32,7 @@ TYPES = {
     "tensor(int64)": "TYPE_INT64",
     "tensor(bool)": "TYPE_BOOL",
 }
+SERVER_POLL_S = 1.0
 DEFAULT_MAX_BATCH = 4
 """Batch size of a model with a dynamic first dimension and no ``max_batch_size``; the default of the C++ backend."""
 
@@ -64,6 +67,7 @@ class TritonPythonModel:
 
     def initialize(self, args):
         """Load the model."""
+        threading.Thread(target=_end_with_server, args=(os.getppid(),), daemon=True).start()
         config = json.loads(args["model_config"])
         self.is_batched = config.get("max_batch_size", 0) > 0
         parameters = {name: value["string_value"] for name, value in config.get("parameters", {}).items()}
@@ -134,6 +138,13 @@ class TritonPythonModel:
     def finalize(self):
         """Release the model."""
         self.session = None
+
+
+def _end_with_server(server):
+    """End this process when Triton, its parent, was killed. It would otherwise finish its inference, however long."""
+    while os.getppid() == server:
+        time.sleep(SERVER_POLL_S)
+    os._exit(1)
 
 
 def _model_file(repository, version, config):
