@@ -192,7 +192,7 @@ class ExternalTriton:
         client, name, version = self.connect(), candidate.triton_name, str(candidate.version)
 
         def load_candidate() -> None:
-            client.load_file(version_config(config, name), version, onnx, self.timeout_s)
+            client.load_file(_candidate_config(config, name), version, onnx, self.timeout_s)
 
         try:
             with ThreadPoolExecutor(1, "load-candidate") as executor:
@@ -216,11 +216,8 @@ def _finish(executor: ThreadPoolExecutor, call: Callable[[], None], progress: Pr
 
 
 def _write_repository(folder: Path, candidate: ModelVersion, onnx: bytes, config: Any) -> Path:
-    """Write a model repository with the candidate, as one CPU instance with the serving version's tensors."""
-    config = version_config(config, candidate.triton_name)
-    config.backend, config.platform = BACKEND, ""
-    config.ClearField("optimization")
-    config.ClearField("instance_group")
+    """Write a model repository with the candidate, as one CPU instance."""
+    config = _candidate_config(config, candidate.triton_name)
     config.instance_group.add(kind=model_config_pb2.ModelInstanceGroup.KIND_CPU, count=1)
     repository = folder / "candidate"
     model = repository / candidate.triton_name
@@ -228,3 +225,12 @@ def _write_repository(folder: Path, candidate: ModelVersion, onnx: bytes, config
     (model / str(candidate.version) / MODEL_FILE).write_bytes(onnx)
     (model / "config.pbtxt").write_text(text_format.MessageToString(config), encoding="utf-8")
     return repository
+
+
+def _candidate_config(config: Any, name: str) -> Any:
+    """Return the serving version's config without what depends on its machine, such as instances and accelerators."""
+    config = version_config(config, name)
+    config.backend, config.platform = BACKEND, ""
+    config.ClearField("optimization")
+    config.ClearField("instance_group")
+    return config
