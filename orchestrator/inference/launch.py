@@ -192,12 +192,12 @@ class TritonServer:
             )
         if self._stopping.is_set():
             _kill(process)
-        while process.poll() is None and not self._ready.is_set():
-            if self._is_ready():
-                self._hide_secret(process.pid)
-                self._ready.set()
-            time.sleep(POLL_S)
-        self._watch(process)
+        while not self._is_ready() and not _wait(process, POLL_S):
+            pass
+        self._hide_secret(process)
+        if process.poll() is None:
+            self._ready.set()
+            self._watch(process)
         _kill(process)  # with its stub processes
         return process.wait()
 
@@ -219,11 +219,12 @@ class TritonServer:
                     self.failure = ToolFailed("its backend process died")
                 return
 
-    def _hide_secret(self, pid: int) -> None:
+    def _hide_secret(self, process: subprocess.Popen[bytes]) -> None:
         try:
-            self.control.hide(pid)
+            self.control.hide(process.pid)
         except OSError as error:
-            log.warning("triton_secret_visible", reason=error.strerror)
+            if process.poll() is None:
+                log.warning("triton_secret_visible", reason=error.strerror)
 
     def _is_ready(self) -> bool:
         url = f"http://{self.http_url}/v2/health/ready"

@@ -60,6 +60,8 @@ def test_killed_triton_restarts_on_the_same_port_and_stop_leaves_no_process_or_m
         wait_for(lambda: triton.pid not in (0, first_pid) and triton.restarts == 1, 20)
         wait_for(lambda: is_ready(triton), 30)
         second_pid = triton.pid
+        command_line = Path(f"/proc/{second_pid}/cmdline")
+        wait_for(lambda: triton.control.value.encode() not in command_line.read_bytes(), 5)
         region = triton._instance_name
     for group in (first_group, second_pid):
         wait_for(partial(has_ended, group), 5)  # init reaps killed stub processes
