@@ -18,7 +18,6 @@ import structlog
 from orchestrator.domain.model_roles import ROLE_MODELS, pull_command
 from orchestrator.domain.model_versions import (
     MAX_VERSION,
-    MODEL_TENANT,
     MODELS,
     DeployOptions,
     ModelStatus,
