@@ -104,15 +104,9 @@ class Follower:
 
     def _unload_removed(self) -> None:
         """Unload the versions that any process retired, or whose check failed after they were loaded."""
-        removed = self.records.versions(states=[VersionState.RETIRED, VersionState.FAILED])
-        if not removed:
-            return
-        try:
-            loaded = self.models.triton.loaded_names()
-        except ModelUnavailable:
-            return  # a Triton that starts again has loaded none of them
-        for version in removed:
-            if version.triton_name in loaded:
+        # Triton's repository index does not list versions that were loaded from memory.
+        for version in self.records.versions(states=[VersionState.RETIRED, VersionState.FAILED]):
+            if self.models.triton.ready(version.triton_name):
                 self._unload(version)
 
     def _unload(self, version: ModelVersion) -> None:

@@ -92,9 +92,9 @@ def test_external_triton_loads_the_candidate_and_unloads_it_afterwards(
     external = ExternalTriton(lambda: TritonClient(triton.url, control=triton.control), LOAD_S)
     inputs = golden_input(MODEL, PHOTOS[0], 256)
     with external.load(candidate, data, client.config(MODEL), no_progress) as loaded:
-        assert candidate.triton_name in client.loaded_names()
+        assert client.ready(candidate.triton_name)
         assert loaded.infer(inputs).outputs.keys() == {"albedo", "shading"}
-    assert candidate.triton_name not in client.loaded_names()
+    assert not client.ready(candidate.triton_name)
 
 
 def test_without_a_triton_for_candidates_the_check_is_refused_with_the_setting(

@@ -100,9 +100,9 @@ def replica(service: RunningService, triton: TritonServer) -> Iterator[Replica]:
     replica.follower.start()
     yield replica
     replica.follower.stop()
-    for name in replica.models.triton.loaded_names():  # other tests use this Triton
-        if "@" in name:
-            replica.models.triton.unload(name)
+    for version in replica.model_records.versions():  # other tests use this Triton
+        if replica.models.triton.ready(version.triton_name):
+            replica.models.triton.unload(version.triton_name)
     replica.models.close()
     replica.service_models.close()
     replica.records.close()

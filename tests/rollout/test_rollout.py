@@ -230,7 +230,7 @@ def test_candidate_measured_better_serves_new_jobs_and_every_replica_unloads_it_
     tritons = (replica.models.triton, replica.service_models.triton)
     assert all(triton.ready(newest.triton_name) for triton in tritons)
     retired = operator.models.retire(MODEL, newest.version)
-    wait_for(lambda: newest.triton_name not in replica.models.triton.loaded_names(), 10)
+    wait_for(lambda: not replica.models.triton.ready(newest.triton_name), 10)
     assert not any(triton.ready(newest.triton_name) for triton in tritons)
     assert retired.versions[0].state == RETIRED
     assert retired.rollback_version == 0
