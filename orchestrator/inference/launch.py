@@ -72,8 +72,8 @@ class TritonServer:
         models: the models to load; empty means all.
         optional_repository: a second model repository, which may not exist. Its models are not loaded at the start, so
             that a broken one cannot prevent the start. Load them with Triton's load API.
-        memory_bytes: limit of the resident memory of the server and its backends together, which is also the limit of
-            the private memory of each process. A server with a limit is for one use: when it passes the limit, or it or
+        memory_bytes: limit of the resident memory of the server and its backends together. The private memory of
+            each process, of which some is reserved and not used, may be twice as large. A server with a limit is for one use: when it passes the limit, or it or
             a backend dies, it is not restarted, and ``failure`` is set.
 
     Attributes:
@@ -263,7 +263,7 @@ class TritonServer:
     def _process_limits(self) -> list[str]:
         """Return the command prefix that limits each process: no core dumps and, with a limit, its private memory."""
         prlimit = shutil.which("prlimit")
-        data = [f"--data={self._memory_bytes}"] if self._memory_bytes else []
+        data = [f"--data={2 * self._memory_bytes}"] if self._memory_bytes else []
         return [prlimit, "--core=0", *data, "--"] if prlimit else []
 
     def _assemble_backends(self, triton: Path) -> None:
