@@ -6,8 +6,8 @@ Every error is a ``HeartwoodError`` with a stable ``reason``, which ``api/status
   * caused by the request: InvalidInput, NotFound, FailedPrecondition (InUse), ChangedMeanwhile, CandidateRefused,
     NoWoodFound, NoPieceFound, Unauthenticated, PermissionDenied, AlreadyExists, ResourceExhausted, QuotaExceeded,
     Canceled
-  * caused by a model, a store, an endpoint or an external program: ModelUnavailable, ModelFailed, StorageUnavailable,
-    DiskFull, DetectorUnavailable, DetectorFailed, ToolFailed, ToolKilled
+  * caused by a model, a store, an endpoint or an external program: ModelUnavailable (ModelTimedOut), ModelFailed,
+    StorageUnavailable, DiskFull, DetectorUnavailable, DetectorFailed, ToolFailed, ToolKilled
   * caused by either: DeadlineExceeded, JobTakenOver
 """
 
@@ -153,6 +153,10 @@ class QuotaExceeded(HeartwoodError, reason="QUOTA_EXCEEDED"):
 
 class ModelUnavailable(HeartwoodError, reason="MODEL_UNAVAILABLE", retryable=True):
     """Triton, or one of its models, is temporarily unavailable."""
+
+
+class ModelTimedOut(ModelUnavailable):
+    """A model did not answer in time."""
 
 
 class ModelFailed(HeartwoodError, reason="MODEL_FAILED"):

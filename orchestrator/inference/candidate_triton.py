@@ -25,10 +25,10 @@ from orchestrator.domain.model_versions import ModelVersion
 from orchestrator.domain.progress import Progress
 from orchestrator.errors import (
     CandidateRefused,
-    DeadlineExceeded,
     FailedPrecondition,
     HeartwoodError,
     ModelFailed,
+    ModelTimedOut,
     ModelUnavailable,
     ToolFailed,
 )
@@ -74,7 +74,7 @@ class LoadedCandidate:
             return self.triton.infer(
                 self.candidate.triton_name, str(self.candidate.version), inputs, timeout_s=self.timeout_s
             )
-        except (ModelFailed, ModelUnavailable, DeadlineExceeded) as error:
+        except (ModelFailed, ModelUnavailable) as error:
             raise self.refusal(error) from None
 
     def refusal(self, error: HeartwoodError) -> CandidateRefused:
@@ -82,7 +82,7 @@ class LoadedCandidate:
         if isinstance(error, ModelFailed):
             return CandidateRefused(error.message)
         subject = f"version {self.candidate.version} of {self.candidate.model}"
-        if isinstance(error, DeadlineExceeded):
+        if isinstance(error, ModelTimedOut):
             rule = "HEARTWOOD_CANDIDATE_TIMEOUT_S"
             return CandidateRefused(f"{subject} did not answer within {self.timeout_s:.0f} s ({rule})")
         cause = first_line(error.__cause__) if isinstance(error.__cause__, InferenceServerException) else error.message

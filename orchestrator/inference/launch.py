@@ -31,6 +31,8 @@ log = structlog.get_logger()
 REMEDY = "install it with: pip install 'heartwood[local]'"
 START_TIMEOUT_S = 120.0
 POLL_S = 0.05
+RESERVED_BYTES = 4 << 30
+"""Private memory that a process may reserve without using it. A stub with onnxruntime reserves more than 1 GB."""
 MEMORY_POLL_S = 0.2
 """Interval at which the memory of a server with a limit is measured, which takes about 10 ms. Not tuned."""
 BACKEND_CHECK_S = 1.0
@@ -72,9 +74,9 @@ class TritonServer:
         models: the models to load; empty means all.
         optional_repository: a second model repository, which may not exist. Its models are not loaded at the start, so
             that a broken one cannot prevent the start. Load them with Triton's load API.
-        memory_bytes: limit of the resident memory of the server and its backends together. The private memory of
-            each process, of which some is reserved and not used, may be twice as large. A server with a limit is for one use: when it passes the limit, or it or
-            a backend dies, it is not restarted, and ``failure`` is set.
+        memory_bytes: limit of the resident memory of the server and its backends together. Each process may reserve
+            RESERVED_BYTES more. A server with a limit is for one use: when it passes the limit, or it or a backend
+            dies, it is not restarted, and ``failure`` is set.
 
     Attributes:
         control: the secret header of the control API. Each server has its own.
@@ -263,7 +265,7 @@ class TritonServer:
     def _process_limits(self) -> list[str]:
         """Return the command prefix that limits each process: no core dumps and, with a limit, its private memory."""
         prlimit = shutil.which("prlimit")
-        data = [f"--data={2 * self._memory_bytes}"] if self._memory_bytes else []
+        data = [f"--data={self._memory_bytes + RESERVED_BYTES}"] if self._memory_bytes else []
         return [prlimit, "--core=0", *data, "--"] if prlimit else []
 
     def _assemble_backends(self, triton: Path) -> None:

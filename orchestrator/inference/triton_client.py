@@ -30,6 +30,7 @@ from orchestrator.errors import (
     FailedPrecondition,
     HeartwoodError,
     ModelFailed,
+    ModelTimedOut,
     ModelUnavailable,
 )
 from orchestrator.inference.triton_control import REFUSED, ControlHeader
@@ -244,7 +245,7 @@ def _to_heartwood_error(
     error: InferenceServerException, model: str, timeout_s: float, input_shape: Sequence[int]
 ) -> HeartwoodError:
     if "DEADLINE_EXCEEDED" in str(error.status() or ""):
-        return ModelUnavailable(f"model {model!r} did not answer within {timeout_s:.1f} s; try again later")
+        return ModelTimedOut(f"model {model!r} did not answer within {timeout_s:.1f} s; try again later")
     if _needs_control_header(error):
         return FailedPrecondition(NO_CONTROL)
     if _is_unavailable(error):

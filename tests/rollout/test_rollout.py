@@ -13,13 +13,8 @@ import grpc
 import psutil
 import pytest
 
-<<<<<<< HEAD
 from orchestrator.client.api_error import ApiError
 from orchestrator.client.client import Heartwood
-from orchestrator.domain.model_versions import ModelVersion, VersionState
-=======
-from orchestrator.client.client import ApiError, Heartwood
->>>>>>> fb9b505 (Check candidates on a separate Triton, unload retired versions everywhere, and protect Triton's control API)
 from orchestrator.errors import InvalidInput
 from orchestrator.protocol.heartwood.v1 import job_pb2, model_pb2, stain_pb2
 from tests.rollout.conftest import Replica
@@ -228,10 +223,9 @@ def test_candidate_measured_better_serves_new_jobs_and_every_replica_unloads_it_
     with pytest.raises(ApiError, match="serves; promote another version first"):
         operator.models.retire(MODEL, NEW)
     tritons = (replica.models.triton, replica.service_models.triton)
-    assert all(triton.ready(newest.triton_name) for triton in tritons)
+    wait_for(lambda: all(triton.ready(newest.triton_name) for triton in tritons), 10)
     retired = operator.models.retire(MODEL, newest.version)
-    wait_for(lambda: not replica.models.triton.ready(newest.triton_name), 10)
-    assert not any(triton.ready(newest.triton_name) for triton in tritons)
+    wait_for(lambda: not any(triton.ready(newest.triton_name) for triton in tritons), 10)
     assert retired.versions[0].state == RETIRED
     assert retired.rollback_version == 0
     with pytest.raises(ApiError, match="no previous version to roll back to"):
