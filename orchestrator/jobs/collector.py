@@ -42,16 +42,16 @@ class Collector:
     stopping: threading.Event = field(default_factory=threading.Event)
 
     def collect(self) -> Removed:
-        """Remove the files that an earlier call condemned, and condemn those whose grace period is over."""
+        """Remove the files that an earlier call marked, and mark those whose grace period is over."""
         before = datetime.now(UTC) - self.grace
         removed = self._remove(before)
-        self._condemn(before)
+        self._mark(before)
         return removed
 
     def collect_tenant(self, tenant: str) -> Removed:
         """Remove all files of a tenant that nothing uses now."""
         now = datetime.now(UTC)
-        self._condemn(now, tenant)
+        self._mark(now, tenant)
         return self._remove(now, tenant)
 
     def check(self, *, remove: bool = False) -> Inventory:
@@ -88,12 +88,12 @@ class Collector:
                     self.blobs.delete_object(item.key)
         partial = self._partial(remove=remove)
         if remove:
-            self._condemn(before)
+            self._mark(before)
             self._remove(before)
         return replace(inventory, partial=partial, missing=self._missing(seen))
 
-    def _condemn(self, before: datetime, tenant: str | None = None) -> None:
-        while self.records.condemn(before, tenant) == BATCH and not self.stopping.wait(PAUSE_S):
+    def _mark(self, before: datetime, tenant: str | None = None) -> None:
+        while self.records.mark(before, tenant) == BATCH and not self.stopping.wait(PAUSE_S):
             pass
 
     def _remove(self, before: datetime, tenant: str | None = None) -> Removed:

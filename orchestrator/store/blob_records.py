@@ -1,10 +1,10 @@
 """Records of the files in the object store: who uses them, and which may be removed.
 
-A file is removed in three moves. When it is stored, or when something stops using it, ``unused_time`` starts. When that
-is older than the grace period and nothing uses the file, it is condemned. At a later sweep, it is removed if still
-nothing uses it. Each move locks the row, and so does everything that starts to use a file: ``use`` fails for a
-condemned file, and ``register``, which precedes every write to the object store, acquits it. So no record ever names a
-file that is missing, however many processes store and sweep.
+A file is removed in three steps. When it is stored, or when something stops using it, ``unused_time`` starts. When that
+is older than the grace period and nothing uses the file, it is marked for removal. A later sweep removes it if still
+nothing uses it. Each step locks the row, and so does everything that starts to use a file: ``use`` fails for a marked
+file, and ``register``, which precedes every write to the object store, unmarks it. So no record ever names a file that
+is missing, however many processes store and sweep.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from orchestrator.store.database import writing
 from orchestrator.store.schema import IS_ACTIVE, assets, blob_holds, blobs, cache_blobs, jobs, tokens
 
 BATCH = 50
-"""Files that one transaction condemns or removes. It bounds the time for which SQLite is locked. Not tuned."""
+"""Files that one transaction marks or removes. It bounds the time for which SQLite is locked. Not tuned."""
 
 
 @dataclass(frozen=True)
@@ -47,11 +47,11 @@ class BlobRecords:
 
     def register(self, tenant: str, sha256: str, size_bytes: int, job_id: str = "") -> None:
         """Record a file that is about to be stored. It is kept for the grace period, and until the job has ended."""
-        row = {"tenant": tenant, "sha256": sha256, "size_bytes": size_bytes, "condemned": False}
+        row = {"tenant": tenant, "sha256": sha256, "size_bytes": size_bytes, "marked": False}
         now = datetime.now(UTC)
         insert = _insert(self.engine, blobs).values(**row, unused_time=now)
         restarted = sa.case((blobs.c.unused_time.is_(None), None), else_=sa.literal(now, blobs.c.unused_time.type))
-        again = {"size_bytes": size_bytes, "condemned": False, "unused_time": restarted}
+        again = {"size_bytes": size_bytes, "marked": False, "unused_time": restarted}
         with self.engine.begin() as connection:
             connection.execute(insert.on_conflict_do_update(index_elements=["tenant", "sha256"], set_=again))
             if job_id:
@@ -72,24 +72,24 @@ class BlobRecords:
         with self.engine.begin() as connection:
             connection.execute(blob_holds.delete().where(~active.exists()))
 
-    def condemn(self, before: datetime, tenant: str | None = None) -> int:
+    def mark(self, before: datetime, tenant: str | None = None) -> int:
         """Mark up to ``BATCH`` files that nothing has used since a time. Return how many were examined."""
         with writing(self.engine) as connection:
-            keys = _locked_batch(connection, before, tenant, condemned=False)
-            unused = keys - _acquit_used(connection, keys)
-            connection.execute(blobs.update().where(_is_one_of(unused)).values(condemned=True))
+            keys = _locked_batch(connection, before, tenant, marked=False)
+            unused = keys - _unmark_used(connection, keys)
+            connection.execute(blobs.update().where(_is_one_of(unused)).values(marked=True))
             return len(keys)
 
     def remove(
         self, before: datetime, delete: Callable[[str, str], None], tenant: str | None = None
     ) -> tuple[int, Removed]:
-        """Remove up to ``BATCH`` condemned files that nothing uses, with ``delete(tenant, sha256)``.
+        """Remove up to ``BATCH`` marked files that nothing uses, with ``delete(tenant, sha256)``.
 
         Return how many were examined, and what was removed.
         """
         with writing(self.engine) as connection:
-            keys = _locked_batch(connection, before, tenant, condemned=True)
-            unused = keys - _acquit_used(connection, keys)
+            keys = _locked_batch(connection, before, tenant, marked=True)
+            unused = keys - _unmark_used(connection, keys)
             for key in sorted(unused):
                 delete(*key)
             size = connection.scalar(sa.select(sa.func.sum(blobs.c.size_bytes)).where(_is_one_of(unused)))
@@ -98,7 +98,7 @@ class BlobRecords:
 
     def adopt(self, tenant: str, sha256: str, size_bytes: int, unused_time: datetime) -> None:
         """Record a file without a row, which nothing has used since a time."""
-        row = {"tenant": tenant, "sha256": sha256, "size_bytes": size_bytes, "condemned": False}
+        row = {"tenant": tenant, "sha256": sha256, "size_bytes": size_bytes, "marked": False}
         insert = _insert(self.engine, blobs).values(**row, unused_time=unused_time)
         with self.engine.begin() as connection:
             connection.execute(insert.on_conflict_do_nothing())
@@ -152,9 +152,9 @@ def _is_one_of(keys: Collection[tuple[str, str]]) -> sa.ColumnElement[bool]:
 
 
 def _lock(connection: Connection, tenant: str, sha256s: Collection[str]) -> dict[str, bool]:
-    """Lock the rows of files, always in the same order. Return whether each is condemned."""
-    query = sa.select(blobs.c.sha256, blobs.c.condemned).where(_is_content(tenant, sha256s))
-    return {row.sha256: row.condemned for row in connection.execute(query.order_by(blobs.c.sha256).with_for_update())}
+    """Lock the rows of files, always in the same order. Return whether each is marked."""
+    query = sa.select(blobs.c.sha256, blobs.c.marked).where(_is_content(tenant, sha256s))
+    return {row.sha256: row.marked for row in connection.execute(query.order_by(blobs.c.sha256).with_for_update())}
 
 
 def _insert(bind: Engine | Connection, table: sa.Table) -> postgresql.Insert | sqlite.Insert:
@@ -163,22 +163,22 @@ def _insert(bind: Engine | Connection, table: sa.Table) -> postgresql.Insert | s
 
 
 def _locked_batch(
-    connection: Connection, before: datetime, tenant: str | None, *, condemned: bool
+    connection: Connection, before: datetime, tenant: str | None, *, marked: bool
 ) -> set[tuple[str, str]]:
     """Lock the oldest files that may have been unused since ``before``, without those that others have locked."""
     query = sa.select(blobs.c.tenant, blobs.c.sha256).where(blobs.c.unused_time <= before)
-    query = query.where(blobs.c.condemned.is_(condemned))
+    query = query.where(blobs.c.marked.is_(marked))
     if tenant is not None:
         query = query.where(blobs.c.tenant == tenant)
     query = query.order_by(blobs.c.unused_time).limit(BATCH).with_for_update(skip_locked=True)
     return {(row.tenant, row.sha256) for row in connection.execute(query)}
 
 
-def _acquit_used(connection: Connection, keys: set[tuple[str, str]]) -> set[tuple[str, str]]:
+def _unmark_used(connection: Connection, keys: set[tuple[str, str]]) -> set[tuple[str, str]]:
     """Return which of the locked files something uses, and keep these."""
     used, held = (_found(connection, keys, table) for table in ((assets, cache_blobs), (blob_holds,)))
     for found, unused_time in ((used, None), (held - used, datetime.now(UTC))):
-        connection.execute(blobs.update().where(_is_one_of(found)).values(unused_time=unused_time, condemned=False))
+        connection.execute(blobs.update().where(_is_one_of(found)).values(unused_time=unused_time, marked=False))
     return used | held
 
 

@@ -65,7 +65,7 @@ blobs = sa.Table(  # the files in the object store; a file without a row is orph
     *keys("tenant", "sha256"),
     *required(sa.BigInteger, "size_bytes"),
     sa.Column("unused_time", Time),  # since when nothing may use it; NULL: an asset or a cached result uses it
-    *required(sa.Boolean, "condemned"),  # it is removed soon; nothing can start to use it without storing it again
+    *required(sa.Boolean, "marked"),  # it is removed soon; nothing can start to use it without storing it again
     sa.Index("blobs_by_unused_time", "unused_time"),
 )
 blob_holds = sa.Table(  # the files that unfinished jobs have stored or read from the cache

@@ -3,7 +3,7 @@ from __future__ import annotations
 from orchestrator.domain.assets import Asset
 from orchestrator.store.deletions import Deletions
 from orchestrator.store.records import IDS_PER_QUERY, Records
-from tests.support.records import condemned, executed_statements, photo_asset
+from tests.support.records import executed_statements, marked, photo_asset
 
 
 def delete(records: Records, asset: Asset) -> None:
@@ -55,10 +55,10 @@ def test_deleting_the_last_asset_of_a_photo_deletes_what_was_computed_from_it(re
         records.add_asset(asset)
     records.keep("shop", "analysis", ["photo"], ["maps", "shared"], {"width": 4})
     delete(records, photo)
-    assert condemned(records) == []
+    assert marked(records) == []
     assert records.cached("shop", "analysis") == {"width": 4}
     delete(records, same_photo)
-    assert condemned(records) == ["maps", "photo"]
+    assert marked(records) == ["maps", "photo"]
     assert records.cached("shop", "analysis") is None
 
 
@@ -69,9 +69,9 @@ def test_a_blob_is_kept_while_another_cached_result_refers_to_it(records: Record
     records.keep("shop", "first", ["photo"], ["maps"], {})
     records.keep("shop", "second", ["other photo"], ["maps"], {})
     delete(records, photo)
-    assert condemned(records) == ["photo"]
+    assert marked(records) == ["photo"]
     delete(records, other_photo)
-    assert condemned(records) == ["maps", "other photo", "photo"]
+    assert marked(records) == ["maps", "other photo", "photo"]
 
 
 def test_a_cached_result_belongs_to_one_tenant(records: Records) -> None:
@@ -79,8 +79,8 @@ def test_a_cached_result_belongs_to_one_tenant(records: Records) -> None:
     for tenant in ("shop", "other"):
         records.keep(tenant, "analysis", ["photo"], ["maps"], {"tenant": tenant})
     delete(records, photo)
-    assert condemned(records) == ["maps", "photo"]
-    assert condemned(records, "other") == []
+    assert marked(records) == ["maps", "photo"]
+    assert marked(records, "other") == []
     assert records.cached("other", "analysis") == {"tenant": "other"}
 
 
@@ -92,7 +92,7 @@ def test_keeping_a_result_again_replaces_its_value_sources_and_blobs(records: Re
     records.keep("shop", "analysis", ["other photo", "other photo"], ["new", "new"], {"version": 2})
     records.keep("shop", "analysis without blobs", ["other photo"], [], {})
     delete(records, photo)
-    assert condemned(records) == ["old", "photo"]
+    assert marked(records) == ["old", "photo"]
     assert records.cached("shop", "analysis") == {"version": 2}
     delete(records, other_photo)
-    assert condemned(records) == ["new", "old", "other photo", "photo"]
+    assert marked(records) == ["new", "old", "other photo", "photo"]

@@ -46,7 +46,7 @@ def store(records: Records, blobs: Blobs, data: bytes = CHAIR, job_id: str = "")
 
 
 def sweep(records: Records, blobs: Blobs, *, grace: timedelta = timedelta(0)) -> Removed:
-    """Sweep twice: the first call condemns, the second one removes."""
+    """Sweep twice: the first call marks, the second one removes."""
     collector = Collector(BlobRecords(records.engine), blobs, grace)
     return collector.collect() + collector.collect()
 
@@ -82,7 +82,7 @@ def test_a_file_is_kept_while_the_job_that_stored_it_has_not_ended(stored: Recor
 def test_no_asset_names_a_file_that_is_about_to_be_removed(stored: Records, blobs: Blobs) -> None:
     sha256 = store(stored, blobs)
     records = BlobRecords(stored.engine)
-    records.condemn(datetime.now(UTC) + SOON)
+    records.mark(datetime.now(UTC) + SOON)
     with pytest.raises(StorageUnavailable):
         stored.add_asset(photo_asset(sha256))
     with pytest.raises(StorageUnavailable):
@@ -98,7 +98,7 @@ def test_a_file_that_is_stored_again_during_its_removal_exists(stored: Records, 
     sha256 = store(stored, blobs)
     records = BlobRecords(stored.engine)
     later = datetime.now(UTC) + SOON
-    records.condemn(later)
+    records.mark(later)
     is_removing, may_remove = threading.Event(), threading.Event()
 
     def delete(tenant: str, sha256: str) -> None:

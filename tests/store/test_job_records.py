@@ -13,7 +13,7 @@ from orchestrator.store.deletions import Deletions
 from orchestrator.store.job_queue import JobQueue
 from orchestrator.store.records import Records
 from orchestrator.store.webhook_records import WebhookRecords
-from tests.support.records import NOON, condemned, job_record, photo_asset
+from tests.support.records import NOON, job_record, marked, photo_asset
 
 
 def test_a_job_is_read_as_it_was_added(records: Records) -> None:
@@ -181,7 +181,7 @@ def test_deleting_a_job_deletes_its_assets_and_releases_their_files(records: Rec
         records.add_asset(photo_asset(sha256, kind="mask"), record.id)
     uploaded = records.add_asset(photo_asset("shared"))
     Deletions(records.engine).delete_job("shop", record.id)
-    assert condemned(records) == ["mask"]
+    assert marked(records) == ["mask"]
     assert records.job("shop", record.id) is None
     assert records.list_assets("shop", "", "", "", 10) == [uploaded]
 

@@ -20,7 +20,7 @@ from orchestrator.errors import FailedPrecondition
 from orchestrator.store.database import MIGRATIONS, open_database
 from orchestrator.store.deletions import Deletions
 from orchestrator.store.schema import REVISION, metadata
-from tests.support.records import RecordsWithFiles, condemned, photo_asset
+from tests.support.records import RecordsWithFiles, marked, photo_asset
 
 UNUSED = Path("/nonexistent/unused.sqlite")
 OPEN_IN_CHILD = "import sys; from orchestrator.store.records import Records; Records.open(sys.argv[1], None).close()"
@@ -97,7 +97,7 @@ def test_blobs_of_results_that_were_cached_before_an_upgrade_are_deleted_with_th
     records = RecordsWithFiles.open(database_url, UNUSED)
     photo = records.add_asset(photo_asset("photo"))
     Deletions(records.engine).delete_asset("shop", photo.id)
-    assert condemned(records) == ["maps", "mask", "photo"]
+    assert marked(records) == ["maps", "mask", "photo"]
     records.close()
 
 

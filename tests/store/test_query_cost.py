@@ -62,7 +62,7 @@ OPERATIONS: dict[str, Callable[[Records], object]] = {
     "expire_cached": lambda records: Deletions(records.engine).expire_cached(EVERYONE, before=LONG_AGO),
     "expire_deliveries": lambda records: Deletions(records.engine).expire_deliveries(EVERYONE, before=LONG_AGO),
     "expire_jobs": lambda records: Deletions(records.engine).ended_jobs(EVERYONE, before=LONG_AGO, after=None),
-    "condemn_files": lambda records: BlobRecords(records.engine).condemn(LONG_AGO),
+    "mark_files": lambda records: BlobRecords(records.engine).mark(LONG_AGO),
     "delete_asset": lambda records: Deletions(records.engine).delete_asset("shop", MASK.id),
 }
 

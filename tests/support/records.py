@@ -68,10 +68,10 @@ class RecordsWithFiles(Records):
         super().keep(tenant, key, sources, blobs, value)
 
 
-def condemned(records: Records, tenant: str = "shop") -> list[str]:
+def marked(records: Records, tenant: str = "shop") -> list[str]:
     """The contents of a tenant that nothing uses, and that the sweeper would remove after the grace period."""
-    BlobRecords(records.engine).condemn(datetime.now(UTC) + timedelta(seconds=1))
-    query = sa.select(blobs.c.sha256).where(blobs.c.tenant == tenant, blobs.c.condemned).order_by(blobs.c.sha256)
+    BlobRecords(records.engine).mark(datetime.now(UTC) + timedelta(seconds=1))
+    query = sa.select(blobs.c.sha256).where(blobs.c.tenant == tenant, blobs.c.marked).order_by(blobs.c.sha256)
     with records.engine.connect() as connection:
         return list(connection.scalars(query))
 

@@ -22,7 +22,7 @@ def upgrade() -> None:
         *keys("tenant", "sha256"),
         *required(sa.BigInteger, "size_bytes"),
         sa.Column("unused_time", TIME),
-        *required(sa.Boolean, "condemned"),
+        *required(sa.Boolean, "marked"),
     )
     op.create_index("blobs_by_unused_time", "blobs", ["unused_time"])
     op.create_table("blob_holds", *keys("tenant", "sha256", "job_id"))
@@ -38,6 +38,6 @@ def upgrade() -> None:
         UNION ALL SELECT tenant, sha256, 0 FROM cache_blobs
     """
     op.execute(
-        f"INSERT INTO blobs (tenant, sha256, size_bytes, condemned) "  # noqa: S608 - a constant
+        f"INSERT INTO blobs (tenant, sha256, size_bytes, marked) "  # noqa: S608 - a constant
         f"SELECT tenant, sha256, MAX(size_bytes), false FROM ({used}) AS used GROUP BY tenant, sha256"
     )
