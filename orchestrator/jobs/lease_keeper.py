@@ -1,4 +1,4 @@
-"""Renews the lease of this process, and knows whether it may judge the leases of others."""
+"""Renews the lease of this process, and decides whether the expired lease of another process counts."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class LeaseKeeper:
             self._valid_since = now
         self._renewed = now
 
-    def may_judge(self, now: float) -> bool:
+    def may_take_over(self, now: float) -> bool:
         """Return whether an expired lease of another process means that it has ended.
 
         While the database is down, all leases expire. A process that has just renewed its own lease gives the others

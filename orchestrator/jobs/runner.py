@@ -152,7 +152,7 @@ class Runner:
         """Fail expired jobs, announce finished ones, take over those of dead processes, and settle abandoned ones."""
         last_check = 0.0
         while not self._stopping.wait(SWEEP_INTERVAL_S):
-            if self._keeper.may_judge(time.monotonic()):
+            if self._keeper.may_take_over(time.monotonic()):
                 self._try(self._take_over)
             self._try(self.jobs.expire)
             self._try(self._webhooks.announce_finished_jobs)

@@ -118,10 +118,10 @@ def test_after_an_outage_of_the_database_a_process_lets_the_others_renew_their_l
     keeper = LeaseKeeper(lambda: None)
     for now in range(10):
         keeper.note_renewal(float(now))
-    assert keeper.may_judge(9.5)
-    assert not keeper.may_judge(17.0)  # the database has been down for 8 s
+    assert keeper.may_take_over(9.5)
+    assert not keeper.may_take_over(17.0)  # the database has been down for 8 s
     keeper.note_renewal(17.0)
-    assert not keeper.may_judge(17.1)
+    assert not keeper.may_take_over(17.1)
     for now in range(18, 21):
         keeper.note_renewal(float(now))
-    assert keeper.may_judge(20.5)
+    assert keeper.may_take_over(20.5)
