@@ -115,18 +115,11 @@ class TritonClient:
 
     def in_repository(self, model: str) -> bool:
         """Return whether the model repository contains a model, loaded or not."""
-        return any(entry.name == model for entry in self._index())
-
-    def loaded_names(self) -> set[str]:
-        """Return the names of all models that are loaded, of which a version is ready."""
-        return {entry.name for entry in self._index() if entry.state == "READY"}
-
-    def _index(self) -> Sequence[Any]:
-        with heartwood_errors("the repository", PROBE_TIMEOUT_S):
+        with heartwood_errors(model, PROBE_TIMEOUT_S):
             index = self.grpc_client.get_model_repository_index(
                 client_timeout=PROBE_TIMEOUT_S, headers=self.control_metadata
             )
-        return list(index.models)
+        return any(entry.name == model for entry in index.models)
 
     def load_from_repository(self, model: str, timeout_s: float = LOAD_TIMEOUT_S) -> None:
         """Load a model of the model repository. Raises CandidateRefused if Triton cannot load it in time."""

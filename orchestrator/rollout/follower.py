@@ -36,6 +36,9 @@ RETRY_LOAD_AFTER_S = 10.0
 RETRY_BROKEN_AFTER_S = 300.0
 """Delay before another attempt to load a role's model that Triton refused, which takes seconds each time. Not tuned."""
 
+RECHECK_REMOVED_S = 60.0
+"""Interval at which all removed versions are checked, in case Triton did not answer before. Not tuned."""
+
 
 class Follower:
     """Applies the database's versions and pointers to one Triton.
@@ -59,6 +62,8 @@ class Follower:
         self._live_processes = live_processes
         self._sync_lock = threading.Lock()
         self._retry_times: dict[str, float] = {}  # Triton name → time.monotonic() of the next attempt to load it
+        self._checked_removed: set[str] = set()  # Triton names of removed versions that need no check
+        self._next_recheck = 0.0  # time.monotonic() at which all removed versions are checked again
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._poll, name="model-follower", daemon=True)
 
@@ -105,12 +110,18 @@ class Follower:
     def _unload_removed(self) -> None:
         """Unload the versions that any process retired, or whose check failed after they were loaded."""
         # Triton's repository index does not list versions that were loaded from memory.
-        for version in self.records.versions(states=[VersionState.RETIRED, VersionState.FAILED]):
-            if self.models.triton.ready(version.triton_name):
-                self._unload(version)
+        found = self.records.versions(states=[VersionState.RETIRED, VersionState.FAILED])
+        removed = {version.triton_name: version for version in found}
+        if time.monotonic() > self._next_recheck:
+            self._next_recheck = time.monotonic() + RECHECK_REMOVED_S
+            self._checked_removed = set()
+        for name in removed.keys() - self._checked_removed:
+            if self.models.triton.ready(name):
+                self._unload(removed[name])
+        self._checked_removed = set(removed)
 
     def _unload(self, version: ModelVersion) -> None:
-        """Unload a version. Errors are logged; ``sync`` tries again."""
+        """Unload a version. Errors are logged; ``sync`` tries again later."""
         try:
             self.models.triton.unload(version.triton_name)
             log.info("model_unloaded", model=version.model, version=version.version)

@@ -65,7 +65,7 @@ def test_http_control_call_without_the_secret_is_refused(triton: TritonServer, p
 
 def test_the_orchestrator_controls_triton_and_everybody_can_infer(triton: TritonServer) -> None:
     orchestrator, other = TritonClient(triton.url, control=triton.control), TritonModels(triton.url)
-    assert MODEL in orchestrator.loaded_names()
+    assert orchestrator.in_repository(MODEL)
     assert other.analyze(wood_photo(64, 64)).albedo_linear.shape == (64, 64, 3)
     with pytest.raises(FailedPrecondition, match="HEARTWOOD_TRITON_CONTROL_HEADER"):
         other.triton.unload(MODEL)
