@@ -87,7 +87,9 @@ class Webhooks:
             resolver=resolver, ssl=self._trust, limit=MAX_ATTEMPTS, force_close=True, use_dns_cache=False
         )
         timeout = aiohttp.ClientTimeout(total=ATTEMPT_S, connect=CONNECT_S)
-        async with aiohttp.ClientSession(connector=connector, timeout=timeout, trust_env=False) as session:
+        no_cookies = aiohttp.DummyCookieJar()  # a receiver could set cookies for the receivers of other tenants
+        options: dict[str, Any] = {"timeout": timeout, "trust_env": False, "cookie_jar": no_cookies}
+        async with aiohttp.ClientSession(connector=connector, **options) as session:
             tasks: set[asyncio.Task[None]] = set()
             while not self._stopping.is_set():
                 try:

@@ -47,6 +47,7 @@ class Receiver(BaseHTTPRequestHandler):
             self.server.released.wait(60)
         status = int(self.path[1:]) if self.path[1:].isdigit() else 204
         self.send_response(status)
+        self.send_header("Set-Cookie", "shared=1; Path=/")
         if status == 302:
             self.send_header("Location", "/elsewhere")
         self.end_headers()
@@ -214,6 +215,19 @@ def test_failed_attempts_are_repeated_later_and_recorded(records: Records, recei
     assert delivery.due_time is not None
     assert delivery_of(moved).error == "the receiver replied with HTTP 302"
     assert not any(path == "/elsewhere" for path, _, _ in receiver.received)
+
+
+def test_a_receiver_cannot_set_cookies_for_the_webhooks_of_others(
+    records: Records, receiver: ThreadingHTTPServer
+) -> None:
+    url = f"http://localhost:{receiver.server_port}/done"  # clients keep no cookies of IP addresses
+    first = finish_job(records, url, "hostile")
+    with delivering(records, WebhookPolicy(("localhost",))) as delivery_of:
+        wait_for(lambda: delivery_of(first).state is DeliveryState.DELIVERED, 10)
+        second = records.job(None, finish_job(records, url, "shop"))
+        WebhookRecords(records.engine).announce(second)
+        wait_for(lambda: len(receiver.received) == 2, 10)
+    assert all("cookie" not in headers for _, headers, _ in receiver.received)
 
 
 def test_two_replicas_deliver_each_webhook_once(records: Records, receiver: ThreadingHTTPServer) -> None:
