@@ -23,7 +23,7 @@ from orchestrator.jobs.service import JobService
 from orchestrator.jobs.settlement import Settlement
 from orchestrator.jobs.webhooks import Webhooks
 from orchestrator.jobs.workflow import APPLICATION_VERSION, JobWorkflow
-from orchestrator.store.database import DATABASE_ERRORS
+from orchestrator.store.database import DATABASE_ERRORS, make_private
 from orchestrator.store.job_queue import JobQueue
 from orchestrator.store.leases import Leases
 
@@ -61,6 +61,7 @@ class Runner:
         self._leases = Leases(dependencies.records.engine)
         settings = dependencies.settings
         _ = dependencies.trellis  # raises InvalidInput at startup if the TRELLIS URL is invalid
+        make_private(settings.jobs_database_url)
         config: DBOSConfig = {
             "name": "heartwood",
             "system_database_url": settings.jobs_database_url,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, cast
 
@@ -84,11 +84,22 @@ def writing(engine: Engine) -> Iterator[Connection]:
 
 def create_engine(url: str) -> Engine:
     """Return an engine that raises StorageUnavailable if the database does not answer. The schema is not upgraded."""
+    make_private(url)
     engine = sa.create_engine(url, pool_pre_ping=True, poolclass=WaitingPool)
     sa.event.listen(engine, "handle_error", _raise_if_unavailable)
     if engine.dialect.name == "sqlite":
         sa.event.listen(engine, "connect", _set_pragmas)
     return engine
+
+
+def make_private(url: str) -> None:
+    """Create the file of an SQLite database so that only its owner reads it, whatever folder it is in."""
+    address = sa.make_url(url)
+    name = address.database or ":memory:"
+    if address.get_backend_name() == "sqlite" and not name.startswith((":", "file:")):
+        with suppress(OSError):  # SQLite reports that it cannot write
+            Path(name).touch(mode=0o600)
+            Path(name).chmod(0o600)  # an older version created it
 
 
 def _check(engine: Engine, setting: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import stat
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -153,3 +154,13 @@ def test_processes_that_open_a_database_at_the_same_time_upgrade_it_once(
     errors = [child.communicate()[1] for child in children]
     assert [child.returncode for child in children] == [0] * PROCESSES, errors
     assert schema_differences(engine) == []
+
+
+def test_database_files_that_sqlite_creates_are_readable_only_by_their_owner(tmp_path: Path) -> None:
+    folder = tmp_path / "shared"
+    folder.mkdir(mode=0o755)
+    engine = open_database("", folder / "heartwood.sqlite")
+    files = list(folder.iterdir())
+    modes = {file.name: stat.S_IMODE(file.stat().st_mode) for file in files}
+    engine.dispose()
+    assert modes == dict.fromkeys(modes, 0o600)
