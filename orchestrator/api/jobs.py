@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from asyncio import sleep
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -24,7 +24,7 @@ from orchestrator.domain.stain_catalogue import STAINS
 from orchestrator.domain.tokens import Scope
 from orchestrator.errors import InvalidInput
 from orchestrator.jobs.assets import existing
-from orchestrator.jobs.job import PIPELINE, Job, JobRequest
+from orchestrator.jobs.job import PIPELINE, Job, JobRequest, check_labels
 from orchestrator.jobs.service import JobService
 from orchestrator.jobs.stages import STAGES
 from orchestrator.protocol.heartwood.v1 import job_pb2, job_pb2_grpc, pipeline_pb2, stain_pb2
@@ -76,13 +76,16 @@ class JobServicer(Servicer, job_pb2_grpc.JobServiceServicer):
     def ListJobs(self, request: job_pb2.ListJobsRequest, tenant: str) -> job_pb2.ListJobsResponse:
         size = fields.page_size(request.page_size)
         states = [read_enum(number, job_pb2.JobState.DESCRIPTOR, JobState, "states") for number in request.states]
+        check_labels(request.labels)
         before = fields.read_page_token(request.page_token, tuple[datetime, str])
         page = self.jobs.page(tenant, states, dict(request.labels), before, size + 1)
         token = fields.next_page_token(page, size, lambda job: (job.create_time, job.id))
         return job_pb2.ListJobsResponse(jobs=self._replies_to(tenant, page[:size]), next_page_token=token)
 
     @stream
-    async def WatchJob(self, request: job_pb2.WatchJobRequest, tenant: str) -> AsyncIterator[job_pb2.WatchJobResponse]:
+    async def WatchJob(
+        self, request: job_pb2.WatchJobRequest, tenant: str
+    ) -> AsyncGenerator[job_pb2.WatchJobResponse, None]:
         sent = None
         while True:
             revision = await self.limits.in_thread(tenant, self.jobs.revision, tenant, request.job_id)
@@ -97,7 +100,8 @@ class JobServicer(Servicer, job_pb2_grpc.JobServiceServicer):
     @stream
     async def WatchJobs(
         self, request: job_pb2.WatchJobsRequest, tenant: str
-    ) -> AsyncIterator[job_pb2.WatchJobsResponse]:
+    ) -> AsyncGenerator[job_pb2.WatchJobsResponse, None]:
+        check_labels(request.labels)
         labels = dict(request.labels)
         sent: dict[str, int] = {}  # job id → revision; only of unfinished and of recently created jobs
         while True:

@@ -49,7 +49,7 @@ class JobRequest:
             rule = f"it has {length} characters; at most {MAX_REQUEST_ID} are allowed"
             violations.check(length <= MAX_REQUEST_ID, "request_id", rule)
             with violations.collect():
-                _check_labels(self.labels)
+                check_labels(self.labels)
             if self.webhook_url:
                 with violations.collect():
                     check_syntax(self.webhook_url, "webhook_url")
@@ -65,7 +65,8 @@ class JobRequest:
         return digest(self.upload_id, self.kind, options, *schedule, dict(self.labels), self.webhook_url)
 
 
-def _check_labels(labels: Mapping[str, str]) -> None:
+def check_labels(labels: Mapping[str, str]) -> None:
+    """Raise InvalidInput if a job cannot have these labels."""
     with Violations() as violations:
         violations.check(len(labels) <= MAX_LABELS, "labels", f"{len(labels)} labels; at most {MAX_LABELS} are allowed")
         for key, value in labels.items():

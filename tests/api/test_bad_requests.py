@@ -330,3 +330,13 @@ def test_calls_without_a_valid_token_are_unauthenticated(service: RunningService
 
 def test_the_service_still_serves_after_invalid_requests(client: Heartwood, upload_id: str) -> None:
     assert client.wait(client.stain(upload_id, stain="walnut").id).stain.photos
+
+
+def test_a_filter_with_more_labels_than_a_job_can_have_is_refused(client: Heartwood) -> None:
+    labels = {f"key{number}": "value" for number in range(5000)}
+    for answer in (
+        lambda: client._call(client._jobs.ListJobs, job_pb2.ListJobsRequest(labels=labels)),
+        lambda: next(client._stream(client._jobs.WatchJobs, job_pb2.WatchJobsRequest(labels=labels), timeout_s=10)),
+    ):
+        with pytest.raises(ApiError, match="5000 labels; at most 32 are allowed"):
+            answer()
