@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from asyncio import get_running_loop, to_thread, wrap_future
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from datetime import UTC, datetime, timedelta
 from threading import Event
 
@@ -62,7 +62,7 @@ class AssetServicer(Servicer, asset_pb2_grpc.AssetServiceServicer):
     @stream
     async def DownloadAsset(
         self, request: asset_pb2.DownloadAssetRequest, tenant: str
-    ) -> AsyncIterator[asset_pb2.DownloadAssetResponse]:
+    ) -> AsyncGenerator[asset_pb2.DownloadAssetResponse, None]:
         asset = await to_thread(self.assets.get, tenant, request.asset_id)
         if not 0 <= request.offset <= asset.size_bytes:
             raise InvalidInput("offset", f"{request.offset} is not allowed; it must be from 0 to {asset.size_bytes}")

@@ -6,7 +6,7 @@ import asyncio
 import hashlib
 import tempfile
 from asyncio import to_thread
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -56,7 +56,7 @@ class ModelServicer(Servicer, model_pb2_grpc.ModelServiceServicer):
     @stream
     async def DeployModel(
         self, requests: AsyncIterator[model_pb2.DeployModelRequest], tenant: str
-    ) -> AsyncIterator[model_pb2.DeployModelResponse]:
+    ) -> AsyncGenerator[model_pb2.DeployModelResponse, None]:
         requests = without_pauses(requests, self.settings.upload_idle_s)
         header: Header = await header_of(requests)
         options = _deploy_options(header)

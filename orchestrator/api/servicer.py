@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from asyncio import to_thread
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
 from functools import wraps
 from inspect import iscoroutinefunction
 from typing import Any, NoReturn
@@ -22,6 +24,9 @@ from orchestrator.jobs.job import failure_of
 from orchestrator.jobs.service import JobService
 
 log = structlog.get_logger()
+
+RECHECK_S = 2.0
+"""Interval at which the token of a stream without responses is checked again; as long as a token is remembered."""
 
 
 class Servicer:
@@ -49,6 +54,21 @@ class Servicer:
         """Return the quotas of a tenant."""
         remembered = self.quotas.remembered(tenant)
         return await to_thread(self.quotas.of, tenant) if remembered is None else remembered
+
+    async def next_response(self, responses: AsyncGenerator[Any, None], request: Any, context: ServicerContext) -> Any:
+        """Return the next response of a stream, or None at its end.
+
+        Raises Unauthenticated or PermissionDenied if the token becomes invalid meanwhile.
+        """
+        await self.authorize(request, context)  # the service remembers a token for a short time, so this is cheap
+        coming = asyncio.ensure_future(anext(responses, None))
+        try:
+            while not (await asyncio.wait([coming], timeout=RECHECK_S))[0]:
+                await self.authorize(request, context)
+            return await coming
+        finally:
+            if coming.cancel():
+                await asyncio.wait([coming])  # a generator that runs cannot be closed
 
     async def caller(self, context: ServicerContext) -> Caller:
         """Return the caller. Raises Unauthenticated, or PermissionDenied without the scope of the service."""
@@ -81,17 +101,18 @@ def call(method: Callable[..., Any]) -> Callable[..., Any]:
     return wrapped
 
 
-def stream(method: Callable[..., AsyncIterator[Any]]) -> Callable[..., AsyncIterator[Any]]:
+def stream(method: Callable[..., AsyncGenerator[Any, None]]) -> Callable[..., AsyncGenerator[Any, None]]:
     """Decorate an RPC that streams its responses."""
 
     @wraps(method)
-    async def wrapped(self: Servicer, request: Any, context: ServicerContext) -> AsyncIterator[Any]:
+    async def wrapped(self: Servicer, request: Any, context: ServicerContext) -> AsyncGenerator[Any, None]:
         try:
             tenant = await self.authorize(request, context)
             self.limits.count_request(tenant, (await self.quotas_of(tenant)).requests_per_s)
             with self.limits.call(tenant):
-                async for response in method(self, request, tenant):
-                    yield response
+                async with aclosing(method(self, request, tenant)) as responses:
+                    while (response := await self.next_response(responses, request, context)) is not None:
+                        yield response
         except Exception as error:  # noqa: BLE001 - every error becomes a gRPC status, without a stack trace
             await abort(context, method.__name__, error)
 

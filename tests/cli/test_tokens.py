@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -13,10 +14,11 @@ import pytest
 from orchestrator.client.api_error import ApiError
 from orchestrator.client.client import Heartwood
 from orchestrator.domain.tokens import Scope, hash_of
-from orchestrator.protocol.heartwood.v1 import job_pb2
+from orchestrator.protocol.heartwood.v1 import job_pb2, job_pb2_grpc
 from orchestrator.store.database import open_database
 from orchestrator.store.token_records import TokenRecords
 from tests.support.cli import Cli
+from tests.support.pictures import jpeg, wood_photo
 from tests.support.running_service import RunningService, wait_for
 
 GRACE_S = 4.0
@@ -45,6 +47,22 @@ def test_a_revoked_token_is_refused_within_seconds(service: RunningService, toke
     assert refusal(service, secret) is None
     tokens.revoke(token.id)
     wait_for(lambda: refusal(service, secret) is grpc.StatusCode.UNAUTHENTICATED, GRACE_S)
+
+
+def test_a_stream_ends_when_its_token_is_revoked(service: RunningService, tokens: TokenRecords) -> None:
+    secret, token = tokens.create("shop", {Scope.JOBS})
+    with Heartwood(service.address, secret) as client, grpc.insecure_channel(service.address) as channel:
+        client.segment(client.upload_bytes(jpeg(wood_photo()), "board.jpg").group_id)
+        watch_jobs = job_pb2_grpc.JobServiceStub(channel).WatchJobs
+        metadata = [("authorization", f"Bearer {secret}")]
+        watch = watch_jobs(job_pb2.WatchJobsRequest(), metadata=metadata, timeout=60)
+        next(watch)  # the stream has begun
+        tokens.revoke(token.id)
+        revoke_time = time.monotonic()
+        with pytest.raises(grpc.RpcError) as ended:
+            list(watch)
+        assert ended.value.code() is grpc.StatusCode.UNAUTHENTICATED
+        assert time.monotonic() - revoke_time < 10  # two intervals of 2 s, on a busy machine
 
 
 def test_an_expired_token_is_refused(service: RunningService, tokens: TokenRecords) -> None:
