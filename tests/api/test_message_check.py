@@ -54,3 +54,11 @@ def test_a_page_token_with_a_character_that_cannot_be_stored_is_refused(service:
     with service.client() as client, pytest.raises(ApiError) as refused:
         client._call(client._jobs.ListJobs, job_pb2.ListJobsRequest(page_token=token))
     assert refused.value.field == "page_token"
+
+
+def test_a_large_request_is_refused_before_it_is_decoded(service: RunningService) -> None:
+    options = segment_pb2.SegmentOptions(part_names=[""] * 1_900_000)  # 3.8 MB; decoding and checking takes seconds
+    request = job_pb2.CreateJobRequest(spec=job_pb2.JobSpec(upload_id="a", segment=options))
+    with service.client() as client, pytest.raises(ApiError, match="bytes; at most 262144 are allowed") as refused:
+        client._call(client._jobs.CreateJob, request)
+    assert (refused.value.code, refused.value.field) == (grpc.StatusCode.INVALID_ARGUMENT, "request")
