@@ -84,5 +84,5 @@ def configure_logs(level: str) -> None:
     structlog.configure(
         processors=[structlog.processors.add_log_level, time_stamp, *renderers],
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level.upper()]),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        logger_factory=structlog.WriteLoggerFactory(sys.stderr),
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import threading
 import time
@@ -11,6 +12,7 @@ from datetime import UTC, datetime, timedelta
 
 import structlog
 from dbos import DBOS, DBOSConfig, SetWorkflowID, WorkflowStatus
+from dbos import error as dbos_error
 
 from orchestrator.domain.webhooks import WebhookPolicy
 from orchestrator.errors import HeartwoodError, StorageUnavailable
@@ -71,6 +73,7 @@ class Runner:
             "enable_otlp": False,
         }
         DBOS(config=config)
+        logging.getLogger("dbos").addFilter(_is_worth_logging)
         self._queue = JobQueue(dependencies.records.engine)
         self._dispatcher = Dispatcher(
             self._queue, self._leases, dependencies.quotas, APPLICATION_VERSION, self._enqueue
@@ -243,3 +246,8 @@ def _is_older(workflow: WorkflowStatus) -> bool:
 def _number(version: str) -> int:
     number = version.rpartition("-")[2]
     return int(number) if number.isdigit() else 0
+
+
+def _is_worth_logging(record: logging.LogRecord) -> bool:
+    """Return False for the traceback that DBOS logs when a job is canceled just before its workflow starts."""
+    return not (record.exc_info and isinstance(record.exc_info[1], dbos_error.DBOSAwaitedWorkflowCancelledError))

@@ -38,9 +38,8 @@ processes share two cores."""
 @pytest.fixture(scope="module")
 def bombed(tmp_path_factory: pytest.TempPathFactory, triton_url: str) -> Iterator[RunningService]:
     """A service in which a file may take 1 s of CPU time, and a tenant may upload 128 MB at a time."""
-    service = RunningService(
-        tmp_path_factory.mktemp("bombed"), triton_url, decode_cpu_s=1, max_waiting_uploads=4, upload_spool_mb=512
-    )
+    limits = {"decode_cpu_s": 1, "max_waiting_uploads": 4, "upload_spool_mb": 512, "max_requests_per_s": 10_000}
+    service = RunningService(tmp_path_factory.mktemp("bombed"), triton_url, **limits)
     yield service
     assert service.stop() == 0, service.log.read_text()
     assert not list((service.data_dir / "uploads").iterdir())

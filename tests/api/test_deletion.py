@@ -34,8 +34,9 @@ def test_an_upload_is_deleted_as_a_whole_and_only_when_no_unfinished_job_uses_it
         client.delete_asset(first.id)
     assert refusal(in_use.value) == refusal(asset_in_use.value)
     assert in_use.value.code is grpc.StatusCode.FAILED_PRECONDITION
-    assert [violation.partition(" ")[0] for violation in in_use.value.violations] == ["board.jpg"]
-    assert job.id in in_use.value.violations[0]
+    # The job names the upload, so that all files of the upload count as used.
+    assert sorted(violation.partition(" ")[0] for violation in in_use.value.violations) == ["board.jpg", "mask.png"]
+    assert all(job.id in violation for violation in in_use.value.violations)
     assert {asset.id for asset in client.list_assets(upload_id)} == {first.id, mask.id}
     client.cancel(job.id)
     *_, ended = client.watch(job.id)
