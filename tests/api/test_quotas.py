@@ -110,6 +110,7 @@ def test_the_uploads_of_a_tenant_that_run_at_a_time_are_limited(metered: Metered
         end.wait(20)
 
     with metered.service.client("parallel") as client, metered.service.client("calm") as calm:
+        calm.upload_bytes(PHOTO, "first.jpg")  # starts the decoders, which takes seconds
         calls = [client._assets.UploadAsset.future(unfinished(), metadata=client._metadata) for _ in range(2)]
         error = wait_for(lambda: refusal(client.upload_bytes, PHOTO, "b.jpg"), FOLLOW_S)
         assert facts(error.__context__) == ("RESOURCE_EXHAUSTED", "uploads", True)
