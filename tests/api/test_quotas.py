@@ -102,7 +102,6 @@ def test_uploads_and_jobs_beyond_the_storage_are_refused_until_files_are_deleted
 
 
 def test_the_uploads_of_a_tenant_that_run_at_a_time_are_limited(metered: Metered) -> None:
-    metered.tenants.set_quotas("parallel", {"uploads": 2})
     end = threading.Event()
 
     def unfinished() -> Iterator[asset_pb2.UploadAssetRequest]:
@@ -110,8 +109,9 @@ def test_the_uploads_of_a_tenant_that_run_at_a_time_are_limited(metered: Metered
         end.wait(20)
 
     with metered.service.client("parallel") as client, metered.service.client("calm") as calm:
-        calm.upload_bytes(PHOTO, "first.jpg")  # starts the decoders, which takes seconds
         calls = [client._assets.UploadAsset.future(unfinished(), metadata=client._metadata) for _ in range(2)]
+        client.upload_bytes(PHOTO, "a.jpg")  # the service has received the unfinished uploads when this one ends
+        metered.tenants.set_quotas("parallel", {"uploads": 2})
         error = wait_for(lambda: refusal(client.upload_bytes, PHOTO, "b.jpg"), FOLLOW_S)
         assert facts(error.__context__) == ("RESOURCE_EXHAUSTED", "uploads", True)
         assert calm.upload_bytes(PHOTO, "b.jpg").id
