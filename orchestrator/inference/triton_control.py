@@ -1,7 +1,8 @@
 """The secret header without which Triton refuses calls to its control API.
 
-The control API loads and unloads models, lists the model repository, registers shared memory, and changes the settings
-of traces (which Triton writes to any file) and logs. Inference, health, metadata and statistics need no header.
+The control API loads and unloads models, lists the model repository, and changes the settings of traces (which Triton
+writes to any file) and logs. Inference, health, metadata, statistics and shared memory, which ``perf_analyzer`` uses,
+need no header.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import secrets
 from dataclasses import dataclass, field
 from pathlib import Path
 
-RESTRICTED = "model-repository,shared-memory,trace,logging"
+RESTRICTED = "model-repository,trace,logging"
 """The restricted parts of the API, as Triton's options name them."""
 GRPC_PREFIX = "triton-grpc-protocol-"
 """Triton expects this before the key in gRPC metadata, but not in an HTTP header."""

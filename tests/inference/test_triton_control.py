@@ -26,15 +26,12 @@ CALLS: dict[str, Callable[[Any, dict[str, str] | None], object]] = {
     "load": lambda client, headers: client.load_model(MODEL, headers=headers),
     "unload": lambda client, headers: client.unload_model(MODEL, headers=headers),
     "index": lambda client, headers: client.get_model_repository_index(headers=headers),
-    "shared memory": lambda client, headers: client.register_system_shared_memory("a", "/a", 8, headers=headers),
-    "CUDA memory": lambda client, headers: client.unregister_cuda_shared_memory(headers=headers),
     "trace": lambda client, headers: client.update_trace_settings(settings=TRACES, headers=headers),
     "log": lambda client, headers: client.update_log_settings({"log_verbose_level": 9}, headers=headers),
 }
 PATHS = (
     f"v2/repository/models/{MODEL}/unload",
     "v2/repository/index",
-    "v2/systemsharedmemory/region/a/register",
     "v2/trace/setting",
     f"v2/models/{MODEL}/trace/setting",
     "v2/logging",

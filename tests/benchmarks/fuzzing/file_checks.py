@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import os
 import signal
-from contextlib import suppress
 from pathlib import Path
 
+from orchestrator.decoding.tasks import check_mask
 from orchestrator.errors import InvalidInput
-from orchestrator.imaging.photo import focal_length_35mm, probe_photo, read_photo
+from orchestrator.imaging.photo import BLACK, focal_length_35mm, probe_photo, read_photo
 from orchestrator.mesh_files import check, precheck
 from orchestrator.mesh_files.limits import InvalidMeshFile
-from orchestrator.stages import intake
-from orchestrator.stages.mask_files import check_edited_mask
 
 SMALL_SIDE = 40
 FAULTS = ("none", "crash", "error", "file", "message")
@@ -25,7 +23,7 @@ def check_photo(data: bytes, _: str, __: Path) -> None:
     if photo.shape != (info.height, info.width, 3):
         raise AssertionError(f"the header states {info.width}×{info.height}, the photo has the shape {photo.shape}")
     try:
-        small, mask = read_photo(data, "data", SMALL_SIDE), intake.read_mask(data, "data")
+        small, mask = read_photo(data, "data", SMALL_SIDE), read_photo(data, "data", backdrop=BLACK).max(axis=2)
     except InvalidInput as error:
         raise AssertionError(f"the upload was accepted, but a job refuses it: {error.message}") from error
     if max(small.shape[:2]) != SMALL_SIDE if max(photo.shape) > SMALL_SIDE else small.shape != photo.shape:
@@ -34,8 +32,7 @@ def check_photo(data: bytes, _: str, __: Path) -> None:
         raise AssertionError(f"the mask has the shape {mask.shape}")
     if not 0 <= focal_length_35mm(data, "data") < 1e5:
         raise AssertionError("the focal length is out of range")
-    with suppress(InvalidInput):  # a photo is no mask
-        check_edited_mask(data, "data")
+    check_mask(data, "data", photo.size)
 
 
 def fail(data: bytes, _: str, __: Path) -> None:
