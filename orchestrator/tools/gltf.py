@@ -19,7 +19,7 @@ from orchestrator.domain.progress import Progress, no_progress
 from orchestrator.errors import InvalidInput, ToolFailed
 from orchestrator.tools.node_packages import SCRIPTS, node_packages, node_program
 from orchestrator.tools.program import read_progress, run_program
-from orchestrator.tools.server_paths import remove_folders
+from orchestrator.tools.server_paths import remove_folder
 
 MIN_HEAP_MB = 512  # heap limit of Node if the memory limit is lower; not tuned
 
@@ -219,7 +219,7 @@ def run_node(
     run_program("node", command, folder, log_file=log_file, limits=limits, read_line=read_progress, progress=progress)
     result: dict[str, Any] = json.loads(result_file.read_text(encoding="utf-8"))
     if invalid := result.get("invalid"):
-        raise InvalidInput(invalid["field"], remove_folders(invalid["message"], work))
+        raise InvalidInput(invalid["field"], remove_folder(invalid["message"], work))
     if not result:
         raise ToolFailed(f"{script}.mjs wrote an empty result", tool="node")
     return result

@@ -21,7 +21,7 @@ from orchestrator.mesh_files.limits import MAX_COORDINATE, MAX_TRIANGLES, Invali
 from orchestrator.mesh_files.textures import MAX_SIDE, MAX_TEXTURE_PIXELS
 from orchestrator.tools.blender import run_blender
 from orchestrator.tools.gltf import run_node
-from orchestrator.tools.server_paths import remove_folders
+from orchestrator.tools.server_paths import remove_folder
 from orchestrator.tools.usd import run_usd
 
 log = structlog.get_logger()
@@ -76,7 +76,7 @@ def read_mesh(source: Path, format: MeshFormat, folder: Path, *, blender: str = 
         else:
             contents = _read_with_blender(format, job, folder, blender, limits)
     if problem := contents.get("problem"):
-        raise InvalidMeshFile(printable(remove_folders(problem, folder.resolve())))
+        raise InvalidMeshFile(printable(remove_folder(problem, folder.resolve())))
     names = tuple(printable(name) for name in contents["materials"])
     return MeshContents(int(contents["triangles"]), names, contents.get("compression", ""))
 
@@ -112,6 +112,6 @@ def _read_with_blender(
     if warnings.bad_index:
         raise InvalidMeshFile(f"a face refers to a vertex that does not exist: {printable(warnings.bad_index)}")
     if "import_error" in contents:
-        reason = remove_folders(warnings.error or contents["import_error"], folder.resolve())
+        reason = remove_folder(warnings.error or contents["import_error"], folder.resolve())
         raise InvalidMeshFile(f"it is no {format.value.upper()} that Blender can read: {printable(reason)}")
     return contents

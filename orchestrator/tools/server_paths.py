@@ -13,7 +13,12 @@ MIN_PARTS = 3
 
 def remove_folders(text: str, folder: Path) -> str:
     """Reduce absolute paths in ``text`` to names. Paths below ``folder`` and its parents may contain spaces."""
+    return PATH.sub(r"\1", remove_folder(text, folder))
+
+
+def remove_folder(text: str, folder: Path) -> str:
+    """Remove ``folder`` and its parents from ``text``. Other paths, such as JSON pointers, remain."""
     for parent in (folder, *folder.parents):
         if len(parent.parts) >= MIN_PARTS:
             text = text.replace(f"{parent}/", "")
-    return PATH.sub(r"\1", text)
+    return text
