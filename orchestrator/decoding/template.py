@@ -110,8 +110,7 @@ class Template:
             if self._process is not None:
                 with suppress(subprocess.TimeoutExpired):
                     self._process.wait(GRACE_S)
-                self._process.kill()
-                self._process.wait()
+                _end(self._process)
             self._control = self._process = None
 
     def _run_once(
@@ -128,23 +127,28 @@ class Template:
             report, report_end = os.pipe()
             stack.callback(os.close, report)
             try:
-                self._send(json.dumps(request).encode(), [source, result, report_end])
+                process = self._send(json.dumps(request).encode(), [source, result, report_end])
             finally:
                 os.close(report_end)
-            status = self._wait(report, time_s + GRACE_S, canceled)
+            status = self._wait(process, report, time_s + GRACE_S, canceled)
             return self._read(task, status, result, field)
 
-    def _send(self, message: bytes, descriptors: list[int]) -> None:
+    def _send(self, message: bytes, descriptors: list[int]) -> subprocess.Popen[bytes]:
+        """Send a request to the template, which is started if it does not run, and return its process."""
         with self._lock:
             if self._is_closed:
                 raise ResourceExhausted("the file was not decoded, because the service stops; try again later")
             if self._control is None or self._process is None or self._process.poll() is not None:
                 self._start()
             assert self._control is not None  # noqa: S101 - _start has set it
+            assert self._process is not None  # noqa: S101 - like this
+            process = self._process
             try:
                 socket.send_fds(self._control, [message], descriptors)
             except OSError:
+                _end(process)
                 raise TemplateEnded from None
+            return process
 
     def _start(self) -> None:
         if self._control is not None:
@@ -162,18 +166,21 @@ class Template:
             )
         log.info("decode_template_started", pid=self._process.pid)
 
-    def _wait(self, report: int, timeout_s: float, canceled: threading.Event) -> bytes:
+    def _wait(
+        self, process: subprocess.Popen[bytes], report: int, timeout_s: float, canceled: threading.Event
+    ) -> bytes:
         """Return the message of the template about the end of a task. Raises TemplateEnded."""
         poll, deadline = select.poll(), time.monotonic() + timeout_s
         poll.register(report, select.POLLIN)
         while not poll.poll(POLL_S * 1000):
             if canceled.is_set():
                 raise ResourceExhausted("the file is not needed any more")
-            if time.monotonic() > deadline and self._process is not None:
-                self._process.kill()
+            if time.monotonic() > deadline:
+                process.kill()
                 deadline += GRACE_S
         status = os.read(report, 64)
         if not status:
+            _end(process)
             raise TemplateEnded
         return status
 
@@ -195,6 +202,12 @@ class Template:
             raise ResourceExhausted(f"{field}: the file was not decoded, because the service lacks memory")
         log.warning("decode_failed", task=task, code=code, trace=written.facts.get(CRASH, ""))
         raise InvalidInput(field, _problem(code, self._limits))
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """Kill a template and wait for its end. One that has closed its descriptors may still seem to run."""
+    process.kill()
+    process.wait()
 
 
 def _problem(code: int, limits: DecodeLimits) -> str:

@@ -120,6 +120,8 @@ class Runner:
         self._webhooks.stop()
         self._housekeeping.stop()
         DBOS.destroy(workflow_completion_timeout_sec=math.ceil(drain_s))
+        # A step that has not seen the interruption yet will fail because DBOS has ended. It runs again elsewhere.
+        logging.getLogger("dbos").setLevel(logging.CRITICAL)
         interrupt.cancel()
         self.dependencies.stopping.set()
         self._keeper.stop()  # until now, the lease protects the jobs that were still running

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -136,6 +137,15 @@ def test_tasks_continue_with_a_new_template_when_it_is_killed(pool: DecodePool) 
     os.kill(killed, signal.SIGKILL)
     assert decode(pool, PHOTO).image is not None
     assert pool.template_pid not in (0, killed)
+
+
+def test_tasks_continue_with_a_new_template_while_the_former_one_is_ending(pool: DecodePool) -> None:
+    assert decode(pool, PHOTO).image is not None
+    ending, control = pool.template_pid, pool._template._control
+    assert control is not None
+    control.shutdown(socket.SHUT_RDWR)
+    assert decode(pool, PHOTO).image is not None
+    assert pool.template_pid not in (0, ending)
 
 
 def test_a_pool_that_is_closed_ends_its_tasks_and_starts_no_others() -> None:
