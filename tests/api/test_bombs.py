@@ -23,7 +23,7 @@ from tests.support.running_service import RunningService, wait_for
 PHOTO = jpeg(wood_photo(200, 150))
 MODEL = asset_pb2.ASSET_KIND_MODEL
 BOMBS = {
-    "scans.jpg": lambda: scan_bomb(50, 8000),
+    "scans.jpg": lambda: scan_bomb(50),
     "pixels.png": png_bomb,
     "numbers.gltf": json_bomb,
 }
@@ -94,13 +94,13 @@ def test_a_photo_with_thousands_of_scans_is_refused_with_the_rule(bombed: Runnin
 
 def test_a_photo_that_takes_too_much_time_is_refused_with_the_rule(bombed: RunningService) -> None:
     with bombed.client() as client, pytest.raises(ApiError, match=r"s\.jpg.*more than 1 s of CPU time") as refused:
-        upload(client, "s.jpg", scan_bomb(50, 8000))
+        upload(client, "s.jpg", scan_bomb(50))
     assert (refused.value.code, refused.value.field) == (grpc.StatusCode.INVALID_ARGUMENT, "data")
 
 
 def test_uploads_beyond_the_queue_are_told_when_to_retry(bombed: RunningService) -> None:
     with bombed.client("impatient") as client:
-        calls = [start(client, "s.jpg", scan_bomb(50, 8000)) for _ in range(8)]
+        calls = [start(client, "s.jpg", scan_bomb(50)) for _ in range(8)]
         refused = wait_for(lambda: [call for call in calls if _code(call) is grpc.StatusCode.RESOURCE_EXHAUSTED], 60)
         for call in calls:
             call.cancel()

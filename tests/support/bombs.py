@@ -22,7 +22,10 @@ def png_bomb(side: int = SIDE) -> bytes:
 
 @cache
 def scan_bomb(scans: int, side: int = SIDE) -> bytes:
-    """A progressive JPEG in which a scan without content is repeated. Each scan visits all coefficients."""
+    """A progressive JPEG in which a scan without content is repeated. Each scan visits all coefficients.
+
+    With 50 scans, the maximum that is accepted, and all pixels, it takes 2.5 s of a fast core.
+    """
     file = io.BytesIO()
     Pillow.new("RGB", (side, side), (90, 120, 60)).save(file, "JPEG", quality=50, progressive=True)
     data = file.getvalue()
