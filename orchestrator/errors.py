@@ -185,7 +185,7 @@ class ToolFailed(HeartwoodError, reason="TOOL_FAILED"):
     """An external program failed."""
 
 
-class ToolKilled(ToolFailed, retryable=True):
+class ToolKilled(HeartwoodError, reason="TOOL_FAILED", retryable=True):
     """Somebody else killed an external program, such as the system because its memory was exhausted."""
 
 

@@ -16,7 +16,7 @@ from orchestrator.tools.mesh_readers import read_mesh
 
 __all__ = ["MAX_BYTES", "MeshFileInfo", "check_mesh", "check_mesh_here"]
 
-READER_LIMITS = Limits(time_s=120.0, memory_bytes=4 << 30)
+READER_S, READER_BYTES = 120.0, 4 << 30
 """Limits of the process that reads the file. Blender reads an OBJ or PLY of MAX_TRIANGLES triangles in 4 to 6 s and
 1.2 GB on two cores."""
 
@@ -56,12 +56,15 @@ def check_mesh_here(file: bytes | Path, filename: str, field: str, *, blender: s
         InvalidInput: the file is empty, too large, damaged, of an unknown format, has no triangle, or refers to files
             outside itself.
         ToolFailed: the reader of this format is not installed.
+        ToolKilled: somebody else killed the reader.
+        FailedPrecondition: the settings require a barrier around the reader that this system lacks.
     """
+    limits = Limits(READER_S, READER_BYTES, sandbox=decode_pool().limits.sandbox)
     with tempfile.TemporaryDirectory(prefix="heartwood-mesh-") as scratch:
         folder = Path(scratch)
         mesh = unpack_mesh(file, filename, folder / "upload", field, is_checked=True)
         try:
-            contents = read_mesh(mesh.path, mesh.format, folder, blender=blender, limits=READER_LIMITS)
+            contents = read_mesh(mesh.path, mesh.format, folder, blender=blender, limits=limits)
             check_count(contents.triangles, "triangles")
         except InvalidMeshFile as error:
             raise InvalidInput(field, str(error)) from None

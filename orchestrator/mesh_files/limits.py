@@ -5,7 +5,7 @@ from __future__ import annotations
 MAX_BYTES = 200 << 20
 """Maximum size of an uploaded file. Product scans reach this size."""
 MAX_TRIANGLES = 5_000_000
-"""Maximum triangle count. Blender reads this many in 1.2 GB; see ``check.READER_LIMITS``."""
+"""Maximum triangle count. Blender reads this many in 1.2 GB; see ``check.READER_BYTES``."""
 MAX_VERTICES = 3 * MAX_TRIANGLES
 """Maximum vertex count: that of ``MAX_TRIANGLES`` triangles that share no vertex."""
 MAX_COUNTS = {"triangles": MAX_TRIANGLES, "vertices": MAX_VERTICES}

@@ -16,7 +16,7 @@ import structlog
 
 from orchestrator.domain.export import MeshFormat
 from orchestrator.domain.limits import Limits
-from orchestrator.errors import DeadlineExceeded, InvalidInput, ToolFailed
+from orchestrator.errors import DeadlineExceeded, InvalidInput, ToolFailed, ToolKilled
 from orchestrator.mesh_files.limits import MAX_COORDINATE, MAX_TRIANGLES, InvalidMeshFile, printable
 from orchestrator.mesh_files.textures import MAX_SIDE, MAX_TEXTURE_PIXELS
 from orchestrator.tools.blender import run_blender
@@ -65,6 +65,7 @@ def read_mesh(source: Path, format: MeshFormat, folder: Path, *, blender: str = 
     Raises:
         InvalidMeshFile: the reader rejects the file, crashes on it, or exceeds the limits.
         ToolFailed: the reader is not installed.
+        ToolKilled: somebody else killed the reader.
     """
     job = {"source": str(source.resolve()), "max_coordinate": MAX_COORDINATE}
     with _failures_as_invalid_file(limits):
@@ -90,6 +91,9 @@ def _failures_as_invalid_file(limits: Limits) -> Iterator[None]:
         raise InvalidMeshFile(printable(error.description)) from None
     except DeadlineExceeded:
         raise InvalidMeshFile(f"the file takes too long to read: more than {limits.time_s:g} s") from None
+    except ToolKilled as error:
+        log.warning("mesh_reader_killed", reason=error.message)
+        raise ToolKilled("the file was not read, because its reader was killed; try again later") from None
     except ToolFailed as error:
         log.warning("mesh_reader_failed", reason=error.message)
         if "code" in error.facts:  # error.message contains output of the tool, which only the operator may see

@@ -18,14 +18,17 @@ from pxr import Sdf
 from trimesh.exchange.gltf import export_gltf
 from trimesh.exchange.obj import export_obj
 
+from orchestrator.decoding.pool import decode_pool
 from orchestrator.domain.export import MeshCodec, MeshFormat, TextureCodec
-from orchestrator.domain.limits import Limits
-from orchestrator.errors import InvalidInput, ToolFailed
+from orchestrator.domain.limits import DecodeLimits, Sandbox
+from orchestrator.errors import FailedPrecondition, InvalidInput, ToolFailed, ToolKilled
 from orchestrator.mesh_files import check
 from orchestrator.mesh_files.check import MAX_BYTES, MeshFileInfo, check_mesh
 from orchestrator.mesh_files.limits import InvalidMeshFile
 from orchestrator.mesh_files.precheck import precheck
+from orchestrator.tools import program
 from orchestrator.tools.gltf import GltfBudget, normalise, optimise
+from orchestrator.tools.sandbox import Barriers
 from tests.support.bad_gltf import sparse
 from tests.support.bad_meshes import CORPUS, OBJ
 from tests.support.mesh_bytes import (
@@ -48,6 +51,7 @@ from tests.support.meshes import stool, write_stool
 TRIANGLES = 72
 MATERIALS = ("wood", "cushion")
 MAX_SECONDS = 5.0
+NO_BARRIERS = Barriers(0, False, False, False, False)
 MAX_MEMORY = 1 << 30
 
 
@@ -231,7 +235,7 @@ def test_a_zip_may_hold_one_mesh_of_any_format(name: str) -> None:
 @pytest.mark.parametrize("name", ["stl", "usdz"])
 def test_a_file_that_takes_too_long_to_read_is_rejected(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     data = usdz(("a.usda", USDA)) if name == "usdz" else VALID[name][0]
-    monkeypatch.setattr(check, "READER_LIMITS", Limits(time_s=0.01))
+    monkeypatch.setattr(check, "READER_S", 0.01)
     with pytest.raises(InvalidInput, match="takes too long to read"):
         check_mesh(data, f"a.{name}", "data")
 
@@ -243,6 +247,28 @@ def test_a_file_that_crashes_its_reader_is_rejected_without_its_output(tmp_path:
     with pytest.raises(InvalidInput, match="blender ended with code 3") as rejected:
         check_mesh(stl(), "a.stl", "data", blender=str(blender))
     assert "Traceback" not in rejected.value.message
+
+
+def test_a_reader_that_somebody_kills_says_nothing_about_the_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(program, "supported_barriers", lambda: NO_BARRIERS)  # in a namespace, it cannot kill itself
+    blender = tmp_path / "blender"
+    blender.write_text("#!/bin/sh\nkill -9 $$\n", encoding="utf-8")
+    blender.chmod(0o755)
+    with pytest.raises(ToolKilled, match="try again") as killed:
+        check_mesh(stl(), "a.stl", "data", blender=str(blender))
+    assert killed.value.retryable
+
+
+def test_the_reader_does_not_run_without_the_barriers_that_the_settings_require(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(program, "supported_barriers", lambda: NO_BARRIERS)
+    assert check_mesh(stl(), "a.stl", "data").triangles == 1
+    monkeypatch.setattr(decode_pool(), "limits", DecodeLimits(sandbox=Sandbox.REQUIRE))
+    with pytest.raises(FailedPrecondition, match="without Landlock"):
+        check_mesh(stl(), "a.stl", "data")
 
 
 def test_without_its_reader_the_error_does_not_blame_the_file(tmp_path: Path) -> None:

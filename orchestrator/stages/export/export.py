@@ -20,7 +20,7 @@ from orchestrator.domain.dimensions import UNKNOWN_DIMENSIONS, Dimensions
 from orchestrator.domain.export import ExportOptions, MeshFormat
 from orchestrator.domain.limits import DEFAULT_LIMITS, Limits
 from orchestrator.domain.progress import Progress, no_progress, subrange
-from orchestrator.errors import InvalidInput, ToolFailed, ToolKilled
+from orchestrator.errors import InvalidInput, ToolFailed
 from orchestrator.stages.export.files import (
     BLENDER_FORMATS,
     ExportRun,
@@ -145,8 +145,6 @@ def _attempt(run: ExportRun, write: Callable[..., None], *formats: MeshFormat) -
     try:
         if requested:
             write(run, *requested)
-    except ToolKilled:
-        raise
     except (ToolFailed, InvalidInput) as error:
         run.refused.update({format: error for format in requested if format not in run.files})
 

@@ -12,7 +12,7 @@ from typing import Any
 from orchestrator.domain.export import ExportOptions, MeshCodec, MeshFormat, Target, TextureCodec
 from orchestrator.domain.limits import Limits
 from orchestrator.domain.progress import Progress
-from orchestrator.errors import HeartwoodError, ToolFailed, ToolKilled
+from orchestrator.errors import HeartwoodError, ToolFailed
 from orchestrator.stages.export.budgets import BUDGETS, TargetBudget
 from orchestrator.stages.export.inspect import MeshFacts
 from orchestrator.tools.convert import convert_mesh
@@ -98,8 +98,6 @@ def write_levels(run: ExportRun) -> None:
         budget = GltfBudget(run.budget.max_bytes if run.budget else 0, triangles, texture_px)
         try:
             contents = _optimise(run, name, path, budget, (INVISIBLE_TOLERANCE, tolerance / 2, tolerance))
-        except ToolKilled:
-            raise
         except ToolFailed as error:
             run.notes.append(f"{name} could not be written: {error.message}")
             return

@@ -1,0 +1,241 @@
+"""Runs mixed jobs at half of the service's capacity for hours, and measures what grows meanwhile.
+
+python -m tests.benchmarks.soak [--minutes 120] [--seed 1] [--json FILE] [--samples FILE]
+
+``heartwood up`` runs with its own Triton and 2 workers, and keeps uploads, results, cached results and jobs for 10
+minutes. First, ``CLIENTS`` clients submit jobs without pause to measure the capacity. Then jobs arrive at random times,
+half as many per minute. The first quarter of that time is the warm-up. "Growth" compares the medians of the first and
+the last quarter of the rest, so that it does not depend on what a single moment needs.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import random
+import tempfile
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import psutil
+
+from orchestrator.client.api_error import ApiError
+from orchestrator.client.client import Heartwood, JobSettings
+from orchestrator.inference.launch import SHARED_MEMORY
+from orchestrator.protocol.heartwood.v1 import job_pb2
+from tests.benchmarks.chaos.workload import SHARES, SUBMIT
+from tests.benchmarks.report import Figure, report
+from tests.support.meshes import write_stool
+from tests.support.pictures import jpeg, wood_photo
+from tests.support.running_service import RunningService
+
+CAPACITY_S = 240.0
+CLIENTS = 4
+WAITING = 50
+"""Jobs that may wait. If more do, the rate is not half of the capacity, and the run fails."""
+PHOTO_SIZE = (1000, 750)
+NEW_PHOTO_SHARE = 0.7
+"""Share of jobs with a photo that the service has not seen. The others find cached results."""
+KEPT_DAYS = 10 / (24 * 60)
+SETTINGS: dict[str, Any] = {
+    "workers": 2,
+    "drain_s": 10,
+    "blob_grace_s": 60,
+    "keep_uploads_days": KEPT_DAYS,
+    "keep_results_days": KEPT_DAYS,
+    "keep_cache_days": KEPT_DAYS,
+    "keep_jobs_days": KEPT_DAYS,
+}
+SAMPLE_S = 20.0
+BOUNDS = {
+    "service_mb": 1.05,
+    "triton_mb": 1.05,
+    "service_files": 1.05,
+    "service_threads": 1.05,
+    "processes": 1.05,
+    "shared_memory_mb": 1.01,
+    "disk_mb": 1.10,
+}
+"""Maximum of the last quarter relative to the first one. Each leak of one object per job would exceed it: a hundred
+jobs per quarter open more than 5 % of the files and threads. The disk varies with the jobs of the last 10 minutes."""
+
+
+@dataclass
+class Results:
+    """What the jobs did."""
+
+    ended: Counter[str] = field(default_factory=Counter)  # by state
+    problems: list[str] = field(default_factory=list)
+
+
+class Clients:
+    """Submits random jobs and waits for them, from several threads."""
+
+    def __init__(self, service: RunningService, folder: Path, seed: int) -> None:
+        self.client: Heartwood = service.client("shop")
+        self.results = Results()
+        self._chance = random.Random(seed)  # noqa: S311
+        self._stool = write_stool(folder / "stool.glb")
+        self._seed = 1000
+
+    def submit(self) -> None:
+        """Run one random job, and download one of its files."""
+        kind = self._chance.choices([*SHARES], weights=[*SHARES.values()])[0]
+        if self._chance.random() < NEW_PHOTO_SHARE:
+            self._seed += 1
+        settings: JobSettings = {"quality": job_pb2.QUALITY_PREVIEW}
+        try:
+            photo = self.client.upload_bytes(jpeg(wood_photo(*PHOTO_SIZE, self._seed)), f"{self._seed}.jpg").group_id
+            model = self.client.upload_model(self._stool) if kind in ("export", "render") else ""
+            job = self.client.wait(SUBMIT[kind](self.client, photo, model, settings).id)
+            files = list(self.client.list_assets(job.id))
+            for _ in self.client.read(files[0]):
+                pass
+            self.results.ended[job_pb2.JobState.Name(job.state)] += 1
+        except (ApiError, IndexError) as error:
+            self.results.problems.append(f"{kind}: {error}")
+
+    def closed_loop(self, seconds: float) -> float:
+        """Submit jobs without pause. Return how many ended per second."""
+        end = time.monotonic() + seconds
+
+        def repeat() -> int:
+            count = 0
+            while time.monotonic() < end:
+                self.submit()
+                count += 1
+            return count
+
+        started = time.monotonic()
+        with ThreadPoolExecutor(CLIENTS) as pool:
+            counts = [pool.submit(repeat) for _ in range(CLIENTS)]
+        return sum(count.result() for count in counts) / (time.monotonic() - started)
+
+    def open_loop(self, rate: float, seconds: float) -> None:
+        """Submit ``rate`` jobs per second at random times."""
+        end = time.monotonic() + seconds
+        running: list[Future[None]] = []
+        with ThreadPoolExecutor(WAITING) as pool:
+            while time.monotonic() < end:
+                time.sleep(self._chance.expovariate(rate))
+                running = [job for job in running if not job.done()]
+                if len(running) >= WAITING:
+                    self.results.problems.append(f"{WAITING} jobs wait, although jobs arrive at half of the capacity")
+                    return
+                running.append(pool.submit(self.submit))
+
+
+def sample(service: RunningService) -> dict[str, float]:
+    """Return the present use of resources."""
+    main = psutil.Process(service.process.pid)
+    children = main.children(recursive=True)
+    triton = [child for child in children if _is_triton(child)]
+    return {
+        "service_mb": main.memory_info().rss / 1e6,
+        "triton_mb": sum(_proportional_bytes(child) for child in triton) / 1e6,
+        "service_files": main.num_fds(),
+        "service_threads": main.num_threads(),
+        "processes": len(children),
+        "shared_memory_mb": sum(_disk_bytes(file) for file in SHARED_MEMORY.iterdir()) / 1e6,
+        "disk_mb": sum(map(_disk_bytes, _files(service.data_dir))) / 1e6,
+    }
+
+
+def _is_triton(process: psutil.Process) -> bool:
+    with suppress(psutil.Error):
+        return "triton" in process.name()
+    return False
+
+
+def _proportional_bytes(process: psutil.Process) -> int:
+    """Return the memory of a process; memory that it shares with others counts in parts."""
+    with suppress(psutil.Error):
+        return int(process.memory_full_info().pss)
+    return 0
+
+
+def _files(folder: Path) -> Iterator[Path]:
+    for parent, _, names in os.walk(folder):
+        yield from (Path(parent, name) for name in names)
+
+
+def _disk_bytes(file: Path) -> int:
+    with suppress(OSError):
+        return file.lstat().st_blocks * 512
+    return 0
+
+
+def sampled(service: RunningService, work: Callable[[], None]) -> list[dict[str, float]]:
+    """Call ``work``, and return the samples that were taken meanwhile."""
+    samples: list[dict[str, float]] = []
+    ended = threading.Event()
+
+    def repeat() -> None:
+        while not ended.wait(SAMPLE_S):
+            samples.append(sample(service))
+
+    sampler = threading.Thread(target=repeat)
+    sampler.start()
+    try:
+        work()
+    finally:
+        ended.set()
+        sampler.join()
+    return samples
+
+
+def growth(samples: Sequence[Mapping[str, float]], name: str) -> tuple[float, float]:
+    """Return the medians of the first and of the last quarter of the samples after the warm-up."""
+    values = [each[name] for each in samples[len(samples) // 4 :]]
+    quarter = max(1, len(values) // 4)
+    return float(np.median(values[:quarter])), float(np.median(values[-quarter:]))
+
+
+def figures(rate: float, results: Results, samples: Sequence[Mapping[str, float]], left: int) -> list[Figure]:
+    """Return the load, and the use of each resource at the beginning and at the end."""
+    made = [Figure("capacity", 60 * rate, "jobs per minute")]
+    made += [Figure(f"jobs {state.removeprefix('JOB_STATE_')}", n, "jobs") for state, n in results.ended.items()]
+    made.append(Figure("problems", len(results.problems), "", "== 0"))
+    for name, bound in BOUNDS.items():
+        first, last = growth(samples, name)
+        made += [Figure(f"{name}, first quarter", first), Figure(f"{name}, last quarter", last)]
+        made.append(Figure(f"{name}, ratio", last / max(first, 1e-9), "", f"<= {bound:g}"))
+    return [*made, Figure("processes after the end", left, "", "== 0")]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--minutes", type=float, default=120.0)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--json", type=Path)
+    parser.add_argument("--samples", type=Path, help="receives all samples, as JSON")
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="heartwood-soak-") as scratch:
+        service = RunningService(Path(scratch) / "data", **SETTINGS)
+        children = []
+        try:
+            clients = Clients(service, Path(scratch), arguments.seed)
+            rate = clients.closed_loop(CAPACITY_S)
+            print(f"capacity: {60 * rate:.1f} jobs per minute", flush=True)
+            samples = sampled(service, lambda: clients.open_loop(rate / 2, 60 * arguments.minutes))
+            children = psutil.Process(service.process.pid).children(recursive=True)
+        finally:
+            service.stop()
+        left = sum(child.is_running() for child in children)
+        print(*clients.results.problems, sep="\n")
+    if arguments.samples:
+        arguments.samples.write_text(json.dumps(samples), encoding="utf-8")
+    report("soak", figures(rate, clients.results, samples, left), arguments.json)
+
+
+if __name__ == "__main__":
+    main()
