@@ -3,9 +3,9 @@
 python -m tests.benchmarks.soak [--minutes 120] [--seed 1] [--json FILE] [--samples FILE]
 
 ``heartwood up`` runs with its own Triton and 2 workers, and keeps uploads, results, cached results and jobs for 10
-minutes. First, ``CLIENTS`` clients submit jobs without pause to measure the capacity. Then jobs arrive at random times,
-half as many per minute. The first quarter of that time is the warm-up. "Growth" compares the medians of the first and
-the last quarter of the rest, so that it does not depend on what a single moment needs.
+minutes. Two clients run one job after the other, each of which pauses for as long as its job took: they use half of the
+capacity, whatever else the machine does. The first quarter of the time is the warm-up. "Growth" compares the medians of
+the first and the last quarter of the rest, so that it does not depend on what a single moment needs.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -32,22 +32,20 @@ from orchestrator.client.api_error import ApiError
 from orchestrator.client.client import Heartwood, JobSettings
 from orchestrator.inference.launch import SHARED_MEMORY
 from orchestrator.protocol.heartwood.v1 import job_pb2
+from tests.benchmarks.chaos.cluster import has_ended
 from tests.benchmarks.chaos.workload import SHARES, SUBMIT
 from tests.benchmarks.report import Figure, report
 from tests.support.meshes import write_stool
 from tests.support.pictures import jpeg, wood_photo
 from tests.support.running_service import RunningService
 
-CAPACITY_S = 240.0
-CLIENTS = 4
-WAITING = 50
-"""Jobs that may wait. If more do, the rate is not half of the capacity, and the run fails."""
+CLIENTS = WORKERS = 2
 PHOTO_SIZE = (1000, 750)
 NEW_PHOTO_SHARE = 0.7
 """Share of jobs with a photo that the service has not seen. The others find cached results."""
 KEPT_DAYS = 10 / (24 * 60)
 SETTINGS: dict[str, Any] = {
-    "workers": 2,
+    "workers": WORKERS,
     "drain_s": 10,
     "blob_grace_s": 60,
     "keep_uploads_days": KEPT_DAYS,
@@ -97,41 +95,25 @@ class Clients:
             photo = self.client.upload_bytes(jpeg(wood_photo(*PHOTO_SIZE, self._seed)), f"{self._seed}.jpg").group_id
             model = self.client.upload_model(self._stool) if kind in ("export", "render") else ""
             job = self.client.wait(SUBMIT[kind](self.client, photo, model, settings).id)
-            files = list(self.client.list_assets(job.id))
-            for _ in self.client.read(files[0]):
+            last = list(self.client.list_assets(job.spec.upload_id))[-1]
+            for _ in self.client.read(last):
                 pass
             self.results.ended[job_pb2.JobState.Name(job.state)] += 1
         except (ApiError, IndexError) as error:
             self.results.problems.append(f"{kind}: {error}")
 
-    def closed_loop(self, seconds: float) -> float:
-        """Submit jobs without pause. Return how many ended per second."""
+    def run(self, seconds: float) -> None:
+        """Submit jobs from ``CLIENTS`` threads, each of which pauses for as long as its job took."""
         end = time.monotonic() + seconds
 
-        def repeat() -> int:
-            count = 0
-            while time.monotonic() < end:
+        def repeat() -> None:
+            while (started := time.monotonic()) < end:
                 self.submit()
-                count += 1
-            return count
+                time.sleep(time.monotonic() - started)
 
-        started = time.monotonic()
         with ThreadPoolExecutor(CLIENTS) as pool:
-            counts = [pool.submit(repeat) for _ in range(CLIENTS)]
-        return sum(count.result() for count in counts) / (time.monotonic() - started)
-
-    def open_loop(self, rate: float, seconds: float) -> None:
-        """Submit ``rate`` jobs per second at random times."""
-        end = time.monotonic() + seconds
-        running: list[Future[None]] = []
-        with ThreadPoolExecutor(WAITING) as pool:
-            while time.monotonic() < end:
-                time.sleep(self._chance.expovariate(rate))
-                running = [job for job in running if not job.done()]
-                if len(running) >= WAITING:
-                    self.results.problems.append(f"{WAITING} jobs wait, although jobs arrive at half of the capacity")
-                    return
-                running.append(pool.submit(self.submit))
+            for client in [pool.submit(repeat) for _ in range(CLIENTS)]:
+                client.result()
 
 
 def sample(service: RunningService) -> dict[str, float]:
@@ -145,7 +127,7 @@ def sample(service: RunningService) -> dict[str, float]:
         "service_files": main.num_fds(),
         "service_threads": main.num_threads(),
         "processes": len(children),
-        "shared_memory_mb": sum(_disk_bytes(file) for file in SHARED_MEMORY.iterdir()) / 1e6,
+        "shared_memory_mb": sum(map(_disk_bytes, set().union(*map(_shared_memory, [main, *children])))) / 1e6,
         "disk_mb": sum(map(_disk_bytes, _files(service.data_dir))) / 1e6,
     }
 
@@ -161,6 +143,14 @@ def _proportional_bytes(process: psutil.Process) -> int:
     with suppress(psutil.Error):
         return int(process.memory_full_info().pss)
     return 0
+
+
+def _shared_memory(process: psutil.Process) -> set[Path]:
+    """Return the files of shared memory that a process uses."""
+    with suppress(OSError):
+        words = Path(f"/proc/{process.pid}/maps").read_text().split()
+        return {Path(word) for word in words if word.startswith(f"{SHARED_MEMORY}/")}
+    return set()
 
 
 def _files(folder: Path) -> Iterator[Path]:
@@ -200,10 +190,9 @@ def growth(samples: Sequence[Mapping[str, float]], name: str) -> tuple[float, fl
     return float(np.median(values[:quarter])), float(np.median(values[-quarter:]))
 
 
-def figures(rate: float, results: Results, samples: Sequence[Mapping[str, float]], left: int) -> list[Figure]:
+def figures(results: Results, samples: Sequence[Mapping[str, float]], left: int) -> list[Figure]:
     """Return the load, and the use of each resource at the beginning and at the end."""
-    made = [Figure("capacity", 60 * rate, "jobs per minute")]
-    made += [Figure(f"jobs {state.removeprefix('JOB_STATE_')}", n, "jobs") for state, n in results.ended.items()]
+    made = [Figure(f"jobs {state.removeprefix('JOB_STATE_')}", n, "jobs") for state, n in results.ended.items()]
     made.append(Figure("problems", len(results.problems), "", "== 0"))
     for name, bound in BOUNDS.items():
         first, last = growth(samples, name)
@@ -224,17 +213,15 @@ def main() -> None:
         children = []
         try:
             clients = Clients(service, Path(scratch), arguments.seed)
-            rate = clients.closed_loop(CAPACITY_S)
-            print(f"capacity: {60 * rate:.1f} jobs per minute", flush=True)
-            samples = sampled(service, lambda: clients.open_loop(rate / 2, 60 * arguments.minutes))
+            samples = sampled(service, lambda: clients.run(60 * arguments.minutes))
             children = psutil.Process(service.process.pid).children(recursive=True)
         finally:
             service.stop()
-        left = sum(child.is_running() for child in children)
+        left = sum(not has_ended(child) for child in children)
         print(*clients.results.problems, sep="\n")
     if arguments.samples:
         arguments.samples.write_text(json.dumps(samples), encoding="utf-8")
-    report("soak", figures(rate, clients.results, samples, left), arguments.json)
+    report("soak", figures(clients.results, samples, left), arguments.json)
 
 
 if __name__ == "__main__":
