@@ -7,7 +7,6 @@ A backup that was interrupted has a name that starts with ``.incomplete-``; the 
 from __future__ import annotations
 
 import fcntl
-import hashlib
 import os
 import shutil
 from collections.abc import Iterator
@@ -20,6 +19,7 @@ from typing import BinaryIO
 from pydantic import TypeAdapter, ValidationError
 
 from orchestrator.errors import FailedPrecondition
+from orchestrator.store.blobs import sha256_of
 
 FORMAT = 1
 """Version of the layout of a backup. A backup with another one is refused."""
@@ -143,12 +143,6 @@ class BackupFolder:
 def part_of(folder: Path, file: Path) -> Part:
     """Return the size and hash of a file of a backup."""
     return Part(str(file.relative_to(folder)), file.stat().st_size, sha256_of(file))
-
-
-def sha256_of(file: Path) -> str:
-    """Return the SHA-256 of a file in hex."""
-    with file.open("rb") as opened:
-        return hashlib.file_digest(opened, "sha256").hexdigest()
 
 
 def create_private(file: Path, *, exist_ok: bool = False) -> BinaryIO:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
@@ -29,6 +29,7 @@ from orchestrator.backup.backup_folder import (
     sync,
 )
 from orchestrator.backup.snapshot import referenced_blobs, row_counts, snapshots
+from orchestrator.domain.progress import Progress
 from orchestrator.errors import NotFound, StorageUnavailable
 from orchestrator.settings import Settings
 from orchestrator.store.blobs import Blobs
@@ -41,11 +42,8 @@ COPIES = 8
 MAX_ATTEMPTS = 5
 """Snapshots of one backup. A further one is made if a blob was deleted after the snapshot; it needs only new blobs."""
 
-Report = Callable[[float, str], None]
-"""Receives the finished fraction and a message."""
 
-
-def create_backup(settings: Settings, folder: BackupFolder, report: Report) -> Backup:
+def create_backup(settings: Settings, folder: BackupFolder, report: Progress) -> Backup:
     """Back up the databases and the blobs to which they refer.
 
     If the owner of a blob deletes it after the snapshot and before the copy, another snapshot is made. A blob that two
@@ -113,7 +111,7 @@ def _with_parts(manifest: Manifest, scratch: Path, missing: list[str]) -> Manife
     return replace(manifest, missing=tuple(missing), parts=parts)
 
 
-def _copy_blobs(blobs: Blobs, keys: list[str], folder: Path, report: Report) -> set[str]:
+def _copy_blobs(blobs: Blobs, keys: list[str], folder: Path, report: Progress) -> set[str]:
     """Copy the blobs that the folder does not contain yet. Return the keys of those that do not exist."""
     new = [key for key in keys if not (folder / key).exists()]
     missing = set()

@@ -18,11 +18,10 @@ from sqlalchemy.engine import Connection
 
 from orchestrator.backup import sqlite
 from orchestrator.backup.backup_folder import Backup, Manifest, create_private
-from orchestrator.backup.snapshot import sqlite_file
 from orchestrator.domain.jobs import JobState
 from orchestrator.errors import FailedPrecondition
 from orchestrator.settings import Settings
-from orchestrator.store.database import create_engine, lock_schema, upgrade_schema
+from orchestrator.store.database import create_engine, lock_schema, sqlite_file, upgrade_schema
 from orchestrator.store.schema import jobs, leases, metadata
 
 IS_RUNNING = jobs.c.state == JobState.RUNNING.value

@@ -7,7 +7,6 @@ data folder keeps the service from starting if this was interrupted between two 
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import sqlalchemy as sa
@@ -15,20 +14,18 @@ import sqlalchemy as sa
 from orchestrator.backup.backup_folder import Backup, Manifest
 from orchestrator.backup.create import COPIES, writing
 from orchestrator.backup.databases import loaded_databases
-from orchestrator.backup.snapshot import sqlite_file
 from orchestrator.backup.verify import verify
+from orchestrator.domain.progress import Progress
 from orchestrator.errors import FailedPrecondition
 from orchestrator.settings import Settings
 from orchestrator.store.blobs import Blobs
-from orchestrator.store.database import create_engine, is_known_revision
+from orchestrator.store.database import create_engine, is_known_revision, sqlite_file
 from orchestrator.store.leases import Leases
 from orchestrator.store.locks import exclusive_use, restoring
 from orchestrator.store.schema import jobs, leases
 
-Report = Callable[[float, str], None]
 
-
-def restore_backup(settings: Settings, backup: Backup, *, replace: bool, report: Report) -> Manifest:
+def restore_backup(settings: Settings, backup: Backup, *, replace: bool, report: Progress) -> Manifest:
     """Restore a backup, after every file of it has been verified.
 
     Unfinished jobs continue when the service starts, and the time limit of running ones begins again.
@@ -87,7 +84,7 @@ def _check_unused(settings: Settings, *, replace: bool) -> None:
         raise FailedPrecondition("the database already contains records; --replace deletes and replaces them")
 
 
-def _restore_blobs(settings: Settings, backup: Backup, manifest: Manifest, report: Report) -> None:
+def _restore_blobs(settings: Settings, backup: Backup, manifest: Manifest, report: Progress) -> None:
     blobs = Blobs.open(settings.blob_url, settings.blob_options, settings.root / "blobs")
     keys = sorted(set(backup.blob_keys()) - set(manifest.missing))
     with ThreadPoolExecutor(COPIES, thread_name_prefix="restore") as threads:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
@@ -17,7 +16,7 @@ from orchestrator.domain.model_versions import MODEL_TENANT, VersionState
 from orchestrator.errors import FailedPrecondition
 from orchestrator.settings import Settings
 from orchestrator.store.blobs import blob_key
-from orchestrator.store.database import create_engine, schema_revision
+from orchestrator.store.database import create_engine, schema_revision, sqlite_file
 from orchestrator.store.schema import REVISION, assets, cache_blobs, jobs, model_versions, tokens
 
 
@@ -58,12 +57,6 @@ def _snapshot(url: str) -> Iterator[Connection]:
             yield connection
     finally:
         engine.dispose()
-
-
-def sqlite_file(url: str) -> Path | None:
-    """Return the file of an SQLite database; None for PostgreSQL."""
-    parsed = sa.make_url(url)
-    return Path(parsed.database or "").resolve() if parsed.get_backend_name() == "sqlite" else None
 
 
 def referenced_blobs(records: Connection) -> list[str]:

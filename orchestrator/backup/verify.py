@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
 
-from orchestrator.backup.backup_folder import INCOMPLETE, Backup, BackupFolder, Manifest, sha256_of
+from orchestrator.backup.backup_folder import INCOMPLETE, Backup, BackupFolder, Manifest
+from orchestrator.domain.progress import Progress
+from orchestrator.store.blobs import sha256_of
 
 
-def verify(backup: Backup, report: Callable[[float, str], None]) -> Manifest:
+def verify(backup: Backup, report: Progress) -> Manifest:
     """Compare every file of a backup with its SHA-256.
 
     Raises FailedPrecondition, which names the first damaged file.

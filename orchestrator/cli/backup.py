@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
@@ -16,6 +16,7 @@ from orchestrator.backup.verify import prune as prune_backups
 from orchestrator.backup.verify import verify as verify_backup
 from orchestrator.cli.arguments import read_settings
 from orchestrator.cli.terminal import console, file_size, plain_table, print_saved, print_warning, progress_bar
+from orchestrator.domain.progress import Progress
 from orchestrator.errors import InvalidInput
 
 FOLDER_HELP = "Folder of the backups."
@@ -95,7 +96,7 @@ def _find(path: Path) -> Backup:
 
 
 @contextmanager
-def _progress(description: str) -> Iterator[Callable[[float, str], None]]:
+def _progress(description: str) -> Iterator[Progress]:
     with progress_bar() as bar:
         task = bar.add_task(description, total=1.0, message="reading the databases")
         yield lambda fraction, message: bar.update(task, completed=fraction, message=message)

@@ -30,6 +30,7 @@ from orchestrator.jobs.documents import from_json, to_json
 from orchestrator.settings import Settings
 from orchestrator.stages import analysis as analysis_stage
 from orchestrator.stages import intake
+from orchestrator.store.blobs import sha256_of
 from orchestrator.store.leases import LEASE
 
 log = structlog.get_logger()
@@ -313,8 +314,7 @@ def _size_and_hash(data: bytes | Path) -> tuple[int, str]:
     """Return the size in bytes and the SHA-256 in hex."""
     if isinstance(data, bytes):
         return len(data), hashlib.sha256(data).hexdigest()
-    with data.open("rb") as file:
-        return data.stat().st_size, hashlib.file_digest(file, "sha256").hexdigest()
+    return data.stat().st_size, sha256_of(data)
 
 
 def remaining_s(job: JobRecord, settings: Settings) -> float:

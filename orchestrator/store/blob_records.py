@@ -14,11 +14,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Connection, Engine
 
 from orchestrator.errors import StorageUnavailable
-from orchestrator.store.database import writing
+from orchestrator.store.database import insert, writing
 from orchestrator.store.schema import IS_ACTIVE, assets, blob_holds, blobs, cache_blobs, jobs, tokens
 
 BATCH = 50
@@ -49,11 +48,11 @@ class BlobRecords:
         """Record a file that is about to be stored. It is kept for the grace period, and until the job has ended."""
         row = {"tenant": tenant, "sha256": sha256, "size_bytes": size_bytes, "marked": False}
         now = datetime.now(UTC)
-        insert = _insert(self.engine, blobs).values(**row, unused_time=now)
+        new = insert(self.engine, blobs).values(**row, unused_time=now)
         restarted = sa.case((blobs.c.unused_time.is_(None), None), else_=sa.literal(now, blobs.c.unused_time.type))
         again = {"size_bytes": size_bytes, "marked": False, "unused_time": restarted}
         with self.engine.begin() as connection:
-            connection.execute(insert.on_conflict_do_update(index_elements=["tenant", "sha256"], set_=again))
+            connection.execute(new.on_conflict_do_update(index_elements=["tenant", "sha256"], set_=again))
             if job_id:
                 _hold(connection, tenant, [sha256], job_id)
 
@@ -99,9 +98,9 @@ class BlobRecords:
     def adopt(self, tenant: str, sha256: str, size_bytes: int, unused_time: datetime) -> None:
         """Record a file without a row, which nothing has used since a time."""
         row = {"tenant": tenant, "sha256": sha256, "size_bytes": size_bytes, "marked": False}
-        insert = _insert(self.engine, blobs).values(**row, unused_time=unused_time)
+        new = insert(self.engine, blobs).values(**row, unused_time=unused_time)
         with self.engine.begin() as connection:
-            connection.execute(insert.on_conflict_do_nothing())
+            connection.execute(new.on_conflict_do_nothing())
 
     def with_content(self, sha256s: Collection[str]) -> set[tuple[str, str]]:
         """Return tenant and SHA-256 of the recorded files with one of these contents."""
@@ -157,11 +156,6 @@ def _lock(connection: Connection, tenant: str, sha256s: Collection[str]) -> dict
     return {row.sha256: row.marked for row in connection.execute(query.order_by(blobs.c.sha256).with_for_update())}
 
 
-def _insert(bind: Engine | Connection, table: sa.Table) -> postgresql.Insert | sqlite.Insert:
-    """Return an INSERT that can handle conflicts."""
-    return postgresql.insert(table) if bind.dialect.name == "postgresql" else sqlite.insert(table)
-
-
 def _locked_batch(
     connection: Connection, before: datetime, tenant: str | None, *, marked: bool
 ) -> set[tuple[str, str]]:
@@ -194,4 +188,4 @@ def _found(connection: Connection, keys: set[tuple[str, str]], tables: tuple[sa.
 def _hold(connection: Connection, tenant: str, sha256s: Collection[str], job_id: str) -> None:
     rows = [{"tenant": tenant, "sha256": sha256, "job_id": job_id} for sha256 in sorted(set(sha256s))]
     if rows:
-        connection.execute(_insert(connection, blob_holds).on_conflict_do_nothing(), rows)
+        connection.execute(insert(connection, blob_holds).on_conflict_do_nothing(), rows)

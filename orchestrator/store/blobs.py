@@ -122,8 +122,7 @@ class Blobs:
 
     def delete(self, tenant: str, sha256: str) -> None:
         """Delete the blob if it exists."""
-        with _storage_errors(), suppress(*MISSING_ERRORS):
-            obstore.delete(self._store, blob_key(tenant, sha256))
+        self.delete_object(blob_key(tenant, sha256))
 
     def listed(self) -> Iterator[list[BlobObject]]:
         """Yield all objects of the store, in lists of bounded length."""
@@ -168,3 +167,9 @@ def blob_key(tenant: str, sha256: str) -> str:
     """Return the key of a blob, whose last part is the SHA-256."""
     # The operator chooses tenant names freely. The hash makes any name a valid path that does not reveal it.
     return f"{hashlib.sha256(tenant.encode()).hexdigest()[:16]}/{sha256[:2]}/{sha256}"
+
+
+def sha256_of(file: Path) -> str:
+    """Return the SHA-256 of a file in hex."""
+    with file.open("rb") as opened:
+        return hashlib.file_digest(opened, "sha256").hexdigest()

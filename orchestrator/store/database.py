@@ -5,15 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import sqlalchemy as sa
 import structlog
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Connection, Engine
 
 from orchestrator.errors import DiskFull, FailedPrecondition, StorageUnavailable
 from orchestrator.store.disk_space import is_disk_full
 from orchestrator.store.schema import REVISION
+
+if TYPE_CHECKING:
+    from alembic.config import Config
 
 log = structlog.get_logger()
 
@@ -82,6 +86,18 @@ def writing(engine: Engine) -> Iterator[Connection]:
         yield connection
 
 
+def insert(bind: Engine | Connection, table: sa.Table) -> postgresql.Insert | sqlite.Insert:
+    """Return an INSERT that can handle conflicts."""
+    return postgresql.insert(table) if bind.dialect.name == "postgresql" else sqlite.insert(table)
+
+
+def sqlite_file(url: str) -> Path | None:
+    """Return the file of an SQLite database; None for PostgreSQL."""
+    address = sa.make_url(url)
+    is_file = address.get_backend_name() == "sqlite" and address.database
+    return Path(address.database or "").resolve() if is_file else None
+
+
 def create_engine(url: str) -> Engine:
     """Return an engine that raises StorageUnavailable if the database does not answer. The schema is not upgraded."""
     make_private(url)
@@ -138,7 +154,6 @@ def upgrade_schema(connection: Connection, revision: str = "head") -> None:
     Raises FailedPrecondition if the schema is newer than this version of Heartwood.
     """
     from alembic import command
-    from alembic.config import Config
 
     current = schema_revision(connection)
     if current is not None and not is_known_revision(current):
@@ -147,20 +162,25 @@ def upgrade_schema(connection: Connection, revision: str = "head") -> None:
         remedy = "Upgrade Heartwood, or restore a backup of the database that was made before the upgrade"
         message = f"the database {address} has schema revision {current}, {reason}. {remedy}"
         raise FailedPrecondition(message, revision=current, newest_known=REVISION)
-    config = Config()
-    config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
+    config = _alembic_config()
     config.attributes["connection"] = connection
     command.upgrade(config, revision)
 
 
 def is_known_revision(revision: str) -> bool:
     """Return whether this version of Heartwood has the migration ``revision``."""
-    from alembic.config import Config
     from alembic.script import ScriptDirectory
+
+    scripts = ScriptDirectory.from_config(_alembic_config())
+    return revision in {script.revision for script in scripts.walk_revisions()}
+
+
+def _alembic_config() -> Config:
+    from alembic.config import Config
 
     config = Config()
     config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
-    return revision in {script.revision for script in ScriptDirectory.from_config(config).walk_revisions()}
+    return config
 
 
 def lock_schema(connection: Connection) -> None:

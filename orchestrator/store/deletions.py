@@ -11,11 +11,12 @@ from typing import Any, TypeAlias, cast
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Engine, Row
 
-from orchestrator.domain.jobs import JobState, texts_in
+from orchestrator.domain.jobs import texts_in
 from orchestrator.errors import FailedPrecondition, InUse
 from orchestrator.store.blob_records import release
 from orchestrator.store.database import writing
 from orchestrator.store.schema import (
+    FINAL_STATES,
     IS_ACTIVE,
     IS_RESULT,
     IS_UPLOAD,
@@ -29,7 +30,6 @@ from orchestrator.store.schema import (
 
 BATCH = 100
 """Rows that one transaction deletes. It bounds the time for which SQLite is locked. Not tuned."""
-FINAL_STATES = [state.value for state in JobState if state.is_final]
 Cursor: TypeAlias = tuple[datetime, str]
 """The time and the id of the last row of a batch."""
 

@@ -7,10 +7,9 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-import sqlalchemy as sa
-
 from orchestrator.errors import FailedPrecondition
 from orchestrator.settings import Settings
+from orchestrator.store.database import sqlite_file
 
 
 @contextmanager
@@ -19,8 +18,8 @@ def exclusive_use(settings: Settings) -> Iterator[None]:
 
     Raises FailedPrecondition if another process uses one of them.
     """
-    urls = [sa.make_url(url) for url in (settings.database_url, settings.jobs_database_url) if url]
-    databases = {Path(url.database).resolve() for url in urls if url.get_backend_name() == "sqlite" and url.database}
+    urls = [url for url in (settings.database_url, settings.jobs_database_url) if url]
+    databases = {file for url in urls if (file := sqlite_file(url))}
     settings.root.mkdir(parents=True, exist_ok=True, mode=0o700)
     with ExitStack() as locks:
         for file in [settings.root / "service", *sorted(databases)]:

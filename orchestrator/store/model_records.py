@@ -12,6 +12,7 @@ from pydantic import TypeAdapter
 from sqlalchemy.engine import Connection, Engine
 
 from orchestrator.domain.model_versions import CandidateReport, ModelVersion, Pointer, VersionState
+from orchestrator.store.database import insert
 from orchestrator.store.schema import model_pointers, model_versions
 
 VERSION = TypeAdapter(ModelVersion)
@@ -105,18 +106,15 @@ class ModelRecords:
         """
         row: dict[str, Any] = {"version": version, "previous": expected.version, "revision": expected.revision + 1}
         row |= {"operator": operator, "change_time": datetime.now(UTC)}
-        try:
-            with self.engine.begin() as connection:
-                # A version in the model repository has no row, and therefore no state.
-                if _lock_state(connection, model, version) not in (None, VersionState.READY.value):
-                    return False
-                if expected.revision == 0:
-                    connection.execute(model_pointers.insert().values(model=model, **row))
-                    return True
-                is_unchanged = sa.and_(model_pointers.c.model == model, model_pointers.c.revision == expected.revision)
-                return bool(connection.execute(model_pointers.update().where(is_unchanged).values(row)).rowcount)
-        except sa.exc.IntegrityError:
-            return False
+        with self.engine.begin() as connection:
+            # A version in the model repository has no row, and therefore no state.
+            if _lock_state(connection, model, version) not in (None, VersionState.READY.value):
+                return False
+            if expected.revision == 0:
+                first = insert(connection, model_pointers).values(model=model, **row).on_conflict_do_nothing()
+                return connection.scalar(first.returning(model_pointers.c.model)) is not None
+            is_unchanged = sa.and_(model_pointers.c.model == model, model_pointers.c.revision == expected.revision)
+            return bool(connection.execute(model_pointers.update().where(is_unchanged).values(row)).rowcount)
 
 
 def _lock_state(connection: Connection, model: str, version: int) -> str | None:

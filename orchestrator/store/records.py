@@ -33,6 +33,7 @@ from orchestrator.store.database import open_database, writing
 from orchestrator.store.deletions import delete_cached
 from orchestrator.store.job_queue import QUEUE_ORDER
 from orchestrator.store.schema import (
+    FINAL_STATES,
     IS_ACTIVE,
     IS_QUEUED,
     IS_RELEASED,
@@ -48,7 +49,6 @@ IDS_PER_QUERY = 500
 """Job ids in one query of ``assets_of_jobs``. SQLite allows 32,766 parameters in a query. Not tuned."""
 ASSET_FIELDS = tuple(field.name for field in fields(Asset))
 JOB_FIELDS = tuple(field.name for field in fields(JobRecord))
-FINAL_STATES = [state.value for state in JobState if state.is_final]
 PageEnd: TypeAlias = tuple[datetime, str]
 """The create_time and the id of the last job of a page of ``list_jobs``."""
 JOB_CONVERTERS: dict[str, Callable[[Any], object]] = {

@@ -9,6 +9,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Engine
 
 from orchestrator.domain.retention import Kept
+from orchestrator.store.database import insert
 from orchestrator.store.leases import database_time
 from orchestrator.store.schema import sweeps, tenant_retention
 
@@ -43,14 +44,7 @@ class RetentionRecords:
         """Return whether a periodic task is due, and make it due again after an interval. One process gets True."""
         with self.engine.begin() as connection:
             now = database_time(connection)
-            is_due = sa.and_(sweeps.c.name == name, sweeps.c.due_time <= now)
-            if connection.execute(sweeps.update().where(is_due).values(due_time=now + interval)).rowcount:
-                return True
-            if connection.scalar(sa.select(sweeps.c.name).where(sweeps.c.name == name)) is not None:
-                return False
-        try:
-            with self.engine.begin() as connection:
-                connection.execute(sweeps.insert().values(name=name, due_time=now + interval))
-        except sa.exc.IntegrityError:  # another process was first
-            return False
-        return True
+            first = insert(connection, sweeps).values(name=name, due_time=now + interval)
+            later, is_due = {"due_time": first.excluded.due_time}, sweeps.c.due_time <= now
+            turn = first.on_conflict_do_update(index_elements=["name"], set_=later, where=is_due)
+            return connection.scalar(turn.returning(sweeps.c.name)) is not None

@@ -11,6 +11,7 @@ from sqlalchemy.engine import Dialect
 from orchestrator.domain.jobs import JobState
 
 metadata = sa.MetaData()
+FINAL_STATES = [state.value for state in JobState if state.is_final]
 REVISION = "0010"
 """The newest revision in ``store/migrations/versions``."""
 

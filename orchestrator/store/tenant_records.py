@@ -9,6 +9,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Engine
 
 from orchestrator.domain.tenants import Usage
+from orchestrator.store.database import insert
 from orchestrator.store.schema import IS_ACTIVE, IS_RELEASED, assets, detector_spending, jobs, tenant_quotas, tokens
 
 
@@ -56,17 +57,10 @@ class TenantRecords:
 
     def spend(self, tenant: str, usd: float, now: datetime) -> None:
         """Add to what a tenant has spent on paid detectors in this month."""
-        key = {"tenant": tenant, "month": _month(now)}
-        added = detector_spending.update().values(usd=detector_spending.c.usd + usd).filter_by(**key)
+        first = insert(self.engine, detector_spending).values(tenant=tenant, month=_month(now), usd=usd)
+        total = {"usd": detector_spending.c.usd + first.excluded.usd}
         with self.engine.begin() as connection:
-            if connection.execute(added).rowcount:
-                return
-        try:
-            with self.engine.begin() as connection:
-                connection.execute(detector_spending.insert().values(**key, usd=usd))
-        except sa.exc.IntegrityError:  # another process was first
-            with self.engine.begin() as connection:
-                connection.execute(added)
+            connection.execute(first.on_conflict_do_update(index_elements=["tenant", "month"], set_=total))
 
     def spent_usd(self, tenant: str, now: datetime) -> float:
         """Return what a tenant has spent on paid detectors in this month."""

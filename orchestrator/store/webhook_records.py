@@ -5,7 +5,6 @@ from __future__ import annotations
 import uuid
 from collections import Counter
 from collections.abc import Collection
-from contextlib import suppress
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 
@@ -15,6 +14,7 @@ from sqlalchemy.engine import Engine, RowMapping
 from orchestrator.domain.jobs import JobRecord
 from orchestrator.domain.webhooks import Delivery, DeliveryState, new_secret
 from orchestrator.errors import NotFound
+from orchestrator.store.database import insert
 from orchestrator.store.schema import jobs, webhook_deliveries, webhook_secrets
 
 NAMESPACE = uuid.UUID("6f0f4d0e-7c5b-5a0e-9a55-7a3a9b1b7f55")
@@ -34,10 +34,9 @@ class WebhookRecords:
         event = f"job.{job.state.value.lower()}"
         id = f"msg_{uuid.uuid5(NAMESPACE, job.id).hex}"
         delivery = Delivery(id, job.tenant, job.id, job.webhook_url, event, now, due_time=now)
-        with suppress(sa.exc.IntegrityError), self.engine.begin() as connection:  # another replica was quicker
-            known = connection.scalar(sa.select(webhook_deliveries.c.id).where(webhook_deliveries.c.id == id))
-            if known is None:
-                connection.execute(webhook_deliveries.insert().values(_to_row(delivery)))
+        with self.engine.begin() as connection:
+            new = insert(connection, webhook_deliveries).values(_to_row(delivery))
+            connection.execute(new.on_conflict_do_nothing())  # another replica may have been quicker
             connection.execute(jobs.update().where(jobs.c.id == job.id).values(announced=True))
 
     def claim(
