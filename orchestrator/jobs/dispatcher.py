@@ -5,14 +5,10 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 
-import structlog
-
-from orchestrator.errors import HeartwoodError
+from orchestrator.background import attempt
 from orchestrator.jobs.quotas import TenantQuotas
 from orchestrator.store.job_queue import JobQueue
 from orchestrator.store.leases import Leases
-
-log = structlog.get_logger()
 
 INTERVAL_S = 0.1
 """Interval at which the dispatcher looks for jobs of other processes. It learns about its own at once. Not tuned."""
@@ -56,13 +52,7 @@ class Dispatcher:
         while not self._stopping.is_set():
             self._wake.wait(INTERVAL_S)
             self._wake.clear()
-            try:
-                self._release_all()
-            except HeartwoodError as error:
-                log.warning("release_failed", reason=error.reason)
-                self._stopping.wait(INTERVAL_S)
-            except Exception:
-                log.exception("release_failed")
+            if not attempt(self._release_all, "release_failed"):
                 self._stopping.wait(INTERVAL_S)
 
     def _release_all(self) -> None:

@@ -1,4 +1,4 @@
-"""Deletes the history of jobs in the database of DBOS: the workflow of a job and the results of its steps."""
+"""Finds and deletes the history of jobs in the database of DBOS: the workflow of a job and the results of its steps."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeAlias
 
-from dbos import DBOS, DBOSClient
+from dbos import DBOS, DBOSClient, WorkflowStatus
 
 UNFINISHED = ["PENDING", "ENQUEUED", "DELAYED"]
 FINISHED = ["SUCCESS", "ERROR", "CANCELLED", "MAX_RECOVERY_ATTEMPTS_EXCEEDED"]
@@ -48,5 +48,9 @@ def forget_lost(workflows: Workflows, known_jobs: Callable[[Collection[str]], se
 
 
 def _ids(workflows: Workflows, **filters: Any) -> set[str]:
-    found = workflows.list_workflows(**filters, load_input=False, load_output=False)
-    return {str(workflow.workflow_id) for workflow in found}
+    return {str(workflow.workflow_id) for workflow in find_workflows(workflows, **filters)}
+
+
+def find_workflows(workflows: Workflows, **filters: Any) -> list[WorkflowStatus]:
+    """Return the workflows that match filters of ``list_workflows``, without their arguments and results."""
+    return workflows.list_workflows(**filters, load_input=False, load_output=False)

@@ -143,4 +143,9 @@ def failure_of(error: BaseException, work: str) -> Failure:
     if is_disk_full(error):
         full = DiskFull(f"the {work} failed because the service has no disk space left; try again later")
         return Failure(full.reason, full.message)
+    return internal_failure(work)
+
+
+def internal_failure(work: str) -> Failure:
+    """The failure of ``work``, such as "job", that states no details."""
     return Failure("INTERNAL", f"the {work} failed because of an internal error; see the log of the service")

@@ -6,12 +6,8 @@ import threading
 import time
 from collections.abc import Callable
 
-import structlog
-
-from orchestrator.errors import HeartwoodError
+from orchestrator.background import attempt
 from orchestrator.store.leases import LEASE
-
-log = structlog.get_logger()
 
 RENEWAL_INTERVAL_S = 1.0
 """Interval at which the lease is renewed, several times within its validity."""
@@ -34,8 +30,7 @@ class LeaseKeeper:
 
     def start(self) -> None:
         """Renew the lease now, and from now on."""
-        self._renew()
-        self.note_renewal(time.monotonic())
+        self._renew_once()
         self._thread.start()
 
     def stop(self) -> None:
@@ -59,10 +54,8 @@ class LeaseKeeper:
 
     def _run(self) -> None:
         while not self._stopping.wait(RENEWAL_INTERVAL_S):
-            try:
-                self._renew()
-                self.note_renewal(time.monotonic())
-            except HeartwoodError as error:
-                log.warning("lease_not_renewed", reason=error.reason)
-            except Exception:
-                log.exception("lease_not_renewed")
+            attempt(self._renew_once, "lease_not_renewed")
+
+    def _renew_once(self) -> None:
+        self._renew()
+        self.note_renewal(time.monotonic())

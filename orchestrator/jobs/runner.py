@@ -14,18 +14,19 @@ import structlog
 from dbos import DBOS, DBOSConfig, SetWorkflowID, WorkflowStatus
 from dbos import error as dbos_error
 
+from orchestrator.background import attempt
 from orchestrator.domain.webhooks import WebhookPolicy
-from orchestrator.errors import HeartwoodError, StorageUnavailable
+from orchestrator.errors import StorageUnavailable
 from orchestrator.jobs.dependencies import Dependencies
 from orchestrator.jobs.dispatcher import Dispatcher
-from orchestrator.jobs.history import forget_jobs, forget_lost
+from orchestrator.jobs.history import find_workflows, forget_jobs, forget_lost
 from orchestrator.jobs.housekeeping import Housekeeping
 from orchestrator.jobs.lease_keeper import LeaseKeeper
 from orchestrator.jobs.service import JobService
 from orchestrator.jobs.settlement import Settlement
 from orchestrator.jobs.webhooks import Webhooks
 from orchestrator.jobs.workflow import APPLICATION_VERSION, JobWorkflow
-from orchestrator.store.database import DATABASE_ERRORS, make_private
+from orchestrator.store.database import make_private
 from orchestrator.store.job_queue import JobQueue
 from orchestrator.store.leases import Leases
 
@@ -158,33 +159,20 @@ class Runner:
         """Fail expired jobs, announce finished ones, take over those of dead processes, and settle abandoned ones."""
         last_check = 0.0
         while not self._stopping.wait(SWEEP_INTERVAL_S):
+            tasks: list[Callable[[], None]] = [self.jobs.expire, self._webhooks.announce_finished_jobs]
             if self._keeper.may_take_over(time.monotonic()):
-                self._try(self._take_over)
-            self._try(self.jobs.expire)
-            self._try(self._webhooks.announce_finished_jobs)
+                tasks.insert(0, self._take_over)
             if time.monotonic() - last_check > LOST_AFTER.total_seconds():
                 last_check = time.monotonic()
-                self._try(self._restart_stranded)
-                self._try(lambda: self._enqueue_lost(datetime.now(UTC) - LOST_AFTER))
-                self._try(self._resume_unstarted)
-                self._try(self._settlement.settle)
-                self._try(self._settlement.remove_folders)
-
-    def _try(self, task: Callable[[], None]) -> None:
-        """Run a task of the sweeper. Its failure does not affect the others."""
-        try:
-            task()
-        except HeartwoodError as error:
-            log.warning("sweep_failed", reason=error.reason)
-        except DATABASE_ERRORS as error:  # of DBOS
-            log.warning("sweep_failed", reason="STORAGE_UNAVAILABLE", error=type(error).__name__)
-        except Exception:
-            log.exception("sweep_failed")
+                tasks += [self._restart_stranded, lambda: self._enqueue_lost(datetime.now(UTC) - LOST_AFTER)]
+                tasks += [self._resume_unstarted, self._settlement.settle, self._settlement.remove_folders]
+            for task in tasks:
+                attempt(task, "sweep_failed")
 
     def _take_over(self) -> None:
         """Return the workflows of processes without a valid lease to the queue, and restart those of older versions."""
         live = {*self._leases.live(), self.dependencies.executor_id}
-        pending = DBOS.list_workflows(status=["PENDING"], load_input=False, load_output=False)
+        pending = find_workflows(DBOS, status=["PENDING"])
         orphaned = [workflow for workflow in pending if workflow.executor_id not in live]
         dead = {workflow.executor_id or "" for workflow in orphaned if workflow.app_version == APPLICATION_VERSION}
         if dead:
@@ -199,7 +187,7 @@ class Runner:
         This happens if the connection to the database is lost when DBOS takes a workflow.
         """
         own = self.dependencies.executor_id
-        pending = DBOS.list_workflows(status=["PENDING"], executor_id=own, load_input=False, load_output=False)
+        pending = find_workflows(DBOS, status=["PENDING"], executor_id=own)
         unstarted = {workflow.workflow_id for workflow in pending} - set(self._workflow.running)
         for id in unstarted & self._unstarted:
             log.warning("unstarted_job_returned", job=id)
@@ -209,7 +197,7 @@ class Runner:
     def _restart_stranded(self) -> None:
         """Restart the queued workflows of older versions of which no process is left."""
         live_versions = set(self._leases.live().values())
-        for workflow in DBOS.list_workflows(status=["ENQUEUED"], load_input=False, load_output=False):
+        for workflow in find_workflows(DBOS, status=["ENQUEUED"]):
             if _is_older(workflow) and workflow.app_version not in live_versions:
                 self._restart(workflow)
 
@@ -234,7 +222,7 @@ class Runner:
         released = {job.id for job in self.dependencies.records.released_before(released_before)}
         if not released:
             return
-        known = DBOS.list_workflows(workflow_ids=list(released), load_input=False, load_output=False)
+        known = find_workflows(DBOS, workflow_ids=list(released))
         for id in released - {workflow.workflow_id for workflow in known}:
             log.info("lost_job_enqueued", job=id)
             self._enqueue(id)

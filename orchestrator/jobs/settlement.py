@@ -12,6 +12,8 @@ from dbos import DBOS, WorkflowStatus
 from orchestrator.domain.jobs import Failure, JobChange, JobRecord, JobState
 from orchestrator.errors import DeadlineExceeded
 from orchestrator.jobs.dependencies import Dependencies
+from orchestrator.jobs.history import find_workflows
+from orchestrator.jobs.job import internal_failure
 from orchestrator.jobs.step import remaining_s
 
 log = structlog.get_logger()
@@ -19,7 +21,6 @@ log = structlog.get_logger()
 WAITING = ("ENQUEUED", "DELAYED")
 FAILED = ("ERROR", "MAX_RECOVERY_ATTEMPTS_EXCEEDED")
 """The states of a workflow that would fail again."""
-ABANDONED = Failure("INTERNAL", "the job failed because of an internal error; see the log of the service")
 
 
 class Settlement:
@@ -40,7 +41,8 @@ class Settlement:
         ending the job, starts again.
         """
         ids = [job.id for job in self._records.running_jobs()]
-        workflows = {workflow.workflow_id: workflow for workflow in _workflows(ids)}
+        found = find_workflows(DBOS, workflow_ids=ids) if ids else []
+        workflows = {workflow.workflow_id: workflow for workflow in found}
         for id in ids:
             job = self._records.job(None, id)  # read after the workflow, which ends after its job
             if job is not None and job.state is JobState.RUNNING:
@@ -55,7 +57,7 @@ class Settlement:
             return
         log.warning("job_abandoned", job=job.id, workflow=status)
         if status in FAILED:
-            self._end(job, JobState.FAILED, ABANDONED)
+            self._end(job, JobState.FAILED, internal_failure("job"))
         else:
             self._restart(job.id)
 
@@ -81,7 +83,3 @@ class Settlement:
             job = self._records.job(None, folder.name)
             if job is None or job.state.is_final:
                 shutil.rmtree(folder, ignore_errors=True)
-
-
-def _workflows(ids: list[str]) -> list[WorkflowStatus]:
-    return DBOS.list_workflows(workflow_ids=ids, load_input=False, load_output=False) if ids else []

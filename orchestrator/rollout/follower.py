@@ -18,6 +18,7 @@ from datetime import timedelta
 
 import structlog
 
+from orchestrator.background import attempt
 from orchestrator.domain.model_roles import ROLE_MODELS, SMALL
 from orchestrator.domain.model_versions import MODEL_TENANT, ModelVersion, VersionState
 from orchestrator.errors import CandidateRefused, HeartwoodError, ModelUnavailable
@@ -69,8 +70,7 @@ class Follower:
 
     def start(self) -> None:
         """Sync with the database once, then keep syncing in a thread."""
-        self._fail_orphaned()
-        self.sync()
+        self._follow()
         self._thread.start()
 
     def stop(self) -> None:
@@ -130,13 +130,11 @@ class Follower:
 
     def _poll(self) -> None:
         while not self._stopping.wait(POLL_INTERVAL_S):
-            try:
-                self._fail_orphaned()
-                self.sync()
-            except HeartwoodError as error:
-                log.warning("model_sync_failed", reason=error.reason)
-            except Exception:
-                log.exception("model_sync_failed")
+            attempt(self._follow, "model_sync_failed")
+
+    def _follow(self) -> None:
+        self._fail_orphaned()
+        self.sync()
 
     def _ensure_role_model(self, model: str) -> None:
         """Load an optional model that the model repository contains, unless it is ready. Errors are logged."""
