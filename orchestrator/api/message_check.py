@@ -22,8 +22,8 @@ NUL = b"\0"
 MAX_REQUEST_BYTES = 256 << 10
 """Maximum size of a request that is not streamed. It is decoded before its caller is known, and a list of 1.9 million
 empty texts, in 3.8 MB, delayed all other calls by seconds."""
-MAX_STREAMED_BYTES = 4 << 20
-"""Maximum size of a message of an upload, as of every message that the server receives."""
+MAX_MESSAGE_BYTES = 4 << 20
+"""Maximum size of every message that the server receives. Files are uploaded in several messages."""
 
 
 class MessageCheck(grpc.aio.ServerInterceptor):  # type: ignore[misc]  # the package has no types
@@ -38,7 +38,7 @@ class MessageCheck(grpc.aio.ServerInterceptor):  # type: ignore[misc]  # the pac
         kind = ("stream" if handler.request_streaming else "unary", "stream" if handler.response_streaming else "unary")
         name = "_".join(kind)
         wrap = _checked_stream if handler.response_streaming else _checked_call
-        most = MAX_STREAMED_BYTES if handler.request_streaming else MAX_REQUEST_BYTES
+        most = MAX_MESSAGE_BYTES if handler.request_streaming else MAX_REQUEST_BYTES
         changed = {
             "request_deserializer": _decoder(handler.request_deserializer, most),
             name: wrap(getattr(handler, name)),

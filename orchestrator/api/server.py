@@ -13,7 +13,7 @@ from orchestrator.api.assets import AssetServicer
 from orchestrator.api.auth import Tokens
 from orchestrator.api.jobs import JobServicer
 from orchestrator.api.limits import CallLimits
-from orchestrator.api.message_check import MessageCheck
+from orchestrator.api.message_check import MAX_MESSAGE_BYTES, MessageCheck
 from orchestrator.api.models import ModelServicer
 from orchestrator.api.probes import Health, Reflection
 from orchestrator.api.tenants import TenantServicer
@@ -37,7 +37,6 @@ KEEPALIVE_TIMEOUT_MS = 20_000
 MAX_CONNECTION_IDLE_MS = 900_000
 MAX_CONNECTION_GRACE_MS = 600_000
 """Time that the running calls of a connection have after ``max_connection_s``."""
-MAX_MESSAGE_BYTES = 4 << 20  # of one request message; files are uploaded in several messages
 SERVICES = tuple(
     f"heartwood.v1.{name}" for name in ("AssetService", "JobService", "ModelService", "TenantService", "WebhookService")
 )

@@ -23,13 +23,12 @@ import cv2
 from PIL import Image as Pillow
 
 from orchestrator.decoding.child import Request, run_task
+from orchestrator.decoding.result import LATE
 
 MAX_REQUEST_BYTES = 1 << 16
 DESCRIPTORS = 3
 NICENESS = 5
 """The scheduler prefers the service: a process with niceness 0 gets 3 times the CPU time of one with 5 (sched(7))."""
-LATE = b"late"
-"""The message about a task that was killed when its time had passed. The message about others is a wait status."""
 
 
 @dataclass(frozen=True)

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import Any
 
 from orchestrator.decoding.pool import decode_pool, photo_size
+from orchestrator.decoding.result import Facts, TaskResult
 from orchestrator.domain.images import Image
 from orchestrator.errors import InvalidInput
 from orchestrator.imaging.photo import BLACK, WHITE, PhotoInfo
 from orchestrator.imaging.photo_files.photo_file import PhotoFormat
-
-Result = TypeVar("Result")
 
 MEDIA_TYPES = {format.value for format in PhotoFormat}
 
@@ -58,15 +56,8 @@ def decode_photo(data: bytes, field: str, max_side: int | None, tenant: str) -> 
         InvalidInput: see ``read_photo``; also if the file exceeds the limits of memory or CPU time.
         ResourceExhausted: the machine is overloaded.
     """
-
-    def decode() -> DecodedPhoto:
-        result = decode_pool().photo_task(
-            "decode_photo", data, field, max_side=max_side or 0, backdrop=WHITE, is_mask=False
-        )
-        assert result.image is not None  # noqa: S101 - the task returns one
-        return DecodedPhoto(result.image, float(result.facts["focal_length_mm"]))
-
-    return _in_turn(tenant, decode)
+    image, facts = _decode(data, field, max_side, tenant, backdrop=WHITE, is_mask=False)
+    return DecodedPhoto(image, float(facts["focal_length_mm"]))
 
 
 def decode_mask(data: bytes, field: str, max_side: int | None, tenant: str) -> Image:
@@ -74,26 +65,24 @@ def decode_mask(data: bytes, field: str, max_side: int | None, tenant: str) -> I
 
     Raises the errors of ``decode_photo``.
     """
-
-    def decode() -> Image:
-        result = decode_pool().photo_task(
-            "decode_photo", data, field, max_side=max_side or 0, backdrop=BLACK, is_mask=True
-        )
-        assert result.image is not None  # noqa: S101 - the task returns one
-        return result.image
-
-    return _in_turn(tenant, decode)
+    return _decode(data, field, max_side, tenant, backdrop=BLACK, is_mask=True)[0]
 
 
 def inspect_mask(data: bytes, field: str, tenant: str) -> MaskFile:
     """Decode the channels of a mask, and return whether it has others than grey. Raises as ``decode_photo``."""
-
-    def inspect() -> MaskFile:
-        facts = decode_pool().photo_task("check_mask", data, field).facts
-        return MaskFile(str(facts["mode"]), bool(facts["is_transparent"]), bool(facts["is_colored"]))
-
-    return _in_turn(tenant, inspect)
+    facts = _run("check_mask", data, field, tenant).facts
+    return MaskFile(str(facts["mode"]), bool(facts["is_transparent"]), bool(facts["is_colored"]))
 
 
-def _in_turn(tenant: str, work: Callable[[], Result]) -> Result:
-    return decode_pool().photos.submit(tenant, work, limited=False).result()
+def _decode(
+    data: bytes, field: str, max_side: int | None, tenant: str, *, backdrop: int, is_mask: bool
+) -> tuple[Image, Facts]:
+    result = _run("decode_photo", data, field, tenant, max_side=max_side or 0, backdrop=backdrop, is_mask=is_mask)
+    assert result.image is not None  # noqa: S101 - the task returns one
+    return result.image, result.facts
+
+
+def _run(task: str, data: bytes, field: str, tenant: str, **arguments: Any) -> TaskResult:
+    """Run a task when it is the tenant's turn."""
+    pool = decode_pool()
+    return pool.photos.submit(tenant, lambda: pool.photo_task(task, data, field, **arguments), limited=False).result()

@@ -33,6 +33,8 @@ INVALID, CRASH = "invalid", "crash"
 """The fact that states why the file is not valid, and the one with the traceback of an unexpected error."""
 OK, OUT_OF_MEMORY, FAILED = 0, 10, 11
 """The exit codes of a task."""
+LATE = b"late"
+"""What the template reports about a task that it killed when its time had passed; about others, a wait status."""
 SHAPE = ("height", "width", "channels")
 """The facts that state the shape of the image. ``channels`` is 0 for an image without a channel axis."""
 

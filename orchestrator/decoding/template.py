@@ -12,7 +12,6 @@ import sys
 import threading
 import time
 from contextlib import ExitStack, suppress
-from pathlib import Path
 from typing import Any
 
 import structlog
@@ -21,6 +20,7 @@ from orchestrator.decoding.result import (
     CRASH,
     FAILED,
     INVALID,
+    LATE,
     OK,
     OUT_OF_MEMORY,
     BrokenResult,
@@ -30,11 +30,11 @@ from orchestrator.decoding.result import (
 )
 from orchestrator.domain.limits import DecodeLimits, Sandbox
 from orchestrator.errors import InvalidInput, ResourceExhausted
+from orchestrator.tools.barriers.launch import PACKAGES
 from orchestrator.tools.sandbox import python_folders
 
 log = structlog.get_logger()
 
-PACKAGES = Path(__file__).resolve().parent.parent.parent
 INHERITED_VARIABLES = ("LANG", "LD_LIBRARY_PATH")
 ONE_THREAD = {f"{library}_NUM_THREADS": "1" for library in ("OMP", "OPENBLAS", "MKL")}
 """The template must not have threads, because a fork would lose them."""
@@ -159,7 +159,7 @@ class Template:
             self._process = subprocess.Popen(
                 [sys.executable, "-P", "-m", self.module],
                 cwd="/",
-                env={**inherited, **ONE_THREAD, "PYTHONPATH": str(PACKAGES)},
+                env={**inherited, **ONE_THREAD, "PYTHONPATH": PACKAGES},
                 stdin=end.fileno(),
                 stdout=subprocess.DEVNULL,
                 start_new_session=True,
@@ -186,7 +186,7 @@ class Template:
 
     def _read(self, task: str, status: bytes, result: int, field: str) -> TaskResult:
         """Return the result of a task that has ended, or raise the error that it means."""
-        if status == b"late":
+        if status == LATE:
             raise ResourceExhausted(f"{field}: the file was not decoded in time, because the service is overloaded")
         code = os.waitstatus_to_exitcode(int(status))
         try:

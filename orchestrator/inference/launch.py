@@ -25,6 +25,7 @@ from orchestrator.errors import ToolFailed
 from orchestrator.inference.profiles import apply_profile
 from orchestrator.inference.triton_control import ControlHeader
 from orchestrator.tools.parent_death import RUN_IF_PARENT_LIVES, die_with_parent
+from orchestrator.tools.usage import process_usage
 
 log = structlog.get_logger()
 
@@ -34,7 +35,7 @@ POLL_S = 0.05
 RESERVED_BYTES = 4 << 30
 """Private memory that a process may reserve without using it. A stub with onnxruntime reserves more than 1 GB."""
 MEMORY_POLL_S = 0.2
-"""Interval at which the memory of a server with a limit is measured, which takes about 10 ms. Not tuned."""
+"""Interval at which the memory of a server with a limit is measured, which takes about 4 ms. Not tuned."""
 BACKEND_CHECK_S = 1.0
 """Interval at which a ready server is checked for dead backends. Not tuned."""
 FIRST_BACKOFF_S = 0.5
@@ -208,7 +209,7 @@ class TritonServer:
         dead: set[int] = set()
         next_check = time.monotonic() + BACKEND_CHECK_S
         while not _wait(process, MEMORY_POLL_S if self._memory_bytes else BACKEND_CHECK_S):
-            if self._memory_bytes and _resident_bytes(process.pid) > self._memory_bytes:
+            if self._memory_bytes and process_usage(process.pid).memory_bytes > self._memory_bytes:
                 self.failure = ToolFailed(f"it used more than {self._memory_bytes >> 20} MB of memory")
                 return
             if time.monotonic() < next_check:
@@ -326,17 +327,6 @@ def _wait(process: subprocess.Popen[bytes], timeout_s: float) -> bool:
     with suppress(subprocess.TimeoutExpired):
         process.wait(timeout_s)
     return process.poll() is not None
-
-
-def _resident_bytes(pid: int) -> int:
-    """Return the resident memory of a process and its children. Memory that they share counts several times."""
-    used = 0
-    with suppress(psutil.NoSuchProcess):
-        parent = psutil.Process(pid)
-        for process in (parent, *parent.children(recursive=True)):
-            with suppress(psutil.NoSuchProcess):
-                used += process.memory_info().rss
-    return used
 
 
 def _dead_children(pid: int) -> set[int]:
