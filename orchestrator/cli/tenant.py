@@ -10,12 +10,13 @@ import typer
 
 from orchestrator.cli import tenant_data
 from orchestrator.cli.arguments import optional, read_settings
+from orchestrator.cli.database import opened_database
 from orchestrator.cli.terminal import console, plain_table
-from orchestrator.domain.tenants import QUOTA_TYPES, Quotas, Usage, check_quota
+from orchestrator.cli.usage import usage_table
+from orchestrator.domain.tenants import check_quota
 from orchestrator.domain.tokens import check_tenant
 from orchestrator.errors import InvalidInput
 from orchestrator.jobs.quotas import GB, TenantQuotas
-from orchestrator.store.database import open_database
 from orchestrator.store.tenant_records import TenantRecords
 
 DEFAULT = "default"
@@ -82,20 +83,6 @@ def set_quotas(
         console.print(usage_table(tenant, quotas.of(tenant), quotas.usage(tenant), set(quotas.records.quotas(tenant))))
 
 
-def usage_table(tenant: str, quotas: Quotas, usage: Usage, own: set[str]) -> object:
-    """Return a table of the quotas and their use. ``own`` are the names of quotas that the operator has set."""
-    rows = plain_table(f"tenant {tenant}", "used", "quota", "")
-    used = {
-        "running_jobs": str(usage.running_jobs),
-        "active_jobs": str(usage.active_jobs),
-        "stored_gb": f"{usage.stored_bytes / GB:.3g}",
-        "detector_usd": f"{usage.detector_usd:.2f}",
-    }
-    for name in QUOTA_TYPES:
-        rows.add_row(name, used.get(name, ""), f"{getattr(quotas, name):g}", "set" if name in own else DEFAULT)
-    return rows
-
-
 def _read(name: str, text: str) -> float | None:
     """Return the value of a quota; None: the default. Raises InvalidInput."""
     if text == DEFAULT:
@@ -118,8 +105,5 @@ def _option(name: str) -> str:
 @contextmanager
 def _quotas() -> Iterator[TenantQuotas]:
     settings = read_settings()
-    engine = open_database(settings.database_url, settings.root / "heartwood.sqlite")
-    try:
+    with opened_database(settings) as engine:
         yield TenantQuotas(settings, TenantRecords(engine))
-    finally:
-        engine.dispose()

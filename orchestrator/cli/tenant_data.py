@@ -11,6 +11,7 @@ import typer
 from dbos import DBOSClient
 
 from orchestrator.cli.arguments import choice, read_settings
+from orchestrator.cli.database import opened_database
 from orchestrator.cli.storage import open_stores
 from orchestrator.cli.terminal import console, facts_table, file_size
 from orchestrator.domain.retention import Kept, check_days
@@ -35,8 +36,8 @@ def retention(
     """
     check_tenant(tenant)
     settings = read_settings()
-    with open_stores(settings) as (records, _):
-        retentions = RetentionRecords(records.engine)
+    with opened_database(settings) as engine:
+        retentions = RetentionRecords(engine)
         retentions.set(tenant, dict(map(_change, changes or ())))
         own = retentions.of_tenants().get(tenant, {})
     rows = facts_table("kind", "kept for")

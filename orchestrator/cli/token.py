@@ -10,10 +10,10 @@ from typing import Annotated
 import typer
 
 from orchestrator.cli.arguments import optional, read_settings
+from orchestrator.cli.database import opened_database
 from orchestrator.cli.terminal import console, plain_table
 from orchestrator.domain.tokens import Scope, Token, read_scopes
 from orchestrator.errors import InvalidInput
-from orchestrator.store.database import open_database
 from orchestrator.store.token_records import TokenRecords
 
 TENANT_HELP = "Owner of the jobs and files that the token gives access to."
@@ -71,12 +71,8 @@ def rotate(
 
 @contextmanager
 def _records() -> Iterator[TokenRecords]:
-    settings = read_settings()
-    engine = open_database(settings.database_url, settings.root / "heartwood.sqlite")
-    try:
+    with opened_database(read_settings()) as engine:
         yield TokenRecords(engine)
-    finally:
-        engine.dispose()
 
 
 def _lifetime(option: str, text: str) -> timedelta:
