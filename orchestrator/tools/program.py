@@ -219,6 +219,8 @@ class _Run:
         """Report the last progress, or raise ToolFailed or ToolKilled if the exit code is not 0."""
         self._process_lines()
         if code := self._process.returncode:
+            if _killed_in_namespace(code, self._last_lines):
+                code, self._last_lines = -signal.SIGKILL, self._last_lines[:-1]
             message = f"{self._name} ended with {_describe_code(code)}: {_printable(self._last_lines, self._folder)}"
             kind = ToolKilled if code == -signal.SIGKILL else ToolFailed
             raise kind(message, tool=self._name, code=code)
@@ -245,6 +247,14 @@ class _Run:
                     self._progress = reported
                 elif line.strip():
                     self._last_lines = [*self._last_lines, line][-KEPT_LINES:]
+
+
+def _killed_in_namespace(code: int, last_lines: Sequence[str]) -> bool:
+    """Return whether the program in the namespaces of ``unshare`` was killed.
+
+    ``unshare`` tries to end in the same way as the program. It fails to do so for SIGKILL, and ends with an error.
+    """
+    return code == 1 and bool(last_lines) and "unshare: " in last_lines[-1]
 
 
 def _read_output(output: IO[bytes], log_output: IO[bytes], lines: queue.SimpleQueue[str], folder: Path) -> None:

@@ -6,16 +6,20 @@ import os
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import psutil
 import pytest
 
 from orchestrator.domain.limits import Limits
-from orchestrator.errors import Canceled, DeadlineExceeded, ToolFailed
+from orchestrator.errors import Canceled, DeadlineExceeded, ToolFailed, ToolKilled
+from orchestrator.tools import program
 from orchestrator.tools.program import run_program
-from orchestrator.tools.sandbox import unconfined_prefix
+from orchestrator.tools.sandbox import Barriers, supported_barriers, unconfined_prefix
 from tests.support.running_service import wait_for
+
+NO_NAMESPACES = replace(supported_barriers(), network_namespace=False, process_namespace=False)
 
 
 def python(code: str) -> list[str]:
@@ -81,6 +85,22 @@ def test_cancel_ends_the_whole_process_group(tmp_path: Path, ignore_sigterm: str
         run_program("sleeper", python(code), tmp_path, read_line=lambda line: (0.5, line), progress=cancel_when_up)
     assert time.monotonic() - started < 20
     assert not processes_in(tmp_path)
+
+
+@pytest.mark.parametrize("barriers", [supported_barriers(), NO_NAMESPACES], ids=["namespaces", "no namespaces"])
+def test_program_that_somebody_kills_is_not_at_fault(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, barriers: Barriers
+) -> None:
+    monkeypatch.setattr(program, "supported_barriers", lambda: barriers)
+    code = "import time; print('cutting', flush=True); time.sleep(60)"
+
+    def kill(_: float, message: str) -> None:
+        if message == "cutting":
+            max(processes_in(tmp_path), key=lambda process: process.create_time()).kill()
+
+    with pytest.raises(ToolKilled, match="cutter ended with signal SIGKILL") as killed:
+        run_program("cutter", python(code), tmp_path, read_line=lambda line: (0.5, line.strip()), progress=kill)
+    assert "unshare" not in killed.value.message
 
 
 def test_child_that_left_the_process_group_ends_too(tmp_path: Path) -> None:
