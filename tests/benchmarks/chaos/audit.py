@@ -14,8 +14,8 @@ from typing import Any
 import psutil
 import sqlalchemy as sa
 
-from tests.benchmarks.chaos.cluster import Cluster
-from tests.benchmarks.chaos.faults import POSTGRESQL, Fault
+from tests.benchmarks.chaos.cluster import DRAIN_S, Cluster
+from tests.benchmarks.chaos.faults import POSTGRESQL, TERMINATE, Fault
 from tests.benchmarks.chaos.workload import Task, Workload
 
 FINAL = ("SUCCEEDED", "FAILED", "CANCELED")
@@ -63,7 +63,7 @@ class Takeover:
 
     job: str
     fault: Fault
-    taken_s: float  # from the fault to the return of the job to the queue, without the time without PostgreSQL
+    taken_s: float  # from ``_loss_time`` to the return of the job to the queue, without the time without PostgreSQL
     resumed_s: float  # to its next step; includes the time in which it waited for a free worker
 
 
@@ -194,7 +194,7 @@ class Audit:
                 if not causes:
                     continue
                 fault = max(causes, key=lambda each: each.start_time)
-                since = max(fault.start_time, before["s"])
+                since = max(_loss_time(fault), before["s"])
                 resumed = sequence[number + 1]["s"] if number + 1 < len(sequence) else after["s"]
                 outage = sum(max(0.0, min(end, after["s"]) - max(start, since)) for start, end in down)
                 found.append(Takeover(job, fault, after["s"] - since - outage, resumed - since - outage))
@@ -203,6 +203,11 @@ class Audit:
     def _blob(self, tenant: str, sha256: str) -> Path:
         folder = hashlib.sha256(tenant.encode()).hexdigest()[:16]
         return self._cluster.blobs / folder / sha256[:2] / sha256
+
+
+def _loss_time(fault: Fault) -> float:
+    """Return when a replica lost its jobs. One that gets SIGTERM first runs them on for ``drain_s``."""
+    return fault.start_time + (DRAIN_S if fault.kind == TERMINATE else 0.0)
 
 
 def running_tools(cluster: Cluster) -> list[str]:

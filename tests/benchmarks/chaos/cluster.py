@@ -28,7 +28,8 @@ TENANT = "shop"
 DATABASE = "chaos"
 START_S = 120.0
 """Time in which PostgreSQL or a replica starts again, on a busy machine."""
-SETTINGS = {"workers": 2, "drain_s": 10, "webhook_allow": '["127.0.0.0/8"]'}
+DRAIN_S = 10
+SETTINGS = {"workers": 2, "drain_s": DRAIN_S, "webhook_allow": '["127.0.0.0/8"]'}
 
 
 class PostgreSQL:

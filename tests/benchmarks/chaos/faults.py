@@ -20,6 +20,7 @@ from tests.support.running_service import wait_for
 CHILDREN_END_S = 15.0
 """Time in which the programs of a killed replica must end, on a busy machine. It takes milliseconds on a quiet one."""
 POSTGRESQL = "postgresql"
+TERMINATE = "terminate replica"
 TRITON = "triton"
 
 
@@ -46,7 +47,7 @@ class Plan:
 PLANS = {
     "kill replica": Plan(4, (0.5, 3)),
     "stop replica": Plan(3, (2, 12)),
-    "terminate replica": Plan(1, (0.5, 2)),
+    TERMINATE: Plan(1, (0.5, 2)),
     "stall database of replica": Plan(2, (1, 12)),
     "refuse database of replica": Plan(2, (1, 12)),
     "stall triton of replica": Plan(1, (1, 8)),
@@ -86,7 +87,7 @@ class Faults:
         self._methods: dict[str, Callable[[Fault, float, random.Random], None]] = {
             "kill replica": self._kill_replica,
             "stop replica": self._stop_replica,
-            "terminate replica": self._terminate_replica,
+            TERMINATE: self._terminate_replica,
             "stall database of replica": self._stall_database,
             "refuse database of replica": self._refuse_database,
             "stall triton of replica": self._stall_triton,
