@@ -38,11 +38,10 @@ def uninterrupted(tmp_path_factory: pytest.TempPathFactory, triton_url: str) -> 
     return files
 
 
-@pytest.mark.parametrize("step", ["surface", "stain"])
 def test_a_job_continues_after_a_crash_without_repeating_finished_steps(
-    tmp_path: Path, triton_url: str, uninterrupted: dict[str, str], step: str
+    tmp_path: Path, triton_url: str, uninterrupted: dict[str, str]
 ) -> None:
-    service = RunningService(tmp_path, triton_url)
+    service, step = RunningService(tmp_path, triton_url), "stain"
     with service.client() as client:
         job_id = start_stain(client)
         wait_for(lambda: any(event["step"] == step for event in service.events("step_started")), 60, 0.01)

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from orchestrator.client.api_error import ApiError
+from orchestrator.client.client import Heartwood
 from orchestrator.domain.srgb_color import SrgbColor
 from orchestrator.domain.stain import StainOptions
 from orchestrator.jobs.job import options_document
@@ -156,6 +157,14 @@ def test_no_step_runs_twice_while_replicas_share_the_work(cluster: Cluster) -> N
     assert set(counts.values()) == {1}
     for replica in replicas:
         assert replica.stop() == 0
+
+
+def test_a_token_of_one_replica_is_accepted_by_the_other(cluster: Cluster) -> None:
+    first, second = cluster.start("first"), cluster.start("second")
+    with Heartwood(second.address, first.token("shop")) as client:
+        assert list(client.jobs()) == []
+    assert not list(cluster.folder.rglob("*.sqlite"))
+    assert first.stop() == second.stop() == 0
 
 
 def test_a_job_that_was_never_enqueued_is_found(cluster: Cluster) -> None:

@@ -333,7 +333,7 @@ def test_damage_never_breaks_a_check_before_the_reader(name: str, flips: list[tu
     assert precheck_problem(damaged(name, flips, kept), name).isprintable()
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(**DAMAGE)
 def test_damage_anywhere_is_rejected_or_harmless(name: str, flips: list[tuple[float, int]], kept: float) -> None:
     info = accepted(damaged(name, flips, kept), name)
@@ -371,7 +371,7 @@ def test_json_of_any_shape_never_breaks_a_check_before_the_reader(path: str, val
     assert precheck_problem(edited(path, value), "a.glb").isprintable()
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(**EDITS)
 def test_json_of_any_shape_is_rejected_or_harmless(path: str, value: object) -> None:
     info = accepted(edited(path, value), "a.glb")
