@@ -4,30 +4,30 @@ from __future__ import annotations
 
 import threading
 from asyncio import sleep
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator
 from datetime import datetime
 from typing import Any
 
-from cachetools import LRUCache, TTLCache
+from cachetools import TTLCache
 from grpc.aio import ServicerContext
 
 from orchestrator.api import fields
 from orchestrator.api.auth import Tokens
 from orchestrator.api.codecs import CODECS
 from orchestrator.api.convert import Fields, from_proto, read_enum, to_proto
+from orchestrator.api.job_replies import JobReplies
 from orchestrator.api.limits import CallLimits
 from orchestrator.api.servicer import Servicer, call, stream
-from orchestrator.api.status import status
 from orchestrator.domain.checks import Violations
-from orchestrator.domain.jobs import JobKey, JobState
+from orchestrator.domain.jobs import JobState
 from orchestrator.domain.stain_catalogue import STAINS
 from orchestrator.domain.tokens import Scope
 from orchestrator.errors import InvalidInput
 from orchestrator.jobs.assets import existing
-from orchestrator.jobs.job import PIPELINE, Job, JobRequest, check_labels
+from orchestrator.jobs.job import PIPELINE, JobRequest, check_labels
 from orchestrator.jobs.service import JobService
 from orchestrator.jobs.stages import STAGES
-from orchestrator.protocol.heartwood.v1 import job_pb2, job_pb2_grpc, pipeline_pb2, stain_pb2
+from orchestrator.protocol.heartwood.v1 import job_pb2, job_pb2_grpc, stain_pb2
 
 WATCH_JOBS_INTERVAL_S = 0.5
 """Interval at which ``WatchJobs`` checks all jobs of a tenant for changes. Not tuned."""
@@ -39,8 +39,6 @@ ALWAYS_IN_PIPELINE = ("segment", "reconstruct")
 """Stages that every pipeline runs, with default options if the caller does not set them."""
 CACHED_TENANTS = 1000
 """Maximum number of tenants whose last ``recent_revisions`` are kept in memory."""
-CACHED_REPLIES = 2000
-"""Maximum number of finished jobs whose entry in ``ListJobs`` is kept in memory. Each takes about 1 to 50 kB."""
 
 
 class JobServicer(Servicer, job_pb2_grpc.JobServiceServicer):
@@ -48,8 +46,7 @@ class JobServicer(Servicer, job_pb2_grpc.JobServiceServicer):
 
     def __init__(self, jobs: JobService, tokens: Tokens, limits: CallLimits) -> None:
         super().__init__(jobs, tokens, limits)
-        self._replies: LRUCache[tuple[str, int], job_pb2.Job] = LRUCache(CACHED_REPLIES)
-        self._replies_lock = threading.Lock()
+        self._replies = JobReplies(jobs)
         self._revisions: TTLCache[str, dict[str, int]] = TTLCache(CACHED_TENANTS, WATCH_JOBS_INTERVAL_S / 2)
         self._revisions_lock = threading.Lock()
 
@@ -80,7 +77,8 @@ class JobServicer(Servicer, job_pb2_grpc.JobServiceServicer):
         before = fields.read_page_token(request.page_token, tuple[datetime, str])
         page = self.jobs.page(tenant, states, dict(request.labels), before, size + 1)
         token = fields.next_page_token(page, size, lambda job: (job.create_time, job.id))
-        return job_pb2.ListJobsResponse(jobs=self._replies_to(tenant, page[:size]), next_page_token=token)
+        replies = self._replies.of(tenant, {job.id: job.revision for job in page[:size]})
+        return job_pb2.ListJobsResponse(jobs=replies, next_page_token=token)
 
     @stream
     async def WatchJob(
@@ -107,12 +105,15 @@ class JobServicer(Servicer, job_pb2_grpc.JobServiceServicer):
         while True:
             revisions = await self.limits.in_thread(tenant, self._recent_revisions, tenant)
             ended = sent.keys() - revisions.keys()
-            changed = [id for id, revision in revisions.items() if sent.get(id) != revision] + sorted(ended)
-            for start in range(0, len(changed), JOBS_PER_READ):
-                ids = changed[start : start + JOBS_PER_READ]
-                for job in await self.limits.in_thread(tenant, self.jobs.load, tenant, ids):
-                    if labels.items() <= dict(job.record.labels).items():
-                        yield job_pb2.WatchJobsResponse(job=_job_to_proto(job))
+            changed = {id: revision for id, revision in revisions.items() if sent.get(id) != revision}
+            if ended:
+                changed |= await self.limits.in_thread(tenant, self.jobs.revisions, tenant, sorted(ended))
+            items = list(changed.items())
+            for start in range(0, len(items), JOBS_PER_READ):
+                page = dict(items[start : start + JOBS_PER_READ])
+                for job in await self.limits.in_thread(tenant, self._replies.of, tenant, page):
+                    if labels.items() <= dict(job.spec.labels).items():
+                        yield job_pb2.WatchJobsResponse(job=job)
             sent = revisions
             await sleep(WATCH_JOBS_INTERVAL_S)
 
@@ -143,21 +144,8 @@ class JobServicer(Servicer, job_pb2_grpc.JobServiceServicer):
 
     def _reply(self, tenant: str, job_id: str) -> job_pb2.Job:
         """The reply for one job. Raises NotFound if the tenant has no such job."""
-        jobs = existing(self.jobs.load(tenant, [job_id]), "job", job_id)
-        return _job_to_proto(jobs[0])
-
-    def _replies_to(self, tenant: str, keys: Sequence[JobKey]) -> list[job_pb2.Job]:
-        """The replies for the listed jobs that still exist. Those of finished jobs are cached."""
-        with self._replies_lock:
-            cached = {key.id: self._replies.get((key.id, key.revision)) for key in keys}
-        replies = {id: reply for id, reply in cached.items() if reply is not None}
-        missing = [key.id for key in keys if key.id not in replies]
-        for job in self.jobs.load(tenant, missing):
-            reply = replies[job.record.id] = _job_to_proto(job)
-            if job.record.state.is_final:
-                with self._replies_lock:
-                    self._replies[job.record.id, job.record.revision] = reply
-        return [replies[key.id] for key in keys if key.id in replies]
+        replies = self._replies.of(tenant, self.jobs.revisions(tenant, [job_id]))
+        return existing(next(iter(replies), None), "job", job_id)
 
 
 def _read_request(request: job_pb2.CreateJobRequest) -> JobRequest:
@@ -188,26 +176,6 @@ def _with_full_path(error: InvalidInput, request: job_pb2.CreateJobRequest) -> I
         return f"spec.{PIPELINE}.{field}" if in_pipeline else f"spec.{field}"
 
     return InvalidInput.listing([(full(field), text) for field, text in error.violations], error.facts)
-
-
-def _job_to_proto(job: Job) -> job_pb2.Job:
-    record, kind = job.record, job.record.kind
-    options = {name: CODECS[name].write_options(value) for name, value in job.options.items()}
-    spec = {kind: pipeline_pb2.PipelineOptions(**options) if kind == PIPELINE else options[kind]}
-    progress = {"queue_position": job.queue_position, "preview_asset_ids": record.previews}
-    converted: Fields = {
-        "spec": to_proto(record, job_pb2.JobSpec, **spec),
-        "progress": to_proto(record, job_pb2.Progress, **progress),
-    }
-    converted["photo_failures"] = [
-        to_proto(failure, job_pb2.PhotoFailure, error=status(failure.failure)) for failure in record.photo_failures
-    ]
-    if record.failure:
-        converted["error"] = status(record.failure)
-    if job.results:
-        results = {name: CODECS[name].write_result(result, job) for name, result in job.results.items()}
-        converted[kind] = pipeline_pb2.PipelineResult(**results) if kind == PIPELINE else results[kind]
-    return to_proto(record, job_pb2.Job, **converted)
 
 
 def _read_options(kind: str, spec: job_pb2.JobSpec) -> dict[str, Any]:

@@ -78,11 +78,10 @@ def check_labels(labels: Mapping[str, str]) -> None:
 
 @dataclass(frozen=True)
 class Job:
-    """A job record with its files and its place in the queue."""
+    """A job record with its files."""
 
     record: JobRecord
     assets: Mapping[str, Asset]  # files that the job made, by id; deleted files are missing
-    queue_position: int
 
     @cached_property
     def options(self) -> dict[str, Any]:

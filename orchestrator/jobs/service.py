@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -78,6 +78,10 @@ class JobService:
         """Return the revision of each unfinished job, and of each job that was created in the last minutes, by id."""
         return self._records.recent_revisions(tenant, datetime.now(UTC) - RECENT)
 
+    def revisions(self, tenant: str, job_ids: Collection[str]) -> dict[str, int]:
+        """Return the revision of each of the jobs that exists, by id."""
+        return self._records.revisions(tenant, job_ids)
+
     def page(
         self, tenant: str, states: Sequence[JobState], labels: Mapping[str, str], before: PageEnd | None, limit: int
     ) -> list[JobKey]:
@@ -88,13 +92,15 @@ class JobService:
         return self._records.list_jobs(tenant, states, labels, before, limit)
 
     def load(self, tenant: str, job_ids: Sequence[str]) -> list[Job]:
-        """Read jobs with their files and queue positions, in a constant number of queries and in any order."""
+        """Read jobs with their files, in a constant number of queries and in any order."""
         records = self._records.jobs_with_ids(tenant, job_ids)
-        queued = [record.id for record in records if record.state is JobState.QUEUED]
         succeeded = [record.id for record in records if record.state is JobState.SUCCEEDED]
-        positions = self._queue.positions(tenant, queued)
         assets = self._records.assets_of_jobs(tenant, succeeded)
-        return [Job(record, assets, positions.get(record.id, 0)) for record in records]
+        return [Job(record, assets) for record in records]
+
+    def queue_positions(self, tenant: str, job_ids: Collection[str]) -> dict[str, int]:
+        """For each of the jobs that is queued, return how many jobs of the tenant start before it."""
+        return self._queue.positions(tenant, job_ids)
 
     def cancel(self, tenant: str, job_id: str) -> None:
         """Cancel a job. A queued job ends immediately, a running job as soon as its work has stopped."""

@@ -235,6 +235,12 @@ class Records:
             created = connection.execute(columns.where(jobs.c.create_time >= created_since)).all()
         return {row.id: row.revision for row in (*unfinished, *created)}
 
+    def revisions(self, tenant: str, ids: Collection[str]) -> dict[str, int]:
+        """Return the revision of each of the jobs that exists, by id."""
+        query = sa.select(jobs.c.id, jobs.c.revision).where(jobs.c.tenant == tenant, jobs.c.id.in_(ids))
+        with self.engine.connect() as connection:
+            return {row.id: row.revision for row in connection.execute(query)}
+
     def list_jobs(
         self, tenant: str, states: Sequence[JobState], labels: Mapping[str, str], before: PageEnd | None, limit: int
     ) -> list[JobKey]:
