@@ -148,10 +148,11 @@ def _has_received(listening: socket.socket) -> bool:
 
 def test_every_attack_on_the_service_succeeds_without_barriers(run_attacks: dict[str, Attacked]) -> None:
     off = run_attacks["off"]
-    # kill ends the service, so the attacks on processes that follow fail. io_uring can be disabled by the system.
+    # kill ends the service, so the attacks on processes that follow fail. io_uring can be disabled by the system, and
+    # some file systems have no flags.
     after_kill = {"kill_by_thread", "kill_by_descriptor", "read_environment", "read_memory", "trace", "limit_service"}
     failed = {name for name, outcome in off.outcomes.items() if outcome != "done"}
-    assert failed <= {*after_kill, "io_uring", "user_namespace"}
+    assert failed <= {*after_kill, "io_uring", "user_namespace", "file_flags"}
     assert set(off.received) == {"tcp", "udp", "unix", "abstract"}
     assert not off.service_lives
     assert off.data.keys() == {"local_token", "new"}
