@@ -44,6 +44,6 @@ def table(facts: MeshFacts, name: str) -> Table:
     for texture in facts.textures:
         size_px = f"{texture.width} × {texture.height}"
         rows.add_row("texture", Text(f"{texture.name} {size_px}, {texture.format}, {file_size(texture.size_bytes)}"))
-    rows.add_row("extensions", ", ".join(facts.extensions) or "none")
+    rows.add_row("extensions", Text(", ".join(facts.extensions) or "none"))
     rows.add_row("meets the budgets of", ", ".join(target.value for target in facts.meets) or "none")
     return rows
