@@ -40,7 +40,7 @@ class AssetServicer(Servicer, asset_pb2_grpc.AssetServiceServicer):
         header: asset_pb2.UploadAssetRequest.Header = await fields.header_of(messages)
         kind = fields.asset_kind("header.kind", header.kind, "photo")
         await to_thread(self.assets.check_upload, tenant, header.upload_id, kind, header.size_bytes)
-        file = await to_thread(self.assets.receive, tenant, kind)
+        file = self.assets.receive(tenant, kind)  # not in a thread: a call that ends meanwhile would not remove it
         try:
             async for chunk in fields.chunks_of(messages, header.size_bytes):
                 await check_token()  # the service remembers a token for a short time, so this is cheap

@@ -19,6 +19,8 @@ from orchestrator.protocol.heartwood.v1 import (
     cutout_pb2,
     export_pb2,
     job_pb2,
+    model_pb2,
+    model_pb2_grpc,
     pipeline_pb2,
     reconstruct_pb2,
     render_pb2,
@@ -358,6 +360,16 @@ def test_calls_without_a_valid_token_are_unauthenticated(service: RunningService
 
 def test_the_service_still_serves_after_invalid_requests(client: Heartwood, upload_id: str) -> None:
     assert client.wait(client.stain(upload_id, stain="walnut").id).stain.photos
+
+
+@pytest.mark.parametrize("seconds", [-5, 2**62])
+def test_a_deployment_with_an_invalid_time_is_refused(service: RunningService, seconds: int) -> None:
+    header = model_pb2.DeployModelRequest.Header(model="segmentation", version=9, shadow_timeout={"seconds": seconds})
+    with service.client("local") as client, grpc.insecure_channel(service.address) as channel:
+        method = model_pb2_grpc.ModelServiceStub(channel).DeployModel
+        with pytest.raises(ApiError) as refused:
+            list(client._stream(method, iter([model_pb2.DeployModelRequest(header=header)])))
+    assert refused.value.field == "header.shadow_timeout"
 
 
 def test_a_filter_with_more_labels_than_a_job_can_have_is_refused(client: Heartwood) -> None:
