@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from asyncio import get_running_loop, to_thread, wrap_future
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from threading import Event
+from typing import TypeAlias
 
 from orchestrator.api import fields
 from orchestrator.api.convert import write_asset
@@ -19,6 +20,7 @@ from orchestrator.protocol.heartwood.v1 import asset_pb2, asset_pb2_grpc
 DEFAULT_LIFETIME = timedelta(hours=1)
 MIN_LIFETIME = timedelta(seconds=1)
 MAX_LIFETIME = timedelta(days=7)
+CheckToken: TypeAlias = Callable[[], Awaitable[object]]
 
 
 class AssetServicer(Servicer, asset_pb2_grpc.AssetServiceServicer):
@@ -26,24 +28,26 @@ class AssetServicer(Servicer, asset_pb2_grpc.AssetServiceServicer):
 
     @call
     async def UploadAsset(
-        self, messages: AsyncIterator[asset_pb2.UploadAssetRequest], tenant: str
+        self, messages: AsyncIterator[asset_pb2.UploadAssetRequest], tenant: str, check_token: CheckToken
     ) -> asset_pb2.UploadAssetResponse:
         with self.limits.upload(tenant, (await self.quotas_of(tenant)).uploads):
-            return await self._receive(messages, tenant)
+            return await self._receive(messages, tenant, check_token)
 
     async def _receive(
-        self, messages: AsyncIterator[asset_pb2.UploadAssetRequest], tenant: str
+        self, messages: AsyncIterator[asset_pb2.UploadAssetRequest], tenant: str, check_token: CheckToken
     ) -> asset_pb2.UploadAssetResponse:
         messages = fields.without_pauses(messages, self.jobs.dependencies.settings.upload_idle_s)
         header: asset_pb2.UploadAssetRequest.Header = await fields.header_of(messages)
         kind = fields.asset_kind("header.kind", header.kind, "photo")
         await to_thread(self.assets.check_upload, tenant, header.upload_id, kind, header.size_bytes)
-        file = await to_thread(self.assets.receive, tenant, kind)
+        file = self.assets.receive(tenant, kind)  # not in a thread: a call that ends meanwhile would not remove it
         try:
             async for chunk in fields.chunks_of(messages, header.size_bytes):
+                await check_token()  # the service remembers a token for a short time, so this is cheap
                 await to_thread(file.write, chunk)
             fields.check_sha256(header.sha256, file.sha256)
             info = await self._check(tenant, header.filename, kind, file)
+            await check_token()  # nothing is stored for a tenant that was deleted meanwhile
             asset = await to_thread(self.assets.store, tenant, header.upload_id, header.filename, kind, file, info)
         finally:
             get_running_loop().run_in_executor(None, file.remove)

@@ -36,6 +36,9 @@ from orchestrator.jobs.stages import STAGES
 from orchestrator.jobs.step import group_id
 from orchestrator.protocol.heartwood.v1 import asset_pb2, job_pb2
 
+MAX_ITEMS = 2000
+"""Maximum length of a list in a request: ten masks for each of 200 photos. 12,000 entries took 0.2 s to convert."""
+
 Fields: TypeAlias = dict[str, Any]
 Proto = TypeVar("Proto", bound=Message)
 Value = TypeVar("Value")
@@ -120,6 +123,8 @@ class Codec:
 
 def _read(field: Any, content: Any, annotation: Any, path: str) -> Any:
     if field.is_repeated:
+        if len(content) > MAX_ITEMS:
+            raise InvalidInput(path, f"it has {len(content)} entries; at most {MAX_ITEMS} are allowed")
         return tuple(dict.fromkeys(_read_value(field, item, get_args(annotation)[0], path) for item in content))
     return _read_value(field, content, annotation, path)
 

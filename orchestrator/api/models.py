@@ -90,7 +90,8 @@ class ModelServicer(Servicer, model_pb2_grpc.ModelServiceServicer):
 def _deploy_options(header: Header) -> DeployOptions:
     converted: dict[str, Any] = {"promote": not header.no_promote}
     if header.HasField("shadow_timeout"):
-        converted["shadow_timeout_s"] = header.shadow_timeout.ToTimedelta().total_seconds()
+        timeout = header.shadow_timeout  # a timedelta cannot hold every Duration
+        converted["shadow_timeout_s"] = timeout.seconds + timeout.nanos / 1e9
     return from_proto(header, DeployOptions, "header", **converted)
 
 

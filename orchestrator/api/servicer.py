@@ -7,7 +7,7 @@ import time
 from asyncio import to_thread
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
-from functools import wraps
+from functools import partial, wraps
 from inspect import iscoroutinefunction
 from typing import Any, NoReturn
 
@@ -79,7 +79,11 @@ class Servicer:
 
 
 def call(method: Callable[..., Any]) -> Callable[..., Any]:
-    """Decorate an RPC that returns a single response. A method without ``async`` runs in a thread."""
+    """Decorate an RPC that returns a single response. A method without ``async`` runs in a thread.
+
+    An ``async`` method receives a stream of messages. It also takes a function that raises Unauthenticated or
+    PermissionDenied if the token of the call has become invalid meanwhile.
+    """
     is_coroutine = iscoroutinefunction(method)
 
     @wraps(method)
@@ -90,7 +94,7 @@ def call(method: Callable[..., Any]) -> Callable[..., Any]:
             self.limits.count_request(tenant, (await self.quotas_of(tenant)).requests_per_s)
             with self.limits.call(tenant):
                 if is_coroutine:
-                    response = await method(self, request, tenant)
+                    response = await method(self, request, tenant, partial(self.authorize, request, context))
                 else:
                     response = await self.limits.in_thread(tenant, method, self, request, tenant)
             log.info("rpc", method=method.__name__, ms=round(1000 * (time.monotonic() - started), 1))

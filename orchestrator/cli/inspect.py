@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import tempfile
-from pathlib import Path
-
 from rich.table import Table
 from rich.text import Text
 
 from orchestrator.cli.arguments import MeshFile, read_settings
 from orchestrator.cli.terminal import configure_logs, console, facts_table, file_size
 from orchestrator.client.uploads import read_file
+from orchestrator.domain.untrusted_folder import scratch_folder
 from orchestrator.stages.export.inspect import MeshFacts
 from orchestrator.stages.export.inspect import inspect as inspect_mesh
 from orchestrator.stages.intake import check_mesh
@@ -26,10 +24,10 @@ def inspect(model: MeshFile) -> None:
     configure_logs(settings.log_level)
     data = read_file(model)
     info = check_mesh(data, model.name, str(model), blender=settings.blender)
-    with tempfile.TemporaryDirectory(prefix="heartwood-") as scratch:
-        source = Path(scratch) / f"source.{'zip' if info.is_archive else info.format.value}"
+    with scratch_folder("heartwood-") as scratch:
+        source = scratch / f"source.{'zip' if info.is_archive else info.format.value}"
         source.write_bytes(data)
-        facts = inspect_mesh(source, Path(scratch) / "work", blender=settings.blender)
+        facts = inspect_mesh(source, scratch / "work", blender=settings.blender)
     console.print(table(facts, model.name))
 
 
@@ -46,6 +44,6 @@ def table(facts: MeshFacts, name: str) -> Table:
     for texture in facts.textures:
         size_px = f"{texture.width} × {texture.height}"
         rows.add_row("texture", Text(f"{texture.name} {size_px}, {texture.format}, {file_size(texture.size_bytes)}"))
-    rows.add_row("extensions", ", ".join(facts.extensions) or "none")
+    rows.add_row("extensions", Text(", ".join(facts.extensions) or "none"))
     rows.add_row("meets the budgets of", ", ".join(target.value for target in facts.meets) or "none")
     return rows

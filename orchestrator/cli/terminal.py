@@ -3,18 +3,34 @@
 from __future__ import annotations
 
 import logging
+import re
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, RenderableType
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskProgressColumn, TextColumn, TimeElapsedColumn
+from rich.segment import Segment
 from rich.table import Column, Table
 from rich.text import Text
 
 from orchestrator.errors import HeartwoodError
 
-console = Console()
-error_console = Console(stderr=True)
+CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+"""Characters other than line feeds that control a terminal, or the direction of its text."""
+
+
+class SafeConsole(Console):
+    """Prints ``?`` for control characters, which names in files and messages of a service may contain."""
+
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
+        """See ``Console.render``. The control characters of rich itself are added later."""
+        for segment in super().render(renderable, options):
+            yield segment if segment.control else segment._replace(text=CONTROL.sub("?", segment.text))
+
+
+console = SafeConsole()
+error_console = SafeConsole(stderr=True)
 
 
 def print_error(error: HeartwoodError) -> None:
@@ -57,10 +73,10 @@ def print_saved(path: Path) -> None:
 
 def progress_bar() -> Progress:
     """Return the progress bar of all commands. Its tasks need the field ``message``."""
-    description = TextColumn("[bold]{task.description}")
+    description = TextColumn("{task.description}", style="bold", markup=False)
     bar = BarColumn(bar_width=32)
     times = (TaskProgressColumn(), TimeElapsedColumn())
-    message = TextColumn("[dim]{task.fields[message]}")
+    message = TextColumn("{task.fields[message]}", style="dim", markup=False)
     return Progress(SpinnerColumn(), description, bar, *times, message, console=console)
 
 

@@ -62,6 +62,7 @@ def run_task(request: Request, source: int, result: int, template: int, template
     try:
         _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
         if os.getppid() == template:  # otherwise it ended before prctl
+            os.setpgid(0, 0)  # before Linux 6.12, nothing else prevents signals to the process group
             source, result = _keep_only(source, result)
             _limit(request, template_bytes)
             if request.is_confined:

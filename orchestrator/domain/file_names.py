@@ -9,6 +9,9 @@ from pathlib import PurePosixPath, PureWindowsPath
 
 MAX_NAME = 120
 """Maximum length of the name of an uploaded file, in characters."""
+MAX_PATH = 1000
+"""Number of characters at the end of a path from which its name is taken. The time to compose Unicode characters is
+quadratic in the number of marks on one letter: 16 s for 100,000 of them, during which no other thread runs."""
 MAX_FOLDER_BYTES = 80
 """Maximum length of a folder name in UTF-8. eCryptfs limits names to 143 bytes, Windows paths to 260 characters."""
 RESERVED = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)", re.IGNORECASE)
@@ -19,7 +22,7 @@ PUNCTUATION = " ()+-_"
 
 def file_name(text: str, default: str) -> str:
     """Return the last part of a path with safe characters only, cut to MAX_NAME characters, or ``default``."""
-    name = PureWindowsPath(PurePosixPath(text).name).name
+    name = PureWindowsPath(PurePosixPath(text[-MAX_PATH:]).name).name
     return _with_safe_characters(name, PUNCTUATION + ".")[:MAX_NAME].strip(" .") or default
 
 
@@ -32,7 +35,7 @@ def folder_names(names: Sequence[str], default: str = "photo") -> list[str]:
     folders: list[str] = []
     used: set[str] = set()
     for name in names:
-        stem = folder_name(PurePosixPath(name).stem, default)
+        stem = folder_name(PurePosixPath(name[-MAX_PATH:]).stem, default)
         folder, number = stem, 1
         while folder.casefold() in used:
             number += 1
@@ -48,7 +51,7 @@ def folder_name(text: str, default: str = "photo") -> str:
 
     The name of a folder without dots never equals that of a file with a suffix, ``.`` or ``..``.
     """
-    name = _with_safe_characters(text, PUNCTUATION)
+    name = _with_safe_characters(text[:MAX_PATH], PUNCTUATION)
     name = _cut(name, MAX_FOLDER_BYTES).strip(" _")
     return f"{name}_" if RESERVED.fullmatch(name) else name or default
 

@@ -85,7 +85,10 @@ class AssetService:
         self._blobs.put_file(tenant, file.path, sha256)
         size = (info.width, info.height)
         asset = Asset(id, tenant, group_id, kind, name, info.media_type, file.size, sha256, *size)
-        return self._records.add_asset(asset)
+        stored = self._records.add_upload(asset, self._quotas.most_bytes(tenant))
+        if stored is None:  # a concurrent upload took the space
+            raise self._quotas.space_exceeded(tenant, file.size)
+        return stored
 
     def photos(self, tenant: str, upload_id: str) -> list[Asset]:
         """The photos of an upload in upload order. Raises NotFound if the tenant has no such upload."""

@@ -45,13 +45,21 @@ class TenantQuotas:
         """Return what a tenant uses."""
         return self.records.usage(tenant, datetime.now(UTC))
 
+    def most_bytes(self, tenant: str) -> float:
+        """Return how much the tenant may store."""
+        return self.of(tenant).stored_gb * GB
+
     def check_space(self, tenant: str, size_bytes: int) -> None:
         """Raise QuotaExceeded if the tenant may not store ``size_bytes`` more."""
+        if self.records.stored_bytes(tenant) + size_bytes > self.most_bytes(tenant):
+            raise self.space_exceeded(tenant, size_bytes)
+
+    def space_exceeded(self, tenant: str, size_bytes: int) -> QuotaExceeded:
+        """Return the error about a tenant that may not store ``size_bytes`` more."""
         most, stored = self.of(tenant).stored_gb, self.records.stored_bytes(tenant)
-        if stored + size_bytes > most * GB:
-            problem = f"the tenant stores {stored / GB:.3g} GB of at most {most:g} GB"
-            more = f" and cannot store {size_bytes:,} bytes more" if size_bytes else ""
-            raise QuotaExceeded(f"{problem}{more}; delete files or jobs", quota="stored_gb", most=f"{most:g}")
+        problem = f"the tenant stores {stored / GB:.3g} GB of at most {most:g} GB"
+        more = f" and cannot store {size_bytes:,} bytes more" if size_bytes else ""
+        return QuotaExceeded(f"{problem}{more}; delete files or jobs", quota="stored_gb", most=f"{most:g}")
 
     def check_detector_budget(self, tenant: str) -> None:
         """Raise QuotaExceeded if the tenant has spent its budget for paid detectors in this month."""

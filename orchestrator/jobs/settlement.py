@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable
 from datetime import UTC, datetime
 
@@ -10,6 +9,7 @@ import structlog
 from dbos import DBOS, WorkflowStatus
 
 from orchestrator.domain.jobs import Failure, JobChange, JobRecord, JobState
+from orchestrator.domain.untrusted_folder import remove_untrusted
 from orchestrator.errors import DeadlineExceeded
 from orchestrator.jobs.dependencies import Dependencies
 from orchestrator.jobs.history import find_workflows
@@ -82,4 +82,4 @@ class Settlement:
         for folder in self._dependencies.work_folder("").glob("*"):
             job = self._records.job(None, folder.name)
             if job is None or job.state.is_final:
-                shutil.rmtree(folder, ignore_errors=True)
+                remove_untrusted(folder)

@@ -7,6 +7,7 @@ import json
 import time
 import uuid
 from collections.abc import Callable, Collection, Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -23,7 +24,8 @@ from orchestrator.domain.limits import Limits, Sandbox
 from orchestrator.domain.material_maps import MaterialMaps
 from orchestrator.domain.model_roles import PhotoModels
 from orchestrator.domain.quality import Quality
-from orchestrator.errors import Canceled, DeadlineExceeded, JobTakenOver, StorageUnavailable
+from orchestrator.domain.untrusted_folder import entries_in
+from orchestrator.errors import Canceled, DeadlineExceeded, JobTakenOver, StorageUnavailable, ToolFailed
 from orchestrator.jobs.assets import existing
 from orchestrator.jobs.dependencies import Dependencies, ServiceStopping
 from orchestrator.jobs.documents import from_json, to_json
@@ -198,7 +200,10 @@ class Step:
         """Publish the logs of the step's programs, without paths of this machine."""
         folder = self.dependencies.work_folder(self.job.id) / self.name
         root = str(self.dependencies.settings.root).encode()
-        for path in sorted(folder.rglob("*.log")):
+        logs: list[Path] = []
+        with suppress(ToolFailed):  # a program nested folders too deeply
+            logs.extend(Path(entry.path) for entry in entries_in(folder) if entry.name.endswith(".log"))
+        for path in sorted(logs):
             with path.open("rb") as file:
                 file.seek(max(0, path.stat().st_size - MAX_LOG_BYTES))
                 text = file.read().replace(root, b".")

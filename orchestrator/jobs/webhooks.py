@@ -1,9 +1,9 @@
 """Delivers webhooks: signed POSTs about finished jobs, as in Standard Webhooks (standardwebhooks.com).
 
 Deliveries are rows of the database with a due time. Each attempt is short, and every tenant has a few attempts at a
-time, so that dead or slow receivers delay only the webhooks of their own tenant. The address of a receiver is checked
-when it is resolved for the connection, so that a name cannot get a private address after the check (DNS rebinding).
-Redirects are not followed.
+time, so that dead or slow receivers and name servers delay only the webhooks of their own tenant. The address of a
+receiver is checked when it is resolved for the connection, so that a name cannot get a private address after the check
+(DNS rebinding). Redirects are not followed.
 """
 
 from __future__ import annotations
@@ -14,7 +14,8 @@ import socket
 import ssl
 import threading
 from collections import Counter
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextvars import ContextVar
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -42,7 +43,10 @@ PER_TENANT = 4
 """Maximum attempts of a tenant at a time in this process."""
 MAX_ATTEMPTS = 128
 """Maximum attempts of all tenants at a time in this process."""
-LOOKUP_THREADS = 32
+DATABASE_THREADS = 8
+"""Threads that read and write the records. Not tuned."""
+TENANT: ContextVar[str] = ContextVar("TENANT", default="")
+"""The tenant of the attempt that runs."""
 
 
 class Webhooks:
@@ -56,6 +60,7 @@ class Webhooks:
         self.policy = policy
         self._jobs, self._records = records, WebhookRecords(records.engine)
         self._trust = trust or ssl.create_default_context()
+        self._resolver = CheckedResolver(policy)
         self._running: dict[str, str] = {}  # delivery id → tenant
         self._loop = asyncio.new_event_loop()
         self._stopping = asyncio.Event()
@@ -77,14 +82,13 @@ class Webhooks:
             self._records.announce(job)
 
     def _run(self) -> None:
-        self._loop.set_default_executor(ThreadPoolExecutor(LOOKUP_THREADS, thread_name_prefix="webhook-lookup"))
+        self._loop.set_default_executor(ThreadPoolExecutor(DATABASE_THREADS, thread_name_prefix="webhook-records"))
         self._loop.run_until_complete(self._serve())
         self._loop.close()
 
     async def _serve(self) -> None:
-        resolver = CheckedResolver(self.policy)
         connector = aiohttp.TCPConnector(
-            resolver=resolver, ssl=self._trust, limit=MAX_ATTEMPTS, force_close=True, use_dns_cache=False
+            resolver=self._resolver, ssl=self._trust, limit=MAX_ATTEMPTS, force_close=True, use_dns_cache=False
         )
         timeout = aiohttp.ClientTimeout(total=ATTEMPT_S, connect=CONNECT_S)
         no_cookies = aiohttp.DummyCookieJar()  # a receiver could set cookies for the receivers of other tenants
@@ -109,14 +113,19 @@ class Webhooks:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
+        await self._resolver.close()
 
     def _claim(self) -> list[Delivery]:
-        running = Counter(list(self._running.values()))
+        attempts = dict(self._running)
+        running = Counter(attempts.values()) + self._resolver.abandoned()
         free = MAX_ATTEMPTS - running.total()
-        return self._records.claim(datetime.now(UTC), PER_TENANT, free, running, LEASE) if free > 0 else []
+        if free <= 0:
+            return []
+        return self._records.claim(datetime.now(UTC), PER_TENANT, free, running, LEASE, without=attempts)
 
     async def _attempt(self, session: aiohttp.ClientSession, delivery: Delivery) -> None:
         """POST once, and record the result."""
+        TENANT.set(delivery.tenant)
         status, error, is_final = 0, "", False
         try:
             body, headers = await asyncio.to_thread(self._message, delivery)
@@ -133,7 +142,7 @@ class Webhooks:
         except (aiohttp.ClientError, OSError, ValueError) as failure:
             error = f"no connection: {type(failure).__name__}"
         finally:
-            self._running.pop(delivery.id, None)
+            del self._running[delivery.id]
         await asyncio.to_thread(self._record, delivery, status, error, is_final=is_final)
 
     def _message(self, delivery: Delivery) -> tuple[str | None, dict[str, str]]:
@@ -161,7 +170,7 @@ class Webhooks:
         else:
             state, due_time = DeliveryState.PENDING, datetime.now(UTC) + RETRY_DELAYS[delivery.attempts - 1]
         try:
-            self._records.finish_attempt(delivery.id, state, status, error, due_time)
+            self._records.finish_attempt(delivery, state, status, error, due_time)
         except HeartwoodError as failure:  # the attempt is repeated after its lease
             log.warning("webhook_not_recorded", delivery=delivery.id, reason=failure.reason)
 
@@ -171,16 +180,31 @@ class Refused(aiohttp.ClientError):
 
 
 class CheckedResolver(AbstractResolver):
-    """Resolves names, and refuses those with an address that the policy does not allow."""
+    """Resolves names, and refuses those with an address that the policy does not allow.
+
+    Each lookup occupies a thread until the name servers have answered, which can take a minute longer than its attempt.
+    """
 
     def __init__(self, policy: WebhookPolicy) -> None:
         self._policy = policy
+        self._threads = ThreadPoolExecutor(MAX_ATTEMPTS, thread_name_prefix="webhook-lookup")
+        self._abandoned: dict[Future[Any], str] = {}  # running lookup → tenant
+
+    def abandoned(self) -> Counter[str]:
+        """Return the number of lookups by tenant that still run although their attempt has ended."""
+        return Counter(self._abandoned.copy().values())
 
     async def resolve(
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
     ) -> list[ResolveResult]:
         """Return the addresses of a host. Raises Refused."""
-        infos = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM, family=family)
+        lookup = self._threads.submit(socket.getaddrinfo, host, port, family, socket.SOCK_STREAM)
+        try:
+            infos = await asyncio.wrap_future(lookup)
+        except asyncio.CancelledError:
+            self._abandoned[lookup] = TENANT.get()
+            lookup.add_done_callback(self._abandoned.pop)
+            raise
         addresses = [(info[0], str(info[4][0])) for info in infos]
         is_allowed = self._policy.allows_name(host) or all(self._policy.allows_address(ip) for _, ip in addresses)
         if not addresses or not is_allowed:
@@ -191,7 +215,8 @@ class CheckedResolver(AbstractResolver):
         ]
 
     async def close(self) -> None:
-        """See ``AbstractResolver``."""
+        """Start no further lookups."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
 
 
 def payload(job: JobRecord, delivery: Delivery) -> str:

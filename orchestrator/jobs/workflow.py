@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -14,6 +13,7 @@ from dbos import DBOS, DBOSConfiguredInstance
 from orchestrator.domain.file_names import folder_names
 from orchestrator.domain.jobs import JobChange, JobRecord, JobState, PhotoFailure
 from orchestrator.domain.segment import DetectorCost
+from orchestrator.domain.untrusted_folder import remove_untrusted
 from orchestrator.errors import Canceled, JobTakenOver
 from orchestrator.jobs.dependencies import Dependencies
 from orchestrator.jobs.documents import to_json
@@ -112,7 +112,7 @@ class JobWorkflow(DBOSConfiguredInstance):
         errors: Mapping[int, PhotoError],
     ) -> None:
         """Change RUNNING to SUCCEEDED, and write the results of the requested stages and the photos that failed."""
-        shutil.rmtree(self.dependencies.work_folder(job_id), ignore_errors=True)
+        remove_untrusted(self.dependencies.work_folder(job_id))
         result = {planned.stage.name: to_json(results[planned.stage.name]) for planned in plan if planned.requested}
         cost = sum((planned.stage.cost(results[planned.stage.name]) for planned in plan), DetectorCost())
         end: JobChange = {"state": JobState.SUCCEEDED, "end_time": datetime.now(UTC), "result": result, "cost": cost}
@@ -128,7 +128,7 @@ class JobWorkflow(DBOSConfiguredInstance):
         failure = failure_of(error, "job")
         if failure.reason == "INTERNAL":
             log.error("job_failed", job=job_id, exc_info=error)
-        shutil.rmtree(self.dependencies.work_folder(job_id), ignore_errors=True)
+        remove_untrusted(self.dependencies.work_folder(job_id))
         end: JobChange = {"state": state, "end_time": datetime.now(UTC), "message": failure.message}
         end["failure"] = None if state is JobState.CANCELED else failure
         end["photo_failures"] = self._photo_failures(job_id, errors)

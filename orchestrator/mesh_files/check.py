@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,6 +9,7 @@ from orchestrator.decoding.meshes import unpack_mesh
 from orchestrator.decoding.pool import decode_pool
 from orchestrator.domain.export import MEDIA_TYPES, ZIP, MeshFormat
 from orchestrator.domain.limits import Limits
+from orchestrator.domain.untrusted_folder import scratch_folder
 from orchestrator.errors import InvalidInput
 from orchestrator.mesh_files.limits import MAX_BYTES, InvalidMeshFile, check_count
 from orchestrator.tools.mesh_readers import read_mesh
@@ -60,8 +60,7 @@ def check_mesh_here(file: bytes | Path, filename: str, field: str, *, blender: s
         FailedPrecondition: the settings require a barrier around the reader that this system lacks.
     """
     limits = Limits(READER_S, READER_BYTES, sandbox=decode_pool().limits.sandbox)
-    with tempfile.TemporaryDirectory(prefix="heartwood-mesh-") as scratch:
-        folder = Path(scratch)
+    with scratch_folder("heartwood-mesh-") as folder:
         mesh = unpack_mesh(file, filename, folder / "upload", field, is_checked=True)
         try:
             contents = read_mesh(mesh.path, mesh.format, folder, blender=blender, limits=limits)

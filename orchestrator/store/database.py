@@ -24,6 +24,8 @@ log = structlog.get_logger()
 MIGRATIONS = Path(__file__).parent / "migrations"
 UPGRADE_LOCK = 0x48656172
 """Key of the PostgreSQL advisory lock of an upgrade; any fixed number ("Hear" in ASCII)."""
+QUOTA_LOCK = 0x48657251
+"""First key of the PostgreSQL advisory locks of tenants; any fixed number ("HerQ" in ASCII)."""
 DATABASE_ERRORS = (sa.exc.OperationalError, sa.exc.InterfaceError)
 """SQLAlchemy's errors of a database that cannot be reached, is locked, or is full."""
 
@@ -84,6 +86,15 @@ def writing(engine: Engine) -> Iterator[Connection]:
         if connection.dialect.name == "sqlite":
             connection.exec_driver_sql("BEGIN IMMEDIATE")  # otherwise, the driver begins before the first write
         yield connection
+
+
+def lock_tenant(connection: Connection, tenant: str) -> None:
+    """Let the transactions in which a tenant takes a part of a quota run one after the other, until this one ends.
+
+    On SQLite, ``writing`` does that.
+    """
+    if connection.dialect.name == "postgresql":
+        connection.execute(sa.select(sa.func.pg_advisory_xact_lock(QUOTA_LOCK, sa.func.hashtext(tenant))))
 
 
 def insert(bind: Engine | Connection, table: sa.Table) -> postgresql.Insert | sqlite.Insert:

@@ -29,7 +29,7 @@ from orchestrator.domain.quality import Quality
 from orchestrator.domain.segment import DetectorCost
 from orchestrator.errors import JobTakenOver
 from orchestrator.store.blob_records import release, use
-from orchestrator.store.database import open_database, writing
+from orchestrator.store.database import lock_tenant, open_database, writing
 from orchestrator.store.deletions import delete_cached
 from orchestrator.store.job_queue import QUEUE_ORDER
 from orchestrator.store.schema import (
@@ -98,6 +98,21 @@ class Records:
             connection.execute(assets.insert().values(**row, job_id=job_id))
             if replaced not in (None, asset.sha256):
                 release(connection, asset.tenant, [replaced])
+        return asset
+
+    def add_upload(self, asset: Asset, most_bytes: float) -> Asset | None:
+        """Insert an uploaded file, unless the files of its tenant would then have more than ``most_bytes``.
+
+        Returns None in that case. Raises StorageUnavailable if the file was removed after it was stored.
+        """
+        asset = replace(asset, create_time=datetime.now(UTC))
+        stored = sa.select(sa.func.coalesce(sa.func.sum(assets.c.size_bytes), 0)).where(assets.c.tenant == asset.tenant)
+        with writing(self.engine) as connection:
+            lock_tenant(connection, asset.tenant)
+            if connection.execute(stored).scalar_one() + asset.size_bytes > most_bytes:
+                return None
+            use(connection, asset.tenant, [asset.sha256])
+            connection.execute(assets.insert().values(**asdict(asset), job_id=""))
         return asset
 
     def asset(self, tenant: str, id: str) -> Asset | None:
@@ -169,7 +184,8 @@ class Records:
             return earlier, False
         active_jobs = sa.select(sa.func.count()).where(jobs.c.tenant == record.tenant, IS_ACTIVE)
         try:
-            with self.engine.begin() as connection:
+            with writing(self.engine) as connection:
+                lock_tenant(connection, record.tenant)
                 if (connection.scalar(active_jobs) or 0) >= max_active:
                     return None, False
                 connection.execute(jobs.insert().values(_to_row(vars(record))))

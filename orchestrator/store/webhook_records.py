@@ -40,16 +40,22 @@ class WebhookRecords:
             connection.execute(jobs.update().where(jobs.c.id == job.id).values(announced=True))
 
     def claim(
-        self, now: datetime, per_tenant: int, most: int, running: Counter[str], lease: timedelta
+        self,
+        now: datetime,
+        per_tenant: int,
+        most: int,
+        running: Counter[str],
+        lease: timedelta,
+        without: Collection[str] = (),
     ) -> list[Delivery]:
         """Start attempts of due deliveries, so that each tenant has at most ``per_tenant`` with those ``running``.
 
         A claimed delivery becomes due again after ``lease``, in case this process ends. Two replicas never claim the
-        same one.
+        same one. Those ``without`` are left out: their attempt still runs, and ``redeliver`` made them due again.
         """
         c = webhook_deliveries.c
         rank = sa.func.row_number().over(partition_by=c.tenant, order_by=c.due_time).label("rank")
-        due = sa.select(webhook_deliveries, rank).where(IS_PENDING, c.due_time <= now).subquery()
+        due = sa.select(webhook_deliveries, rank).where(IS_PENDING, c.due_time <= now, c.id.not_in(without)).subquery()
         query = sa.select(due).where(due.c.rank <= per_tenant).order_by(due.c.due_time)
         claimed: list[Delivery] = []
         counts = running.copy()
@@ -67,13 +73,15 @@ class WebhookRecords:
         return claimed
 
     def finish_attempt(
-        self, id: str, state: DeliveryState, status_code: int, error: str, due_time: datetime | None
+        self, claimed: Delivery, state: DeliveryState, status_code: int, error: str, due_time: datetime | None
     ) -> None:
-        """Record the result of an attempt, and when the next one is due."""
+        """Record the result of an attempt, and when the next one is due, unless the delivery was claimed or started
+        again meanwhile."""
         end_time = None if state is DeliveryState.PENDING else datetime.now(UTC)
         changes = {"state": state.value, "status_code": status_code, "error": error, "due_time": due_time}
         with self.engine.begin() as connection:
-            update = webhook_deliveries.update().where(webhook_deliveries.c.id == id)
+            is_unchanged = (webhook_deliveries.c.id == claimed.id, webhook_deliveries.c.due_time == claimed.due_time)
+            update = webhook_deliveries.update().where(*is_unchanged)
             connection.execute(update.values(**changes, end_time=end_time))
 
     def redeliver(self, tenant: str, id: str) -> Delivery:

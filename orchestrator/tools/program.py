@@ -89,7 +89,8 @@ def run_program(
 
     Raises:
         ToolFailed: the program did not start, exited with a code other than 0, exceeded its limit of memory, disk space
-            or threads, or left a link, pipe or device, which is removed. The message contains its last output.
+            or threads, nested folders too deeply, or left a link, pipe or device, which is removed. The message
+            contains its last output.
         ToolKilled: somebody else killed the program.
         FailedPrecondition: ``limits.sandbox`` requires a barrier that this system lacks.
         DeadlineExceeded: ``limits.time_s`` passed.

@@ -9,6 +9,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from orchestrator.domain.untrusted_folder import entries_in
+
 PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 BLOCK_BYTES = 512  # unit of st_blocks
 PROC = Path("/proc")
@@ -50,8 +52,15 @@ def process_usage(group: int) -> ProcessUsage:
 
 
 def disk_usage(folder: Path, pids: tuple[int, ...]) -> int:
-    """Return the bytes on disk of the files in ``folder``, and of deleted files that the processes keep open."""
-    files = {(entry.st_dev, entry.st_ino): entry.st_blocks for entry in _files_in(folder)}
+    """Return the bytes on disk of the files in ``folder``, and of deleted files that the processes keep open.
+
+    Raises ToolFailed if the folders are nested too deeply.
+    """
+    files = {}
+    for found in entries_in(folder):
+        with suppress(OSError):  # it was removed
+            entry = found.stat(follow_symlinks=False)
+            files[(entry.st_dev, entry.st_ino)] = entry.st_blocks
     for pid in pids:
         with suppress(OSError):  # the process has ended
             for opened in os.scandir(PROC / str(pid) / "fd"):
@@ -69,14 +78,3 @@ def _processes() -> Iterator[_Process]:
                 with open(f"{PROC}/{name}/stat", "rb") as file:  # noqa: PTH123 - pathlib takes as long as all the rest
                     fields = file.read().rpartition(b")")[2].split()  # from field 3 on, see proc(5)
                 yield _Process(int(name), int(fields[1]), int(fields[2]), int(fields[17]), int(fields[21]) * PAGE_BYTES)
-
-
-def _files_in(folder: Path) -> Iterator[os.stat_result]:
-    folders = [str(folder)]
-    while folders:
-        with suppress(OSError):  # the folder was removed
-            for entry in os.scandir(folders.pop()):
-                with suppress(OSError):
-                    if entry.is_dir(follow_symlinks=False):
-                        folders.append(entry.path)
-                    yield entry.stat(follow_symlinks=False)

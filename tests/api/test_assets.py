@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -98,6 +99,7 @@ def test_a_download_can_start_at_an_offset(client: Heartwood) -> None:
         ([header(), chunk(5, PHOTO)], "chunk.offset"),
         ([header(), chunk(0, PHOTO[:100]), chunk(50, PHOTO[100:])], "chunk.offset"),
         ([header(), chunk(0, PHOTO[:100]), chunk(0, PHOTO[:100])], "chunk.offset"),
+        ([header(upload_id="x" * (300 << 10)), chunk(0, PHOTO)], "header"),
         ([header(size_bytes=10), chunk(0, PHOTO)], "chunk.data"),
         ([header(size_bytes=len(PHOTO) + 1), chunk(0, PHOTO)], "header.size_bytes"),
         ([header(size_bytes=51 << 20)], "header.size_bytes"),
@@ -118,6 +120,13 @@ def test_an_invalid_upload_is_refused_with_its_field_and_stores_nothing(
     assert refused.value.code is grpc.StatusCode.INVALID_ARGUMENT
     assert refused.value.field == field
     assert len(list(client.list_assets())) == before
+
+
+def test_a_name_with_many_marks_on_one_letter_delays_nobody(client: Heartwood) -> None:
+    name = "a" + "\u0315\u0300" * 20_000
+    started = time.monotonic()
+    assert len(client.upload_bytes(PHOTO, f"{name}.jpg").name) == 120
+    assert time.monotonic() - started < 1.0
 
 
 @pytest.mark.parametrize("kind", [asset_pb2.ASSET_KIND_PHOTO, asset_pb2.ASSET_KIND_MASK, asset_pb2.ASSET_KIND_MODEL])

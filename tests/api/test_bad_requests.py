@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
 import grpc
@@ -16,6 +19,8 @@ from orchestrator.protocol.heartwood.v1 import (
     cutout_pb2,
     export_pb2,
     job_pb2,
+    model_pb2,
+    model_pb2_grpc,
     pipeline_pb2,
     reconstruct_pb2,
     render_pb2,
@@ -255,9 +260,34 @@ def test_a_request_with_very_many_invalid_values_is_refused_like_any_other(clien
     outside = segment_pb2.Point(x=-1.0, y=-1.0)
     prompt = segment_pb2.Prompt(name="leg", points=[segment_pb2.Point(x=1, y=1), *[outside] * 255])
     spec = job_pb2.JobSpec(upload_id=upload_id, segment=segment_pb2.SegmentOptions(prompts=[prompt] * 64))
-    with pytest.raises(ApiError, match=r"16319 more invalid values") as refused:
+    with pytest.raises(ApiError, match=r"99 more invalid values") as refused:
         client._call(client._jobs.CreateJob, job_pb2.CreateJobRequest(spec=spec))
     assert refused.value.field == "spec.segment.prompts[0].points[1]"
+
+
+def test_requests_with_very_long_lists_do_not_delay_other_tenants(
+    service: RunningService, client: Heartwood, upload_id: str
+) -> None:
+    names = [f"p{number}" for number in range(30_000)]
+    spec = job_pb2.JobSpec(upload_id=upload_id, stain=stain_pb2.StainOptions(stain="walnut", parts=names))
+    ended = threading.Event()
+
+    def flood() -> None:
+        while not ended.is_set():
+            with pytest.raises(ApiError) as refused:
+                client._call(client._jobs.CreateJob, job_pb2.CreateJobRequest(spec=spec))
+            assert refused.value.field == "spec.stain.parts"
+
+    times = []
+    with service.client("other") as other, ThreadPoolExecutor() as threads:
+        floods = [threads.submit(flood) for _ in range(4)]
+        for _ in range(20):
+            started = time.monotonic()
+            other.usage()
+            times.append(time.monotonic() - started)
+        ended.set()
+    assert [task.result() for task in floods] == [None] * 4
+    assert sorted(times)[10] < 0.2
 
 
 def test_unknown_ids_are_not_found(client: Heartwood) -> None:
@@ -330,6 +360,16 @@ def test_calls_without_a_valid_token_are_unauthenticated(service: RunningService
 
 def test_the_service_still_serves_after_invalid_requests(client: Heartwood, upload_id: str) -> None:
     assert client.wait(client.stain(upload_id, stain="walnut").id).stain.photos
+
+
+@pytest.mark.parametrize("seconds", [-5, 2**62])
+def test_a_deployment_with_an_invalid_time_is_refused(service: RunningService, seconds: int) -> None:
+    header = model_pb2.DeployModelRequest.Header(model="segmentation", version=9, shadow_timeout={"seconds": seconds})
+    with service.client("local") as client, grpc.insecure_channel(service.address) as channel:
+        method = model_pb2_grpc.ModelServiceStub(channel).DeployModel
+        with pytest.raises(ApiError) as refused:
+            list(client._stream(method, iter([model_pb2.DeployModelRequest(header=header)])))
+    assert refused.value.field == "header.shadow_timeout"
 
 
 def test_a_filter_with_more_labels_than_a_job_can_have_is_refused(client: Heartwood) -> None:

@@ -18,7 +18,7 @@ from grpc_status import rpc_status
 from orchestrator.client.api_error import ApiError
 from orchestrator.protocol.heartwood.v1 import asset_pb2, job_pb2
 from tests.support.pictures import jpeg, wood_photo
-from tests.support.running_service import RunningService
+from tests.support.running_service import RunningService, wait_for
 
 TENANT_CALLS = 8
 PEER_STREAMS = 4
@@ -132,6 +132,27 @@ def test_an_upload_that_pauses_is_ended(limited: RunningService) -> None:
             client._call(client._assets.UploadAsset, stalled())
         assert ended.value.code is grpc.StatusCode.DEADLINE_EXCEEDED
         assert time.monotonic() - started < 10
+
+
+def test_uploads_that_are_canceled_at_any_moment_leave_no_file(limited: RunningService) -> None:
+    request = asset_pb2.UploadAssetRequest
+
+    def unfinished(is_over: threading.Event) -> Iterator[asset_pb2.UploadAssetRequest]:
+        yield request(header=request.Header(filename="a.jpg"))
+        yield request(chunk=request.Chunk(offset=0, data=b"x"))
+        is_over.wait(5)
+
+    with limited.client("fickle") as client:
+        for round in range(40):
+            is_over = threading.Event()
+            uploads = [
+                client._assets.UploadAsset.future(unfinished(is_over), metadata=client._metadata) for _ in range(6)
+            ]
+            time.sleep(0.001 * round)
+            for upload in uploads:
+                upload.cancel()
+            is_over.set()
+    wait_for(lambda: not list((limited.data_dir / "uploads").iterdir()), 10)
 
 
 def test_a_client_watches_a_job_across_connections(limited: RunningService) -> None:

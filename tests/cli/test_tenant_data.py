@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import sqlite3
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 
 import grpc
@@ -10,7 +14,7 @@ import pytest
 
 from orchestrator.client.api_error import ApiError
 from orchestrator.client.client import Heartwood
-from orchestrator.protocol.heartwood.v1 import job_pb2
+from orchestrator.protocol.heartwood.v1 import asset_pb2, job_pb2
 from orchestrator.store.blobs import blob_key
 from orchestrator.store.schema import metadata
 from tests.support.cli import Cli
@@ -62,6 +66,28 @@ def test_a_tenant_is_deleted_completely_while_the_service_runs(service: RunningS
     again = cli("tenant", "delete", TENANT, "--yes", **data)
     assert again.exit_code == 0
     assert "jobs 0" in again.output
+
+
+def test_an_upload_that_ends_after_its_tenant_was_deleted_stores_nothing(service: RunningService, cli: Cli) -> None:
+    photo, is_deleted = jpeg(wood_photo(640, 480, seed=63)), threading.Event()
+    request = asset_pb2.UploadAssetRequest
+
+    def messages() -> Iterator[asset_pb2.UploadAssetRequest]:
+        yield request(header=request.Header(filename="board.jpg"))
+        yield request(chunk=request.Chunk(offset=0, data=photo[:100]))
+        is_deleted.wait(60)
+        yield request(chunk=request.Chunk(offset=100, data=photo[100:]))
+
+    with Heartwood(service.address, service.token(TENANT)) as client, ThreadPoolExecutor() as threads:
+        client.usage()
+        upload = threads.submit(client._call, client._assets.UploadAsset, messages())
+        time.sleep(0.5)
+        assert cli("tenant", "delete", TENANT, "--yes", HEARTWOOD_DATA_DIR=str(service.data_dir)).exit_code == 0
+        is_deleted.set()
+        with pytest.raises(ApiError) as refused:
+            upload.result()
+    assert refused.value.code is grpc.StatusCode.UNAUTHENTICATED
+    assert rows_of_tenant(service, TENANT) == {}
 
 
 def test_a_tenant_is_not_deleted_without_a_confirmation(service: RunningService, cli: Cli) -> None:

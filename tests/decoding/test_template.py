@@ -265,6 +265,7 @@ ATTACKS = {
     "start a process": "__import__('os').fork() or __import__('time').sleep(60)",
     "start a program": "__import__('subprocess').run(['/bin/true'], check=True)",
     "signal the service": "__import__('os').kill({service}, 0)",
+    "share a process group, which kill(0) signals": "__import__('os').getpgrp() == __import__('os').getpid() and 1 / 0",
     "see other processes": "open('/proc/{service}/environ').read()",
     "take memory that no process has": "__import__('os').memfd_create('hidden')",
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 
 import pytest
 from hypothesis import given
@@ -57,3 +58,12 @@ def test_any_names_give_safe_and_distinct_folders_in_the_same_order(names: list[
 )
 def test_the_name_of_an_upload_has_no_folders_and_no_special_characters(text: str, name: str) -> None:
     assert file_name(text, "photo") == name
+
+
+def test_a_long_name_with_many_marks_on_one_letter_takes_no_time() -> None:
+    marks = "a" + "\u0315\u0300" * 20_000
+    started = time.monotonic()
+    assert len(file_name(f"{marks}.jpg", "photo")) == 120
+    assert folder_name(marks)
+    assert folder_names([marks, marks])
+    assert time.monotonic() - started < 0.5

@@ -122,7 +122,7 @@ def test_old_cached_results_and_webhook_deliveries_expire(records: Records) -> N
         records.add_job(job, max_active=10)
         webhooks.announce(job)
     by_job = {delivery.job_id: delivery for delivery in webhooks.page("shop", "", (), None, 10)}
-    webhooks.finish_attempt(by_job[delivered.id].id, DeliveryState.DELIVERED, 200, "", None)
+    webhooks.finish_attempt(by_job[delivered.id], DeliveryState.DELIVERED, 200, "", None)
     assert expire(records, cache=7, webhooks=1e-9) == {"cache": 1, "webhooks": 1}
     assert records.cached("shop", "old") is None
     assert records.cached("shop", "new") == {}

@@ -205,6 +205,50 @@ def test_dead_and_slow_receivers_of_one_tenant_do_not_delay_another(
         assert delivery_of(slow[0]).error == "the receiver did not reply within 10 s"
 
 
+def test_a_delivery_that_is_started_again_waits_for_its_running_attempt(
+    records: Records, receiver: ThreadingHTTPServer
+) -> None:
+    job = finish_job(records, url_of(receiver, "/hang"))
+    deliveries = WebhookRecords(records.engine)
+    with delivering(records) as delivery_of:
+        wait_for(lambda: receiver.received, 10)
+        for _ in range(20):
+            deliveries.redeliver("shop", delivery_of(job).id)
+            time.sleep(0.1)
+        assert len(receiver.received) == 1
+        receiver.released.set()
+        wait_for(lambda: delivery_of(job).state is DeliveryState.DELIVERED, 10)
+    assert len(receiver.received) == 2
+
+
+def test_name_servers_of_one_tenant_that_do_not_answer_do_not_delay_another(
+    records: Records, receiver: ThreadingHTTPServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answered, lookups, look_up = threading.Event(), [], socket.getaddrinfo
+
+    def look_up_slowly(host: str, *arguments: object) -> list[object]:
+        if host.endswith(".slow.example"):
+            lookups.append(host)
+            answered.wait(60)
+            raise socket.gaierror
+        return look_up(host, *arguments)
+
+    monkeypatch.setattr(socket, "getaddrinfo", look_up_slowly)
+    monkeypatch.setattr(webhooks, "CONNECT_S", 0.2)
+    for number in range(60):
+        finish_job(records, f"https://{number}.slow.example/", "slow")
+    with delivering(records, WebhookPolicy(("localhost",))) as delivery_of:
+        time.sleep(6)  # for twelve claims
+        started = time.monotonic()
+        quick = records.job(None, finish_job(records, f"http://localhost:{receiver.server_port}/done", "quick"))
+        WebhookRecords(records.engine).announce(quick)
+        wait_for(lambda: delivery_of(quick.id).state is DeliveryState.DELIVERED, 10)
+        assert time.monotonic() - started < 5
+        assert len(lookups) <= webhooks.PER_TENANT
+        answered.set()
+        wait_for(lambda: len(lookups) > webhooks.PER_TENANT, 10)
+
+
 def test_failed_attempts_are_repeated_later_and_recorded(records: Records, receiver: ThreadingHTTPServer) -> None:
     failing, moved = finish_job(records, url_of(receiver, "/500")), finish_job(records, url_of(receiver, "/302"))
     with delivering(records) as delivery_of:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+
 from orchestrator.domain.assets import Asset
 from orchestrator.store.deletions import Deletions
 from orchestrator.store.records import IDS_PER_QUERY, Records
@@ -22,6 +24,14 @@ def test_an_asset_that_is_added_again_is_replaced(records: Records) -> None:
     records.add_asset(asset, "job")
     again = records.add_asset(asset, "job")
     assert records.list_assets("shop", "", "", "", 10) == [again]
+
+
+def test_concurrent_uploads_do_not_exceed_the_storage_of_a_tenant(records: Records) -> None:
+    assert records.add_upload(photo_asset("other", tenant="other"), 3)
+    photos = [photo_asset(str(index)) for index in range(40)]
+    with ThreadPoolExecutor(8) as pool:
+        stored = list(pool.map(lambda photo: records.add_upload(photo, 10), photos))
+    assert len(records.list_assets("shop", "", "", "", 100)) == 40 - stored.count(None) == 3
 
 
 def test_assets_are_listed_by_group_and_kind_in_pages(records: Records) -> None:

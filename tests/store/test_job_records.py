@@ -54,6 +54,13 @@ def test_the_limit_of_active_jobs_applies_to_each_tenant(records: Records) -> No
     assert records.add_job(job_record(tenant="other"), max_active=2)[1]
 
 
+def test_concurrent_calls_do_not_exceed_the_limit_of_active_jobs(records: Records) -> None:
+    candidates = [job_record() for _ in range(40)]
+    with ThreadPoolExecutor(8) as pool:
+        added = list(pool.map(lambda record: records.add_job(record, max_active=3), candidates))
+    assert sum(is_new for _, is_new in added) == len(records.active_jobs("shop")) == 3
+
+
 def test_a_change_writes_every_given_field_and_increments_the_revision(records: Records) -> None:
     record = job_record()
     records.add_job(record, max_active=10)

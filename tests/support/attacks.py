@@ -203,6 +203,35 @@ def system_v_memory(_: Targets) -> None:
     libc.shmctl(segment, 0, None)
 
 
+def semaphores_of_others(_: Targets) -> None:
+    if libc.semctl(0, 0, 19, ctypes.create_string_buffer(256)) < 0:  # SEM_INFO; IPC_RMID would remove one
+        raise OSError(ctypes.get_errno(), "semctl")
+
+
+def messages_of_others(_: Targets) -> None:
+    if libc.msgctl(0, 12, ctypes.create_string_buffer(256)) < 0:  # MSG_INFO
+        raise OSError(ctypes.get_errno(), "msgctl")
+
+
+def memory_of_others(_: Targets) -> None:
+    if libc.shmctl(0, 14, ctypes.create_string_buffer(256)) < 0:  # SHM_INFO
+        raise OSError(ctypes.get_errno(), "shmctl")
+
+
+def file_flags(_: Targets) -> None:
+    with Path(__file__).open() as file:
+        fcntl.ioctl(file, 0x40086602, (0x40).to_bytes(8, "little"))  # FS_IOC_SETFLAGS, FS_NODUMP_FL
+
+
+def child_of_the_service(_: Targets) -> None:
+    clone_parent = 0x8000
+    process: int = libc.syscall({"x86_64": 56, "aarch64": 220}[os.uname().machine], clone_parent, 0, 0, 0, 0)
+    if process == 0:
+        os._exit(0)
+    if process < 0:
+        raise OSError(ctypes.get_errno(), "clone")
+
+
 def io_uring(_: Targets) -> None:
     call(425, 1, ctypes.create_string_buffer(120))
 
@@ -250,7 +279,8 @@ ON_THE_TARGETS: tuple[Callable[[Targets], None], ...] = (
     link_token, watch_data, symlink, fifo, execute_own_file, tcp, udp, listen, unix_socket, abstract_socket,
     socket_of_a_pair, netlink, kill, kill_by_thread, kill_by_descriptor, read_environment, read_memory,
     read_command_line, trace, limit_service, lease, watch_own_folder, shared_memory, memory_file, shared_mapping,
-    system_v_memory, io_uring, user_namespace, leave_process_group, gain_privileges, move_database,
+    system_v_memory, semaphores_of_others, messages_of_others, memory_of_others, file_flags, child_of_the_service,
+    io_uring, user_namespace, leave_process_group, gain_privileges, move_database,
 )  # fmt: skip
 ON_THE_SYSTEM: tuple[Callable[[Targets], None], ...] = (change_program, bpf, keyring, mount, change_user, slow_down_all)
 

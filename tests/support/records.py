@@ -62,6 +62,10 @@ class RecordsWithFiles(Records):
         BlobRecords(self.engine).register(asset.tenant, asset.sha256, asset.size_bytes)
         return super().add_asset(asset, job_id, owner)
 
+    def add_upload(self, asset: Asset, most_bytes: float) -> Asset | None:
+        BlobRecords(self.engine).register(asset.tenant, asset.sha256, asset.size_bytes)
+        return super().add_upload(asset, most_bytes)
+
     def keep(self, tenant: str, key: str, sources: Collection[str], blobs: Collection[str], value: JsonObject) -> None:
         for sha256 in blobs:
             BlobRecords(self.engine).register(tenant, sha256, 1)

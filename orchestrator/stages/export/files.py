@@ -12,6 +12,7 @@ from typing import Any
 from orchestrator.domain.export import ExportOptions, MeshCodec, MeshFormat, Target, TextureCodec
 from orchestrator.domain.limits import Limits
 from orchestrator.domain.progress import Progress
+from orchestrator.domain.untrusted_folder import remove_untrusted
 from orchestrator.errors import HeartwoodError, ToolFailed
 from orchestrator.stages.export.budgets import BUDGETS, TargetBudget
 from orchestrator.stages.export.inspect import MeshFacts
@@ -186,7 +187,7 @@ def _optimise(run: ExportRun, name: str, path: Path, budget: GltfBudget, toleran
 
 
 def _empty_folder(folder: Path) -> Path:
-    shutil.rmtree(folder, ignore_errors=True)
+    remove_untrusted(folder)
     folder.mkdir()
     return folder
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 
 from orchestrator.decoding.meshes import unpack_mesh
 from orchestrator.domain.export import MeshFormat
 from orchestrator.domain.limits import DEFAULT_LIMITS, Limits
 from orchestrator.domain.progress import Progress, no_progress
+from orchestrator.domain.untrusted_folder import remove_untrusted
 from orchestrator.tools.convert import convert_mesh
 
 GLTF_FORMATS = (MeshFormat.GLB, MeshFormat.GLTF)
@@ -27,7 +27,7 @@ def open_source(
         ToolFailed, DeadlineExceeded, Canceled: as ``run_program``.
     """
     unpacked, imported = folder / "source", folder / "imported.glb"
-    shutil.rmtree(unpacked, ignore_errors=True)
+    remove_untrusted(unpacked)
     mesh = unpack_mesh(source, source.name, unpacked, "model", is_checked=False)
     if mesh.format in GLTF_FORMATS:
         return mesh.path, mesh.format, ()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +11,7 @@ import numpy as np
 
 from orchestrator.domain.progress import Progress
 from orchestrator.domain.reconstruct import MIN_PHOTOS, CaptureReport, Mode
+from orchestrator.domain.untrusted_folder import remove_untrusted
 from orchestrator.errors import InvalidInput, ToolFailed
 from orchestrator.geometry.arrays import Floats
 from orchestrator.geometry.cameras import Camera
@@ -80,7 +80,7 @@ def estimate_cameras(task: ReconstructTask, usable: UsablePhotos, progress: Prog
     """
     finished, partial = task.folder / "poses", task.folder / "poses.part"
     if not finished.exists():
-        shutil.rmtree(partial, ignore_errors=True)  # left by an interrupted run
+        remove_untrusted(partial)  # left by an interrupted run
         solve_poses(
             [task.photos[number] for number in usable.indices],
             [task.masks[number] for number in usable.indices],

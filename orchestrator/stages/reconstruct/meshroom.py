@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +13,7 @@ from orchestrator.domain.images import Image
 from orchestrator.domain.progress import subrange
 from orchestrator.domain.quality import Quality
 from orchestrator.domain.reconstruct import CaptureReport, ReconstructedMesh
+from orchestrator.domain.untrusted_folder import remove_untrusted
 from orchestrator.errors import ToolFailed
 from orchestrator.geometry.arrays import Floats, Triangles
 from orchestrator.geometry.mesh import unwrap
@@ -57,7 +57,7 @@ def _load_or_run(task: ReconstructTask, usable: UsablePhotos) -> Path:
     """Return the folder with Meshroom's output. A repeated call does not run Meshroom again."""
     finished, partial = task.folder / "meshroom", task.folder / "meshroom.part"
     if not finished.exists():
-        shutil.rmtree(partial, ignore_errors=True)  # left by an interrupted run
+        remove_untrusted(partial)  # left by an interrupted run
         photos, masks = partial / "photos", partial / "masks"
         photos.mkdir(parents=True)
         masks.mkdir()

@@ -32,9 +32,13 @@ AF_UNIX, AF_INET, AF_INET6 = 1, 2, 10
 SOCK_STREAM, SOCK_SEQPACKET, SOCK_TYPE_MASK = 1, 5, 0xF
 NEW_NAMESPACE = 0x7E020000  # all CLONE_NEW* flags of clone
 CLONE_THREAD = 0x10000
+CLONE_PARENT = 0x8000  # the new process becomes a child of the service, which never waits for it
 F_SETOWN, F_SETSIG, F_SETOWN_EX = 8, 10, 15  # a descriptor with an owner sends it signals
 F_SETLEASE, F_NOTIFY = 1024, 1026  # a lease delays whoever opens the file; the other watches a folder
 TIOCSTI, TIOCLINUX, FIOSETOWN, SIOCSPGRP = 0x5412, 0x541C, 0x8901, 0x8902  # type into a terminal; as F_SETOWN
+FILE_ATTRIBUTES = (0x40086602, 0x40046602, 0x40087602, 0x40047602, 0x401C5820, 0x40806685, 0x800C6613)
+"""FS_IOC_SETFLAGS and FS_IOC_SETVERSION (64 and 32 bits), FS_IOC_FSSETXATTR, FS_IOC_ENABLE_VERITY and
+FS_IOC_SET_ENCRYPTION_POLICY. They change a file that is only open for reading, if it belongs to the user."""
 SHARED_ANONYMOUS = 0x21  # MAP_SHARED | MAP_ANONYMOUS
 
 Instruction = tuple[int, int, int, int]  # code, jump if true, jump if false, value
@@ -90,7 +94,7 @@ def assemble(
         (system_calls.SOCKET, _allow_sockets(tcp=tcp, seqpacket=seqpacket)),
         (system_calls.SOCKETPAIR, _allow_connected_pairs()),
         (system_calls.CLONE, [*_allow_clone(new_processes=new_processes), refuse]),
-        (system_calls.IOCTL, _refuse_values(1, (TIOCSTI, TIOCLINUX, FIOSETOWN, SIOCSPGRP))),
+        (system_calls.IOCTL, _refuse_values(1, (TIOCSTI, TIOCLINUX, FIOSETOWN, SIOCSPGRP, *FILE_ATTRIBUTES))),
         (system_calls.FCNTL, _refuse_values(1, (F_SETOWN, F_SETSIG, F_SETOWN_EX, F_SETLEASE, F_NOTIFY))),
     ]
     if not shared_memory:
@@ -154,11 +158,12 @@ def _unless_bits(argument: int, bits: int) -> list[Instruction]:
 
 
 def _allow_clone(*, new_processes: bool) -> list[Instruction]:
-    """Allow new threads, and new processes if they are wanted, without new namespaces."""
+    """Allow new threads, and new processes if they are wanted, in the same namespaces and as children of the caller."""
+    refused = NEW_NAMESPACE | CLONE_PARENT
     if new_processes:
-        return _unless_bits(0, NEW_NAMESPACE)
+        return _unless_bits(0, refused)
     is_thread: list[Instruction] = [(JUMP_ANY_BIT, 0, 1, CLONE_THREAD), (RETURN, 0, 0, ALLOW)]
-    return [_load_argument(0), (JUMP_ANY_BIT, len(is_thread), 0, NEW_NAMESPACE), *is_thread]
+    return [_load_argument(0), (JUMP_ANY_BIT, len(is_thread), 0, refused), *is_thread]
 
 
 def _unless_all_bits(argument: int, bits: int) -> list[Instruction]:

@@ -76,8 +76,15 @@ REFUSED: dict[str, Numbers] = {
     "mknodat": (259, 33),
     # Messages to processes of the same IPC namespace.
     "semget": (64, 190),
+    "semop": (65, 193),  # this and the next five take the id of an existing object, which can be guessed
+    "semtimedop": (220, 192),
+    "semctl": (66, 191),
+    "msgsnd": (69, 189),
+    "msgrcv": (70, 188),
+    "msgctl": (71, 187),
     "msgget": (68, 186),
     "mq_open": (240, 180),
+    "mq_unlink": (241, 181),
 }
 """Calls that fail with EPERM."""
 
@@ -86,6 +93,7 @@ SHARED_MEMORY: dict[str, Numbers] = {
     "memfd_secret": (447, 447),
     "shmget": (29, 194),
     "shmat": (30, 196),
+    "shmctl": (31, 195),
 }
 """Calls for memory that outlives its mappings and does not count as memory of a process. They fail with ENOSYS."""
 
