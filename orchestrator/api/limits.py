@@ -23,6 +23,8 @@ BURST_S = 2.0
 """Calls that a tenant may make at once after a pause, as seconds of its permitted rate. Not tuned."""
 MAX_BUCKETS = 10_000
 """Tenants whose rate of calls is remembered."""
+MAX_REST_S = 0.5
+"""Maximum time for which a thread serves only other tenants. A call that waits for the database takes long."""
 THREADS_PER_TENANT = 2
 """Threads that the calls of one tenant occupy at a time. All threads share one interpreter. Not tuned."""
 
@@ -62,15 +64,17 @@ class CallLimits:
     async def in_thread(self, tenant: str, function: Callable[..., Result], *arguments: object) -> Result:
         """Run a function in a thread. The calls of a tenant beyond ``THREADS_PER_TENANT`` wait without a thread.
 
+        A thread then serves other tenants for as long as it served this one. Calls one after the other find the other
+        thread free, so only a tenant that keeps all of its threads busy is slowed down, to the time of one thread.
         A call that its caller cancels occupies its thread until the function has returned.
         """
         threads = self._threads.setdefault(tenant, asyncio.Semaphore(THREADS_PER_TENANT))
         await threads.acquire()
-        loop = asyncio.get_running_loop()
+        loop, started = asyncio.get_running_loop(), time.monotonic()
         future = loop.run_in_executor(None, copy_context().run, function, *arguments)
 
         def release(done: asyncio.Future[Result]) -> None:
-            threads.release()
+            loop.call_later(min(MAX_REST_S, time.monotonic() - started), threads.release)
             if not done.cancelled():
                 done.exception()  # nobody else reads it if the call was canceled
 

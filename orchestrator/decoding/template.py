@@ -162,7 +162,7 @@ class Template:
                 env={**inherited, **ONE_THREAD, "PYTHONPATH": PACKAGES},
                 stdin=end.fileno(),
                 stdout=subprocess.DEVNULL,
-                start_new_session=True,
+                process_group=0,  # not a new session: Linux gives each session the same share of the cores
             )
         log.info("decode_template_started", pid=self._process.pid)
 
