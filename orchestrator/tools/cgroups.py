@@ -28,6 +28,8 @@ LIMIT_FILES = {
 }
 OOM_FILES = ("memory.events", "memory.oom_control")  # version 2 and 1
 OOM_KILLS = re.compile(r"^oom_kill (\d+)$", re.MULTILINE)
+THREADS_FILE = "pids.events"
+REFUSED_THREADS = re.compile(r"^max (\d+)$", re.MULTILINE)
 REMOVAL_TIMEOUT_S = 2.0
 """Time that the kernel has to remove killed processes from a group. It takes a few milliseconds."""
 _numbers = itertools.count()
@@ -46,9 +48,16 @@ class Group:
 
     def exceeded_memory(self) -> bool:
         """Return whether the kernel has killed a process of the group because of the memory limit."""
-        for file in (folder / name for folder in self.folders for name in OOM_FILES):
+        return self._has_counted(OOM_KILLS, OOM_FILES)
+
+    def exceeded_threads(self) -> bool:
+        """Return whether the kernel has refused a thread or a process of the group because of their limit."""
+        return self._has_counted(REFUSED_THREADS, (THREADS_FILE,))
+
+    def _has_counted(self, event: re.Pattern[str], files: Sequence[str]) -> bool:
+        for file in (folder / name for folder in self.folders for name in files):
             with suppress(OSError):
-                if (match := OOM_KILLS.search(file.read_text())) and int(match[1]):
+                if (match := event.search(file.read_text())) and int(match[1]):
                     return True
         return False
 

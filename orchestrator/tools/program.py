@@ -115,12 +115,11 @@ def run_program(
         except OSError as error:
             raise ToolFailed(f"{name} could not be started: {error.strerror}", tool=name) from None
         try:
-            run.wait(limits, progress)
+            run.wait(limits, group, progress)
         finally:
             run.end()
             left = remove_new_special_files(folder, known)
-        if group.exceeded_memory():
-            raise _memory_exceeded(name, limits)
+        run.check_group(limits, group)
     run.finish(progress)
     if left:
         raise ToolFailed(f"{name} left a link or a device in its folder: {', '.join(left[:KEPT_LINES])}", tool=name)
@@ -189,7 +188,7 @@ class _Run:
         self._reader = threading.Thread(target=_read_output, args=streams, name=f"{name}-log", daemon=True)
         self._reader.start()
 
-    def wait(self, limits: Limits, progress: Progress) -> None:
+    def wait(self, limits: Limits, group: Group, progress: Progress) -> None:
         """Report progress and enforce the limits until the program ends."""
         next_check, checks = self._started + USAGE_POLL_S, 0
         while self._process.poll() is None:
@@ -202,6 +201,7 @@ class _Run:
             if now >= next_check:
                 checks += 1
                 self._check_usage(limits, include_disk=checks % DISK_POLLS == 0)
+                self.check_group(limits, group)
                 next_check = time.monotonic() + USAGE_POLL_S
             with suppress(subprocess.TimeoutExpired):
                 self._process.wait(POLL_S)
@@ -227,12 +227,18 @@ class _Run:
             raise kind(message, tool=self._name, code=code)
         progress(*self._progress)
 
+    def check_group(self, limits: Limits, group: Group) -> None:
+        """Raise ToolFailed if the kernel has enforced a limit of the control group. The program may run on."""
+        if group.exceeded_memory():
+            raise _memory_exceeded(self._name, limits)
+        if group.exceeded_threads():
+            raise _threads_exceeded(self._name, MAX_GROUP_THREADS)
+
     def _check_usage(self, limits: Limits, *, include_disk: bool) -> None:
         """Raise ToolFailed if the program exceeds a limit."""
         used = process_usage(self._process.pid)
         if used.threads > MAX_THREADS:
-            problem = f"{self._name} started {used.threads} threads; the maximum is {MAX_THREADS}"
-            raise ToolFailed(problem, tool=self._name, threads=used.threads)
+            raise _threads_exceeded(self._name, used.threads)
         if used.memory_bytes > limits.memory_bytes:
             raise _memory_exceeded(self._name, limits)
         if include_disk and (size := disk_usage(self._folder, used.pids)) > limits.disk_bytes:
@@ -284,6 +290,11 @@ def _split_lines(chunks: Iterable[bytes]) -> Iterable[bytes]:
             rest = rest[MAX_LINE_BYTES:]
     if rest:
         yield rest
+
+
+def _threads_exceeded(name: str, threads: int) -> ToolFailed:
+    problem = f"{name} started {threads} threads; the maximum is {MAX_THREADS}"
+    return ToolFailed(problem, tool=name, threads=threads)
 
 
 def _memory_exceeded(name: str, limits: Limits) -> ToolFailed:
