@@ -88,6 +88,9 @@ class AssetService:
         stored = self._records.add_upload(asset, self._quotas.most_bytes(tenant))
         if stored is None:  # a concurrent upload took the space
             raise self._quotas.space_exceeded(tenant, file.size)
+        # If storing took longer than the grace period, a sweeper may have removed the file, and another upload of the
+        # same content have recorded it again. From now on, nothing removes it.
+        self._blobs.put_file(tenant, file.path, sha256)
         return stored
 
     def photos(self, tenant: str, upload_id: str) -> list[Asset]:

@@ -3,8 +3,8 @@
 A file is removed in three steps. When it is stored, or when something stops using it, ``unused_time`` starts. When that
 is older than the grace period and nothing uses the file, it is marked for removal. A later sweep removes it if still
 nothing uses it. Each step locks the row, and so does everything that starts to use a file: ``use`` fails for a marked
-file, and ``register``, which precedes every write to the object store, unmarks it. So no record ever names a file that
-is missing, however many processes store and sweep.
+file, and ``register``, which precedes every write to the object store, unmarks it. So no record names a file that is
+missing, however many processes store and sweep, as long as the grace period is longer than it takes to store a file.
 """
 
 from __future__ import annotations

@@ -15,6 +15,7 @@ from sqlalchemy.engine import Connection, Engine
 from orchestrator.errors import DiskFull, FailedPrecondition, StorageUnavailable
 from orchestrator.store.disk_space import is_disk_full
 from orchestrator.store.schema import REVISION
+from orchestrator.store.sqlite_writers import write_in_turn
 
 if TYPE_CHECKING:
     from alembic.config import Config
@@ -116,6 +117,7 @@ def create_engine(url: str) -> Engine:
     sa.event.listen(engine, "handle_error", _raise_if_unavailable)
     if engine.dialect.name == "sqlite":
         sa.event.listen(engine, "connect", _set_pragmas)
+        write_in_turn(engine)
     return engine
 
 

@@ -140,11 +140,13 @@ def test_no_file_of_an_asset_is_ever_missing_while_sweepers_and_uploads_race(
         records = Records.open(database_url, tmp_path)
         added = 0
         while added < ROUNDS:
-            sha256 = store(records, blobs, f"content {added % 3}".encode())  # all threads store the same contents
+            content = f"content {added % 3}".encode()  # all threads store the same contents
+            sha256 = store(records, blobs, content)
             try:
                 asset = records.add_asset(photo_asset(sha256, id=f"{number}-{added}"))
             except StorageUnavailable:
                 continue  # a caller stores it again
+            blobs.put("shop", content)  # as uploads do, because there is no grace period
             assert blobs.exists("shop", sha256)
             Deletions(records.engine).delete_asset("shop", asset.id)
             added += 1
