@@ -10,7 +10,7 @@ from tests.benchmarks.neighbours import measure
 from tests.support.bombs import png_bomb, scan_bomb
 from tests.support.running_service import RunningService
 
-JOBS = 6
+JOBS = 4
 QUEUED = 60
 """Jobs of the flood that wait. Without fair queues, a job would wait until the two workers have run all of them, which
 takes the time of 30 jobs."""

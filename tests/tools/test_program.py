@@ -94,12 +94,15 @@ def test_program_that_somebody_kills_is_not_at_fault(
     monkeypatch.setattr(program, "supported_barriers", lambda: barriers)
     code = "import time; print('cutting', flush=True); time.sleep(60)"
 
+    def read_line(line: str) -> tuple[float, str] | None:
+        return (0.5, "cutting") if line.startswith("cutting") else None
+
     def kill(_: float, message: str) -> None:
         if message == "cutting":
-            max(processes_in(tmp_path), key=lambda process: process.create_time()).kill()
+            max(processes_in(tmp_path), key=lambda process: process.pid).kill()  # the one in the namespaces
 
     with pytest.raises(ToolKilled, match="cutter ended with signal SIGKILL") as killed:
-        run_program("cutter", python(code), tmp_path, read_line=lambda line: (0.5, line.strip()), progress=kill)
+        run_program("cutter", python(code), tmp_path, read_line=read_line, progress=kill)
     assert "unshare" not in killed.value.message
 
 
