@@ -13,14 +13,13 @@ from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from orchestrator.api.convert import enum_name
+from orchestrator.api.message_check import MAX_REQUEST_BYTES
 from orchestrator.errors import DeadlineExceeded, InvalidInput
 from orchestrator.jobs.documents import type_adapter
 from orchestrator.protocol.heartwood.v1 import asset_pb2
 
 DEFAULT_PAGE_SIZE = 100
 MAX_PAGE_SIZE = 1000
-MAX_HEADER_BYTES = 256 << 10
-"""Maximum size of the header of an upload, as of a request that is not streamed."""
 
 Key = TypeVar("Key")
 Message = TypeVar("Message")
@@ -112,8 +111,8 @@ async def header_of(messages: AsyncIterator[Any]) -> Any:
     async for message in messages:
         if message.WhichOneof("part") != "header":
             raise InvalidInput("header", "the first message of an upload must contain the header")
-        if (size := message.ByteSize()) > MAX_HEADER_BYTES:
-            raise InvalidInput("header", f"it has {size} bytes; at most {MAX_HEADER_BYTES} are allowed")
+        if (size := message.ByteSize()) > MAX_REQUEST_BYTES:
+            raise InvalidInput("header", f"it has {size} bytes; at most {MAX_REQUEST_BYTES} are allowed")
         return message.header
     raise InvalidInput("header", "the stream is empty; send a header, then chunks")
 

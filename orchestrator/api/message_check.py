@@ -20,8 +20,8 @@ from orchestrator.errors import InvalidInput
 
 NUL = b"\0"
 MAX_REQUEST_BYTES = 256 << 10
-"""Maximum size of a request that is not streamed. It is decoded before its caller is known, and a list of 1.9 million
-empty texts, in 3.8 MB, delayed all other calls by seconds."""
+"""Maximum size of a request that is not streamed, and of the header of an upload. A request is decoded before its
+caller is known, and a list of 1.9 million empty texts, in 3.8 MB, delayed all other calls by seconds."""
 MAX_MESSAGE_BYTES = 4 << 20
 """Maximum size of every message that the server receives. Files are uploaded in several messages."""
 

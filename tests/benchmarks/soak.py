@@ -12,13 +12,12 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import random
 import tempfile
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -32,6 +31,7 @@ from orchestrator.client.api_error import ApiError
 from orchestrator.client.client import Heartwood, JobSettings
 from orchestrator.inference.launch import SHARED_MEMORY
 from orchestrator.protocol.heartwood.v1 import job_pb2
+from orchestrator.tools.usage import disk_usage
 from tests.benchmarks.chaos.cluster import has_ended
 from tests.benchmarks.chaos.workload import SHARES, SUBMIT
 from tests.benchmarks.report import Figure, report
@@ -128,7 +128,7 @@ def sample(service: RunningService) -> dict[str, float]:
         "service_threads": main.num_threads(),
         "processes": len(children),
         "shared_memory_mb": sum(map(_disk_bytes, set().union(*map(_shared_memory, [main, *children])))) / 1e6,
-        "disk_mb": sum(map(_disk_bytes, _files(service.data_dir))) / 1e6,
+        "disk_mb": disk_usage(service.data_dir, ()) / 1e6,
     }
 
 
@@ -151,11 +151,6 @@ def _shared_memory(process: psutil.Process) -> set[Path]:
         words = Path(f"/proc/{process.pid}/maps").read_text().split()
         return {Path(word) for word in words if word.startswith(f"{SHARED_MEMORY}/")}
     return set()
-
-
-def _files(folder: Path) -> Iterator[Path]:
-    for parent, _, names in os.walk(folder):
-        yield from (Path(parent, name) for name in names)
 
 
 def _disk_bytes(file: Path) -> int:
