@@ -159,6 +159,19 @@ def test_no_step_runs_twice_while_replicas_share_the_work(cluster: Cluster) -> N
         assert replica.stop() == 0
 
 
+def test_a_killed_replica_without_others_continues_its_job_when_it_starts_again(cluster: Cluster) -> None:
+    replica = cluster.start("first")
+    with replica.client() as client:
+        job_id = client.stain(client.upload_bytes(SMALL, "board.jpg").group_id, stain="walnut").id
+        wait_for(lambda: replica.events("step_started"), 60, 0.01)
+        replica.kill()
+    replica.start()
+    with replica.client() as client:
+        assert client.wait(job_id).state == job_pb2.JOB_STATE_SUCCEEDED
+        assert [listed.id for listed in client.jobs()] == [job_id]
+    assert replica.stop() == 0
+
+
 def test_a_token_of_one_replica_is_accepted_by_the_other(cluster: Cluster) -> None:
     first, second = cluster.start("first"), cluster.start("second")
     with Heartwood(second.address, first.token("shop")) as client:
