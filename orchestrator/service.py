@@ -6,10 +6,13 @@ import asyncio
 import json
 import os
 import signal
+import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import UTC, datetime
+
+import structlog
 
 from orchestrator.api.auth import Tokens, write_private
 from orchestrator.api.server import Server
@@ -37,9 +40,13 @@ from orchestrator.store.tenant_records import TenantRecords
 from orchestrator.store.token_records import TokenRecords
 from orchestrator.tools.sandbox import check_sandbox, supported_barriers
 
+log = structlog.get_logger()
+
 LOCAL_TENANT = "local"
 TOKENS_FILE_0_1_0 = "tokens.json"
 HEALTH_INTERVAL_S = 1.0
+STOP_S = 10.0
+"""Time after ``drain_s`` in which the service closes its connections and ends Triton. Not tuned."""
 
 
 def run(settings: Settings, announce: Callable[[str], None]) -> None:
@@ -149,8 +156,24 @@ async def _serve(
         except TimeoutError:
             await server.set_health(await asyncio.to_thread(models.ready))
     announce("Stopping: waiting for running calls and jobs to finish.")
+    _end_after(settings.drain_s + STOP_S)
     settings.service_file.unlink(missing_ok=True)
     await asyncio.gather(server.stop(), asyncio.to_thread(runner.stop))
+
+
+def _end_after(timeout_s: float) -> None:
+    """End the process after ``timeout_s`` even if threads still wait, such as for a database that stands still.
+
+    This is as safe as SIGKILL: the kernel ends the programs and Triton, and the jobs continue elsewhere.
+    """
+
+    def end() -> None:
+        log.error("stop_timed_out", threads=sorted(thread.name for thread in threading.enumerate()))
+        os._exit(1)
+
+    timer = threading.Timer(timeout_s, end)
+    timer.daemon = True
+    timer.start()
 
 
 @contextmanager

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import signal
+import sys
 import threading
 from typing import Annotated
 
@@ -25,6 +27,10 @@ def up(
     settings = read_settings(**{name: value for name, value in changes.items() if value})
     configure_logs(settings.log_level)
     run(settings, console.print)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    # Python would wait for the threads of DBOS, which may wait for jobs that other replicas have taken over.
+    os._exit(0)
 
 
 def triton() -> None:

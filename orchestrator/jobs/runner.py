@@ -26,7 +26,7 @@ from orchestrator.jobs.service import JobService
 from orchestrator.jobs.settlement import Settlement
 from orchestrator.jobs.webhooks import Webhooks
 from orchestrator.jobs.workflow import APPLICATION_VERSION, JobWorkflow
-from orchestrator.store.database import make_private
+from orchestrator.store.database import connection_limits, make_private
 from orchestrator.store.job_queue import JobQueue
 from orchestrator.store.leases import Leases
 
@@ -68,6 +68,7 @@ class Runner:
         config: DBOSConfig = {
             "name": "heartwood",
             "system_database_url": settings.jobs_database_url,
+            "db_engine_kwargs": {"connect_args": connection_limits(settings.jobs_database_url)},
             "application_version": APPLICATION_VERSION,
             "executor_id": dependencies.executor_id,
             "log_level": "ERROR",

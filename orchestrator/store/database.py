@@ -27,6 +27,15 @@ UPGRADE_LOCK = 0x48656172
 """Key of the PostgreSQL advisory lock of an upgrade; any fixed number ("Hear" in ASCII)."""
 QUOTA_LOCK = 0x48657251
 """First key of the PostgreSQL advisory locks of tenants; any fixed number ("HerQ" in ASCII)."""
+CONNECTION_LIMITS = {
+    "connect_timeout": 5,
+    "keepalives_idle": 4,
+    "keepalives_interval": 1,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 6000,  # ms
+}
+"""Parameters of libpq, with which a connection ends about when a lease expires, if the network to PostgreSQL is cut.
+Otherwise a query waits for many minutes."""
 DATABASE_ERRORS = (sa.exc.OperationalError, sa.exc.InterfaceError)
 """SQLAlchemy's errors of a database that cannot be reached, is locked, or is full."""
 
@@ -110,10 +119,18 @@ def sqlite_file(url: str) -> Path | None:
     return Path(address.database or "").resolve() if is_file else None
 
 
+def connection_limits(url: str) -> dict[str, int]:
+    """Return the ``CONNECTION_LIMITS`` that ``url`` does not set itself; none for SQLite."""
+    address = sa.make_url(url)
+    if address.get_backend_name() != "postgresql":
+        return {}
+    return {name: limit for name, limit in CONNECTION_LIMITS.items() if name not in address.query}
+
+
 def create_engine(url: str) -> Engine:
     """Return an engine that raises StorageUnavailable if the database does not answer. The schema is not upgraded."""
     make_private(url)
-    engine = sa.create_engine(url, pool_pre_ping=True, poolclass=WaitingPool)
+    engine = sa.create_engine(url, connect_args=connection_limits(url), pool_pre_ping=True, poolclass=WaitingPool)
     sa.event.listen(engine, "handle_error", _raise_if_unavailable)
     if engine.dialect.name == "sqlite":
         sa.event.listen(engine, "connect", _set_pragmas)

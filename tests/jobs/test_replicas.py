@@ -103,6 +103,25 @@ def test_a_replica_that_was_suspended_writes_nothing_about_the_job_that_it_lost(
     assert owner.stop() == other.stop() == 0
 
 
+def test_a_replica_does_not_wait_for_the_job_that_it_lost_when_it_stops(cluster: Cluster) -> None:
+    first, second = cluster.start("first", drain_s=1), cluster.start("second", drain_s=1)
+    with first.client() as client:
+        upload = ""
+        for seed in range(4):
+            photo = jpeg(wood_photo(3000, 2250, seed=seed))
+            upload = client.upload_bytes(photo, "board.jpg", upload_id=upload).group_id
+        job_id = client.stain(upload, stain="walnut").id
+    owner, other = wait_for(lambda: running_and_other(first, second, "analyze"), 60, 0.01)
+    os.kill(owner.process.pid, signal.SIGSTOP)
+    wait_for(lambda: other.events("step_started"), 30)
+    os.kill(owner.process.pid, signal.SIGCONT)
+    wait_for(lambda: owner.events("job_left") or finished(owner, "analyze"), 30)
+    assert owner.stop() == 0
+    with other.client() as client:
+        assert client.job(job_id).state == job_pb2.JOB_STATE_RUNNING
+    assert other.stop() == 0
+
+
 def finished(replica: RunningService, step: str) -> bool:
     return any(event["step"] == step for event in replica.events("step_finished"))
 

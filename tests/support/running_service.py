@@ -40,6 +40,7 @@ class RunningService:
         data_dir.mkdir(parents=True, exist_ok=True)
         self._environment = {
             **os.environ,
+            "PYTHONFAULTHANDLER": "1",  # SIGABRT writes what each thread does
             "HEARTWOOD_DATA_DIR": str(data_dir),
             "HEARTWOOD_LISTEN": "127.0.0.1:0",
             "HEARTWOOD_LOG_LEVEL": "info",
@@ -83,13 +84,20 @@ class RunningService:
         self.process.wait()
 
     def stop(self) -> int:
-        """Send SIGTERM, wait for the end of the process, and return its exit code."""
+        """Send SIGTERM, wait for the end of the process, and return its exit code.
+
+        Raises:
+            AssertionError: it did not end. The message contains what each of its threads did.
+        """
         self.process.terminate()
         try:
             return self.process.wait(60)
         except subprocess.TimeoutExpired:
-            self.kill()
-            raise
+            before = self.log.stat().st_size
+            self.process.send_signal(signal.SIGABRT)
+            self.process.wait()
+            threads = self.log.read_bytes()[before:].decode(errors="replace")
+            raise AssertionError(f"the service did not end after SIGTERM:\n{threads}") from None
 
     @property
     def own_triton_url(self) -> str:

@@ -8,7 +8,7 @@ import threading
 import time
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -41,6 +41,8 @@ CALL_S = 5.0
 """Timeout of a call. A replica may be suspended."""
 RETRY_S = 0.3
 POLL_S = 0.5
+PROGRESS_JOBS = 50
+"""The progress is printed after this number of jobs."""
 JOB_S = 900.0
 """Time in which a job must end once it is accepted. Not tuned: a job that is lost never ends."""
 PASSING = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.RESOURCE_EXHAUSTED)
@@ -153,10 +155,16 @@ class Workload:
         self._model_id = self.client.call(lambda replica: replica.upload_model(stool))
 
     def run(self, threads: int) -> None:
-        """Run all tasks. Returns when each job has ended, or has not ended in time."""
+        """Run all tasks, and print the progress. Returns when each job has ended, or has not ended in time."""
+        started = time.monotonic()
         with ThreadPoolExecutor(threads, thread_name_prefix="client") as pool:
             try:
-                list(pool.map(self._run, self.tasks))
+                futures = [pool.submit(self._run, task) for task in self.tasks]
+                for count, future in enumerate(as_completed(futures), 1):
+                    future.result()
+                    if count % PROGRESS_JOBS == 0:
+                        seconds = time.monotonic() - started
+                        print(f"{count} of {len(futures)} jobs ended after {seconds:.0f} s", flush=True)
             except BaseException:
                 self.client.stopping.set()  # such as after Ctrl+C
                 raise
