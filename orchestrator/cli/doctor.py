@@ -28,7 +28,7 @@ from orchestrator.tools.node_packages import INSTALL_COMMAND, node_packages
 from orchestrator.tools.sandbox import exposing_folder, supported_barriers
 
 MIN_FREE_GB = 2
-MIN_SHARED_MEMORY_MB = 256
+MIN_SHARED_MEMORY_MB = 512
 SERVICE_TIMEOUT_S = 10.0
 INSTALL_LOCAL = "pip install 'heartwood[local]'"
 INSTALL_TOOLS = "pip install 'heartwood[tools]'"
@@ -113,7 +113,7 @@ def _triton(settings: Settings) -> Iterator[Check]:
     found = (Path(sys.base_prefix) / "lib" / LIBPYTHON).exists() or ctypes.util.find_library(name) is not None
     yield Check("libpython", found, remedy=f"apt-get install lib{name}")
     free_mb = shutil.disk_usage(SHARED_MEMORY).free >> 20 if SHARED_MEMORY.exists() else 0
-    remedy = f"provide at least {MIN_SHARED_MEMORY_MB} MB in {SHARED_MEMORY} (docker run --shm-size=1g)"
+    remedy = f"provide at least {MIN_SHARED_MEMORY_MB} MB in {SHARED_MEMORY} (docker run --shm-size=2g)"
     finding = f"{free_mb} MB free in {SHARED_MEMORY}" if SHARED_MEMORY.exists() else f"no {SHARED_MEMORY}"
     yield Check("shared memory", free_mb >= MIN_SHARED_MEMORY_MB, finding, remedy)
 

@@ -33,14 +33,8 @@ from orchestrator.errors import (
     ToolFailed,
 )
 from orchestrator.inference.launch import BACKEND_CHECK_S, NAME_PREFIX, TritonServer, find_triton
-from orchestrator.inference.triton_client import (
-    MODEL_FILE,
-    InferenceResult,
-    Tensors,
-    TritonClient,
-    first_line,
-    version_config,
-)
+from orchestrator.inference.shared_tensors import Tensors
+from orchestrator.inference.triton_client import MODEL_FILE, InferenceResult, TritonClient, first_line, version_config
 
 log = structlog.get_logger()
 

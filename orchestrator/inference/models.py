@@ -16,7 +16,6 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-import tritonclient.grpc as triton
 
 from orchestrator.domain.images import FloatMap, Image
 from orchestrator.domain.material_maps import MaterialMaps
@@ -28,7 +27,8 @@ from orchestrator.inference.letterbox import BUCKETS, pad_to_square, to_model_in
 from orchestrator.inference.outputs import material_maps
 from orchestrator.inference.rejections import repeat_rejected
 from orchestrator.inference.roles import role_models
-from orchestrator.inference.triton_client import InferenceResult, Tensors, TritonClient, heartwood_errors
+from orchestrator.inference.shared_tensors import Shapes, Tensors
+from orchestrator.inference.triton_client import InferenceResult, TritonClient
 from orchestrator.inference.triton_control import ControlHeader
 
 OUTPUTS = {
@@ -192,21 +192,37 @@ class TritonModels:
     def _infer_all(self, square_srgb: Image, versions: Mapping[str, str], deadline: float) -> dict[str, FloatMap]:
         """Run Heartwood's own models on [S, S, 3] uint8; return every output as [1, C, S, S] by name."""
         inputs = {"image": self._preprocess(square_srgb, _remaining_s(deadline))}
+        side, (component_names, material_names) = square_srgb.shape[0], self._class_names
+        classes = {"component": len(component_names), "material": len(material_names)}
         requests = [
-            self._start(model, versions, inputs, _remaining_s(deadline), tuple(channels))
+            self._start(
+                model,
+                versions,
+                inputs,
+                _remaining_s(deadline),
+                tuple(channels),
+                {name: (1, count or classes[name], side, side) for name, count in channels.items()},
+            )
             for model, channels in OUTPUTS.items()
         ]
         return {name: values for request in requests for name, values in request.outputs().items()}
 
     def _start(
-        self, model: str, versions: Mapping[str, str], inputs: Tensors, timeout_s: float, outputs: tuple[str, ...]
+        self,
+        model: str,
+        versions: Mapping[str, str],
+        inputs: Tensors,
+        timeout_s: float,
+        outputs: tuple[str, ...],
+        shapes: Shapes | None = None,
     ) -> _Request:
-        """Start a request to a version of a model."""
+        """Start a request to a version of a model. ``shapes`` are those of the outputs, if known."""
         serving, version = self.serving, versions[model]
         name, deadline = serving.triton_name(model, version), time.monotonic() + timeout_s
 
         def send(values: Tensors) -> Future[InferenceResult]:
-            return self.triton.infer_async(name, version, values, _remaining_s(deadline), outputs)
+            known = shapes if values is inputs else None
+            return self.triton.infer_async(name, version, values, _remaining_s(deadline), outputs, known)
 
         is_serving = version == serving.promoted.get(model, version)
         return _Request(model, inputs, send, send(inputs), self.observers.get(model) if is_serving else None)
@@ -219,14 +235,10 @@ class TritonModels:
             bgr = cv2.cvtColor(image_srgb, cv2.COLOR_RGB2BGR)
             encoded = cv2.imencode(".png", bgr, [cv2.IMWRITE_PNG_COMPRESSION, 1])[1].reshape(1, -1)
             size = np.array([image_srgb.shape[:2]], np.int32)
-            inputs = [
-                triton.InferInput(name, data.shape, data_type).set_data_from_numpy(data)
-                for name, data, data_type in (("encoded", encoded, "UINT8"), ("size", size, "INT32"))
-            ]
-            remaining_s = _remaining_s(deadline)
-            with heartwood_errors(PREPROCESS, remaining_s, encoded.shape):
-                response = self.triton.grpc_client.infer(PREPROCESS, inputs, client_timeout=remaining_s)
-            return np.asarray(response.as_numpy("image"), np.float32)
+            inputs: Tensors = {"encoded": encoded, "size": size}
+            shapes = {"image": (1, 3, *image_srgb.shape[:2])}
+            answer = self.triton.infer_async(PREPROCESS, "", inputs, _remaining_s(deadline), ("image",), shapes)
+            return answer.result().outputs["image"]
 
         send = partial(decode, square_srgb)
         return repeat_rejected(PREPROCESS, send, send, probe=partial(decode, PROBE))

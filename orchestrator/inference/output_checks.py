@@ -9,7 +9,8 @@ from scipy.special import softmax
 
 from orchestrator.domain.images import FloatMap
 from orchestrator.errors import CandidateRefused
-from orchestrator.inference.triton_client import Signature, Tensors
+from orchestrator.inference.shared_tensors import Tensors
+from orchestrator.inference.triton_client import Signature
 
 RANGE_SLACK = 1e-3
 """Distance by which a value may exceed its range. It allows for float rounding, also in FP16. Not tuned."""

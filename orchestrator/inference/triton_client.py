@@ -10,12 +10,12 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 import tritonclient.grpc as triton
@@ -33,6 +33,7 @@ from orchestrator.errors import (
     ModelTimedOut,
     ModelUnavailable,
 )
+from orchestrator.inference.shared_tensors import Shapes, SharedTensors, Tensors
 from orchestrator.inference.triton_control import REFUSED, ControlHeader
 
 PROBE_TIMEOUT_S = 5.0
@@ -55,9 +56,6 @@ NO_CONTROL = (
     "Triton refuses its control API without the right header; set HEARTWOOD_TRITON_CONTROL_HEADER to the KEY=VALUE of "
     "its option --grpc-restricted-protocol"
 )
-
-Tensors: TypeAlias = Mapping[str, NDArray[Any]]
-"""The inputs of one request by name, with the batch dimension: [B, …]."""
 
 
 @dataclass(frozen=True)
@@ -102,9 +100,12 @@ class TritonClient:
         self.control_metadata = control.metadata if control else None
         root_certificates = str(ca) if ca else None
         self.grpc_client = triton.InferenceServerClient(url, ssl=tls or bool(ca), root_certificates=root_certificates)
+        self._shared = SharedTensors(self.grpc_client, self.control_metadata)
+        self._shared.remove_abandoned()
 
     def close(self) -> None:
         """Close the connection."""
+        self._shared.close()
         self.grpc_client.close()
 
     def repository_versions(self, model: str) -> list[str]:
@@ -177,29 +178,37 @@ class TritonClient:
         return self.infer_async(name, version, inputs, timeout_s).result()
 
     def infer_async(
-        self, name: str, version: str, inputs: Tensors, timeout_s: float, outputs: Sequence[str] = ()
+        self,
+        name: str,
+        version: str,
+        inputs: Tensors,
+        timeout_s: float,
+        outputs: Sequence[str] = (),
+        shapes: Shapes | None = None,
     ) -> Future[InferenceResult]:
         """Start a request for the named ``outputs`` (empty: all).
 
-        The input ``image``, which every model has, is [B, 3, H, W] float32 sRGB in [0, 1]. The future's ``result()``
-        raises ModelFailed, or ModelUnavailable, such as if ``timeout_s`` passed.
+        The future's ``result()`` raises ModelFailed, or ModelUnavailable, such as if ``timeout_s`` passed.
+
+        Args:
+            shapes: of all ``outputs``, if they are known. Large outputs then pass through shared memory, if possible.
         """
-        tensors = [
-            triton.InferInput(input_name, values.shape, np_to_triton_dtype(values.dtype)).set_data_from_numpy(values)
-            for input_name, values in inputs.items()
-        ]
-        image = inputs["image"]
-        requested = [triton.InferRequestedOutput(output) for output in outputs] or None
+        region = self._shared.region(inputs, shapes) if shapes else None
+        tensors = region.inputs if region else grpc_inputs(inputs)
+        requested = region.outputs if region else [triton.InferRequestedOutput(output) for output in outputs] or None
+        input_shape = next(iter(inputs.values())).shape
         future: Future[InferenceResult] = Future()
         started = time.perf_counter()
 
         def on_response(result: Any, error: InferenceServerException | None) -> None:
+            if region:
+                self._shared.release(region, error)
             if error is not None:
-                future.set_exception(_to_heartwood_error(error, name, timeout_s, image.shape))
+                future.set_exception(_to_heartwood_error(error, name, timeout_s, input_shape))
                 return
             try:
-                names = [output.name for output in result.get_response().outputs]
-                values = {output: np.asarray(result.as_numpy(output), np.float32) for output in names}
+                found = region.values(result) if region else grpc_outputs(result)
+                values = {output: np.asarray(array, np.float32) for output, array in found.items()}
             except (TypeError, ValueError) as failure:  # without a result, the caller would wait for ever
                 future.set_exception(ModelFailed(f"model {name!r} returned an output that cannot be read: {failure}"))
                 return
@@ -212,6 +221,19 @@ class TritonClient:
         except InferenceServerException as error:
             on_response(None, error)
         return future
+
+
+def grpc_inputs(inputs: Tensors) -> list[triton.InferInput]:
+    """Return inputs that contain their values."""
+    return [
+        triton.InferInput(name, values.shape, np_to_triton_dtype(values.dtype)).set_data_from_numpy(values)
+        for name, values in inputs.items()
+    ]
+
+
+def grpc_outputs(result: Any) -> dict[str, NDArray[Any]]:
+    """Return the outputs that a response contains."""
+    return {output.name: result.as_numpy(output.name) for output in result.get_response().outputs}
 
 
 def version_config(config: Any, name: str) -> Any:

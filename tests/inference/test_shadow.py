@@ -10,7 +10,8 @@ import pytest
 
 from orchestrator.errors import CandidateRefused
 from orchestrator.inference.shadow import MAX_QUEUED, ShadowTraffic
-from orchestrator.inference.triton_client import InferenceResult, Tensors
+from orchestrator.inference.shared_tensors import Tensors
+from orchestrator.inference.triton_client import InferenceResult
 from tests.support.running_service import wait_for
 
 INPUTS = {"image": np.zeros((1, 3, 32, 32), np.float32)}
