@@ -12,8 +12,11 @@ from orchestrator.inference.triton_control import ControlHeader
 from orchestrator.settings import Settings
 
 
-def local_triton(settings: Settings) -> TritonServer:
-    """Return a Triton server. It is a context manager: the server starts on entry and stops on exit."""
+def local_triton(settings: Settings, *, is_private: bool = False) -> TritonServer:
+    """Return a Triton server. It is a context manager: the server starts on entry and stops on exit.
+
+    Only this process can use the shared memory of a private server.
+    """
     profile = select_profile(settings.triton_profiles, settings.triton_profile)
     return TritonServer(
         settings.model_repository,
@@ -21,6 +24,7 @@ def local_triton(settings: Settings) -> TritonServer:
         _folder(settings),
         profile=profile,
         optional_repository=settings.pulled_repository,
+        is_private=is_private,
     )
 
 

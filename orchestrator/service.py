@@ -186,6 +186,6 @@ def _triton(settings: Settings, announce: Callable[[str], None]) -> Iterator[tup
         yield settings.triton_url, control_header(settings)
         return
     announce("Starting Triton …")
-    with local_triton(settings) as triton:
+    with local_triton(settings, is_private=True) as triton:
         announce(f"Triton serves the models on {triton.url}")
         yield triton.url, triton.control

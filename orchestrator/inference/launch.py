@@ -78,6 +78,7 @@ class TritonServer:
         memory_bytes: limit of the resident memory of the server and its backends together. Each process may reserve
             RESERVED_BYTES more. A server with a limit is for one use: when it passes the limit, or it or a backend
             dies, it is not restarted, and ``failure`` is set.
+        is_private: shared memory, too, needs the secret header.
 
     Attributes:
         control: the secret header of the control API. Each server has its own.
@@ -94,7 +95,9 @@ class TritonServer:
         models: Sequence[str] = (),
         optional_repository: Path | None = None,
         memory_bytes: int = 0,
+        is_private: bool = False,
     ) -> None:
+        self._is_private = is_private
         self._repository, self._backends, self._folder = (path.resolve() for path in (repository, backends, folder))
         self._profile = profile
         self._optional_repository = optional_repository
@@ -259,7 +262,7 @@ class TritonServer:
             *(f"--{protocol}-address=127.0.0.1" for protocol in self._ports),
             *(f"--{protocol}-port={port}" for protocol, port in self._ports.items()),
             f"--backend-config=python,shm-region-prefix-name={self._instance_name}",
-            *self.control.options,
+            *self.control.options(is_private=self._is_private),
         ]
         return [*die_with_parent(), *self._process_limits(), *RUN_IF_PARENT_LIVES, *command]
 

@@ -1,8 +1,8 @@
 """The secret header without which Triton refuses calls to its control API.
 
 The control API loads and unloads models, lists the model repository, and changes the settings of traces (which Triton
-writes to any file) and logs. Inference, health, metadata, statistics and shared memory, which ``perf_analyzer`` uses,
-need no header.
+writes to any file) and logs. Inference, health, metadata and statistics need no header. Nor does shared memory, which
+``perf_analyzer`` uses, except in the Triton of a service, whose tensors pass through it.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from pathlib import Path
 
 RESTRICTED = "model-repository,trace,logging"
 """The restricted parts of the API, as Triton's options name them."""
+SHARED_MEMORY_API = "shared-memory"
 GRPC_PREFIX = "triton-grpc-protocol-"
 """Triton expects this before the key in gRPC metadata, but not in an HTTP header."""
 REFUSED = "protocol is restricted"
@@ -47,10 +48,13 @@ class ControlHeader:
         """The gRPC metadata of a call to the control API."""
         return {f"{GRPC_PREFIX}{self.key.lower()}": self.value}
 
-    @property
-    def options(self) -> list[str]:
-        """The command-line options of a ``tritonserver`` that requires this header."""
-        rule = f"{RESTRICTED}:{self.key}={self.value}"
+    def options(self, *, is_private: bool = False) -> list[str]:
+        """Return the command-line options of a ``tritonserver`` that requires this header.
+
+        With ``is_private``, it also requires it for shared memory.
+        """
+        parts = f"{RESTRICTED},{SHARED_MEMORY_API}" if is_private else RESTRICTED
+        rule = f"{parts}:{self.key}={self.value}"
         return [f"--grpc-restricted-protocol={rule}", f"--http-restricted-api={rule}"]
 
     def hide(self, pid: int) -> None:

@@ -18,7 +18,8 @@ from orchestrator.inference.launch import TritonServer
 from orchestrator.inference.models import TritonModels
 from orchestrator.inference.triton_client import TritonClient
 from orchestrator.inference.triton_control import ControlHeader
-from tests.support.pictures import wood_photo
+from tests.support.pictures import jpeg, wood_photo
+from tests.support.running_service import RunningService
 
 MODEL = MODELS[0]
 TRACES = {"trace_file": "/tmp/a"}  # noqa: S108 - is never written
@@ -58,6 +59,18 @@ def test_http_control_call_without_the_secret_is_refused(triton: TritonServer, p
         urllib.request.urlopen(request, timeout=10)  # noqa: S310 - http
     refused.value.close()
     assert refused.value.code == 403
+
+
+def test_the_shared_memory_of_a_service_is_closed_to_others(tmp_path: Path) -> None:
+    service = RunningService(tmp_path)
+    with service.client() as client, grpcclient.InferenceServerClient(service.own_triton_url) as outsider:
+        with pytest.raises(InferenceServerException, match="restricted"):
+            outsider.register_system_shared_memory("guess", "/guess", 4096)
+        client.wait(client.segment(client.upload_bytes(jpeg(wood_photo(640, 480)), "board.jpg").group_id).id)
+        assert service.events("shared_memory_unused") == []  # the service itself used it
+        with pytest.raises(InferenceServerException, match="restricted"):
+            outsider.get_system_shared_memory_status()
+    assert service.stop() == 0
 
 
 def test_the_orchestrator_controls_triton_and_everybody_can_infer(triton: TritonServer) -> None:
