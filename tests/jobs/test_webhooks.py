@@ -31,6 +31,7 @@ from orchestrator.store.records import Records
 from orchestrator.store.webhook_records import WebhookRecords
 from tests.support.cli import run_in_process
 from tests.support.pictures import jpeg, wood_photo
+from tests.support.postgresql import new_database
 from tests.support.records import job_record
 from tests.support.running_service import RunningService, wait_for
 
@@ -112,7 +113,8 @@ def url_of(server: ThreadingHTTPServer, path: str = "/done", scheme: str = "http
     return f"{scheme}://127.0.0.1:{server.server_port}{path}"
 
 
-def test_two_replicas_can_announce_a_job_at_the_same_time(records: Records) -> None:
+def test_two_replicas_can_announce_a_job_at_the_same_time(postgresql: str) -> None:
+    records = Records.open(new_database(postgresql), Path())
     job = records.job(None, finish_job(records, "https://shop.example/done"))
     webhooks, inside = WebhookRecords(records.engine), []
 
@@ -126,6 +128,7 @@ def test_two_replicas_can_announce_a_job_at_the_same_time(records: Records) -> N
     assert inside
     assert len(webhooks.page("shop", job.id, (), None, 10)) == 1
     assert records.jobs_to_announce() == []
+    records.close()
 
 
 def test_a_finished_job_is_announced_once_with_a_signature_over_id_time_and_body(
