@@ -26,6 +26,7 @@ from orchestrator.errors import FailedPrecondition, InvalidInput, ToolFailed
 from orchestrator.protocol.heartwood.v1.asset_pb2 import ASSET_KIND_MODEL, ASSET_KIND_PHOTO, Asset
 from orchestrator.protocol.heartwood.v1.job_pb2 import JOB_STATE_SUCCEEDED, QUALITY_FINAL, QUALITY_PREVIEW, Job
 from orchestrator.settings import Settings
+from orchestrator.tools.parent_death import die_with_parent
 
 START_TIMEOUT_S = 120.0
 STOP_TIMEOUT_S = 60.0
@@ -74,7 +75,7 @@ def _temporary_service(settings: Settings) -> Iterator[str]:
     log = settings.root / "logs" / "service.log"
     log.parent.mkdir(parents=True, exist_ok=True)
     environment = {**os.environ, "HEARTWOOD_DATA_DIR": str(settings.root), "HEARTWOOD_LISTEN": "127.0.0.1:0"}
-    command = [sys.executable, "-m", "orchestrator.cli", "up"]
+    command = [*die_with_parent("TERM"), sys.executable, "-m", "orchestrator.cli", "up"]
     with log.open("ab") as output:
         # In its own session, so that Ctrl-C reaches only the client, which then stops the service.
         process = subprocess.Popen(

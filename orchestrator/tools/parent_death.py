@@ -13,10 +13,10 @@ is dead already.
 """
 
 
-def die_with_parent() -> list[str]:
-    """Return a command prefix with which the kernel kills the program when its parent dies.
+def die_with_parent(signal_name: str = "KILL") -> list[str]:
+    """Return a command prefix with which the kernel sends a signal to the program when its parent dies.
 
     The prefix is empty on a system without ``setpriv``.
     """
     setpriv = shutil.which("setpriv")
-    return [setpriv, "--pdeathsig", "KILL", "--"] if setpriv else []
+    return [setpriv, "--pdeathsig", signal_name, "--"] if setpriv else []

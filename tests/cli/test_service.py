@@ -10,16 +10,18 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
 from PIL import Image
 
 from orchestrator.cli.session import connect, local_token, running_address
 from orchestrator.errors import FailedPrecondition, ToolFailed
 from orchestrator.protocol.heartwood.v1 import job_pb2
+from orchestrator.service import STOP_S
 from orchestrator.settings import DEMO_PHOTOS, Settings
 from tests.support.cli import Cli
 from tests.support.pictures import wood_photo
-from tests.support.running_service import RunningService
+from tests.support.running_service import RunningService, wait_for
 
 CHAIR = DEMO_PHOTOS / "cushion_chair.jpg"
 SERVER_ONLY = ("numpy", "scipy", "skimage", "cv2", "dbos", "sqlalchemy", "orchestrator.service", "orchestrator.jobs")
@@ -137,3 +139,15 @@ def test_service_that_does_not_start_is_reported_with_its_log(tmp_path: Path, mo
     monkeypatch.setenv("HEARTWOOD_MODEL_REPOSITORY", str(tmp_path / "missing"))
     with pytest.raises(ToolFailed, match=r"exited with code 1: .*service\.log"), connect(Settings(data_dir=tmp_path)):
         pass
+
+
+def test_the_service_of_a_command_ends_when_the_command_is_killed(tmp_path: Path, triton_url: str) -> None:
+    settings = Settings(data_dir=tmp_path)
+    environment = {**os.environ, "HEARTWOOD_DATA_DIR": str(tmp_path), "HEARTWOOD_TRITON_URL": triton_url}
+    arguments = ["segment", str(CHAIR), "--out", str(tmp_path / "out")]
+    command = subprocess.Popen([sys.executable, "-m", "orchestrator.cli", *arguments], env=environment)
+    wait_for(settings.service_file.exists, 60)
+    service = psutil.Process(json.loads(settings.service_file.read_text())["pid"])
+    command.kill()
+    command.wait()
+    service.wait(settings.drain_s + STOP_S)
