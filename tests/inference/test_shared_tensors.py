@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import resource
 import subprocess
 import sys
@@ -50,7 +51,8 @@ def regions(url: str) -> set[str]:
 
 
 def region_files() -> set[str]:
-    return {path.name for path in SHARED_MEMORY.glob("*-tensors-*")}
+    """Return the names of this process's files. Services of other tests have some, too."""
+    return {path.name for path in SHARED_MEMORY.glob(f"*-{os.getpid()}-tensors-*")}
 
 
 def assert_equal(first: MaterialMaps, second: MaterialMaps) -> None:
@@ -115,5 +117,6 @@ def test_regions_of_a_killed_client_are_released_when_another_one_starts(triton_
     assert regions(triton_url) == {abandoned, used.name}
     TritonModels(triton_url).close()
     assert regions(triton_url) == region_files() == {used.name}
+    assert not (SHARED_MEMORY / abandoned).exists()
     client.unregister_system_shared_memory(used.name)
     used.remove()
