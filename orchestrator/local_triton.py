@@ -15,7 +15,7 @@ from orchestrator.settings import Settings
 def local_triton(settings: Settings, *, is_private: bool = False) -> TritonServer:
     """Return a Triton server. It is a context manager: the server starts on entry and stops on exit.
 
-    Only this process can use the shared memory of a private server.
+    Only this process can register shared memory with a private server.
     """
     profile = select_profile(settings.triton_profiles, settings.triton_profile)
     return TritonServer(

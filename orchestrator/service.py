@@ -162,9 +162,9 @@ async def _serve(
 
 
 def _end_after(timeout_s: float) -> None:
-    """End the process after ``timeout_s`` even if threads still wait, such as for a database that stands still.
+    """End the process after ``timeout_s`` even if threads still wait, such as for a database that does not answer.
 
-    This is as safe as SIGKILL: the kernel ends the programs and Triton, and the jobs continue elsewhere.
+    This is as safe as SIGKILL: the kernel ends the programs and Triton, and the jobs resume elsewhere or later.
     """
 
     def end() -> None:

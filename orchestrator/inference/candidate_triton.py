@@ -33,7 +33,7 @@ from orchestrator.errors import (
     ToolFailed,
 )
 from orchestrator.inference.launch import BACKEND_CHECK_S, NAME_PREFIX, TritonServer, find_triton
-from orchestrator.inference.shared_tensors import Tensors
+from orchestrator.inference.tensors import Tensors
 from orchestrator.inference.triton_client import MODEL_FILE, InferenceResult, TritonClient, first_line, version_config
 
 log = structlog.get_logger()

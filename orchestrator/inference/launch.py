@@ -78,7 +78,7 @@ class TritonServer:
         memory_bytes: limit of the resident memory of the server and its backends together. Each process may reserve
             RESERVED_BYTES more. A server with a limit is for one use: when it passes the limit, or it or a backend
             dies, it is not restarted, and ``failure`` is set.
-        is_private: shared memory, too, needs the secret header.
+        is_private: registering shared memory requires the secret header, too.
 
     Attributes:
         control: the secret header of the control API. Each server has its own.

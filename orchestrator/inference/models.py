@@ -27,7 +27,7 @@ from orchestrator.inference.letterbox import BUCKETS, pad_to_square, to_model_in
 from orchestrator.inference.outputs import material_maps
 from orchestrator.inference.rejections import repeat_rejected
 from orchestrator.inference.roles import role_models
-from orchestrator.inference.shared_tensors import Shapes, Tensors
+from orchestrator.inference.tensors import Shapes, Tensors
 from orchestrator.inference.triton_client import InferenceResult, TritonClient
 from orchestrator.inference.triton_control import ControlHeader
 
@@ -107,6 +107,7 @@ class TritonModels:
         control: ControlHeader | None = None,
     ) -> None:
         self.triton = TritonClient(url, tls=tls, ca=ca, control=control)
+        self.triton.shared_tensors.remove_abandoned()
         self.timeout_s = timeout_s
         self.choices = dict(choices or {})
         self.serving = ServingVersions()
@@ -192,20 +193,19 @@ class TritonModels:
     def _infer_all(self, square_srgb: Image, versions: Mapping[str, str], deadline: float) -> dict[str, FloatMap]:
         """Run Heartwood's own models on [S, S, 3] uint8; return every output as [1, C, S, S] by name."""
         inputs = {"image": self._preprocess(square_srgb, _remaining_s(deadline))}
-        side, (component_names, material_names) = square_srgb.shape[0], self._class_names
-        classes = {"component": len(component_names), "material": len(material_names)}
         requests = [
-            self._start(
-                model,
-                versions,
-                inputs,
-                _remaining_s(deadline),
-                tuple(channels),
-                {name: (1, count or classes[name], side, side) for name, count in channels.items()},
-            )
-            for model, channels in OUTPUTS.items()
+            self._start(model, versions, inputs, _remaining_s(deadline), tuple(shapes), shapes)
+            for model, shapes in self._output_shapes(square_srgb.shape[0]).items()
         ]
         return {name: values for request in requests for name, values in request.outputs().items()}
+
+    def _output_shapes(self, side: int) -> dict[str, dict[str, tuple[int, ...]]]:
+        """Return the shapes [1, C, side, side] of all outputs, by model and name."""
+        classes = dict(zip(OUTPUTS["segmentation"], map(len, self._class_names), strict=True))
+        return {
+            model: {name: (1, channels or classes[name], side, side) for name, channels in outputs.items()}
+            for model, outputs in OUTPUTS.items()
+        }
 
     def _start(
         self,
@@ -216,7 +216,7 @@ class TritonModels:
         outputs: tuple[str, ...],
         shapes: Shapes | None = None,
     ) -> _Request:
-        """Start a request to a version of a model. ``shapes`` are those of the outputs, if known."""
+        """Start a request to a version of a model. ``shapes`` are those of the outputs for ``inputs``, if known."""
         serving, version = self.serving, versions[model]
         name, deadline = serving.triton_name(model, version), time.monotonic() + timeout_s
 

@@ -9,7 +9,7 @@ from scipy.special import softmax
 
 from orchestrator.domain.images import FloatMap
 from orchestrator.errors import CandidateRefused
-from orchestrator.inference.shared_tensors import Tensors
+from orchestrator.inference.tensors import Tensors
 from orchestrator.inference.triton_client import Signature
 
 RANGE_SLACK = 1e-3

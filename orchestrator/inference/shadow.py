@@ -16,7 +16,7 @@ import numpy as np
 from orchestrator.domain.model_versions import ShadowReport
 from orchestrator.errors import HeartwoodError
 from orchestrator.inference.output_checks import difference
-from orchestrator.inference.shared_tensors import Tensors
+from orchestrator.inference.tensors import Tensors
 from orchestrator.inference.triton_client import InferenceResult
 
 MAX_QUEUED = 2

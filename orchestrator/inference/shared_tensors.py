@@ -1,6 +1,7 @@
 """Passes large tensors to and from a Triton on the same machine in shared memory.
 
-The maps of one photo have up to 140 MB. gRPC would copy them several times, while no other thread of the process runs.
+The maps of one photo take up to 140 MB. gRPC copies them several times, and no other Python code of the process can run
+meanwhile.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from math import prod
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 import structlog
@@ -24,28 +25,26 @@ from numpy.typing import NDArray
 from tritonclient.utils import InferenceServerException, np_to_triton_dtype, triton_to_np_dtype
 
 from orchestrator.inference.launch import NAME_PREFIX, SHARED_MEMORY
+from orchestrator.inference.tensors import Shapes, Tensors
 
 log = structlog.get_logger()
-
-Tensors: TypeAlias = Mapping[str, NDArray[Any]]
-"""The inputs of one request by name, with the batch dimension: [B, …]."""
-Shapes: TypeAlias = Mapping[str, Sequence[int]]
-"""The shapes of float32 outputs by name, with the batch dimension."""
 
 MIN_BYTES = 1 << 20
 """Smaller outputs pass through gRPC, which takes less than two more calls to Triton. Not tuned."""
 CALL_TIMEOUT_S = 5.0
+"""Timeout of the calls that register and unregister regions. Not tuned."""
 PAUSE_S = 60.0
 """Time after which shared memory is tried again if Triton could not use it. Not tuned."""
 FLOAT_BYTES = 4
 ALIGNMENT = 64
+"""Each tensor begins at a multiple of this number of bytes, the size of a cache line."""
 
 
 class Region:
     """Shared memory that contains the inputs of one request and receives its outputs.
 
-    Its file exists from the registration with Triton until the response, and is locked, so that others see that its
-    process lives. The memory is freed when no array uses it.
+    Its file exists until the response. The process that created it holds the lock of the file, which shows other
+    processes that it is in use. The memory is freed when no array uses it.
 
     Args:
         inputs: are copied.
@@ -77,7 +76,10 @@ class Region:
             self.outputs.append(requested)
 
     def _allocate(self) -> mmap.mmap:
-        """Raises OSError if there is no space, which otherwise would kill the process that writes."""
+        """Return the memory. Raises OSError if there is not enough space.
+
+        Without ``posix_fallocate``, a lack of space would kill the process that writes.
+        """
         try:
             os.posix_fallocate(self._descriptor, 0, self.size_bytes)
             return mmap.mmap(self._descriptor, self.size_bytes)
@@ -108,10 +110,13 @@ class Region:
 
 
 class SharedTensors:
-    """Creates regions, as long as Triton can use them: it runs on this machine, and permits their registration.
+    """Creates regions and registers them with Triton.
+
+    Triton cannot use a region if it runs on another machine or refuses the registration. Creation then pauses for
+    ``PAUSE_S``.
 
     Args:
-        control_metadata: of calls, in case Triton requires a header to register regions.
+        control_metadata: the gRPC metadata with which Triton permits the registration.
     """
 
     def __init__(self, client: triton.InferenceServerClient, control_metadata: Mapping[str, str] | None) -> None:
@@ -120,7 +125,7 @@ class SharedTensors:
         self._releasing = ThreadPoolExecutor(1, thread_name_prefix="shared-tensors")
 
     def close(self) -> None:
-        """Wait until the regions of all responses are released."""
+        """Wait until the regions of all responses are unregistered."""
         self._releasing.shutdown()
 
     def region(self, inputs: Tensors, outputs: Shapes) -> Region | None:
@@ -143,13 +148,14 @@ class SharedTensors:
         return region
 
     def remove_abandoned(self) -> None:
-        """Release the regions of processes that ended before the response. Triton would keep their memory."""
+        """Remove the regions of processes that ended before the response. Triton would keep their memory."""
         try:
             status = self._client.get_system_shared_memory_status(headers=self._metadata, client_timeout=CALL_TIMEOUT_S)
         except InferenceServerException:
             return  # Triton does not run, or refuses the use of shared memory
         for name in status.regions:
-            if name.startswith(f"{NAME_PREFIX}-") and not _is_locked(SHARED_MEMORY / name):
+            is_ours = name.startswith(f"{NAME_PREFIX}-") and "/" not in name  # any program may register a name
+            if is_ours and not _is_locked(SHARED_MEMORY / name):
                 (SHARED_MEMORY / name).unlink(missing_ok=True)
                 self._unregister(name)
 
@@ -158,7 +164,8 @@ class SharedTensors:
         if error is not None and "shared memory region" in (error.message() or ""):
             self._pause(error.message())  # such as if several Tritons share the address
         region.remove()
-        self._releasing.submit(self._unregister, region.name)
+        with suppress(RuntimeError):  # closed: the next client unregisters the region
+            self._releasing.submit(self._unregister, region.name)
 
     def _unregister(self, name: str) -> None:
         with suppress(InferenceServerException):  # Triton has ended

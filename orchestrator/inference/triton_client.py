@@ -33,7 +33,8 @@ from orchestrator.errors import (
     ModelTimedOut,
     ModelUnavailable,
 )
-from orchestrator.inference.shared_tensors import Shapes, SharedTensors, Tensors
+from orchestrator.inference.shared_tensors import SharedTensors
+from orchestrator.inference.tensors import Shapes, Tensors
 from orchestrator.inference.triton_control import REFUSED, ControlHeader
 
 PROBE_TIMEOUT_S = 5.0
@@ -100,12 +101,11 @@ class TritonClient:
         self.control_metadata = control.metadata if control else None
         root_certificates = str(ca) if ca else None
         self.grpc_client = triton.InferenceServerClient(url, ssl=tls or bool(ca), root_certificates=root_certificates)
-        self._shared = SharedTensors(self.grpc_client, self.control_metadata)
-        self._shared.remove_abandoned()
+        self.shared_tensors = SharedTensors(self.grpc_client, self.control_metadata)
 
     def close(self) -> None:
         """Close the connection."""
-        self._shared.close()
+        self.shared_tensors.close()
         self.grpc_client.close()
 
     def repository_versions(self, model: str) -> list[str]:
@@ -188,13 +188,14 @@ class TritonClient:
     ) -> Future[InferenceResult]:
         """Start a request for the named ``outputs`` (empty: all).
 
-        The future's ``result()`` raises ModelFailed, or ModelUnavailable, such as if ``timeout_s`` passed.
+        The input ``image`` is [B, 3, H, W] float32 sRGB in [0, 1]. Only the preprocessing model has none. The future's
+        ``result()`` raises ModelFailed, or ModelUnavailable, such as if ``timeout_s`` passed.
 
         Args:
-            shapes: of all ``outputs``, if they are known. Large outputs then pass through shared memory, if possible.
+            shapes: the shapes of all ``outputs``, if known. Large outputs then pass through shared memory, if possible.
         """
-        region = self._shared.region(inputs, shapes) if shapes else None
-        tensors = region.inputs if region else grpc_inputs(inputs)
+        region = self.shared_tensors.region(inputs, shapes) if shapes else None
+        tensors = region.inputs if region else _grpc_inputs(inputs)
         requested = region.outputs if region else [triton.InferRequestedOutput(output) for output in outputs] or None
         input_shape = next(iter(inputs.values())).shape
         future: Future[InferenceResult] = Future()
@@ -202,12 +203,12 @@ class TritonClient:
 
         def on_response(result: Any, error: InferenceServerException | None) -> None:
             if region:
-                self._shared.release(region, error)
+                self.shared_tensors.release(region, error)
             if error is not None:
                 future.set_exception(_to_heartwood_error(error, name, timeout_s, input_shape))
                 return
             try:
-                found = region.values(result) if region else grpc_outputs(result)
+                found = region.values(result) if region else _grpc_outputs(result)
                 values = {output: np.asarray(array, np.float32) for output, array in found.items()}
             except (TypeError, ValueError) as failure:  # without a result, the caller would wait for ever
                 future.set_exception(ModelFailed(f"model {name!r} returned an output that cannot be read: {failure}"))
@@ -223,7 +224,7 @@ class TritonClient:
         return future
 
 
-def grpc_inputs(inputs: Tensors) -> list[triton.InferInput]:
+def _grpc_inputs(inputs: Tensors) -> list[triton.InferInput]:
     """Return inputs that contain their values."""
     return [
         triton.InferInput(name, values.shape, np_to_triton_dtype(values.dtype)).set_data_from_numpy(values)
@@ -231,7 +232,7 @@ def grpc_inputs(inputs: Tensors) -> list[triton.InferInput]:
     ]
 
 
-def grpc_outputs(result: Any) -> dict[str, NDArray[Any]]:
+def _grpc_outputs(result: Any) -> dict[str, NDArray[Any]]:
     """Return the outputs that a response contains."""
     return {output.name: result.as_numpy(output.name) for output in result.get_response().outputs}
 
@@ -248,16 +249,16 @@ def version_config(config: Any, name: str) -> Any:
 
 
 @contextmanager
-def heartwood_errors(model: str, timeout_s: float, input_shape: Sequence[int] = ()) -> Iterator[None]:
+def heartwood_errors(model: str, timeout_s: float) -> Iterator[None]:
     """Convert an error of Triton into ModelUnavailable, ModelFailed or FailedPrecondition."""
     try:
         yield
     except InferenceServerException as error:
-        raise _to_heartwood_error(error, model, timeout_s, input_shape) from None
+        raise _to_heartwood_error(error, model, timeout_s) from None
 
 
 def _to_heartwood_error(
-    error: InferenceServerException, model: str, timeout_s: float, input_shape: Sequence[int]
+    error: InferenceServerException, model: str, timeout_s: float, input_shape: Sequence[int] = ()
 ) -> HeartwoodError:
     if "DEADLINE_EXCEEDED" in str(error.status() or ""):
         return ModelTimedOut(f"model {model!r} did not answer within {timeout_s:.1f} s; try again later")

@@ -1,8 +1,8 @@
 """The secret header without which Triton refuses calls to its control API.
 
 The control API loads and unloads models, lists the model repository, and changes the settings of traces (which Triton
-writes to any file) and logs. Inference, health, metadata and statistics need no header. Nor does shared memory, which
-``perf_analyzer`` uses, except in the Triton of a service, whose tensors pass through it.
+writes to any file) and logs. Inference, health, metadata and statistics need no header. Shared memory, which
+``perf_analyzer`` uses, needs the header only on the Triton of a service.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from pathlib import Path
 RESTRICTED = "model-repository,trace,logging"
 """The restricted parts of the API, as Triton's options name them."""
 SHARED_MEMORY_API = "shared-memory"
+"""The part of the API that registers shared memory."""
 GRPC_PREFIX = "triton-grpc-protocol-"
 """Triton expects this before the key in gRPC metadata, but not in an HTTP header."""
 REFUSED = "protocol is restricted"

@@ -33,6 +33,8 @@ from orchestrator.store.leases import Leases
 log = structlog.get_logger()
 
 JOB_QUEUE = "jobs"
+DBOS_NAME = {"application_name": "dbos_transact"}
+"""Name of its connections in PostgreSQL. The default of DBOS, which other ``connect_args`` replace."""
 WEBHOOK_ID_PREFIX = "webhook-"
 """Up to version 5, a webhook was a workflow whose id was this prefix and the job id."""
 INTERRUPTION_S = 1.0
@@ -68,7 +70,7 @@ class Runner:
         config: DBOSConfig = {
             "name": "heartwood",
             "system_database_url": settings.jobs_database_url,
-            "db_engine_kwargs": {"connect_args": connection_limits(settings.jobs_database_url)},
+            "db_engine_kwargs": {"connect_args": {**DBOS_NAME, **connection_limits(settings.jobs_database_url)}},
             "application_version": APPLICATION_VERSION,
             "executor_id": dependencies.executor_id,
             "log_level": "ERROR",

@@ -29,7 +29,7 @@ from orchestrator.inference.models import TritonModels
 from orchestrator.inference.output_checks import MAX_DIFFERENCE, check_outputs, difference
 from orchestrator.inference.roles.role_models import GOLDEN_INPUTS
 from orchestrator.inference.shadow import ShadowTraffic
-from orchestrator.inference.shared_tensors import Tensors
+from orchestrator.inference.tensors import Tensors
 from orchestrator.inference.triton_client import InferenceResult, Signature
 from orchestrator.settings import DEMO_PHOTOS
 

@@ -34,8 +34,8 @@ CONNECTION_LIMITS = {
     "keepalives_count": 3,
     "tcp_user_timeout": 6000,  # ms
 }
-"""Parameters of libpq, with which a connection ends about when a lease expires, if the network to PostgreSQL is cut.
-Otherwise a query waits for many minutes."""
+"""Parameters of libpq. If the network to PostgreSQL is cut, a connection ends at about the time at which a lease
+expires. With the defaults, a query waits for many minutes."""
 DATABASE_ERRORS = (sa.exc.OperationalError, sa.exc.InterfaceError)
 """SQLAlchemy's errors of a database that cannot be reached, is locked, or is full."""
 

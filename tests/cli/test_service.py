@@ -150,4 +150,8 @@ def test_the_service_of_a_command_ends_when_the_command_is_killed(tmp_path: Path
     service = psutil.Process(json.loads(settings.service_file.read_text())["pid"])
     command.kill()
     command.wait()
-    service.wait(settings.drain_s + STOP_S)
+    try:
+        service.wait(settings.drain_s + STOP_S)
+    except psutil.TimeoutExpired:
+        service.kill()
+        raise

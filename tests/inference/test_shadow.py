@@ -10,7 +10,7 @@ import pytest
 
 from orchestrator.errors import CandidateRefused
 from orchestrator.inference.shadow import MAX_QUEUED, ShadowTraffic
-from orchestrator.inference.shared_tensors import Tensors
+from orchestrator.inference.tensors import Tensors
 from orchestrator.inference.triton_client import InferenceResult
 from tests.support.running_service import wait_for
 

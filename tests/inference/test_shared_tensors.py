@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import resource
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -17,9 +18,10 @@ from structlog.testing import capture_logs
 from orchestrator.domain.material_maps import MaterialMaps
 from orchestrator.errors import ModelUnavailable
 from orchestrator.inference import shared_tensors
-from orchestrator.inference.launch import SHARED_MEMORY
+from orchestrator.inference.launch import NAME_PREFIX, SHARED_MEMORY
 from orchestrator.inference.models import TritonModels
 from orchestrator.inference.shared_tensors import Region, SharedTensors
+from orchestrator.inference.triton_client import TritonClient
 from tests.support.pictures import wood_photo
 from tests.support.running_service import wait_for
 
@@ -108,6 +110,7 @@ def test_a_triton_that_does_not_know_a_region_is_unavailable_once(
     assert_equal(models.analyze(PHOTO), expected)
 
 
+@pytest.mark.usefixtures("models")  # which removes what killed services of other tests left
 def test_regions_of_a_killed_client_are_released_when_another_one_starts(triton_url: str) -> None:
     run = subprocess.run([sys.executable, "-c", ABANDON, triton_url], capture_output=True, text=True, timeout=60)
     abandoned = run.stdout.strip()
@@ -120,3 +123,30 @@ def test_regions_of_a_killed_client_are_released_when_another_one_starts(triton_
     assert not (SHARED_MEMORY / abandoned).exists()
     client.unregister_system_shared_memory(used.name)
     used.remove()
+
+
+def test_a_region_that_is_named_after_a_path_removes_no_file(triton_url: str) -> None:
+    """Any program may register a name with a Triton that is not private."""
+    folder = SHARED_MEMORY / f"{NAME_PREFIX}-test-{os.getpid()}"
+    folder.mkdir()
+    file = folder / "file"
+    file.write_bytes(bytes(4096))
+    name = f"{folder.name}/{file.name}"
+    client = triton.InferenceServerClient(triton_url)
+    region = Region({"image": np.zeros((1, 3, 64, 64), np.float32)}, {"albedo": (1, 3, 64, 64)})
+    client.register_system_shared_memory(name, f"/{region.name}", 4096)
+    TritonModels(triton_url).close()
+    assert file.exists()
+    client.unregister_system_shared_memory(name)
+    region.remove()
+    shutil.rmtree(folder)
+
+
+def test_a_request_ends_with_an_error_when_its_client_is_closed(triton_url: str) -> None:
+    client = TritonClient(triton_url)
+    inputs = {"image": np.zeros((1, 3, 1024, 1024), np.float32)}
+    shapes = {"component": (1, 13, 1024, 1024), "material": (1, 9, 1024, 1024)}
+    answer = client.infer_async("segmentation", "", inputs, 60.0, tuple(shapes), shapes)
+    client.close()
+    assert answer.exception(10) is not None
+    assert not region_files()

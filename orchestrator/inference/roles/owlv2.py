@@ -15,7 +15,7 @@ from orchestrator.domain.model_roles import NamedBox
 from orchestrator.domain.segment import Box
 from orchestrator.imaging.filters import shrink
 from orchestrator.inference.letterbox import to_model_input
-from orchestrator.inference.shared_tensors import Tensors
+from orchestrator.inference.tensors import Tensors
 
 SIDE = 960
 """Side of the square input in pixels. As in the authors' code, the photo is padded on the right and at the bottom."""

@@ -22,7 +22,7 @@ from orchestrator.domain.model_roles import (
 from orchestrator.domain.segment import Box, Point, Prompt
 from orchestrator.errors import FailedPrecondition, ModelUnavailable
 from orchestrator.inference.roles import birefnet, moge2, owlv2, sam2
-from orchestrator.inference.shared_tensors import Tensors
+from orchestrator.inference.tensors import Tensors
 
 Infer = Callable[[Tensors], Mapping[str, FloatMap]]
 """Runs a model on the inputs of one photo, and returns its outputs by name."""
