@@ -19,6 +19,8 @@ ALL = ""
 """The key under which the calls of all tenants are counted."""
 
 
+REQUEST_RATE = "requests_per_s"
+"""The name of the quota of calls per second."""
 BURST_S = 2.0
 """Calls that a tenant may make at once after a pause, as seconds of its permitted rate. Not tuned."""
 MAX_BUCKETS = 10_000
@@ -58,7 +60,7 @@ class CallLimits:
         if permitted < 1.0 or not most_per_s:
             problem = f"the tenant makes more than {most_per_s:g} calls per second, which is the maximum"
             remedy = "call less often; WatchJobs replaces repeated calls of GetJob and ListJobs"
-            raise ResourceExhausted(f"{problem}; {remedy}", quota="requests_per_s", most=f"{most_per_s:g}")
+            raise ResourceExhausted(f"{problem}; {remedy}", quota=REQUEST_RATE, most=f"{most_per_s:g}")
         self._buckets[tenant] = (permitted - 1.0, now)
 
     async def in_thread(self, tenant: str, function: Callable[..., Result], *arguments: object) -> Result:

@@ -17,7 +17,7 @@ from grpc_status import rpc_status
 
 from orchestrator.api.auth import Caller, Tokens
 from orchestrator.api.limits import CallLimits
-from orchestrator.api.status import status
+from orchestrator.api.status import retry_pushback, status
 from orchestrator.domain.tenants import Quotas
 from orchestrator.domain.tokens import Scope
 from orchestrator.jobs.job import failure_of
@@ -133,5 +133,6 @@ async def abort(context: ServicerContext, method: str, error: Exception) -> NoRe
     else:
         log.info("rpc_refused", method=method, reason=failure.reason)
     response = rpc_status.to_status(status(failure))
-    await context.abort(response.code, response.details, tuple(response.trailing_metadata))
+    metadata = (*response.trailing_metadata, *retry_pushback(failure))
+    await context.abort(response.code, response.details, metadata)
     raise AssertionError("abort always raises")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from google.rpc import code_pb2, error_details_pb2, status_pb2
 
+from orchestrator.api.limits import REQUEST_RATE
 from orchestrator.domain.jobs import Failure
 
 DOMAIN = "heartwood"
@@ -15,6 +16,8 @@ RETRY_DELAY_S = {
     "DETECTOR_UNAVAILABLE": 1.0,
 }
 """Reason → delay after which a caller may repeat the call. Not tuned."""
+RATE_PUSHBACK_MS = 1000
+"""Delay after which gRPC repeats a call beyond the rate of the tenant: half of ``BURST_S``."""
 MAX_MESSAGE_BYTES = 1000
 MAX_FACT_BYTES = 150
 MAX_VIOLATIONS_BYTES = 1800
@@ -66,6 +69,17 @@ def status(failure: Failure) -> status_pb2.Status:
     if failure.violations:
         result.details.add().Pack(_violations(failure, is_invalid=is_invalid))
     return result
+
+
+def retry_pushback(failure: Failure) -> tuple[tuple[str, str], ...]:
+    """Return the trailing metadata with which gRPC clients repeat a call beyond the rate, but not one beyond a quota.
+
+    See gRPC's proposal A6, "Client Retries", for the meaning of the values.
+    """
+    if CODES[failure.reason] != code_pb2.RESOURCE_EXHAUSTED:
+        return ()
+    delay_ms = RATE_PUSHBACK_MS if failure.facts.get("quota") == REQUEST_RATE else -1
+    return (("grpc-retry-pushback-ms", str(delay_ms)),)
 
 
 def _violations(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -14,7 +15,7 @@ from google.rpc import error_details_pb2
 from grpc_status import rpc_status
 
 from orchestrator.client.api_error import ApiError
-from orchestrator.protocol.heartwood.v1 import asset_pb2, job_pb2, segment_pb2
+from orchestrator.protocol.heartwood.v1 import asset_pb2, job_pb2, job_pb2_grpc, segment_pb2
 from orchestrator.store.database import open_database
 from orchestrator.store.tenant_records import TenantRecords
 from tests.support.pictures import jpeg, wood_photo
@@ -76,12 +77,35 @@ def test_a_tenant_that_calls_too_often_is_slowed_down_alone_and_without_a_restar
     with metered.service.client("hasty") as hasty, metered.service.client("calm") as calm:
         assert all(refusal(hasty.stains) is None for _ in range(20))
         metered.tenants.set_quotas("hasty", {"requests_per_s": 1.0})
-        error = wait_for(lambda: refusal(hasty.stains), FOLLOW_S)
-        assert "more than 1 calls per second" in error.message
-        assert facts(error.__context__) == ("RESOURCE_EXHAUSTED", "requests_per_s", True)
+        error = wait_for(lambda: refusal_without_retries(metered, "hasty"), FOLLOW_S)
+        assert "more than 1 calls per second" in error.details()
+        assert facts(error) == ("RESOURCE_EXHAUSTED", "requests_per_s", True)
         assert refusal(calm.stains) is None
         metered.tenants.set_quotas("hasty", {"requests_per_s": None})
         wait_for(lambda: all(refusal(hasty.stains) is None for _ in range(20)), FOLLOW_S)
+
+
+def refusal_without_retries(metered: Metered, tenant: str) -> grpc.RpcError | None:
+    """Call the service without the retries of the client, and return its refusal, if any."""
+    metadata = (("authorization", f"Bearer {metered.service.token(tenant)}"),)
+    with grpc.insecure_channel(metered.service.address, [("grpc.enable_retries", 0)]) as channel:
+        try:
+            job_pb2_grpc.JobServiceStub(channel).ListStains(job_pb2.ListStainsRequest(), metadata=metadata)
+        except grpc.RpcError as error:
+            return error
+    return None
+
+
+def test_the_client_waits_when_it_calls_too_often(metered: Metered) -> None:
+    with metered.service.client("patient") as patient:
+        asset = patient.upload_bytes(PHOTO, "one.jpg")
+        metered.tenants.set_quotas("patient", {"requests_per_s": 2.0})
+        wait_for(lambda: refusal_without_retries(metered, "patient"), FOLLOW_S)
+        started = time.monotonic()
+        for _ in range(4):
+            assert patient.stains()
+            assert b"".join(patient.read(asset)) == PHOTO
+        assert time.monotonic() - started > 2  # 8 calls at 2 per second, of which a pause permits up to 4 at once
 
 
 def test_uploads_and_jobs_beyond_the_storage_are_refused_until_files_are_deleted(metered: Metered) -> None:
